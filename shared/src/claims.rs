@@ -1,0 +1,77 @@
+//! The content of a token, as the auth service writes it and as gateways read it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Roles of our own users. A foreign issuer's roles are kept as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    /// May administer users.
+    Admin,
+    /// May administer users.
+    Superuser,
+    /// What a registration gives.
+    User,
+}
+
+impl Role {
+    /// As it stands in tokens, bodies and the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Superuser => "SUPERUSER",
+            Self::User => "USER",
+        }
+    }
+
+    /// The reverse of [`Role::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Admin, Self::Superuser, Self::User].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// The claims the auth service signs. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Issuer.
+    pub iss: String,
+    /// Audience.
+    pub aud: String,
+    /// The user's id.
+    pub sub: String,
+    /// The user's address.
+    pub email: String,
+    /// The user's full name.
+    pub name: String,
+    /// The user's roles.
+    pub roles: Vec<Role>,
+    /// The login that the token belongs to.
+    pub sid: String,
+    /// This very token.
+    pub jti: String,
+    /// Issued at.
+    pub iat: u64,
+    /// Not before.
+    pub nbf: u64,
+    /// Expires at.
+    pub exp: u64,
+}
+
+/// Who a verified token speaks for. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// 1 to 128 characters.
+    pub user_id: Arc<str>,
+    /// Shown to others; the address or the id where the token names nobody.
+    pub name: Arc<str>,
+    /// The user's address, where the token has one.
+    pub email: Option<Arc<str>>,
+    /// Roles as the token writes them.
+    pub roles: Arc<[Box<str>]>,
+    /// Unix seconds.
+    pub expires_at: u64,
+}

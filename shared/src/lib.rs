@@ -1,0 +1,17 @@
+//! What the gateway and the auth service must agree on, and nothing else.
+//!
+//! - [`claims`]: the content of a token · [`verify`]: who may be believed, and [`jwks`]: with which keys
+//! - [`error_body`]: the one shape of an HTTP error · [`ids`] and [`time`]: how ids and times are written
+//! - [`settings`]: defaults < file < environment < flags · [`telemetry`]: logs · [`lifecycle`]: start, signals, end
+//!
+//! This crate knows neither sockets nor SQL.
+
+pub mod claims;
+pub mod error_body;
+pub mod ids;
+pub mod jwks;
+pub mod lifecycle;
+pub mod settings;
+pub mod telemetry;
+pub mod time;
+pub mod verify;

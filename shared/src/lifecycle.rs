@@ -1,0 +1,101 @@
+//! Start and end of a process: the only place that handles signals, and the only one that spawns tasks.
+//!
+//! Guarantees: every task is tracked and is asked to end by one token; [`Lifecycle::finish`] waits for all of them, for
+//! a bounded time. A second signal ends the process at once.
+
+use std::{future::Future, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Cheap to clone; all clones speak of the same process or test.
+#[derive(Clone, Default)]
+pub struct Lifecycle {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A running lifecycle that nobody has asked to end.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The token that every background task ends on.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Asks everything to end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Runs `task` in the background, tracked. It must end soon after [`Lifecycle::stopping`] is cancelled.
+    #[expect(clippy::disallowed_methods, reason = "this is the one tracked place")]
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(self.tasks.track_future(task))
+    }
+
+    /// Waits for SIGINT or SIGTERM, then asks everything to end. A second signal exits with 130 at once.
+    ///
+    /// # Errors
+    /// Where the signal handlers cannot be installed.
+    pub async fn stop_on_signal(&self) -> std::io::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = self.stop.cancelled() => return Ok(()),
+        }
+        self.stop();
+        // Untracked on purpose: it ends with the process, and `finish` must not wait for it.
+        drop(second_signal(interrupt, terminate));
+        Ok(())
+    }
+
+    /// Asks everything to end and waits for it, at most `grace`. False when tasks were still running then.
+    pub async fn finish(&self, grace: Duration) -> bool {
+        self.stop();
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "lives as long as the process")]
+fn second_signal(mut interrupt: Signal, mut terminate: Signal) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn finish_waits_for_tasks_and_no_longer_than_the_grace() {
+        let good = Lifecycle::new();
+        let stopping = good.stopping();
+        good.spawn(async move { stopping.cancelled().await });
+        assert!(good.finish(Duration::from_secs(5)).await);
+
+        let stuck = Lifecycle::new();
+        stuck.spawn(std::future::pending::<()>());
+        assert!(!stuck.finish(Duration::from_millis(20)).await);
+    }
+}

@@ -1,0 +1,280 @@
+//! Settings: defaults < file (TOML) < environment < `--set key=value`.
+//!
+//! Every setting has one key in camelCase with dots (`session.onConflict`) and, made from it, one environment variable
+//! (`SESSION_ON_CONFLICT`). Guarantees: an unknown key in the file or in `--set` is refused; an error names the key, the
+//! source and what was expected, never the value, which may be a secret. The type of a setting is that of its default;
+//! a list is written with commas.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Format, Serialized, Toml},
+    value::{Dict, Value},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// One row of README's table.
+pub struct Setting {
+    /// `session.onConflict`.
+    pub key: &'static str,
+    /// What it does, with its unit.
+    pub doc: &'static str,
+}
+
+/// A program's settings: a struct whose default has every key, and a line of text for each.
+pub trait Settings: Serialize + DeserializeOwned + Default {
+    /// Every key, in the order README lists them.
+    const TABLE: &'static [Setting];
+}
+
+/// Where settings are read from.
+#[derive(Default, Clone)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those that belong to no setting are ignored.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` of the command line.
+    pub overrides: Vec<String>,
+    /// Keys that are another part's of the same process, to be passed over in silence.
+    pub others: Vec<&'static str>,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+impl SettingsError {
+    /// A setting that has the right type and still makes no sense.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Reads the settings of a program.
+///
+/// # Errors
+/// Unknown keys, values of the wrong type, an unreadable file.
+pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
+    let defaults = Serialized::defaults(S::default());
+    let types = flatten(&Figment::from(&defaults).extract::<Dict>().map_err(|error| explain(&error))?);
+    let known = |key: &str| types.contains_key(key);
+    let check = |key: &str, from: &str| match known(key) || sources.others.contains(&key) {
+        true => Ok(()),
+        false => Err(SettingsError(format!("unknown setting `{key}` ({from}){}", suggestion(key, types.keys())))),
+    };
+
+    let mut figment = Figment::from(&defaults);
+    if let Some(path) = &sources.file {
+        let from = format!("in {}", path.display());
+        let file = read_file(path)?;
+        for (key, value) in flatten(&file) {
+            check(&key, &from)?;
+            if known(&key) {
+                figment = figment.merge((key, value));
+            }
+        }
+    }
+    let environment: BTreeMap<_, _> = sources.environment.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    for (key, default) in &types {
+        let name = env_name(key);
+        if let Some(text) = environment.get(name.as_str()) {
+            figment = figment.merge((key.clone(), typed(key, text, default, &format!("environment variable {name}"))?));
+        }
+    }
+    for pair in &sources.overrides {
+        let (key, text) = pair.split_once('=').ok_or_else(|| SettingsError(format!("`--set {pair}`: want key=value")))?;
+        check(key, "--set")?;
+        if let Some(default) = types.get(key) {
+            figment = figment.merge((key.to_owned(), typed(key, text, default, "--set")?));
+        }
+    }
+    figment.extract().map_err(|error| explain(&error))
+}
+
+/// `session.onConflict` → `SESSION_ON_CONFLICT`.
+#[must_use]
+pub fn env_name(key: &str) -> String {
+    let mut name = String::with_capacity(key.len() + 4);
+    for letter in key.chars() {
+        match letter {
+            '.' => name.push('_'),
+            letter if letter.is_ascii_uppercase() => name.extend(['_', letter]),
+            letter => name.push(letter.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
+/// README's table: a row for each setting, made from the code.
+#[must_use]
+pub fn markdown_table<S: Settings>() -> String {
+    let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));
+    let defaults = defaults.unwrap_or_default();
+    let mut table = String::from("| setting | environment | default | what it does |\n|---|---|---|---|\n");
+    for Setting { key, doc } in S::TABLE {
+        let default = defaults.get(*key).map(display).unwrap_or_default();
+        table += &format!("| `{key}` | `{}` | {default} | {doc} |\n", env_name(key));
+    }
+    table
+}
+
+/// Keys that stand in the defaults and not in the table, or the other way round: must be empty.
+#[must_use]
+pub fn undocumented<S: Settings>() -> Vec<String> {
+    let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));
+    let defaults = defaults.unwrap_or_default();
+    let listed = |key: &String| S::TABLE.iter().any(|setting| setting.key == key);
+    let missing = defaults.keys().filter(|key| !listed(key)).cloned();
+    let extra = S::TABLE.iter().filter(|setting| !defaults.contains_key(setting.key)).map(|setting| setting.key.into());
+    missing.chain(extra).collect()
+}
+
+fn read_file(path: &Path) -> Result<Dict, SettingsError> {
+    if !path.is_file() {
+        return Err(SettingsError(format!("the settings file {} does not exist", path.display())));
+    }
+    Figment::from(Toml::file_exact(path)).extract::<Dict>().map_err(|error| explain(&error))
+}
+
+fn flatten(dict: &Dict) -> BTreeMap<String, Value> {
+    let mut flat = BTreeMap::new();
+    for (key, value) in dict {
+        match value {
+            Value::Dict(_, inner) => {
+                flat.extend(flatten(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            other => {
+                flat.insert(key.clone(), other.clone());
+            }
+        }
+    }
+    flat
+}
+
+fn typed(key: &str, text: &str, default: &Value, from: &str) -> Result<Value, SettingsError> {
+    let wrong = |want: &str| SettingsError(format!("setting `{key}` ({from}) must be {want}"));
+    Ok(match default {
+        Value::Num(..) => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number"))?,
+        Value::Bool(..) => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`"))?,
+        Value::Array(..) => {
+            let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+            Value::from(items)
+        }
+        _ => Value::from(text),
+    })
+}
+
+fn display(value: &Value) -> String {
+    match value {
+        Value::String(_, text) if text.is_empty() => "none".into(),
+        Value::String(_, text) => format!("`{text}`"),
+        Value::Num(_, number) => number.to_i128().map(|n| format!("`{n}`")).unwrap_or_default(),
+        Value::Bool(_, flag) => format!("`{flag}`"),
+        Value::Array(_, items) => items.iter().map(display).collect::<Vec<_>>().join(", "),
+        _ => "none".into(),
+    }
+}
+
+fn suggestion<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['.', '_', '-'], "");
+    let wanted = plain(key);
+    let close = known.filter(|other| plain(other).contains(&wanted) || wanted.contains(&plain(other))).max_by_key(|k| k.len());
+    close.map(|other| format!("; did you mean `{other}`?")).unwrap_or_default()
+}
+
+fn explain(error: &figment::Error) -> SettingsError {
+    let path = error.path.join(".");
+    let expected = match &error.kind {
+        figment::error::Kind::InvalidType(_, expected) | figment::error::Kind::InvalidValue(_, expected) => {
+            format!("must be {expected}")
+        }
+        figment::error::Kind::UnknownVariant(_, allowed) => format!("must be one of {}", allowed.join(", ")),
+        figment::error::Kind::Message(text) if path.is_empty() => text.clone(),
+        _ => "has a value that cannot be read".into(),
+    };
+    if path.is_empty() { SettingsError(format!("settings: {expected}")) } else { SettingsError(format!("setting `{path}` {expected}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    struct Inner {
+        on_conflict: String,
+        limit: u32,
+        list: Vec<String>,
+    }
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
+    struct Example {
+        port: u16,
+        secret: String,
+        session: Inner,
+    }
+    impl Default for Example {
+        fn default() -> Self {
+            let session = Inner { on_conflict: "evict".into(), limit: 1, list: vec!["a".into()] };
+            Self { port: 3000, secret: String::new(), session }
+        }
+    }
+    impl Settings for Example {
+        const TABLE: &'static [Setting] = &[
+            Setting { key: "port", doc: "p" },
+            Setting { key: "secret", doc: "s" },
+            Setting { key: "session.onConflict", doc: "c" },
+            Setting { key: "session.limit", doc: "l" },
+            Setting { key: "session.list", doc: "l" },
+        ];
+    }
+
+    fn sources(environment: &[(&str, &str)], overrides: &[&str]) -> Sources {
+        Sources {
+            environment: environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            overrides: overrides.iter().map(|pair| (*pair).into()).collect(),
+            ..Sources::default()
+        }
+    }
+
+    #[test]
+    fn flags_beat_environment_beats_file_beats_defaults() {
+        let dir = std::env::temp_dir().join(format!("settings-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&dir, "port = 1\n[session]\nlimit = 1\nonConflict = \"reject\"\n").unwrap();
+        let mut from = sources(&[("PORT", "2"), ("SESSION_LIMIT", "2"), ("HOME", "/x")], &["session.limit=3"]);
+        from.file = Some(dir.clone());
+        let read: Example = load(&from).unwrap();
+        std::fs::remove_file(dir).unwrap();
+        assert_eq!((read.port, read.session.limit, read.session.on_conflict.as_str()), (2, 3, "reject"));
+    }
+
+    #[test]
+    fn text_stays_text_and_lists_are_split() {
+        let read: Example = load(&sources(&[("SECRET", "12345"), ("SESSION_LIST", "x, y")], &[])).unwrap();
+        assert_eq!((read.secret.as_str(), read.session.list), ("12345", vec!["x".to_string(), "y".into()]));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_never_the_value() {
+        let wrong = |s: Sources| load::<Example>(&s).unwrap_err().to_string();
+        assert_eq!(wrong(sources(&[("PORT", "abc")], &[])), "setting `port` (environment variable PORT) must be a whole number");
+        assert!(wrong(sources(&[("PORT", "70000")], &[])).contains("`port`"));
+        assert_eq!(
+            wrong(sources(&[], &["session.onconflict=x"])),
+            "unknown setting `session.onconflict` (--set); did you mean `session.onConflict`?"
+        );
+        assert!(wrong(sources(&[], &["port"])).contains("key=value"));
+    }
+
+    #[test]
+    fn table_and_defaults_agree() {
+        assert_eq!(undocumented::<Example>(), Vec::<String>::new());
+        assert!(markdown_table::<Example>().contains("| `session.onConflict` | `SESSION_ON_CONFLICT` | `evict` | c |"));
+    }
+}

@@ -1,0 +1,50 @@
+//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line for people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `log.format` and `log.level`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LogSettings {
+    /// `pretty` or `json`.
+    pub format: LogFormat,
+    /// A filter as `tracing` writes it: `info`, `warn,jackfield_gateway=debug`.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, level: "info".into() }
+    }
+}
+
+/// Sends this process's logs to standard error. Call once, first thing in `main`.
+///
+/// # Errors
+/// Says what is wrong with `log.level`.
+pub fn init(settings: &LogSettings) -> Result<(), String> {
+    let filter = EnvFilter::from_str(&settings.level)
+        .map_err(|error| format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}"))?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    let installed = match settings.format {
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Pretty => registry.with(lines.with_target(false).compact()).try_init(),
+    };
+    // A second call in one process (tests, standalone) keeps the first subscriber.
+    installed.or(Ok(()))
+}

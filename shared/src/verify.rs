@@ -1,0 +1,280 @@
+//! Decides whom a token speaks for, offline.
+//!
+//! Guarantees: the algorithm is the key's, never the token's; `exp` and `nbf` hold; `iss` and `aud` are checked where
+//! the configuration names them; an unknown `kid` causes at most one fetch of the key set per cooldown, whoever asks.
+//! The last good key set stays in use while the issuer is away. Does not know of revocations.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind, jwk::JwkSet};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{claims::Identity, jwks::KeySet};
+
+/// How often the key set is fetched again, so that the next key is known before it signs.
+const REFRESH: Duration = Duration::from_secs(300);
+/// Between two fetches that unknown `kid`s ask for, and between two tries while there are no keys at all.
+const COOLDOWN: Duration = Duration::from_secs(10);
+const RETRY_WITHOUT_KEYS: Duration = Duration::from_millis(500);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer tokens are refused before anything is parsed.
+const MAX_TOKEN: usize = 8 * 1024;
+const MAX_USER_ID: usize = 128;
+/// Clocks of issuer and gateway may differ by this many seconds.
+const LEEWAY: u64 = 5;
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Malformed, wrongly signed, of another issuer or audience, or without a user.
+    #[error("invalid_token")]
+    Invalid,
+    /// It was good, and its time is over.
+    #[error("token_expired")]
+    Expired,
+    /// No key was ever loaded, so nothing can be said: a passing state.
+    #[error("unavailable")]
+    KeysUnavailable,
+}
+
+/// Where the keys come from.
+pub enum KeySource {
+    /// One HS256 secret that the issuer shares with us.
+    Secret(String),
+    /// A JWK Set at this URL.
+    Url(String),
+    /// A JWK Set that lives in this process.
+    Local(watch::Receiver<JwkSet>),
+}
+
+/// Verifies tokens of one issuer.
+pub struct Verifier {
+    keys: ArcSwap<KeySet>,
+    url: Option<String>,
+    http: reqwest::Client,
+    last_fetch: Mutex<Option<Instant>>,
+    local: Option<watch::Receiver<JwkSet>>,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+/// What we read of a token, ours or a foreign issuer's.
+#[derive(Deserialize)]
+struct ForeignClaims {
+    sub: Option<Value>,
+    id: Option<Value>,
+    name: Option<String>,
+    #[serde(rename = "fullName")]
+    full_name: Option<String>,
+    email: Option<String>,
+    #[serde(default)]
+    roles: Option<Vec<String>>,
+    exp: u64,
+}
+
+impl Verifier {
+    /// A verifier; `issuer` and `audience` are checked where given.
+    #[must_use]
+    pub fn new(source: KeySource, issuer: Option<String>, audience: Option<String>) -> Arc<Self> {
+        let (keys, url, local) = match source {
+            KeySource::Secret(secret) => (KeySet::from_secret(secret.as_bytes()), None, None),
+            KeySource::Url(url) => (KeySet::default(), Some(url), None),
+            KeySource::Local(set) => {
+                let keys = KeySet::from_jwks(&set.borrow());
+                (keys, None, Some(set))
+            }
+        };
+        Arc::new(Self {
+            keys: ArcSwap::from_pointee(keys),
+            url,
+            http: reqwest::Client::builder().timeout(FETCH_TIMEOUT).build().unwrap_or_default(),
+            last_fetch: Mutex::new(None),
+            local,
+            issuer,
+            audience,
+        })
+    }
+
+    /// Whether any key is loaded.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.keys.load().is_empty()
+    }
+
+    /// Keeps the keys fresh until `stop`. Returns at once for a shared secret.
+    pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        if let Some(mut local) = self.local.clone() {
+            while let Some(Ok(())) = stop.run_until_cancelled(local.changed()).await {
+                self.keys.store(Arc::new(KeySet::from_jwks(&local.borrow_and_update())));
+            }
+        }
+        while self.url.is_some() {
+            self.fetch().await;
+            let pause = if self.ready() { REFRESH } else { RETRY_WITHOUT_KEYS };
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Whom `token` speaks for. `Bearer ` in front is optional.
+    pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let token = strip_bearer(token);
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::Invalid);
+        }
+        let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid;
+        if self.keys.load().find(kid.as_deref()).is_none() {
+            self.fetch_for_unknown_key().await;
+        }
+        let keys = self.keys.load();
+        if keys.is_empty() {
+            return Err(TokenError::KeysUnavailable);
+        }
+        let key = keys.find(kid.as_deref()).ok_or(TokenError::Invalid)?;
+        let validation = self.validation(key.algorithm);
+        let data = decode::<ForeignClaims>(token, &key.key, &validation).map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => TokenError::Expired,
+            _ => TokenError::Invalid,
+        })?;
+        identity(data.claims)
+    }
+
+    fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp"]);
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".into());
+        }
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.required_spec_claims.insert("aud".into());
+            }
+            None => validation.validate_aud = false,
+        }
+        validation
+    }
+
+    async fn fetch_for_unknown_key(&self) {
+        // The lock makes it single-flight: who waited here finds that the fetch was just done.
+        let last = *self.last_fetch.lock().await;
+        if self.url.is_some() && last.is_none_or(|at| at.elapsed() >= COOLDOWN) {
+            self.fetch().await;
+        }
+    }
+
+    async fn fetch(&self) {
+        let Some(url) = &self.url else { return };
+        let mut last = self.last_fetch.lock().await;
+        if last.is_some_and(|at| at.elapsed() < RETRY_WITHOUT_KEYS) {
+            return;
+        }
+        let fetched = async { self.http.get(url).send().await?.error_for_status()?.json::<JwkSet>().await };
+        match fetched.await {
+            Ok(set) => self.keys.store(Arc::new(KeySet::from_jwks(&set))),
+            Err(error) => tracing::warn!(error = %error.without_url(), "the issuer's keys could not be fetched"),
+        }
+        *last = Some(Instant::now());
+    }
+}
+
+/// `text` without an optional `Bearer ` in front, in any case.
+#[must_use]
+pub fn strip_bearer(text: &str) -> &str {
+    let text = text.trim();
+    match text.get(..7) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("bearer ") => text[7..].trim_start(),
+        _ => text,
+    }
+}
+
+fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
+    let user_id = claims.sub.or(claims.id).and_then(|id| match id {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    let user_id = user_id.filter(|id| (1..=MAX_USER_ID).contains(&id.chars().count())).ok_or(TokenError::Invalid)?;
+    let name = claims.name.or(claims.full_name).or_else(|| claims.email.clone()).unwrap_or_else(|| user_id.clone());
+    Ok(Identity {
+        user_id: user_id.into(),
+        name: name.into(),
+        email: claims.email.map(Into::into),
+        roles: claims.roles.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
+        expires_at: claims.exp,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::unix_now;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use serde_json::json;
+
+    fn sign(secret: &str, claims: &Value) -> String {
+        encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    fn verifier() -> Arc<Verifier> {
+        Verifier::new(KeySource::Secret("right".into()), None, None)
+    }
+
+    #[tokio::test]
+    async fn accepts_sub_or_id_with_and_without_bearer() {
+        let exp = unix_now() + 60;
+        let by_sub = sign("right", &json!({"sub": "u1", "name": "Ann", "exp": exp}));
+        let by_id = sign("right", &json!({"id": 7, "exp": exp}));
+        let ann = verifier().verify(&format!("bearer {by_sub}")).await.unwrap();
+        assert_eq!((&*ann.user_id, &*ann.name, ann.expires_at), ("u1", "Ann", exp));
+        let seven = verifier().verify(&by_id).await.unwrap();
+        assert_eq!((&*seven.user_id, &*seven.name), ("7", "7"));
+    }
+
+    #[tokio::test]
+    async fn refuses_what_is_wrong() {
+        let exp = unix_now() + 60;
+        let good = json!({"sub": "u1", "exp": exp});
+        let none = {
+            let body = sign("right", &good);
+            let payload = body.split('.').nth(1).unwrap().to_owned();
+            format!("eyJhbGciOiJub25lIn0.{payload}.")
+        };
+        for (token, why) in [
+            (sign("wrong", &good), TokenError::Invalid),
+            (sign("right", &json!({"sub": "u1", "exp": unix_now() - 60})), TokenError::Expired),
+            (sign("right", &json!({"sub": "u1"})), TokenError::Invalid),
+            (sign("right", &json!({"exp": exp})), TokenError::Invalid),
+            (sign("right", &json!({"sub": "", "exp": exp})), TokenError::Invalid),
+            (sign("right", &json!({"sub": "x".repeat(129), "exp": exp})), TokenError::Invalid),
+            (sign("right", &json!({"sub": "u1", "exp": exp, "nbf": exp})), TokenError::Invalid),
+            (none, TokenError::Invalid),
+            ("not a token".into(), TokenError::Invalid),
+            (String::new(), TokenError::Invalid),
+        ] {
+            assert_eq!(verifier().verify(&token).await, Err(why), "{token}");
+        }
+    }
+
+    #[tokio::test]
+    async fn checks_issuer_and_audience_where_named() {
+        let verifier = Verifier::new(KeySource::Secret("right".into()), Some("us".into()), Some("them".into()));
+        let exp = unix_now() + 60;
+        let with = |iss: &str, aud: &str| sign("right", &json!({"sub": "u", "exp": exp, "iss": iss, "aud": aud}));
+        assert!(verifier.verify(&with("us", "them")).await.is_ok());
+        assert!(verifier.verify(&with("others", "them")).await.is_err());
+        assert!(verifier.verify(&with("us", "others")).await.is_err());
+        assert!(verifier.verify(&sign("right", &json!({"sub": "u", "exp": exp}))).await.is_err());
+    }
+}
