@@ -1,0 +1,198 @@
+//! A server process of ours: started with a clean environment and its own log file, and never outliving us.
+//!
+//! Guarantees: it ends when this program ends, even by SIGKILL (the kernel sends it SIGKILL then; Linux only), and it is
+//! killed when its handle is dropped. It is in a process group of its own, so that Ctrl-C reaches only us and we end
+//! everything in order.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::OpenOptions,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use crate::{places, ready};
+
+/// How to start a server; kept, so that it can be started again.
+#[derive(Clone)]
+pub struct Spec {
+    /// For people: `gw1`, `redis`.
+    pub name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    environment: Vec<(String, String)>,
+    user: Option<String>,
+    log: PathBuf,
+}
+
+/// What of our own environment a server gets; a setting of the user's shell must not change a cluster.
+const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "RUST_BACKTRACE"];
+
+impl Spec {
+    /// A server that writes what it says to `<logs>/<name>.log`.
+    pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, logs: &Path) -> Self {
+        let name = name.into();
+        let log = logs.join(format!("{name}.log"));
+        Self { name, program: program.into(), args: Vec::new(), environment: Vec::new(), user: None, log }
+    }
+
+    /// More arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs as that user; only root can ask for it.
+    pub fn user(mut self, user: Option<String>) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// Starts it. Where it writes to an old log, it goes on at the end.
+    pub fn start(&self) -> Result<Server> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = log.with_context(|| format!("log file {}", self.log.display()))?;
+        let child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {} ({})", self.name, self.program.display()))?;
+        let pid = child.id().context("no process id")?;
+        Ok(Server { name: self.name.clone(), pid, child, ended: None, log: self.log.clone() })
+    }
+
+    /// Runs it to its end, which must be a good one.
+    pub async fn run(&self, limit: Duration) -> Result<()> {
+        let mut server = self.start()?;
+        match server.wait(limit).await {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => anyhow::bail!("{} failed ({status})\n{}", self.name, server.tail()),
+            None => anyhow::bail!("{} did not end within {} s\n{}", self.name, limit.as_secs(), server.tail()),
+        }
+    }
+
+    /// `setpriv` sets the signal that the kernel sends when we die, and the user before that: changing the user later
+    /// would clear the signal.
+    fn command(&self) -> Command {
+        let mut command = match places::on_path("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL"]);
+                if let Some(user) = &self.user {
+                    command.args(["--reuid", user, "--regid", user, "--init-groups"]);
+                }
+                command.arg("--").arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        command.args(&self.args).env_clear().current_dir("/");
+        command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// A started server.
+pub struct Server {
+    /// As in its [`Spec`].
+    pub name: String,
+    /// Of the server itself: nothing stands between it and us.
+    pub pid: u32,
+    child: Child,
+    ended: Option<ExitStatus>,
+    log: PathBuf,
+}
+
+impl Server {
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Waits for its end, so long.
+    pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = tokio::time::timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
+        }
+        self.ended
+    }
+
+    /// Sends a signal. A frozen process is woken, or it would never hear it.
+    pub fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let (None, Some(pid)) = (self.ended(), pid) {
+            // It may end in this very moment, which is what was wanted.
+            let _ = kill_process(pid, signal);
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+
+    /// Ends it: `first`, the same again after half the time, then SIGKILL.
+    pub async fn stop(&mut self, first: Signal, limit: Duration) {
+        for _ in 0..2 {
+            self.signal(first);
+            if self.wait(limit / 2).await.is_some() {
+                return;
+            }
+        }
+        self.signal(Signal::KILL);
+        self.wait(limit).await;
+    }
+
+    /// Waits until `check` says yes; says what was wrong, with the end of the log, if it never does.
+    pub async fn until_ready<F: Future<Output = Result<()>>>(&mut self, check: impl Fn() -> F) -> Result<()> {
+        let pause = Duration::from_millis(50);
+        let mut last = anyhow::anyhow!("nothing was tried");
+        let deadline = tokio::time::Instant::now() + ready::LIMIT;
+        while tokio::time::Instant::now() < deadline {
+            if let Some(status) = self.ended() {
+                anyhow::bail!("{} ended while it was starting ({})\n{}", self.name, describe(status), self.tail());
+            }
+            match check().await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+            tokio::time::sleep(pause).await;
+        }
+        let seconds = ready::LIMIT.as_secs();
+        anyhow::bail!("{} did not come up within {seconds} s: {last:#}\n{}", self.name, self.tail())
+    }
+
+    /// The last lines of its log.
+    pub fn tail(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let last = &lines[lines.len().saturating_sub(20)..];
+        format!("--- end of {} ---\n{}", self.log.display(), last.join("\n"))
+    }
+}
+
+/// `exit code 1`, `signal 9`.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}

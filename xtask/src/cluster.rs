@@ -1,0 +1,107 @@
+//! `cargo xtask cluster`: a real cluster of processes on this machine, and the commands that speak to a running one.
+//!
+//! - [`parts`]: the processes, how they are started and in which order they end
+//! - [`keep`]: the loop that stays: deaths are reported, commands carried out, everything ended together
+//! - [`control`]: the commands, from another terminal, over a socket in the cluster's folder
+
+mod control;
+mod keep;
+mod parts;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    start: Start,
+}
+
+/// What to start.
+#[derive(clap::Args)]
+struct Start {
+    /// How many gateways
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// With optimisations
+    #[arg(long)]
+    release: bool,
+    /// Print one line of JSON once everything is up
+    #[arg(long)]
+    json: bool,
+    /// A setting of every gateway (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A setting of the auth service (repeatable)
+    #[arg(long = "auth-set", value_name = "KEY=VALUE")]
+    auth_set: Vec<String>,
+    /// What `--cluster` calls it [default: the process id]
+    #[arg(long)]
+    name: Option<String>,
+    /// Keep the log files, in this folder
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
+    /// Take the programs as they were built last
+    #[arg(long)]
+    no_build: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a dead gateway again, on its old ports and with its settings; prints its new pid
+    RestartGateway {
+        /// `gw1`, …
+        id: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Stop the cluster's Redis; its data stay on disk
+    StopRedis {
+        /// By SIGKILL instead of SIGTERM
+        #[arg(long)]
+        kill: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Start the cluster's Redis again; prints its new pid
+    StartRedis {
+        /// Without its data
+        #[arg(long)]
+        empty: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Which running cluster.
+#[derive(clap::Args)]
+struct Which {
+    /// Name of the cluster; needed where several run
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out the command.
+pub async fn run(args: Args) -> Result<()> {
+    let (request, which) = match args.command {
+        None => return keep::run(args.start).await,
+        Some(Command::RestartGateway { id, which }) => (control::Request::RestartGateway { id }, which),
+        Some(Command::StopRedis { kill, which }) => (control::Request::StopRedis { kill }, which),
+        Some(Command::StartRedis { empty, which }) => (control::Request::StartRedis { empty }, which),
+    };
+    let answer = control::ask(&request, which.cluster.as_deref()).await?;
+    match (which.json, answer.pid) {
+        (true, _) => println!("{}", serde_json::to_string(&answer)?),
+        (false, Some(pid)) => println!("{pid}"),
+        (false, None) => {}
+    }
+    Ok(())
+}

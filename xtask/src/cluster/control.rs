@@ -1,0 +1,100 @@
+//! Commands for a running cluster: one line of JSON there, one back, over its Unix socket.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+};
+
+use crate::{ready, workdir};
+
+/// What a running cluster can be asked.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "do")]
+pub enum Request {
+    /// Start a dead gateway again.
+    RestartGateway { id: String },
+    /// End Redis.
+    StopRedis { kill: bool },
+    /// Start it again.
+    StartRedis { empty: bool },
+}
+
+/// What it did.
+#[derive(Serialize, Deserialize)]
+pub struct Answer {
+    /// The part.
+    pub id: String,
+    /// Its process now; none once it is stopped.
+    pub pid: Option<u32>,
+}
+
+/// What goes over the socket.
+type Line = std::result::Result<Answer, String>;
+
+const LONGEST: u64 = 64 * 1024;
+
+/// Asks the only running cluster, or the one of that name.
+pub async fn ask(request: &Request, cluster: Option<&str>) -> Result<Answer> {
+    let mut stream = UnixStream::connect(choose(&workdir::running()?, cluster)?).await?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let answer = tokio::time::timeout(ready::LIMIT + Duration::from_secs(20), read_line(&mut stream)).await;
+    let answer = answer.context("the cluster did not answer in time")??;
+    serde_json::from_str::<Line>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
+}
+
+/// The question that comes in on a connection.
+pub async fn receive(stream: &mut UnixStream) -> Result<Request> {
+    let line = tokio::time::timeout(Duration::from_secs(5), read_line(stream)).await??;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// The answer to it.
+pub async fn reply(stream: &mut UnixStream, answer: Result<Answer>) -> Result<()> {
+    let mut line = serde_json::to_vec(&Line::map_err(answer.map_err(|error| format!("{error:#}")), |text| text))?;
+    line.push(b'\n');
+    tokio::time::timeout(Duration::from_secs(5), stream.write_all(&line)).await??;
+    Ok(())
+}
+
+fn choose(running: &[(String, PathBuf)], wanted: Option<&str>) -> Result<PathBuf> {
+    let names = running.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    match (wanted, running) {
+        (_, []) => bail!("no cluster is running; start one with `cargo xtask cluster`"),
+        (None, [(_, only)]) => Ok(only.clone()),
+        (None, _) => bail!("several clusters are running, choose with --cluster: {names}"),
+        (Some(wanted), all) => {
+            let found = all.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, socket)| socket.clone()).with_context(|| format!("no cluster `{wanted}`; running: {names}"))
+        }
+    }
+}
+
+async fn read_line(stream: &mut UnixStream) -> Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream.take(LONGEST)).read_line(&mut line).await?;
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cluster_needs_no_name_and_several_are_listed() {
+        let some = |names: &[&str]| -> Vec<(String, PathBuf)> {
+            names.iter().map(|name| ((*name).into(), PathBuf::from(name))).collect()
+        };
+        let wrong = |names: &[&str], wanted| choose(&some(names), wanted).unwrap_err().to_string();
+        assert_eq!(choose(&some(&["a"]), None).unwrap(), PathBuf::from("a"));
+        assert_eq!(choose(&some(&["a", "b"]), Some("b")).unwrap(), PathBuf::from("b"));
+        assert!(wrong(&["a", "b"], None).ends_with("a, b"));
+        assert!(wrong(&["a", "b"], Some("c")).ends_with("a, b"));
+        assert!(wrong(&[], None).contains("no cluster is running"));
+    }
+}

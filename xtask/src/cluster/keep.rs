@@ -1,0 +1,103 @@
+//! Starts a cluster and stays until it is told to end.
+
+use anyhow::{Context, Result};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{
+    Start,
+    control::{self, Answer, Request},
+    parts::Parts,
+};
+use crate::{cargo, ending::Ending, node_packages, workdir::Workdir};
+
+/// Everything up, then everything ended together.
+pub async fn run(start: Start) -> Result<()> {
+    let mut ending = Ending::listen()?;
+    let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
+    let (workdir, listener) = Workdir::create(&name)?;
+    if let Some(logs) = &start.logs {
+        std::fs::create_dir_all(logs).with_context(|| logs.display().to_string())?;
+    }
+    let started = tokio::select! {
+        started = bring_up(&start, &workdir) => started?,
+        // What was started is killed as it is dropped.
+        why = ending.wait() => { eprintln!("{why}: not started"); return Ok(()); }
+    };
+    let parts = stay(started, &listener, &mut ending).await?;
+    parts.stop().await;
+    eprintln!("all ended");
+    Ok(())
+}
+
+async fn bring_up(start: &Start, workdir: &Workdir) -> Result<Parts> {
+    if !start.no_build {
+        node_packages::browser_client().await?;
+        cargo::build(start.release).await?;
+    }
+    eprintln!("cluster {}: logs in {}", workdir.name, start.logs.as_deref().unwrap_or(workdir.path()).display());
+    let mut parts = Parts::start(start, workdir).await?;
+    let addresses = parts.addresses();
+    if start.json {
+        println!("{addresses}");
+    } else {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        println!("open      {}", text(&addresses["balancer"]));
+        println!("accounts  {}/api", text(&addresses["auth"]));
+        println!("sign in   test1@mail.com or test2@mail.com, password test123");
+        for gateway in addresses["gateways"].as_array().into_iter().flatten() {
+            println!(
+                "{:9} {}, internal {}, pid {}",
+                text(&gateway["id"]),
+                text(&gateway["url"]),
+                text(&gateway["internal"]),
+                gateway["pid"]
+            );
+        }
+        println!("redis     {}, pid {}", text(&addresses["redis"]["url"]), addresses["redis"]["pid"]);
+        println!("postgres  {}", text(&addresses["postgres"]["url"]));
+    }
+    Ok(parts)
+}
+
+async fn stay(mut parts: Parts, listener: &UnixListener, ending: &mut Ending) -> Result<Parts> {
+    let mut child_ended = signal(SignalKind::child())?;
+    loop {
+        for death in parts.deaths() {
+            eprintln!("{death}");
+        }
+        let mut stream = tokio::select! {
+            why = ending.wait() => { eprintln!("{why}: ending everything"); return Ok(parts); }
+            _ = child_ended.recv() => continue,
+            accepted = listener.accept() => accepted?.0,
+        };
+        tokio::select! {
+            why = ending.wait() => { eprintln!("{why}: ending everything"); return Ok(parts); }
+            served = serve(&mut parts, &mut stream) => {
+                if let Err(error) = served { eprintln!("a command failed: {error:#}"); }
+            }
+        }
+    }
+}
+
+async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
+    let request = control::receive(stream).await?;
+    let answer = carry_out(parts, request).await;
+    if let Ok(Answer { id, pid }) = &answer {
+        match pid {
+            Some(pid) => eprintln!("{id} started again, pid {pid}"),
+            None => eprintln!("{id} stopped"),
+        }
+    }
+    control::reply(stream, answer).await
+}
+
+async fn carry_out(parts: &mut Parts, request: Request) -> Result<Answer> {
+    match request {
+        Request::RestartGateway { id } => parts.restart_gateway(&id).await,
+        Request::StopRedis { kill } => parts.stop_redis(kill).await,
+        Request::StartRedis { empty } => parts.start_redis(empty).await,
+    }
+}

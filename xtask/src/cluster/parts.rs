@@ -1,0 +1,172 @@
+//! The processes of a cluster: started in the order they need each other, ended in the opposite one.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{Start, control::Answer};
+use crate::{
+    child::{Server, Spec, describe},
+    places,
+    ports::Ports,
+    ready,
+    servers::{nginx, postgres::Postgres, redis::Redis},
+    workdir::Workdir,
+};
+
+struct Gateway {
+    spec: Spec,
+    port: u16,
+    internal: u16,
+    server: Server,
+}
+
+/// All of them, up.
+pub struct Parts {
+    redis: Redis,
+    postgres: Postgres,
+    auth: Server,
+    auth_port: u16,
+    gateways: Vec<Gateway>,
+    nginx: Server,
+    balancer: u16,
+    /// Deaths that were said, by name and pid.
+    mourned: Vec<(String, u32)>,
+}
+
+impl Parts {
+    /// Starts everything and waits until it is ready.
+    pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
+        let logs = start.logs.as_deref().unwrap_or(workdir.path());
+        let mut ports = Ports::default();
+        let (redis_port, postgres_port) = (ports.next()?, ports.next()?);
+        let (redis, postgres) =
+            tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
+
+        let (auth_port, auth_internal) = (ports.next()?, ports.next()?);
+        let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
+            .env("DATABASE_URL", postgres.url())
+            .env("SEED_ENABLED", "true")
+            .env("TOKEN_ISSUER", "jackfield")
+            .env("TOKEN_AUDIENCE", "jackfield")
+            .args(overrides(&start.auth_set))
+            .start()?;
+        auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
+
+        let mut gateways = Vec::with_capacity(start.nodes);
+        for number in 1..=start.nodes {
+            let (port, internal) = (ports.next()?, ports.next()?);
+            let id = format!("gw{number}");
+            let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
+                .env("NODE_ID", &id)
+                .env("REDIS_URL", redis.url())
+                .env("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json"))
+                .env("JWT_ISSUER", "jackfield")
+                .env("JWT_AUDIENCE", "jackfield")
+                .args(overrides(&start.set));
+            let server = spec.start()?;
+            gateways.push(Gateway { spec, port, internal, server });
+        }
+        for gateway in &mut gateways {
+            gateway.until_ready().await?;
+        }
+
+        let balancer = ports.next()?;
+        let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
+        let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
+        let nginx = nginx::start(workdir, &fronted).await?;
+        Ok(Self { redis, postgres, auth, auth_port, gateways, nginx, balancer, mourned: Vec::new() })
+    }
+
+    /// Where everything is.
+    pub fn addresses(&mut self) -> Value {
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let gateway = |gateway: &Gateway| {
+            let (id, pid) = (&gateway.server.name, gateway.server.pid);
+            json!({ "id": id, "url": url(gateway.port), "internal": url(gateway.internal), "pid": pid })
+        };
+        json!({
+            "balancer": url(self.balancer),
+            "auth": url(self.auth_port),
+            "apiKey": null,
+            "redis": { "url": self.redis.url(), "pid": self.redis.server().pid },
+            "postgres": { "url": self.postgres.url() },
+            "gateways": self.gateways.iter().map(gateway).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Starts a dead gateway again.
+    pub async fn restart_gateway(&mut self, id: &str) -> Result<Answer> {
+        let ids = self.gateways.iter().map(|gateway| gateway.server.name.clone()).collect::<Vec<_>>().join(", ");
+        let gateway = self.gateways.iter_mut().find(|gateway| gateway.server.name == id);
+        let gateway = gateway.with_context(|| format!("no gateway `{id}`; there are {ids}"))?;
+        // Whoever killed it may ask for it again before it is quite dead.
+        if gateway.server.wait(Duration::from_secs(1)).await.is_none() {
+            bail!("{id} is running (pid {})", gateway.server.pid);
+        }
+        gateway.server = gateway.spec.start()?;
+        gateway.until_ready().await?;
+        Ok(Answer { id: id.into(), pid: Some(gateway.server.pid) })
+    }
+
+    /// Ends Redis.
+    pub async fn stop_redis(&mut self, kill: bool) -> Result<Answer> {
+        self.redis.stop(if kill { Signal::KILL } else { Signal::TERM }).await?;
+        let pid = self.redis.server().pid;
+        self.mourned.push(("redis".into(), pid));
+        Ok(Answer { id: "redis".into(), pid: None })
+    }
+
+    /// Starts it again.
+    pub async fn start_redis(&mut self, empty: bool) -> Result<Answer> {
+        Ok(Answer { id: "redis".into(), pid: Some(self.redis.start_again(empty).await?) })
+    }
+
+    /// A line for each process that has ended since the last call.
+    pub fn deaths(&mut self) -> Vec<String> {
+        let mut deaths = Vec::new();
+        let others = [&mut self.auth, &mut self.nginx, self.redis.server(), self.postgres.server()];
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(others) {
+            let known = self.mourned.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
+            if let (Some(status), false) = (server.ended(), known) {
+                self.mourned.push((server.name.clone(), server.pid));
+                let end = if status.code().is_some() { format!("\n{}", server.tail()) } else { String::new() };
+                deaths.push(format!("{} (pid {}) ended: {}{end}", server.name, server.pid, describe(status)));
+            }
+        }
+        deaths
+    }
+
+    /// Ends all of it.
+    pub async fn stop(mut self) {
+        self.nginx.stop(Signal::TERM, Duration::from_secs(4)).await;
+        // Clients that are still there make a gateway's farewell long: all of them are told at once, and then again.
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
+            server.signal(Signal::TERM);
+        }
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
+            server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        }
+        self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
+        self.postgres.server().stop(Signal::INT, Duration::from_secs(8)).await;
+    }
+}
+
+impl Gateway {
+    async fn until_ready(&mut self) -> Result<()> {
+        self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
+    }
+}
+
+fn service(program: &str, name: &str, start: &Start, logs: &Path, (port, internal): (u16, u16)) -> Result<Spec> {
+    let spec = Spec::new(name, places::built(program, start.release)?, logs);
+    let loopback = |spec: Spec, name| spec.env(name, "127.0.0.1");
+    let spec = loopback(loopback(spec, "HOST"), "INTERNAL_HOST");
+    Ok(spec.env("PORT", port.to_string()).env("INTERNAL_PORT", internal.to_string()))
+}
+
+fn overrides(settings: &[String]) -> impl Iterator<Item = &str> {
+    settings.iter().flat_map(|setting| ["--set", setting.as_str()])
+}

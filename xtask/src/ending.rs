@@ -1,0 +1,64 @@
+//! When this program should end: SIGINT, SIGTERM, its terminal gone (SIGHUP), or the other end of its input closed.
+
+use std::io::Read;
+
+use anyhow::Result;
+use rustix::fs::FileType;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+/// Listens from its making on: a signal that comes before [`Ending::wait`] is not lost.
+pub struct Ending {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    input_closed: Option<oneshot::Receiver<()>>,
+}
+
+impl Ending {
+    /// Installs the signal handlers.
+    pub fn listen() -> Result<Self> {
+        // Only a pipe or a socket has another end that can go away; `/dev/null` is at its end from the start.
+        let kind = rustix::fs::fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let input_closed = matches!(kind, Ok(FileType::Fifo | FileType::Socket)).then(watch_input);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            input_closed,
+        })
+    }
+
+    /// Returns when it is time. May be dropped and called again.
+    pub async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "the terminal went away",
+            () = closed(&mut self.input_closed) => "standard input was closed",
+        }
+    }
+}
+
+async fn closed(input: &mut Option<oneshot::Receiver<()>>) {
+    match input {
+        // An error means that the thread is gone, which is as good as an end.
+        Some(receiver) => drop(receiver.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// A thread of its own, because a blocking read cannot be given up; it ends with the process.
+fn watch_input() -> oneshot::Receiver<()> {
+    let (closed, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut ignored = [0; 64];
+        while matches!(input.read(&mut ignored), Ok(1..)) {}
+        // Nobody may be waiting any more.
+        let _ = closed.send(());
+    });
+    receiver
+}

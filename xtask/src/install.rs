@@ -1,0 +1,78 @@
+//! Installs what `cluster` and `test` need: on Debian and its kin with apt, elsewhere it says what to install.
+
+use anyhow::{Context, Result, bail};
+use rustix::process::getuid;
+use tokio::process::Command;
+
+use crate::{cargo, node_packages, places};
+
+struct Tool {
+    /// Debian's package.
+    package: &'static str,
+    /// For people on other systems.
+    what: &'static str,
+    present: fn() -> bool,
+}
+
+const TOOLS: [Tool; 5] = [
+    Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
+    Tool { package: "postgresql", what: "PostgreSQL 15", present: || places::postgres_programs().is_some() },
+    Tool { package: "nginx", what: "nginx", present: || places::on_path("nginx").is_some() },
+    Tool { package: "chromium", what: "Chromium", present: || chromium().is_some() },
+    Tool { package: "util-linux", what: "setpriv (util-linux)", present: || places::on_path("setpriv").is_some() },
+];
+
+/// The browser of the page's test.
+pub fn chromium() -> Option<std::path::PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
+}
+
+/// Servers, browser and node packages; does nothing where all are there.
+pub async fn everything() -> Result<()> {
+    servers().await?;
+    if places::on_path("npm").is_none() || places::on_path("node").is_none() {
+        bail!("Node.js 20 or later with npm is not installed");
+    }
+    node_packages::install("gateway/client").await?;
+    node_packages::install("gateway/e2e").await
+}
+
+async fn servers() -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|tool| tool.what).collect();
+    let sudo = if getuid().is_root() { None } else { places::on_path("sudo") };
+    if places::on_path("apt-get").is_none() || (sudo.is_none() && !getuid().is_root()) {
+        bail!("please install: {}", names.join(", "));
+    }
+    let apt = |args: &[&str]| {
+        let mut command = match &sudo {
+            Some(sudo) => {
+                let mut command = Command::new(sudo);
+                command.args(["--non-interactive", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+                command
+            }
+            None => {
+                let mut command = Command::new("apt-get");
+                command.env("DEBIAN_FRONTEND", "noninteractive");
+                command
+            }
+        };
+        command.args(["--quiet", "--yes"]).args(args).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+        command
+    };
+    eprintln!("installing with apt: {}", names.join(", "));
+    let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+    let please = || format!("please install: {}", names.join(", "));
+    cargo::run("apt-get update", apt(&["update"])).await.with_context(please)?;
+    let mut install = apt(&["install", "--no-install-recommends"]);
+    // Debian starts the services it installs, on their usual ports. Ours have ports of their own, so they are left alone.
+    install.args(packages);
+    cargo::run("apt-get install", install).await.with_context(please)?;
+    match TOOLS.iter().find(|tool| !(tool.present)()) {
+        Some(tool) => bail!("apt-get installed {} and it still cannot be found", tool.package),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,43 @@
+//! The repository's node packages: the stock browser client that the gateway serves, and the end-to-end tests.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::{cargo, places};
+
+/// The browser client, which the gateway's build takes in. Everything works without it but
+/// `GET /socket.io/socket.io.js`, so a missing npm is only said.
+pub async fn browser_client() -> Result<()> {
+    if places::on_path("npm").is_none() {
+        let folder = folder("gateway/client");
+        if !folder.join("node_modules").is_dir() {
+            eprintln!(
+                "npm is not installed: the gateway will not serve /socket.io/socket.io.js, and the page will not work"
+            );
+        }
+        return Ok(());
+    }
+    install("gateway/client").await
+}
+
+/// `npm ci` where the packages are missing or older than the lock file.
+pub async fn install(package: &str) -> Result<()> {
+    let folder = folder(package);
+    let lock = folder.join("package-lock.json");
+    let changed = |file: PathBuf| file.metadata().and_then(|meta| meta.modified());
+    let wanted = changed(lock).with_context(|| format!("{package}/package-lock.json"))?;
+    // npm writes this file last.
+    if changed(folder.join("node_modules/.package-lock.json")).is_ok_and(|installed| installed >= wanted) {
+        return Ok(());
+    }
+    eprintln!("npm ci in {package}");
+    let mut npm = Command::new(places::on_path("npm").context("npm is not installed; it comes with Node.js")?);
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(std::io::stderr()).kill_on_drop(true);
+    cargo::run(&format!("npm ci in {package}"), npm).await
+}
+
+fn folder(package: &str) -> PathBuf {
+    places::root().join(package)
+}

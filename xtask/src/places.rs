@@ -1,0 +1,37 @@
+//! Where things are in the repository and on this machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// A program of this repository, built with that profile. The target directory is the one this program itself is in.
+pub fn built(program: &str, release: bool) -> Result<PathBuf> {
+    let me = std::env::current_exe().context("this program's own path")?;
+    let target = me.parent().and_then(Path::parent).context("this program is not in a target directory")?;
+    Ok(target.join(if release { "release" } else { "debug" }).join(program))
+}
+
+/// A program on the search path. Servers often stand in `/usr/sbin`, which is on nobody's path but root's.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let extra = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(extra).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The folder that holds `postgres` and `initdb`: Debian's newest version, or wherever the search path has both.
+pub fn postgres_programs() -> Option<PathBuf> {
+    let both = |folder: &Path| ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
+    let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    let mut versions: Vec<PathBuf> =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    versions.sort_by_key(|folder| std::cmp::Reverse(version(folder)));
+    let debian = versions.into_iter().map(|folder| folder.join("bin"));
+    let elsewhere = on_path("postgres").and_then(|file| file.parent().map(Path::to_path_buf));
+    debian.chain(elsewhere).find(|folder| both(folder))
+}

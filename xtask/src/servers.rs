@@ -1,0 +1,5 @@
+//! The servers of others that a cluster stands on: how each is started here, and when it is up.
+
+pub mod nginx;
+pub mod postgres;
+pub mod redis;

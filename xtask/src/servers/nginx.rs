@@ -1,0 +1,64 @@
+//! nginx in front of the gateways and the auth service, from the template in `deploy/nginx`.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    child::{Server, Spec},
+    places, ready,
+    workdir::Workdir,
+};
+
+/// What the template's `${NAME}`s stand for.
+pub struct Fronted {
+    /// Where nginx itself listens.
+    pub port: u16,
+    /// Ports of the gateways.
+    pub gateways: Vec<u16>,
+    /// Port of the auth service.
+    pub auth: u16,
+}
+
+/// Starts it and waits until it takes connections.
+pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
+    let folder = workdir.folder("nginx")?;
+    let file = folder.join("nginx.conf");
+    let template = places::root().join("deploy/nginx/nginx.conf.template");
+    let template = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
+    fs::write(&file, render(&template, fronted, &folder))?;
+    let program = places::on_path("nginx").context("nginx is not installed; `cargo xtask install`")?;
+    let log = folder.join("error.log");
+    // One process: a master that is killed would leave its workers behind.
+    let spec = Spec::new("nginx", program, workdir.path())
+        .args(["-g", "daemon off; master_process off;", "-p"])
+        .args([&folder])
+        .args(["-e".as_ref(), log.as_os_str(), "-c".as_ref(), file.as_os_str()]);
+    let mut server = spec.start()?;
+    server.until_ready(|| ready::tcp(fronted.port)).await?;
+    Ok(server)
+}
+
+fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
+    let gateways: Vec<String> = fronted.gateways.iter().map(|port| format!("server 127.0.0.1:{port};")).collect();
+    template
+        .replace("${LISTEN}", &format!("127.0.0.1:{}", fronted.port))
+        .replace("${GATEWAYS}", &gateways.join(" "))
+        .replace("${AUTH}", &format!("127.0.0.1:{}", fronted.auth))
+        .replace("${PAGE}", &places::root().join("deploy/page").display().to_string())
+        .replace("${RUN}", &folder.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_filled_without_a_rest() {
+        let template = fs::read_to_string(places::root().join("deploy/nginx/nginx.conf.template")).unwrap();
+        let fronted = Fronted { port: 1, gateways: vec![2, 3], auth: 4 };
+        let config = render(&template, &fronted, Path::new("/run"));
+        assert!(!config.contains("${"), "{config}");
+        assert_eq!(config.matches("server 127.0.0.1:2; server 127.0.0.1:3;").count(), 2);
+    }
+}

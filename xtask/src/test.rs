@@ -1,0 +1,121 @@
+//! `cargo xtask test`: everything that is checked, in one command. The first step that fails fails the run.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use tokio::process::Command;
+
+use crate::{
+    cargo::{self, cargo},
+    ending::Ending,
+    install, node_packages, places,
+    ports::Ports,
+    servers::{postgres::Postgres, redis::Redis},
+    workdir::Workdir,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run only tests whose names contain this; then no fmt and no clippy
+    filter: Option<String>,
+    /// Run one step only
+    #[arg(long)]
+    only: Option<Step>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Fmt,
+    Clippy,
+    Cargo,
+    E2e,
+}
+
+/// Runs the steps that were asked for.
+pub async fn run(args: &Args) -> Result<()> {
+    let mut ending = Ending::listen()?;
+    tokio::select! {
+        result = all(args) => result,
+        why = ending.wait() => anyhow::bail!("{why}: the tests were not finished"),
+    }
+}
+
+async fn all(args: &Args) -> Result<()> {
+    let begun = Instant::now();
+    let filter = args.filter.as_deref();
+    let wanted = |step: Step| match (args.only, filter) {
+        (Some(only), _) => only == step,
+        (None, Some(_)) => matches!(step, Step::Cargo | Step::E2e),
+        (None, None) => true,
+    };
+    timed("install", install::everything()).await?;
+    if wanted(Step::Fmt) {
+        timed("fmt", cargo::run("cargo fmt", cargo(&["fmt", "--all", "--check"]))).await?;
+    }
+    if wanted(Step::Clippy) {
+        let clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        timed("clippy", cargo::run("cargo clippy", clippy)).await?;
+    }
+    if wanted(Step::Cargo) {
+        timed("cargo test", cargo_tests(filter)).await?;
+    }
+    if wanted(Step::E2e) {
+        timed("build for e2e", cargo::build(false)).await?;
+        timed("e2e", end_to_end(filter)).await?;
+    }
+    let left_out = [Step::Fmt, Step::Clippy, Step::Cargo, Step::E2e].iter().filter(|step| !wanted(**step)).count();
+    let note = if left_out > 0 { format!(" ({left_out} steps left out, as asked)") } else { String::new() };
+    eprintln!("== all good in {:.0} s{note}", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn timed<T>(name: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+    eprintln!("== {name}");
+    let begun = Instant::now();
+    let result = step.await;
+    let seconds = begun.elapsed().as_secs_f64();
+    match &result {
+        Ok(_) => eprintln!("== {name}: ok in {seconds:.1} s"),
+        Err(_) => eprintln!("== {name}: FAILED after {seconds:.1} s"),
+    }
+    result
+}
+
+/// Unit, property, contract and integration tests, with servers that are thrown away after.
+async fn cargo_tests(filter: Option<&str>) -> Result<()> {
+    let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
+    let mut ports = Ports::default();
+    let (redis, postgres) = (ports.next()?, ports.next()?);
+    let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
+    let mut tests = cargo(&["test", "--workspace"]);
+    tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);
+    cargo::run("cargo test", tests).await
+}
+
+/// The tests with real clients. A filter chooses files by their names, or else tests.
+async fn end_to_end(filter: Option<&str>) -> Result<()> {
+    let folder = places::root().join("gateway/e2e");
+    let mut files: Vec<PathBuf> =
+        folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
+    files.sort();
+    ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
+    if let Some(filter) = filter {
+        if files.iter().any(|path| named(path, filter)) {
+            files.retain(|path| named(path, filter));
+        } else {
+            node.arg(format!("--test-name-pattern={filter}"));
+        }
+    }
+    node.args(files).current_dir(&folder).kill_on_drop(true);
+    node.env("XTASK", std::env::current_exe()?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node_packages::install("gateway/e2e").await?;
+    cargo::run("node --test", node).await
+}
+
+fn is_test(path: &std::path::Path) -> bool {
+    path.to_str().is_some_and(|name| name.ends_with(".test.mjs"))
+}

@@ -1,0 +1,135 @@
+//! The folder of one running cluster or test run: data, logs and the control socket, gone at the end.
+//!
+//! All of a user's stand in `<temp>/jackfield-<uid>/<name>`. A folder whose owner was killed has a control socket that
+//! nobody listens on; whoever starts next removes it.
+
+use std::{
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::net::UnixListener;
+
+const SOCKET: &str = "control.sock";
+
+/// Owned by this process; removed on drop.
+pub struct Workdir {
+    path: PathBuf,
+    /// Of the folder, and of the cluster.
+    pub name: String,
+}
+
+impl Workdir {
+    /// Makes the folder, with a socket in it that we listen on.
+    pub fn create(name: &str) -> Result<(Self, UnixListener)> {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            bail!("the name `{name}` may have letters, digits, `-` and `_` only");
+        }
+        let parent = parent()?;
+        remove_stale(&parent);
+        // The socket is there before the folder gets its name: nobody ever sees one without a listener.
+        let unborn = parent.join(format!(".new-{}", std::process::id()));
+        make(&unborn)?;
+        let mut workdir = Self { path: unborn, name: name.into() };
+        let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
+        let path = parent.join(name);
+        fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` is running already"))?;
+        workdir.path = path;
+        Ok((workdir, listener))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new folder inside it.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        make(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Workdir {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Names and control sockets of this user's running clusters.
+pub fn running() -> Result<Vec<(String, PathBuf)>> {
+    let parent = parent()?;
+    let mut found: Vec<(String, PathBuf)> = folders(&parent)
+        .filter_map(|folder| {
+            let socket = folder.join(SOCKET);
+            let name = folder.file_name()?.to_str()?.to_owned();
+            (!name.starts_with('.') && UnixStream::connect(&socket).is_ok()).then_some((name, socket))
+        })
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+fn parent() -> Result<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let path = std::env::temp_dir().join(format!("jackfield-{uid}"));
+    match make(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).context("folder for clusters"),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(&path)?;
+    if !found.is_dir() || found.uid() != uid {
+        bail!("{} is not a folder of yours", path.display());
+    }
+    Ok(path)
+}
+
+/// Others may pass through (Postgres runs as another user than root) and not look around.
+fn make(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o711).create(path)
+}
+
+fn folders(parent: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+fn remove_stale(parent: &Path) {
+    for folder in folders(parent) {
+        let refused = UnixStream::connect(folder.join(SOCKET)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            remove(&folder);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    // A server that was killed a moment ago may still be writing: what it leaves is swept up by the next try.
+    let gone = (0..5).any(|_| fs::remove_dir_all(path).is_ok() || !path.exists());
+    if !gone {
+        eprintln!("{} could not be removed", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_found_while_it_lives_and_gone_after() {
+        let name = format!("test-{}", std::process::id());
+        let (workdir, listener) = Workdir::create(&name).unwrap();
+        let path = workdir.path().to_owned();
+        assert!(running().unwrap().iter().any(|(found, _)| *found == name));
+        assert!(Workdir::create(&name).err().unwrap().to_string().contains("already"));
+        drop((workdir, listener));
+        assert!(!path.exists());
+        assert!(Workdir::create("a/b").is_err());
+    }
+}
