@@ -1,1 +1,151 @@
-//! x
+//! A Socket.IO gateway node.
+//!
+//! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, limits) →
+//! [`event`] (one file each) → [`cluster`] (bus to every node) → [`node`] (listens) → [`hub`] (members, fan-out) →
+//! `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
+//!
+//! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other nodes;
+//! [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
+
+pub mod client;
+pub mod cluster;
+pub mod engine;
+pub mod event;
+pub mod front;
+pub mod hub;
+pub mod node;
+pub mod ops;
+pub mod settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use jackfield_shared::{
+    lifecycle::Lifecycle,
+    settings::SettingsError,
+    verify::{KeySource, Verifier},
+};
+use tokio::{net::TcpListener, sync::mpsc};
+
+use crate::{
+    cluster::{
+        Cluster, MemoryCluster,
+        bus::BusEvent,
+        ids::{NodeId, random_id},
+    },
+    node::Node,
+    settings::GatewaySettings,
+};
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// `redis.url` is not the address of a Redis.
+    #[error("setting `redis.url` (REDIS_URL) is not an address such as redis://localhost:6379")]
+    RedisUrl,
+    /// A port cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+}
+
+/// A running gateway: its work in the background has begun.
+pub struct Gateway {
+    node: Arc<Node>,
+}
+
+impl Gateway {
+    /// Starts a gateway, over Redis where `redis.url` is set, else as a cluster of its own. Does not wait for Redis:
+    /// the gateway is unready until it answers.
+    ///
+    /// # Errors
+    /// Settings that make no sense.
+    pub fn build(settings: GatewaySettings, keys: KeySource, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+        let id = node_id(&settings)?;
+        let terms = settings.terms();
+        let (cluster, events) = match settings.redis.url.as_str() {
+            "" => MemoryCluster::new(terms).join(),
+            url => cluster::over_redis(url, &settings.redis.prefix, &id, terms, lifecycle)
+                .map_err(|_| StartError::RedisUrl)?,
+        };
+        Self::join(settings, keys, lifecycle, id, cluster, events)
+    }
+
+    /// Starts a gateway as one more node of a cluster within this process.
+    ///
+    /// # Errors
+    /// Settings that make no sense.
+    pub fn build_in(
+        cluster: &MemoryCluster,
+        settings: GatewaySettings,
+        keys: KeySource,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, StartError> {
+        let id = node_id(&settings)?;
+        let (cluster, events) = cluster.join();
+        Self::join(settings, keys, lifecycle, id, cluster, events)
+    }
+
+    fn join(
+        settings: GatewaySettings,
+        keys: KeySource,
+        lifecycle: &Lifecycle,
+        id: NodeId,
+        cluster: Cluster,
+        events: mpsc::Receiver<BusEvent>,
+    ) -> Result<Self, StartError> {
+        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
+        let policy = settings.policy()?;
+        // Before anything is counted.
+        ops::metrics::recorder();
+        let node = Node::new(id, settings, policy, cluster, verifier, lifecycle.clone());
+        node.start(events);
+        Ok(Self { node })
+    }
+
+    /// The public routes.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        front::router(&self.node)
+    }
+
+    /// The internal routes.
+    #[must_use]
+    pub fn internal_router(&self) -> Router {
+        ops::health::router(Arc::clone(&self.node))
+    }
+
+    /// The node behind the routes.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Serves `router` on `listener` until the lifecycle ends.
+    pub async fn serve(&self, listener: TcpListener, router: Router) {
+        front::serve::serve(listener, router, self.node.lifecycle.clone()).await;
+    }
+}
+
+/// A listener on a host and port.
+///
+/// # Errors
+/// Says which cannot be had.
+pub async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
+    let at = format!("{host}:{port}");
+    TcpListener::bind(&at).await.map_err(|error| StartError::Listen(at, error))
+}
+
+/// The configured name with a random part, so that a node started again is never taken for the one before.
+fn node_id(settings: &GatewaySettings) -> Result<NodeId, SettingsError> {
+    let name = &settings.node.id;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.chars().all(plain) || name.len() > 64 {
+        return Err(SettingsError::new("setting `node.id` may have 64 letters, digits, `-`, `_` and `.`"));
+    }
+    let name = if name.is_empty() { "gateway" } else { name };
+    Ok(NodeId(format!("{name}-{}", random_id()).into()))
+}

@@ -1,0 +1,183 @@
+//! A client asks for a namespace: token, session, CONNECT, `authenticated`.
+//!
+//! What is terminal is answered with CONNECT_ERROR, what is passing by closing the transport: a stock client tells them
+//! apart by nothing else.
+
+use std::sync::Arc;
+
+use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
+use serde_json::json;
+
+use super::{
+    Client, Connection,
+    session::{Held, Standing},
+    token::auth_token,
+};
+use crate::{
+    cluster::{
+        Unavailable,
+        ids::{Holding, Incarnation, random_id},
+        sessions::Claimed,
+    },
+    engine::{Frame, Text},
+    hub::Namespace,
+    ops::metrics,
+};
+
+/// Why a namespace is not joined.
+enum Refusal {
+    /// For good: the code that the client gets.
+    Terminal(&'static str),
+    /// For now: the client comes back by itself.
+    Passing,
+}
+
+pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>) {
+    match join(connection, namespace, auth).await {
+        Ok(()) => {}
+        Err(Refusal::Terminal(code)) => {
+            metrics::refused(code);
+            // A full queue means that the client does not read: nobody is there to be told.
+            let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
+            connection.node.idle.watch(connection);
+        }
+        Err(Refusal::Passing) => {
+            metrics::refused("unavailable");
+            connection.close();
+        }
+    }
+}
+
+async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>) -> Result<(), Refusal> {
+    let node = &connection.node;
+    let namespace = node.hub.namespace(namespace).ok_or(Refusal::Terminal("invalid_namespace"))?;
+    let from_auth = auth_token(auth);
+    let token = from_auth.as_deref().or(connection.token.as_deref()).ok_or(Refusal::Terminal("missing_token"))?;
+    let identity = node.verifier.verify(token).await.map_err(|error| match error {
+        TokenError::Invalid => Refusal::Terminal("invalid_token"),
+        TokenError::Expired => Refusal::Terminal("token_expired"),
+        TokenError::KeysUnavailable => Refusal::Passing,
+    })?;
+    let standing = connection.session.lock().begin(&identity);
+    match standing {
+        Standing::Same => admit(connection, namespace, identity),
+        Standing::Other => return Err(Refusal::Terminal("session_conflict")),
+        Standing::Ended => return Err(Refusal::Passing),
+        Standing::Claim => {
+            let claimed = claim(connection, &identity).await;
+            if let Err(refusal) = claimed {
+                connection.session.lock().abandon();
+                node.connections.remove(&connection.id);
+                return Err(refusal);
+            }
+            admit(connection, namespace, identity.clone());
+            enter(connection, &identity).await;
+        }
+    }
+    Ok(())
+}
+
+/// Claims the session in the whole cluster.
+async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), Refusal> {
+    let node = &connection.node;
+    let incarnation = node.incarnation().ok_or(Refusal::Passing)?;
+    let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
+    // From here on an eviction finds the session, even one that overtakes the claim's answer.
+    node.connections.insert(connection);
+    let answer = ask(connection, &holding, &incarnation).await;
+    match answer {
+        Ok(Claimed::Granted { generation }) => {
+            connection.session.lock().granted(Held { generation, incarnation });
+            Ok(())
+        }
+        Ok(Claimed::Refused { .. }) => Err(Refusal::Terminal("session_conflict")),
+        Err(Unavailable) => {
+            // It may have been granted all the same, or be granted when the back end wakes up.
+            node.departures.push(holding.user, holding.session, incarnation);
+            Err(Refusal::Passing)
+        }
+    }
+}
+
+async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
+    let node = &connection.node;
+    let (cluster, policy) = (&node.cluster, node.policy);
+    // The note goes out first, on the same connection: it is there before the claim is.
+    let (noted, claimed) = tokio::join!(
+        cluster.membership.note(incarnation, std::slice::from_ref(holding)),
+        cluster.sessions.claim(holding, incarnation, policy, &[])
+    );
+    noted?;
+    match claimed? {
+        Claimed::Refused { holders } => {
+            // Who was registered before it claimed and is not live now is dead: its sessions stand in nobody's way.
+            let live = cluster.membership.live().await?;
+            let dead: Vec<_> = holders.iter().filter(|holder| !live.contains(holder)).cloned().collect();
+            match dead.is_empty() {
+                true => Ok(Claimed::Refused { holders }),
+                false => cluster.sessions.claim(holding, incarnation, policy, &dead).await,
+            }
+        }
+        granted @ Claimed::Granted { .. } => Ok(granted),
+    }
+}
+
+/// Puts the client into the namespace. CONNECT comes first, `authenticated` second, then everything else.
+fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) {
+    let node = &connection.node;
+    let id: Arc<str> = random_id().into();
+    let authenticated = json!({
+        "success": true,
+        "userId": identity.user_id,
+        "email": identity.email,
+        "socketId": id,
+        "expiresAt": rfc3339_of_unix(identity.expires_at),
+    });
+    let client = Arc::new(Client::new(
+        Arc::clone(&id),
+        Arc::clone(namespace),
+        identity,
+        Arc::clone(node),
+        connection.outbox.clone(),
+        Arc::downgrade(connection),
+    ));
+    let sent = {
+        // Under the lock, so that an eviction at this moment comes after CONNECT and not before it.
+        let mut session = connection.session.lock();
+        if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
+            return;
+        }
+        session.sockets.push(Arc::clone(&client));
+        let connected = client.outbox().send(&Frame::connect(&namespace.name, &id));
+        let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
+        let sent = connected.and_then(|()| authenticated.map_or(Ok(()), |frame| client.outbox().send(&frame)));
+        client.joined(namespace.join(Arc::clone(&client)));
+        sent
+    };
+    if sent.is_err() {
+        client.too_slow();
+    }
+    node.roster_changed(namespace);
+    metrics::connected();
+}
+
+/// Makes the user's presence known, and looks at what happened meanwhile.
+async fn enter(connection: &Arc<Connection>, identity: &Identity) {
+    let node = &connection.node;
+    let held = connection.session.lock().incarnation();
+    if let Some(incarnation) = held {
+        let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
+        let entered = node.cluster.presence.enter(&[holding], &incarnation).await;
+        // Under a lost lease, or where it is not known: the next reassertion writes it again.
+        if entered.is_err() || node.incarnation().as_ref() != Some(&incarnation) {
+            node.reassert_soon();
+        }
+    }
+    let (departure, evicted) = connection.session.lock().settle();
+    if let Some((user, incarnation)) = departure {
+        node.departures.push(user, connection.id.clone(), incarnation);
+    }
+    if evicted {
+        connection.evicted();
+    }
+}

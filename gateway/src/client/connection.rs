@@ -1,0 +1,214 @@
+//! One Engine.IO connection, from its first byte to its last.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt as _;
+use jackfield_shared::{ids::new_id, time::now_rfc3339};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::{
+    Client, connect,
+    inbox::{Arrival, Inbox},
+    session::Session,
+};
+use crate::{
+    cluster::{
+        ids::{Holding, Incarnation, SessionId},
+        sessions::Held,
+    },
+    engine::{Frame, Inbound, Outbox},
+    event::{self, EventError},
+    node::Node,
+    ops::metrics,
+};
+
+/// See the module. Its session begins with the first accepted token.
+pub struct Connection {
+    /// The session that this connection is or will be.
+    pub id: SessionId,
+    pub(super) node: Arc<Node>,
+    pub(super) outbox: Outbox,
+    /// The handshake's token.
+    pub(super) token: Option<Box<str>>,
+    inbox: Mutex<Inbox>,
+    pub(super) session: Mutex<Session>,
+}
+
+impl Connection {
+    /// A new connection, in no namespace yet. It is closed where it does not join one in time.
+    #[must_use]
+    pub fn open(node: &Arc<Node>, outbox: Outbox, token: Option<Box<str>>) -> Arc<Self> {
+        let connection = Arc::new(Self {
+            id: SessionId::random(),
+            node: Arc::clone(node),
+            outbox,
+            token,
+            inbox: Mutex::new(Inbox::new(node.settings.limits.flood())),
+            session: Mutex::new(Session::default()),
+        });
+        node.idle.watch(&connection);
+        node.gate.opened();
+        metrics::connections(1);
+        connection
+    }
+
+    /// A packet came. Never waits: it is called on the transport's reader.
+    pub fn receive(self: &Arc<Self>, packet: Inbound) {
+        let limits = &self.node.settings.limits;
+        let arrival = self.inbox.lock().push(packet, limits.flood(), limits.inbox as usize);
+        match arrival {
+            Arrival::Queued => {}
+            Arrival::Start => {
+                self.node.lifecycle.spawn(Arc::clone(self).drain());
+            }
+            Arrival::Limited { packet, retry_after_ms } => {
+                metrics::rate_limited();
+                self.refuse(&packet, &EventError::RateLimited { retry_after_ms });
+            }
+            Arrival::Flooding => {
+                let error = EventError::RateLimited { retry_after_ms: 0 };
+                self.send_away("flooding", |client| event::error_frame(client, &error, ""));
+            }
+        }
+    }
+
+    /// The transport is gone.
+    pub fn closed(&self) {
+        self.node.gate.closed();
+        metrics::connections(-1);
+        self.end();
+    }
+
+    /// Closes the transport. A stock client comes back by itself.
+    pub fn close(&self) {
+        self.end();
+        self.outbox.close();
+    }
+
+    /// Another session of the user took this one's place.
+    pub fn evicted(self: &Arc<Self>) {
+        if self.session.lock().evict_later() {
+            return;
+        }
+        metrics::evicted();
+        let replaced = json!({ "at": now_rfc3339() });
+        self.send_away("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
+    }
+
+    /// Says why on every socket, then sends the client away for good.
+    pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
+        tracing::debug!(session = %self.id, reason, "sending a client away");
+        for client in self.sockets() {
+            if let Some(frame) = last_word(&client) {
+                client.send(&frame);
+            }
+            client.send(&Frame::disconnect(&client.namespace.name));
+        }
+        self.end();
+        // A stock client closes the transport itself; another is given a while.
+        self.node.idle.watch(self);
+    }
+
+    /// Whether the connection is in no namespace: then it has no reason to stay.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.session.lock().sockets.is_empty()
+    }
+
+    /// This connection's sockets, one for each namespace.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Arc<Client>> {
+        self.session.lock().sockets.clone()
+    }
+
+    /// What this connection holds in the cluster, where its claim is through and it lasts.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        let (user, generation) = self.session.lock().live()?;
+        Some(Held { holding: Holding { user, session: self.id.clone() }, generation })
+    }
+
+    /// What this connection holds was written again under `incarnation`; false where it has ended meanwhile.
+    #[must_use]
+    pub fn reasserted(&self, incarnation: &Incarnation) -> bool {
+        self.session.lock().reassert(incarnation)
+    }
+
+    async fn drain(self: Arc<Self>) {
+        loop {
+            // Not a `while let`: the lock must be free while the packet is handled.
+            let next = self.inbox.lock().pop();
+            let Some(packet) = next else { return };
+            if AssertUnwindSafe(self.handle(&packet)).catch_unwind().await.is_err() {
+                let id = new_id();
+                tracing::error!(id, session = %self.id, "a packet's handling panicked");
+                self.refuse(&packet, &EventError::Internal { id });
+            }
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, packet: &Inbound) {
+        match packet {
+            Inbound::Connect { namespace, auth } => connect::connect(self, namespace, auth.as_ref()).await,
+            Inbound::Disconnect { namespace } => {
+                self.leave(namespace);
+                if self.is_idle() {
+                    self.close();
+                }
+            }
+            Inbound::Event { namespace, content, ack } => {
+                if let Some(client) = self.socket(namespace) {
+                    event::dispatch(&client, content, *ack).await;
+                }
+            }
+            Inbound::Malformed => self.refuse(packet, &EventError::Validation("not a packet of the protocol".into())),
+        }
+    }
+
+    /// Answers a packet with an error, without handling it.
+    fn refuse(&self, packet: &Inbound, error: &EventError) {
+        match packet {
+            Inbound::Event { namespace, content, ack } => {
+                if let Some(client) = self.socket(namespace) {
+                    event::refuse(&client, content, *ack, error);
+                }
+            }
+            Inbound::Malformed => {
+                let first = self.session.lock().sockets.first().cloned();
+                if let Some(client) = first
+                    && let Some(frame) = event::error_frame(&client, error, "")
+                {
+                    client.send(&frame);
+                }
+            }
+            // The client tries again by itself where its CONNECT was not answered.
+            Inbound::Connect { .. } => self.close(),
+            Inbound::Disconnect { namespace } => self.leave(namespace),
+        }
+    }
+
+    fn socket(&self, namespace: &str) -> Option<Arc<Client>> {
+        self.session.lock().sockets.iter().find(|client| &*client.namespace.name == namespace).cloned()
+    }
+
+    fn leave(&self, namespace: &str) {
+        let left = self.session.lock().take_socket(namespace);
+        if let Some(client) = left {
+            self.node.remove_member(&client);
+        }
+    }
+
+    /// Out of every namespace, and the session is over. Does nothing the second time.
+    fn end(&self) {
+        let (sockets, departure) = self.session.lock().end();
+        self.inbox.lock().clear();
+        for client in sockets {
+            self.node.remove_member(&client);
+        }
+        self.node.connections.remove(&self.id);
+        if let Some((user, incarnation)) = departure {
+            self.node.departures.push(user, self.id.clone(), incarnation);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! [`super::bus`] over Redis pub/sub.
+//!
+//! One connection of its own for subscriptions, kept by one task: it resubscribes to everything after a loss, in
+//! batches, and only then says [`BusEvent::MayHaveMissed`]. The task publishes a probe to itself and hears it back; a
+//! connection on which nothing comes back is dropped, however healthy TCP thinks it is. A node that cannot keep up with
+//! its channels is told that it may have missed something rather than growing without bound.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use redis::{Msg, aio::PubSubSink};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    PATIENCE, Unavailable,
+    bus::{BusEvent, Channel},
+    ids::NodeId,
+    redis_link::RedisLink,
+};
+
+/// What a node may be behind its channels.
+const BACKLOG: usize = 16_384;
+const REQUESTS: usize = 1_024;
+/// Channels in one SUBSCRIBE.
+const BATCH: usize = 512;
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// Without a probe for this long the node is not ready, and a connection is given up.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const RECONNECT_AFTER: Duration = Duration::from_millis(200);
+
+/// A node's end of the bus.
+#[derive(Clone)]
+pub struct RedisBus {
+    link: Arc<RedisLink>,
+    requests: mpsc::Sender<Subscribe>,
+    last_probe: Arc<Mutex<Option<Instant>>>,
+}
+
+struct Subscribe {
+    channels: Vec<Channel>,
+    done: oneshot::Sender<()>,
+}
+
+struct Listener {
+    link: Arc<RedisLink>,
+    probe: String,
+    /// By their names in Redis.
+    subscribed: HashMap<String, Channel>,
+    requests: mpsc::Receiver<Subscribe>,
+    heard: mpsc::Sender<BusEvent>,
+    last_probe: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Why a connection's turn is over.
+enum Over {
+    Lost,
+    Stopping,
+}
+
+impl RedisBus {
+    pub(super) fn start(
+        link: Arc<RedisLink>,
+        node: &NodeId,
+        lifecycle: &Lifecycle,
+    ) -> (Self, mpsc::Receiver<BusEvent>) {
+        let (heard, events) = mpsc::channel(BACKLOG);
+        let (requests, incoming) = mpsc::channel(REQUESTS);
+        let last_probe = Arc::new(Mutex::new(None));
+        let listener = Listener {
+            probe: link.keys.probe(node.as_str()),
+            link: Arc::clone(&link),
+            subscribed: HashMap::new(),
+            requests: incoming,
+            heard,
+            last_probe: Arc::clone(&last_probe),
+        };
+        lifecycle.spawn(listener.run(lifecycle.stopping()));
+        (Self { link, requests, last_probe }, events)
+    }
+
+    pub(super) async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(self.link.keys.channel(channel)).arg(payload.as_ref());
+        self.link.command(&command).await
+    }
+
+    pub(super) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        let (done, answer) = oneshot::channel();
+        let request = Subscribe { channels: channels.to_vec(), done };
+        let asked = async {
+            self.requests.send(request).await.map_err(|_| Unavailable)?;
+            answer.await.map_err(|_| Unavailable)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Unavailable)?
+    }
+
+    pub(super) fn healthy(&self) -> bool {
+        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_PATIENCE)
+    }
+}
+
+impl Listener {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut first = true;
+        loop {
+            if let Ok(connection) = self.link.pubsub().await
+                && let Over::Stopping = self.listen(connection, first, &stop).await
+            {
+                return;
+            }
+            first = false;
+            // Those who asked while there is no connection are served by the next one.
+            while let Ok(request) = self.requests.try_recv() {
+                self.remember(&request.channels);
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Over {
+        let (mut sink, mut messages) = connection.split();
+        let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
+        if subscribe(&mut sink, &names).await.is_err() {
+            return Over::Lost;
+        }
+        let mut missed = !first;
+        let mut alive_at = Instant::now();
+        let mut tick = tokio::time::interval(PROBE_EVERY);
+        loop {
+            if missed && self.heard.try_send(BusEvent::MayHaveMissed).is_ok() {
+                missed = false;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Over::Stopping,
+                message = messages.next() => {
+                    let Some(message) = message else { return Over::Lost };
+                    if message.get_channel_name() == self.probe {
+                        alive_at = Instant::now();
+                        *self.last_probe.lock() = Some(alive_at);
+                    } else {
+                        missed |= !self.hear(&message);
+                    }
+                }
+                Some(Subscribe { channels, done }) = self.requests.recv() => {
+                    let names = self.remember(&channels);
+                    if subscribe(&mut sink, &names).await.is_err() {
+                        return Over::Lost;
+                    }
+                    // The asker may have given up; the subscription stays.
+                    let _ = done.send(());
+                }
+                _ = tick.tick() => {
+                    if alive_at.elapsed() > PROBE_PATIENCE {
+                        tracing::warn!("redis pub/sub is silent: reconnecting");
+                        return Over::Lost;
+                    }
+                    self.send_probe();
+                }
+            }
+        }
+    }
+
+    /// Publishes the probe without waiting for it: a Redis that does not answer must not hold up the messages.
+    fn send_probe(&self) {
+        let (link, probe) = (Arc::clone(&self.link), self.probe.clone());
+        // Ends by itself within the link's patience, so nothing has to wait for it.
+        #[expect(clippy::disallowed_methods, reason = "bounded by the link's patience")]
+        drop(tokio::spawn(async move {
+            let mut command = redis::cmd("PUBLISH");
+            let _: Result<i64, Unavailable> = link.command(command.arg(probe).arg("")).await;
+        }));
+    }
+
+    fn remember(&mut self, channels: &[Channel]) -> Vec<String> {
+        let named = channels.iter().map(|channel| (self.link.keys.channel(channel), channel.clone()));
+        let new: Vec<_> = named.filter(|(name, _)| !self.subscribed.contains_key(name)).collect();
+        let names = new.iter().map(|(name, _)| name.clone()).collect();
+        self.subscribed.extend(new);
+        names
+    }
+
+    /// False where there was no room for it.
+    fn hear(&self, message: &Msg) -> bool {
+        let Some(channel) = self.subscribed.get(message.get_channel_name()) else { return true };
+        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+        self.heard.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
+    }
+}
+
+async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {
+    for batch in names.chunks(BATCH) {
+        let asked = tokio::time::timeout(PATIENCE, sink.subscribe(batch)).await;
+        asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+-- Removes an incarnation of which nothing is left. Atomic.
+--
+-- KEYS[1]  sorted set of incarnations by the end of their lease
+-- KEYS[2]  hash: incarnation -> since when its lease is held unbroken
+-- KEYS[3]  sorted set of dead incarnations that somebody clears up after
+-- ARGV[1]  incarnation
+-- Returns  1
+
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return 1

@@ -1,0 +1,16 @@
+-- Takes a user off the list of those to be announced, or moves the moment; never loses one that was set meanwhile.
+--
+-- KEYS[1]  sorted set of users by the moment of their announcement (Unix milliseconds)
+-- ARGV[1]  user
+-- ARGV[2]  0, or the moment that is still to come
+-- Returns  1
+
+local now = redis.call('TIME')
+local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if tonumber(ARGV[2]) > 0 then
+  redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+elseif score and tonumber(score) <= ms then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return 1

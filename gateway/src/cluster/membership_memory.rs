@@ -1,0 +1,99 @@
+//! [`super::membership`] for several nodes of one process.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Unavailable,
+    ids::{Holding, Incarnation},
+    membership::REAPING_TERMS,
+};
+
+/// All leases.
+#[derive(Clone)]
+pub struct MemoryMembership {
+    pub(super) term: Duration,
+    leases: Arc<Mutex<HashMap<Incarnation, Lease>>>,
+}
+
+struct Lease {
+    until: Instant,
+    since: Instant,
+    holds: HashSet<Holding>,
+    /// A survivor is clearing up, until then.
+    reaping_until: Option<Instant>,
+}
+
+impl MemoryMembership {
+    pub(super) fn new(term: Duration) -> Self {
+        Self { term, leases: Arc::default() }
+    }
+
+    pub(super) fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+        let now = Instant::now();
+        let lease = Lease { until: now + self.term, since: now, holds: HashSet::new(), reaping_until: None };
+        self.leases.lock().insert(incarnation.clone(), lease);
+        Ok(())
+    }
+
+    pub(super) fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
+        let now = Instant::now();
+        let mut leases = self.leases.lock();
+        let live = leases.get_mut(incarnation).filter(|lease| lease.until > now);
+        Ok(live.map(|lease| lease.until = now + self.term).is_some())
+    }
+
+    pub(super) fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        let now = Instant::now();
+        let leases = self.leases.lock();
+        Ok(leases.iter().filter(|(_, lease)| lease.until > now).map(|(incarnation, _)| incarnation.clone()).collect())
+    }
+
+    pub(super) fn note(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+        if let Some(lease) = self.leases.lock().get_mut(incarnation) {
+            lease.holds.extend(holdings.iter().cloned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn strike(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+        if let Some(lease) = self.leases.lock().get_mut(incarnation) {
+            for holding in holdings {
+                lease.holds.remove(holding);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Holding>, Unavailable> {
+        let leases = self.leases.lock();
+        let holds = leases.get(incarnation).map(|lease| lease.holds.iter().take(count).cloned().collect());
+        Ok(holds.unwrap_or_default())
+    }
+
+    pub(super) fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
+        let now = Instant::now();
+        let mut leases = self.leases.lock();
+        let entitled =
+            leases.get(survivor).is_some_and(|lease| lease.until > now && now.duration_since(lease.since) >= self.term);
+        if !entitled {
+            return Ok(None);
+        }
+        let free = |lease: &Lease| lease.until <= now && lease.reaping_until.is_none_or(|until| until <= now);
+        let dead = leases.iter_mut().find(|(_, lease)| free(lease));
+        Ok(dead.map(|(incarnation, lease)| {
+            lease.reaping_until = Some(now + self.term * REAPING_TERMS);
+            incarnation.clone()
+        }))
+    }
+
+    pub(super) fn bury(&self, dead: &Incarnation) -> Result<(), Unavailable> {
+        self.leases.lock().remove(dead);
+        Ok(())
+    }
+}

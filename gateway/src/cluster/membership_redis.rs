@@ -1,0 +1,108 @@
+//! [`super::membership`] over Redis: leases by Redis's own clock, so that the nodes' clocks do not matter.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use redis::Script;
+
+use super::{
+    Unavailable,
+    ids::{Holding, Incarnation},
+    membership::REAPING_TERMS,
+    redis_link::RedisLink,
+};
+
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
+static LIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/live.lua")));
+static TAKE_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/take_dead.lua")));
+static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/bury.lua")));
+
+/// Entries in one command.
+const BATCH: usize = 1_024;
+
+/// All leases.
+#[derive(Clone)]
+pub struct RedisMembership {
+    link: Arc<RedisLink>,
+    pub(super) term: Duration,
+}
+
+impl RedisMembership {
+    pub(super) fn new(link: Arc<RedisLink>, term: Duration) -> Self {
+        Self { link, term }
+    }
+
+    pub(super) async fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+        self.lease(incarnation, "begin").await.map(drop)
+    }
+
+    pub(super) async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
+        self.lease(incarnation, "renew").await
+    }
+
+    pub(super) async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        let live: Vec<String> = self.link.script(&LIVE.key(self.link.keys.leases())).await?;
+        Ok(live.iter().map(|incarnation| incarnation.as_str().into()).collect())
+    }
+
+    pub(super) async fn note(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+        self.index("SADD", incarnation, holdings).await
+    }
+
+    pub(super) async fn strike(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+        self.index("SREM", incarnation, holdings).await
+    }
+
+    pub(super) async fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Holding>, Unavailable> {
+        let mut command = redis::cmd("SRANDMEMBER");
+        command.arg(self.link.keys.index(incarnation)).arg(count);
+        let entries: Vec<String> = self.link.command(&command).await?;
+        let split = |entry: &String| {
+            let (session, user) = entry.split_once(' ')?;
+            Some(Holding { user: user.into(), session: session.into() })
+        };
+        Ok(entries.iter().filter_map(split).collect())
+    }
+
+    pub(super) async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
+        let keys = &self.link.keys;
+        let mut call = TAKE_DEAD.key(keys.leases());
+        call.key(keys.held_since()).key(keys.reaping());
+        call.arg(survivor.as_str()).arg(millis(self.term)).arg(millis(self.term * REAPING_TERMS));
+        let dead: Option<String> = self.link.script(&call).await?;
+        Ok(dead.map(|dead| dead.as_str().into()))
+    }
+
+    pub(super) async fn bury(&self, dead: &Incarnation) -> Result<(), Unavailable> {
+        let keys = &self.link.keys;
+        self.link.command::<i64>(redis::cmd("DEL").arg(keys.index(dead))).await?;
+        let mut call = BURY.key(keys.leases());
+        call.key(keys.held_since()).key(keys.reaping()).arg(dead.as_str());
+        self.link.script::<i64>(&call).await.map(drop)
+    }
+
+    async fn lease(&self, incarnation: &Incarnation, what: &str) -> Result<bool, Unavailable> {
+        let keys = &self.link.keys;
+        let mut call = RENEW.key(keys.leases());
+        call.key(keys.held_since()).arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
+        self.link.script::<i64>(&call).await.map(|holds| holds == 1)
+    }
+
+    async fn index(&self, command: &str, of: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+        for batch in holdings.chunks(BATCH) {
+            let mut command = redis::cmd(command);
+            command.arg(self.link.keys.index(of));
+            for Holding { user, session } in batch {
+                command.arg(format!("{session} {user}"));
+            }
+            self.link.command::<i64>(&command).await?;
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! What the nodes of a cluster share, each behind a small port: [`bus`], [`sessions`], [`presence`], [`membership`].
+//!
+//! A port states its guarantee in `x.rs`; `x_memory.rs` keeps it for several nodes of one process, `x_redis.rs` over
+//! Redis, and one contract-test suite runs against both. Nothing here knows sockets or events.
+
+pub mod bus;
+mod bus_memory;
+mod bus_redis;
+pub mod ids;
+pub mod membership;
+mod membership_memory;
+mod membership_redis;
+pub mod notice;
+pub mod presence;
+mod presence_memory;
+mod presence_redis;
+mod redis_keys;
+mod redis_link;
+pub mod sessions;
+mod sessions_memory;
+mod sessions_redis;
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_shared::lifecycle::Lifecycle;
+use tokio::sync::mpsc;
+
+use self::{
+    bus::{Bus, BusEvent},
+    ids::NodeId,
+    membership::Membership,
+    presence::Presence,
+    sessions::Sessions,
+};
+pub use self::{
+    bus_memory::MemoryNetwork, membership_memory::MemoryMembership, presence_memory::MemoryPresence,
+    redis_link::RedisLink, sessions_memory::MemorySessions,
+};
+
+/// The back end did not answer in time, or not at all. What was asked for may or may not have happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cluster's back end does not answer")]
+pub struct Unavailable;
+
+/// No wait for the back end is longer than this.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The terms that leases and absences run for.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// A node that does not renew for this long is dead.
+    pub lease: Duration,
+    /// A user may be away for this long before being announced offline.
+    pub grace: Duration,
+}
+
+/// All ports of one node.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Messages between nodes.
+    pub bus: Bus,
+    /// Who holds which session.
+    pub sessions: Sessions,
+    /// Who is online.
+    pub presence: Presence,
+    /// Which nodes live.
+    pub membership: Membership,
+}
+
+/// A cluster within one process: give every node of it the same.
+#[derive(Clone)]
+pub struct MemoryCluster {
+    network: MemoryNetwork,
+    sessions: MemorySessions,
+    presence: MemoryPresence,
+    membership: MemoryMembership,
+}
+
+impl MemoryCluster {
+    /// A cluster without nodes.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        let network = MemoryNetwork::default();
+        Self {
+            sessions: MemorySessions::new(network.clone()),
+            presence: MemoryPresence::new(network.clone(), terms.grace),
+            membership: MemoryMembership::new(terms.lease),
+            network,
+        }
+    }
+
+    /// The ports of one more node, and what its bus hears.
+    #[must_use]
+    pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
+        let (bus, events) = self.network.join();
+        let cluster = Cluster {
+            bus: Bus::Memory(bus),
+            sessions: Sessions::Memory(self.sessions.clone()),
+            presence: Presence::Memory(self.presence.clone()),
+            membership: Membership::Memory(self.membership.clone()),
+        };
+        (cluster, events)
+    }
+}
+
+/// The ports of a node over Redis, and what its bus hears. Does not wait for Redis to answer.
+///
+/// # Errors
+/// Where `url` is not the address of a Redis.
+pub fn over_redis(
+    url: &str,
+    prefix: &str,
+    node: &NodeId,
+    terms: Terms,
+    lifecycle: &Lifecycle,
+) -> Result<(Cluster, mpsc::Receiver<BusEvent>), redis::RedisError> {
+    let link = Arc::new(RedisLink::new(url, prefix)?);
+    let (bus, events) = bus_redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
+    let cluster = Cluster {
+        bus: Bus::Redis(bus),
+        sessions: Sessions::Redis(sessions_redis::RedisSessions::new(Arc::clone(&link))),
+        presence: Presence::Redis(presence_redis::RedisPresence::new(Arc::clone(&link), terms.grace)),
+        membership: Membership::Redis(membership_redis::RedisMembership::new(link, terms.lease)),
+    };
+    Ok((cluster, events))
+}

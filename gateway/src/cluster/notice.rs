@@ -1,0 +1,131 @@
+//! What nodes tell each other over the bus, and how it is written.
+//!
+//! The first byte is the kind, so that scripts in Redis can write a notice too, and a broadcast frame travels as it is.
+//! An unknown kind is passed over: nodes of two versions may share a cluster.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::ids::SessionId;
+
+/// To a node: one of its sessions lost its place. Followed by the session's id.
+pub const EVICTED: u8 = b'E';
+/// To all: a user came online. Followed by Unix milliseconds, a space, and the user's id.
+pub const ONLINE: u8 = b'+';
+/// To all: a user went offline. Written as [`ONLINE`].
+pub const OFFLINE: u8 = b'-';
+const FRAME: u8 = b'F';
+const ROSTER: u8 = b'R';
+const ROSTER_WANTED: u8 = b'?';
+
+/// A node's part of the list of sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterPart {
+    /// Whose part.
+    pub node: Arc<str>,
+    /// How many sockets.
+    pub count: usize,
+    /// Their ids; none where there are too many to list.
+    pub ids: Option<Vec<Arc<str>>>,
+}
+
+/// One message on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An encoded packet for every member of the channel.
+    Frame(Bytes),
+    /// See [`EVICTED`].
+    Evicted(SessionId),
+    /// A user came online (true) or went offline, at this Unix millisecond.
+    Presence {
+        /// Came online.
+        online: bool,
+        /// Unix milliseconds.
+        at: i64,
+        /// The user.
+        user: Arc<str>,
+    },
+    /// A node's present part of the roster.
+    Roster(RosterPart),
+    /// Somebody has no roster yet: say yours.
+    RosterWanted,
+}
+
+impl Notice {
+    /// As it goes over the bus.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Frame(frame) => {
+                out.reserve(frame.len() + 1);
+                out.put_u8(FRAME);
+                out.put_slice(frame);
+            }
+            Self::Evicted(session) => {
+                out.put_u8(EVICTED);
+                out.put_slice(session.as_str().as_bytes());
+            }
+            Self::Presence { online, at, user } => {
+                out.put_u8(if *online { ONLINE } else { OFFLINE });
+                out.put_slice(format!("{at} {user}").as_bytes());
+            }
+            Self::Roster(part) => {
+                out.put_u8(ROSTER);
+                out.put_slice(&serde_json::to_vec(part).unwrap_or_default());
+            }
+            Self::RosterWanted => out.put_u8(ROSTER_WANTED),
+        }
+        out.freeze()
+    }
+
+    /// The reverse of [`Notice::encode`]; nothing where the bytes make no sense.
+    #[must_use]
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        let rest = || std::str::from_utf8(&bytes[1..]).ok();
+        Some(match *bytes.first()? {
+            FRAME => Self::Frame(bytes.slice(1..)),
+            EVICTED => Self::Evicted(rest()?.into()),
+            kind @ (ONLINE | OFFLINE) => {
+                let (at, user) = rest()?.split_once(' ')?;
+                Self::Presence { online: kind == ONLINE, at: at.parse().ok()?, user: user.into() }
+            }
+            ROSTER => Self::Roster(serde_json::from_slice(&bytes[1..]).ok()?),
+            ROSTER_WANTED => Self::RosterWanted,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn presence_survives_the_bus(online: bool, at: i64, user in "\\PC{1,128}") {
+            let notice = Notice::Presence { online, at, user: user.as_str().into() };
+            prop_assert_eq!(Notice::decode(&notice.encode()), Some(notice));
+        }
+
+        #[test]
+        fn any_bytes_decode_without_panic(bytes: Vec<u8>) {
+            let _ = Notice::decode(&Bytes::from(bytes));
+        }
+    }
+
+    #[test]
+    fn the_others_survive_the_bus() {
+        for notice in [
+            Notice::Frame(Bytes::from_static(b"2[\"x\"]")),
+            Notice::Evicted("s1".into()),
+            Notice::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec!["a".into()]) }),
+            Notice::RosterWanted,
+        ] {
+            assert_eq!(Notice::decode(&notice.encode()), Some(notice));
+        }
+    }
+}

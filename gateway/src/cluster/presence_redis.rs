@@ -1,0 +1,114 @@
+//! [`super::presence`] over Redis: a hash per user, and one sorted set of those within their grace.
+//!
+//! The sorted set is only a reminder of whom to look at; what decides, atomically, is the user's own key.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use redis::{Pipeline, Script};
+
+use super::{
+    Unavailable,
+    bus::Channel,
+    ids::{Holding, Incarnation},
+    redis_link::{RedisLink, ScriptCall},
+};
+
+static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/enter.lua")));
+static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/leave.lua")));
+static DUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/due.lua")));
+static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
+static SETTLED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settled.lua")));
+
+const BATCH: usize = 256;
+
+/// All users' presence.
+#[derive(Clone)]
+pub struct RedisPresence {
+    link: Arc<RedisLink>,
+    grace: Duration,
+}
+
+impl RedisPresence {
+    pub(super) fn new(link: Arc<RedisLink>, grace: Duration) -> Self {
+        Self { link, grace }
+    }
+
+    pub(super) async fn enter(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+        // One session is a connect, which must not wait for a place in the pool behind a pass over thousands.
+        if let [one] = holdings {
+            let ScriptCall { keys, arguments } = self.enter_call(one, by);
+            return self.link.script::<i64>(ENTER.prepare_invoke().key(keys).arg(arguments)).await.map(drop);
+        }
+        for batch in holdings.chunks(BATCH) {
+            let calls = batch.iter().map(|holding| self.enter_call(holding, by));
+            let _: Vec<i64> = self.link.script_each(&ENTER, calls).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn leave(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+        let keys = &self.link.keys;
+        for batch in holdings.chunks(BATCH) {
+            let calls = batch.iter().map(|Holding { user, session }| ScriptCall {
+                keys: vec![keys.online(user), keys.leaving(user)],
+                arguments: vec![session.to_string(), by.to_string(), self.grace.as_millis().to_string()],
+            });
+            let due: Vec<i64> = self.link.script_each(&LEAVE, calls).await?;
+            let mut reminders = Pipeline::new();
+            for (Holding { user, .. }, due) in batch.iter().zip(due).filter(|(_, due)| *due > 0) {
+                reminders.cmd("ZADD").arg(keys.all_leaving()).arg("GT").arg(due).arg(&**user);
+            }
+            if !reminders.is_empty() {
+                let _: Vec<i64> = self.link.bulk(&reminders).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn settle(&self) -> Result<(), Unavailable> {
+        let keys = &self.link.keys;
+        loop {
+            let users: Vec<String> = self.link.script(DUE.key(keys.all_leaving()).arg(BATCH)).await?;
+            if users.is_empty() {
+                return Ok(());
+            }
+            let channel = keys.channel(&Channel::Presence);
+            let calls = users.iter().map(|user| ScriptCall {
+                keys: vec![keys.leaving(user)],
+                arguments: vec![channel.clone(), user.clone()],
+            });
+            let due: Vec<i64> = self.link.script_each(&SETTLE, calls).await?;
+            let calls = users.iter().zip(&due).map(|(user, due)| ScriptCall {
+                keys: vec![keys.all_leaving()],
+                arguments: vec![user.clone(), due.to_string()],
+            });
+            let _: Vec<i64> = self.link.script_each(&SETTLED, calls).await?;
+            if users.len() < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::new();
+        for user in users {
+            pipeline.cmd("EXISTS").arg(self.link.keys.online(user)).arg(self.link.keys.leaving(user));
+        }
+        let counts: Vec<i64> = self.link.bulk(&pipeline).await?;
+        Ok(counts.into_iter().map(|count| count > 0).collect())
+    }
+
+    fn enter_call(&self, Holding { user, session }: &Holding, by: &Incarnation) -> ScriptCall {
+        let keys = &self.link.keys;
+        ScriptCall {
+            keys: vec![keys.online(user), keys.leaving(user)],
+            arguments: vec![session.to_string(), by.to_string(), keys.channel(&Channel::Presence), user.to_string()],
+        }
+    }
+}

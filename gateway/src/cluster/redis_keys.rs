@@ -1,0 +1,107 @@
+//! Names of keys and channels in Redis.
+//!
+//! All start with the configured prefix. Every key of one user shares one hash tag, so that a script may touch them
+//! together on Redis Cluster. Text that users choose is written so that it can neither end a tag nor start another key.
+
+use super::{bus::Channel, ids::Incarnation};
+
+/// The names below one prefix.
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// Hash: session → `<generation> <incarnation>`.
+    pub(super) fn sessions(&self, user: &str) -> String {
+        format!("{}:{{{}}}:sessions", self.prefix, encode(user))
+    }
+
+    /// Hash: session → incarnation.
+    pub(super) fn online(&self, user: &str) -> String {
+        format!("{}:{{{}}}:online", self.prefix, encode(user))
+    }
+
+    /// String: Unix milliseconds when the user, away now, is to be announced offline.
+    pub(super) fn leaving(&self, user: &str) -> String {
+        format!("{}:{{{}}}:leaving", self.prefix, encode(user))
+    }
+
+    /// Sorted set: users within their grace, by the moment it ends.
+    pub(super) fn all_leaving(&self) -> String {
+        format!("{}:leaving", self.prefix)
+    }
+
+    /// Sorted set: incarnations, by the moment their lease ends.
+    pub(super) fn leases(&self) -> String {
+        format!("{}:{{nodes}}:leases", self.prefix)
+    }
+
+    /// Hash: incarnation → since when its lease is held unbroken.
+    pub(super) fn held_since(&self) -> String {
+        format!("{}:{{nodes}}:since", self.prefix)
+    }
+
+    /// Sorted set: dead incarnations that a survivor is clearing up after, by the moment another may take over.
+    pub(super) fn reaping(&self) -> String {
+        format!("{}:{{nodes}}:reaping", self.prefix)
+    }
+
+    /// Set: `<session> <user>` of all that an incarnation holds.
+    pub(super) fn index(&self, incarnation: &Incarnation) -> String {
+        format!("{}:holds:{incarnation}", self.prefix)
+    }
+
+    pub(super) fn channel(&self, channel: &Channel) -> String {
+        match channel {
+            Channel::Namespace(name) => format!("{}:ns:{name}", self.prefix),
+            Channel::Node(node) => format!("{}{node}", self.node_channels()),
+            Channel::Presence => format!("{}:presence", self.prefix),
+            Channel::Roster => format!("{}:roster", self.prefix),
+        }
+    }
+
+    /// What the channel of every node starts with; a script appends the node's id.
+    pub(super) fn node_channels(&self) -> String {
+        format!("{}:node:", self.prefix)
+    }
+
+    /// The channel on which a node hears itself.
+    pub(super) fn probe(&self, node: &str) -> String {
+        format!("{}:probe:{node}", self.prefix)
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.` stay; every other byte becomes `%` and two hex digits.
+fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_user_never_leaves_the_tag(user in "\\PC{1,128}", other in "\\PC{1,128}") {
+            let keys = Keys::new("p");
+            let key = keys.sessions(&user);
+            prop_assert_eq!(key.matches(['{', '}']).count(), 2);
+            prop_assert_eq!(key.matches(':').count(), 2);
+            prop_assert_eq!(user == other, key == keys.sessions(&other));
+        }
+    }
+}

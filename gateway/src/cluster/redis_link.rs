@@ -1,0 +1,109 @@
+//! This node's connections to one Redis.
+//!
+//! - `quick`: one multiplexed connection that reconnects by itself. What is asked for at the same time shares round
+//!   trips, and the order of asking is the order in Redis.
+//! - `bulk`: a small pool, for passes over thousands of entries, so that nobody's message waits behind them.
+//!
+//! Every wait ends after [`PATIENCE`]. A script is called by its SHA and sent whole where Redis does not know it.
+
+use std::{future::Future, time::Duration};
+
+use deadpool_redis::{Pool, PoolConfig, Runtime, Timeouts};
+use redis::{
+    Client, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+
+use super::{PATIENCE, Unavailable, redis_keys::Keys};
+
+const BULK_CONNECTIONS: usize = 2;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct RedisLink {
+    client: Client,
+    quick: ConnectionManager,
+    bulk: Pool,
+    pub(super) keys: Keys,
+}
+
+impl RedisLink {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// Where `url` is not the address of a Redis.
+    pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
+        let client = Client::open(url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(0);
+        let quick = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        let mut pool = deadpool_redis::Config::from_url(url);
+        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(CONNECT_TIMEOUT), recycle: Some(PATIENCE) };
+        pool.pool = Some(PoolConfig { max_size: BULK_CONNECTIONS, timeouts, ..PoolConfig::default() });
+        let invalid = |error: String| RedisError::from((redis::ErrorKind::InvalidClientConfig, "redis.url", error));
+        let bulk = pool.create_pool(Some(Runtime::Tokio1)).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { client, quick, bulk, keys: Keys::new(prefix) })
+    }
+
+    /// A connection of its own, for subscriptions.
+    pub(super) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
+        within(CONNECT_TIMEOUT, self.client.get_async_pubsub()).await
+    }
+
+    /// One command.
+    pub(super) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
+        let mut connection = self.quick.clone();
+        within(PATIENCE, command.query_async(&mut connection)).await
+    }
+
+    /// One script.
+    pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
+        let mut connection = self.quick.clone();
+        within(PATIENCE, call.invoke_async(&mut connection)).await
+    }
+
+    /// One script, many times in one round trip, over the pool.
+    pub(super) async fn script_each<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        calls: impl Iterator<Item = ScriptCall>,
+    ) -> Result<Vec<T>, Unavailable> {
+        let mut pipeline = Pipeline::new();
+        for ScriptCall { keys, arguments } in calls {
+            pipeline.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(arguments);
+        }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.bulk.get().await.map_err(|_| Unavailable)?;
+        // Loading first costs one small command a batch, and spares a second pass where Redis has forgotten the script.
+        within(PATIENCE, script.load_async(&mut connection)).await?;
+        within(PATIENCE, pipeline.query_async(&mut connection)).await
+    }
+
+    /// A pipeline over the pool.
+    pub(super) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
+        let mut connection = self.bulk.get().await.map_err(|_| Unavailable)?;
+        within(PATIENCE, pipeline.query_async(&mut connection)).await
+    }
+}
+
+/// Keys and arguments of one call in [`RedisLink::script_each`].
+pub(super) struct ScriptCall {
+    pub(super) keys: Vec<String>,
+    pub(super) arguments: Vec<String>,
+}
+
+/// The answer, or [`Unavailable`] on an error or after `limit`.
+async fn within<T>(limit: Duration, wait: impl Future<Output = RedisResult<T>>) -> Result<T, Unavailable> {
+    match tokio::time::timeout(limit, wait).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "redis");
+            Err(Unavailable)
+        }
+        Err(_) => Err(Unavailable),
+    }
+}

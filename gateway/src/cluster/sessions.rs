@@ -1,0 +1,125 @@
+//! Port: who holds which session, and how many a user may have.
+//!
+//! Guarantees: a claim is atomic over the whole cluster and gets a generation higher than that of every session of the
+//! user; with [`OnConflict::Evict`] the oldest generations lose, with [`OnConflict::Reject`] the newcomer does; the node
+//! of a session that loses is sent [`super::notice::Notice::Evicted`], at most once, in the same atomic step. A release
+//! by an incarnation that no longer holds the session does nothing. After a lost lease or lost data,
+//! [`Sessions::restore`] brings a node's sessions back by their generations, and says which of them lost.
+//! Deliberately knows nothing of leases: whoever finds an incarnation dead releases what it held.
+
+use std::sync::Arc;
+
+use super::{
+    Unavailable,
+    ids::{Holding, Incarnation, SessionId},
+    sessions_memory::MemorySessions,
+    sessions_redis::RedisSessions,
+};
+
+/// What happens to a claim beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The user's oldest sessions end.
+    Evict,
+    /// The claim is refused.
+    Reject,
+}
+
+/// How many sessions a user may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// At most this many; 0 for any number.
+    pub limit: u32,
+    /// Who loses.
+    pub on_conflict: OnConflict,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The session lives, newest of its user at that moment.
+    Granted {
+        /// Later claims of the user have higher ones.
+        generation: u64,
+    },
+    /// There are as many sessions as may be, held by these.
+    Refused {
+        /// An entry for each session, oldest first.
+        holders: Vec<Incarnation>,
+    },
+}
+
+/// A session that a node holds and wants back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Whose, and which.
+    pub holding: Holding,
+    /// As it was granted.
+    pub generation: u64,
+}
+
+/// The port.
+#[derive(Clone)]
+pub enum Sessions {
+    /// Within one process.
+    Memory(MemorySessions),
+    /// A hash per user in Redis.
+    Redis(RedisSessions),
+}
+
+impl Sessions {
+    /// Claims a session for `holding.user`. Entries of the incarnations in `dead` do not count and are removed.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether the session was granted: release it then.
+    pub async fn claim(
+        &self,
+        holding: &Holding,
+        by: &Incarnation,
+        policy: Policy,
+        dead: &[Incarnation],
+    ) -> Result<Claimed, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.claim(holding, by, policy, dead),
+            Self::Redis(sessions) => sessions.claim(holding, by, policy, dead).await,
+        }
+    }
+
+    /// Ends sessions, where `by` still holds them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have ended: releasing again does no harm.
+    pub async fn release(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.release(holdings, by),
+            Self::Redis(sessions) => sessions.release(holdings, by).await,
+        }
+    }
+
+    /// Writes sessions again under the incarnation `by`, and returns those that have lost their place meanwhile.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have been written: restoring again does no harm.
+    pub async fn restore(
+        &self,
+        held: &[Held],
+        by: &Incarnation,
+        policy: Policy,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.restore(held, by, policy),
+            Self::Redis(sessions) => sessions.restore(held, by, policy).await,
+        }
+    }
+
+    /// The user's live sessions, oldest first, and who holds them.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.of(user),
+            Self::Redis(sessions) => sessions.of(user).await,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! [`super::sessions`] for several nodes of one process.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Unavailable,
+    bus::Channel,
+    bus_memory::MemoryNetwork,
+    ids::{Holding, Incarnation, SessionId},
+    notice::Notice,
+    sessions::{Claimed, Held, OnConflict, Policy},
+};
+
+/// All users' sessions.
+#[derive(Clone)]
+pub struct MemorySessions {
+    network: MemoryNetwork,
+    users: Arc<Mutex<HashMap<Arc<str>, Entries>>>,
+}
+
+/// A user's sessions by generation.
+type Entries = BTreeMap<u64, (SessionId, Incarnation)>;
+
+impl MemorySessions {
+    pub(super) fn new(network: MemoryNetwork) -> Self {
+        Self { network, users: Arc::default() }
+    }
+
+    pub(super) fn claim(
+        &self,
+        holding: &Holding,
+        by: &Incarnation,
+        policy: Policy,
+        dead: &[Incarnation],
+    ) -> Result<Claimed, Unavailable> {
+        let mut users = self.users.lock();
+        let entries = users.entry(Arc::clone(&holding.user)).or_default();
+        entries.retain(|_, (session, holder)| *session != holding.session && !dead.contains(holder));
+        if policy.on_conflict == OnConflict::Reject && policy.limit > 0 && entries.len() >= policy.limit as usize {
+            return Ok(Claimed::Refused { holders: entries.values().map(|(_, holder)| holder.clone()).collect() });
+        }
+        let newest = entries.last_key_value().map_or(0, |(generation, _)| *generation);
+        let generation = now_micros().max(newest + 1);
+        entries.insert(generation, (holding.session.clone(), by.clone()));
+        self.trim(entries, policy);
+        Ok(Claimed::Granted { generation })
+    }
+
+    pub(super) fn release(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+        let mut users = self.users.lock();
+        for Holding { user, session } in holdings {
+            if let Some(entries) = users.get_mut(user) {
+                entries.retain(|_, (entry, holder)| !(entry == session && holder == by));
+                if entries.is_empty() {
+                    users.remove(user);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore(
+        &self,
+        held: &[Held],
+        by: &Incarnation,
+        policy: Policy,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        let mut users = self.users.lock();
+        let mut lost = Vec::new();
+        for Held { holding, generation } in held {
+            let entries = users.entry(Arc::clone(&holding.user)).or_default();
+            entries.retain(|_, (session, _)| *session != holding.session);
+            entries.insert(*generation, (holding.session.clone(), by.clone()));
+            if self.trim(entries, policy).contains(&holding.session) {
+                lost.push(holding.session.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    pub(super) fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
+        Ok(self.users.lock().get(user).map(|entries| entries.values().cloned().collect()).unwrap_or_default())
+    }
+
+    /// Ends the oldest beyond the limit, tells their nodes, and returns them.
+    fn trim(&self, entries: &mut Entries, policy: Policy) -> Vec<SessionId> {
+        let mut evicted = Vec::new();
+        while policy.limit > 0 && entries.len() > policy.limit as usize {
+            let Some((_, (session, holder))) = entries.pop_first() else { break };
+            let notice = Notice::Evicted(session.clone()).encode();
+            self.network.publish(&Channel::Node(holder.node()), &notice);
+            evicted.push(session);
+        }
+        evicted
+    }
+}
+
+fn now_micros() -> u64 {
+    u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0)
+}

@@ -1,0 +1,122 @@
+//! [`super::sessions`] over Redis: a hash per user, and scripts that read and write it in one step.
+
+use std::sync::{Arc, LazyLock};
+
+use redis::{Script, Value};
+
+use super::{
+    Unavailable,
+    ids::{Holding, Incarnation, SessionId},
+    redis_link::{RedisLink, ScriptCall},
+    sessions::{Claimed, Held, OnConflict, Policy},
+};
+
+static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/claim.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/release.lua")));
+
+/// Calls of a script in one round trip.
+const BATCH: usize = 256;
+
+/// All users' sessions.
+#[derive(Clone)]
+pub struct RedisSessions {
+    link: Arc<RedisLink>,
+}
+
+impl RedisSessions {
+    pub(super) fn new(link: Arc<RedisLink>) -> Self {
+        Self { link }
+    }
+
+    pub(super) async fn claim(
+        &self,
+        holding: &Holding,
+        by: &Incarnation,
+        policy: Policy,
+        dead: &[Incarnation],
+    ) -> Result<Claimed, Unavailable> {
+        let ScriptCall { keys, arguments } = self.call(holding, by, policy, None);
+        let mut call = CLAIM.prepare_invoke();
+        call.key(keys).arg(arguments);
+        for incarnation in dead {
+            call.arg(incarnation.as_str());
+        }
+        granted_or_refused(self.link.script(&call).await?).ok_or(Unavailable)
+    }
+
+    pub(super) async fn release(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+        for batch in holdings.chunks(BATCH) {
+            let calls = batch.iter().map(|Holding { user, session }| ScriptCall {
+                keys: vec![self.link.keys.sessions(user)],
+                arguments: vec![session.to_string(), by.to_string()],
+            });
+            let _: Vec<i64> = self.link.script_each(&RELEASE, calls).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn restore(
+        &self,
+        held: &[Held],
+        by: &Incarnation,
+        policy: Policy,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        let mut lost = Vec::new();
+        for batch in held.chunks(BATCH) {
+            let calls = batch.iter().map(|held| self.call(&held.holding, by, policy, Some(held.generation)));
+            let answers: Vec<Vec<Value>> = self.link.script_each(&CLAIM, calls).await?;
+            let sessions = batch.iter().map(|held| &held.holding.session);
+            let losers = sessions.zip(answers).filter(|(_, answer)| matches!(answer.first(), Some(Value::Int(2))));
+            lost.extend(losers.map(|(session, _)| session.clone()));
+        }
+        Ok(lost)
+    }
+
+    pub(super) async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
+        let entries: Vec<(String, String)> =
+            self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
+        let mut entries: Vec<(u64, String, String)> = entries
+            .into_iter()
+            .filter_map(|(session, entry)| {
+                let (generation, holder) = entry.split_once(' ')?;
+                Some((generation.parse().ok()?, session, holder.to_owned()))
+            })
+            .collect();
+        entries.sort_unstable();
+        let named = entries.into_iter().map(|(_, session, holder)| (session.as_str().into(), holder.as_str().into()));
+        Ok(named.collect())
+    }
+
+    fn call(&self, holding: &Holding, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
+        let mode = match policy.on_conflict {
+            OnConflict::Evict => "evict",
+            OnConflict::Reject => "reject",
+        };
+        ScriptCall {
+            keys: vec![self.link.keys.sessions(&holding.user)],
+            arguments: vec![
+                holding.session.to_string(),
+                by.to_string(),
+                policy.limit.to_string(),
+                mode.to_owned(),
+                self.link.keys.node_channels(),
+                generation.map(|generation| generation.to_string()).unwrap_or_default(),
+            ],
+        }
+    }
+}
+
+fn granted_or_refused(answer: Vec<Value>) -> Option<Claimed> {
+    let mut parts = answer.into_iter();
+    match parts.next()? {
+        Value::Int(1) => {
+            let generation = redis::from_redis_value::<u64>(parts.next()?).ok()?;
+            Some(Claimed::Granted { generation })
+        }
+        Value::Int(0) => {
+            let holders = parts.filter_map(|holder| redis::from_redis_value::<String>(holder).ok());
+            Some(Claimed::Refused { holders: holders.map(|holder| holder.as_str().into()).collect() })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! engineioxide's events, handed to our connections.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use engineioxide::{
+    DisconnectReason, Socket,
+    config::EngineIoConfig,
+    handler::EngineIoHandler,
+    service::{EngineIoService, NotFoundService},
+};
+use engineioxide_core::Str;
+use parking_lot::Mutex;
+
+use super::{Inbound, Outbox, packet::Decoder};
+use crate::{
+    client::{Connection, handshake_token},
+    node::Node,
+};
+
+/// The service that speaks Engine.IO below `/socket.io/`.
+pub(crate) type EngineService = EngineIoService<Handler, NotFoundService>;
+
+/// What the protocol allows a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EngineLimits {
+    /// Between two pings.
+    pub ping_interval: Duration,
+    /// Without an answer to a ping for this long, the connection is over.
+    pub ping_timeout: Duration,
+    /// Frames in a socket's queue.
+    pub queue: usize,
+    /// Bytes of one message; beyond that the connection is over.
+    pub max_message: usize,
+}
+
+/// The service for `node`.
+#[must_use]
+pub(crate) fn service(node: &Arc<Node>, limits: EngineLimits) -> EngineService {
+    let config = EngineIoConfig::builder()
+        .req_path("/socket.io")
+        .ping_interval(limits.ping_interval)
+        .ping_timeout(limits.ping_timeout)
+        .max_buffer_size(limits.queue)
+        .max_payload(limits.max_message as u64)
+        .ws_max_message_size(limits.max_message)
+        .ws_max_frame_size(limits.max_message)
+        // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
+        .ws_read_buffer_size(512)
+        .build();
+    let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message };
+    EngineIoService::with_config(Arc::new(handler), config)
+}
+
+/// See the module.
+pub(crate) struct Handler {
+    /// Weak, because the node outlives its engine and not the other way round.
+    node: Weak<Node>,
+    max_message: usize,
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// What hangs on every socket of the engine.
+#[derive(Default)]
+pub(crate) struct SocketData {
+    /// Taken at the end, because connection and socket hold each other.
+    connection: Mutex<Option<Arc<Connection>>>,
+    decoder: Decoder,
+}
+
+impl Handler {
+    fn receive(socket: &Socket<SocketData>, inbound: Option<Inbound>) {
+        let Some(inbound) = inbound else { return };
+        // Cloned out of the lock: handling may end the connection, which takes it.
+        let connection = socket.data.connection.lock().clone();
+        if let Some(connection) = connection {
+            connection.receive(inbound);
+        }
+    }
+}
+
+impl EngineIoHandler for Handler {
+    type Data = SocketData;
+
+    fn on_connect(self: Arc<Self>, socket: Arc<Socket<SocketData>>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let token = handshake_token(&socket.req_parts);
+        let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token);
+        *socket.data.connection.lock() = Some(connection);
+    }
+
+    fn on_disconnect(&self, socket: Arc<Socket<SocketData>>, _: DisconnectReason) {
+        let connection = socket.data.connection.lock().take();
+        if let Some(connection) = connection {
+            connection.closed();
+        }
+    }
+
+    fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<SocketData>>) {
+        Self::receive(&socket, socket.data.decoder.text(text, self.max_message));
+    }
+
+    fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<SocketData>>) {
+        Self::receive(&socket, socket.data.decoder.binary(bytes, self.max_message));
+    }
+}

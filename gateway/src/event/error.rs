@@ -1,0 +1,89 @@
+//! What a client is told when an event cannot be done.
+
+use serde::Serialize;
+
+use crate::cluster::Unavailable;
+
+/// Names of events that are repeated to their sender are cut to this many characters.
+const MAX_NAME: usize = 64;
+
+/// Why an event was not done. The codes are the contract; the words may change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The payload is not what the event takes; names the field.
+    #[error("{0}")]
+    Validation(String),
+    /// Only members may.
+    #[error("You are not in the room {0}")]
+    NotInRoom(String),
+    /// Faster than `limits.eventRate`.
+    #[error("Too many events")]
+    RateLimited {
+        /// When there is room for another.
+        retry_after_ms: u64,
+    },
+    /// Longer than `limits.payload`.
+    #[error("An event may have {max} bytes")]
+    PayloadTooLarge {
+        /// Bytes.
+        max: usize,
+    },
+    /// No such event.
+    #[error("No such event")]
+    UnknownEvent,
+    /// Redis did not answer in time: it may or may not have been done.
+    #[error("Not available at the moment, try again")]
+    Unavailable,
+    /// A bug; the id is in the logs.
+    #[error("Unexpected error, look for {id} in the server's logs")]
+    Internal {
+        /// Found in the logs.
+        id: String,
+    },
+}
+
+impl From<Unavailable> for EventError {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// As it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Body {
+    status: &'static str,
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+}
+
+impl EventError {
+    /// Stable, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Validation(_) => "validation_failed",
+            Self::NotInRoom(_) => "not_in_room",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::UnknownEvent => "unknown_event",
+            Self::Unavailable => "unavailable",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// The body of an acknowledgement, or of an `error` event, which also names the event.
+    #[must_use]
+    pub fn body(&self, event: Option<&str>) -> Body {
+        let retry_after_ms = match self {
+            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            _ => None,
+        };
+        let event = event.map(|name| name.chars().take(MAX_NAME).collect());
+        Body { status: "error", code: self.code(), message: self.to_string(), retry_after_ms, event }
+    }
+}

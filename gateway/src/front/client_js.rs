@@ -1,0 +1,30 @@
+//! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, from its npm package, at build.
+//!
+//! Where the package was not installed at build, the routes say so. A request that carries Engine.IO's query is a
+//! client's that was given this address as its server's, and goes to the engine.
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jackfield_shared::error_body::ErrorBody;
+
+include!(concat!(env!("OUT_DIR"), "/client_files.rs"));
+
+/// The routes of the files.
+pub(super) fn router() -> Router {
+    CLIENT_FILES.iter().fold(Router::new(), |router, (name, content)| {
+        router.route(&format!("/socket.io/{name}"), get(move || async move { file(name, *content) }))
+    })
+}
+
+fn file(name: &str, content: Option<&'static str>) -> Response {
+    let Some(content) = content else {
+        let message = "The browser client was not there at build: run `npm ci` in gateway/client and build again";
+        return ErrorBody::new(StatusCode::NOT_FOUND, "client_not_built", message).into_response();
+    };
+    let kind = if name.ends_with(".map") { "application/json" } else { "text/javascript; charset=utf-8" };
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=3600")], content).into_response()
+}

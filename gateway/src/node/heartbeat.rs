@@ -1,0 +1,146 @@
+//! The node's lease: renewed, lost, begun anew; and what a dead node leaves behind.
+//!
+//! After a lost lease, and whenever the bus may have missed something, the node says again what it holds: its sessions
+//! by their generations (those that lost meanwhile are evicted) and its users' presence.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{Node, departures::clear};
+use crate::{
+    client::Connection,
+    cluster::{
+        Unavailable,
+        bus::Channel,
+        ids::{Holding, Incarnation},
+        sessions::Held,
+    },
+    hub::Namespace,
+    ops::metrics,
+};
+
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(250);
+/// Sessions that are said again before others get their turn.
+const BATCH: usize = 512;
+
+pub(super) async fn heartbeat(node: Arc<Node>) {
+    let stopping = node.lifecycle.stopping();
+    let every = node.cluster.membership.term() * 3 / 10;
+    while !stopping.is_cancelled() {
+        let beaten = beat(&node).await;
+        node.readiness.set_lease(beaten.is_ok());
+        let pause = if beaten.is_ok() { every } else { RETRY };
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+            () = node.reassert.notified() => {}
+        }
+    }
+}
+
+/// Announces those who are gone for good, all the time.
+pub(super) async fn settle(node: Arc<Node>) {
+    let stopping = node.lifecycle.stopping();
+    while stopping.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
+        // What fails now is done next time, by whichever node.
+        let _ = node.cluster.presence.settle().await;
+    }
+}
+
+async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
+    let incarnation = match node.incarnation() {
+        Some(incarnation) if node.cluster.membership.renew(&incarnation).await? => incarnation,
+        lost => {
+            if lost.is_some() {
+                tracing::warn!("the lease was lost: going on under a new one");
+                metrics::lease_lost();
+            }
+            let incarnation = begin(node).await?;
+            node.reassert_wanted.store(true, Ordering::Release);
+            incarnation
+        }
+    };
+    if node.reassert_wanted.swap(false, Ordering::AcqRel)
+        && let Err(unavailable) = reassert(node, &incarnation).await
+    {
+        node.reassert_wanted.store(true, Ordering::Release);
+        return Err(unavailable);
+    }
+    let live = node.cluster.membership.live().await?;
+    node.roster.keep_only(&live);
+    metrics::nodes(live.len());
+    reap(node, &incarnation).await
+}
+
+async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
+    let namespaces = node.hub.namespaces().map(|namespace: &Arc<Namespace>| Arc::clone(&namespace.name));
+    let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
+    channels.extend([Channel::Node(node.id.clone()), Channel::Presence, Channel::Roster]);
+    // Before the lease, so that nothing is said to this node that it does not hear.
+    node.cluster.bus.subscribe(&channels).await?;
+    let incarnation = node.cluster.membership.register(&node.id).await?;
+    node.incarnation.store(Some(Arc::new(incarnation.clone())));
+    Ok(incarnation)
+}
+
+async fn reassert(node: &Arc<Node>, incarnation: &Incarnation) -> Result<(), Unavailable> {
+    node.roster.say_again();
+    let connections = node.connections.all();
+    for batch in connections.chunks(BATCH) {
+        reassert_batch(node, incarnation, batch).await?;
+    }
+    if !connections.is_empty() {
+        tracing::info!(sessions = connections.len(), "said again what this node holds");
+    }
+    Ok(())
+}
+
+async fn reassert_batch(
+    node: &Arc<Node>,
+    incarnation: &Incarnation,
+    connections: &[Arc<Connection>],
+) -> Result<(), Unavailable> {
+    let live: Vec<(&Arc<Connection>, Held)> =
+        connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
+    let held: Vec<Held> = live.iter().map(|(_, held)| held.clone()).collect();
+    let holdings: Vec<Holding> = held.iter().map(|held| held.holding.clone()).collect();
+    node.cluster.membership.note(incarnation, &holdings).await?;
+    let lost = node.cluster.sessions.restore(&held, incarnation, node.policy).await?;
+    for (connection, _) in live.iter().filter(|(connection, _)| lost.contains(&connection.id)) {
+        connection.evicted();
+    }
+    let kept: Vec<Holding> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
+    node.cluster.presence.enter(&kept, incarnation).await?;
+    // Who left in the meantime did so under the incarnation before, and has just been written under this one.
+    for (connection, held) in &live {
+        if !connection.reasserted(incarnation) {
+            let Holding { user, session } = held.holding.clone();
+            node.departures.push(user, session, incarnation.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Clears up after dead nodes, one after the other.
+async fn reap(node: &Node, survivor: &Incarnation) -> Result<(), Unavailable> {
+    while let Some(dead) = node.cluster.membership.take_dead(survivor).await? {
+        let mut count = 0;
+        loop {
+            let holdings = node.cluster.membership.holdings(&dead, BATCH).await?;
+            if holdings.is_empty() {
+                break;
+            }
+            count += holdings.len();
+            clear(node, &dead, &holdings).await?;
+            // A long way must not cost this node its own lease.
+            node.cluster.membership.renew(survivor).await?;
+        }
+        node.cluster.membership.bury(&dead).await?;
+        tracing::info!(incarnation = %dead, sessions = count, "cleared up after a dead node");
+        metrics::reaped();
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Connections that are in no namespace: closed after a while, in the order in which they came.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::Node;
+use crate::client::Connection;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Idle {
+    patience: Duration,
+    /// All wait equally long, so that the first is the next. Bounded by the connections of that time.
+    waiting: Mutex<VecDeque<(Instant, Weak<Connection>)>>,
+}
+
+impl Idle {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, waiting: Mutex::default() }
+    }
+
+    /// Looks at this connection again when its time is over.
+    pub fn watch(&self, connection: &Arc<Connection>) {
+        self.waiting.lock().push_back((Instant::now() + self.patience, Arc::downgrade(connection)));
+    }
+
+    fn due(&self) -> Vec<Arc<Connection>> {
+        let now = Instant::now();
+        let mut waiting = self.waiting.lock();
+        let due = waiting.iter().take_while(|(at, _)| *at <= now).count();
+        let due = waiting.drain(..due).filter_map(|(_, connection)| connection.upgrade()).collect();
+        if waiting.is_empty() {
+            waiting.shrink_to_fit();
+        }
+        due
+    }
+}
+
+pub(super) async fn sweep(node: Arc<Node>) {
+    let stopping = node.lifecycle.stopping();
+    while stopping.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        for connection in node.idle.due() {
+            if connection.is_idle() {
+                connection.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What comes over the bus, handed to whom it concerns, in the order in which it came.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use jackfield_shared::time::rfc3339;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{MAIN, Node};
+use crate::{
+    cluster::{
+        bus::{BusEvent, Channel},
+        notice::Notice,
+    },
+    engine::Frame,
+    ops::metrics,
+};
+
+pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>) {
+    let stopping = node.lifecycle.stopping();
+    while let Some(Some(event)) = stopping.run_until_cancelled(events.recv()).await {
+        match event {
+            BusEvent::Message(channel, payload) => {
+                if let Some(notice) = Notice::decode(&payload) {
+                    hear(&node, &channel, notice).await;
+                }
+            }
+            BusEvent::MayHaveMissed => {
+                tracing::warn!("messages from other nodes may have been missed");
+                metrics::bus_missed();
+                node.reassert_soon();
+            }
+        }
+    }
+}
+
+async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
+    match notice {
+        Notice::Frame(bytes) => {
+            if let Channel::Namespace(name) = channel
+                && let Some(namespace) = node.hub.namespace(name)
+                && let Some(frame) = Frame::from_bus(bytes)
+            {
+                namespace.fan_out(&frame).await;
+            }
+        }
+        Notice::Evicted(session) => {
+            if let Some(connection) = node.connections.find(&session) {
+                connection.evicted();
+            }
+        }
+        Notice::Presence { online, at, user } => announce(node, online, at, &user).await,
+        Notice::Roster(part) => node.roster.hear(part),
+        Notice::RosterWanted => node.roster.say_again(),
+    }
+}
+
+/// To everybody, while that is not too many; beyond that to those who asked.
+async fn announce(node: &Arc<Node>, online: bool, at: i64, user: &str) {
+    let Some(namespace) = node.hub.namespace(MAIN) else { return };
+    let event = if online { "user:online" } else { "user:offline" };
+    let timestamp = DateTime::from_timestamp_millis(at).map(rfc3339);
+    let Some(frame) = Frame::event(MAIN, event, &json!({ "userId": user, "timestamp": timestamp })) else { return };
+    if node.roster.is_listed() {
+        namespace.fan_out(&frame).await;
+    } else {
+        namespace.send_to(node.hub.watchers.of(user).into_iter(), &frame);
+    }
+}

@@ -1,0 +1,152 @@
+//! One node of the cluster: joins the hub, the ports and the connections, and runs the work in the background.
+//!
+//! - [`heartbeat`]: the lease, its loss and what is then said again, and clearing up after dead nodes
+//! - [`listen`]: what comes over the bus · [`departures`]: sessions given back · [`roster`]: the list of sockets
+//! - [`idle`]: connections that joined nothing · [`readiness`]: whether the node can take clients, and why not
+
+mod connections;
+mod departures;
+mod gate;
+mod heartbeat;
+mod idle;
+mod listen;
+pub mod readiness;
+mod roster;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
+use tokio::sync::{Notify, mpsc};
+
+pub use self::{
+    connections::Connections, departures::Departures, gate::Gate, idle::Idle, readiness::Readiness, roster::Roster,
+};
+use crate::{
+    client::Client,
+    cluster::{
+        Cluster,
+        bus::BusEvent,
+        ids::{Incarnation, NodeId},
+        sessions::Policy,
+    },
+    hub::{Hub, Namespace},
+    ops::metrics,
+    settings::GatewaySettings,
+};
+
+/// The namespace in which everybody sees who is there.
+pub const MAIN: &str = "/";
+/// The namespaces of every node.
+pub const NAMESPACES: [&str; 2] = [MAIN, "/chat"];
+
+/// See the module.
+pub struct Node {
+    /// From the process's start to its end.
+    pub id: NodeId,
+    /// As configured.
+    pub settings: GatewaySettings,
+    /// How many sessions a user may have.
+    pub policy: Policy,
+    /// Namespaces and their members on this node.
+    pub hub: Hub,
+    /// What is shared with other nodes.
+    pub cluster: Cluster,
+    /// Whose tokens are accepted.
+    pub verifier: Arc<Verifier>,
+    /// Background work and its end.
+    pub lifecycle: Lifecycle,
+    /// Connections that are sessions or are about to be.
+    pub connections: Connections,
+    /// Connections that are in no namespace.
+    pub idle: Idle,
+    /// Sessions to be given back.
+    pub departures: Departures,
+    /// Who is in [`MAIN`] in the whole cluster.
+    pub roster: Roster,
+    /// How many connections there are.
+    pub gate: Gate,
+    /// Whether clients can be taken.
+    pub readiness: Readiness,
+    incarnation: ArcSwapOption<Incarnation>,
+    reassert: Notify,
+    reassert_wanted: AtomicBool,
+}
+
+impl Node {
+    /// A node that does nothing yet: see [`Node::start`].
+    #[must_use]
+    pub fn new(
+        id: NodeId,
+        settings: GatewaySettings,
+        policy: Policy,
+        cluster: Cluster,
+        verifier: Arc<Verifier>,
+        lifecycle: Lifecycle,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            roster: Roster::new(&id, settings.roster.max as usize),
+            idle: Idle::new(settings.limits.connect_timeout),
+            gate: Gate::new(&settings.limits),
+            id,
+            settings,
+            policy,
+            hub: Hub::new(&NAMESPACES),
+            cluster,
+            verifier,
+            lifecycle,
+            connections: Connections::default(),
+            departures: Departures::default(),
+            readiness: Readiness::default(),
+            incarnation: ArcSwapOption::empty(),
+            reassert: Notify::new(),
+            reassert_wanted: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts everything that runs in the background, until the lifecycle ends.
+    pub fn start(self: &Arc<Self>, events: mpsc::Receiver<BusEvent>) {
+        let tasks = &self.lifecycle;
+        tasks.spawn(listen::listen(Arc::clone(self), events));
+        tasks.spawn(heartbeat::heartbeat(Arc::clone(self)));
+        tasks.spawn(heartbeat::settle(Arc::clone(self)));
+        tasks.spawn(departures::give_back(Arc::clone(self)));
+        tasks.spawn(roster::keep_current(Arc::clone(self)));
+        tasks.spawn(idle::sweep(Arc::clone(self)));
+        tasks.spawn(Arc::clone(&self.verifier).keep_fresh(tasks.stopping()));
+    }
+
+    /// The lease that this node holds, as far as it knows.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation.load().as_deref().cloned()
+    }
+
+    /// Asks for everything that this node holds to be said again in the cluster.
+    pub fn reassert_soon(&self) {
+        self.reassert_wanted.store(true, Ordering::Release);
+        self.reassert.notify_one();
+    }
+
+    /// A socket is out of its namespace.
+    pub fn remove_member(&self, client: &Client) {
+        let key = client.key();
+        if client.namespace.leave(key).is_some() {
+            metrics::disconnected();
+            if &*client.namespace.name == MAIN {
+                self.hub.watchers.forget(key);
+            }
+            self.roster_changed(&client.namespace);
+        }
+    }
+
+    /// The list of sockets may have changed.
+    pub fn roster_changed(&self, namespace: &Namespace) {
+        if &*namespace.name == MAIN {
+            self.roster.changed();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Whether the node can take clients, and which part is missing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use super::Node;
+
+/// What only the node's own work knows.
+#[derive(Default)]
+pub struct Readiness {
+    lease: AtomicBool,
+}
+
+/// The parts, as `/readyz` shows them; true is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts {
+    /// The back end answers, and this node's lease holds.
+    pub redis: bool,
+    /// A message that this node sent to itself came back lately.
+    pub pub_sub: bool,
+    /// There are keys to verify tokens with.
+    pub keys: bool,
+    /// The node is not on its way out.
+    pub staying: bool,
+}
+
+impl Parts {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.redis && self.pub_sub && self.keys && self.staying
+    }
+}
+
+impl Readiness {
+    pub(super) fn set_lease(&self, holds: bool) {
+        self.lease.store(holds, Ordering::Release);
+    }
+}
+
+impl Node {
+    /// How this node is.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        Parts {
+            redis: self.readiness.lease.load(Ordering::Acquire),
+            pub_sub: self.cluster.bus.healthy(),
+            keys: self.verifier.ready(),
+            staying: !self.lifecycle.stopping().is_cancelled(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The gateway's settings, their defaults, and a line of text for each.
+
+use std::time::Duration;
+
+use jackfield_shared::{
+    settings::{Setting, Settings, SettingsError},
+    telemetry::LogSettings,
+    verify::KeySource,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client::FloodLimits,
+    cluster::{
+        Terms,
+        sessions::{OnConflict, Policy},
+    },
+};
+
+/// All of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(missing_docs, reason = "TABLE says what each is")]
+pub struct GatewaySettings {
+    pub port: u16,
+    pub host: String,
+    pub internal: Internal,
+    pub node: NodeName,
+    pub redis: Redis,
+    pub jwt: Jwt,
+    pub session: SessionRules,
+    pub presence: PresenceRules,
+    pub roster: RosterRules,
+    pub cors: Cors,
+    pub ping: Ping,
+    pub limits: Limits,
+    pub log: LogSettings,
+}
+
+macro_rules! section {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty = $default:expr),* $(,)? }) => {
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[expect(missing_docs, reason = "TABLE says what each is")]
+        pub struct $name { $($(#[$attribute])* pub $field: $kind),* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default),* }
+            }
+        }
+    };
+}
+
+section!(Internal { port: u16 = 0, host: String = "0.0.0.0".into() });
+section!(NodeName { id: String = String::new() });
+section!(Redis { url: String = String::new(), prefix: String = "jackfield".into() });
+section!(Jwt {
+    secret: String = String::new(),
+    jwks_url: String = String::new(),
+    issuer: String = String::new(),
+    audience: String = String::new(),
+});
+section!(SessionRules { policy: String = "single".into(), on_conflict: String = "evict".into() });
+section!(PresenceRules {
+    #[serde(with = "humantime_serde")]
+    grace: Duration = Duration::from_secs(5),
+    #[serde(with = "humantime_serde")]
+    lease: Duration = Duration::from_secs(5),
+});
+section!(RosterRules { max: u32 = 1_000 });
+section!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
+section!(Ping {
+    #[serde(with = "humantime_serde")]
+    interval: Duration = Duration::from_secs(25),
+    #[serde(with = "humantime_serde")]
+    timeout: Duration = Duration::from_secs(20),
+});
+section!(Limits {
+    event_rate: u32 = 100,
+    event_burst: u32 = 1_000,
+    flood_strikes: u32 = 500,
+    payload: u32 = 65_536,
+    message: u32 = 1_000_000,
+    inbox: u32 = 1_024,
+    queue: u32 = 1_024,
+    connections: u32 = 100_000,
+    connect_rate: u32 = 0,
+    #[serde(with = "humantime_serde")]
+    connect_timeout: Duration = Duration::from_secs(10),
+});
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            port: 3_000,
+            host: "0.0.0.0".into(),
+            internal: Internal::default(),
+            node: NodeName::default(),
+            redis: Redis::default(),
+            jwt: Jwt::default(),
+            session: SessionRules::default(),
+            presence: PresenceRules::default(),
+            roster: RosterRules::default(),
+            cors: Cors::default(),
+            ping: Ping::default(),
+            limits: Limits::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+impl Settings for GatewaySettings {
+    const TABLE: &'static [Setting] = &[
+        Setting { key: "port", doc: "Public port: Socket.IO" },
+        Setting { key: "host", doc: "Address that the public port is on" },
+        Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
+        Setting { key: "internal.host", doc: "Address that the internal port is on" },
+        Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },
+        Setting { key: "redis.url", doc: "`redis://…`; none: the node is a cluster of its own, in memory" },
+        Setting { key: "redis.prefix", doc: "What every key and channel starts with; one for each cluster" },
+        Setting { key: "jwt.secret", doc: "HS256 secret shared with the issuer" },
+        Setting { key: "jwt.jwksUrl", doc: "Where the issuer's public keys are (EdDSA, RS256, ES256)" },
+        Setting { key: "jwt.issuer", doc: "`iss` that a token must have; none for any" },
+        Setting { key: "jwt.audience", doc: "`aud` that a token must have; none for any" },
+        Setting { key: "session.policy", doc: "Sessions a user may have: `single`, `multi`, or a number" },
+        Setting {
+            key: "session.onConflict",
+            doc: "Who loses beyond that: `evict` the oldest, or `reject` the newcomer",
+        },
+        Setting { key: "presence.grace", doc: "How long a user may be away before being announced offline" },
+        Setting { key: "presence.lease", doc: "How long a node may be silent before its users are taken to be away" },
+        Setting { key: "roster.max", doc: "Sockets in `/` up to which everybody is told of everybody" },
+        Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
+        Setting { key: "ping.interval", doc: "Between two pings of the server" },
+        Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
+        Setting { key: "limits.eventRate", doc: "Events a second of one connection; 0 for none" },
+        Setting { key: "limits.eventBurst", doc: "Events of one connection at once" },
+        Setting { key: "limits.floodStrikes", doc: "Refused events in a row until a client is sent away; 0 for never" },
+        Setting { key: "limits.payload", doc: "Bytes of one event; 0 for none below `limits.message`" },
+        Setting { key: "limits.message", doc: "Bytes of one message on the wire; more ends the connection" },
+        Setting { key: "limits.inbox", doc: "Events of one connection that wait to be handled" },
+        Setting { key: "limits.queue", doc: "Frames that wait for one connection; a fuller one is closed as too slow" },
+        Setting { key: "limits.connections", doc: "Connections of this node; 0 for none" },
+        Setting { key: "limits.connectRate", doc: "New connections a second on this node; 0 for none" },
+        Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
+        Setting { key: "log.format", doc: "`pretty` or `json`" },
+        Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
+    ];
+}
+
+impl Limits {
+    /// How fast one connection may send.
+    #[must_use]
+    pub fn flood(&self) -> FloodLimits {
+        FloodLimits { rate: self.event_rate, burst: self.event_burst, strikes: self.flood_strikes }
+    }
+}
+
+impl GatewaySettings {
+    /// The internal port: `internal.port`, or the public one + 10000.
+    ///
+    /// # Errors
+    /// Where there is no such port.
+    pub fn internal_port(&self) -> Result<u16, SettingsError> {
+        match self.internal.port {
+            0 => self
+                .port
+                .checked_add(10_000)
+                .ok_or_else(|| SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)")),
+            port => Ok(port),
+        }
+    }
+
+    /// How many sessions a user may have.
+    ///
+    /// # Errors
+    /// Says what may stand there.
+    pub fn policy(&self) -> Result<Policy, SettingsError> {
+        let limit = match self.session.policy.as_str() {
+            "single" => Some(1),
+            "multi" => Some(0),
+            number => number.parse().ok().filter(|number| *number > 0),
+        };
+        let limit = limit.ok_or_else(|| {
+            SettingsError::new("setting `session.policy` must be `single`, `multi`, or a number from 1")
+        })?;
+        let on_conflict = match self.session.on_conflict.as_str() {
+            "evict" => OnConflict::Evict,
+            "reject" => OnConflict::Reject,
+            _ => return Err(SettingsError::new("setting `session.onConflict` must be `evict` or `reject`")),
+        };
+        Ok(Policy { limit, on_conflict })
+    }
+
+    /// Where the keys come from.
+    ///
+    /// # Errors
+    /// Where neither or both of the two ways are configured.
+    pub fn key_source(&self) -> Result<KeySource, SettingsError> {
+        match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
+            ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
+            (secret, "") => Ok(KeySource::Secret(secret.to_owned())),
+            ("", url) => Ok(KeySource::Url(url.to_owned())),
+            _ => Err(SettingsError::new("set one of `jwt.jwksUrl` and `jwt.secret`, not both")),
+        }
+    }
+
+    /// The terms of leases and absences.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { lease: self.presence.lease, grace: self.presence.grace }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_shared::settings::{Sources, load, undocumented};
+
+    #[test]
+    fn every_setting_is_in_the_table_and_none_besides() {
+        assert_eq!(undocumented::<GatewaySettings>(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn policies() {
+        let with = |policy: &str| {
+            let overrides = vec![format!("session.policy={policy}")];
+            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().policy()
+        };
+        assert_eq!(with("single").unwrap().limit, 1);
+        assert_eq!(with("multi").unwrap().limit, 0);
+        assert_eq!(with("3").unwrap().limit, 3);
+        assert!(with("0").is_err() && with("many").is_err());
+    }
+}
