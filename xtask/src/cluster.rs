@@ -4,6 +4,7 @@
 //! - [`keep`]: the loop that stays: deaths are reported, commands carried out, everything ended together
 //! - [`control`]: the commands, from another terminal, over a socket in the cluster's folder
 
+mod addresses;
 mod control;
 mod keep;
 mod parts;

@@ -21,6 +21,7 @@ const SOCKET: &str = "control.sock";
 /// Owned by this process; removed on drop.
 pub struct Workdir {
     path: PathBuf,
+    logs: Option<PathBuf>,
     /// Of the folder, and of the cluster.
     pub name: String,
 }
@@ -36,7 +37,7 @@ impl Workdir {
         // The socket is there before the folder gets its name: nobody ever sees one without a listener.
         let unborn = parent.join(format!(".new-{}", std::process::id()));
         make(&unborn)?;
-        let mut workdir = Self { path: unborn, name: name.into() };
+        let mut workdir = Self { path: unborn, logs: None, name: name.into() };
         let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
         let path = parent.join(name);
         fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` is running already"))?;
@@ -44,9 +45,16 @@ impl Workdir {
         Ok((workdir, listener))
     }
 
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where log files go: into the folder, unless they are to be kept.
+    pub fn logs(&self) -> &Path {
+        self.logs.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Log files outlive this.
+    pub fn keep_logs_in(&mut self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        self.logs = Some(folder.canonicalize()?);
+        Ok(())
     }
 
     /// A new folder inside it.
@@ -125,7 +133,7 @@ mod tests {
     async fn is_found_while_it_lives_and_gone_after() {
         let name = format!("test-{}", std::process::id());
         let (workdir, listener) = Workdir::create(&name).unwrap();
-        let path = workdir.path().to_owned();
+        let path = workdir.path.clone();
         assert!(running().unwrap().iter().any(|(found, _)| *found == name));
         assert!(Workdir::create(&name).err().unwrap().to_string().contains("already"));
         drop((workdir, listener));

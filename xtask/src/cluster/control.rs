@@ -48,10 +48,10 @@ pub async fn ask(request: &Request, cluster: Option<&str>) -> Result<Answer> {
     serde_json::from_str::<Line>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
 }
 
-/// The question that comes in on a connection.
-pub async fn receive(stream: &mut UnixStream) -> Result<Request> {
+/// The question that comes in on a connection; none where somebody only looked whether we are there.
+pub async fn receive(stream: &mut UnixStream) -> Result<Option<Request>> {
     let line = tokio::time::timeout(Duration::from_secs(5), read_line(stream)).await??;
-    Ok(serde_json::from_str(&line)?)
+    if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
 }
 
 /// The answer to it.

@@ -1,6 +1,6 @@
 //! Starts a cluster and stays until it is told to end.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::{
     net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -17,9 +17,9 @@ use crate::{cargo, ending::Ending, node_packages, workdir::Workdir};
 pub async fn run(start: Start) -> Result<()> {
     let mut ending = Ending::listen()?;
     let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
-    let (workdir, listener) = Workdir::create(&name)?;
+    let (mut workdir, listener) = Workdir::create(&name)?;
     if let Some(logs) = &start.logs {
-        std::fs::create_dir_all(logs).with_context(|| logs.display().to_string())?;
+        workdir.keep_logs_in(logs)?;
     }
     let started = tokio::select! {
         started = bring_up(&start, &workdir) => started?,
@@ -37,27 +37,13 @@ async fn bring_up(start: &Start, workdir: &Workdir) -> Result<Parts> {
         node_packages::browser_client().await?;
         cargo::build(start.release).await?;
     }
-    eprintln!("cluster {}: logs in {}", workdir.name, start.logs.as_deref().unwrap_or(workdir.path()).display());
+    eprintln!("cluster {}: logs in {}", workdir.name, workdir.logs().display());
     let mut parts = Parts::start(start, workdir).await?;
     let addresses = parts.addresses();
     if start.json {
-        println!("{addresses}");
+        println!("{}", serde_json::to_string(&addresses)?);
     } else {
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        println!("open      {}", text(&addresses["balancer"]));
-        println!("accounts  {}/api", text(&addresses["auth"]));
-        println!("sign in   test1@mail.com or test2@mail.com, password test123");
-        for gateway in addresses["gateways"].as_array().into_iter().flatten() {
-            println!(
-                "{:9} {}, internal {}, pid {}",
-                text(&gateway["id"]),
-                text(&gateway["url"]),
-                text(&gateway["internal"]),
-                gateway["pid"]
-            );
-        }
-        println!("redis     {}, pid {}", text(&addresses["redis"]["url"]), addresses["redis"]["pid"]);
-        println!("postgres  {}", text(&addresses["postgres"]["url"]));
+        print!("{addresses}");
     }
     Ok(parts)
 }
@@ -83,7 +69,7 @@ async fn stay(mut parts: Parts, listener: &UnixListener, ending: &mut Ending) ->
 }
 
 async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
-    let request = control::receive(stream).await?;
+    let Some(request) = control::receive(stream).await? else { return Ok(()) };
     let answer = carry_out(parts, request).await;
     if let Ok(Answer { id, pid }) = &answer {
         match pid {

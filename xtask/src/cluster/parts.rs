@@ -4,9 +4,12 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use serde_json::{Value, json};
 
-use super::{Start, control::Answer};
+use super::{
+    Start,
+    addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress},
+    control::Answer,
+};
 use crate::{
     child::{Server, Spec, describe},
     places,
@@ -39,7 +42,7 @@ pub struct Parts {
 impl Parts {
     /// Starts everything and waits until it is ready.
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
-        let logs = start.logs.as_deref().unwrap_or(workdir.path());
+        let logs = workdir.logs();
         let mut ports = Ports::default();
         let (redis_port, postgres_port) = (ports.next()?, ports.next()?);
         let (redis, postgres) =
@@ -81,20 +84,22 @@ impl Parts {
     }
 
     /// Where everything is.
-    pub fn addresses(&mut self) -> Value {
+    pub fn addresses(&mut self) -> Addresses {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let gateway = |gateway: &Gateway| {
-            let (id, pid) = (&gateway.server.name, gateway.server.pid);
-            json!({ "id": id, "url": url(gateway.port), "internal": url(gateway.internal), "pid": pid })
+        let gateway = |gateway: &Gateway| GatewayAddress {
+            id: gateway.server.name.clone(),
+            url: url(gateway.port),
+            internal: url(gateway.internal),
+            pid: gateway.server.pid,
         };
-        json!({
-            "balancer": url(self.balancer),
-            "auth": url(self.auth_port),
-            "apiKey": null,
-            "redis": { "url": self.redis.url(), "pid": self.redis.server().pid },
-            "postgres": { "url": self.postgres.url() },
-            "gateways": self.gateways.iter().map(gateway).collect::<Vec<_>>(),
-        })
+        Addresses {
+            balancer: url(self.balancer),
+            auth: url(self.auth_port),
+            api_key: None,
+            redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
+            postgres: PostgresAddress { url: self.postgres.url() },
+            gateways: self.gateways.iter().map(gateway).collect(),
+        }
     }
 
     /// Starts a dead gateway again.

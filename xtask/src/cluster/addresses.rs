@@ -1,0 +1,54 @@
+//! Where the parts of a cluster are: one line of JSON for programs, a few of text for people.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// All addresses are whole URLs on loopback.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Addresses {
+    /// nginx, in front of everything.
+    pub balancer: String,
+    /// The auth service itself.
+    pub auth: String,
+    /// Of the HTTP API for backends, which the gateways do not have yet.
+    pub api_key: Option<String>,
+    pub redis: RedisAddress,
+    pub postgres: PostgresAddress,
+    pub gateways: Vec<GatewayAddress>,
+}
+
+#[derive(Serialize)]
+pub struct RedisAddress {
+    pub url: String,
+    pub pid: u32,
+}
+
+#[derive(Serialize)]
+pub struct PostgresAddress {
+    pub url: String,
+}
+
+#[derive(Serialize)]
+pub struct GatewayAddress {
+    pub id: String,
+    pub url: String,
+    /// Health, readiness, metrics.
+    pub internal: String,
+    pub pid: u32,
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "open      {}", self.balancer)?;
+        writeln!(f, "accounts  {}/api", self.auth)?;
+        writeln!(f, "sign in   test1@mail.com or test2@mail.com, password test123")?;
+        for gateway in &self.gateways {
+            let GatewayAddress { id, url, internal, pid } = gateway;
+            writeln!(f, "{id:9} {url}, internal {internal}, pid {pid}")?;
+        }
+        writeln!(f, "redis     {}, pid {}", self.redis.url, self.redis.pid)?;
+        writeln!(f, "postgres  {}", self.postgres.url)
+    }
+}
