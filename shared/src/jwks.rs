@@ -38,7 +38,8 @@ impl KeySet {
     /// The public signing keys of a JWK Set; those of other kinds are left out.
     #[must_use]
     pub fn from_jwks(set: &JwkSet) -> Self {
-        let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Some((jwk.common.key_id.clone(), public_key(jwk)?))).collect();
+        let keys: Vec<_> =
+            set.keys.iter().filter_map(|jwk| Some((jwk.common.key_id.clone(), public_key(jwk)?))).collect();
         let only = if let [(_, key)] = keys.as_slice() { Some(key.clone()) } else { None };
         let by_id = keys.into_iter().filter_map(|(id, key)| Some((id?, key))).collect();
         Self { by_id, only }

@@ -88,7 +88,8 @@ pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
         }
     }
     for pair in &sources.overrides {
-        let (key, text) = pair.split_once('=').ok_or_else(|| SettingsError(format!("`--set {pair}`: want key=value")))?;
+        let (key, text) =
+            pair.split_once('=').ok_or_else(|| SettingsError(format!("`--set {pair}`: want key=value")))?;
         check(key, "--set")?;
         if let Some(default) = types.get(key) {
             figment = figment.merge((key.to_owned(), typed(key, text, default, "--set")?));
@@ -184,7 +185,8 @@ fn display(value: &Value) -> String {
 fn suggestion<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['.', '_', '-'], "");
     let wanted = plain(key);
-    let close = known.filter(|other| plain(other).contains(&wanted) || wanted.contains(&plain(other))).max_by_key(|k| k.len());
+    let close =
+        known.filter(|other| plain(other).contains(&wanted) || wanted.contains(&plain(other))).max_by_key(|k| k.len());
     close.map(|other| format!("; did you mean `{other}`?")).unwrap_or_default()
 }
 
@@ -198,7 +200,11 @@ fn explain(error: &figment::Error) -> SettingsError {
         figment::error::Kind::Message(text) if path.is_empty() => text.clone(),
         _ => "has a value that cannot be read".into(),
     };
-    if path.is_empty() { SettingsError(format!("settings: {expected}")) } else { SettingsError(format!("setting `{path}` {expected}")) }
+    if path.is_empty() {
+        SettingsError(format!("settings: {expected}"))
+    } else {
+        SettingsError(format!("setting `{path}` {expected}"))
+    }
 }
 
 #[cfg(test)]
@@ -263,7 +269,10 @@ mod tests {
     #[test]
     fn errors_name_the_key_and_never_the_value() {
         let wrong = |s: Sources| load::<Example>(&s).unwrap_err().to_string();
-        assert_eq!(wrong(sources(&[("PORT", "abc")], &[])), "setting `port` (environment variable PORT) must be a whole number");
+        assert_eq!(
+            wrong(sources(&[("PORT", "abc")], &[])),
+            "setting `port` (environment variable PORT) must be a whole number"
+        );
         assert!(wrong(sources(&[("PORT", "70000")], &[])).contains("`port`"));
         assert_eq!(
             wrong(sources(&[], &["session.onconflict=x"])),

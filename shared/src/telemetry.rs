@@ -37,8 +37,9 @@ impl Default for LogSettings {
 /// # Errors
 /// Says what is wrong with `log.level`.
 pub fn init(settings: &LogSettings) -> Result<(), String> {
-    let filter = EnvFilter::from_str(&settings.level)
-        .map_err(|error| format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}"))?;
+    let filter = EnvFilter::from_str(&settings.level).map_err(|error| {
+        format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}")
+    })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match settings.format {

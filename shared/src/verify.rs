@@ -193,10 +193,8 @@ impl Verifier {
 #[must_use]
 pub fn strip_bearer(text: &str) -> &str {
     let text = text.trim();
-    match text.get(..7) {
-        Some(prefix) if prefix.eq_ignore_ascii_case("bearer ") => text[7..].trim_start(),
-        _ => text,
-    }
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if scheme.eq_ignore_ascii_case("bearer") { rest.trim_start() } else { text }
 }
 
 fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {

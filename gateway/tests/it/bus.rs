@@ -1,0 +1,55 @@
+//! The contract of `cluster::bus`.
+
+use bytes::Bytes;
+use jackfield_gateway::cluster::{
+    bus::{BusEvent, Channel},
+    notice::Notice,
+};
+
+use crate::fixture::{Backend, Fixture, contract, until};
+
+contract!(a_node_hears_what_it_subscribed_to, a_node_hears_itself, one_publisher_keeps_its_order, becomes_healthy);
+
+fn channel(name: &str) -> Channel {
+    Channel::Namespace(name.into())
+}
+
+async fn a_node_hears_what_it_subscribed_to(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
+    hearer.subscribe(&[channel("a"), channel("b")]).await;
+    sender.subscribe(&[]).await;
+    for name in ["other", "b", "a"] {
+        sender.cluster.bus.publish(&channel(name), Notice::Evicted(name.into()).encode()).await.unwrap();
+    }
+    assert_eq!(hearer.hears().await, Notice::Evicted("b".into()));
+    assert_eq!(hearer.hears().await, Notice::Evicted("a".into()));
+    assert_eq!(sender.heard_so_far().await, vec![]);
+}
+
+async fn a_node_hears_itself(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 1);
+    let node = &mut fixture.nodes[0];
+    node.subscribe(&[Channel::Presence]).await;
+    node.cluster.bus.publish(&Channel::Presence, Notice::RosterWanted.encode()).await.unwrap();
+    assert_eq!(node.hears().await, Notice::RosterWanted);
+}
+
+async fn one_publisher_keeps_its_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
+    hearer.subscribe(&[channel("a")]).await;
+    for n in 0..500_u32 {
+        let payload = Bytes::copy_from_slice(&n.to_be_bytes());
+        sender.cluster.bus.publish(&channel("a"), payload).await.unwrap();
+    }
+    for n in 0..500_u32 {
+        let BusEvent::Message(_, payload) = hearer.events.recv().await.unwrap() else { panic!("missed something") };
+        assert_eq!(payload[..], n.to_be_bytes());
+    }
+}
+
+async fn becomes_healthy(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    until("healthy", || async { fixture.nodes[0].cluster.bus.healthy().then_some(()) }).await;
+}

@@ -1,0 +1,135 @@
+//! Nodes of one cluster, in memory or over the Redis that `TEST_REDIS_URL` names, each test under its own prefix.
+
+use std::{future::Future, time::Duration};
+
+use jackfield_gateway::cluster::{
+    Cluster, MemoryCluster, Terms,
+    bus::{BusEvent, Channel},
+    ids::{Holding, Incarnation, NodeId, random_id},
+    notice::Notice,
+    over_redis,
+};
+use jackfield_shared::lifecycle::Lifecycle;
+use tokio::sync::mpsc;
+
+/// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
+pub const TERMS: Terms = Terms { lease: Duration::from_millis(1_200), grace: Duration::from_millis(300) };
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a suite runs.
+#[derive(Clone, Copy)]
+pub enum Backend {
+    Memory,
+    Redis,
+}
+
+/// One node.
+pub struct Node {
+    pub id: NodeId,
+    pub cluster: Cluster,
+    pub events: mpsc::Receiver<BusEvent>,
+}
+
+/// Its nodes' background work ends with it.
+pub struct Fixture {
+    pub nodes: Vec<Node>,
+    lifecycle: Lifecycle,
+}
+
+impl Fixture {
+    pub fn with_nodes(backend: Backend, count: usize) -> Self {
+        let lifecycle = Lifecycle::new();
+        let ids = (0..count).map(|n| NodeId::from(format!("n{n}").as_str()));
+        let nodes: Vec<_> = match backend {
+            Backend::Memory => {
+                let cluster = MemoryCluster::new(TERMS);
+                ids.map(|id| (id, cluster.join())).collect()
+            }
+            Backend::Redis => {
+                let url = std::env::var("TEST_REDIS_URL").expect("set TEST_REDIS_URL, or run `cargo xtask test`");
+                let prefix = format!("test-{}", random_id());
+                ids.map(|id| (id.clone(), over_redis(&url, &prefix, &id, TERMS, &lifecycle).unwrap())).collect()
+            }
+        };
+        let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();
+        Self { nodes, lifecycle }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+impl Node {
+    /// Subscribes as soon as the back end answers.
+    pub async fn subscribe(&self, channels: &[Channel]) {
+        until("subscribed", || async { self.cluster.bus.subscribe(channels).await.is_ok().then_some(()) }).await;
+    }
+
+    pub async fn register(&self) -> Incarnation {
+        self.cluster.membership.register(&self.id).await.unwrap()
+    }
+
+    /// The next notice on a channel that the test subscribed to.
+    pub async fn hears(&mut self) -> Notice {
+        let next = async {
+            loop {
+                if let BusEvent::Message(_, payload) = self.events.recv().await.unwrap() {
+                    return Notice::decode(&payload).unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("nothing was heard")
+    }
+
+    /// What has been heard up to a message that this node sends itself now, and so everything published before.
+    pub async fn heard_so_far(&mut self) -> Vec<Notice> {
+        let mark = Channel::Node(NodeId::from(random_id().as_str()));
+        self.subscribe(std::slice::from_ref(&mark)).await;
+        self.cluster.bus.publish(&mark, Notice::RosterWanted.encode()).await.unwrap();
+        let mut heard = Vec::new();
+        let all = async {
+            loop {
+                match self.events.recv().await.unwrap() {
+                    BusEvent::Message(channel, _) if channel == mark => return,
+                    BusEvent::Message(_, payload) => heard.push(Notice::decode(&payload).unwrap()),
+                    BusEvent::MayHaveMissed => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("the mark was not heard");
+        heard
+    }
+}
+
+pub fn holding(user: &str, session: &str) -> Holding {
+    Holding { user: user.into(), session: session.into() }
+}
+
+/// Asks again and again until there is an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
+/// Makes of each `async fn case(Backend)` two tests.
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $case() { super::$case(crate::fixture::Backend::Memory).await; })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $case() { super::$case(crate::fixture::Backend::Redis).await; })*
+        }
+    };
+}
+pub(crate) use contract;
