@@ -1,0 +1,268 @@
+// Connecting: the clients of the seeds, every transport, every place of a token, and what is refused.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { Client, VERSIONS, alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
+import { startCluster } from "./support/cluster.mjs";
+import { defaults, otherKey, signed, startIssuer } from "./support/issuer.mjs";
+import { until } from "./support/until.mjs";
+import { register } from "./support/users.mjs";
+
+const TRANSPORTS = {
+  "websocket only": { options: { transports: ["websocket"] }, first: "websocket", then: "websocket" },
+  "polling only": { options: { transports: ["polling"] }, first: "polling", then: "polling" },
+  "polling, upgraded": { options: { transports: ["polling", "websocket"] }, first: "polling", then: "websocket" },
+};
+
+describe("connecting to a cluster", () => {
+  let cluster, ana;
+  before(async () => {
+    cluster = await startCluster();
+    ana = await register(cluster, "Ana Lopez");
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  /** The URL of every gateway, and the balancer's. */
+  const everywhere = () => [cluster.balancer, ...cluster.urls];
+
+  for (const [version, { Manager, io }] of Object.entries(VERSIONS)) {
+    test(`client ${version}: a Manager with the authentication header, polling first, then upgraded`, async () => {
+      for (const url of everywhere()) {
+        const extraHeaders = { ping: "pong", authentication: ana.token };
+        const manager = new Manager(`${url}/socket.io/socket.io.js`, { extraHeaders, forceNew: true });
+        const client = new Client(manager.socket("/"));
+        await client.ready();
+        assert.deepEqual(client.openedOn, ["polling"]);
+        await until("upgraded", () => client.transport === "websocket");
+        await client.heard("clients-updated", (ids) => ids.includes(client.id));
+
+        client.send("message-client", { id: client.id, message: "hola" });
+        assert.deepEqual(await client.heard("message-server"), { fullName: "Ana Lopez", message: "hola" });
+        client.close();
+      }
+    });
+
+    test(`client ${version}: io({auth: {token, name}})`, async () => {
+      for (const url of everywhere()) {
+        const client = new Client(io(url, { auth: { token: ana.token, name: "John Doe" }, forceNew: true }));
+        await client.ready();
+        client.send("message-client", { message: "hello" });
+        // The name is the account's, whatever the client says it is.
+        assert.equal((await client.heard("message-server")).fullName, "Ana Lopez");
+        client.close();
+      }
+    });
+
+    for (const [name, { options, first, then }] of Object.entries(TRANSPORTS)) {
+      test(`client ${version}: ${name}`, async () => {
+        for (const url of everywhere()) {
+          const client = connect(url, { token: ana.token, version, ...options });
+          await client.ready();
+          assert.deepEqual(client.openedOn, [first]);
+          await until(`on ${then}`, () => client.transport === then);
+          assert.equal((await client.ask("message", "over this transport")).status, "ok");
+          client.close();
+        }
+      });
+    }
+  }
+
+  const places = {
+    "auth.token": (token) => ({ token }),
+    Authorization: (token) => ({ extraHeaders: { Authorization: token } }),
+    authentication: (token) => ({ extraHeaders: { authentication: token } }),
+    "?token=": (token) => ({ query: { token } }),
+  };
+  for (const [place, options] of Object.entries(places)) {
+    test(`a token in ${place}, with and without Bearer`, async () => {
+      for (const token of [ana.token, `Bearer ${ana.token}`, `bearer ${ana.token}`]) {
+        for (const transports of [["websocket"], ["polling"]]) {
+          const client = connect(cluster.balancer, { ...options(token), transports });
+          await client.ready();
+          assert.equal(client.last("authenticated").userId, ana.id);
+          client.close();
+        }
+      }
+    });
+  }
+
+  test("auth.token comes before the headers, and those before the query", async () => {
+    const [bob, eve] = [await register(cluster, "Bob B"), await register(cluster, "Eve E")];
+    const first = connect(cluster.balancer, {
+      token: ana.token,
+      extraHeaders: { Authorization: bob.token },
+      query: { token: eve.token },
+    });
+    await first.ready();
+    assert.equal(first.last("authenticated").userId, ana.id);
+    const second = connect(cluster.balancer, { extraHeaders: { Authorization: bob.token }, query: { token: eve.token } });
+    await second.ready();
+    assert.equal(second.last("authenticated").userId, bob.id);
+  });
+
+  test("authenticated says who and until when", async () => {
+    const client = await signedIn(cluster.balancer, ana);
+    const { exp } = JSON.parse(Buffer.from(ana.token.split(".")[1], "base64url"));
+    const said = client.last("authenticated");
+    assert.deepEqual(said, {
+      success: true,
+      userId: ana.id,
+      email: ana.email,
+      socketId: client.id,
+      expiresAt: said.expiresAt,
+    });
+    assert.match(said.expiresAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.equal(Date.parse(said.expiresAt), exp * 1000);
+    assert.equal(client.events[0].name, "authenticated");
+  });
+
+  test("what a session id is worth: the public socketId is no key to a polling session", async () => {
+    const client = connect(cluster.urls[0], { token: ana.token, transports: ["polling"] });
+    await client.ready();
+    const answer = await fetch(`${cluster.urls[0]}/socket.io/?EIO=4&transport=polling&sid=${client.id}`);
+    assert.equal(answer.status, 400);
+    assert.equal((await client.ask("message", "still here")).status, "ok");
+  });
+
+  test("an unknown namespace is refused, and the others of the connection are not", async () => {
+    const client = await signedIn(cluster.balancer, ana);
+    for (const name of ["/nope", "/chat/x", "/ws/v1/nothing"]) {
+      const other = alsoIn(client, name, ana.token);
+      assert.equal(await other.refused(), "invalid_namespace");
+      assert.equal(other.comesBack, false);
+    }
+    const chat = await alsoIn(client, "/chat", ana.token).ready();
+    assert.equal(chat.last("authenticated").userId, ana.id);
+    assert.equal((await client.ask("message", "still here")).status, "ok");
+  });
+
+  test("the stock browser client is served", async () => {
+    for (const url of everywhere()) {
+      for (const file of ["socket.io.js", "socket.io.min.js"]) {
+        const answer = await fetch(`${url}/socket.io/${file}`);
+        assert.equal(answer.status, 200, file);
+        assert.match(answer.headers.get("content-type"), /javascript/);
+        assert.match(await answer.text(), /Socket\.IO v4\.8/);
+      }
+      const map = await fetch(`${url}/socket.io/socket.io.js.map`);
+      assert.equal(map.status, 200);
+      assert.ok((await map.json()).sources.length > 0);
+    }
+  });
+
+  test("CORS: allowed origins with credentials, others not at all", async () => {
+    const url = `${cluster.urls[0]}/socket.io/?EIO=4&transport=polling`;
+    const allowed = await fetch(url, { headers: { origin: "http://localhost:5173" } });
+    assert.equal(allowed.headers.get("access-control-allow-origin"), "http://localhost:5173");
+    assert.equal(allowed.headers.get("access-control-allow-credentials"), "true");
+    const preflight = await fetch(url, {
+      method: "OPTIONS",
+      headers: {
+        origin: "http://localhost:5173",
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "authentication",
+      },
+    });
+    assert.ok(preflight.ok);
+    assert.match(preflight.headers.get("access-control-allow-headers"), /authentication/i);
+    const other = await fetch(url, { headers: { origin: "https://evil.example" } });
+    assert.equal(other.headers.get("access-control-allow-origin"), null);
+  });
+
+  test("tokens of the auth service that were tampered with are refused", async () => {
+    const [header, claims, signature] = ana.token.split(".");
+    const changed = { ...JSON.parse(Buffer.from(claims, "base64url")), sub: "somebody-else" };
+    const withClaims = `${header}.${Buffer.from(JSON.stringify(changed)).toString("base64url")}.${signature}`;
+    const { keys } = await (await fetch(`${cluster.balancer}/.well-known/jwks.json`)).json();
+    const { kid } = JSON.parse(Buffer.from(header, "base64url"));
+    const key = Buffer.from(keys.find((one) => one.kid === kid).x, "base64url");
+    const original = JSON.parse(Buffer.from(claims, "base64url"));
+    const bad = {
+      changed: withClaims,
+      "without signature": `${header}.${claims}.`,
+      "alg none": signed(original, { alg: "none", typ: "JWT" }, null),
+      "alg none with kid": signed(original, { alg: "none", typ: "JWT", kid }, null),
+      "HS256 with the public key": signed(original, { alg: "HS256", typ: "JWT", kid }, key),
+      "another key": signed(original, { alg: "EdDSA", typ: "JWT", kid }, otherKey()),
+    };
+    for (const [name, token] of Object.entries(bad)) await assertRefused(cluster.balancer, token, "invalid_token", name);
+  });
+});
+
+describe("tokens of an issuer of one's own", () => {
+  let cluster, issuer;
+  before(async () => {
+    issuer = await startIssuer();
+    cluster = await startCluster({ nodes: 1, set: { "jwt.jwksUrl": issuer.jwksUrl } });
+  });
+  after(async () => {
+    await cluster?.stop();
+    issuer?.stop();
+  });
+  afterEach(closeAll);
+
+  test("a good one is accepted", async () => {
+    const client = connect(cluster.urls[0], { token: issuer.token({ sub: "user of another house" }) });
+    await client.ready();
+    assert.equal(client.last("authenticated").userId, "user of another house");
+  });
+
+  const now = () => Math.floor(Date.now() / 1000);
+  const refused = {
+    "no token": [() => undefined, "missing_token"],
+    "an empty token": [() => "", "missing_token"],
+    "nothing but Bearer": [() => "Bearer ", "missing_token"],
+    "no token at all": [() => "ABC-123", "invalid_token"],
+    "expired": [() => issuer.token({ iat: now() - 900, nbf: now() - 900, exp: now() - 60 }), "token_expired"],
+    "not valid yet": [() => issuer.token({ nbf: now() + 600 }), "invalid_token"],
+    "without exp": [() => issuer.token({ exp: undefined }), "invalid_token"],
+    "without sub": [() => issuer.token({ sub: undefined }), "invalid_token"],
+    "of another issuer": [() => issuer.token({ iss: "other" }), "invalid_token"],
+    "for another audience": [() => issuer.token({ aud: "other" }), "invalid_token"],
+    "signed by another key": [() => issuer.token({}, {}, otherKey()), "invalid_token"],
+    "signed by another key, which it brings along": [
+      () => issuer.token({}, { jwk: { kty: "OKP", crv: "Ed25519", x: issuer.jwk.x } }, otherKey()),
+      "invalid_token",
+    ],
+    "of an unknown key": [() => issuer.token({}, { kid: "unknown" }), "invalid_token"],
+    "alg none": [() => signed(defaults(), { alg: "none", kid: issuer.jwk.kid }, null), "invalid_token"],
+    "alg None": [() => signed(defaults(), { alg: "None", kid: issuer.jwk.kid }, null), "invalid_token"],
+    "HS256 over the PEM of the public key": [
+      () => signed(defaults(), { alg: "HS256", kid: issuer.jwk.kid }, issuer.publicPem),
+      "invalid_token",
+    ],
+    "HS256 over the bytes of the public key": [
+      () => signed(defaults(), { alg: "HS256", kid: issuer.jwk.kid }, Buffer.from(issuer.jwk.x, "base64url")),
+      "invalid_token",
+    ],
+    "expired and signed by another key": [() => issuer.token({ exp: now() - 60 }, {}, otherKey()), "invalid_token"],
+  };
+  for (const [name, [token, message]] of Object.entries(refused)) {
+    test(`refused: ${name}: ${message}`, () => assertRefused(cluster.urls[0], token(), message, name));
+  }
+
+  test("refused by the 3.1 client's lights too", async () => {
+    const client = connect(cluster.urls[0], { token: "ABC-123", version: "3.1" });
+    assert.equal(await client.refused(), "invalid_token");
+    assert.equal(client.connects, 0);
+    assert.deepEqual(client.events, []);
+  });
+});
+
+/** Over both transports and in both namespaces: one packet, the refusal; and the client stays away. */
+async function assertRefused(url, token, message, name) {
+  for (const transports of [["websocket"], ["polling"]]) {
+    for (const namespace of ["/", "/chat"]) {
+      const client = connect(url, { token, transports, namespace });
+      assert.equal(await client.refused(), message, name);
+      assert.equal(client.packets.length, 1, `${name}: nothing else reaches the socket`);
+      assert.equal(client.connects, 0, name);
+      assert.deepEqual(client.events, [], name);
+      assert.equal(client.comesBack, false, `${name}: it stays away`);
+      assert.equal(client.errors.length, 1, name);
+      client.close();
+    }
+  }
+}

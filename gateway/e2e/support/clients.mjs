@@ -1,0 +1,138 @@
+// Stock clients that remember what happened to them.
+
+import { Manager as Manager4, io as io4 } from "socket.io-client";
+import client3 from "socket.io-client-3";
+import { until, within } from "./until.mjs";
+
+/** The client versions that are tested, by name. */
+export const VERSIONS = {
+  "4.8": { io: io4, Manager: Manager4 },
+  3.1: { io: client3.io, Manager: client3.Manager },
+};
+
+/** A packet type of the Socket.IO protocol. */
+const CONNECT_ERROR = 4;
+
+const open = new Set();
+
+/** Closes all clients that are still there. */
+export function closeAll() {
+  for (const client of open) client.close();
+  open.clear();
+}
+
+/** A socket and its history. */
+export class Client {
+  /** Every event of the server, in order: `{name, args, at}`. */
+  events = [];
+  /** Reasons of disconnects. */
+  disconnects = [];
+  /** Errors at connect. */
+  errors = [];
+  /** Every packet that came for any namespace of the connection. */
+  packets = [];
+  /** Transports that its connections began with. */
+  openedOn = [];
+  /** How often it was connected. */
+  connects = 0;
+
+  constructor(socket) {
+    this.socket = socket;
+    open.add(this);
+    socket.io.on("packet", (packet) => this.packets.push(packet));
+    socket.io.on("open", () => this.openedOn.push(this.transport));
+    socket.onAny((name, ...args) => this.events.push({ name, args, at: Date.now() }));
+    socket.on("connect", () => this.connects++);
+    socket.on("disconnect", (reason) => this.disconnects.push(reason));
+    socket.on("connect_error", (error) => this.errors.push(error));
+  }
+
+  get id() {
+    return this.socket.id;
+  }
+
+  get connected() {
+    return this.socket.connected;
+  }
+
+  /** Whether it will come back by itself: the stock client's own word. */
+  get comesBack() {
+    return this.socket.active;
+  }
+
+  get transport() {
+    return this.socket.io.engine?.transport?.name;
+  }
+
+  /** First arguments of all events of that name. */
+  all(name) {
+    return this.events.filter((event) => event.name === name).map((event) => event.args[0]);
+  }
+
+  /** First argument of the newest event of that name. */
+  last(name) {
+    return this.all(name).at(-1);
+  }
+
+  /** Waits until an event of that name came whose first argument satisfies `match`; returns that. */
+  heard(name, match = () => true, ms = 5000) {
+    return until(`\`${name}\``, () => this.events.find((event) => event.name === name && match(event.args[0])), ms)
+      .then((event) => event.args[0]);
+  }
+
+  send(name, ...args) {
+    this.socket.emit(name, ...args);
+  }
+
+  /** Sends and waits for the acknowledgement. */
+  ask(name, ...args) {
+    const answer = new Promise((resolve) => this.socket.emit(name, ...args, resolve));
+    return within(5000, `acknowledgement of ${name}`, answer);
+  }
+
+  /** The refusal that the server sent, if it did: a packet, and not a failed transport. */
+  get refusal() {
+    return this.packets.find(({ type, nsp }) => type === CONNECT_ERROR && nsp === this.socket.nsp)?.data.message;
+  }
+
+  /** Waits until it is connected and was told so by `authenticated`. */
+  async ready(ms = 10_000) {
+    await until("connected", () => {
+      if (!this.connected) throw new Error(this.errors.at(-1)?.message ?? "not connected");
+      return this.all("authenticated").length >= this.connects;
+    }, ms);
+    return this;
+  }
+
+  /** Waits until it was refused for good; returns the message. */
+  refused(ms = 10_000) {
+    return until("refused", () => this.refusal, ms);
+  }
+
+  /** Waits until it was disconnected; returns the newest reason. */
+  gone(ms = 10_000) {
+    return until("disconnected", () => !this.connected && this.disconnects.at(-1), ms);
+  }
+
+  close() {
+    this.socket.disconnect();
+    open.delete(this);
+  }
+}
+
+/** A client of `url`. `token` goes into `auth`; anything else are options of the stock client. */
+export function connect(url, { token, version = "4.8", namespace = "/", ...options } = {}) {
+  const auth = token === undefined ? undefined : { token };
+  const defaults = { forceNew: true, transports: ["websocket"], reconnectionDelay: 200, reconnectionDelayMax: 500 };
+  return new Client(VERSIONS[version].io(url + namespace, { auth, ...defaults, ...options }));
+}
+
+/** A connected client of a user. */
+export function signedIn(url, user, options = {}) {
+  return connect(url, { token: user.token, ...options }).ready();
+}
+
+/** Another namespace over the connection of a client. */
+export function alsoIn(client, namespace, token) {
+  return new Client(client.socket.io.socket(namespace, { auth: { token } }));
+}

@@ -1,0 +1,126 @@
+// A cluster of real processes, from `cargo xtask cluster`.
+
+import { execFile, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { join } from "node:path";
+import { until, within } from "./until.mjs";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+// `cargo xtask test` has built everything and says where it is itself; by hand, cargo looks whether there is something to build.
+const XTASK = process.env.XTASK ? [process.env.XTASK] : ["cargo", "xtask"];
+const START_MS = process.env.XTASK ? 120_000 : 900_000;
+let count = 0;
+
+/**
+ * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service.
+ * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
+ */
+export async function startCluster({ nodes = 3, set = {}, authSet = {} } = {}) {
+  const name = `e2e-${process.pid}-${++count}`;
+  const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name];
+  if (process.env.XTASK) args.push("--no-build");
+  if (process.env.E2E_LOGS) args.push("--logs", join(process.env.E2E_LOGS, name));
+  for (const [key, value] of Object.entries(set)) args.push("--set", `${key}=${value}`);
+  for (const [key, value] of Object.entries(authSet)) args.push("--auth-set", `${key}=${value}`);
+
+  const child = spawn(XTASK[0], [...XTASK.slice(1), ...args], { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"] });
+  const said = [];
+  child.stderr.on("data", (data) => said.push(data));
+  const ended = new Promise((resolve, reject) => {
+    child.on("exit", resolve);
+    child.on("error", reject);
+  });
+  const text = () => Buffer.concat(said).toString();
+  const line = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once("line", resolve);
+    ended.then((code) => reject(new Error(`the cluster ended with code ${code}:\n${text()}`)), reject);
+  });
+  try {
+    return new Cluster(JSON.parse(await within(START_MS, "the cluster is up", line)), { name, child, ended, text });
+  } catch (error) {
+    child.stdin.end();
+    throw new Error(`${error.message}\n${text()}`);
+  }
+}
+
+class Cluster {
+  #process;
+
+  constructor(addresses, process) {
+    Object.assign(this, addresses);
+    this.#process = process;
+  }
+
+  /** All public URLs, of the gateways themselves. */
+  get urls() {
+    return this.gateways.map((gateway) => gateway.url);
+  }
+
+  gateway(id) {
+    return this.gateways.find((gateway) => gateway.id === id);
+  }
+
+  /** What the cluster said on its standard error. */
+  get log() {
+    return this.#process.text();
+  }
+
+  /** `/readyz` of a gateway. */
+  async readiness(gateway) {
+    const answer = await fetch(`${gateway.internal}/readyz`, { signal: AbortSignal.timeout(3000) });
+    return { status: answer.status, body: await answer.json() };
+  }
+
+  /** Waits until `/readyz` of every gateway answers 200, or 503. */
+  allReadinessIs(status, ms) {
+    return until(`/readyz of every gateway answers ${status}`, async () => {
+      const answers = await Promise.all(this.gateways.map((gateway) => this.readiness(gateway)));
+      const others = answers.filter((answer) => answer.status !== status);
+      if (others.length > 0) throw new Error(`others answer ${JSON.stringify(others)}`);
+      return true;
+    }, ms);
+  }
+
+  /** Sends a signal to a process of the cluster. */
+  signal(part, name) {
+    process.kill(part.pid, name);
+  }
+
+  /** Whether the process that we knew is still there. */
+  alive(gateway) {
+    try {
+      return process.kill(gateway.pid, 0);
+    } catch {
+      return false;
+    }
+  }
+
+  async restartGateway(id) {
+    const { pid } = await this.#ask("restart-gateway", id);
+    this.gateway(id).pid = pid;
+  }
+
+  async stopRedis({ kill = false } = {}) {
+    await this.#ask("stop-redis", ...(kill ? ["--kill"] : []));
+  }
+
+  async startRedis({ empty = false } = {}) {
+    const { pid } = await this.#ask("start-redis", ...(empty ? ["--empty"] : []));
+    this.redis.pid = pid;
+  }
+
+  /** Ends everything. */
+  async stop() {
+    const { child, ended } = this.#process;
+    child.stdin.end();
+    await within(30_000, "the cluster ends", ended);
+  }
+
+  async #ask(...command) {
+    const args = [...XTASK.slice(1), "cluster", ...command, "--cluster", this.#process.name, "--json"];
+    const { stdout } = await promisify(execFile)(XTASK[0], args, { cwd: ROOT, timeout: 90_000 });
+    return JSON.parse(stdout);
+  }
+}

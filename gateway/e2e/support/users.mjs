@@ -1,0 +1,36 @@
+// Accounts, over the HTTP API.
+
+import { inParallel } from "./until.mjs";
+
+const PASSWORD = "Passw0rd!";
+let count = 0;
+
+/** Calls the API behind the balancer; returns the status and the body. */
+export async function api(cluster, method, path, body, token) {
+  const headers = { "content-type": "application/json" };
+  if (token) headers.authorization = `Bearer ${token}`;
+  const url = `${cluster.balancer}/api${path}`;
+  const answer = await fetch(url, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) });
+  return { status: answer.status, headers: answer.headers, body: answer.status === 204 ? null : await answer.json() };
+}
+
+/** A new account, signed in: `{id, email, fullName, roles, token}`. */
+export async function register(cluster, fullName = "Some Body") {
+  const email = `user-${process.pid}-${++count}@example.com`;
+  const { status, body } = await api(cluster, "POST", "/auth/register", { email, password: PASSWORD, fullName });
+  if (status !== 201) throw new Error(`register: ${status} ${JSON.stringify(body)}`);
+  return { ...body.user, token: body.token };
+}
+
+/** Many of them. */
+export function registerMany(cluster, number) {
+  const names = Array.from({ length: number }, (_, index) => `User Number ${index}`);
+  return inParallel(names, 4, (name) => register(cluster, name));
+}
+
+/** Signs in again: another login of the same user, with a token of its own. */
+export async function login(cluster, user) {
+  const { status, body } = await api(cluster, "POST", "/auth/login", { email: user.email, password: PASSWORD });
+  if (status !== 200) throw new Error(`login: ${status} ${JSON.stringify(body)}`);
+  return body.token;
+}
