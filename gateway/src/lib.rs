@@ -107,13 +107,11 @@ impl Gateway {
     }
 
     /// The public routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         front::router(&self.node)
     }
 
     /// The internal routes.
-    #[must_use]
     pub fn internal_router(&self) -> Router {
         ops::health::router(Arc::clone(&self.node))
     }

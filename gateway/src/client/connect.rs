@@ -157,6 +157,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
     if sent.is_err() {
         client.too_slow();
     }
+    connection.renew(client.identity.expires_at);
     node.roster_changed(namespace);
     metrics::connected();
 }

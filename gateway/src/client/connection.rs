@@ -3,7 +3,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use jackfield_shared::{ids::new_id, time::now_rfc3339};
+use jackfield_shared::{
+    ids::new_id,
+    time::{now_rfc3339, rfc3339_of_unix, unix_now},
+};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -11,6 +14,7 @@ use super::{
     Client, connect,
     inbox::{Arrival, Inbox},
     session::Session,
+    validity::Step,
 };
 use crate::{
     cluster::{
@@ -135,6 +139,46 @@ impl Connection {
         self.session.lock().reassert(incarnation)
     }
 
+    /// A token of the user was accepted. Returns until when the session lasts, in Unix seconds.
+    pub fn renew(&self, expires_at: u64) -> u64 {
+        let mut session = self.session.lock();
+        session.validity.renew(expires_at);
+        // Looked at once more than needed where it was renewed, never later than at its end.
+        if session.looked_at == 0 {
+            session.looked_at = unix_now();
+            self.node.expiry.watch(session.looked_at, &self.id);
+        }
+        session.validity.expires_at
+    }
+
+    /// Tells the client that its token runs out, or sends it away, or looks again later.
+    pub fn look_at_token(self: &Arc<Self>) {
+        let (step, expires_at) = {
+            let mut session = self.session.lock();
+            if session.is_ended() {
+                return;
+            }
+            let step = session.validity.step(unix_now());
+            let expires_at = session.validity.expires_at;
+            session.looked_at = match step {
+                Step::Wait(at) => at,
+                Step::Tell | Step::Expired => expires_at,
+            };
+            self.node.expiry.watch(session.looked_at, &self.id);
+            (step, expires_at)
+        };
+        let expiring = json!({ "expiresAt": rfc3339_of_unix(expires_at) });
+        match step {
+            Step::Wait(_) => {}
+            Step::Tell => self.sockets().iter().for_each(|client| client.emit("token:expiring", &expiring)),
+            Step::Expired => {
+                self.send_away("token expired", |client| {
+                    Frame::event(&client.namespace.name, "token:expired", &expiring)
+                });
+            }
+        }
+    }
+
     async fn drain(self: Arc<Self>) {
         loop {
             // Not a `while let`: the lock must be free while the packet is handled.
@@ -201,7 +245,11 @@ impl Connection {
 
     /// Out of every namespace, and the session is over. Does nothing the second time.
     fn end(&self) {
-        let (sockets, departure) = self.session.lock().end();
+        let (sockets, departure) = {
+            let mut session = self.session.lock();
+            self.node.expiry.forget(session.looked_at, &self.id);
+            session.end()
+        };
         self.inbox.lock().clear();
         for client in sockets {
             self.node.remove_member(&client);

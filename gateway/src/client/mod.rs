@@ -11,6 +11,7 @@ mod limiter;
 mod session;
 mod socket;
 mod token;
+mod validity;
 
 pub(crate) use self::token::TOKEN_HEADERS;
 pub use self::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jackfield_shared::claims::Identity;
 
-use super::Client;
+use super::{Client, validity::Validity};
 use crate::cluster::ids::Incarnation;
 
 /// See the module.
@@ -17,6 +17,9 @@ pub(super) struct Session {
     pub(super) sockets: Vec<Arc<Client>>,
     user: Option<Identity>,
     held: Option<Held>,
+    pub(super) validity: Validity,
+    /// When [`crate::node::Expiry`] looks at it.
+    pub(super) looked_at: u64,
     /// A claim is under way.
     claiming: bool,
     evicted: bool,

@@ -86,6 +86,12 @@ impl Client {
         self.node.cluster.bus.publish(&Channel::Namespace(Arc::clone(name)), notice.encode()).await
     }
 
+    /// The user showed another token: the session lasts until the later end of the two, which is returned.
+    #[must_use]
+    pub fn renew(&self, expires_at: u64) -> u64 {
+        self.connection.upgrade().map_or(expires_at, |connection| connection.renew(expires_at))
+    }
+
     /// Its queue is full: the transport is closed, so that the client comes back by itself, and it is out of every
     /// namespace at once, however long the transport takes to die.
     pub fn too_slow(&self) {

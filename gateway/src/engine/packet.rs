@@ -15,14 +15,9 @@ use super::{Inbound, Text};
 const MAX_ATTACHMENTS: usize = 10;
 
 /// What of an event has arrived, between its text and its binary parts.
+#[derive(Default)]
 pub(super) struct Decoder {
     state: ParserState,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self { state: ParserState::default() }
-    }
 }
 
 impl Decoder {

@@ -16,6 +16,9 @@ pub enum EventError {
     /// Only members may.
     #[error("You are not in the room {0}")]
     NotInRoom(String),
+    /// The client may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// Faster than `limits.eventRate`.
     #[error("Too many events")]
     RateLimited {
@@ -68,6 +71,7 @@ impl EventError {
         match self {
             Self::Validation(_) => "validation_failed",
             Self::NotInRoom(_) => "not_in_room",
+            Self::Forbidden(_) => "forbidden",
             Self::RateLimited { .. } => "rate_limited",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::UnknownEvent => "unknown_event",

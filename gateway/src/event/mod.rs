@@ -10,6 +10,7 @@ mod message;
 mod message_client;
 mod parse;
 mod presence_subscribe;
+mod token_refresh;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
         "message" => reply.send(message::handle(client, &event).await),
         "message-client" => reply.send(message_client::handle(client, &event).await),
         "presence:subscribe" => reply.send(presence_subscribe::handle(client, &event).await),
+        "token:refresh" => reply.send(token_refresh::handle(client, &event).await),
         _ => reply.send(Err::<(), _>(EventError::UnknownEvent)),
     }
 }

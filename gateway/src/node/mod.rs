@@ -2,10 +2,11 @@
 //!
 //! - [`heartbeat`]: the lease, its loss and what is then said again, and clearing up after dead nodes
 //! - [`listen`]: what comes over the bus · [`departures`]: sessions given back · [`roster`]: the list of sockets
-//! - [`idle`]: connections that joined nothing · [`readiness`]: whether the node can take clients, and why not
+//! - [`idle`]: connections that joined nothing · [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
 
 mod connections;
 mod departures;
+mod expiry;
 mod gate;
 mod heartbeat;
 mod idle;
@@ -23,7 +24,8 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
-    connections::Connections, departures::Departures, gate::Gate, idle::Idle, readiness::Readiness, roster::Roster,
+    connections::Connections, departures::Departures, expiry::Expiry, gate::Gate, idle::Idle, readiness::Readiness,
+    roster::Roster,
 };
 use crate::{
     client::Client,
@@ -63,6 +65,8 @@ pub struct Node {
     pub connections: Connections,
     /// Connections that are in no namespace.
     pub idle: Idle,
+    /// Sessions whose token runs out.
+    pub expiry: Expiry,
     /// Sessions to be given back.
     pub departures: Departures,
     /// Who is in [`MAIN`] in the whole cluster.
@@ -99,6 +103,7 @@ impl Node {
             verifier,
             lifecycle,
             connections: Connections::default(),
+            expiry: Expiry::default(),
             departures: Departures::default(),
             readiness: Readiness::default(),
             incarnation: ArcSwapOption::empty(),
@@ -116,6 +121,7 @@ impl Node {
         tasks.spawn(departures::give_back(Arc::clone(self)));
         tasks.spawn(roster::keep_current(Arc::clone(self)));
         tasks.spawn(idle::sweep(Arc::clone(self)));
+        tasks.spawn(expiry::sweep(Arc::clone(self)));
         tasks.spawn(Arc::clone(&self.verifier).keep_fresh(tasks.stopping()));
     }
 

@@ -77,10 +77,16 @@ impl Roster {
         if part.node == self.me {
             return;
         }
+        let mut parts = self.parts.lock();
         let changed = match part.count {
-            0 => self.parts.lock().remove(&part.node).is_some(),
-            _ => self.parts.lock().insert(Arc::clone(&part.node), part.clone()).is_none_or(|before| before != part),
+            0 => parts.remove(&part.node).is_some(),
+            _ if parts.get(&part.node) == Some(&part) => false,
+            _ => {
+                parts.insert(Arc::clone(&part.node), part);
+                true
+            }
         };
+        drop(parts);
         self.show_where(changed);
     }
 

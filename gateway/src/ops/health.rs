@@ -15,7 +15,6 @@ use super::metrics;
 use crate::node::Node;
 
 /// The internal routes of `node`.
-#[must_use]
 pub fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/healthz", get(alive))

@@ -122,7 +122,8 @@ async fn what_is_noted_can_be_read_until_it_is_struck_out(backend: Backend) {
     assert_eq!(b.cluster.membership.holdings(&own, 100).await.unwrap().len(), 100);
     let mut read = b.cluster.membership.holdings(&own, 5_000).await.unwrap();
     let order = |holdings: &mut Vec<Holding>| holdings.sort_by(|a, b| a.session.cmp(&b.session));
-    (order(&mut many), order(&mut read));
+    order(&mut many);
+    order(&mut read);
     assert_eq!(read, many);
     a.cluster.membership.strike(&own, &many[1..]).await.unwrap();
     assert_eq!(b.cluster.membership.holdings(&own, 5).await.unwrap(), &many[..1]);

@@ -127,7 +127,7 @@ async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
     }
     granted.sort();
     let newest = granted.last().unwrap().1.to_string();
-    assert_eq!(sessions(&fixture.nodes[0], "u").await, [newest.clone()]);
+    assert_eq!(sessions(&fixture.nodes[0], "u").await, std::slice::from_ref(&newest));
     let mut told = BTreeSet::new();
     for node in &mut fixture.nodes {
         for notice in node.heard_so_far().await {
