@@ -2,6 +2,7 @@
 //!
 //! - [`claims`]: the content of a token · [`verify`]: who may be believed, and [`jwks`]: with which keys
 //! - [`error_body`]: the one shape of an HTTP error · [`ids`] and [`time`]: how ids and times are written
+//! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come
 //! - [`settings`]: defaults < file < environment < flags · [`telemetry`]: logs · [`lifecycle`]: start, signals, end
 //!
 //! This crate knows neither sockets nor SQL.
@@ -11,6 +12,8 @@ pub mod error_body;
 pub mod ids;
 pub mod jwks;
 pub mod lifecycle;
+pub mod origins;
+pub mod serve;
 pub mod settings;
 pub mod telemetry;
 pub mod time;
