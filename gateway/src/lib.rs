@@ -124,7 +124,7 @@ impl Gateway {
 
     /// Serves `router` on `listener` until the lifecycle ends.
     pub async fn serve(&self, listener: TcpListener, router: Router) {
-        front::serve::serve(listener, router, self.node.lifecycle.clone()).await;
+        jackfield_shared::serve::serve(listener, router, self.node.lifecycle.clone()).await;
     }
 }
 

@@ -13,7 +13,6 @@ mod socket;
 mod token;
 mod validity;
 
-pub(crate) use self::token::TOKEN_HEADERS;
 pub use self::{
     connection::Connection,
     limiter::{FloodLimits, TokenBucket},

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::engine::Text;
 
 /// The headers that a handshake's token may stand in.
-pub(crate) const TOKEN_HEADERS: [&str; 2] = ["authorization", "authentication"];
+const TOKEN_HEADERS: [&str; 2] = ["authorization", "authentication"];
 
 /// The handshake's token, kept for the namespaces that the connection joins later. A copy: the request may go.
 #[must_use]

@@ -13,10 +13,12 @@ mod frame;
 mod outbox;
 mod oxide;
 mod packet;
+mod request;
+mod upgrade;
 
 use bytes::Bytes;
 
-pub(crate) use self::oxide::{EngineLimits, service};
+pub(crate) use self::oxide::{Engine, EngineLimits};
 pub use self::{
     frame::Frame,
     outbox::{Full, Outbox},

@@ -1,11 +1,16 @@
 //! engineioxide's events, handed to our connections.
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
 };
 
+use axum::{
+    body::Body,
+    http::{Request, Response},
+};
 use bytes::Bytes;
 use engineioxide::{
     DisconnectReason, Socket,
@@ -14,16 +19,27 @@ use engineioxide::{
     service::{EngineIoService, NotFoundService},
 };
 use engineioxide_core::Str;
+use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
+use tower::Service;
 
-use super::{Inbound, Outbox, packet::Decoder};
-use crate::{
-    client::{Connection, handshake_token},
-    node::Node,
+use super::{
+    Inbound, Outbox,
+    packet::Decoder,
+    request::{self, HandshakeToken},
+    upgrade,
 };
+use crate::{client::Connection, node::Node};
 
-/// The service that speaks Engine.IO below `/socket.io/`.
-pub(crate) type EngineService = EngineIoService<Handler, NotFoundService>;
+/// Below which path Engine.IO is spoken.
+pub(super) const PATH: &str = "/socket.io";
+
+/// Speaks Engine.IO to clients. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    service: EngineIoService<Handler, NotFoundService>,
+    lifecycle: Lifecycle,
+}
 
 /// What the protocol allows a client.
 #[derive(Debug, Clone, Copy)]
@@ -38,22 +54,43 @@ pub(crate) struct EngineLimits {
     pub max_message: usize,
 }
 
-/// The service for `node`.
-#[must_use]
-pub(crate) fn service(node: &Arc<Node>, limits: EngineLimits) -> EngineService {
-    let config = EngineIoConfig::builder()
-        .req_path("/socket.io")
-        .ping_interval(limits.ping_interval)
-        .ping_timeout(limits.ping_timeout)
-        .max_buffer_size(limits.queue)
-        .max_payload(limits.max_message as u64)
-        .ws_max_message_size(limits.max_message)
-        .ws_max_frame_size(limits.max_message)
-        // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
-        .ws_read_buffer_size(512)
-        .build();
-    let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message };
-    EngineIoService::with_config(Arc::new(handler), config)
+impl Engine {
+    /// The engine of `node`.
+    pub(crate) fn new(node: &Arc<Node>, limits: EngineLimits) -> Self {
+        let config = EngineIoConfig::builder()
+            .req_path(PATH)
+            .ping_interval(limits.ping_interval)
+            .ping_timeout(limits.ping_timeout)
+            .max_buffer_size(limits.queue)
+            .max_payload(limits.max_message as u64)
+            .ws_max_message_size(limits.max_message)
+            .ws_max_frame_size(limits.max_message)
+            // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
+            .ws_read_buffer_size(256)
+            .build();
+        let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message };
+        let service = EngineIoService::with_config(Arc::new(handler), config);
+        Self { service, lifecycle: node.lifecycle.clone() }
+    }
+
+    /// Answers a request below [`PATH`].
+    pub(crate) async fn answer(mut self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let websocket = upgrade::is_websocket(&parts);
+        let request = Request::from_parts(parts, body);
+        if websocket {
+            let lifecycle = self.lifecycle.clone();
+            return upgrade::accept(request, &lifecycle, move |stream, request| {
+                // Answered at once; the connection goes on in a task of the library's own.
+                drop(Service::call(&mut self.service, (stream, request)));
+            });
+        }
+        let answered: Result<_, Infallible> = Service::call(&mut self.service, request::polling(request)).await;
+        match answered {
+            Ok(response) => response.map(Body::new),
+            Err(never) => match never {},
+        }
+    }
 }
 
 /// See the module.
@@ -93,7 +130,7 @@ impl EngineIoHandler for Handler {
 
     fn on_connect(self: Arc<Self>, socket: Arc<Socket<SocketData>>) {
         let Some(node) = self.node.upgrade() else { return };
-        let token = handshake_token(&socket.req_parts);
+        let token = socket.req_parts.extensions.get::<HandshakeToken>().map(|HandshakeToken(token)| token.clone());
         let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token);
         *socket.data.connection.lock() = Some(connection);
     }

@@ -1,21 +1,18 @@
 //! The front: what stands before the engine on the public port.
 //!
-//! [`admission`] decides whether a new handshake may come in, [`slim`] frees what a connection must not keep,
-//! [`client_js`] serves the stock browser client, [`serve`] accepts connections.
+//! [`admission`] decides whether a new handshake may come in, [`client_js`] serves the stock browser client, [`cors`]
+//! says whose pages may connect.
 
 mod admission;
 mod client_js;
 mod cors;
-pub mod serve;
-mod slim;
 
 use std::sync::Arc;
 
-use axum::{Router, body::Body, http::Request, middleware::from_fn_with_state, routing::any_service};
-use tower::ServiceBuilder;
+use axum::{Router, body::Body, http::Request, middleware::from_fn_with_state, routing::any};
 
 use crate::{
-    engine::{EngineLimits, service},
+    engine::{Engine, EngineLimits},
     node::Node,
 };
 
@@ -28,14 +25,11 @@ pub fn router(node: &Arc<Node>) -> Router {
         queue: settings.limits.queue as usize,
         max_message: settings.limits.message as usize,
     };
-    let engine = ServiceBuilder::new()
-        .layer(from_fn_with_state(Arc::clone(node), admission::admit))
-        .map_request(slim::slim as fn(Request<Body>) -> Request<Body>)
-        .service(service(node, limits));
+    let engine = Engine::new(node, limits);
+    let engine = any(move |request: Request<Body>| engine.clone().answer(request))
+        .layer(from_fn_with_state(Arc::clone(node), admission::admit));
     client_js::router()
-        .route("/socket.io", any_service(engine.clone()))
-        .route("/socket.io/", any_service(engine.clone()))
-        // Clients that were given the address of the browser client as theirs ask below it.
-        .fallback_service(engine)
+        .route("/socket.io", engine.clone())
+        .route("/socket.io/", engine)
         .layer(cors::layer(&settings.cors.origins))
 }

@@ -62,7 +62,7 @@ async fn announce(node: &Arc<Node>, online: bool, at: i64, user: &str) {
     let event = if online { "user:online" } else { "user:offline" };
     let timestamp = DateTime::from_timestamp_millis(at).map(rfc3339);
     let Some(frame) = Frame::event(MAIN, event, &json!({ "userId": user, "timestamp": timestamp })) else { return };
-    if node.roster.is_listed() {
+    if node.roster.is_listed(namespace.len()) {
         namespace.fan_out(&frame).await;
     } else {
         namespace.send_to(node.hub.watchers.of(user).into_iter(), &frame);

@@ -102,8 +102,11 @@ impl Roster {
     }
 
     /// Whether so few are there that everybody may be told of everybody.
-    pub(super) fn is_listed(&self) -> bool {
-        self.parts.lock().values().map(|part| part.count).sum::<usize>() <= self.max
+    /// `here` is how many are on this node now: its own part may be behind.
+    pub(super) fn is_listed(&self, here: usize) -> bool {
+        let parts = self.parts.lock();
+        let elsewhere: usize = parts.values().filter(|part| part.node != self.me).map(|part| part.count).sum();
+        here + elsewhere <= self.max
     }
 
     fn show_where(&self, changed: bool) {

@@ -1,0 +1,74 @@
+//! What the engine is given of a request, in memory of its own.
+//!
+//! A connection lives long and keeps the request that it began with. Headers and URI are slices of HTTP's read buffer,
+//! so keeping one keeps all 16 KB of it: what matters is copied, and the rest let go.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, Uri, header::CONTENT_TYPE, request::Parts},
+};
+
+use crate::client::handshake_token;
+
+/// The token of a handshake, as an extension of the engine's request.
+#[derive(Clone)]
+pub(super) struct HandshakeToken(pub(super) Box<str>);
+
+/// The parts of the query that Engine.IO reads.
+const QUERY: [&str; 4] = ["EIO=", "transport=", "sid=", "b64="];
+
+/// A request for the engine that shares nothing with `parts`. A connection that has an id already has its token too.
+pub(super) fn own<B>(parts: &Parts, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri(parts);
+    if !has(parts, "sid=")
+        && let Some(token) = handshake_token(parts)
+    {
+        request.extensions_mut().insert(HandshakeToken(token));
+    }
+    request
+}
+
+/// As [`own`], with what a polling request needs besides.
+pub(super) fn polling(request: Request<Body>) -> Request<Body> {
+    let (parts, body) = request.into_parts();
+    let mut request = own(&parts, body);
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| HeaderValue::from_bytes(kind.as_bytes()).ok());
+    if let Some(kind) = kind {
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    request
+}
+
+/// Whether the query has this part.
+pub(super) fn has(parts: &Parts, part: &str) -> bool {
+    parts.uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with(part))
+}
+
+fn uri(parts: &Parts) -> Uri {
+    let query = parts.uri.query().unwrap_or_default().split('&');
+    let query: Vec<&str> = query.filter(|pair| QUERY.iter().any(|name| pair.starts_with(name))).collect();
+    // Parts of a valid URI make a valid one; where not, the engine refuses the empty one.
+    Uri::try_from(format!("{}/?{}", super::oxide::PATH, query.join("&"))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_matters_is_kept() {
+        let request = Request::get("/socket.io/?EIO=4&transport=polling&token=secret&t=abc&sid=xyz")
+            .header("cookie", "c")
+            .header("content-type", "text/plain")
+            .body(Body::empty())
+            .unwrap();
+        let kept = polling(request);
+        assert_eq!(kept.uri(), "/socket.io/?EIO=4&transport=polling&sid=xyz");
+        assert_eq!(kept.headers().len(), 1);
+        assert!(kept.extensions().get::<HandshakeToken>().is_none());
+        let handshake = Request::get("/socket.io/?EIO=4&transport=polling&token=t").body(Body::empty()).unwrap();
+        assert_eq!(&*polling(handshake).extensions().get::<HandshakeToken>().unwrap().0, "t");
+    }
+}
