@@ -175,7 +175,10 @@ fn display(value: &Value) -> String {
     match value {
         Value::String(_, text) if text.is_empty() => "none".into(),
         Value::String(_, text) => format!("`{text}`"),
-        Value::Num(_, number) => number.to_i128().map(|n| format!("`{n}`")).unwrap_or_default(),
+        Value::Num(_, number) => {
+            let unsigned = number.to_u128().map(|n| n.to_string());
+            unsigned.or_else(|| number.to_i128().map(|n| n.to_string())).map(|n| format!("`{n}`")).unwrap_or_default()
+        }
         Value::Bool(_, flag) => format!("`{flag}`"),
         Value::Array(_, items) => items.iter().map(display).collect::<Vec<_>>().join(", "),
         _ => "none".into(),
@@ -284,6 +287,7 @@ mod tests {
     #[test]
     fn table_and_defaults_agree() {
         assert_eq!(undocumented::<Example>(), Vec::<String>::new());
+        assert!(markdown_table::<Example>().contains("| `port` | `PORT` | `3000` | p |"));
         assert!(markdown_table::<Example>().contains("| `session.onConflict` | `SESSION_ON_CONFLICT` | `evict` | c |"));
     }
 }

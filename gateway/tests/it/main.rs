@@ -6,4 +6,5 @@ mod bus;
 mod fixture;
 mod membership;
 mod presence;
+mod readme;
 mod sessions;
