@@ -51,6 +51,11 @@ export class Client {
     return this.socket.id;
   }
 
+  /** Where it is connected to. */
+  get url() {
+    return this.socket.io.uri;
+  }
+
   get connected() {
     return this.socket.connected;
   }
@@ -135,4 +140,16 @@ export function signedIn(url, user, options = {}) {
 /** Another namespace over the connection of a client. */
 export function alsoIn(client, namespace, token) {
   return new Client(client.socket.io.socket(namespace, { auth: { token } }));
+}
+
+/** Waits until the newest list of each of `clients` is exactly that of the sockets `present`. */
+export async function listed(clients, present, ms) {
+  const ids = present.map((client) => client.id).sort().join();
+  await until(`everybody lists ${present.length} sockets`, () => {
+    const list = (client) => [...(client.last("clients-updated") ?? [])].sort().join();
+    const wrong = clients.filter((client) => list(client) !== ids);
+    if (wrong.length === 0) return true;
+    const counts = wrong.map((client) => `${client.last("clients-updated")?.length} at ${client.url}`);
+    throw new Error(`${wrong.length} of ${clients.length} list others: ${counts.join(", ")}`);
+  }, ms);
 }

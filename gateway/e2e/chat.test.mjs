@@ -1,0 +1,182 @@
+// Messages over nodes, their errors, their limits and their order.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
+import { startCluster } from "./support/cluster.mjs";
+import { until } from "./support/until.mjs";
+import { registerMany } from "./support/users.mjs";
+
+describe("chat over three nodes", () => {
+  let cluster, users;
+  before(async () => {
+    cluster = await startCluster();
+    users = await registerMany(cluster, 4);
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  /** A client of another user on each node. */
+  const onEveryNode = (options) => Promise.all(cluster.urls.map((url, index) => signedIn(url, users[index], options)));
+
+  test("message-client reaches all of the namespace, the sender too, with the sender's full name", async () => {
+    const clients = await onEveryNode();
+    for (const [index, sender] of clients.entries()) {
+      const message = `from ${index}: ¿qué tal? 👋`;
+      assert.deepEqual(await sender.ask("message-client", { id: sender.id, message }), { status: "ok" });
+      for (const client of clients) {
+        const heard = await client.heard("message-server", (one) => one.message === message);
+        assert.deepEqual(heard, { fullName: users[index].fullName, message });
+      }
+    }
+  });
+
+  test("an empty message-client is sent as no-message!!!", async () => {
+    const clients = await onEveryNode();
+    clients[0].send("message-client", { id: clients[0].id, message: "" });
+    for (const client of clients) {
+      assert.deepEqual(await client.heard("message-server"), { fullName: users[0].fullName, message: "no-message!!!" });
+    }
+  });
+
+  test("message, as text and as an object, says who, what and when", async () => {
+    const clients = await onEveryNode();
+    for (const payload of ["plain text", { content: "in an object" }]) {
+      const text = payload.content ?? payload;
+      const answer = await clients[1].ask("message", payload);
+      assert.deepEqual(answer, { status: "ok", message: "Message sent successfully" });
+      for (const client of clients) {
+        const heard = await client.heard("message", ({ message }) => message === text);
+        assert.deepEqual(heard, { sender: clients[1].id, message: text, timestamp: heard.timestamp });
+        assert.match(heard.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      }
+    }
+  });
+
+  test("/ and /chat are apart", async () => {
+    const main = await onEveryNode();
+    const chat = await Promise.all(main.map((client, index) => alsoIn(client, "/chat", users[index].token).ready()));
+    main[0].send("message", "in the main one");
+    chat[0].send("message", "in chat");
+    // The last word of each namespace comes after what could have leaked into it.
+    await until("all heard", () => [...main, ...chat].every((client) => client.all("message").length === 1));
+    for (const client of [...main, ...chat]) client.events.length = 0;
+    chat[2].send("message-client", { message: "chat again" });
+    main[2].send("message-client", { message: "main again" });
+    await until("all heard", () => [...main, ...chat].every((client) => client.all("message-server").length === 1));
+    for (const client of main) assert.deepEqual(client.all("message-server").map((one) => one.message), ["main again"]);
+    for (const client of chat) assert.deepEqual(client.all("message-server").map((one) => one.message), ["chat again"]);
+    for (const client of [...main, ...chat]) assert.deepEqual(client.all("message"), []);
+  });
+
+  test("one message each: what was heard in one namespace was said there", async () => {
+    const client = await signedIn(cluster.urls[0], users[0], { namespace: "/chat" });
+    assert.equal((await client.ask("message", "only chat")).status, "ok");
+    await client.heard("message", ({ message }) => message === "only chat");
+    assert.deepEqual(client.all("clients-updated"), [], "the roster is told in / alone");
+  });
+
+  const bad = {
+    "no content": ["message", [], "validation_failed", /content|message/],
+    "empty text": ["message", [""], "validation_failed", /content/],
+    "too long a text": ["message", ["x".repeat(1001)], "validation_failed", /content/],
+    "too long a content": ["message", [{ content: "ñ".repeat(1001) }], "validation_failed", /content/],
+    "a number": ["message", [5], "validation_failed", /content|message/],
+    "a number as content": ["message", [{ content: 5 }], "validation_failed", /content/],
+    "a list": ["message", [["a"]], "validation_failed", /content|message/],
+    "a room one is not in": ["message", [{ content: "x", room: "elsewhere" }], "not_in_room", /elsewhere/],
+    "a number for a message-client": ["message-client", [{ message: 5 }], "validation_failed", /message|string/],
+    "an unknown event": ["no-such-event", [{ a: 1 }], "unknown_event", /./],
+    "a name that objects have": ["constructor", [{}], "unknown_event", /./],
+    "more than the limit of an event": ["message", ["x".repeat(70_000)], "payload_too_large", /./],
+  };
+  for (const [name, [event, args, code, words]] of Object.entries(bad)) {
+    test(`refused, and nobody else hears of it: ${name}`, async () => {
+      const [sender, other] = await onEveryNode();
+      const answer = await sender.ask(event, ...args);
+      assert.deepEqual({ ...answer, message: "" }, { status: "error", code, message: "" });
+      assert.match(answer.message, words);
+
+      sender.send(event, ...args);
+      const error = await sender.heard("error");
+      assert.deepEqual({ ...error, message: "" }, { status: "error", code, message: "", event });
+
+      assert.equal((await sender.ask("message", "fine")).status, "ok");
+      await other.heard("message", ({ message }) => message === "fine");
+      const heard = other.events.filter((one) => ["message", "message-server", "error"].includes(one.name));
+      assert.equal(heard.length, 1);
+      assert.deepEqual(sender.disconnects, []);
+    });
+  }
+
+  test("1,000 characters are characters, whatever they weigh", async () => {
+    const [sender, other] = await onEveryNode();
+    const text = "👋".repeat(1000);
+    assert.equal((await sender.ask("message", text)).status, "ok");
+    assert.equal((await other.heard("message")).message, text);
+  });
+
+  test("500 events sent without waiting arrive in order on every node, none lost", async () => {
+    const listeners = await onEveryNode();
+    for (const transports of [["websocket"], ["polling"]]) {
+      const sender = await signedIn(cluster.urls[0], users[3], { transports });
+      const sent = Array.from({ length: 500 }, (_, index) => `${transports} ${index}`);
+      for (const text of sent) sender.send("message", text);
+      for (const listener of [...listeners, sender]) {
+        const heard = () => listener.all("message").filter((one) => one.sender === sender.id).map((one) => one.message);
+        await until("500 messages", () => heard().length >= sent.length, 20_000);
+        assert.deepEqual(heard(), sent);
+      }
+      sender.close();
+    }
+  });
+
+  test("events of different kinds do not overtake each other", async () => {
+    const [sender, other] = await onEveryNode();
+    const sent = Array.from({ length: 200 }, (_, index) => String(index));
+    for (const text of sent) {
+      if (Number(text) % 2) sender.send("message", text);
+      else sender.send("message-client", { message: text });
+    }
+    const names = ["message", "message-server"];
+    const heard = () => other.events.filter(({ name }) => names.includes(name)).map(({ args }) => args[0].message);
+    await until("200 messages", () => heard().length === sent.length);
+    assert.deepEqual(heard(), sent);
+  });
+
+  test("an event sent in the tick of connect, or before it, is handled", async () => {
+    for (let round = 0; round < 20; round++) {
+      for (const transports of [["websocket"], ["polling"]]) {
+        const client = connect(cluster.urls[round % 3], { token: users[3].token, transports });
+        const early = client.ask("message", "before connect");
+        const atOnce = new Promise((resolve) => {
+          client.socket.once("connect", () => client.socket.emit("message", "in the tick of connect", resolve));
+        });
+        assert.equal((await early).status, "ok");
+        assert.equal((await atOnce).status, "ok");
+        client.close();
+      }
+    }
+  });
+
+  test("too many events are refused, without harm to others; more than that, and one is sent away", async () => {
+    const [flooder, other] = await onEveryNode();
+    const answers = await Promise.all(Array.from({ length: 1200 }, (_, index) => flooder.ask("message", `m${index}`)));
+    const refused = answers.filter((answer) => answer.status === "error");
+    assert.ok(refused.length > 50 && refused.length < 250, `${refused.length} refused`);
+    for (const answer of refused) {
+      assert.equal(answer.code, "rate_limited");
+      assert.ok(answer.retryAfterMs > 0, JSON.stringify(answer));
+    }
+    assert.equal(flooder.connected, true);
+    assert.equal((await other.ask("message", "undisturbed")).status, "ok");
+
+    for (let index = 0; index < 3000; index++) flooder.send("message", `more ${index}`);
+    assert.equal(await flooder.gone(), "io server disconnect");
+    assert.equal(flooder.comesBack, false);
+    assert.equal(flooder.events.at(-1).name, "error");
+    assert.equal(flooder.last("error").code, "rate_limited");
+    assert.equal((await other.ask("message", "still undisturbed")).status, "ok");
+  });
+});

@@ -1,0 +1,140 @@
+// A gateway killed, and a gateway frozen.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { closeAll, listed, signedIn } from "./support/clients.mjs";
+import { startCluster } from "./support/cluster.mjs";
+import { until } from "./support/until.mjs";
+import { login, registerMany } from "./support/users.mjs";
+
+/** Lease, then the grace, as PROTOCOL says. */
+const GONE_MS = 15_000;
+const FROZEN_MS = 8000;
+const RIGHT_AGAIN_MS = 5000;
+
+const about = (client, event, user) => client.all(event).filter(({ userId }) => userId === user.id);
+
+describe("a gateway is lost", () => {
+  let cluster, observers, watched;
+  before(async () => {
+    cluster = await startCluster();
+  });
+  after(() => cluster?.stop());
+  beforeEach(async () => {
+    watched = await registerMany(cluster, 8);
+    const others = await registerMany(cluster, 2);
+    observers = await Promise.all([signedIn(cluster.urls[0], others[0]), signedIn(cluster.urls[2], others[1])]);
+  });
+  afterEach(closeAll);
+
+  /** Who of `users` is online, as each observer is told when it asks. */
+  const online = (users) =>
+    Promise.all(observers.map(async (observer) => {
+      const { online } = await observer.ask("presence:subscribe", { userIds: users.map(({ id }) => id) });
+      return online.length;
+    }));
+
+  const allKnow = (event, users, ms) =>
+    Promise.all(observers.flatMap((observer) =>
+      users.map((user) => observer.heard(event, ({ userId }) => userId === user.id, ms))));
+
+  test("killed: who stays away is offline everywhere, once; who comes back is never announced", async () => {
+    const [victim] = cluster.gateways.slice(1);
+    const [away, back] = [watched.slice(0, 4), watched.slice(4)];
+    const lost = await Promise.all(watched.map((user) => signedIn(victim.url, user, { reconnection: false })));
+    await allKnow("user:online", watched);
+
+    cluster.signal(victim, "SIGKILL");
+    const killed = Date.now();
+    await Promise.all(lost.map((client) => client.gone(2000)));
+    const returned = await Promise.all(back.map((user, index) => signedIn(cluster.urls[index % 2 ? 0 : 2], user)));
+    // One of those who stay away asks for a new login at once, while the dead node's claim still stands.
+    await allKnow("user:offline", away, GONE_MS - (Date.now() - killed));
+    assert.ok(Date.now() - killed < GONE_MS);
+    assert.deepEqual(await online(away), [0, 0]);
+    assert.deepEqual(await online(back), [back.length, back.length]);
+
+    await listed([...observers, ...returned], [...observers, ...returned]);
+
+    const again = await Promise.all(away.map(async (user) => signedIn(cluster.urls[0], { token: await login(cluster, user) })));
+    await until("online again", () => observers.every((one) => away.every((user) => about(one, "user:online", user).length === 2)));
+    await cluster.restartGateway(victim.id);
+    // The restarted gateway takes clients, and is heard on the others.
+    const [last] = await registerMany(cluster, 1);
+    const client = await signedIn(victim.url, last);
+    assert.equal((await client.ask("message", "back again")).status, "ok");
+    for (const observer of observers) {
+      await observer.heard("message", ({ message }) => message === "back again");
+      for (const user of away) assert.equal(about(observer, "user:offline", user).length, 1, "announced once");
+      for (const user of back) {
+        assert.equal(about(observer, "user:offline", user).length, 0, "never announced");
+        assert.equal(about(observer, "user:online", user).length, 1);
+      }
+    }
+    for (const one of [...again, ...returned]) assert.equal(one.connected, true);
+  });
+
+  test("killed: a login elsewhere is not held up by the dead node's claim", async () => {
+    const [victim] = cluster.gateways.slice(1);
+    const clients = await Promise.all(watched.map((user) => signedIn(victim.url, user, { reconnection: false })));
+    await allKnow("user:online", watched);
+    cluster.signal(victim, "SIGKILL");
+    const next = await Promise.all(watched.map(async (user) => signedIn(cluster.urls[0], { token: await login(cluster, user) })));
+    assert.ok(next.every((client) => client.connected));
+    await Promise.all(clients.map((client) => client.gone()));
+    await cluster.restartGateway(victim.id);
+    await cluster.allReadinessIs(200, 10_000);
+  });
+
+  test("frozen for 8 s: right again within 5 s of waking up", async () => {
+    const [frozen] = cluster.gateways.slice(1);
+    const [stay, moved] = [watched.slice(0, 4), watched.slice(4)];
+    const staying = await Promise.all(stay.map((user) => signedIn(frozen.url, user)));
+    const leaving = await Promise.all(moved.map((user) => signedIn(frozen.url, user)));
+    await allKnow("user:online", watched);
+
+    cluster.signal(frozen, "SIGSTOP");
+    const stopped = Date.now();
+    // Who signs in elsewhere meanwhile is the newer session; the frozen node cannot know.
+    const arrived = await Promise.all(moved.map((user, index) => signedIn(cluster.urls[index % 2 ? 0 : 2], user)));
+    for (const observer of observers) observer.send("message", "while it was frozen");
+    await until("8 s have passed", () => Date.now() - stopped >= FROZEN_MS, FROZEN_MS + 1000);
+    cluster.signal(frozen, "SIGCONT");
+    const woken = Date.now();
+    const rest = () => Math.max(0, RIGHT_AGAIN_MS - (Date.now() - woken));
+
+    await Promise.all(leaving.map((client) => client.gone(rest())));
+    for (const client of leaving) {
+      assert.deepEqual(client.disconnects, ["io server disconnect"], "replaced, as it would have been");
+      assert.equal(client.all("session:replaced").length, 1);
+    }
+    await until("everybody is online for everybody", async () => {
+      const counts = await online(watched);
+      return counts.every((count) => count === watched.length) || Promise.reject(new Error(`online: ${counts}`));
+    }, rest());
+    const crosses = async (sender, receivers) => {
+      const text = `from ${sender.id}`;
+      return until("a message crosses", () => {
+        sender.send("message", text);
+        return receivers.every((one) => one.all("message").some(({ message }) => message === text));
+      }, rest());
+    };
+    await crosses(staying[0], [...observers, ...staying, ...arrived]);
+    await crosses(observers[0], [...observers, ...staying, ...arrived]);
+    const here = [...observers, ...staying, ...arrived];
+    await listed(here, here, rest());
+    assert.ok(Date.now() - woken < RIGHT_AGAIN_MS);
+
+    for (const client of [...staying, ...arrived, ...observers]) assert.equal(client.connected, true);
+    for (const client of [...staying, ...arrived]) assert.deepEqual(client.disconnects, []);
+    for (const observer of observers) {
+      // Away for less than lease and grace together is not away.
+      for (const user of watched) assert.equal(about(observer, "user:offline", user).length, 0, "wrongly offline");
+    }
+    // A newer login still wins, over the node that was frozen too.
+    const next = await signedIn(cluster.urls[0], { token: await login(cluster, stay[0]) });
+    assert.equal(await staying[0].gone(1000), "io server disconnect");
+    assert.equal(next.connected, true);
+  });
+});

@@ -1,0 +1,121 @@
+// Redis away, and back, with its data and without.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { closeAll, connect, listed, signedIn } from "./support/clients.mjs";
+import { startCluster } from "./support/cluster.mjs";
+import { until } from "./support/until.mjs";
+import { login, registerMany } from "./support/users.mjs";
+
+const NOTICED_MS = 5000;
+const RIGHT_AGAIN_MS = 5000;
+
+describe("Redis goes away", () => {
+  let cluster, users, clients, newcomers;
+  before(async () => {
+    cluster = await startCluster();
+  });
+  after(() => cluster?.stop());
+  beforeEach(async () => {
+    await cluster.allReadinessIs(200, 10_000);
+    users = await registerMany(cluster, 6);
+    newcomers = await registerMany(cluster, 3);
+    clients = await Promise.all(users.map((user, index) => signedIn(cluster.urls[index % 3], user)));
+  });
+  afterEach(closeAll);
+
+  const away = {
+    "stopped, and started with its data": [() => cluster.stopRedis(), () => cluster.startRedis()],
+    "stopped, and started without its data": [() => cluster.stopRedis(), () => cluster.startRedis({ empty: true })],
+    "killed, and started with its data": [() => cluster.stopRedis({ kill: true }), () => cluster.startRedis()],
+    "killed, and started without its data": [
+      () => cluster.stopRedis({ kill: true }),
+      () => cluster.startRedis({ empty: true }),
+    ],
+    "frozen, and woken": [() => cluster.signal(cluster.redis, "SIGSTOP"), () => cluster.signal(cluster.redis, "SIGCONT")],
+  };
+  for (const [name, [go, comeBack]] of Object.entries(away)) {
+    test(`Redis ${name}`, async () => {
+      await go();
+      await whileAway(name.startsWith("frozen"));
+      const waiting = newcomers.map((user, index) => connect(cluster.urls[index], { token: user.token }));
+      await until("refused for now", () => waiting.every((client) => client.errors.length > 0));
+      for (const client of waiting) {
+        assert.equal(client.refusal, undefined, "nothing terminal");
+        assert.equal(client.comesBack, true);
+      }
+      await comeBack();
+      await backAgain(Date.now(), waiting);
+    });
+  }
+
+  async function whileAway(frozen) {
+    await cluster.allReadinessIs(503, NOTICED_MS);
+    for (const gateway of cluster.gateways) {
+      const { body } = await cluster.readiness(gateway);
+      assert.match(JSON.stringify(body), /redis/i, "says which part is away");
+      const alive = await fetch(`${gateway.internal}/healthz`);
+      assert.equal(alive.status, 200);
+    }
+    // Sockets stay; what needs Redis says so in time, and pretends nothing.
+    const asked = Date.now();
+    const answers = await Promise.all(clients.map((client) => client.ask("message", "into the void")));
+    assert.ok(Date.now() - asked < 3000, `answered after ${Date.now() - asked} ms`);
+    for (const answer of answers) {
+      assert.deepEqual({ ...answer, message: "" }, { status: "error", code: "unavailable", message: "" });
+    }
+    const subscribe = await clients[0].ask("presence:subscribe", { userIds: [users[1].id] });
+    assert.equal(subscribe.code, "unavailable");
+    // What does not need it goes on.
+    assert.equal((await clients[0].ask("message", "")).code, "validation_failed");
+
+    for (const { url } of cluster.gateways) {
+      const answer = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { signal: AbortSignal.timeout(8000) });
+      assert.equal(answer.status, 503);
+      assert.ok(Number(answer.headers.get("retry-after")) > 0, "Retry-After");
+      assert.equal((await answer.json()).code, "unavailable");
+    }
+    for (const client of clients) assert.deepEqual(client.disconnects, [], frozen ? "frozen" : "stopped");
+  }
+
+  async function backAgain(returned, waiting) {
+    const rest = () => Math.max(0, RIGHT_AGAIN_MS - (Date.now() - returned));
+    const everyone = [...clients, ...waiting];
+    await cluster.allReadinessIs(200, rest());
+    await Promise.all(waiting.map((client) => client.ready(rest())));
+    await until("messages of every node reach everybody", async () => {
+      const round = String(Date.now());
+      for (const sender of clients.slice(0, 3)) sender.send("message", `${round} ${sender.id}`);
+      const texts = clients.slice(0, 3).map((sender) => `${round} ${sender.id}`);
+      await until("this round", () =>
+        everyone.every((one) => texts.every((text) => one.all("message").some(({ message }) => message === text))), 300);
+      return true;
+    }, rest());
+    await until("all are online for each other", async () => {
+      const answer = await clients[0].ask("presence:subscribe", { userIds: [...users, ...newcomers].map(({ id }) => id) });
+      if (answer.online?.length !== everyone.length) throw new Error(JSON.stringify(answer));
+      return true;
+    }, rest());
+    await listed(everyone, everyone, rest());
+    // Who was connected before is a session again: a login elsewhere sends it away.
+    for (const index of [0, 1, 2]) {
+      const next = await signedIn(cluster.urls[(index + 1) % 3], { token: await login(cluster, users[index]) });
+      assert.equal(await clients[index].gone(1000), "io server disconnect");
+      assert.equal(clients[index].all("session:replaced").length, 1);
+      everyone.push(next);
+    }
+    assert.ok(Date.now() - returned < RIGHT_AGAIN_MS, `right again after ${Date.now() - returned} ms`);
+
+    for (const gateway of cluster.gateways) assert.ok(cluster.alive(gateway), `${gateway.id} died`);
+    for (const client of everyone.filter((one) => !clients.slice(0, 3).includes(one))) {
+      assert.equal(client.connected, true);
+      assert.deepEqual(client.disconnects, []);
+    }
+    const all = [...users, ...newcomers].map(({ id }) => id);
+    for (const client of clients.slice(3)) {
+      const offline = client.all("user:offline").filter(({ userId }) => all.includes(userId));
+      assert.deepEqual(offline, [], "nobody went away");
+    }
+  }
+});
