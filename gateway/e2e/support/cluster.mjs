@@ -13,6 +13,11 @@ const XTASK = process.env.XTASK ? [process.env.XTASK] : ["cargo", "xtask"];
 const START_MS = process.env.XTASK ? 120_000 : 900_000;
 let count = 0;
 
+/** Runs `cargo xtask cluster` with these arguments to its end. */
+export function xtask(...args) {
+  return promisify(execFile)(XTASK[0], [...XTASK.slice(1), "cluster", ...args], { cwd: ROOT, timeout: 90_000 });
+}
+
 /**
  * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service.
  * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
@@ -62,6 +67,16 @@ class Cluster {
     return this.gateways.find((gateway) => gateway.id === id);
   }
 
+  /** What `--cluster` calls it. */
+  get name() {
+    return this.#process.name;
+  }
+
+  /** The process that holds it all together. */
+  get pid() {
+    return this.#process.child.pid;
+  }
+
   /** What the cluster said on its standard error. */
   get log() {
     return this.#process.text();
@@ -89,9 +104,9 @@ class Cluster {
   }
 
   /** Whether the process that we knew is still there. */
-  alive(gateway) {
+  alive(part) {
     try {
-      return process.kill(gateway.pid, 0);
+      return process.kill(part.pid, 0);
     } catch {
       return false;
     }
@@ -119,8 +134,7 @@ class Cluster {
   }
 
   async #ask(...command) {
-    const args = [...XTASK.slice(1), "cluster", ...command, "--cluster", this.#process.name, "--json"];
-    const { stdout } = await promisify(execFile)(XTASK[0], args, { cwd: ROOT, timeout: 90_000 });
+    const { stdout } = await xtask(...command, "--cluster", this.name, "--json");
     return JSON.parse(stdout);
   }
 }
