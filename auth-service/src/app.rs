@@ -1,0 +1,81 @@
+//! What the endpoints share: one of each part, and the limits on who may try.
+
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::jwk::JwkSet;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens, users::Users};
+
+/// The service behind the routes.
+pub struct App {
+    /// The accounts.
+    pub users: Users,
+    /// The hasher.
+    pub passwords: Passwords,
+    /// The signer.
+    pub tokens: Tokens,
+    /// The public keys, for a verifier in the same process.
+    pub jwks: watch::Sender<JwkSet>,
+    /// Who may still try.
+    pub limits: Limits,
+    /// Whether `/api/seed` is served.
+    pub seed_enabled: bool,
+    /// Proxies in front whose `X-Forwarded-For` is believed.
+    pub proxy_hops: usize,
+    /// Cancelled when the process is to end.
+    pub stopping: CancellationToken,
+}
+
+/// How often somebody may try. Each service counts for itself.
+pub struct Limits {
+    failed_logins: Mutex<RateLimit<Email>>,
+    registrations: Mutex<RateLimit<IpAddr>>,
+}
+
+/// Too many tries; come back later.
+#[derive(Debug, thiserror::Error)]
+#[error("Too many attempts, try again later")]
+pub struct TooMany {
+    /// How much later.
+    pub wait: Duration,
+}
+
+impl Limits {
+    /// These limits, with nothing counted yet.
+    #[must_use]
+    pub fn new(failed_logins: RateLimit<Email>, registrations: RateLimit<IpAddr>) -> Self {
+        Self { failed_logins: Mutex::new(failed_logins), registrations: Mutex::new(registrations) }
+    }
+
+    /// Whether a sign-in with this address may be tried.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn may_log_in(&self, email: &Email) -> Result<(), TooMany> {
+        lock(&self.failed_logins).check(email, Instant::now()).map_err(|wait| TooMany { wait })
+    }
+
+    /// Counts a sign-in that failed.
+    pub fn login_failed(&self, email: &Email) {
+        lock(&self.failed_logins).record(email, Instant::now());
+    }
+
+    /// Counts a registration from this client, where it may be tried.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn register(&self, client: IpAddr) -> Result<(), TooMany> {
+        lock(&self.registrations).take(&client, Instant::now()).map_err(|wait| TooMany { wait })
+    }
+}
+
+/// A panic cannot have left the counts half written, so a poisoned lock is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

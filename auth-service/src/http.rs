@@ -1,0 +1,42 @@
+//! The HTTP interface: one file an endpoint, and what all of them share.
+//!
+//! Guarantees: whatever goes wrong, the body is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because
+//! [`layers`] rewrites what any other layer answers; every request ends within a bounded time and reads a bounded body.
+
+pub mod body;
+pub mod check_status;
+pub mod client_address;
+pub mod docs;
+pub mod failure;
+pub mod health;
+pub mod jwks;
+pub mod layers;
+pub mod login;
+pub mod register;
+pub mod seed;
+pub mod session;
+
+use std::sync::Arc;
+
+use axum::Router;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::app::App;
+
+/// The public routes.
+pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
+    let (endpoints, document) = OpenApiRouter::with_openapi(docs::document())
+        .routes(routes!(register::register))
+        .routes(routes!(login::login))
+        .routes(routes!(check_status::check_status))
+        .routes(routes!(seed::seed))
+        .routes(routes!(jwks::jwks))
+        .split_for_parts();
+    let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router(&document));
+    layers::wrap(routes, origins)
+}
+
+/// The internal routes.
+pub(crate) fn internal_router(app: &Arc<App>) -> Router {
+    health::router(Arc::clone(app))
+}

@@ -1,0 +1,102 @@
+//! From what failed inside to what a client is told: a passing state says when to come back, anything else gets an id
+//! that is found in the logs.
+
+use std::{error::Error, time::Duration};
+
+use axum::http::StatusCode;
+use jackfield_shared::{error_body::ErrorBody, ids::new_id};
+
+use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
+
+/// Seconds after which a passing state is worth another try.
+const COME_BACK_AFTER: u64 = 2;
+
+/// What every endpoint may run into.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The database.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// The hasher.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The signer.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Password(error) => Self::Password(error),
+            DemoError::Users(error) => Self::Users(error),
+        }
+    }
+}
+
+impl From<Failure> for ErrorBody {
+    fn from(failure: Failure) -> Self {
+        match &failure {
+            Failure::Password(PasswordError::Busy) => unavailable(),
+            Failure::Users(UsersError::Unavailable(cause)) => {
+                tracing::warn!(%cause, "the database does not answer");
+                unavailable()
+            }
+            _ => internal(&failure),
+        }
+    }
+}
+
+impl From<TooMany> for ErrorBody {
+    fn from(error: TooMany) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error.to_string())
+            .retry_after(seconds(error.wait))
+    }
+}
+
+/// 503: come back soon.
+pub(crate) fn unavailable() -> ErrorBody {
+    ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is busy, try again soon")
+        .retry_after(COME_BACK_AFTER)
+}
+
+/// 500, and the whole chain of causes in the logs.
+pub(crate) fn internal(error: &(dyn Error + 'static)) -> ErrorBody {
+    let id = new_id();
+    let error = anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    tracing::error!(%id, error, "a request failed");
+    ErrorBody::internal(&id)
+}
+
+/// Whole seconds, never early.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_back_when_told_is_not_early() {
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(7)), 7);
+        assert_eq!(seconds(Duration::from_millis(7_001)), 8);
+    }
+
+    #[test]
+    fn inner_errors_are_not_shown() {
+        let inner = UsersError::Refused(sqlx::Error::Protocol("secret detail".into()));
+        let body = ErrorBody::from(Failure::from(inner));
+        assert_eq!((body.status_code, body.code), (500, "internal"));
+        assert!(!serde_json::to_string(&body).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn passing_states_say_so() {
+        let away = ErrorBody::from(Failure::from(UsersError::from(sqlx::Error::PoolTimedOut)));
+        assert_eq!((away.status_code, away.code, away.retry_after), (503, "unavailable", Some(2)));
+        let busy = ErrorBody::from(Failure::from(PasswordError::Busy));
+        assert_eq!(busy, away);
+    }
+}

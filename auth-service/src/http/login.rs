@@ -1,0 +1,130 @@
+//! POST `/api/auth/login`: signs in.
+//!
+//! Guarantees: an address that nobody has is answered as a wrong password is, and takes as long. Only failed tries count
+//! against the limit, so many sign-ins of one user at the same time are fine.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use garde::Validate;
+use jackfield_shared::{error_body::ErrorBody, ids::new_id, time::unix_now};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    body::{Body, Input},
+    docs::ErrorDoc,
+    failure::Failure,
+    session::Session,
+};
+use crate::{
+    app::{App, TooMany},
+    passwords::Turn,
+    rules::{Email, check_email},
+    users::Account,
+};
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// No such user, or another password: nobody learns which.
+    #[error("Invalid Credentials")]
+    InvalidCredentials,
+    /// The password was right.
+    #[error("User is inactive, talk with an admin")]
+    UserInactive,
+    /// Too many failed tries with this address.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// Something inside.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl IntoResponse for LoginError {
+    fn into_response(self) -> Response {
+        let refused = |code| ErrorBody::new(StatusCode::UNAUTHORIZED, code, self.to_string());
+        let body = match self {
+            Self::InvalidCredentials => refused("invalid_credentials"),
+            Self::UserInactive => refused("user_inactive"),
+            Self::TooMany(error) => error.into(),
+            Self::Failure(failure) => failure.into(),
+        };
+        body.into_response()
+    }
+}
+
+/// Who wants in. Has no `Debug`: a password is nothing for logs.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = LoginRequest)]
+pub struct Request {
+    /// Trimmed and lower-cased before anything is done with it.
+    #[schema(format = "email", example = "test1@mail.com")]
+    #[garde(custom(check_email))]
+    email: String,
+    /// Whether it would pass as a new one is not checked.
+    #[schema(format = "password", example = "test123")]
+    #[garde(skip)]
+    password: String,
+}
+
+impl Input for Request {
+    const FIELDS: &'static [&'static str] = &["email", "password"];
+}
+
+/// Signs in with address and password.
+#[utoipa::path(
+    post, path = "/api/auth/login", tag = "auth", request_body = Request,
+    responses(
+        (status = 200, description = "Signed in", body = Session),
+        (status = 400, description = "`validation_failed`", body = ErrorDoc),
+        (status = 401, description = "`invalid_credentials`, or `user_inactive`", body = ErrorDoc),
+        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
+    ),
+)]
+#[tracing::instrument(name = "login", skip_all)]
+pub async fn login(State(app): State<Arc<App>>, Body(request): Body<Request>) -> Result<Response, LoginError> {
+    let email = Email::new(&request.email);
+    app.limits.may_log_in(&email)?;
+    let account = app.users.find_by_email(&email).await.map_err(Failure::from)?;
+
+    let turn = app.passwords.turn().await.map_err(Failure::from)?;
+    // Again, because others may have failed while this one waited: so no more can slip through than have a turn.
+    app.limits.may_log_in(&email)?;
+    let hash = account.as_ref().map_or(app.passwords.nobodys_hash(), |account| &account.password_hash);
+    let verified = turn.verify(request.password.clone(), hash.to_owned()).await;
+    let (matches, turn) = verified.map_err(Failure::from)?;
+    let Some(account) = account.filter(|_| matches) else {
+        app.limits.login_failed(&email);
+        return Err(LoginError::InvalidCredentials);
+    };
+
+    if !account.user.is_active {
+        return Err(LoginError::UserInactive);
+    }
+    if app.passwords.is_outdated(&account.password_hash) {
+        rehash(&app, turn, &account, request.password).await;
+    } else {
+        drop(turn);
+    }
+    let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
+    Ok(Session { token, user: account.user }.answer(StatusCode::OK))
+}
+
+/// Hashes the password as all are hashed now. The sign-in is good whether that works or not.
+async fn rehash(app: &App, turn: Turn, account: &Account, password: String) {
+    let replaced = match turn.hash(password).await {
+        Ok((hash, _)) => app.users.replace_hash(account.user.id, &account.password_hash, &hash).await,
+        Err(error) => return tracing::warn!(user = %account.user.id, %error, "a password could not be hashed anew"),
+    };
+    match replaced {
+        Ok(_) => tracing::info!(user = %account.user.id, "a password was hashed anew"),
+        Err(error) => tracing::warn!(user = %account.user.id, %error, "a new hash could not be stored"),
+    }
+}

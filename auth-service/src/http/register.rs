@@ -1,0 +1,113 @@
+//! POST `/api/auth/register`: a new account, signed in at once.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use garde::Validate;
+use jackfield_shared::{claims::Role, error_body::ErrorBody, ids::new_id, time::unix_now};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    body::{Body, Input},
+    client_address::ClientAddress,
+    docs::ErrorDoc,
+    failure::Failure,
+    session::Session,
+};
+use crate::{
+    app::{App, TooMany},
+    rules::{
+        Email, check_email, check_full_name, password_is_long_enough, password_is_short_enough, password_is_varied,
+    },
+    users::{Account, User},
+};
+
+/// Why nobody was registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Somebody has the address.
+    #[error("The email address is taken")]
+    EmailTaken,
+    /// The client registers too many.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// Something inside.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl IntoResponse for RegisterError {
+    fn into_response(self) -> Response {
+        let body = match self {
+            Self::EmailTaken => ErrorBody::new(StatusCode::BAD_REQUEST, "email_taken", self.to_string()),
+            Self::TooMany(error) => error.into(),
+            Self::Failure(failure) => failure.into(),
+        };
+        body.into_response()
+    }
+}
+
+/// Who wants an account. Has no `Debug`: a password is nothing for logs.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = RegisterRequest)]
+pub struct Request {
+    /// Trimmed and lower-cased before anything is done with it.
+    #[schema(format = "email", example = "ann@mail.com")]
+    #[garde(custom(check_email))]
+    email: String,
+    /// An upper-case letter, a lower-case letter, and a digit or a symbol.
+    #[schema(format = "password", min_length = 6, max_length = 50, example = "P44sw0rd")]
+    #[garde(custom(password_is_long_enough), custom(password_is_short_enough), custom(password_is_varied))]
+    password: String,
+    /// Trimmed; what others are shown.
+    #[schema(min_length = 1, max_length = 100, example = "Ann Lee")]
+    #[garde(rename("fullName"), custom(check_full_name))]
+    full_name: String,
+}
+
+impl Input for Request {
+    const FIELDS: &'static [&'static str] = &["email", "password", "fullName"];
+}
+
+/// Makes an account with the role USER and signs in.
+#[utoipa::path(
+    post, path = "/api/auth/register", tag = "auth", request_body = Request,
+    responses(
+        (status = 201, description = "The account, signed in", body = Session),
+        (status = 400, description = "`validation_failed`, or `email_taken`", body = ErrorDoc),
+        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
+    ),
+)]
+#[tracing::instrument(name = "register", skip_all)]
+pub async fn register(
+    State(app): State<Arc<App>>,
+    ClientAddress(client): ClientAddress,
+    Body(request): Body<Request>,
+) -> Result<Response, RegisterError> {
+    app.limits.register(client)?;
+    let email = Email::new(&request.email);
+    let turn = app.passwords.turn().await.map_err(Failure::from)?;
+    let (password_hash, _) = turn.hash(request.password).await.map_err(Failure::from)?;
+    let user = User {
+        id: Uuid::now_v7(),
+        email: email.as_str().to_owned(),
+        full_name: request.full_name.trim().to_owned(),
+        is_active: true,
+        roles: vec![Role::User],
+    };
+    let account = Account { user, password_hash };
+    if !app.users.insert(&account).await.map_err(Failure::from)? {
+        return Err(RegisterError::EmailTaken);
+    }
+    let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
+    tracing::info!(user = %account.user.id, "registered");
+    Ok(Session { token, user: account.user }.answer(StatusCode::CREATED))
+}

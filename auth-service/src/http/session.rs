@@ -1,0 +1,28 @@
+//! What a client gets when it has signed in.
+
+use axum::{
+    Json,
+    http::{StatusCode, header::CACHE_CONTROL},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::users::User;
+
+/// A token and whose it is.
+#[derive(Serialize, ToSchema)]
+pub struct Session {
+    /// For `Authorization: Bearer …` and for the gateway.
+    pub token: String,
+    /// Whom it speaks for.
+    pub user: User,
+}
+
+impl Session {
+    /// The answer, which no cache may keep.
+    #[must_use]
+    pub fn answer(self, status: StatusCode) -> Response {
+        (status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
+    }
+}

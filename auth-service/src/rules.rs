@@ -1,0 +1,159 @@
+//! What an email address, a password and a name must look like. Pure functions, used by the requests' validation.
+//!
+//! Messages are worded so that they follow the name of the field, as class-validator has them: "email must be an email".
+
+use garde::rules::email::parse_email;
+
+const EMAIL_MAX: usize = 254;
+const PASSWORD_MIN: usize = 6;
+const PASSWORD_MAX: usize = 50;
+const NAME_MAX: usize = 100;
+
+/// An email address as it is stored, compared and rate-limited: without surrounding blanks, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Email(String);
+
+impl Email {
+    /// The address that somebody typed, normalised. Whether it is one at all is for [`check_email`].
+    #[must_use]
+    pub fn new(typed: &str) -> Self {
+        Self(typed.trim().to_lowercase())
+    }
+
+    /// The normalised text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An address as people have them; surrounding blanks are forgiven.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_email(typed: &str, _: &()) -> garde::Result {
+    let email = Email::new(typed);
+    let good = email.as_str().len() <= EMAIL_MAX && parse_email(email.as_str()).is_ok();
+    require(good, "must be an email")
+}
+
+/// At least 6 characters.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn password_is_long_enough(password: &str, _: &()) -> garde::Result {
+    require(password.chars().count() >= PASSWORD_MIN, "must be longer than or equal to 6 characters")
+}
+
+/// At most 50 characters.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn password_is_short_enough(password: &str, _: &()) -> garde::Result {
+    require(password.chars().count() <= PASSWORD_MAX, "must be shorter than or equal to 50 characters")
+}
+
+/// An upper-case letter, a lower-case letter, and a digit or a symbol.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn password_is_varied(password: &str, _: &()) -> garde::Result {
+    let has = |kind: fn(char) -> bool| password.chars().any(kind);
+    let good = has(char::is_uppercase) && has(char::is_lowercase) && has(|c| !c.is_alphabetic());
+    require(good, "must have an upper-case letter, a lower-case letter, and a digit or a symbol")
+}
+
+/// 1 to 100 characters without surrounding blanks, none of them a control character.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_full_name(typed: &str, _: &()) -> garde::Result {
+    let length = typed.trim().chars().count();
+    require(length >= 1, "must be longer than or equal to 1 characters")?;
+    require(length <= NAME_MAX, "must be shorter than or equal to 100 characters")?;
+    // A NUL, moreover, is nothing that Postgres could store.
+    require(!typed.trim().chars().any(char::is_control), "must not contain control characters")
+}
+
+fn require(good: bool, message: &str) -> garde::Result {
+    if good { Ok(()) } else { Err(garde::Error::new(message)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn password(text: &str) -> bool {
+        [password_is_long_enough, password_is_short_enough, password_is_varied]
+            .iter()
+            .all(|rule| rule(text, &()).is_ok())
+    }
+
+    #[test]
+    fn passwords() {
+        for good in ["P44sw0rd", "Abcde!", "Abcde 1", "Ñandú_1"] {
+            assert!(password(good), "{good}");
+        }
+        for bad in ["test123", "Abc1", "abcdef1", "ABCDEF1", "Abcdefg", &format!("Aa1{}", "x".repeat(48))] {
+            assert!(!password(bad), "{bad}");
+        }
+        assert!(password(&format!("Aa1{}", "ñ".repeat(47))), "characters count, not bytes");
+    }
+
+    #[test]
+    fn emails() {
+        for good in ["test1@mail.com", "  Test1@Mail.COM ", "a+b@localhost"] {
+            assert!(check_email(good, &()).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "@b.c", "a@", "a b@c.d", "a@b@c.d", "a\0@b.c", &format!("a@{}com", "b.".repeat(130))] {
+            assert!(check_email(bad, &()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        assert!(check_full_name(" Ann ", &()).is_ok());
+        assert!(check_full_name(&"ñ".repeat(100), &()).is_ok());
+        assert!(check_full_name("   ", &()).is_err());
+        assert!(check_full_name(&"x".repeat(101), &()).is_err());
+        assert!(check_full_name("a\0b", &()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_one_however_it_is_typed(
+            user in "[a-zA-Z0-9.+_-]{1,20}", domain in "[a-zA-Z0-9]{1,10}(\\.[a-zA-Z0-9]{1,10}){0,3}",
+            before in "[ \t\r\n]{0,3}", after in "[ \t\r\n]{0,3}",
+        ) {
+            let plain = format!("{user}@{domain}");
+            let typed = format!("{before}{plain}{after}");
+            prop_assert!(check_email(&typed, &()).is_ok());
+            prop_assert_eq!(Email::new(&typed), Email::new(&plain.to_uppercase()));
+        }
+
+        #[test]
+        fn normalising_twice_is_normalising_once(typed in any::<String>()) {
+            let once = Email::new(&typed);
+            prop_assert_eq!(Email::new(once.as_str()), once);
+        }
+
+        #[test]
+        fn what_passes_as_an_address_is_stored_as_the_database_wants_it(typed in any::<String>()) {
+            if check_email(&typed, &()).is_ok() {
+                let email = Email::new(&typed);
+                prop_assert!(email.as_str().is_ascii());
+                prop_assert_eq!(email.as_str().to_ascii_lowercase(), email.as_str());
+            }
+        }
+
+        #[test]
+        fn a_password_passes_exactly_when_each_rule_holds(text in "[a-cA-C0-2!_ ]{0,60}") {
+            let long = (6..=50).contains(&text.len());
+            let varied = text.contains(|c: char| c.is_ascii_uppercase())
+                && text.contains(|c: char| c.is_ascii_lowercase())
+                && text.contains(|c: char| !c.is_ascii_alphabetic());
+            prop_assert_eq!(password(&text), long && varied);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The key that signs tokens: how it is made, kept and shown.
+//!
+//! Guarantees: the private part leaves this module only as bytes for the database and as the signer's key; `Debug`
+//! shows the `kid` alone.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _},
+};
+use jackfield_shared::ids::new_id;
+use jsonwebtoken::{
+    EncodingKey,
+    jwk::{
+        AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyAlgorithm, OctetKeyPairParameters,
+        OctetKeyPairType, PublicKeyUse,
+    },
+};
+use rand::TryCryptoRng;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The system gives no randomness.
+    #[error("the system gives no randomness")]
+    Random,
+    /// What is stored is no Ed25519 key.
+    #[error("the stored signing key {0} is not an Ed25519 key in PKCS #8")]
+    Unreadable(String),
+}
+
+/// An Ed25519 key pair as it stands in the database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its name in tokens and in the key set; a UUID v7.
+    pub kid: String,
+    /// The private key, DER.
+    pub pkcs8: Vec<u8>,
+}
+
+impl fmt::Debug for StoredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredKey").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+impl StoredKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// Where there is no randomness.
+    pub fn generate(random: &mut impl TryCryptoRng) -> Result<Self, KeyError> {
+        let mut seed = [0; 32];
+        random.try_fill_bytes(&mut seed).map_err(|_| KeyError::Random)?;
+        let pkcs8 = SigningKey::from_bytes(&seed).to_pkcs8_der().map_err(|_| KeyError::Random)?;
+        Ok(Self { kid: new_id(), pkcs8: pkcs8.as_bytes().to_vec() })
+    }
+
+    /// The key as the signer takes it.
+    #[must_use]
+    pub fn encoding_key(&self) -> EncodingKey {
+        EncodingKey::from_ed_der(&self.pkcs8)
+    }
+
+    /// The public part, for everybody.
+    ///
+    /// # Errors
+    /// Where the stored bytes are no key.
+    pub fn public_jwk(&self) -> Result<Jwk, KeyError> {
+        let key = SigningKey::from_pkcs8_der(&self.pkcs8).map_err(|_| KeyError::Unreadable(self.kid.clone()))?;
+        let common = CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(KeyAlgorithm::EdDSA),
+            key_id: Some(self.kid.clone()),
+            ..CommonParameters::default()
+        };
+        let pair = OctetKeyPairParameters {
+            key_type: OctetKeyPairType::OctetKeyPair,
+            curve: EllipticCurve::Ed25519,
+            x: URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes()),
+        };
+        Ok(Jwk { common, algorithm: AlgorithmParameters::OctetKeyPair(pair) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::OsRng;
+
+    #[test]
+    fn the_key_set_shows_the_public_part_only() {
+        let key = StoredKey::generate(&mut OsRng).unwrap();
+        let jwk = serde_json::to_value(key.public_jwk().unwrap()).unwrap();
+        let mut members: Vec<_> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x"]);
+        assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&"OKP".into(), &"Ed25519".into(), &"EdDSA".into()));
+        assert_eq!(jwk["x"].as_str().unwrap().len(), 43);
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let key = StoredKey::generate(&mut OsRng).unwrap();
+        assert_eq!(format!("{key:?}"), format!("StoredKey {{ kid: {:?}, .. }}", key.kid));
+    }
+
+    #[test]
+    fn bytes_that_are_no_key_are_named_by_kid() {
+        let broken = StoredKey { kid: "k1".into(), pkcs8: vec![1, 2, 3] };
+        assert!(broken.public_jwk().unwrap_err().to_string().contains("k1"));
+    }
+}

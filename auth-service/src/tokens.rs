@@ -1,0 +1,147 @@
+//! Makes tokens, and verifies those of its own making.
+//!
+//! Guarantees: EdDSA and nothing else, with the key that the token's `kid` names; issuer, audience and times are
+//! checked. Does not know whether the user still exists.
+
+use std::time::Duration;
+
+use jackfield_shared::{claims::Claims, ids::new_id, jwks::KeySet};
+use jsonwebtoken::{
+    Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode,
+    jwk::{Jwk, JwkSet},
+};
+
+use crate::{
+    signing_key::{KeyError, StoredKey},
+    users::User,
+};
+
+/// Longer ones are refused before anything is parsed.
+const MAX_TOKEN: usize = 8 * 1_024;
+
+/// Signs and verifies.
+pub struct Tokens {
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+    header: Header,
+    signer: EncodingKey,
+    public: JwkSet,
+    keys: KeySet,
+}
+
+/// The signer refused, which no input can cause.
+#[derive(Debug, thiserror::Error)]
+#[error("the token could not be signed")]
+pub struct SignError(#[from] jsonwebtoken::errors::Error);
+
+impl Tokens {
+    /// Signs with `key`.
+    ///
+    /// # Errors
+    /// Where the key is none.
+    pub fn new(issuer: String, audience: String, lifetime: Duration, key: &StoredKey) -> Result<Self, KeyError> {
+        let jwk: Jwk = key.public_jwk()?;
+        let public = JwkSet { keys: vec![jwk] };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key.kid.clone());
+        let keys = KeySet::from_jwks(&public);
+        Ok(Self { issuer, audience, lifetime, header, signer: key.encoding_key(), public, keys })
+    }
+
+    /// The public keys.
+    #[must_use]
+    pub fn public(&self) -> &JwkSet {
+        &self.public
+    }
+
+    /// A token of `user` for the login `sid`, good from `now` (Unix seconds) on.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn issue(&self, user: &User, sid: &str, now: u64) -> Result<String, SignError> {
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: user.id.to_string(),
+            email: user.email.clone(),
+            name: user.full_name.clone(),
+            roles: user.roles.clone(),
+            sid: sid.to_owned(),
+            jti: new_id(),
+            iat: now,
+            nbf: now,
+            exp: now + self.lifetime.as_secs(),
+        };
+        Ok(encode(&self.header, &claims, &self.signer)?)
+    }
+
+    /// The claims of a token that this service signed and that is good now.
+    #[must_use]
+    pub fn verify(&self, token: &str) -> Option<Claims> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let kid = decode_header(token).ok()?.kid?;
+        let key = self.keys.find(Some(&kid))?;
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = 0;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        Some(decode::<Claims>(token, &key.key, &validation).ok()?.claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_shared::{claims::Role, time::unix_now};
+    use rand::rngs::OsRng;
+
+    fn tokens(issuer: &str) -> Tokens {
+        let key = StoredKey::generate(&mut OsRng).unwrap();
+        Tokens::new(issuer.into(), "them".into(), Duration::from_secs(7_200), &key).unwrap()
+    }
+
+    fn ann() -> User {
+        User {
+            id: uuid::Uuid::now_v7(),
+            email: "ann@mail.com".into(),
+            full_name: "Ann".into(),
+            is_active: true,
+            roles: vec![Role::User],
+        }
+    }
+
+    #[test]
+    fn own_tokens_pass_with_the_claims_of_the_contract() {
+        let (tokens, ann, now) = (tokens("us"), ann(), unix_now());
+        let token = tokens.issue(&ann, "login", now).unwrap();
+        let header = decode_header(&token).unwrap();
+        assert_eq!((header.alg, header.kid), (Algorithm::EdDSA, tokens.public().keys[0].common.key_id.clone()));
+        let claims = tokens.verify(&token).unwrap();
+        assert_eq!((claims.sub, claims.sid.as_str(), claims.roles), (ann.id.to_string(), "login", vec![Role::User]));
+        assert_eq!((claims.iat, claims.nbf, claims.exp), (now, now, now + 7_200));
+        assert_ne!(claims.jti, tokens.verify(&tokens.issue(&ann, "login", now).unwrap()).unwrap().jti);
+    }
+
+    #[test]
+    fn others_tokens_and_those_of_other_times_are_refused() {
+        let (ours, now) = (tokens("us"), unix_now());
+        let good = ours.issue(&ann(), "s", now).unwrap();
+        let (unsigned, _) = good.rsplit_once('.').unwrap();
+        for (why, token) in [
+            ("another's key", tokens("us").issue(&ann(), "s", now).unwrap()),
+            ("expired", ours.issue(&ann(), "s", now - 7_200).unwrap()),
+            ("not yet", ours.issue(&ann(), "s", now + 60).unwrap()),
+            ("no signature", format!("{unsigned}.")),
+            ("too long", format!("{good}{}", "x".repeat(MAX_TOKEN))),
+            ("none at all", String::new()),
+        ] {
+            assert_eq!(ours.verify(&token), None, "{why}");
+        }
+        assert!(ours.verify(&good).is_some());
+    }
+}

@@ -1,0 +1,210 @@
+//! The accounts, and the key that signs their tokens: the port to the database.
+//!
+//! Guarantees, the same on Postgres and on SQLite, for however many services on one database:
+//! - An email address belongs to one user: of several who insert it at the same time exactly one succeeds.
+//! - There is one signing key: of several who offer theirs at the same time, all are answered the same one.
+//! - A hash is replaced only where it still is the one that was read, so a new password is never undone.
+//! - The schema is brought up to date at [`Users::open`], by one at a time.
+//!
+//! Takes addresses as [`Email`], so none is stored or looked up that was not normalised. Hashes no passwords.
+
+use jackfield_shared::{claims::Role, settings::SettingsError};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{rules::Email, signing_key::StoredKey, users_postgres::PostgresUsers, users_sqlite::SqliteUsers};
+
+/// A user as everybody who may see it sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// UUID v7.
+    pub id: Uuid,
+    /// Trimmed, in lower case.
+    #[schema(example = "test1@mail.com")]
+    pub email: String,
+    /// Shown to others.
+    #[schema(example = "Test 1")]
+    pub full_name: String,
+    /// Whether the user may sign in and connect.
+    pub is_active: bool,
+    /// Of ADMIN, SUPERUSER, USER.
+    #[schema(value_type = Vec<String>, example = json!(["USER"]))]
+    pub roles: Vec<Role>,
+}
+
+/// A user with what proves it. Has no `Debug`: a hash is nothing for logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// PHC format.
+    pub password_hash: String,
+}
+
+/// Why the database did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    /// It cannot be reached, or is too busy: a passing state.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// It refused, which no input can cause.
+    #[error("the database refused")]
+    Refused(#[source] sqlx::Error),
+    /// A stored value is none that this version knows.
+    #[error("the database holds a value of column `{0}` that cannot be read")]
+    Unreadable(&'static str),
+}
+
+impl From<sqlx::Error> for UsersError {
+    fn from(error: sqlx::Error) -> Self {
+        let passing = match &error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
+            _ => false,
+        };
+        if passing { Self::Unavailable(error) } else { Self::Refused(error) }
+    }
+}
+
+/// Postgres: no connection, no resources, shutting down. SQLite: busy (5, and its kinds).
+fn is_passing(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(sqlite) if code.len() < 5 => sqlite & 0xff == 5,
+        _ => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)),
+    }
+}
+
+/// Why the database cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// `database.url` is not one.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The file of a SQLite database cannot be made.
+    #[error("the database file {0} cannot be made")]
+    File(String, #[source] std::io::Error),
+    /// It does not answer or refuses.
+    #[error("the database cannot be opened")]
+    Database(#[from] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("the database's schema cannot be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// The accounts in either database. Cheap to clone.
+#[derive(Clone)]
+pub enum Users {
+    /// For many services.
+    Postgres(PostgresUsers),
+    /// One file, for one machine.
+    Sqlite(SqliteUsers),
+}
+
+macro_rules! either {
+    ($self:ident, $users:ident => $call:expr) => {
+        match $self {
+            Self::Postgres($users) => $call,
+            Self::Sqlite($users) => $call,
+        }
+    };
+}
+
+impl Users {
+    /// Connects to the database at `url` and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; none shows the password that `url` may hold.
+    pub async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
+        match url.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(PostgresUsers::open(url, connections).await?)),
+            Some(("sqlite", _)) => Ok(Self::Sqlite(SqliteUsers::open(url, connections).await?)),
+            _ => Err(not_a_database())?,
+        }
+    }
+
+    /// Stores a new account. False, and nothing stored, where the address is taken.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn insert(&self, account: &Account) -> Result<bool, UsersError> {
+        either!(self, users => users.insert(account).await)
+    }
+
+    /// The account of an address.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, UsersError> {
+        either!(self, users => users.find_by_email(email).await)
+    }
+
+    /// The user of an id.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
+        either!(self, users => users.find(id).await)
+    }
+
+    /// Replaces a user's hash where it still is `old`; whether it was.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn replace_hash(&self, id: Uuid, old: &str, new: &str) -> Result<bool, UsersError> {
+        either!(self, users => users.replace_hash(id, old, new).await)
+    }
+
+    /// Makes the accounts what they are given as, by address, all or none; those that exist keep their ids.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn reset(&self, accounts: &[Account]) -> Result<(), UsersError> {
+        either!(self, users => users.reset(accounts).await)
+    }
+
+    /// The signing key; where there was none, `candidate` becomes it.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
+        either!(self, users => users.signing_key(candidate).await)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn ping(&self) -> Result<(), UsersError> {
+        either!(self, users => users.ping().await)
+    }
+
+    /// Gives the connections back. Everything asked afterwards fails.
+    pub async fn close(&self) {
+        either!(self, users => users.close().await);
+    }
+}
+
+/// The error of a `database.url` that is none.
+pub(crate) fn not_a_database() -> SettingsError {
+    SettingsError::new(
+        "setting `database.url` (DATABASE_URL) must be `sqlite://FILE` or `postgres://USER:PASSWORD@HOST/NAME`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+
+    #[test]
+    fn passing_states_are_told_from_refusals() {
+        for passing in ["08006", "53300", "57P01", "57P03", "5", "261", "517"] {
+            assert!(is_passing(passing), "{passing}");
+        }
+        for lasting in ["23505", "42P01", "57014", "1", "2067", ""] {
+            assert!(!is_passing(lasting), "{lasting}");
+        }
+    }
+}

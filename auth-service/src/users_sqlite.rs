@@ -1,0 +1,179 @@
+//! [`Users`](crate::users::Users) in one SQLite file.
+//!
+//! In WAL mode, so that readers do not wait for the writer; who wants to write waits for the writer before, for a
+//! bounded time. The file is made readable by its owner alone, because the signing key is in it.
+
+use std::{
+    fs::{OpenOptions, hard_link, remove_file},
+    io::ErrorKind,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    str::FromStr,
+    time::Duration,
+};
+
+use chrono::Utc;
+use jackfield_shared::{claims::Role, time::rfc3339};
+use sqlx::{
+    Connection as _, Row, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use crate::{
+    rules::Email,
+    signing_key::StoredKey,
+    users::{Account, OpenError, User, UsersError, not_a_database},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+/// For the writer before, and for a connection of the pool.
+const WAIT: Duration = Duration::from_secs(5);
+
+const BY_EMAIL: &str = "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE email = $1";
+const BY_ID: &str = "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE id = $1";
+
+/// A pool of connections.
+#[derive(Clone)]
+pub struct SqliteUsers {
+    pool: SqlitePool,
+}
+
+impl SqliteUsers {
+    pub(crate) async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|_| not_a_database())?;
+        let file = options.get_filename().to_owned();
+        // A database in memory would be another one for each connection.
+        if file.as_os_str().is_empty() || url.contains(":memory:") {
+            Err(not_a_database())?;
+        }
+        make_file(&file).map_err(|error| OpenError::File(file.display().to_string(), error))?;
+        let options = options
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(WAIT)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
+        let pool = pool.connect_with(options).await?;
+        migrate(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    pub(crate) async fn insert(&self, account: &Account) -> Result<bool, UsersError> {
+        let mut connection = self.pool.acquire().await?;
+        insert(&mut connection, account, "DO NOTHING").await
+    }
+
+    pub(crate) async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, UsersError> {
+        let found = sqlx::query(BY_EMAIL).bind(email.as_str());
+        found.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
+    }
+
+    pub(crate) async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
+        let found = sqlx::query(BY_ID).bind(id.to_string());
+        found.fetch_optional(&self.pool).await?.as_ref().map(user).transpose()
+    }
+
+    pub(crate) async fn replace_hash(&self, id: Uuid, old: &str, new: &str) -> Result<bool, UsersError> {
+        let update = "UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2";
+        let update = sqlx::query(update).bind(id.to_string()).bind(old).bind(new).bind(rfc3339(Utc::now()));
+        Ok(update.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn reset(&self, accounts: &[Account]) -> Result<(), UsersError> {
+        let existing = "(email) DO UPDATE SET password_hash = excluded.password_hash, full_name = excluded.full_name,
+            is_active = excluded.is_active, roles = excluded.roles, updated_at = excluded.updated_at";
+        let mut connection = self.pool.acquire().await?;
+        // A transaction that began as a reader's could not wait for its turn to write.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for account in accounts {
+            insert(&mut transaction, account, existing).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    pub(crate) async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
+        // The unique index decides who is first; the others read what the first one wrote.
+        sqlx::query(
+            "INSERT INTO signing_keys (kid, pkcs8, state, created_at) VALUES ($1, $2, 'current', $3)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&candidate.kid)
+        .bind(&candidate.pkcs8)
+        .bind(rfc3339(Utc::now()))
+        .execute(&self.pool)
+        .await?;
+        let row = sqlx::query("SELECT kid, pkcs8 FROM signing_keys WHERE state = 'current'");
+        let row = row.fetch_one(&self.pool).await?;
+        Ok(StoredKey { kid: row.try_get("kid")?, pkcs8: row.try_get("pkcs8")? })
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), UsersError> {
+        sqlx::query("SELECT 1 FROM users LIMIT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// All migrations in one transaction that is the writer's from its start: SQLite's own lock, which processes that
+/// start at the same time wait for. (The migrator itself locks nothing on SQLite.)
+async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    MIGRATIONS.run_direct(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Made under another name and linked, so that the database's own file is never opened and closed here: closing it
+/// would drop the locks that SQLite has on it elsewhere in this process.
+fn make_file(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let fresh = path.with_added_extension(format!("{}.new", Uuid::now_v7()));
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let linked = hard_link(&fresh, path);
+    remove_file(&fresh)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, account: &Account, on_conflict: &str) -> Result<bool, UsersError> {
+    let Account { user, password_hash } = account;
+    let roles: Vec<&str> = user.roles.iter().map(|role| role.as_str()).collect();
+    let statement = format!(
+        "INSERT INTO users (id, email, password_hash, full_name, is_active, roles, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT {on_conflict}"
+    );
+    let insert = sqlx::query(&statement)
+        .bind(user.id.to_string())
+        .bind(&user.email)
+        .bind(password_hash)
+        .bind(&user.full_name)
+        .bind(user.is_active)
+        .bind(serde_json::json!(roles).to_string())
+        .bind(rfc3339(Utc::now()));
+    Ok(insert.execute(connection).await?.rows_affected() == 1)
+}
+
+fn account(row: &SqliteRow) -> Result<Account, UsersError> {
+    Ok(Account { user: user(row)?, password_hash: row.try_get("password_hash")? })
+}
+
+fn user(row: &SqliteRow) -> Result<User, UsersError> {
+    let roles: Vec<Role> = serde_json::from_str(row.try_get("roles")?).map_err(|_| UsersError::Unreadable("roles"))?;
+    Ok(User {
+        id: row.try_get::<&str, _>("id")?.parse().map_err(|_| UsersError::Unreadable("id"))?,
+        email: row.try_get("email")?,
+        full_name: row.try_get("full_name")?,
+        is_active: row.try_get("is_active")?,
+        roles,
+    })
+}
