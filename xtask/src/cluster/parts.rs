@@ -52,6 +52,7 @@ impl Parts {
         let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
+            .env("PROXY_HOPS", "1")
             .env("TOKEN_ISSUER", "jackfield")
             .env("TOKEN_AUDIENCE", "jackfield")
             .args(overrides(&start.auth_set))
