@@ -59,7 +59,7 @@ impl Parts {
             .start()?;
         auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
 
-        let mut gateways = Vec::with_capacity(start.nodes);
+        let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
             let (port, internal) = (ports.next()?, ports.next()?);
             let id = format!("gw{number}");
