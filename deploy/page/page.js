@@ -30,6 +30,7 @@ const $ = (id) => document.getElementById(id);
 let socket = null;
 // Why the server is about to send this client away; it says so in an event before it does.
 let farewell = null;
+let ownId = null;
 
 function showStatus(state, reason = '') {
   $('server-status').textContent = state;
@@ -140,6 +141,7 @@ function leave() {
 function listen(current) {
   current.on('connect', () => showStatus('connected'));
   current.on('authenticated', ({ email, userId }) => {
+    ownId = userId;
     $('server-reason').textContent = `as ${email ?? userId}`;
   });
   current.on('connect_error', (error) => {
@@ -179,8 +181,9 @@ function listen(current) {
     name.textContent = fullName;
     addLine($('messages-ul'), MESSAGES_SHOWN, name, ` - ${message}`);
   });
-  current.on('user:online', ({ userId }) => addNote(`${userId} is online`));
-  current.on('user:offline', ({ userId }) => addNote(`${userId} is offline`));
+  const who = (userId) => (userId === ownId ? `${userId} (you)` : userId);
+  current.on('user:online', ({ userId }) => addNote(`${who(userId)} is online`));
+  current.on('user:offline', ({ userId }) => addNote(`${who(userId)} is offline`));
   current.on('error', ({ code, message }) => {
     $('message-note').textContent = `${message ?? 'Error'} (${code})`;
   });

@@ -10,6 +10,7 @@ mod harness;
 mod limits;
 mod outage;
 mod processes;
+mod readme;
 mod starts;
 mod timing;
 mod tokens;
