@@ -4,6 +4,7 @@
 //! everything, [`install`] fetches what those need. Nothing here is part of the product: no service depends on it.
 
 mod cargo;
+mod chaos;
 mod child;
 mod cluster;
 mod ending;
@@ -36,6 +37,8 @@ enum Command {
     Cluster(cluster::Args),
     /// Check everything: fmt, clippy, the tests of all crates, and end-to-end tests against a cluster
     Test(test::Args),
+    /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
+    Chaos(Box<chaos::Args>),
     /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
     Install,
 }
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Test(args) => test::run(&args).await,
+        Command::Chaos(args) => chaos::run(*args).await,
         Command::Install => install::everything().await,
     };
     match result {

@@ -132,11 +132,6 @@ impl Verdict {
         self.count(Kind::Reordered) + self.count(Kind::Early) + self.count(Kind::SenderOrder)
     }
 
-    /// Nothing is wrong.
-    pub fn is_clean(&self) -> bool {
-        self.all() == 0
-    }
-
     fn offend(&mut self, kind: Kind, offence: impl FnOnce() -> Offence) {
         let count = self.counts.entry(kind).or_default();
         *count += 1;

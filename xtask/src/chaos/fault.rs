@@ -79,7 +79,9 @@ impl fmt::Display for Fault {
             Kind::Pause => write!(f, "Redis stands still for {seconds:.1} s"),
             Kind::Restart => write!(f, "Redis shut down, started again after {seconds:.1} s"),
             Kind::Wipe => write!(f, "Redis shut down, started again EMPTY after {seconds:.1} s"),
-            Kind::Cut if self.link == Link::Silent => write!(f, "gw{gateway} and Redis silently apart for {seconds:.1} s"),
+            Kind::Cut if self.link == Link::Silent => {
+                write!(f, "gw{gateway} and Redis silently apart for {seconds:.1} s")
+            }
             Kind::Cut => write!(f, "gw{gateway} cut off from Redis for {seconds:.1} s"),
             Kind::Freeze => write!(f, "gw{gateway} stands still for {seconds:.1} s"),
         }

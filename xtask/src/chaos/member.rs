@@ -162,9 +162,8 @@ impl Member {
         };
         let now = self.shared.now_us();
         let inside = self.seats[index].standing == Standing::In;
-        let (number, origin) = self.note(index, &message, |number| {
-            if inside { What::Live(number) } else { What::Early(number) }
-        });
+        let (number, origin) =
+            self.note(index, &message, |number| if inside { What::Live(number) } else { What::Early(number) });
         self.seats[index].since = Since::Message(number);
         if let Some(at_us) = origin.filter(|_| self.measured && inside) {
             self.shared.latency.lock().add(now.saturating_sub(at_us));

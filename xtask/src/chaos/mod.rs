@@ -1,3 +1,187 @@
+//! `cargo xtask chaos`: does a room lose anything? Everything a client can see of it is written down while servers, links
+//! and connections break, and judged by what PROTOCOL promises.
+//!
+//! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and what breaks when
+//! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
+//! - [`member`], [`cast`], [`shared`], [`record`]: who is in which room, sends and writes down what
+//! - [`checker`], [`report`]: the judgement; [`self_test`] breaks a scripted run to see that the checker can see
+//! - [`stage`] brings servers and clients up; [`storm`], [`flaky`], [`slow`] are the scenarios
+//!
+//! The client is written from PROTOCOL alone and shares no code with the gateway.
+
+mod cast;
 mod checker;
+mod client;
+mod fault;
+mod flaky;
+mod fleet;
+mod histogram;
+mod member;
+mod packet;
+mod proxy;
 mod record;
+mod report;
 mod self_test;
+mod shared;
+mod slow;
+mod stage;
+mod storm;
+mod token;
+mod wire;
+
+use std::{os::unix::process::CommandExt, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::{cargo, ending::Ending, node_packages, places, workdir::Workdir};
+
+/// What to run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// Senders at full speed while one thing after another breaks
+    Storm,
+    /// 1,000 clients that lose their connections at random
+    Flaky,
+    /// One client that stops reading while its room gets 50,000 messages
+    Slow,
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to run
+    #[arg(long, value_enum, default_value_t = Scenario::Storm)]
+    scenario: Scenario,
+    /// How long senders send
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Draws faults, targets and times [default: random, and printed]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Gateways
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Rooms
+    #[arg(long, default_value_t = 30)]
+    rooms: usize,
+    /// Members, spread over rooms and gateways
+    #[arg(long, default_value_t = 300)]
+    members: usize,
+    /// How many of them send
+    #[arg(long, default_value_t = 20)]
+    senders: usize,
+    /// Messages that a sender has outstanding
+    #[arg(long, default_value_t = 4)]
+    window: usize,
+    /// Messages a second of each sender; 0: as fast as they are acknowledged
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+    /// Characters of a message
+    #[arg(long, default_value_t = 64)]
+    length: usize,
+    /// What breaks, each once before any again
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = fault::Kind::USUAL)]
+    faults: Vec<fault::Kind>,
+    /// Nothing breaks
+    #[arg(long)]
+    calm: bool,
+    /// Messages that the gateways keep for each room: who missed more may be told so
+    #[arg(long, default_value_t = 1_000)]
+    kept: usize,
+    /// A setting of every gateway (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Gateways and this program with optimisations
+    #[arg(long)]
+    release: bool,
+    /// Print the figures as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Keep the log files of the servers, in this folder
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
+    /// Take the programs as they were built last
+    #[arg(long)]
+    no_build: bool,
+    /// Break a scripted run in known ways and see whether the checker finds it; starts no server
+    #[arg(long)]
+    self_test: bool,
+}
+
+impl Args {
+    fn sizes(&self) -> cast::Sizes {
+        cast::Sizes { rooms: self.rooms, members: self.members, senders: self.senders }
+    }
+
+    fn load(&self) -> member::Load {
+        let every = (self.rate > 0).then(|| Duration::from_secs(1) / self.rate);
+        member::Load { window: self.window, every, length: self.length }
+    }
+
+    fn faults(&self) -> &[fault::Kind] {
+        if self.calm { &[] } else { &self.faults }
+    }
+
+    /// Senders are not to be slowed down. The roster is not what is looked at, and its lists, to everybody at every reconnect,
+    /// would be most of the traffic.
+    fn settings(&self) -> Vec<String> {
+        let own = ["limits.eventRate=0", "roster.max=50"].map(String::from);
+        own.into_iter().chain(self.set.iter().cloned()).collect()
+    }
+}
+
+/// Runs what was asked for.
+pub async fn run(args: Args) -> Result<()> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    eprintln!("seed {seed}");
+    if args.self_test {
+        return self_test::run(seed);
+    }
+    ensure!(args.nodes > 0 && args.rooms > 0 && args.window > 0, "there must be nodes, rooms and a window");
+    ensure!(args.members >= args.rooms.max(args.senders), "every room needs a member, and every sender is one");
+    if !args.no_build {
+        node_packages::browser_client().await?;
+        cargo::build(args.release).await?;
+        if args.release {
+            return become_optimised(seed, args.seed.is_some());
+        }
+    }
+    open_files()?;
+    let mut ending = Ending::listen()?;
+    let (mut workdir, _listener) = Workdir::create(&format!("chaos-{}", std::process::id()))?;
+    if let Some(logs) = &args.logs {
+        workdir.keep_logs_in(logs)?;
+    }
+    let scenario = async {
+        match args.scenario {
+            Scenario::Storm => storm::run(&args, seed, &workdir).await,
+            Scenario::Flaky => flaky::run(&args, seed, &workdir).await,
+            Scenario::Slow => slow::run(&args, seed, &workdir).await,
+        }
+    };
+    tokio::select! {
+        result = scenario => result,
+        // Servers are killed as they are dropped.
+        why = ending.wait() => bail!("{why}: not finished"),
+    }
+}
+
+/// Goes on as the optimised build of this same program, which was just made: hundreds of clients in an unoptimised one need
+/// more of the machine than the servers.
+fn become_optimised(seed: u64, given: bool) -> Result<()> {
+    let program = places::built("xtask", true)?;
+    let mut command = std::process::Command::new(&program);
+    command.args(std::env::args_os().skip(1)).arg("--no-build");
+    if !given {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    Err(command.exec()).with_context(|| program.display().to_string())
+}
+
+/// A client is a file, and so is its other end.
+fn open_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("limit of open files")
+}

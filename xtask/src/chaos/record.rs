@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// What a content turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Has the form of ours; `at_us` is when it was first sent, in microseconds of the run.
     Ours {

@@ -159,10 +159,14 @@ fn write_log(
             script.damaged += 1;
             again.push(text);
         } else if !again.is_empty() && hit(rng, 10) {
-            again.drain(..).for_each(|text| drop(store(room, &mut log, &text)));
+            for text in again.drain(..) {
+                store(room, &mut log, &text);
+            }
         }
     }
-    again.drain(..).for_each(|text| drop(store(room, &mut log, &text)));
+    for text in again {
+        store(room, &mut log, &text);
+    }
     log
 }
 

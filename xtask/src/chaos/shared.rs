@@ -106,6 +106,11 @@ impl Shared {
         }
     }
 
+    /// The latency so far; it is counted anew from here.
+    pub fn take_latency(&self) -> Histogram {
+        std::mem::take(&mut *self.latency.lock())
+    }
+
     /// Messages that are not acknowledged yet.
     pub fn outstanding(&self) -> u64 {
         let acked = self.figures.acked.load(Ordering::Relaxed);

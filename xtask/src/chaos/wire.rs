@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn events_and_acks_are_read() {
-        let message = r#"{"id":"1-2","room":"r","content":"a \"b\"","sender":{"id":"m1","name":"M 1"},"timestamp":"t"}"#;
+        let message =
+            r#"{"id":"1-2","room":"r","content":"a \"b\"","sender":{"id":"m1","name":"M 1"},"timestamp":"t"}"#;
         let event = format!(r#"["new-message",{message}]"#);
         let read: NewMessage<'_> = argument(&event).unwrap();
         assert_eq!((&*read.id, &*read.room, &*read.content, &*read.sender.id), ("1-2", "r", "a \"b\"", "m1"));

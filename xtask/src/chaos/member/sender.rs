@@ -1,9 +1,6 @@
 //! The sending side of a member: a few messages outstanding, each sent again with its `clientId` until it is acknowledged.
 
-use std::{
-    sync::atomic::Ordering::Relaxed,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::Instant;
 
@@ -62,9 +59,9 @@ impl Sender {
 
     /// How often it must be looked after.
     pub fn pace(&self) -> Duration {
-        self.load.every.map_or(Duration::from_millis(50), |every| {
-            every.clamp(Duration::from_millis(2), Duration::from_millis(50))
-        })
+        self.load
+            .every
+            .map_or(Duration::from_millis(50), |every| every.clamp(Duration::from_millis(2), Duration::from_millis(50)))
     }
 
     /// Sends what is due. `emit` says whether it could be written.
@@ -151,13 +148,7 @@ impl Sender {
         }
     }
 
-    fn write(
-        &self,
-        key: Key,
-        at_us: u64,
-        room: &str,
-        emit: &mut impl FnMut(&SendMessage<'_>, u32) -> bool,
-    ) -> bool {
+    fn write(&self, key: Key, at_us: u64, room: &str, emit: &mut impl FnMut(&SendMessage<'_>, u32) -> bool) -> bool {
         let content = content(key, at_us, self.load.length);
         let client_id = format!("{}-{}", key.sender, key.sequence);
         emit(&SendMessage { room, content: &content, client_id: &client_id }, key.sequence)

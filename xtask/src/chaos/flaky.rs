@@ -1,0 +1,61 @@
+//! `--scenario flaky`: many clients that lose their TCP connection at random, for 1 to 5 s.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{
+    Args,
+    cast::Sizes,
+    checker::Rules,
+    client::Command,
+    member::Load,
+    report::{Report, conclude},
+    stage::{Setting, Stage},
+};
+use crate::workdir::Workdir;
+
+const MEMBERS: usize = 1_000;
+const ROOMS: usize = 20;
+const SENDERS: usize = 40;
+/// Of each sender.
+const EVERY: Duration = Duration::from_millis(200);
+/// Away, in milliseconds.
+const AWAY: (u64, u64) = (1_000, 5_000);
+/// Between two losses anywhere: each client loses its connection every 8 s or so.
+const BETWEEN: Duration = Duration::from_millis(8);
+
+/// Runs it.
+pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
+    let setting = Setting {
+        nodes: args.nodes,
+        release: args.release,
+        set: args.settings(),
+        sizes: Sizes { rooms: ROOMS, members: MEMBERS, senders: SENDERS },
+        load: Load { window: args.window, every: Some(EVERY), length: args.length },
+        seed,
+        stuck: &[],
+    };
+    let mut stage = Stage::set(&setting, workdir).await?;
+    eprintln!("{MEMBERS} members are in; senders begin");
+    stage.begin();
+    let end = Instant::now() + Duration::from_secs(args.seconds);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut losses = interval(BETWEEN);
+    losses.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut unplugged = 0u64;
+    while Instant::now() < end {
+        losses.tick().await;
+        let member = rng.random_range(0..stage.commands.len());
+        let away = Duration::from_millis(rng.random_range(AWAY.0..=AWAY.1));
+        // One that is away already cannot lose its connection.
+        unplugged += u64::from(stage.commands[member].try_send(Command::Unplug(away)).is_ok());
+    }
+    eprintln!("{unplugged} times a connection was to be lost");
+    let unfinished = stage.settle().await?;
+    let shared = stage.strike().await;
+    let rules = Rules { kept: args.kept, ..Rules::default() };
+    conclude(&Report::of(&shared, &rules, &[], seed, unfinished), args.json)
+}

@@ -1,0 +1,228 @@
+//! What a run comes to: figures for people and programs, and the first offences.
+
+use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    checker::{self, Kind, Offence, Rules},
+    fault::Fault,
+    record::{Room, What},
+    shared::Shared,
+};
+
+/// A fault that was.
+#[derive(Clone)]
+pub struct Suffered {
+    /// As planned.
+    pub fault: Fault,
+    /// Milliseconds of the run.
+    pub from_ms: u32,
+    /// When it was mended.
+    pub to_ms: u32,
+}
+
+/// How deliveries went on after a fault.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Aftermath {
+    /// What it was.
+    pub fault: String,
+    /// Seconds of the run.
+    pub from: f64,
+    /// Seconds of the run.
+    pub to: f64,
+    /// Seconds from its end to anybody's first delivery.
+    pub first: Option<f64>,
+    /// Seconds from its end until every member had a delivery in every room.
+    pub everybody: Option<f64>,
+}
+
+/// The figures.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Of everything that was drawn.
+    pub seed: u64,
+    pub seconds: f64,
+    pub sent: u64,
+    pub acked: u64,
+    pub deliveries: u64,
+    pub lost: u64,
+    pub doubled: u64,
+    pub reordered: u64,
+    pub never_sent: u64,
+    pub unexpected_resets: u64,
+    /// Resets of members who had missed more than is kept.
+    pub true_resets: u64,
+    pub sent_away: u64,
+    pub reconnects: u64,
+    pub failed_handshakes: u64,
+    pub silent_servers: u64,
+    pub retries: u64,
+    pub unavailable: u64,
+    pub unanswered: u64,
+    /// Answers with an error, by event and code.
+    pub errors: BTreeMap<String, u64>,
+    pub breaches: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    /// Longest time from a fault's end to anybody's first delivery, in seconds.
+    pub first_delivery: f64,
+    /// Longest time from a fault's end until everybody had one, in seconds.
+    pub everybody_again: f64,
+    pub faults: Vec<Aftermath>,
+    /// What did not come to rest.
+    pub unfinished: Option<String>,
+    #[serde(skip)]
+    offences: u64,
+    #[serde(skip)]
+    details: Vec<String>,
+}
+
+impl Report {
+    /// Judges a run.
+    pub fn of(shared: &Shared, rules: &Rules, suffered: &[Suffered], seed: u64, unfinished: Option<String>) -> Self {
+        let rooms: Vec<Room> = shared.rooms.iter().map(|room| std::mem::take(&mut *room.lock())).collect();
+        let sent: Vec<_> = shared.sent.iter().map(|sent| std::mem::take(&mut *sent.lock())).collect();
+        let verdict = checker::check(&rooms, &sent, rules);
+        let faults: Vec<Aftermath> = suffered.iter().map(|suffered| aftermath(&rooms, suffered)).collect();
+        let longest = |of: fn(&Aftermath) -> Option<f64>| faults.iter().filter_map(of).fold(0.0, f64::max);
+        let (figures, breaches) = (&shared.figures, shared.breaches.lock());
+        let latency = shared.latency.lock();
+        let mut details: Vec<String> = breaches.1.iter().map(|breach| format!("breach: {breach}")).collect();
+        details.extend(verdict.offences.iter().map(|offence| detail(offence, &rooms, suffered)));
+        Self {
+            seed,
+            seconds: seconds(shared.now_ms()),
+            sent: figures.sent.load(Relaxed),
+            acked: figures.acked.load(Relaxed),
+            deliveries: verdict.deliveries,
+            lost: verdict.lost(),
+            doubled: verdict.doubled(),
+            reordered: verdict.reordered(),
+            never_sent: verdict.count(Kind::NeverSent),
+            unexpected_resets: verdict.count(Kind::Reset),
+            true_resets: verdict.outrun,
+            sent_away: verdict.count(Kind::SentAway),
+            reconnects: figures.reconnects.load(Relaxed),
+            failed_handshakes: shared.counters.failed_handshakes.load(Relaxed),
+            silent_servers: shared.counters.silent.load(Relaxed),
+            retries: figures.retries.load(Relaxed),
+            unavailable: figures.unavailable.load(Relaxed),
+            unanswered: figures.unanswered.load(Relaxed),
+            errors: shared.errors.lock().clone(),
+            breaches: breaches.0,
+            p50_ms: milliseconds(latency.permille(500)),
+            p99_ms: milliseconds(latency.permille(990)),
+            first_delivery: longest(|aftermath| aftermath.first),
+            everybody_again: longest(|aftermath| aftermath.everybody),
+            faults,
+            unfinished,
+            offences: verdict.all(),
+            details,
+        }
+    }
+
+    /// Nothing lost, doubled, reordered or invented; nobody reset or sent away; nothing against the protocol; all at rest.
+    pub fn is_clean(&self) -> bool {
+        self.offences == 0 && self.breaches == 0 && self.unfinished.is_none() && self.deliveries > 0
+    }
+
+    /// The first offences, for people.
+    pub fn details(&self) -> &[String] {
+        &self.details
+    }
+}
+
+/// Milliseconds with a fraction.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn seconds(milliseconds: u32) -> f64 {
+    f64::from(milliseconds) / 1_000.0
+}
+
+/// Deliveries in each member's trace are in the order of time.
+fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
+    let end = suffered.to_ms;
+    let delivered = |what: What| matches!(what, What::Page(_) | What::Live(_) | What::Early(_));
+    let first_after = |trace: &super::record::Trace| {
+        let from = trace.entries.partition_point(|entry| entry.at_ms < end);
+        trace.entries[from..].iter().find(|entry| delivered(entry.what)).map(|entry| entry.at_ms - end)
+    };
+    let firsts = || rooms.iter().flat_map(|room| &room.traces).filter_map(first_after);
+    Aftermath {
+        fault: suffered.fault.to_string(),
+        from: seconds(suffered.from_ms),
+        to: seconds(end),
+        first: firsts().min().map(seconds),
+        everybody: firsts().max().map(seconds),
+    }
+}
+
+fn detail(offence: &Offence, rooms: &[Room], suffered: &[Suffered]) -> String {
+    let Offence { kind, room, member, message, at_ms, around } = offence;
+    let who = member.map_or(String::new(), |member| format!(", {}", super::member::user(member)));
+    let distance = |one: &&Suffered| one.from_ms.saturating_sub(*at_ms).max(at_ms.saturating_sub(one.to_ms));
+    let near = suffered.iter().min_by_key(distance).map_or(String::new(), |one| {
+        format!(", near {:.1}–{:.1} s {}", seconds(one.from_ms), seconds(one.to_ms), one.fault)
+    });
+    let head = format!("{kind}: {}{who}, {message}, at {:.3} s{near}", rooms[*room].name, seconds(*at_ms));
+    around.iter().fold(head, |text, line| format!("{text}\n    {line}"))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: String| writeln!(f, "{name:22} {value:>12}");
+        row("sent", self.sent.to_string())?;
+        row("acked", self.acked.to_string())?;
+        row("deliveries", self.deliveries.to_string())?;
+        row("LOST", self.lost.to_string())?;
+        row("DOUBLED", self.doubled.to_string())?;
+        row("REORDERED", self.reordered.to_string())?;
+        row("never sent", self.never_sent.to_string())?;
+        row("unexpected resets", self.unexpected_resets.to_string())?;
+        row("true resets", self.true_resets.to_string())?;
+        row("sent away", self.sent_away.to_string())?;
+        row("protocol breaches", self.breaches.to_string())?;
+        row("reconnects", self.reconnects.to_string())?;
+        row("failed handshakes", self.failed_handshakes.to_string())?;
+        row("silent servers", self.silent_servers.to_string())?;
+        row("retries", self.retries.to_string())?;
+        row("unavailable acks", self.unavailable.to_string())?;
+        row("unanswered", self.unanswered.to_string())?;
+        row("latency p50", format!("{:.1} ms", self.p50_ms))?;
+        row("latency p99", format!("{:.1} ms", self.p99_ms))?;
+        row("first delivery after", format!("{:.2} s", self.first_delivery))?;
+        row("everybody again after", format!("{:.2} s", self.everybody_again))?;
+        for (answer, count) in &self.errors {
+            writeln!(f, "{count:>8} × {answer}")?;
+        }
+        for Aftermath { fault, from, to, first, everybody } in &self.faults {
+            let time = |time: &Option<f64>| time.map_or("never".into(), |time| format!("{time:.2} s"));
+            writeln!(f, "{from:6.1}–{to:.1} s {fault}: first {}, everybody {}", time(first), time(everybody))?;
+        }
+        Ok(())
+    }
+}
+
+/// For the end of a run: an error where it is not clean.
+pub fn conclude(report: &Report, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
+    } else {
+        print!("{report}");
+    }
+    if report.is_clean() {
+        return Ok(());
+    }
+    for detail in report.details() {
+        eprintln!("{detail}");
+    }
+    if let Some(unfinished) = &report.unfinished {
+        eprintln!("{unfinished}");
+    }
+    anyhow::bail!("not everything arrived exactly once and in order; again with --seed {}", report.seed)
+}

@@ -1,0 +1,128 @@
+//! `--scenario slow`: one client stops reading its socket while its room gets 50,000 messages.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Args,
+    cast::Sizes,
+    checker::Rules,
+    client::Command,
+    member::Load,
+    record::{Join, What},
+    report::{Report, milliseconds},
+    stage::{Setting, Stage},
+};
+use crate::workdir::Workdir;
+
+const MESSAGES: u64 = 50_000;
+/// Members and the stuck one, which comes last.
+const MEMBERS: usize = 10;
+const SENDERS: usize = 5;
+/// Of each sender: 2,000 messages a second in all.
+const EVERY: Duration = Duration::from_micros(2_500);
+/// The room's messages before anybody is stuck, and before that, not measured.
+const BEFORE: u64 = 20_000;
+const WARM_UP: u64 = 6_000;
+const LENGTH: usize = 400;
+/// The gateway may grow by that much, in KiB.
+const GROWTH: u64 = 64 * 1024;
+/// Longest for 50,000 messages.
+const LIMIT: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What came of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    rss_before_kib: u64,
+    rss_max_kib: u64,
+    p99_without_ms: f64,
+    p99_with_ms: f64,
+    stuck: String,
+}
+
+/// Runs it.
+pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
+    let stuck = MEMBERS - 1;
+    let setting = Setting {
+        nodes: args.nodes,
+        release: args.release,
+        set: args.settings(),
+        sizes: Sizes { rooms: 1, members: MEMBERS, senders: SENDERS },
+        load: Load { window: 64, every: Some(EVERY), length: LENGTH },
+        seed,
+        stuck: &[stuck],
+    };
+    let node = stuck % args.nodes;
+    let mut stage = Stage::set(&setting, workdir).await?;
+    stage.begin();
+    until_sent(&mut stage, WARM_UP, node).await?;
+    drop(stage.shared.take_latency());
+    until_sent(&mut stage, WARM_UP + BEFORE, node).await?;
+    let without = stage.shared.take_latency();
+    let before = stage.fleet.memory(node)?;
+    stage.commands[stuck].try_send(Command::StopReading)?;
+    let max = until_sent(&mut stage, WARM_UP + BEFORE + MESSAGES, node).await?.max(before);
+    let with = stage.shared.take_latency();
+    stage.commands[stuck].try_send(Command::ReadAgain)?;
+    let unfinished = stage.settle().await?;
+    let shared = stage.strike().await;
+    let outcome = Outcome {
+        rss_before_kib: before,
+        rss_max_kib: max,
+        p99_without_ms: milliseconds(without.permille(990)),
+        p99_with_ms: milliseconds(with.permille(990)),
+        stuck: ending(&shared.rooms[0].lock().traces[stuck].entries),
+    };
+    let rules = Rules { kept: args.kept, ..Rules::default() };
+    let report = Report::of(&shared, &rules, &[], seed, unfinished);
+    if args.json {
+        println!("{}", serde_json::to_string(&outcome)?);
+    } else {
+        println!("{report}");
+        println!("memory of gw{}: {before} KiB before, {max} KiB at most", node + 1);
+        println!("p99 of the others: {:.1} ms, then {:.1} ms", outcome.p99_without_ms, outcome.p99_with_ms);
+        println!("the stuck client: {}", outcome.stuck);
+    }
+    report.details().iter().for_each(|detail| eprintln!("{detail}"));
+    ensure!(report.is_clean(), "the stuck client, or another, ended with a hole ({:?})", report.unfinished);
+    ensure!(max - before <= GROWTH, "the gateway grew by {} KiB", max - before);
+    ensure!(
+        outcome.p99_with_ms <= 2.0 * outcome.p99_without_ms,
+        "the others' p99 more than doubled: {:.1} ms, then {:.1} ms",
+        outcome.p99_without_ms,
+        outcome.p99_with_ms
+    );
+    Ok(())
+}
+
+/// Waits for so many messages; gives the most memory that the node had.
+async fn until_sent(stage: &mut Stage, count: u64, node: usize) -> Result<u64> {
+    let deadline = Instant::now() + LIMIT;
+    let mut most = 0;
+    while stage.shared.figures.acked.load(Ordering::Relaxed) < count {
+        stage.alive()?;
+        ensure!(Instant::now() < deadline, "{count} messages take too long");
+        most = most.max(stage.fleet.memory(node)?);
+        sleep(LOOK).await;
+    }
+    Ok(most)
+}
+
+/// How it went for the stuck client.
+fn ending(entries: &[super::record::Entry]) -> String {
+    let count = |wanted: fn(&What) -> bool| entries.iter().filter(|entry| wanted(&entry.what)).count();
+    let messages = count(|what| matches!(what, What::Page(_) | What::Live(_)));
+    let away = count(|what| matches!(what, What::Away));
+    let back = count(|what| *what == What::Joined(Join::Recovered));
+    let reset = count(|what| *what == What::Joined(Join::NotRecovered));
+    let told = count(|what| matches!(what, What::Reset(_)));
+    format!(
+        "{messages} messages, {away} times disconnected, {back} times back with recovered:true, \
+         {reset} times with recovered:false, {told} room-resets"
+    )
+}
