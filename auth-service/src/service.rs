@@ -167,7 +167,9 @@ impl Server {
 /// # Errors
 /// [`StartError`].
 pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration) -> Result<(), StartError> {
-    let server = Server::bind(settings, lifecycle).await?;
+    let starting = Box::pin(Server::bind(settings, lifecycle));
+    let started = lifecycle.stopping().run_until_cancelled(starting).await;
+    let Some(server) = started.transpose()? else { return Ok(()) };
     if let Ok((public, internal)) = server.addresses() {
         tracing::info!(%public, %internal, "listening");
     }

@@ -86,6 +86,8 @@ impl Tokens {
         let key = self.keys.find(Some(&kid))?;
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = 0;
+        // "On or after" its end a token is over, as RFC 7519 has it.
+        validation.reject_tokens_expiring_in_less_than = 1;
         validation.validate_nbf = true;
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);

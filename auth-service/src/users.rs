@@ -87,7 +87,7 @@ pub enum OpenError {
     #[error("the database file {0} cannot be made")]
     File(String, #[source] std::io::Error),
     /// It does not answer or refuses.
-    #[error("the database cannot be opened")]
+    #[error("the database at `database.url` (DATABASE_URL) cannot be opened")]
     Database(#[from] sqlx::Error),
     /// The schema cannot be brought up to date.
     #[error("the database's schema cannot be brought up to date")]

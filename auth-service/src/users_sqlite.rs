@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::Utc;
@@ -30,6 +30,7 @@ use crate::{
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// For the writer before, and for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 const BY_EMAIL: &str = "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE email = $1";
 const BY_ID: &str = "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE id = $1";
@@ -56,7 +57,7 @@ impl SqliteUsers {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
         let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
-        let pool = pool.connect_with(options).await?;
+        let pool = connect(pool, options).await?;
         migrate(&pool).await?;
         Ok(Self { pool })
     }
@@ -118,6 +119,21 @@ impl SqliteUsers {
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Turning a new file to WAL needs it for oneself, and for that alone SQLite does not wait as `busy_timeout` says.
+async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
+    let start = Instant::now();
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && start.elapsed() < WAIT => tokio::time::sleep(BUSY_PAUSE).await,
+            connected => return Ok(connected?),
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "5")
 }
 
 /// All migrations in one transaction that is the writer's from its start: SQLite's own lock, which processes that

@@ -243,6 +243,36 @@ describe("tokens of an issuer of one's own", () => {
     test(`refused: ${name}: ${message}`, () => assertRefused(cluster.urls[0], token(), message, name));
   }
 
+  test("a token that runs out is announced, then ends the session for good", async () => {
+    for (const transports of [["websocket"], ["polling"]]) {
+      const client = connect(cluster.urls[0], { token: issuer.token({ exp: now() + 2 }), transports });
+      await client.ready();
+      const { expiresAt } = await client.heard("token:expiring");
+      assert.equal(expiresAt, client.last("authenticated").expiresAt);
+      assert.equal(await client.gone(), "io server disconnect");
+      assert.ok(Date.now() >= Date.parse(expiresAt), "not before its time");
+      assert.equal(client.events.at(-1).name, "token:expired");
+      assert.equal(client.comesBack, false);
+    }
+  });
+
+  test("a token is renewed in place, by one of the same user only", async () => {
+    const sub = "ana";
+    const short = now() + 2;
+    const client = connect(cluster.urls[0], { token: issuer.token({ sub, exp: short }) });
+    await client.ready();
+    const other = await client.ask("token:refresh", { token: issuer.token({ sub: "bob" }) });
+    assert.equal(other.status, "error");
+    const invalid = await client.ask("token:refresh", { token: "ABC-123" });
+    assert.equal(invalid.status, "error");
+    const renewed = await client.ask("token:refresh", { token: issuer.token({ sub, exp: short + 598 }) });
+    assert.deepEqual(renewed, { status: "ok", expiresAt: renewed.expiresAt });
+    assert.equal(Date.parse(renewed.expiresAt), (short + 598) * 1000);
+    await until("the first token's time is over", () => now() > short + 1);
+    assert.equal((await client.ask("message", "still here")).status, "ok");
+    assert.deepEqual(client.all("token:expired"), []);
+  });
+
   test("refused by the 3.1 client's lights too", async () => {
     const client = connect(cluster.urls[0], { token: "ABC-123", version: "3.1" });
     assert.equal(await client.refused(), "invalid_token");

@@ -87,6 +87,29 @@ describe("a gateway is lost", () => {
     await cluster.allReadinessIs(200, 10_000);
   });
 
+  test("killed: its clients come back by themselves, through the balancer", async () => {
+    const [victim] = cluster.gateways.slice(1);
+    const options = [{ transports: ["websocket"] }, { transports: ["polling", "websocket"] }];
+    const clients = await Promise.all(watched.map((user, index) => signedIn(cluster.balancer, user, options[index % 2])));
+    await until("all upgraded", () => clients.every((client) => client.transport === "websocket"));
+    await allKnow("user:online", watched);
+    cluster.signal(victim, "SIGKILL");
+    // Round robin put some of them there.
+    await until("some lost their connection", () => clients.some((client) => client.disconnects.length > 0));
+    const everyone = [...observers, ...clients];
+    await until("all are back", () => everyone.every((client) => client.connected), 10_000);
+    await listed(everyone, everyone, 10_000);
+    for (const client of clients) {
+      assert.ok(client.disconnects.every((reason) => reason === "transport close" || reason === "transport error"));
+    }
+    for (const [index, client] of clients.entries()) assert.equal((await client.ask("message", `hello ${index}`)).status, "ok");
+    await until("everybody hears everybody", () => everyone.every((client) => client.all("message").length === clients.length));
+    await cluster.restartGateway(victim.id);
+    for (const observer of observers) {
+      for (const user of watched) assert.equal(about(observer, "user:offline", user).length, 0, "never announced");
+    }
+  });
+
   test("frozen for 8 s: right again within 5 s of waking up", async () => {
     const [frozen] = cluster.gateways.slice(1);
     const [stay, moved] = [watched.slice(0, 4), watched.slice(4)];

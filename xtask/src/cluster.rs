@@ -27,8 +27,8 @@ pub struct Args {
 #[derive(clap::Args)]
 struct Start {
     /// How many gateways
-    #[arg(long, default_value_t = 3)]
-    nodes: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: u16,
     /// With optimisations
     #[arg(long)]
     release: bool,

@@ -19,7 +19,12 @@ const TOOLS: [Tool; 5] = [
     Tool { package: "postgresql", what: "PostgreSQL 15", present: || places::postgres_programs().is_some() },
     Tool { package: "nginx", what: "nginx", present: || places::on_path("nginx").is_some() },
     Tool { package: "chromium", what: "Chromium", present: || chromium().is_some() },
-    Tool { package: "util-linux", what: "setpriv (util-linux)", present: || places::on_path("setpriv").is_some() },
+    // Ties children to us; where there is no Linux there is nothing like it, and they outlive a SIGKILL.
+    Tool {
+        package: "util-linux",
+        what: "setpriv (util-linux)",
+        present: || !cfg!(target_os = "linux") || places::on_path("setpriv").is_some(),
+    },
 ];
 
 /// The browser of the page's test.
@@ -30,11 +35,18 @@ pub fn chromium() -> Option<std::path::PathBuf> {
 /// Servers, browser and node packages; does nothing where all are there.
 pub async fn everything() -> Result<()> {
     servers().await?;
-    if places::on_path("npm").is_none() || places::on_path("node").is_none() {
-        bail!("Node.js 20 or later with npm is not installed");
+    let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
+    let node = String::from_utf8_lossy(&node);
+    if places::on_path("npm").is_none() || major(&node).is_none_or(|major| major < 20) {
+        bail!("please install: Node.js 20 or later, with npm");
     }
     node_packages::install("gateway/client").await?;
     node_packages::install("gateway/e2e").await
+}
+
+/// `v20.1.2` → 20.
+fn major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 async fn servers() -> Result<()> {
@@ -74,5 +86,16 @@ async fn servers() -> Result<()> {
     match TOOLS.iter().find(|tool| !(tool.present)()) {
         Some(tool) => bail!("apt-get installed {} and it still cannot be found", tool.package),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node() {
+        assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major(""), None);
     }
 }

@@ -61,12 +61,25 @@ fn parse<T: Input>(bytes: &[u8]) -> Result<T, ErrorBody> {
     let fields: Map<_, _> = T::FIELDS.iter().map(|field| ((*field).to_owned(), text(field))).collect();
     let input: T = serde_json::from_value(Value::Object(fields)).map_err(|_| wrong("body must be a JSON object"))?;
     if let Err(report) = input.validate() {
-        let broken = report.iter().map(|(path, error)| (path.to_string(), error.message()));
-        let broken = broken.filter(|(field, _)| !not_text.contains(&field.as_str()));
-        messages.extend(broken.map(|(field, message)| format!("{field} {message}")));
+        let broken: Vec<_> =
+            report.iter().map(|(path, error)| (json_name(&path.to_string()), error.message())).collect();
+        for field in T::FIELDS.iter().filter(|field| !not_text.contains(field)) {
+            let of_it = broken.iter().filter(|(name, _)| name == field);
+            messages.extend(of_it.map(|(_, message)| format!("{field} {message}")));
+        }
     }
     messages.truncate(MESSAGES);
     if messages.is_empty() { Ok(input) } else { Err(ErrorBody::validation(messages)) }
+}
+
+/// `full_name` → `fullName`.
+fn json_name(field: &str) -> String {
+    let mut parts = field.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (initial, rest) = part.split_at(part.len().min(1));
+        name + &initial.to_ascii_uppercase() + rest
+    })
 }
 
 fn shown(key: &str) -> String {
@@ -85,7 +98,7 @@ mod tests {
     struct Example {
         #[garde(custom(crate::rules::check_email))]
         email: String,
-        #[garde(rename("fullName"), custom(crate::rules::check_full_name))]
+        #[garde(custom(crate::rules::check_full_name))]
         full_name: String,
     }
     impl Input for Example {

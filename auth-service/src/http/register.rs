@@ -68,7 +68,7 @@ pub struct Request {
     password: String,
     /// Trimmed; what others are shown.
     #[schema(min_length = 1, max_length = 100, example = "Ann Lee")]
-    #[garde(rename("fullName"), custom(check_full_name))]
+    #[garde(custom(check_full_name))]
     full_name: String,
 }
 

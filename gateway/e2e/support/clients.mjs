@@ -149,7 +149,7 @@ export async function listed(clients, present, ms) {
     const list = (client) => [...(client.last("clients-updated") ?? [])].sort().join();
     const wrong = clients.filter((client) => list(client) !== ids);
     if (wrong.length === 0) return true;
-    const counts = wrong.map((client) => `${client.last("clients-updated")?.length} at ${client.url}`);
-    throw new Error(`${wrong.length} of ${clients.length} list others: ${counts.join(", ")}`);
+    const counts = new Set(wrong.map((client) => `${client.last("clients-updated")?.length} at ${client.url}`));
+    throw new Error(`${wrong.length} of ${clients.length} list others: ${[...counts].join(", ")}`);
   }, ms);
 }

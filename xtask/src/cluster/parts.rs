@@ -52,13 +52,14 @@ impl Parts {
         let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
+            .env("PROXY_HOPS", "1")
             .env("TOKEN_ISSUER", "jackfield")
             .env("TOKEN_AUDIENCE", "jackfield")
             .args(overrides(&start.auth_set))
             .start()?;
         auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
 
-        let mut gateways = Vec::with_capacity(start.nodes);
+        let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
             let (port, internal) = (ports.next()?, ports.next()?);
             let id = format!("gw{number}");

@@ -1,0 +1,72 @@
+//! An empty database of one test's own.
+
+use std::{panic::AssertUnwindSafe, str::FromStr, sync::Arc};
+
+use futures_util::FutureExt as _;
+use jackfield_auth::users::Users;
+use sqlx::{
+    ConnectOptions as _, Executor as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tempfile::TempDir;
+
+/// Cheap to clone; gone at the end of [`Database::run`].
+#[derive(Clone)]
+pub struct Database {
+    pub url: String,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Sqlite(#[expect(dead_code, reason = "the folder goes with it")] Arc<TempDir>),
+    Postgres(String),
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        Self { url, kind: Kind::Sqlite(Arc::new(folder)) }
+    }
+
+    pub async fn postgres() -> Self {
+        let name = format!("auth_{}", uuid::Uuid::new_v4().simple());
+        let mut server = server().await;
+        server.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+        let url = server_options().database(&name).to_url_lossy().to_string();
+        Self { url, kind: Kind::Postgres(name) }
+    }
+
+    /// Runs a test on it, and drops it then, whether the test passed or not.
+    pub async fn run<F: Future<Output = ()>>(self, test: impl FnOnce(Self) -> F) {
+        let outcome = AssertUnwindSafe(test(self.clone())).catch_unwind().await;
+        if let Kind::Postgres(name) = &self.kind {
+            server().await.execute(format!("DROP DATABASE {name} WITH (FORCE)").as_str()).await.unwrap();
+        }
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    /// The port to it, beside the server's own.
+    pub async fn users(&self) -> Users {
+        Users::open(&self.url, 5).await.unwrap()
+    }
+
+    /// One number out of a Postgres database.
+    pub async fn count(&self, query: &str) -> i64 {
+        let pool = PgPoolOptions::new().max_connections(1).connect(&self.url).await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
+    }
+}
+
+fn server_options() -> PgConnectOptions {
+    let url = std::env::var("TEST_POSTGRES_URL");
+    let url = url.unwrap_or_else(|_| panic!("set TEST_POSTGRES_URL, or run `cargo xtask test`"));
+    PgConnectOptions::from_str(&url).unwrap()
+}
+
+async fn server() -> PgConnection {
+    server_options().connect().await.unwrap()
+}

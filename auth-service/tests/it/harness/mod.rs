@@ -1,0 +1,26 @@
+//! A database and a server for each test, and what to ask it.
+
+mod database;
+mod server;
+
+pub use database::Database;
+pub use server::{Reply, TestServer};
+
+/// Runs each of these functions on both databases, as tests `sqlite::…` and `postgres::…`.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::harness::Database::sqlite().run(super::$test).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::harness::Database::postgres().await.run(super::$test).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both;

@@ -1,0 +1,83 @@
+//! Tokens that check-status must not believe.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jackfield_auth::{signing_key::StoredKey, tokens::Tokens};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rand::rngs::OsRng;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::harness::{Database, TestServer, on_both};
+
+on_both!(only_own_good_tokens_pass, a_token_of_a_user_who_is_gone_is_refused);
+
+fn part(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+async fn only_own_good_tokens_pass(database: Database) {
+    let server = TestServer::on(&database).start().await;
+    let good = server.register("ann@mail.com").await.ok(201).token().to_owned();
+    let [head, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
+    assert_eq!(header["alg"], "EdDSA");
+    let kid = header["kid"].as_str().unwrap();
+
+    let none = part(&json!({ "alg": "none", "typ": "JWT", "kid": kid }));
+    // A naive verifier takes the public key for a shared secret.
+    let jwks = server.get("/.well-known/jwks.json").await.ok(200);
+    let public = jwks.body["keys"][0]["x"].as_str().unwrap();
+    let mut hmac = Header::new(Algorithm::HS256);
+    hmac.kid = Some(kid.to_owned());
+    let confused = |secret: &[u8]| encode(&hmac, &claims, &EncodingKey::from_secret(secret)).unwrap();
+    let mut others = StoredKey::generate(&mut OsRng).unwrap();
+    others.kid = kid.to_owned();
+    let mut eddsa = Header::new(Algorithm::EdDSA);
+    eddsa.kid = Some(kid.to_owned());
+    let signed = |key: &StoredKey, claims: &Value| encode(&eddsa, claims, &key.encoding_key()).unwrap();
+    let own = database.users().await.signing_key(&others).await.unwrap();
+    let with = |key: &str, value: Value| {
+        let mut changed = claims.clone();
+        changed[key] = value;
+        signed(&own, &changed)
+    };
+    let now = claims["iat"].as_u64().unwrap();
+
+    for (why, token) in [
+        ("alg none", format!("{none}.{payload}.")),
+        ("alg none with the signature", format!("{none}.{payload}.{signature}")),
+        ("key confusion, as text", confused(public.as_bytes())),
+        ("key confusion, as bytes", confused(&URL_SAFE_NO_PAD.decode(public).unwrap())),
+        ("another's key under our name", signed(&others, &claims)),
+        ("changed claims", format!("{head}.{}.{signature}", part(&json!({ "sub": "x" })))),
+        ("expired", with("exp", json!(now - 10))),
+        ("not yet", with("nbf", json!(now + 1_000))),
+        ("another issuer", with("iss", json!("others"))),
+        ("another audience", with("aud", json!("others"))),
+        ("no user's id", with("sub", json!("7"))),
+        ("rubbish", "rubbish".into()),
+        ("long rubbish", "x".repeat(9_000)),
+    ] {
+        let reply = server.check_status(&token).await;
+        assert_eq!((reply.status.as_u16(), reply.body["code"].as_str()), (401, Some("invalid_token")), "{why}");
+    }
+    server.get("/api/auth/check-status").await.error(401, "invalid_token");
+    server.check_status(&with("jti", json!("x"))).await.ok(200);
+    server.check_status(&good).await.ok(200);
+}
+
+async fn a_token_of_a_user_who_is_gone_is_refused(database: Database) {
+    let server = TestServer::on(&database).start().await;
+    let key = database.users().await.signing_key(&StoredKey::generate(&mut OsRng).unwrap()).await.unwrap();
+    let tokens = Tokens::new("jackfield".into(), "jackfield".into(), Duration::from_secs(60), &key).unwrap();
+    let nobody = jackfield_auth::users::User {
+        id: uuid::Uuid::now_v7(),
+        email: "gone@mail.com".into(),
+        full_name: "Gone".into(),
+        is_active: true,
+        roles: Vec::new(),
+    };
+    let token = tokens.issue(&nobody, "s", jackfield_shared::time::unix_now()).unwrap();
+    server.check_status(&token).await.error(401, "invalid_token");
+}

@@ -1,0 +1,219 @@
+// The page: signs in over HTTP, then talks over the stock Socket.IO client. Whatever others wrote is shown as text only.
+'use strict';
+
+const MESSAGES_SHOWN = 200;
+const NOTES_SHOWN = 50;
+const ANSWER_WITHIN = 5000;
+
+// What a reason means to somebody who does not know the protocol. Others are shown as they come.
+const REASONS = {
+  missing_token: 'there was no token',
+  invalid_token: 'the token is not valid',
+  token_expired: 'the token has expired: sign in again',
+  token_revoked: 'the token was revoked: sign in again',
+  user_inactive: 'the user is inactive',
+  session_conflict: 'this user is connected elsewhere',
+  'session:replaced': 'this user connected elsewhere',
+  'token:expired': 'the token has expired: sign in again',
+  'io server disconnect': 'the server ended it',
+  'io client disconnect': 'as you asked',
+  'ping timeout': 'the server was silent for too long',
+  'transport close': 'the connection was lost',
+  'transport error': 'the connection broke',
+  'xhr poll error': 'the server cannot be reached',
+  'websocket error': 'the server cannot be reached',
+  timeout: 'the server did not answer in time',
+};
+
+const $ = (id) => document.getElementById(id);
+
+let socket = null;
+// Why the server is about to send this client away; it says so in an event before it does.
+let farewell = null;
+let ownId = null;
+
+function showStatus(state, reason = '') {
+  $('server-status').textContent = state;
+  $('server-status').dataset.state = state;
+  $('server-reason').textContent = reason;
+  const connected = state === 'connected';
+  $('message-input').disabled = !connected;
+  $('btn-send').disabled = !connected;
+  $('btn-disconnect').disabled = !socket || state === 'disconnected';
+}
+
+function explain(code) {
+  return REASONS[code] ? `${REASONS[code]} (${code})` : code;
+}
+
+function addLine(list, limit, ...parts) {
+  const line = document.createElement('li');
+  line.append(...parts);
+  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(line);
+  while (list.children.length > limit) list.firstElementChild.remove();
+  if (atEnd) list.scrollTop = list.scrollHeight;
+}
+
+function addNote(text) {
+  addLine($('notes-ul'), NOTES_SHOWN, `${new Date().toLocaleTimeString()} ${text}`);
+}
+
+// Accounts
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(30000) });
+  } catch {
+    throw new Error('The server cannot be reached');
+  }
+  const body = await response.json().catch(() => ({}));
+  if (response.ok) return body;
+  const wait = response.headers.get('Retry-After');
+  const text = [body.message ?? `The server answered ${response.status}`].flat().join('; ');
+  throw new Error(wait ? `${text} (in ${wait} s)` : text);
+}
+
+function accountForm(form, path, fields) {
+  $(form).addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const button = event.target.querySelector('button');
+    const body = Object.fromEntries(Object.entries(fields).map(([name, id]) => [name, $(id).value]));
+    $('account-note').textContent = '';
+    button.disabled = true;
+    try {
+      const { token } = await ask(path, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      event.target.reset();
+      $('jwt-token').value = token;
+      connectToServer(token);
+    } catch (error) {
+      $('account-note').textContent = error.message;
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+// A token that is about to end is renewed in place, without a new connection.
+async function renewToken(current) {
+  try {
+    const { token } = await ask('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });
+    if (current !== socket) return;
+    $('jwt-token').value = token;
+    current.auth = { token };
+    current.timeout(ANSWER_WITHIN).emit('token:refresh', { token }, (error, answer) => {
+      if (error || answer.status !== 'ok') addNote('the token could not be renewed');
+    });
+  } catch (error) {
+    addNote(`the token could not be renewed: ${error.message}`);
+  }
+}
+
+// The connection
+
+function connectToServer(token) {
+  leave();
+  if (typeof io === 'undefined') {
+    showStatus('disconnected', 'the Socket.IO client could not be loaded from this server');
+    return;
+  }
+  farewell = null;
+  socket = io({ auth: { token }, forceNew: true });
+  showStatus('connecting');
+  listen(socket);
+}
+
+function leave() {
+  if (!socket) return;
+  socket.removeAllListeners();
+  socket.io.removeAllListeners();
+  socket.disconnect();
+  socket = null;
+  $('clients-ul').replaceChildren();
+  $('clients-count').textContent = '';
+}
+
+function listen(current) {
+  current.on('connect', () => showStatus('connected'));
+  current.on('authenticated', ({ email, userId }) => {
+    ownId = userId;
+    $('server-reason').textContent = `as ${email ?? userId}`;
+  });
+  current.on('connect_error', (error) => {
+    // The stock client tries again by itself, except after a refusal by the server.
+    if (current.active) showStatus('connecting', `${explain(error.message)}, trying again`);
+    else showStatus('disconnected', explain(error.message));
+  });
+  current.on('session:replaced', () => { farewell = 'session:replaced'; });
+  current.on('token:expired', () => { farewell = 'token:expired'; });
+  current.on('token:expiring', () => renewToken(current));
+  current.on('disconnect', (reason) => {
+    const why = explain(farewell ?? reason);
+    farewell = null;
+    if (current.active) showStatus('connecting', `${why}, trying again`);
+    else showStatus('disconnected', why);
+    $('clients-ul').replaceChildren();
+    $('clients-count').textContent = '';
+  });
+
+  current.on('clients-updated', (ids) => {
+    const lines = ids.map((id) => {
+      const line = document.createElement('li');
+      line.textContent = id === current.id ? `${id} (you)` : id;
+      line.classList.toggle('me', id === current.id);
+      return line;
+    });
+    $('clients-ul').replaceChildren(...lines);
+    $('clients-count').textContent = `(${ids.length})`;
+  });
+  current.on('clients-count', ({ count }) => {
+    $('clients-ul').replaceChildren();
+    $('clients-count').textContent = `(${count}, too many to list)`;
+  });
+
+  current.on('message-server', ({ fullName, message }) => {
+    const name = document.createElement('strong');
+    name.textContent = fullName;
+    addLine($('messages-ul'), MESSAGES_SHOWN, name, ` - ${message}`);
+  });
+  const who = (userId) => (userId === ownId ? `${userId} (you)` : userId);
+  current.on('user:online', ({ userId }) => addNote(`${who(userId)} is online`));
+  current.on('user:offline', ({ userId }) => addNote(`${who(userId)} is offline`));
+  current.on('error', ({ code, message }) => {
+    $('message-note').textContent = `${message ?? 'Error'} (${code})`;
+  });
+}
+
+function sendMessage(event) {
+  event.preventDefault();
+  const input = $('message-input');
+  if (!socket?.connected || !input.value.trim()) return;
+  $('message-note').textContent = '';
+  socket.timeout(ANSWER_WITHIN).emit('message-client', { id: socket.id, message: input.value }, (error, answer) => {
+    if (error) $('message-note').textContent = 'No answer: the message may not have been sent';
+    else if (answer?.status !== 'ok') $('message-note').textContent = `${answer?.message} (${answer?.code})`;
+  });
+  input.value = '';
+}
+
+accountForm('login-form', '/api/auth/login', { email: 'login-email', password: 'login-password' });
+accountForm('register-form', '/api/auth/register', {
+  email: 'register-email', password: 'register-password', fullName: 'register-name',
+});
+$('message-form').addEventListener('submit', sendMessage);
+$('token-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const token = $('jwt-token').value.trim();
+  $('account-note').textContent = token ? '' : 'Enter a token, or sign in';
+  if (token) connectToServer(token);
+});
+$('btn-disconnect').addEventListener('click', () => {
+  leave();
+  showStatus('disconnected', explain('io client disconnect'));
+});
+showStatus('offline');

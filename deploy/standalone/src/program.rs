@@ -1,0 +1,96 @@
+//! Both services on one port, until the process is asked to end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use jackfield_auth::{AuthService, AuthSettings, demo};
+use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
+use jackfield_shared::{lifecycle::Lifecycle, verify::KeySource};
+use serde_json::{json, to_value};
+
+use crate::page;
+
+/// At the end, how long what runs in the background may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs both.
+pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result<()> {
+    let public = listen(&gateway.host, gateway.port).await?;
+    let internal = listen(&gateway.internal.host, gateway.internal_port()?).await?;
+    let lifecycle = Lifecycle::new();
+    let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
+    let auth = Arc::new(AuthService::build(auth, &lifecycle).await?);
+    let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
+    let keys = if own_keys { KeySource::Local(auth.jwks()) } else { gateway.key_source()? };
+    let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
+
+    println!("{announcement}");
+    let routes = gateway.router().merge(page::router()).merge(auth.router());
+    let (serving, signal) = (Arc::clone(&gateway), lifecycle.clone());
+    let (_, _, signalled) = tokio::join!(
+        serving.serve(public, routes),
+        serving.serve(internal, internal_routes(Arc::clone(&gateway), Arc::clone(&auth))),
+        async move { signal.stop_on_signal().await },
+    );
+    signalled?;
+    let ended = lifecycle.finish(GRACE).await;
+    let _ = tokio::time::timeout(GRACE, auth.close()).await;
+    anyhow::ensure!(ended, "some work did not end in time");
+    Ok(())
+}
+
+/// The gateway's, with a `/readyz` that speaks for both.
+fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
+    let others = gateway.internal_router();
+    let ready = move || async move {
+        let (node, database) = (gateway.node(), auth.is_ready().await);
+        let parts = node.parts();
+        let (status, word) = match parts.ready() && database {
+            true => (StatusCode::OK, "ready"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
+        };
+        let mut body =
+            json!({ "status": word, "node": node.id.as_str(), "parts": to_value(parts).unwrap_or_default() });
+        body["parts"]["database"] = database.into();
+        (status, Json(body)).into_response()
+    };
+    Router::new().route("/readyz", get(ready)).fallback_service(others)
+}
+
+/// What is printed at the start.
+struct Announcement {
+    lines: Vec<(&'static str, String)>,
+}
+
+impl Announcement {
+    fn new(gateway: &GatewaySettings, auth: &AuthSettings, public: SocketAddr, internal: SocketAddr) -> Self {
+        let url = |at: SocketAddr| match at.ip() {
+            ip if ip.is_unspecified() || ip.is_loopback() => format!("http://localhost:{}", at.port()),
+            _ => format!("http://{at}"),
+        };
+        let mut lines = vec![
+            ("page", url(public)),
+            ("accounts", format!("{}/api", url(public))),
+            ("operators", format!("{}/readyz, /healthz, /metrics", url(internal))),
+        ];
+        // Addresses of back ends may hold passwords, so only their kind is said.
+        lines.push(("cluster", if gateway.redis.url.is_empty() { "in memory" } else { "Redis" }.into()));
+        lines.push(("users", auth.database.url.strip_prefix("sqlite://").unwrap_or("Postgres").into()));
+        if auth.seed.enabled {
+            for (email, ..) in demo::USERS {
+                lines.push(("demo user", format!("{email}, password {}", demo::PASSWORD)));
+            }
+        }
+        Self { lines }
+    }
+}
+
+impl std::fmt::Display for Announcement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        for (name, text) in &self.lines {
+            writeln!(f, "{name:width$}  {text}")?;
+        }
+        Ok(())
+    }
+}

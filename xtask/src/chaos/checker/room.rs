@@ -1,0 +1,121 @@
+//! What all members of a room share: its order, and what stands in it.
+
+use std::collections::HashMap;
+
+use super::{Kind, Offence, Verdict};
+use crate::chaos::record::{Key, Origin, Room, Sent, Stored};
+
+/// The order of a room: its messages by their ids.
+pub struct Order {
+    /// Place of each message, by its number.
+    pub rank: Vec<u32>,
+    /// Number of the message in each place.
+    pub message: Vec<u32>,
+    /// Whether the message in that place was acknowledged.
+    pub acked: Vec<bool>,
+    /// The first place of a message that stands in several, by the others.
+    pub twin: HashMap<u32, u32>,
+    /// Last place with an acknowledged message.
+    pub last_acked: Option<u32>,
+}
+
+impl Order {
+    /// Sorts the room.
+    pub fn of(room: &Room) -> Self {
+        let count = u32::try_from(room.messages.len()).unwrap_or(u32::MAX);
+        let mut message: Vec<u32> = (0..count).collect();
+        message.sort_by(|a, b| room.messages[*a as usize].id.cmp(&room.messages[*b as usize].id));
+        let mut rank = vec![0; message.len()];
+        let mut first: HashMap<&Origin, u32> = HashMap::with_capacity(message.len());
+        let mut twin = HashMap::new();
+        for (place, number) in (0u32..).zip(&message) {
+            rank[*number as usize] = place;
+            let before = *first.entry(&room.messages[*number as usize].origin).or_insert(place);
+            if before != place {
+                twin.insert(place, before);
+            }
+        }
+        let mut acked = vec![false; message.len()];
+        for ack in &room.acked {
+            acked[rank[ack.message as usize] as usize] = true;
+        }
+        let last_acked = acked.iter().rposition(|acked| *acked).and_then(|place| u32::try_from(place).ok());
+        Self { rank, message, acked, twin, last_acked }
+    }
+
+    /// The first place after that position, which is compared like an id.
+    pub fn after(&self, room: &Room, position: &str) -> u32 {
+        let place = self.message.partition_point(|number| *room.messages[*number as usize].id <= *position);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+}
+
+/// For people.
+pub fn describe(message: &Stored) -> String {
+    match &message.origin {
+        Origin::Ours { key, .. } => format!("{} (sender {}, {})", message.id, key.sender, key.sequence),
+        Origin::Foreign(text) => format!("{} ({text:?})", message.id),
+    }
+}
+
+/// Judges what does not depend on a member.
+pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], verdict: &mut Verdict) {
+    let mut offend = |kind, message: &Stored| {
+        let at_ms = match &message.origin {
+            Origin::Ours { at_us, .. } => u32::try_from(at_us / 1_000).unwrap_or(u32::MAX),
+            Origin::Foreign(_) => 0,
+        };
+        let offence =
+            || Offence { kind, room: number, member: None, message: describe(message), at_ms, around: Vec::new() };
+        verdict.offend(kind, offence);
+    };
+    for message in &room.messages {
+        if !was_sent(number, message, sent) {
+            offend(Kind::NeverSent, message);
+        }
+    }
+    for place in order.twin.keys() {
+        offend(Kind::StoredTwice, &room.messages[order.message[*place as usize] as usize]);
+    }
+    for pair in order.message.windows(2) {
+        let [one, other] = [pair[0], pair[1]].map(|number| &room.messages[number as usize]);
+        if one.id == other.id {
+            offend(Kind::StoredTwice, other);
+        }
+    }
+    for message in out_of_sender_order(room, order, sent) {
+        offend(Kind::SenderOrder, &room.messages[message as usize]);
+    }
+}
+
+fn was_sent(number: usize, message: &Stored, sent: &[Vec<Sent>]) -> bool {
+    let Origin::Ours { key, at_us } = &message.origin else { return false };
+    let sent = sent.get(key.sender as usize).and_then(|sent| sent.get(key.sequence as usize));
+    sent.is_some_and(|sent| sent.room as usize == number && sent.at_us == *at_us)
+}
+
+/// Messages that were overtaken by a later one of their sender's, though both went once over the same connection.
+fn out_of_sender_order(room: &Room, order: &Order, sent: &[Vec<Sent>]) -> Vec<u32> {
+    let mut once: Vec<(Key, u32, u32)> = room
+        .acked
+        .iter()
+        .filter_map(|ack| {
+            let sent = sent.get(ack.key.sender as usize)?.get(ack.key.sequence as usize)?;
+            (sent.tries == 1).then_some((ack.key, sent.connection, ack.message))
+        })
+        .collect();
+    once.sort_unstable();
+    let mut overtaken = Vec::new();
+    // Highest place so far of the sender and connection that the loop is at.
+    let mut highest = (None, 0);
+    for (key, connection, message) in once {
+        let rank = order.rank[message as usize];
+        let at = Some((key.sender, connection));
+        if highest.0 == at && rank < highest.1 {
+            overtaken.push(message);
+        } else {
+            highest = (at, rank);
+        }
+    }
+    overtaken
+}

@@ -1,0 +1,194 @@
+//! One member's way through a room.
+
+use super::{Kind, Offence, Rules, Verdict, room};
+use crate::chaos::record::{Entry, Join, Room, Trace, What};
+
+/// Where the walk takes place.
+pub struct Place<'a> {
+    /// Of the room.
+    pub number: usize,
+    /// The room.
+    pub room: &'a Room,
+    /// And its order.
+    pub order: &'a room::Order,
+    /// What it must keep.
+    pub rules: &'a Rules,
+}
+
+/// Entries shown on each side of an offence.
+const AROUND: usize = 4;
+
+struct Walk<'a> {
+    at: &'a Place<'a>,
+    trace: &'a Trace,
+    verdict: &'a mut Verdict,
+    /// First place that the lineage must have; none while nothing is known of it.
+    from: Option<u32>,
+    /// Highest place seen in it.
+    last: Option<u32>,
+    /// Places seen in it.
+    seen: Vec<bool>,
+    /// Entry from which on it counts, where messages are looked for that are missing.
+    begun_at: usize,
+}
+
+/// Judges one member.
+pub fn walk(at: &Place<'_>, trace: &Trace, verdict: &mut Verdict) {
+    let seen = vec![false; at.order.message.len()];
+    let mut walk = Walk { at, trace, verdict, from: Some(0), last: None, seen, begun_at: 0 };
+    let mut sent_away = false;
+    for (index, entry) in trace.entries.iter().enumerate() {
+        match entry.what {
+            What::Joined(Join::Fresh) => walk.fresh(index),
+            What::Joined(Join::Recovered) | What::Away => {}
+            What::Joined(Join::NotRecovered) => walk.not_recovered(index),
+            What::Reset(position) => walk.reset(index, position),
+            What::Page(message) | What::Live(message) => walk.delivered(index, message),
+            What::Early(message) => {
+                let rank = at.order.rank[message as usize];
+                walk.offend(Kind::Early, rank, index);
+                walk.delivered(index, message);
+            }
+            What::SentAway => {
+                sent_away = true;
+                let last = walk.last.unwrap_or(0);
+                walk.offend(Kind::SentAway, last, index);
+            }
+        }
+    }
+    let end = trace.entries.len();
+    let last = if sent_away { walk.last } else { at.order.last_acked };
+    walk.missing(last, end);
+}
+
+impl<'a> Walk<'a> {
+    fn fresh(&mut self, index: usize) {
+        let pages = self.pages_after(index);
+        // A shorter page than the room could fill is all that the room had.
+        self.from = if pages.len() < self.at.rules.page { Some(0) } else { self.rank_of_first(pages) };
+        self.begin(index);
+    }
+
+    fn not_recovered(&mut self, index: usize) {
+        let pages = self.pages_after(index);
+        let newest = pages.last().and_then(|entry| self.rank_of(entry));
+        let from = self.rank_of_first(pages);
+        self.restarted(index, newest, from);
+    }
+
+    fn reset(&mut self, index: usize, position: u32) {
+        let place = self.at.order.after(self.at.room, &self.at.room.positions[position as usize]);
+        self.restarted(index, place.checked_sub(1), Some(place));
+    }
+
+    /// The server ended the lineage, when the room's newest message was that one.
+    fn restarted(&mut self, index: usize, newest: Option<u32>, from: Option<u32>) {
+        let seen_before = self.last.map_or(0, |last| last + 1);
+        let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(seen_before));
+        if missed as usize > self.at.rules.kept {
+            self.verdict.outrun += 1;
+        } else if self.at.rules.kept_data {
+            self.offend(Kind::Reset, newest.unwrap_or(0), index);
+        }
+        self.missing(self.last, index);
+        self.from = from;
+        self.begin(index);
+    }
+
+    fn begin(&mut self, index: usize) {
+        self.last = None;
+        self.seen.fill(false);
+        self.begun_at = index;
+    }
+
+    fn delivered(&mut self, index: usize, message: u32) {
+        self.verdict.deliveries += 1;
+        let rank = self.at.order.rank[message as usize];
+        let twin_seen = self.at.order.twin.get(&rank).is_some_and(|first| self.seen[*first as usize]);
+        if self.seen[rank as usize] || twin_seen {
+            self.offend(Kind::Doubled, rank, index);
+        } else if self.last.is_some_and(|last| rank < last) || self.from.is_some_and(|from| rank < from) {
+            self.offend(Kind::Reordered, rank, index);
+        }
+        self.seen[rank as usize] = true;
+        self.last = self.last.max(Some(rank));
+        self.from = self.from.or(Some(rank));
+    }
+
+    /// Counts what is missing of the lineage up to a place.
+    fn missing(&mut self, last: Option<u32>, end: usize) {
+        let (Some(from), Some(last)) = (self.from, last) else { return };
+        for rank in from..=last {
+            if self.at.order.acked[rank as usize] && !self.seen[rank as usize] {
+                let index = self.first_after(rank, end);
+                self.offend(Kind::Lost, rank, index);
+            }
+        }
+    }
+
+    /// The entry that shows the gap: the lineage's first one with a later message.
+    fn first_after(&self, rank: u32, end: usize) -> usize {
+        let later = |entry: &Entry| self.rank_of(entry).is_some_and(|found| found > rank);
+        let found = self.trace.entries[self.begun_at..end].iter().position(later);
+        found.map_or(end, |offset| self.begun_at + offset)
+    }
+
+    fn pages_after(&self, index: usize) -> &'a [Entry] {
+        let trace: &'a Trace = self.trace;
+        let rest = &trace.entries[index + 1..];
+        let count = rest.iter().take_while(|entry| matches!(entry.what, What::Page(_))).count();
+        &rest[..count]
+    }
+
+    fn rank_of_first(&self, pages: &[Entry]) -> Option<u32> {
+        pages.first().and_then(|entry| self.rank_of(entry))
+    }
+
+    fn rank_of(&self, entry: &Entry) -> Option<u32> {
+        match entry.what {
+            What::Page(message) | What::Live(message) | What::Early(message) => {
+                Some(self.at.order.rank[message as usize])
+            }
+            _ => None,
+        }
+    }
+
+    fn offend(&mut self, kind: Kind, rank: u32, index: usize) {
+        let (at, trace) = (self.at, self.trace);
+        self.verdict.offend(kind, || {
+            let entry = trace.entries.get(index).or(trace.entries.last());
+            let number = at.order.message.get(rank as usize);
+            Offence {
+                kind,
+                room: at.number,
+                member: Some(trace.member),
+                message: number.map_or(String::new(), |number| room::describe(&at.room.messages[*number as usize])),
+                at_ms: entry.map_or(0, |entry| entry.at_ms),
+                around: around(at.room, trace, index),
+            }
+        });
+    }
+}
+
+/// What the member saw shortly before and after.
+fn around(room: &Room, trace: &Trace, index: usize) -> Vec<String> {
+    let (first, end) = (index.saturating_sub(AROUND), (index + AROUND + 1).min(trace.entries.len()));
+    let shown = trace.entries[first.min(end)..end].iter().zip(first..);
+    shown.map(|(entry, at)| format!("{}{}", if at == index { "> " } else { "  " }, show(room, entry))).collect()
+}
+
+fn show(room: &Room, entry: &Entry) -> String {
+    let message = |number: u32| room::describe(&room.messages[number as usize]);
+    let what = match entry.what {
+        What::Joined(Join::Fresh) => "joined".into(),
+        What::Joined(Join::Recovered) => "joined with since, recovered".into(),
+        What::Joined(Join::NotRecovered) => "joined with since, NOT recovered".into(),
+        What::Page(number) => format!("page {}", message(number)),
+        What::Live(number) => format!("live {}", message(number)),
+        What::Early(number) => format!("early {}", message(number)),
+        What::Reset(position) => format!("room-reset to {}", room.positions[position as usize]),
+        What::Away => "connection lost".into(),
+        What::SentAway => "sent away".into(),
+    };
+    format!("{:7.3} s {what}", f64::from(entry.at_ms) / 1_000.0)
+}

@@ -1,0 +1,258 @@
+//! `cargo xtask chaos --self-test`: is the checker able to see? A scripted run without servers is broken in one way at a
+//! time, and the checker must count exactly what was broken, and nothing else.
+
+use anyhow::{Result, ensure};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::{
+    checker::{self, Kind, Rules, Verdict},
+    record::{Acked, Entry, Join, Key, Room, Sent, What, content},
+};
+
+/// How large the scripted run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Rooms; each has two senders of its own.
+    pub rooms: u32,
+    /// Members of each.
+    pub members: u32,
+    /// Messages of each.
+    pub messages: u32,
+}
+
+/// What is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Nothing.
+    None,
+    /// One live delivery in so many is left out.
+    Drop(u32),
+    /// One in so many comes twice, the second time a little later.
+    Double(u32),
+    /// One in so many changes places with the next.
+    Swap(u32),
+    /// One message in so many is stored twice, as if the server did not know `clientId`s.
+    StoreTwice(u32),
+    /// One delivery in so many is followed by something that nobody sent.
+    Forge(u32),
+    /// One reconnect in so many is not recovered.
+    Reset(u32),
+}
+
+/// A run that never was.
+pub struct Script {
+    /// What members saw.
+    pub rooms: Vec<Room>,
+    /// What senders noted.
+    pub sent: Vec<Vec<Sent>>,
+    /// How often it was damaged.
+    pub damaged: u64,
+}
+
+/// Runs all of it and prints a table.
+pub fn run(seed: u64) -> Result<()> {
+    let size = Size { rooms: 30, members: 10, messages: 2_000 };
+    let damages = [
+        ("nothing", Damage::None),
+        ("1 delivery in 500 dropped", Damage::Drop(500)),
+        ("1 delivery in 500 doubled", Damage::Double(500)),
+        ("1 delivery in 500 swapped", Damage::Swap(500)),
+        ("1 clientId in 500 stored twice", Damage::StoreTwice(500)),
+        ("1 delivery in 500 forged", Damage::Forge(500)),
+        ("1 reconnect in 20 not recovered", Damage::Reset(20)),
+    ];
+    println!("{:34} {:>10} {:>8} {:>8}", "damage", "deliveries", "done", "found");
+    let mut blind = Vec::new();
+    for (name, damage) in damages {
+        let script = script(size, damage, seed);
+        let verdict = checker::check(&script.rooms, &script.sent, &Rules::default());
+        let found = found(&verdict, damage);
+        let right = exact(&verdict, damage, script.damaged);
+        println!(
+            "{name:34} {:>10} {:>8} {found:>8}  {}",
+            verdict.deliveries,
+            script.damaged,
+            if right { "caught" } else { "NOT SEEN RIGHT" }
+        );
+        if !right {
+            blind.push(name);
+        }
+    }
+    ensure!(blind.is_empty(), "the checker does not see: {}", blind.join(", "));
+    Ok(())
+}
+
+/// What the checker found of that damage.
+fn found(verdict: &Verdict, damage: Damage) -> u64 {
+    match damage {
+        Damage::None => 0,
+        Damage::Drop(_) => verdict.count(Kind::Lost),
+        Damage::Double(_) => verdict.count(Kind::Doubled),
+        Damage::Swap(_) => verdict.count(Kind::Reordered),
+        Damage::StoreTwice(_) => verdict.count(Kind::StoredTwice),
+        Damage::Forge(_) => verdict.count(Kind::NeverSent),
+        Damage::Reset(_) => verdict.count(Kind::Reset),
+    }
+}
+
+/// The checker found all of the damage, and nothing of another kind.
+pub fn exact(verdict: &Verdict, damage: Damage, damaged: u64) -> bool {
+    let others: &[Kind] = match damage {
+        Damage::None => return verdict.is_clean(),
+        Damage::Drop(_) => &[Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent, Kind::Reset],
+        Damage::Double(_) => &[Kind::Lost, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent, Kind::Reset],
+        Damage::Swap(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::NeverSent, Kind::Reset],
+        // Members who were there for both saw the content twice: that is counted as doubled too.
+        Damage::StoreTwice(_) => &[Kind::Lost, Kind::Reordered, Kind::NeverSent, Kind::Reset],
+        Damage::Forge(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::Reset],
+        Damage::Reset(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent],
+    };
+    found(verdict, damage) == damaged && others.iter().all(|kind| verdict.count(*kind) == 0)
+}
+
+/// Writes a run, and damages it.
+pub fn script(size: Size, damage: Damage, seed: u64) -> Script {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut script = Script { rooms: Vec::new(), sent: vec![Vec::new(); 2 * size.rooms as usize], damaged: 0 };
+    for number in 0..size.rooms {
+        let members = (0..size.members).map(|member| number * size.members + member);
+        let mut room = Room::new(format!("room-{number}"), members);
+        let log = write_log(&mut room, number, size.messages, damage, &mut script, &mut rng);
+        for place in 0..room.traces.len() {
+            script.damaged += attend(&mut room, place, &log, damage, &mut rng);
+        }
+        if let Damage::Forge(one_in) = damage {
+            script.damaged += forge(&mut room, one_in, &mut rng);
+        }
+        for trace in &mut room.traces {
+            script.damaged += disturb(&mut trace.entries, damage, &mut rng);
+        }
+        script.rooms.push(room);
+    }
+    script
+}
+
+fn hit(rng: &mut StdRng, one_in: u32) -> bool {
+    rng.random_ratio(1, one_in.max(1))
+}
+
+/// The room's log: messages of two senders, mixed, all acknowledged. Times are those of the log, one millisecond each.
+fn write_log(
+    room: &mut Room,
+    number: u32,
+    messages: u32,
+    damage: Damage,
+    script: &mut Script,
+    rng: &mut StdRng,
+) -> Vec<u32> {
+    let mut log = Vec::new();
+    let mut again: Vec<String> = Vec::new();
+    let mut store = |room: &mut Room, text: &str| {
+        let id = format!("1a-{:012}", log.len() + 1);
+        log.push(room.intern(&id, text));
+        log[log.len() - 1]
+    };
+    for at in 0..messages {
+        let sender = 2 * number + rng.random_range(0..2);
+        let sent = &mut script.sent[sender as usize];
+        let key = Key { sender, sequence: u32::try_from(sent.len()).unwrap_or(u32::MAX) };
+        let at_us = u64::from(at) * 1_000;
+        let text = content(key, at_us, 64);
+        sent.push(Sent { room: number, at_us, connection: 0, tries: 1 });
+        let message = store(room, &text);
+        room.acked.push(Acked { key, message });
+        if let Damage::StoreTwice(one_in) = damage
+            && hit(rng, one_in)
+        {
+            again.push(text);
+        } else if !again.is_empty() && hit(rng, 10) {
+            again.drain(..).for_each(|text| drop(store(room, &text)));
+            script.damaged += 1;
+        }
+    }
+    script.damaged += 0;
+    again.drain(..).for_each(|text| drop(store(room, &text)));
+    log
+}
+
+/// An honest attendance: joins early on, is away now and then, comes back with `since`, stays to the end.
+fn attend(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut StdRng) -> u64 {
+    let mut damaged = 0;
+    let time = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let mut at = rng.random_range(0..=log.len() / 4);
+    room.saw(place, time(at), What::Joined(Join::Fresh));
+    for message in &log[at.saturating_sub(50)..at] {
+        room.saw(place, time(at), What::Page(*message));
+    }
+    while at < log.len() {
+        room.saw(place, time(at), What::Live(log[at]));
+        at += 1;
+        if hit(rng, 300) {
+            room.saw(place, time(at), What::Away);
+            let back = log.len().min(at + rng.random_range(0..=200));
+            let lost = matches!(damage, Damage::Reset(one_in) if hit(rng, one_in));
+            damaged += u64::from(lost);
+            let join = if lost { Join::NotRecovered } else { Join::Recovered };
+            room.saw(place, time(back), What::Joined(join));
+            let from = if lost { back.saturating_sub(50) } else { at };
+            for message in &log[from..back] {
+                room.saw(place, time(back), What::Page(*message));
+            }
+            at = back;
+        }
+    }
+    damaged
+}
+
+/// Damages one member's live deliveries.
+fn disturb(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
+    let mut damaged = 0;
+    let is_live = |entry: Option<&Entry>| matches!(entry, Some(Entry { what: What::Live(_), .. }));
+    let mut index = 0;
+    while index < entries.len() {
+        let live = is_live(entries.get(index));
+        match damage {
+            Damage::Drop(one_in) if live && hit(rng, one_in) => {
+                entries.remove(index);
+                damaged += 1;
+                continue;
+            }
+            Damage::Double(one_in) if live && hit(rng, one_in) => {
+                let later = entries.len().min(index + 1 + rng.random_range(0..20));
+                // Not among the pages of a join: live messages come after them.
+                let later = (later..=entries.len()).find(|at| *at == entries.len() || is_live(entries.get(*at)));
+                entries.insert(later.unwrap_or(entries.len()), entries[index]);
+                damaged += 1;
+            }
+            Damage::Swap(one_in) if live && is_live(entries.get(index + 1)) && hit(rng, one_in) => {
+                entries.swap(index, index + 1);
+                damaged += 1;
+                index += 1;
+            }
+            _ => {}
+        }
+        index += 1;
+    }
+    damaged
+}
+
+/// Puts deliveries in that nobody sent, each with the next free id after its neighbour's.
+fn forge(room: &mut Room, one_in: u32, rng: &mut StdRng) -> u64 {
+    let mut damaged = 0;
+    for place in 0..room.traces.len() {
+        let mut index = 0;
+        while let Some(entry) = room.traces[place].entries.get(index).copied() {
+            if let What::Live(message) = entry.what
+                && hit(rng, one_in)
+            {
+                let id = format!("{}-{place}", room.messages[message as usize].id);
+                let forged = room.intern(&id, &format!("forged {place} {index}"));
+                room.traces[place].entries.insert(index + 1, Entry { what: What::Live(forged), ..entry });
+                damaged += 1;
+                index += 1;
+            }
+            index += 1;
+        }
+    }
+    damaged
+}
