@@ -150,7 +150,7 @@ impl Node {
         let key = client.key();
         let incarnation = self.incarnation();
         for room in client.take_rooms() {
-            self.rooms.leave_soon(self, room.name.clone(), Arc::clone(&client.id));
+            self.rooms.leave_soon(self, &room.name, Arc::clone(&client.id));
             if let Some(incarnation) = &incarnation {
                 self.departures.push(IndexEntry::Room(client.entry(room.name).stay), incarnation.clone());
             }

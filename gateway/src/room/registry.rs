@@ -118,8 +118,8 @@ impl Rooms {
     }
 
     /// Puts a socket out without waiting for the room's task: for sockets that are gone, to which nothing is sent anyway.
-    pub(crate) fn leave_soon(&self, node: &Node, name: RoomName, socket: Arc<str>) {
-        let Some(room) = self.find(&name) else { return };
+    pub(crate) fn leave_soon(&self, node: &Node, name: &RoomName, socket: Arc<str>) {
+        let Some(room) = self.find(name) else { return };
         if let Err(mpsc::error::TrySendError::Full(input)) = room.mailbox.try_send(Input::Leave(socket)) {
             // Ends when the task comes to it, or ends itself.
             node.lifecycle.spawn(async move {
