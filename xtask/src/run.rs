@@ -11,6 +11,9 @@ pub struct Args {
     /// With optimisations
     #[arg(long)]
     release: bool,
+    /// Take the program as it was built last
+    #[arg(long)]
+    no_build: bool,
     /// Passed on to the program: `-- --set port=4000`
     #[arg(last = true)]
     args: Vec<String>,
@@ -18,8 +21,10 @@ pub struct Args {
 
 /// Builds the standalone program and becomes it: signals, terminal and exit code are its own.
 pub async fn run(args: &Args) -> Result<()> {
-    node_packages::browser_client().await?;
-    cargo::build(args.release).await?;
+    if !args.no_build {
+        node_packages::browser_client().await?;
+        cargo::build(args.release).await?;
+    }
     let program = places::built("jackfield", args.release)?;
     Err(Command::new(&program).args(&args.args).exec()).with_context(|| program.display().to_string())
 }

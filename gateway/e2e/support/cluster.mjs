@@ -2,15 +2,11 @@
 
 import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { join } from "node:path";
 import { until, within } from "./until.mjs";
+import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-// `cargo xtask test` has built everything and says where it is itself; by hand, cargo looks whether there is something to build.
-const XTASK = process.env.XTASK ? [process.env.XTASK] : ["cargo", "xtask"];
-const START_MS = process.env.XTASK ? 120_000 : 900_000;
 let count = 0;
 
 /** Runs `cargo xtask cluster` with these arguments to its end. */
@@ -24,8 +20,7 @@ export function xtask(...args) {
  */
 export async function startCluster({ nodes = 3, set = {}, authSet = {} } = {}) {
   const name = `e2e-${process.pid}-${++count}`;
-  const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name];
-  if (process.env.XTASK) args.push("--no-build");
+  const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name, ...NO_BUILD];
   if (process.env.E2E_LOGS) args.push("--logs", join(process.env.E2E_LOGS, name));
   for (const [key, value] of Object.entries(set)) args.push("--set", `${key}=${value}`);
   for (const [key, value] of Object.entries(authSet)) args.push("--auth-set", `${key}=${value}`);

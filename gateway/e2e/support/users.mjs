@@ -30,7 +30,7 @@ export function registerMany(cluster, number) {
 
 /** Signs in again: another login of the same user, with a token of its own. */
 export async function login(cluster, user) {
-  const { status, body } = await api(cluster, "POST", "/auth/login", { email: user.email, password: PASSWORD });
+  const { status, body } = await api(cluster, "POST", "/auth/login", { email: user.email, password: user.password ?? PASSWORD });
   if (status !== 200) throw new Error(`login: ${status} ${JSON.stringify(body)}`);
   return body.token;
 }

@@ -112,6 +112,11 @@ impl Verdict {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
+    /// Offences of all kinds.
+    pub fn all(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
     /// Missing deliveries.
     pub fn lost(&self) -> u64 {
         self.count(Kind::Lost)
@@ -129,7 +134,7 @@ impl Verdict {
 
     /// Nothing is wrong.
     pub fn is_clean(&self) -> bool {
-        self.counts.values().all(|count| *count == 0)
+        self.all() == 0
     }
 
     fn offend(&mut self, kind: Kind, offence: impl FnOnce() -> Offence) {

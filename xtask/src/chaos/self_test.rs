@@ -82,32 +82,30 @@ pub fn run(seed: u64) -> Result<()> {
     Ok(())
 }
 
+/// The kind that this damage must be found as.
+fn kind(damage: Damage) -> Option<Kind> {
+    match damage {
+        Damage::None => None,
+        Damage::Drop(_) => Some(Kind::Lost),
+        Damage::Double(_) => Some(Kind::Doubled),
+        Damage::Swap(_) => Some(Kind::Reordered),
+        Damage::StoreTwice(_) => Some(Kind::StoredTwice),
+        Damage::Forge(_) => Some(Kind::NeverSent),
+        Damage::Reset(_) => Some(Kind::Reset),
+    }
+}
+
 /// What the checker found of that damage.
 fn found(verdict: &Verdict, damage: Damage) -> u64 {
-    match damage {
-        Damage::None => 0,
-        Damage::Drop(_) => verdict.count(Kind::Lost),
-        Damage::Double(_) => verdict.count(Kind::Doubled),
-        Damage::Swap(_) => verdict.count(Kind::Reordered),
-        Damage::StoreTwice(_) => verdict.count(Kind::StoredTwice),
-        Damage::Forge(_) => verdict.count(Kind::NeverSent),
-        Damage::Reset(_) => verdict.count(Kind::Reset),
-    }
+    kind(damage).map_or(0, |kind| verdict.count(kind))
 }
 
 /// The checker found all of the damage, and nothing of another kind.
 pub fn exact(verdict: &Verdict, damage: Damage, damaged: u64) -> bool {
-    let others: &[Kind] = match damage {
-        Damage::None => return verdict.is_clean(),
-        Damage::Drop(_) => &[Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent, Kind::Reset],
-        Damage::Double(_) => &[Kind::Lost, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent, Kind::Reset],
-        Damage::Swap(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::NeverSent, Kind::Reset],
-        // Members who were there for both saw the content twice: that is counted as doubled too.
-        Damage::StoreTwice(_) => &[Kind::Lost, Kind::Reordered, Kind::NeverSent, Kind::Reset],
-        Damage::Forge(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::Reset],
-        Damage::Reset(_) => &[Kind::Lost, Kind::Doubled, Kind::StoredTwice, Kind::Reordered, Kind::NeverSent],
-    };
-    found(verdict, damage) == damaged && others.iter().all(|kind| verdict.count(*kind) == 0)
+    // Members who were there for both saw the content twice.
+    let follows = matches!(damage, Damage::StoreTwice(_)).then_some(Kind::Doubled);
+    let explained: u64 = kind(damage).into_iter().chain(follows).map(|kind| verdict.count(kind)).sum();
+    found(verdict, damage) == damaged && verdict.all() == explained
 }
 
 /// Writes a run, and damages it.
@@ -146,12 +144,8 @@ fn write_log(
     rng: &mut StdRng,
 ) -> Vec<u32> {
     let mut log = Vec::new();
+    // Sent again with the same `clientId`, not yet arrived.
     let mut again: Vec<String> = Vec::new();
-    let mut store = |room: &mut Room, text: &str| {
-        let id = format!("1a-{:012}", log.len() + 1);
-        log.push(room.intern(&id, text));
-        log[log.len() - 1]
-    };
     for at in 0..messages {
         let sender = 2 * number + rng.random_range(0..2);
         let sent = &mut script.sent[sender as usize];
@@ -159,20 +153,23 @@ fn write_log(
         let at_us = u64::from(at) * 1_000;
         let text = content(key, at_us, 64);
         sent.push(Sent { room: number, at_us, connection: 0, tries: 1 });
-        let message = store(room, &text);
+        let message = store(room, &mut log, &text);
         room.acked.push(Acked { key, message });
-        if let Damage::StoreTwice(one_in) = damage
-            && hit(rng, one_in)
-        {
+        if matches!(damage, Damage::StoreTwice(one_in) if hit(rng, one_in)) {
+            script.damaged += 1;
             again.push(text);
         } else if !again.is_empty() && hit(rng, 10) {
-            again.drain(..).for_each(|text| drop(store(room, &text)));
-            script.damaged += 1;
+            again.drain(..).for_each(|text| drop(store(room, &mut log, &text)));
         }
     }
-    script.damaged += 0;
-    again.drain(..).for_each(|text| drop(store(room, &text)));
+    again.drain(..).for_each(|text| drop(store(room, &mut log, &text)));
     log
+}
+
+fn store(room: &mut Room, log: &mut Vec<u32>, text: &str) -> u32 {
+    let message = room.intern(&format!("1a-{:012}", log.len() + 1), text);
+    log.push(message);
+    message
 }
 
 /// An honest attendance: joins early on, is away now and then, comes back with `since`, stays to the end.

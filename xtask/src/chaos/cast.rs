@@ -1,0 +1,75 @@
+//! Who is in which room, and who sends where. Pure.
+
+/// Sizes of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Rooms.
+    pub rooms: usize,
+    /// Members; each is in one room at least.
+    pub members: usize,
+    /// How many of them send.
+    pub senders: usize,
+}
+
+/// One member's part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Rooms that it is in.
+    pub rooms: Vec<usize>,
+    /// Indices into `rooms`, where it sends; none for most.
+    pub sends: Vec<usize>,
+}
+
+/// Members in turn over the rooms. Every room has two senders at least (one where there is one sender), neighbours in number
+/// and therefore on different nodes: an order that all members agree on means little where only one node writes.
+pub fn cast(sizes: Sizes) -> Vec<Part> {
+    let home = |member: usize| Part { rooms: vec![member % sizes.rooms], sends: Vec::new() };
+    let mut parts: Vec<Part> = (0..sizes.members).map(home).collect();
+    let senders = sizes.senders.min(sizes.members);
+    if senders == 0 {
+        return parts;
+    }
+    let turns = (2 * sizes.rooms).max(senders);
+    for turn in 0..turns {
+        let room = if turns == senders { turn % sizes.rooms } else { turn / 2 % sizes.rooms };
+        let part = &mut parts[turn % senders];
+        let seat = part.rooms.iter().position(|known| *known == room).unwrap_or_else(|| {
+            part.rooms.push(room);
+            part.rooms.len() - 1
+        });
+        if !part.sends.contains(&seat) {
+            part.sends.push(seat);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn everybody_is_somewhere_and_every_room_has_two_senders(
+            rooms in 1usize..60,
+            more in 0usize..300,
+            senders in 2usize..50,
+        ) {
+            let members = rooms.max(senders) + more;
+            let parts = cast(Sizes { rooms, members, senders });
+            prop_assert_eq!(parts.len(), members);
+            for (member, part) in parts.iter().enumerate() {
+                prop_assert_eq!(part.rooms[0], member % rooms);
+                prop_assert_eq!(!part.sends.is_empty(), member < senders);
+                prop_assert!(part.sends.iter().all(|seat| *seat < part.rooms.len()));
+            }
+            if 2 * rooms >= senders {
+                for room in 0..rooms {
+                    let sends = |part: &&Part| part.sends.iter().any(|seat| part.rooms[*seat] == room);
+                    prop_assert!(parts.iter().filter(sends).count() >= 2, "room {}", room);
+                }
+            }
+        }
+    }
+}

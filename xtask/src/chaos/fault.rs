@@ -1,0 +1,155 @@
+//! Which fault comes when, and whom it meets: drawn from a seed, so that a run can be had again.
+
+use std::{fmt, time::Duration};
+
+use clap::ValueEnum;
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+use super::proxy::Link;
+
+/// What can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A gateway is killed by SIGKILL, and started again
+    Kill,
+    /// Redis ends the connections that are subscribed
+    Pubsub,
+    /// Redis ends all other connections
+    Normal,
+    /// Redis stands still for 5 s
+    Pause,
+    /// Redis is shut down and started again with its data
+    Restart,
+    /// The link between one gateway and Redis is cut, silently or by closing it, and mended
+    Cut,
+    /// A gateway stands still for 8 s
+    Freeze,
+    /// Redis is shut down and started again with nothing (resets are expected then)
+    Wipe,
+}
+
+impl Kind {
+    /// All that a run has unless told otherwise.
+    pub const USUAL: [Self; 7] =
+        [Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze];
+
+    /// How long it lasts, in milliseconds, from and to.
+    fn lasts(self) -> (u64, u64) {
+        match self {
+            Self::Kill => (1_000, 3_000),
+            Self::Pubsub | Self::Normal => (0, 0),
+            Self::Pause => (5_000, 5_000),
+            Self::Restart | Self::Wipe => (300, 1_500),
+            Self::Cut => (2_000, 4_000),
+            Self::Freeze => (8_000, 8_000),
+        }
+    }
+
+    /// What starting things again may take on top.
+    fn aftermath(self) -> Duration {
+        match self {
+            Self::Kill | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// One that is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: Kind,
+    /// Number of the gateway that it meets; for Redis of no meaning.
+    pub node: usize,
+    /// How a link is cut.
+    pub link: Link,
+    /// After the start; later where the one before took longer than planned.
+    pub at: Duration,
+    /// Until it is mended.
+    pub lasts: Duration,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gateway, seconds) = (self.node + 1, self.lasts.as_secs_f64());
+        match self.kind {
+            Kind::Kill => write!(f, "gw{gateway} killed, started again after {seconds:.1} s"),
+            Kind::Pubsub => write!(f, "Redis ends its pub/sub connections"),
+            Kind::Normal => write!(f, "Redis ends its normal connections"),
+            Kind::Pause => write!(f, "Redis stands still for {seconds:.1} s"),
+            Kind::Restart => write!(f, "Redis shut down, started again after {seconds:.1} s"),
+            Kind::Wipe => write!(f, "Redis shut down, started again EMPTY after {seconds:.1} s"),
+            Kind::Cut if self.link == Link::Silent => write!(f, "gw{gateway} and Redis silently apart for {seconds:.1} s"),
+            Kind::Cut => write!(f, "gw{gateway} cut off from Redis for {seconds:.1} s"),
+            Kind::Freeze => write!(f, "gw{gateway} stands still for {seconds:.1} s"),
+        }
+    }
+}
+
+/// Before the first.
+const CALM: Duration = Duration::from_secs(3);
+/// After the last.
+pub const AFTER: Duration = Duration::from_secs(5);
+/// Between two, in milliseconds.
+const QUIET: (u64, u64) = (1_500, 3_500);
+
+/// Faults of these kinds, one after the other, each kind once before any comes again; as many as fit. The last gateway is the
+/// one whose link can be cut.
+pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration) -> Vec<Fault> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut plan = Vec::new();
+    let mut at = CALM;
+    let mut turn = kinds.to_vec();
+    while !kinds.is_empty() {
+        turn.shuffle(&mut rng);
+        for kind in &turn {
+            let (shortest, longest) = kind.lasts();
+            let lasts = Duration::from_millis(rng.random_range(shortest..=longest));
+            let node = rng.random_range(0..nodes);
+            let link = if rng.random() { Link::Silent } else { Link::Closed };
+            let node = if *kind == Kind::Cut { nodes - 1 } else { node };
+            let end = at + lasts + kind.aftermath();
+            if end + AFTER > within {
+                return plan;
+            }
+            plan.push(Fault { kind: *kind, node, link, at, lasts });
+            at = end + Duration::from_millis(rng.random_range(QUIET.0..=QUIET.1));
+        }
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn faults_follow_each_other_and_leave_time_at_the_end(seed: u64, seconds in 5u64..200, nodes in 1usize..5) {
+            let within = Duration::from_secs(seconds);
+            let faults = plan(seed, &Kind::USUAL, nodes, within);
+            prop_assert_eq!(&faults, &plan(seed, &Kind::USUAL, nodes, within));
+            let mut free = CALM;
+            for fault in &faults {
+                prop_assert!(fault.at >= free && fault.node < nodes);
+                prop_assert!(fault.kind != Kind::Cut || fault.node == nodes - 1);
+                free = fault.at + fault.lasts + Duration::from_millis(QUIET.0);
+                prop_assert!(fault.at + fault.lasts + AFTER <= within);
+            }
+        }
+
+        #[test]
+        fn a_minute_has_every_kind(seed: u64) {
+            let faults = plan(seed, &Kind::USUAL, 3, Duration::from_secs(60));
+            for kind in Kind::USUAL {
+                prop_assert!(faults.iter().any(|fault| fault.kind == kind), "{:?} in {:?}", kind, faults);
+            }
+        }
+    }
+
+    #[test]
+    fn no_kinds_no_faults() {
+        assert!(plan(1, &[], 3, Duration::from_secs(60)).is_empty());
+    }
+}

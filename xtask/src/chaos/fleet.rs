@@ -1,0 +1,185 @@
+//! The servers of a run: Redis, gateways that trust one secret, and a link that can be cut between the last gateway and
+//! Redis. No auth service, no nginx, no Postgres: nothing here is about them.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{
+    fault::{Fault, Kind},
+    proxy::{Link, Proxy},
+};
+use crate::{
+    child::{Server, Spec, describe},
+    places,
+    ports::Ports,
+    ready,
+    servers::redis::Redis,
+    workdir::Workdir,
+};
+
+/// What to start.
+pub struct Wanted<'a> {
+    /// Gateways.
+    pub nodes: usize,
+    /// Built with optimisations.
+    pub release: bool,
+    /// Settings of every gateway.
+    pub set: Vec<String>,
+    /// That they trust.
+    pub secret: &'a str,
+}
+
+struct Gateway {
+    spec: Spec,
+    port: u16,
+    internal: u16,
+    server: Server,
+}
+
+/// All of them, up.
+pub struct Fleet {
+    redis: Redis,
+    redis_port: u16,
+    link: Proxy,
+    gateways: Vec<Gateway>,
+}
+
+impl Fleet {
+    /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
+    pub async fn start(wanted: &Wanted<'_>, workdir: &Workdir) -> Result<Self> {
+        let mut ports = Ports::default();
+        let redis_port = ports.next()?;
+        let redis = Redis::start(workdir, redis_port).await?;
+        let link = Proxy::start(ports.next()?, redis_port).await?;
+        let mut gateways = Vec::with_capacity(wanted.nodes);
+        for number in 1..=wanted.nodes {
+            let redis = if number == wanted.nodes { link.port } else { redis_port };
+            let (port, internal) = (ports.next()?, ports.next()?);
+            let spec = gateway(number, (port, internal), redis, wanted, workdir.logs())?;
+            let server = spec.start()?;
+            gateways.push(Gateway { spec, port, internal, server });
+        }
+        for gateway in &mut gateways {
+            gateway.until_ready().await?;
+        }
+        Ok(Self { redis, redis_port, link, gateways })
+    }
+
+    /// Public ports of the gateways.
+    pub fn ports(&self) -> Vec<u16> {
+        self.gateways.iter().map(|gateway| gateway.port).collect()
+    }
+
+    /// Resident memory of a gateway, in KiB.
+    pub fn memory(&self, node: usize) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.gateways[node].server.pid);
+        let status = std::fs::read_to_string(&file).context(file)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        line.trim().trim_end_matches(" kB").parse().context("VmRSS")
+    }
+
+    /// Does what is planned, and mends it.
+    pub async fn suffer(&mut self, fault: &Fault) -> Result<()> {
+        match fault.kind {
+            Kind::Kill => {
+                let gateway = &mut self.gateways[fault.node];
+                gateway.server.signal(Signal::KILL);
+                gateway.server.wait(Duration::from_secs(5)).await.context("a killed gateway does not end")?;
+                sleep(fault.lasts).await;
+                gateway.server = gateway.spec.start()?;
+                gateway.until_ready().await?;
+            }
+            Kind::Pubsub => self.ask_redis("CLIENT KILL TYPE pubsub").await?,
+            Kind::Normal => self.ask_redis("CLIENT KILL TYPE normal").await?,
+            Kind::Pause => stand_still(self.redis.server().pid, fault.lasts).await?,
+            Kind::Restart | Kind::Wipe => {
+                self.redis.stop(Signal::TERM).await?;
+                sleep(fault.lasts).await;
+                self.redis.start_again(fault.kind == Kind::Wipe).await?;
+            }
+            Kind::Cut => {
+                self.link.set(fault.link);
+                sleep(fault.lasts).await;
+                self.link.set(Link::Whole);
+            }
+            Kind::Freeze => stand_still(self.gateways[fault.node].server.pid, fault.lasts).await?,
+        }
+        Ok(())
+    }
+
+    /// Gateways and Redis that ended though nobody wanted it.
+    pub fn deaths(&mut self) -> Vec<String> {
+        let servers = self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]);
+        let dead = |server: &mut Server| {
+            let status = server.ended()?;
+            Some(format!("{} ended by itself ({})\n{}", server.name, describe(status), server.tail()))
+        };
+        servers.filter_map(dead).collect()
+    }
+
+    /// Ends all of it.
+    pub async fn stop(mut self) {
+        for gateway in &mut self.gateways {
+            gateway.server.signal(Signal::TERM);
+        }
+        for gateway in &mut self.gateways {
+            gateway.server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        }
+        self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
+    }
+
+    async fn ask_redis(&self, command: &str) -> Result<()> {
+        let exchange = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.redis_port)).await?;
+            stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+            let mut answer = [0; 128];
+            let count = stream.read(&mut answer).await?;
+            anyhow::Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
+        };
+        let answer = timeout(Duration::from_secs(5), exchange).await.context("Redis does not answer")??;
+        if answer.starts_with(':') { Ok(()) } else { bail!("Redis answers {}", answer.trim()) }
+    }
+}
+
+impl Gateway {
+    async fn until_ready(&mut self) -> Result<()> {
+        self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
+    }
+}
+
+fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted<'_>, logs: &Path) -> Result<Spec> {
+    let id = format!("gw{number}");
+    let spec = Spec::new(&id, places::built("jackfield-gateway", wanted.release)?, logs)
+        .env("HOST", "127.0.0.1")
+        .env("INTERNAL_HOST", "127.0.0.1")
+        .env("PORT", ports.0.to_string())
+        .env("INTERNAL_PORT", ports.1.to_string())
+        .env("NODE_ID", &id)
+        .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
+        .env("JWT_SECRET", wanted.secret)
+        .args(wanted.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
+    Ok(spec)
+}
+
+/// SIGSTOP, and SIGCONT after that time, also where this is dropped in between.
+async fn stand_still(pid: u32, time: Duration) -> Result<()> {
+    struct Wake(Pid);
+    impl Drop for Wake {
+        fn drop(&mut self) {
+            // It may have been killed meanwhile.
+            let _ = kill_process(self.0, Signal::CONT);
+        }
+    }
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no such process")?;
+    kill_process(pid, Signal::STOP)?;
+    let _wake = Wake(pid);
+    sleep(time).await;
+    Ok(())
+}

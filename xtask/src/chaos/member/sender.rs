@@ -1,0 +1,182 @@
+//! The sending side of a member: a few messages outstanding, each sent again with its `clientId` until it is acknowledged.
+
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::chaos::{
+    record::{Acked, Key, Sent, content},
+    shared::Shared,
+    wire::{Answer, SendMessage},
+};
+
+/// After `unavailable`.
+const RETRY: Duration = Duration::from_millis(200);
+/// Longer than any answer may take, a frozen node included.
+const UNANSWERED: Duration = Duration::from_secs(15);
+
+/// How much a sender sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Messages outstanding.
+    pub window: usize,
+    /// Between two new messages; none: as fast as they are acknowledged.
+    pub every: Option<Duration>,
+    /// Of a content, in characters.
+    pub length: usize,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// To be sent at that time.
+    Waiting(Instant),
+    /// Sent at that time.
+    Flying(Instant),
+}
+
+struct Outgoing {
+    sequence: u32,
+    /// Of the member.
+    seat: usize,
+    state: State,
+}
+
+/// Sends to some of its member's seats, in turn.
+pub struct Sender {
+    number: u32,
+    seats: Vec<usize>,
+    load: Load,
+    outgoing: Vec<Outgoing>,
+    turn: usize,
+    due: Instant,
+}
+
+impl Sender {
+    /// Sender with that number, for these seats of its member.
+    pub fn new(number: u32, seats: Vec<usize>, load: Load) -> Self {
+        Self { number, seats, load, outgoing: Vec::new(), turn: 0, due: Instant::now() }
+    }
+
+    /// How often it must be looked after.
+    pub fn pace(&self) -> Duration {
+        self.load.every.map_or(Duration::from_millis(50), |every| {
+            every.clamp(Duration::from_millis(2), Duration::from_millis(50))
+        })
+    }
+
+    /// Sends what is due. `emit` says whether it could be written.
+    pub fn pump<'a>(
+        &mut self,
+        shared: &Shared,
+        connection: u32,
+        inside: impl Fn(usize) -> bool,
+        room: impl Fn(usize) -> (usize, &'a str),
+        mut emit: impl FnMut(&SendMessage<'_>, u32) -> bool,
+    ) {
+        let now = Instant::now();
+        for index in 0..self.outgoing.len() {
+            let Outgoing { sequence, seat, state } = self.outgoing[index];
+            let again = match state {
+                State::Waiting(at) => at <= now,
+                State::Flying(since) => now - since > UNANSWERED,
+            };
+            if !again || !inside(seat) {
+                continue;
+            }
+            let key = Key { sender: self.number, sequence };
+            let at_us = shared.sent[self.number as usize].lock()[sequence as usize].at_us;
+            if self.write(key, at_us, room(seat).1, &mut emit) {
+                shared.figures.unanswered.fetch_add(u64::from(matches!(state, State::Flying(_))), Relaxed);
+                shared.figures.retries.fetch_add(1, Relaxed);
+                shared.sent[self.number as usize].lock()[sequence as usize].tries += 1;
+                self.outgoing[index].state = State::Flying(now);
+            }
+        }
+        while shared.sending.load(Relaxed) && self.outgoing.len() < self.load.window && self.is_due(now) {
+            let Some(seat) = self.next_seat(&inside) else { return };
+            let (number, name) = room(seat);
+            let at_us = shared.now_us();
+            let mut sent = shared.sent[self.number as usize].lock();
+            let key = Key { sender: self.number, sequence: u32::try_from(sent.len()).unwrap_or(u32::MAX) };
+            if !self.write(key, at_us, name, &mut emit) {
+                return;
+            }
+            let room = u32::try_from(number).unwrap_or(u32::MAX);
+            sent.push(Sent { room, at_us, connection, tries: 1 });
+            shared.figures.sent.fetch_add(1, Relaxed);
+            self.outgoing.push(Outgoing { sequence: key.sequence, seat, state: State::Flying(now) });
+        }
+    }
+
+    /// An answer came. Gives the seat where it says that we are not in the room.
+    pub fn answered(&mut self, shared: &Shared, sequence: u32, answer: &Answer<'_>) -> Option<usize> {
+        // Answered before, and sent again in the meantime.
+        let index = self.outgoing.iter().position(|one| one.sequence == sequence);
+        if answer.status == "ok" {
+            self.acknowledged(shared, sequence, index, answer);
+            return None;
+        }
+        let code = answer.code.as_deref().unwrap_or("?");
+        shared.error("send-message", code);
+        shared.figures.unavailable.fetch_add(u64::from(code == "unavailable"), Relaxed);
+        let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
+        let outgoing = &mut self.outgoing[index?];
+        outgoing.state = State::Waiting(Instant::now() + pause);
+        (code == "not_in_room").then_some(outgoing.seat)
+    }
+
+    /// The connection is gone: everything outstanding goes again.
+    pub fn disconnected(&mut self) {
+        let now = Instant::now();
+        for outgoing in &mut self.outgoing {
+            outgoing.state = State::Waiting(now);
+        }
+    }
+
+    fn acknowledged(&mut self, shared: &Shared, sequence: u32, index: Option<usize>, answer: &Answer<'_>) {
+        let Some(id) = &answer.message_id else {
+            return shared.breach(|| "a message was acknowledged without `messageId`".into());
+        };
+        let sent = shared.sent[self.number as usize].lock()[sequence as usize];
+        let key = Key { sender: self.number, sequence };
+        let mut room = shared.rooms[sent.room as usize].lock();
+        let message = room.intern(id, &content(key, sent.at_us, self.load.length));
+        room.acked.push(Acked { key, message });
+        if let Some(index) = index {
+            self.outgoing.remove(index);
+            shared.figures.acked.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn write(
+        &self,
+        key: Key,
+        at_us: u64,
+        room: &str,
+        emit: &mut impl FnMut(&SendMessage<'_>, u32) -> bool,
+    ) -> bool {
+        let content = content(key, at_us, self.load.length);
+        let client_id = format!("{}-{}", key.sender, key.sequence);
+        emit(&SendMessage { room, content: &content, client_id: &client_id }, key.sequence)
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let Some(every) = self.load.every else { return true };
+        if self.due > now {
+            return false;
+        }
+        // Who was late does not make up for it in one burst.
+        self.due = (self.due + every).max(now.checked_sub(every * 4).unwrap_or(now));
+        true
+    }
+
+    fn next_seat(&mut self, inside: &impl Fn(usize) -> bool) -> Option<usize> {
+        let count = self.seats.len();
+        let found = (0..count).map(|step| (self.turn + step) % count).find(|index| inside(self.seats[*index]))?;
+        self.turn = found + 1;
+        Some(self.seats[found])
+    }
+}

@@ -1,0 +1,3 @@
+mod checker;
+mod record;
+mod self_test;

@@ -1,0 +1,156 @@
+//! Text packets of Engine.IO 4 with Socket.IO 5 in them: read without copying, written for one namespace.
+
+use serde::{Deserialize, Serialize};
+use serde_json::error::Result;
+
+/// What a server says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// The handshake, as JSON: see [`Handshake`].
+    Open(&'a str),
+    /// To be answered with [`PONG`].
+    Ping,
+    /// The transport is to be closed.
+    Close,
+    /// CONNECT: we are in the namespace.
+    Connect,
+    /// CONNECT_ERROR, its payload as JSON.
+    ConnectError(&'a str),
+    /// DISCONNECT.
+    Disconnect,
+    /// EVENT: its name, and its whole array (the name is the first element).
+    Event(&'a str, &'a str),
+    /// ACK: its number, and its array.
+    Ack(u32, &'a str),
+    /// Of another namespace, binary, or nothing that we know.
+    Other,
+}
+
+/// The answer to a ping.
+pub const PONG: &str = "3";
+
+/// What a server says about its heartbeat.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handshake {
+    /// Milliseconds.
+    pub ping_interval: u64,
+    /// Milliseconds.
+    pub ping_timeout: u64,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads a packet; of namespaces only that one.
+    pub fn read(text: &'a str, namespace: &str) -> Self {
+        let Some(kind) = text.as_bytes().first() else { return Self::Other };
+        // The first byte may be part of a longer character: then it is none of these.
+        match kind {
+            b'0' => Self::Open(&text[1..]),
+            b'1' => Self::Close,
+            b'2' => Self::Ping,
+            b'4' => Self::message(&text[1..], namespace).unwrap_or(Self::Other),
+            _ => Self::Other,
+        }
+    }
+
+    fn message(text: &'a str, namespace: &str) -> Option<Self> {
+        let kind = text.as_bytes().first().filter(|byte| byte.is_ascii_digit())?;
+        let rest = text.get(1..)?;
+        let (of, rest) = match rest.strip_prefix('/') {
+            Some(_) => rest.split_once(',').unwrap_or((rest, "")),
+            None => ("/", rest),
+        };
+        if of != namespace {
+            return None;
+        }
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, data) = rest.split_at(digits);
+        match kind {
+            b'0' => Some(Self::Connect),
+            b'1' => Some(Self::Disconnect),
+            b'2' => {
+                // Names here have no escapes; one that has is none of ours.
+                let (name, _) = data.strip_prefix("[\"")?.split_once('"')?;
+                Some(Self::Event(name, data))
+            }
+            b'3' => Some(Self::Ack(number.parse().ok()?, data)),
+            b'4' => Some(Self::ConnectError(data)),
+            _ => None,
+        }
+    }
+}
+
+/// Writes packets for one namespace.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// What stands between the type and the rest.
+    prefix: String,
+}
+
+impl Writer {
+    /// For that namespace.
+    pub fn new(namespace: &str) -> Self {
+        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+        Self { prefix }
+    }
+
+    /// CONNECT with `auth`.
+    pub fn connect(&self, token: &str) -> Result<String> {
+        #[derive(Serialize)]
+        struct Auth<'a> {
+            token: &'a str,
+        }
+        Ok(format!("40{}{}", self.prefix, serde_json::to_string(&Auth { token })?))
+    }
+
+    /// An event, with the number of the ack that is asked for.
+    pub fn event(&self, name: &str, payload: &impl Serialize, ack: u32) -> Result<String> {
+        let payload = serde_json::to_string(payload)?;
+        Ok(format!("42{}{ack}[\"{name}\",{payload}]", self.prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn packets_are_read() {
+        let read = |text| Packet::read(text, "/");
+        assert_eq!(read("0{\"sid\":\"x\"}"), Packet::Open("{\"sid\":\"x\"}"));
+        assert_eq!(read("2"), Packet::Ping);
+        assert_eq!(read("1"), Packet::Close);
+        assert_eq!(read("40{\"sid\":\"x\"}"), Packet::Connect);
+        assert_eq!(read("44{\"message\":\"no\"}"), Packet::ConnectError("{\"message\":\"no\"}"));
+        assert_eq!(read("41"), Packet::Disconnect);
+        assert_eq!(read("42[\"a\",{\"b\":1}]"), Packet::Event("a", "[\"a\",{\"b\":1}]"));
+        assert_eq!(read("4217[\"a\"]"), Packet::Event("a", "[\"a\"]"));
+        assert_eq!(read("4317[{\"status\":\"ok\"}]"), Packet::Ack(17, "[{\"status\":\"ok\"}]"));
+        for other in ["", "4", "42", "42[]", "43[]", "451-[\"a\"]", "6", "é", "4é", "42/chat,[\"a\"]", "41/chat"] {
+            assert_eq!(read(other), Packet::Other, "{other}");
+        }
+    }
+
+    #[test]
+    fn packets_of_a_namespace_are_read_there_only() {
+        let read = |text| Packet::read(text, "/chat");
+        assert_eq!(read("42/chat,[\"a\"]"), Packet::Event("a", "[\"a\"]"));
+        assert_eq!(read("43/chat,3[]"), Packet::Ack(3, "[]"));
+        assert_eq!(read("41/chat"), Packet::Disconnect);
+        assert_eq!(read("40/chat,{\"sid\":\"x\"}"), Packet::Connect);
+        assert_eq!(read("42[\"a\"]"), Packet::Other);
+    }
+
+    #[test]
+    fn packets_are_written() {
+        let payload = json!({"room": "r", "content": "\"quoted\""});
+        let root = Writer::new("/");
+        assert_eq!(root.connect("t").unwrap(), "40{\"token\":\"t\"}");
+        let event = root.event("send-message", &payload, 4).unwrap();
+        assert_eq!(event, r#"424["send-message",{"content":"\"quoted\"","room":"r"}]"#);
+        let chat = Writer::new("/chat");
+        assert_eq!(chat.connect("t").unwrap(), "40/chat,{\"token\":\"t\"}");
+        assert_eq!(chat.event("echo", &1, 0).unwrap(), "42/chat,0[\"echo\",1]");
+    }
+}
