@@ -1,8 +1,8 @@
 //! A Socket.IO gateway node.
 //!
 //! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, limits) →
-//! [`event`] (one file each) → [`cluster`] (bus to every node) → [`node`] (listens) → [`hub`] (members, fan-out) →
-//! `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
+//! [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`] (cursor in the log,
+//! members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
 //!
 //! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other nodes;
 //! [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
@@ -15,6 +15,7 @@ pub mod front;
 pub mod hub;
 pub mod node;
 pub mod ops;
+pub mod room;
 pub mod settings;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::{
         ids::{NodeId, random_id},
     },
     node::Node,
+    room::rules::Rules,
     settings::GatewaySettings,
 };
 
@@ -98,10 +100,10 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
-        let policy = settings.policy()?;
+        let (policy, rules) = (settings.policy()?, Rules::parse(&settings.rooms.rules)?);
         // Before anything is counted.
         ops::metrics::recorder();
-        let node = Node::new(id, settings, policy, cluster, verifier, lifecycle.clone());
+        let node = Node::new(id, settings, policy, rules, cluster, verifier, lifecycle.clone());
         node.start(events);
         Ok(Self { node })
     }

@@ -31,6 +31,7 @@ pub struct GatewaySettings {
     pub session: SessionRules,
     pub presence: PresenceRules,
     pub roster: RosterRules,
+    pub rooms: RoomSettings,
     pub cors: Cors,
     pub ping: Ping,
     pub limits: Limits,
@@ -69,6 +70,7 @@ section!(PresenceRules {
     lease: Duration = Duration::from_secs(5),
 });
 section!(RosterRules { max: u32 = 1_000 });
+section!(RoomSettings { announce_max: u32 = 200, rules: Vec<String> = Vec::new() });
 section!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
 section!(Ping {
     #[serde(with = "humantime_serde")]
@@ -84,6 +86,7 @@ section!(Limits {
     message: u32 = 1_000_000,
     inbox: u32 = 1_024,
     queue: u32 = 1_024,
+    rooms: u32 = 100,
     connections: u32 = 100_000,
     connect_rate: u32 = 0,
     #[serde(with = "humantime_serde")]
@@ -102,6 +105,7 @@ impl Default for GatewaySettings {
             session: SessionRules::default(),
             presence: PresenceRules::default(),
             roster: RosterRules::default(),
+            rooms: RoomSettings::default(),
             cors: Cors::default(),
             ping: Ping::default(),
             limits: Limits::default(),
@@ -131,6 +135,11 @@ impl Settings for GatewaySettings {
         Setting { key: "presence.grace", doc: "How long a user may be away before being announced offline" },
         Setting { key: "presence.lease", doc: "How long a node may be silent before its users are taken to be away" },
         Setting { key: "roster.max", doc: "Sockets in `/` up to which everybody is told of everybody" },
+        Setting { key: "rooms.announceMax", doc: "Members up to which a room is told of comings and goings" },
+        Setting {
+            key: "rooms.rules",
+            doc: "Who may join and send, first fit: `pattern;join=ROLE+ROLE;send=ROLE`, patterns may end in `*`",
+        },
         Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
@@ -141,6 +150,7 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.message", doc: "Bytes of one message on the wire; more ends the connection" },
         Setting { key: "limits.inbox", doc: "Events of one connection that wait to be handled" },
         Setting { key: "limits.queue", doc: "Frames that wait for one connection; a fuller one is closed as too slow" },
+        Setting { key: "limits.rooms", doc: "Rooms that one socket may be in; 0 for none" },
         Setting { key: "limits.connections", doc: "Connections of this node; 0 for none" },
         Setting { key: "limits.connectRate", doc: "New connections a second on this node; 0 for none" },
         Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
@@ -209,7 +219,7 @@ impl GatewaySettings {
     /// The terms of leases and absences.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms { lease: self.presence.lease, grace: self.presence.grace }
+        Terms { lease: self.presence.lease, grace: self.presence.grace, announce_max: self.rooms.announce_max as usize }
     }
 }
 

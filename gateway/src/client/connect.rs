@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cluster::{
         Unavailable,
-        ids::{Holding, Incarnation, random_id},
+        ids::{Holding, Incarnation, IndexEntry, random_id},
         sessions::Claimed,
     },
     engine::{Frame, Text},
@@ -93,7 +93,7 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
         Ok(Claimed::Refused { .. }) => Err(Refusal::Terminal("session_conflict")),
         Err(Unavailable) => {
             // It may have been granted all the same, or be granted when the back end wakes up.
-            node.departures.push(holding.user, holding.session, incarnation);
+            node.departures.push(IndexEntry::Session(holding), incarnation);
             Err(Refusal::Passing)
         }
     }
@@ -102,9 +102,10 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
 async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
     let node = &connection.node;
     let (cluster, policy) = (&node.cluster, node.policy);
+    let noted = IndexEntry::Session(holding.clone());
     // The note goes out first, on the same connection: it is there before the claim is.
     let (noted, claimed) = tokio::join!(
-        cluster.membership.note(incarnation, std::slice::from_ref(holding)),
+        cluster.membership.note(incarnation, std::slice::from_ref(&noted)),
         cluster.sessions.claim(holding, incarnation, policy, &[])
     );
     noted?;
@@ -135,6 +136,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
     });
     let client = Arc::new(Client::new(
         Arc::clone(&id),
+        connection.id.clone(),
         Arc::clone(namespace),
         identity,
         Arc::clone(node),
@@ -176,7 +178,8 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity) {
     }
     let (departure, evicted) = connection.session.lock().settle();
     if let Some((user, incarnation)) = departure {
-        node.departures.push(user, connection.id.clone(), incarnation);
+        let holding = Holding { user, session: connection.id.clone() };
+        node.departures.push(IndexEntry::Session(holding), incarnation);
     }
     if evicted {
         connection.evicted();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        ids::{Holding, Incarnation, SessionId},
+        ids::{Holding, Incarnation, IndexEntry, SessionId},
         sessions::Held,
     },
     engine::{Frame, Inbound, Outbox},
@@ -112,6 +112,13 @@ impl Connection {
         self.end();
         // A stock client closes the transport itself; another is given a while.
         self.node.idle.watch(self);
+    }
+
+    /// Sends a frame to this connection's socket in a namespace, where it is in it.
+    pub fn send_in(&self, namespace: &str, frame: &Frame) {
+        if let Some(client) = self.socket(namespace) {
+            client.send(frame);
+        }
     }
 
     /// Whether the connection is in no namespace: then it has no reason to stay.
@@ -256,7 +263,8 @@ impl Connection {
         }
         self.node.connections.remove(&self.id);
         if let Some((user, incarnation)) = departure {
-            self.node.departures.push(user, self.id.clone(), incarnation);
+            let holding = Holding { user, session: self.id.clone() };
+            self.node.departures.push(IndexEntry::Session(holding), incarnation);
         }
     }
 }

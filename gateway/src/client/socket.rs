@@ -1,20 +1,33 @@
 //! One connection's place in one namespace: what the events see of who sent them.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use jackfield_shared::claims::Identity;
+use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::json;
 
 use super::Connection;
 use crate::{
-    cluster::{Unavailable, bus::Channel, notice::Notice},
+    cluster::{
+        Unavailable,
+        bus::Channel,
+        ids::SessionId,
+        notice::Notice,
+        room_name::RoomName,
+        room_presence::{Entry, Stay},
+    },
     engine::{Frame, Full, Outbox},
     hub::{MemberKey, Namespace},
     node::Node,
+    room::Room,
 };
 
 /// See the module.
@@ -30,18 +43,48 @@ pub struct Client {
     outbox: Outbox,
     connection: Weak<Connection>,
     key: AtomicUsize,
+    /// The session that it belongs to.
+    pub session: SessionId,
+    rooms: Mutex<InRooms>,
 }
+
+/// The rooms that a socket is in.
+#[derive(Default)]
+struct InRooms {
+    rooms: Vec<InRoom>,
+    /// The socket is out of its namespace, and gets into no room any more.
+    gone: bool,
+}
+
+struct InRoom {
+    room: Room,
+    typed_at: Option<Instant>,
+}
+
+/// Between two `typing` that pass.
+const TYPING_PACE: Duration = Duration::from_secs(1);
 
 impl Client {
     pub(super) fn new(
         id: Arc<str>,
+        session: SessionId,
         namespace: Arc<Namespace>,
         identity: Identity,
         node: Arc<Node>,
         outbox: Outbox,
         connection: Weak<Connection>,
     ) -> Self {
-        Self { id, namespace, identity, node, outbox, connection, key: AtomicUsize::new(MemberKey::MAX) }
+        Self {
+            id,
+            namespace,
+            identity,
+            node,
+            outbox,
+            connection,
+            key: AtomicUsize::new(MemberKey::MAX),
+            session,
+            rooms: Mutex::default(),
+        }
     }
 
     /// The connection's queue.
@@ -58,6 +101,79 @@ impl Client {
 
     pub(super) fn joined(&self, key: MemberKey) {
         self.key.store(key, Ordering::Release);
+    }
+
+    /// This socket's stay in a room, and how its user is shown there.
+    #[must_use]
+    pub fn entry(&self, room: RoomName) -> Entry {
+        let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
+        let stay = Stay { room, user: Arc::clone(&self.identity.user_id), session: self.session.clone() };
+        Entry { stay, profile: profile.into() }
+    }
+
+    /// The room of this name, where the socket is in it.
+    #[must_use]
+    pub fn room(&self, name: &str) -> Option<Room> {
+        self.rooms.lock().find(name).map(|joined| joined.room.clone())
+    }
+
+    /// All rooms that the socket is in.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        self.rooms.lock().rooms.iter().map(|joined| joined.room.clone()).collect()
+    }
+
+    /// How many rooms the socket is in.
+    #[must_use]
+    pub fn room_count(&self) -> usize {
+        self.rooms.lock().rooms.len()
+    }
+
+    /// The socket is in a room; false where it is out of its namespace, and has to be put out again.
+    #[must_use]
+    pub fn entered(&self, room: Room) -> bool {
+        let mut rooms = self.rooms.lock();
+        if !rooms.gone && rooms.find(&room.name.name).is_none() {
+            rooms.rooms.push(InRoom { room, typed_at: None });
+        }
+        !rooms.gone
+    }
+
+    /// The socket has left a room.
+    pub fn left(&self, name: &str) {
+        self.rooms.lock().rooms.retain(|joined| &*joined.room.name.name != name);
+    }
+
+    /// The socket is out of its namespace: out of these rooms, and gets into no other.
+    #[must_use]
+    pub fn take_rooms(&self) -> Vec<Room> {
+        let mut rooms = self.rooms.lock();
+        rooms.gone = true;
+        std::mem::take(&mut rooms.rooms).into_iter().map(|joined| joined.room).collect()
+    }
+
+    /// Whether the socket is out of its namespace.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.rooms.lock().gone
+    }
+
+    /// Whether the socket belongs to this session.
+    #[must_use]
+    pub fn is_of(&self, session: &SessionId) -> bool {
+        self.session == *session
+    }
+
+    /// Whether a second has passed since this was last true of the room.
+    #[must_use]
+    pub fn may_type(&self, room: &str, now: Instant) -> bool {
+        let mut rooms = self.rooms.lock();
+        let Some(joined) = rooms.find(room) else { return false };
+        let pass = joined.typed_at.is_none_or(|at| now.duration_since(at) >= TYPING_PACE);
+        if pass {
+            joined.typed_at = Some(now);
+        }
+        pass
     }
 
     /// Sends a frame; a client that has no room for it is too slow and is closed.
@@ -99,5 +215,11 @@ impl Client {
             tracing::info!(socket = %self.id, "closing a client that does not read as fast as it is sent to");
             connection.close();
         }
+    }
+}
+
+impl InRooms {
+    fn find(&mut self, name: &str) -> Option<&mut InRoom> {
+        self.rooms.iter_mut().find(|joined| &*joined.room.name.name == name)
     }
 }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Unavailable, bus_memory::MemoryBus, bus_redis::RedisBus, ids::NodeId};
+use super::{Unavailable, bus_memory::MemoryBus, bus_redis::RedisBus, ids::NodeId, room_name::RoomName};
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// Every node that has members of this namespace.
     Namespace(Arc<str>),
+    /// Every node that has members of this room.
+    Room(RoomName),
     /// One node.
     Node(NodeId),
     /// Comings and goings of users, for every node.
@@ -62,6 +64,14 @@ impl Bus {
         match self {
             Self::Memory(bus) => bus.subscribe(channels),
             Self::Redis(bus) => bus.subscribe(channels).await,
+        }
+    }
+
+    /// Does not hear these channels any more. What is on its way may still be heard.
+    pub fn unsubscribe(&self, channels: &[Channel]) {
+        match self {
+            Self::Memory(bus) => bus.unsubscribe(channels),
+            Self::Redis(bus) => bus.unsubscribe(channels),
         }
     }
 

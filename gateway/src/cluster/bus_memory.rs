@@ -65,6 +65,10 @@ impl MemoryBus {
         Ok(())
     }
 
+    pub(super) fn unsubscribe(&self, channels: &[Channel]) {
+        self.network.ends.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
+    }
+
     pub(super) fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         self.network.ends.lock()[self.index].subscribed.extend(channels.iter().cloned());
         Ok(())

@@ -40,13 +40,13 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct RedisBus {
     link: Arc<RedisLink>,
-    requests: mpsc::Sender<Subscribe>,
+    requests: mpsc::Sender<Request>,
     last_probe: Arc<Mutex<Option<Instant>>>,
 }
 
-struct Subscribe {
-    channels: Vec<Channel>,
-    done: oneshot::Sender<()>,
+enum Request {
+    Subscribe { channels: Vec<Channel>, done: oneshot::Sender<()> },
+    Unsubscribe { channels: Vec<Channel> },
 }
 
 struct Listener {
@@ -54,7 +54,7 @@ struct Listener {
     probe: String,
     /// By their names in Redis.
     subscribed: HashMap<String, Channel>,
-    requests: mpsc::Receiver<Subscribe>,
+    requests: mpsc::Receiver<Request>,
     heard: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
 }
@@ -94,12 +94,17 @@ impl RedisBus {
 
     pub(super) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         let (done, answer) = oneshot::channel();
-        let request = Subscribe { channels: channels.to_vec(), done };
+        let request = Request::Subscribe { channels: channels.to_vec(), done };
         let asked = async {
             self.requests.send(request).await.map_err(|_| Unavailable)?;
             answer.await.map_err(|_| Unavailable)
         };
         tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Unavailable)?
+    }
+
+    pub(super) fn unsubscribe(&self, channels: &[Channel]) {
+        // Where there is no room the node hears more than it needs, which whoever listens passes over.
+        let _ = self.requests.try_send(Request::Unsubscribe { channels: channels.to_vec() });
     }
 
     pub(super) fn healthy(&self) -> bool {
@@ -119,7 +124,10 @@ impl Listener {
             first = false;
             // Those who asked while there is no connection are served by the next one.
             while let Ok(request) = self.requests.try_recv() {
-                self.remember(&request.channels);
+                match request {
+                    Request::Subscribe { channels, .. } => drop(self.remember(&channels)),
+                    Request::Unsubscribe { channels } => drop(self.forget(&channels)),
+                }
             }
             if stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await.is_none() {
                 return;
@@ -151,13 +159,10 @@ impl Listener {
                         missed |= !self.hear(&message);
                     }
                 }
-                Some(Subscribe { channels, done }) = self.requests.recv() => {
-                    let names = self.remember(&channels);
-                    if subscribe(&mut sink, &names).await.is_err() {
+                Some(request) = self.requests.recv() => {
+                    if self.serve(request, &mut sink).await.is_err() {
                         return Over::Lost;
                     }
-                    // The asker may have given up; the subscription stays.
-                    let _ = done.send(());
                 }
                 _ = tick.tick() => {
                     if alive_at.elapsed() > PROBE_PATIENCE {
@@ -168,6 +173,41 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Does what was asked for, together with what was asked for meanwhile: a node that takes in a thousand rooms does
+    /// not make a thousand round trips of it.
+    async fn serve(&mut self, first: Request, sink: &mut PubSubSink) -> Result<(), Unavailable> {
+        let (mut wanted, mut unwanted, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Subscribe { channels, done } => {
+                    wanted.extend(self.remember(&channels));
+                    waiting.push(done);
+                }
+                Request::Unsubscribe { channels } => unwanted.extend(self.forget(&channels)),
+            }
+            next = if wanted.len() < BATCH { self.requests.try_recv().ok() } else { None };
+        }
+        // In one batch a channel may be given up and asked for again: what counts is how it ended.
+        unwanted.retain(|name| !self.subscribed.contains_key(name));
+        for batch in unwanted.chunks(BATCH) {
+            let asked = tokio::time::timeout(PATIENCE, sink.unsubscribe(batch)).await;
+            asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
+        }
+        wanted.retain(|name| self.subscribed.contains_key(name));
+        subscribe(sink, &wanted).await?;
+        for done in waiting {
+            // The asker may have given up; the subscription stays.
+            let _ = done.send(());
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, channels: &[Channel]) -> Vec<String> {
+        let names = channels.iter().map(|channel| self.link.keys.channel(channel));
+        names.filter(|name| self.subscribed.remove(name).is_some()).collect()
     }
 
     /// Publishes the probe without waiting for it: a Redis that does not answer must not hold up the messages.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::{room_name::RoomName, room_presence::Stay};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 macro_rules! id {
@@ -71,6 +72,38 @@ impl SessionId {
 #[must_use]
 pub fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
+}
+
+/// What an incarnation holds, as its index lists it: a session, or its stay in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum IndexEntry {
+    /// A session.
+    Session(Holding),
+    /// A session in a room.
+    Room(Stay),
+}
+
+impl IndexEntry {
+    /// The reverse of its `Display`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ' ');
+        let (session, room, user) = (parts.next()?.into(), parts.next()?, parts.next()?.into());
+        Some(match room {
+            "-" => Self::Session(Holding { user, session }),
+            room => Self::Room(Stay { room: RoomName::from_text(room)?, user, session }),
+        })
+    }
+}
+
+/// `<session> <room, or ->  <user>`: only the user's id may have spaces.
+impl fmt::Display for IndexEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(Holding { user, session }) => write!(f, "{session} - {user}"),
+            Self::Room(Stay { room, user, session }) => write!(f, "{session} {room} {user}"),
+        }
+    }
 }
 
 /// One user's session on one node, as ports are told of it.

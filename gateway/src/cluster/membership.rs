@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{
     Unavailable,
-    ids::{Holding, Incarnation, NodeId},
+    ids::{Incarnation, IndexEntry, NodeId},
     membership_memory::MemoryMembership,
     membership_redis::RedisMembership,
 };
@@ -76,7 +76,7 @@ impl Membership {
     ///
     /// # Errors
     /// [`Unavailable`] when it may not be noted: then do not claim it.
-    pub async fn note(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub async fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.note(incarnation, holdings),
             Self::Redis(membership) => membership.note(incarnation, holdings).await,
@@ -87,7 +87,7 @@ impl Membership {
     ///
     /// # Errors
     /// [`Unavailable`]; striking out again does no harm.
-    pub async fn strike(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub async fn strike(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.strike(incarnation, holdings),
             Self::Redis(membership) => membership.strike(incarnation, holdings).await,
@@ -98,7 +98,7 @@ impl Membership {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Holding>, Unavailable> {
+    pub async fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<IndexEntry>, Unavailable> {
         match self {
             Self::Memory(membership) => membership.holdings(incarnation, count),
             Self::Redis(membership) => membership.holdings(incarnation, count).await,

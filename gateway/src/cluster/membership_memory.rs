@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::{
     Unavailable,
-    ids::{Holding, Incarnation},
+    ids::{Incarnation, IndexEntry},
     membership::REAPING_TERMS,
 };
 
@@ -24,7 +24,7 @@ pub struct MemoryMembership {
 struct Lease {
     until: Instant,
     since: Instant,
-    holds: HashSet<Holding>,
+    holds: HashSet<IndexEntry>,
     /// A survivor is clearing up, until then.
     reaping_until: Option<Instant>,
 }
@@ -54,14 +54,14 @@ impl MemoryMembership {
         Ok(leases.iter().filter(|(_, lease)| lease.until > now).map(|(incarnation, _)| incarnation.clone()).collect())
     }
 
-    pub(super) fn note(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub(super) fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         if let Some(lease) = self.leases.lock().get_mut(incarnation) {
             lease.holds.extend(holdings.iter().cloned());
         }
         Ok(())
     }
 
-    pub(super) fn strike(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub(super) fn strike(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         if let Some(lease) = self.leases.lock().get_mut(incarnation) {
             for holding in holdings {
                 lease.holds.remove(holding);
@@ -70,7 +70,7 @@ impl MemoryMembership {
         Ok(())
     }
 
-    pub(super) fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Holding>, Unavailable> {
+    pub(super) fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<IndexEntry>, Unavailable> {
         let leases = self.leases.lock();
         let holds = leases.get(incarnation).map(|lease| lease.holds.iter().take(count).cloned().collect());
         Ok(holds.unwrap_or_default())

@@ -9,7 +9,7 @@ use redis::Script;
 
 use super::{
     Unavailable,
-    ids::{Holding, Incarnation},
+    ids::{Incarnation, IndexEntry},
     membership::REAPING_TERMS,
     redis_link::RedisLink,
 };
@@ -47,23 +47,23 @@ impl RedisMembership {
         Ok(live.iter().map(|incarnation| incarnation.as_str().into()).collect())
     }
 
-    pub(super) async fn note(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub(super) async fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         self.index("SADD", incarnation, holdings).await
     }
 
-    pub(super) async fn strike(&self, incarnation: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    pub(super) async fn strike(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         self.index("SREM", incarnation, holdings).await
     }
 
-    pub(super) async fn holdings(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Holding>, Unavailable> {
+    pub(super) async fn holdings(
+        &self,
+        incarnation: &Incarnation,
+        count: usize,
+    ) -> Result<Vec<IndexEntry>, Unavailable> {
         let mut command = redis::cmd("SRANDMEMBER");
         command.arg(self.link.keys.index(incarnation)).arg(count);
         let entries: Vec<String> = self.link.command(&command).await?;
-        let split = |entry: &String| {
-            let (session, user) = entry.split_once(' ')?;
-            Some(Holding { user: user.into(), session: session.into() })
-        };
-        Ok(entries.iter().filter_map(split).collect())
+        Ok(entries.iter().filter_map(|entry| IndexEntry::from_text(entry)).collect())
     }
 
     pub(super) async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
@@ -90,12 +90,12 @@ impl RedisMembership {
         self.link.script::<i64>(&call).await.map(|holds| holds == 1)
     }
 
-    async fn index(&self, command: &str, of: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
+    async fn index(&self, command: &str, of: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         for batch in holdings.chunks(BATCH) {
             let mut command = redis::cmd(command);
             command.arg(self.link.keys.index(of));
-            for Holding { user, session } in batch {
-                command.arg(format!("{session} {user}"));
+            for held in batch {
+                command.arg(held.to_string());
             }
             self.link.command::<i64>(&command).await?;
         }

@@ -1,4 +1,5 @@
-//! What the nodes of a cluster share, each behind a small port: [`bus`], [`sessions`], [`presence`], [`membership`].
+//! What the nodes of a cluster share, each behind a small port: [`bus`], [`log`], [`sessions`],
+//! [`presence`], [`room_presence`], [`membership`].
 //!
 //! A port states its guarantee in `x.rs`; `x_memory.rs` keeps it for several nodes of one process, `x_redis.rs` over
 //! Redis, and one contract-test suite runs against both. Nothing here knows sockets or events.
@@ -7,6 +8,9 @@ pub mod bus;
 mod bus_memory;
 mod bus_redis;
 pub mod ids;
+pub mod log;
+mod log_memory;
+mod log_redis;
 pub mod membership;
 mod membership_memory;
 mod membership_redis;
@@ -16,6 +20,11 @@ mod presence_memory;
 mod presence_redis;
 mod redis_keys;
 mod redis_link;
+mod reminders;
+pub mod room_name;
+pub mod room_presence;
+mod room_presence_memory;
+mod room_presence_redis;
 pub mod sessions;
 mod sessions_memory;
 mod sessions_redis;
@@ -28,13 +37,16 @@ use tokio::sync::mpsc;
 use self::{
     bus::{Bus, BusEvent},
     ids::NodeId,
+    log::Log,
     membership::Membership,
     presence::Presence,
+    room_presence::RoomPresence,
     sessions::Sessions,
 };
 pub use self::{
-    bus_memory::MemoryNetwork, membership_memory::MemoryMembership, presence_memory::MemoryPresence,
-    redis_link::RedisLink, sessions_memory::MemorySessions,
+    bus_memory::MemoryNetwork, log_memory::MemoryLog, membership_memory::MemoryMembership,
+    presence_memory::MemoryPresence, redis_link::RedisLink, room_presence_memory::MemoryRoomPresence,
+    sessions_memory::MemorySessions,
 };
 
 /// The back end did not answer in time, or not at all. What was asked for may or may not have happened.
@@ -52,6 +64,13 @@ pub struct Terms {
     pub lease: Duration,
     /// A user may be away for this long before being announced offline.
     pub grace: Duration,
+    /// Members up to which a room is told of comings and goings.
+    pub announce_max: usize,
+}
+
+/// Microseconds since the Unix epoch, by this machine's clock.
+fn now_micros() -> u64 {
+    u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0)
 }
 
 /// All ports of one node.
@@ -61,8 +80,12 @@ pub struct Cluster {
     pub bus: Bus,
     /// Who holds which session.
     pub sessions: Sessions,
+    /// Rooms' stored messages.
+    pub log: Log,
     /// Who is online.
     pub presence: Presence,
+    /// Who is in which room.
+    pub room_presence: RoomPresence,
     /// Which nodes live.
     pub membership: Membership,
 }
@@ -72,7 +95,9 @@ pub struct Cluster {
 pub struct MemoryCluster {
     network: MemoryNetwork,
     sessions: MemorySessions,
+    log: MemoryLog,
     presence: MemoryPresence,
+    room_presence: MemoryRoomPresence,
     membership: MemoryMembership,
 }
 
@@ -83,7 +108,9 @@ impl MemoryCluster {
         let network = MemoryNetwork::default();
         Self {
             sessions: MemorySessions::new(network.clone()),
+            log: MemoryLog::new(network.clone()),
             presence: MemoryPresence::new(network.clone(), terms.grace),
+            room_presence: MemoryRoomPresence::new(network.clone(), terms.grace, terms.announce_max),
             membership: MemoryMembership::new(terms.lease),
             network,
         }
@@ -96,7 +123,9 @@ impl MemoryCluster {
         let cluster = Cluster {
             bus: Bus::Memory(bus),
             sessions: Sessions::Memory(self.sessions.clone()),
+            log: Log::Memory(self.log.clone()),
             presence: Presence::Memory(self.presence.clone()),
+            room_presence: RoomPresence::Memory(self.room_presence.clone()),
             membership: Membership::Memory(self.membership.clone()),
         };
         (cluster, events)
@@ -119,7 +148,13 @@ pub fn over_redis(
     let cluster = Cluster {
         bus: Bus::Redis(bus),
         sessions: Sessions::Redis(sessions_redis::RedisSessions::new(Arc::clone(&link))),
+        log: Log::Redis(log_redis::RedisLog::new(Arc::clone(&link))),
         presence: Presence::Redis(presence_redis::RedisPresence::new(Arc::clone(&link), terms.grace)),
+        room_presence: RoomPresence::Redis(room_presence_redis::RedisRoomPresence::new(
+            Arc::clone(&link),
+            terms.grace,
+            terms.announce_max,
+        )),
         membership: Membership::Redis(membership_redis::RedisMembership::new(link, terms.lease)),
     };
     Ok((cluster, events))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::ids::SessionId;
+use super::{ids::SessionId, log::Position};
 
 /// To a node: one of its sessions lost its place. Followed by the session's id.
 pub const EVICTED: u8 = b'E';
@@ -19,6 +19,14 @@ pub const OFFLINE: u8 = b'-';
 const FRAME: u8 = b'F';
 const ROSTER: u8 = b'R';
 const ROSTER_WANTED: u8 = b'?';
+/// To a room: a stored message. Followed by its position, a space, and its JSON without the id.
+pub const MESSAGE: u8 = b'M';
+/// To a room: a user came. Followed by the session that came, a space, and the profile.
+pub const JOINED: u8 = b'J';
+/// To a room: a user left. Followed by the profile.
+pub const LEFT: u8 = b'L';
+const FRAME_TO_OTHERS: u8 = b'X';
+const DIRECT: u8 = b'D';
 
 /// A node's part of the list of sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +59,41 @@ pub enum Notice {
     Roster(RosterPart),
     /// Somebody has no roster yet: say yours.
     RosterWanted,
+    /// See [`MESSAGE`].
+    Message {
+        /// In the room's order.
+        position: Position,
+        /// What follows the id in the message's JSON object.
+        body: Arc<str>,
+    },
+    /// See [`JOINED`].
+    Joined {
+        /// The session that came, which is not told of itself.
+        session: SessionId,
+        /// JSON of `userId` and `name`.
+        profile: Arc<str>,
+    },
+    /// See [`LEFT`].
+    Left {
+        /// JSON of `userId` and `name`.
+        profile: Arc<str>,
+    },
+    /// An encoded packet for every member of the room but one socket.
+    FrameToOthers {
+        /// The socket's public id.
+        except: Arc<str>,
+        /// The packet.
+        frame: Bytes,
+    },
+    /// An encoded packet for these sessions' sockets in a namespace, on the node that it is sent to.
+    Direct {
+        /// Begins with `/`.
+        namespace: Arc<str>,
+        /// Those of them that are still there.
+        sessions: Vec<SessionId>,
+        /// The packet.
+        frame: Bytes,
+    },
 }
 
 impl Notice {
@@ -77,6 +120,29 @@ impl Notice {
                 out.put_slice(&serde_json::to_vec(part).unwrap_or_default());
             }
             Self::RosterWanted => out.put_u8(ROSTER_WANTED),
+            Self::Message { position, body } => {
+                out.put_u8(MESSAGE);
+                out.put_slice(format!("{position} {body}").as_bytes());
+            }
+            Self::Joined { session, profile } => {
+                out.put_u8(JOINED);
+                out.put_slice(format!("{session} {profile}").as_bytes());
+            }
+            Self::Left { profile } => {
+                out.put_u8(LEFT);
+                out.put_slice(profile.as_bytes());
+            }
+            Self::FrameToOthers { except, frame } => {
+                out.put_u8(FRAME_TO_OTHERS);
+                out.put_slice(format!("{except} ").as_bytes());
+                out.put_slice(frame);
+            }
+            Self::Direct { namespace, sessions, frame } => {
+                out.put_u8(DIRECT);
+                let sessions: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();
+                out.put_slice(format!("{namespace} {} ", sessions.join(",")).as_bytes());
+                out.put_slice(frame);
+            }
         }
         out.freeze()
     }
@@ -94,9 +160,34 @@ impl Notice {
             }
             ROSTER => Self::Roster(serde_json::from_slice(&bytes[1..]).ok()?),
             ROSTER_WANTED => Self::RosterWanted,
+            MESSAGE => {
+                let (position, body) = rest()?.split_once(' ')?;
+                Self::Message { position: position.parse().ok()?, body: body.into() }
+            }
+            JOINED => {
+                let (session, profile) = rest()?.split_once(' ')?;
+                Self::Joined { session: session.into(), profile: profile.into() }
+            }
+            LEFT => Self::Left { profile: rest()?.into() },
+            FRAME_TO_OTHERS => {
+                let (except, frame) = split(bytes, 1)?;
+                Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
+            }
+            DIRECT => {
+                let (namespace, next) = split(bytes, 1)?;
+                let (sessions, frame) = split(bytes, next)?;
+                let sessions = sessions.split(',').map(SessionId::from).collect();
+                Self::Direct { namespace: namespace.into(), sessions, frame: bytes.slice(frame..) }
+            }
             _ => return None,
         })
     }
+}
+
+/// The word that begins at `start`, and where what follows the space after it begins.
+fn split(bytes: &Bytes, start: usize) -> Option<(&str, usize)> {
+    let length = bytes.get(start..)?.iter().position(|byte| *byte == b' ')?;
+    Some((std::str::from_utf8(&bytes[start..start + length]).ok()?, start + length + 1))
 }
 
 #[cfg(test)]
@@ -124,6 +215,15 @@ mod tests {
             Notice::Evicted("s1".into()),
             Notice::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec!["a".into()]) }),
             Notice::RosterWanted,
+            Notice::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
+            Notice::Joined { session: "s".into(), profile: "{\"name\":\"a b\"}".into() },
+            Notice::Left { profile: "{}".into() },
+            Notice::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
+            Notice::Direct {
+                namespace: "/chat".into(),
+                sessions: vec!["a".into(), "b".into()],
+                frame: Bytes::from_static(b"2[\"a b\"]"),
+            },
         ] {
             assert_eq!(Notice::decode(&notice.encode()), Some(notice));
         }

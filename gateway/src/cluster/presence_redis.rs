@@ -14,15 +14,12 @@ use super::{
     bus::Channel,
     ids::{Holding, Incarnation},
     redis_link::{RedisLink, ScriptCall},
+    reminders::{BATCH, remind, settle_due},
 };
 
 static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/enter.lua")));
 static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/leave.lua")));
-static DUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/due.lua")));
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
-static SETTLED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settled.lua")));
-
-const BATCH: usize = 256;
 
 /// All users' presence.
 #[derive(Clone)]
@@ -57,39 +54,19 @@ impl RedisPresence {
                 arguments: vec![session.to_string(), by.to_string(), self.grace.as_millis().to_string()],
             });
             let due: Vec<i64> = self.link.script_each(&LEAVE, calls).await?;
-            let mut reminders = Pipeline::new();
-            for (Holding { user, .. }, due) in batch.iter().zip(due).filter(|(_, due)| *due > 0) {
-                reminders.cmd("ZADD").arg(keys.all_leaving()).arg("GT").arg(due).arg(&**user);
-            }
-            if !reminders.is_empty() {
-                let _: Vec<i64> = self.link.bulk(&reminders).await?;
-            }
+            let entries = batch.iter().zip(due).map(|(Holding { user, .. }, due)| (user.to_string(), due));
+            remind(&self.link, &keys.all_leaving(), entries).await?;
         }
         Ok(())
     }
 
     pub(super) async fn settle(&self) -> Result<(), Unavailable> {
         let keys = &self.link.keys;
-        loop {
-            let users: Vec<String> = self.link.script(DUE.key(keys.all_leaving()).arg(BATCH)).await?;
-            if users.is_empty() {
-                return Ok(());
-            }
-            let channel = keys.channel(&Channel::Presence);
-            let calls = users.iter().map(|user| ScriptCall {
-                keys: vec![keys.leaving(user)],
-                arguments: vec![channel.clone(), user.clone()],
-            });
-            let due: Vec<i64> = self.link.script_each(&SETTLE, calls).await?;
-            let calls = users.iter().zip(&due).map(|(user, due)| ScriptCall {
-                keys: vec![keys.all_leaving()],
-                arguments: vec![user.clone(), due.to_string()],
-            });
-            let _: Vec<i64> = self.link.script_each(&SETTLED, calls).await?;
-            if users.len() < BATCH {
-                return Ok(());
-            }
-        }
+        let channel = keys.channel(&Channel::Presence);
+        settle_due(&self.link, &keys.all_leaving(), &SETTLE, |user| {
+            Some(ScriptCall { keys: vec![keys.leaving(user)], arguments: vec![channel.clone(), user.to_owned()] })
+        })
+        .await
     }
 
     pub(super) async fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {

@@ -3,7 +3,7 @@
 //! All start with the configured prefix. Every key of one user shares one hash tag, so that a script may touch them
 //! together on Redis Cluster. Text that users choose is written so that it can neither end a tag nor start another key.
 
-use super::{bus::Channel, ids::Incarnation};
+use super::{bus::Channel, ids::Incarnation, room_name::RoomName};
 
 /// The names below one prefix.
 pub(super) struct Keys {
@@ -55,10 +55,50 @@ impl Keys {
         format!("{}:holds:{incarnation}", self.prefix)
     }
 
+    /// Stream: the room's messages.
+    pub(super) fn log(&self, room: &RoomName) -> String {
+        format!("{}:log", self.room(room))
+    }
+
+    /// Hash: the log's epoch and last number.
+    pub(super) fn log_head(&self, room: &RoomName) -> String {
+        format!("{}:head", self.room(room))
+    }
+
+    /// String: the position of the message that was stored under this key.
+    pub(super) fn sent(&self, room: &RoomName, key: &str) -> String {
+        format!("{}:sent:{}", self.room(room), encode(key))
+    }
+
+    /// Hash: user who counts as a member → name.
+    pub(super) fn members(&self, room: &RoomName) -> String {
+        format!("{}:members", self.room(room))
+    }
+
+    /// Hash: the user's sessions that are in the room → incarnation.
+    pub(super) fn stays(&self, room: &RoomName, user: &str) -> String {
+        format!("{}:in:{}", self.room(room), encode(user))
+    }
+
+    /// String: Unix milliseconds when the user, out of the room now, is to be announced as having left.
+    pub(super) fn parting(&self, room: &RoomName, user: &str) -> String {
+        format!("{}:parting:{}", self.room(room), encode(user))
+    }
+
+    /// Sorted set: `<room> <user>` of those within their grace, by the moment it ends.
+    pub(super) fn all_parting(&self) -> String {
+        format!("{}:parting", self.prefix)
+    }
+
+    fn room(&self, room: &RoomName) -> String {
+        format!("{}:{{room:{}}}", self.prefix, encode(&room.to_string()))
+    }
+
     pub(super) fn channel(&self, channel: &Channel) -> String {
         match channel {
             Channel::Namespace(name) => format!("{}:ns:{name}", self.prefix),
             Channel::Node(node) => format!("{}{node}", self.node_channels()),
+            Channel::Room(room) => format!("{}:room:{room}", self.prefix),
             Channel::Presence => format!("{}:presence", self.prefix),
             Channel::Roster => format!("{}:roster", self.prefix),
         }

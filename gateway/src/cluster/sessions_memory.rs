@@ -13,6 +13,7 @@ use super::{
     bus_memory::MemoryNetwork,
     ids::{Holding, Incarnation, SessionId},
     notice::Notice,
+    now_micros,
     sessions::{Claimed, Held, OnConflict, Policy},
 };
 
@@ -98,8 +99,4 @@ impl MemorySessions {
         }
         evicted
     }
-}
-
-fn now_micros() -> u64 {
-    u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0)
 }

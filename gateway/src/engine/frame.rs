@@ -20,6 +20,18 @@ impl Frame {
         encoded(CommonParser.encode_value(data, Some(name)), |value| Packet::event(namespace.to_owned(), value))
     }
 
+    /// As [`Frame::event`], where the arguments are JSON already: one value, or several with commas between them.
+    #[must_use]
+    pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
+        Self::from_text(format!("2{}[\"{name}\",{arguments}]", before_data(namespace)))
+    }
+
+    /// As [`Frame::ack`], where the data is JSON already.
+    #[must_use]
+    pub fn ack_json(namespace: &str, id: i64, data: &str) -> Self {
+        Self::from_text(format!("3{}{id}[{data}]", before_data(namespace)))
+    }
+
     /// The answer to an event that asked for one.
     #[must_use]
     pub fn ack<T: Serialize + ?Sized>(namespace: &str, id: i64, data: &T) -> Option<Self> {
@@ -68,6 +80,11 @@ fn encoded(value: Result<Value, ParserError>, packet: impl FnOnce(Value) -> Pack
     value.ok().map(|value| text(CommonParser.encode(packet(value))))
 }
 
+/// How a packet names its namespace: the main one not at all.
+fn before_data(namespace: &str) -> String {
+    if namespace == "/" { String::new() } else { format!("{namespace},") }
+}
+
 /// JSON holds no binary parts, so there is nothing beside the text.
 fn text(value: Value) -> Frame {
     match value {
@@ -85,6 +102,10 @@ mod tests {
     fn frames_are_what_the_protocol_says() {
         let text = |frame: Option<Frame>| String::from_utf8(frame.unwrap().as_bytes().to_vec()).unwrap();
         assert_eq!(text(Frame::event("/", "hello", &json!({"a": 1}))), r#"2["hello",{"a":1}]"#);
+        for namespace in ["/", "/chat"] {
+            assert_eq!(Frame::event(namespace, "e", &(1, "x")), Some(Frame::event_json(namespace, "e", "1,\"x\"")));
+            assert_eq!(Frame::ack(namespace, 7, &vec![1]), Some(Frame::ack_json(namespace, 7, "[1]")));
+        }
         assert_eq!(text(Frame::event("/chat", "two", &("a", [1]))), r#"2/chat,["two","a",[1]]"#);
         assert_eq!(text(Frame::event("/", "list", &vec!["a", "b"])), r#"2["list",["a","b"]]"#);
         assert_eq!(text(Frame::ack("/chat", 7, &json!({"status": "ok"}))), r#"3/chat,7[{"status":"ok"}]"#);

@@ -16,6 +16,12 @@ pub enum EventError {
     /// Only members may.
     #[error("You are not in the room {0}")]
     NotInRoom(String),
+    /// More than `limits.rooms`.
+    #[error("A socket may be in {most} rooms")]
+    TooManyRooms {
+        /// Rooms.
+        most: usize,
+    },
     /// The client may not.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -71,6 +77,7 @@ impl EventError {
         match self {
             Self::Validation(_) => "validation_failed",
             Self::NotInRoom(_) => "not_in_room",
+            Self::TooManyRooms { .. } => "too_many_rooms",
             Self::Forbidden(_) => "forbidden",
             Self::RateLimited { .. } => "rate_limited",
             Self::PayloadTooLarge { .. } => "payload_too_large",

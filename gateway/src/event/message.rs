@@ -4,11 +4,8 @@
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
-use super::{EventError, parse::Event};
-use crate::client::Client;
-
-/// Characters of a message.
-const MAX_CONTENT: usize = 1_000;
+use super::{EventError, parse::Event, room};
+use crate::{client::Client, engine::Frame};
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "message must be text or {content, room?}")]
@@ -36,13 +33,15 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Sending
         Sent::Text(content) => (content, None),
         Sent::Object { content, room } => (content, room),
     };
-    if !(1..=MAX_CONTENT).contains(&content.chars().count()) {
-        return Err(EventError::Validation(format!("content must have 1 to {MAX_CONTENT} characters")));
-    }
-    if let Some(room) = room {
-        return Err(EventError::NotInRoom(room.chars().take(64).collect()));
-    }
+    room::check_content("content", &content)?;
     let heard = Heard { sender: &client.id, message: &content, timestamp: &now_rfc3339() };
-    client.broadcast("message", &heard).await?;
+    match room {
+        Some(name) => {
+            let to = room::to_speak(client, &name)?;
+            let frame = Frame::event(&client.namespace.name, "message", &heard).ok_or(EventError::Unavailable)?;
+            to.broadcast(&client.node, frame.as_bytes(), None).await?;
+        }
+        None => client.broadcast("message", &heard).await?,
+    }
     Ok(Sending { status: "ok", message: "Message sent successfully" })
 }

@@ -6,11 +6,20 @@
 
 mod echo;
 mod error;
+mod join_room;
+mod leave_room;
 mod message;
 mod message_client;
 mod parse;
 mod presence_subscribe;
+mod private_message;
+mod room;
+mod room_history;
+mod room_members;
+mod room_message;
+mod send_message;
 mod token_refresh;
+mod typing;
 
 use std::sync::Arc;
 
@@ -37,10 +46,21 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
     let reply = Reply { client, event: &event, ack };
     match &*event.name {
         "echo" => reply.send(echo::handle(&event)),
+        "join-room" => match join_room::handle(client, &event, ack).await {
+            Ok(()) => metrics::events("ok"),
+            Err(error) => reply.send(Err::<(), _>(error)),
+        },
+        "leave-room" => reply.send(leave_room::handle(client, &event).await),
         "message" => reply.send(message::handle(client, &event).await),
         "message-client" => reply.send(message_client::handle(client, &event).await),
         "presence:subscribe" => reply.send(presence_subscribe::handle(client, &event).await),
+        "private-message" => reply.send(private_message::handle(client, &event).await),
+        "room-history" => reply.send_json(room_history::handle(client, &event).await),
+        "room-members" => reply.send(room_members::handle(client, &event).await),
+        "room-message" => reply.send(room_message::handle(client, &event).await),
+        "send-message" => reply.send(send_message::handle(client, &event).await),
         "token:refresh" => reply.send(token_refresh::handle(client, &event).await),
+        "typing" => reply.send(typing::handle(client, &event).await),
         _ => reply.send(Err::<(), _>(EventError::UnknownEvent)),
     }
 }
@@ -72,6 +92,17 @@ impl Reply<'_> {
             }
             (Ok(_), None) => metrics::events("ok"),
             (Err(error), ack) => answer(self.client, ack, &error, &self.event.name),
+        }
+    }
+
+    /// As [`Reply::send`], for an acknowledgement that is JSON text already.
+    fn send_json(&self, result: Result<String, EventError>) {
+        match (result, self.ack) {
+            (Ok(json), Some(id)) => {
+                metrics::events("ok");
+                self.client.send(&Frame::ack_json(&self.client.namespace.name, id, &json));
+            }
+            (result, _) => self.send(result.map(drop)),
         }
     }
 }

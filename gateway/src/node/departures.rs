@@ -1,4 +1,4 @@
-//! Sessions that are over, given back to the cluster in batches.
+//! Sessions that are over and stays in rooms that have ended, given back to the cluster in batches.
 //!
 //! Guarantees: a session is given back sooner or later, however long the back end is away. The list is bounded by the
 //! sessions that lived when the back end went away, since none begins without it.
@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use super::Node;
 use crate::cluster::{
     Unavailable,
-    ids::{Holding, Incarnation, SessionId},
+    ids::{Incarnation, IndexEntry},
+    room_presence::Ending,
 };
 
 const BATCH: usize = 512;
@@ -22,14 +23,14 @@ const LAST_TRIES: u32 = 4;
 /// See the module.
 #[derive(Default)]
 pub struct Departures {
-    waiting: Mutex<Vec<(Holding, Incarnation)>>,
+    waiting: Mutex<Vec<(IndexEntry, Incarnation)>>,
     come: Notify,
 }
 
 impl Departures {
-    /// A session is over that was held by this incarnation.
-    pub fn push(&self, user: Arc<str>, session: SessionId, incarnation: Incarnation) {
-        self.waiting.lock().push((Holding { user, session }, incarnation));
+    /// What this incarnation held is over.
+    pub fn push(&self, entry: IndexEntry, incarnation: Incarnation) {
+        self.waiting.lock().push((entry, incarnation));
         self.come.notify_one();
     }
 
@@ -39,13 +40,13 @@ impl Departures {
         self.waiting.lock().is_empty()
     }
 
-    fn take(&self) -> Vec<(Holding, Incarnation)> {
+    fn take(&self) -> Vec<(IndexEntry, Incarnation)> {
         let mut waiting = self.waiting.lock();
         let rest = waiting.len().saturating_sub(BATCH);
         waiting.split_off(rest)
     }
 
-    fn put_back(&self, batch: Vec<(Holding, Incarnation)>) {
+    fn put_back(&self, batch: Vec<(IndexEntry, Incarnation)>) {
         self.waiting.lock().extend(batch);
     }
 }
@@ -93,21 +94,30 @@ async fn pass(node: &Node) -> Result<(), Unavailable> {
     }
 }
 
-async fn release(node: &Node, batch: &[(Holding, Incarnation)]) -> Result<(), Unavailable> {
+async fn release(node: &Node, batch: &[(IndexEntry, Incarnation)]) -> Result<(), Unavailable> {
     let mut incarnations: Vec<&Incarnation> = batch.iter().map(|(_, incarnation)| incarnation).collect();
     incarnations.sort_unstable();
     incarnations.dedup();
     for incarnation in incarnations {
         let of_it = batch.iter().filter(|(_, held_by)| held_by == incarnation);
-        let holdings: Vec<Holding> = of_it.map(|(holding, _)| holding.clone()).collect();
-        clear(node, incarnation, &holdings).await?;
+        let entries: Vec<IndexEntry> = of_it.map(|(entry, _)| entry.clone()).collect();
+        clear(node, incarnation, &entries).await?;
     }
     Ok(())
 }
 
-/// Takes holdings of an incarnation out of everything. The index comes last: while they stand there, somebody will.
-pub(super) async fn clear(node: &Node, of: &Incarnation, holdings: &[Holding]) -> Result<(), Unavailable> {
-    node.cluster.sessions.release(holdings, of).await?;
-    node.cluster.presence.leave(holdings, of).await?;
-    node.cluster.membership.strike(of, holdings).await
+/// Takes what an incarnation held out of everything. The index comes last: while it stands there, somebody will.
+pub(super) async fn clear(node: &Node, of: &Incarnation, entries: &[IndexEntry]) -> Result<(), Unavailable> {
+    let (mut sessions, mut stays) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            IndexEntry::Session(holding) => sessions.push(holding.clone()),
+            IndexEntry::Room(stay) => stays.push(stay.clone()),
+        }
+    }
+    let cluster = &node.cluster;
+    cluster.sessions.release(&sessions, of).await?;
+    cluster.presence.leave(&sessions, of).await?;
+    cluster.room_presence.leave(&stays, of, Ending::Gone).await?;
+    cluster.membership.strike(of, entries).await
 }

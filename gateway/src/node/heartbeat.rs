@@ -10,11 +10,12 @@ use std::{
 
 use super::{Node, departures::clear};
 use crate::{
-    client::Connection,
+    client::{Client, Connection},
     cluster::{
         Unavailable,
         bus::Channel,
-        ids::{Holding, Incarnation},
+        ids::{Holding, Incarnation, IndexEntry},
+        room_presence::Entry,
         sessions::Held,
     },
     hub::Namespace,
@@ -47,6 +48,7 @@ pub(super) async fn settle(node: Arc<Node>) {
     while stopping.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
         // What fails now is done next time, by whichever node.
         let _ = node.cluster.presence.settle().await;
+        let _ = node.cluster.room_presence.settle().await;
     }
 }
 
@@ -107,7 +109,8 @@ async fn reassert_batch(
         connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
     let held: Vec<Held> = live.iter().map(|(_, held)| held.clone()).collect();
     let holdings: Vec<Holding> = held.iter().map(|held| held.holding.clone()).collect();
-    node.cluster.membership.note(incarnation, &holdings).await?;
+    let noted: Vec<IndexEntry> = holdings.iter().cloned().map(IndexEntry::Session).collect();
+    node.cluster.membership.note(incarnation, &noted).await?;
     let lost = node.cluster.sessions.restore(&held, incarnation, node.policy).await?;
     for (connection, _) in live.iter().filter(|(connection, _)| lost.contains(&connection.id)) {
         connection.evicted();
@@ -117,8 +120,29 @@ async fn reassert_batch(
     // Who left in the meantime did so under the incarnation before, and has just been written under this one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {
-            let Holding { user, session } = held.holding.clone();
-            node.departures.push(user, session, incarnation.clone());
+            node.departures.push(IndexEntry::Session(held.holding.clone()), incarnation.clone());
+        }
+    }
+    let live = live.iter().map(|(connection, _)| *connection).filter(|connection| !lost.contains(&connection.id));
+    reassert_rooms(node, incarnation, &live.flat_map(|connection| connection.sockets()).collect::<Vec<_>>()).await
+}
+
+async fn reassert_rooms(
+    node: &Arc<Node>,
+    incarnation: &Incarnation,
+    clients: &[Arc<Client>],
+) -> Result<(), Unavailable> {
+    let stays = clients.iter().flat_map(|client| client.rooms().into_iter().map(move |room| (client, room.name)));
+    let stays: Vec<(&Arc<Client>, Entry)> = stays.map(|(client, room)| (client, client.entry(room))).collect();
+    for batch in stays.chunks(BATCH) {
+        let noted: Vec<IndexEntry> = batch.iter().map(|(_, entry)| IndexEntry::Room(entry.stay.clone())).collect();
+        let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
+        node.cluster.membership.note(incarnation, &noted).await?;
+        node.cluster.room_presence.enter(&entries, incarnation).await?;
+        for (client, entry) in batch {
+            if client.room(&entry.stay.room.name).is_none() {
+                node.departures.push(IndexEntry::Room(entry.stay.clone()), incarnation.clone());
+            }
         }
     }
     Ok(())

@@ -29,6 +29,7 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
             BusEvent::MayHaveMissed => {
                 tracing::warn!("messages from other nodes may have been missed");
                 metrics::bus_missed();
+                node.rooms.missed();
                 node.reassert_soon();
             }
         }
@@ -36,6 +37,9 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
 }
 
 async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
+    if let Channel::Room(room) = channel {
+        return node.rooms.hear(node, room, notice);
+    }
     match notice {
         Notice::Frame(bytes) => {
             if let Channel::Namespace(name) = channel
@@ -53,6 +57,14 @@ async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
         Notice::Presence { online, at, user } => announce(node, online, at, &user).await,
         Notice::Roster(part) => node.roster.hear(part),
         Notice::RosterWanted => node.roster.say_again(),
+        Notice::Direct { namespace, sessions, frame } => {
+            let Some(frame) = Frame::from_bus(frame) else { return };
+            for connection in sessions.iter().filter_map(|session| node.connections.find(session)) {
+                connection.send_in(&namespace, &frame);
+            }
+        }
+        // Only in rooms.
+        Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
     }
 }
 

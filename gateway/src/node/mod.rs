@@ -32,11 +32,12 @@ use crate::{
     cluster::{
         Cluster,
         bus::BusEvent,
-        ids::{Incarnation, NodeId},
+        ids::{Incarnation, IndexEntry, NodeId},
         sessions::Policy,
     },
     hub::{Hub, Namespace},
     ops::metrics,
+    room::{Rooms, rules::Rules},
     settings::GatewaySettings,
 };
 
@@ -63,6 +64,10 @@ pub struct Node {
     pub lifecycle: Lifecycle,
     /// Connections that are sessions or are about to be.
     pub connections: Connections,
+    /// Rooms that have members here.
+    pub rooms: Rooms,
+    /// Who may join which room, and send to it.
+    pub rules: Rules,
     /// Connections that are in no namespace.
     pub idle: Idle,
     /// Sessions whose token runs out.
@@ -87,6 +92,7 @@ impl Node {
         id: NodeId,
         settings: GatewaySettings,
         policy: Policy,
+        rules: Rules,
         cluster: Cluster,
         verifier: Arc<Verifier>,
         lifecycle: Lifecycle,
@@ -103,6 +109,8 @@ impl Node {
             verifier,
             lifecycle,
             connections: Connections::default(),
+            rooms: Rooms::default(),
+            rules,
             expiry: Expiry::default(),
             departures: Departures::default(),
             readiness: Readiness::default(),
@@ -140,6 +148,13 @@ impl Node {
     /// A socket is out of its namespace.
     pub fn remove_member(&self, client: &Client) {
         let key = client.key();
+        let incarnation = self.incarnation();
+        for room in client.take_rooms() {
+            self.rooms.leave_soon(self, &room.name, Arc::clone(&client.id));
+            if let Some(incarnation) = &incarnation {
+                self.departures.push(IndexEntry::Room(client.entry(room.name).stay), incarnation.clone());
+            }
+        }
         if client.namespace.leave(key).is_some() {
             metrics::disconnected();
             if &*client.namespace.name == MAIN {

@@ -28,6 +28,8 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (LEASES_LOST, Kind::Counter, "Times this node went on under a new lease"),
     (REAPED, Kind::Counter, "Dead nodes that this node cleared up after"),
     (NODES, Kind::Gauge, "Nodes with a lease, as this node sees them"),
+    (REPAIRED, Kind::Counter, "Stored messages read from a log because the bus did not bring them"),
+    (RESETS, Kind::Counter, "Times a room's log began anew under members of this node"),
     (BUS_MISSED, Kind::Counter, "Times that messages from other nodes may have been missed"),
 ];
 
@@ -43,6 +45,8 @@ const EVICTED: &str = "jackfield_sessions_evicted_total";
 const LEASES_LOST: &str = "jackfield_leases_lost_total";
 const REAPED: &str = "jackfield_nodes_reaped_total";
 const NODES: &str = "jackfield_nodes";
+const REPAIRED: &str = "jackfield_messages_repaired_total";
+const RESETS: &str = "jackfield_room_resets_total";
 const BUS_MISSED: &str = "jackfield_bus_missed_total";
 
 /// The process's recorder, made on first use; nothing where another library took the place.
@@ -109,6 +113,14 @@ pub(crate) fn reaped() {
 
 pub(crate) fn nodes(count: usize) {
     gauge!(NODES).set(count as f64);
+}
+
+pub(crate) fn repaired(count: usize) {
+    counter!(REPAIRED).increment(count as u64);
+}
+
+pub(crate) fn room_reset() {
+    counter!(RESETS).increment(1);
 }
 
 pub(crate) fn bus_missed() {

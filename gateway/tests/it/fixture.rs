@@ -13,7 +13,8 @@ use jackfield_shared::lifecycle::Lifecycle;
 use tokio::sync::mpsc;
 
 /// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
-pub const TERMS: Terms = Terms { lease: Duration::from_millis(1_200), grace: Duration::from_millis(300) };
+pub const TERMS: Terms =
+    Terms { lease: Duration::from_millis(1_200), grace: Duration::from_millis(300), announce_max: 3 };
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a suite runs.

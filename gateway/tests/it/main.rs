@@ -4,7 +4,9 @@
 
 mod bus;
 mod fixture;
+mod log;
 mod membership;
 mod presence;
 mod readme;
+mod room_presence;
 mod sessions;

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_gateway::cluster::ids::{Holding, Incarnation};
+use jackfield_gateway::cluster::{
+    ids::{Incarnation, IndexEntry},
+    room_name::RoomName,
+    room_presence::Stay,
+};
 
 use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
 
@@ -116,12 +120,17 @@ async fn what_is_noted_can_be_read_until_it_is_struck_out(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let own = a.register().await;
-    let mut many: Vec<Holding> = (0..1_500).map(|n| holding(&format!("u {n}"), &format!("s{n}"))).collect();
+    let room = RoomName::parse(&"/chat".into(), "a:b").unwrap();
+    let in_room = |n: u32| Stay { room: room.clone(), user: "u 1".into(), session: format!("s{n}").as_str().into() };
+    let mut many: Vec<IndexEntry> = (0..1_000)
+        .map(|n| IndexEntry::Session(holding(&format!("u {n}"), &format!("s{n}"))))
+        .chain((0..500).map(|n| IndexEntry::Room(in_room(n))))
+        .collect();
     a.cluster.membership.note(&own, &many).await.unwrap();
     a.cluster.membership.note(&own, &many[..10]).await.unwrap();
     assert_eq!(b.cluster.membership.holdings(&own, 100).await.unwrap().len(), 100);
     let mut read = b.cluster.membership.holdings(&own, 5_000).await.unwrap();
-    let order = |holdings: &mut Vec<Holding>| holdings.sort_by(|a, b| a.session.cmp(&b.session));
+    let order = |entries: &mut Vec<IndexEntry>| entries.sort_by_key(ToString::to_string);
     order(&mut many);
     order(&mut read);
     assert_eq!(read, many);
@@ -133,7 +142,7 @@ async fn the_buried_are_forgotten(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let own = node.register().await;
-    node.cluster.membership.note(&own, &[holding("u", "s")]).await.unwrap();
+    node.cluster.membership.note(&own, &[IndexEntry::Session(holding("u", "s"))]).await.unwrap();
     node.cluster.membership.bury(&own).await.unwrap();
     assert!(!renew(node, &own).await && live(node).await.is_empty());
     assert_eq!(node.cluster.membership.holdings(&own, 5).await.unwrap(), []);

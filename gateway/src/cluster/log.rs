@@ -1,0 +1,160 @@
+//! Port: a room's stored messages.
+//!
+//! Guarantees: within an epoch messages are numbered 1, 2, 3 … without holes; appending and publishing (as
+//! [`super::notice::Notice::Message`] on [`super::bus::Channel::Room`]) are one atomic step; a message appended again
+//! under the same key within five minutes is stored once and gets its first position; the newest 1,000 of 24 hours can be
+//! read. An epoch is made with the log and lasts as long as its numbers can be trusted: a log that was lost, or that is
+//! found behind a position that a node has seen, goes on under a new one. Deliberately does not know who is a member.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use super::{Unavailable, log_memory::MemoryLog, log_redis::RedisLog, room_name::RoomName};
+
+/// Messages that a room keeps.
+pub const KEPT: usize = 1_000;
+/// How long a message is kept.
+pub const KEPT_FOR: Duration = Duration::from_hours(24);
+/// How long the same key means the same message.
+pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
+
+/// A place in a room's order. As text it sorts in that order, over epochs too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Microseconds at which the epoch began, by the back end's clock.
+    pub epoch: u64,
+    /// The number of a message; 0 is before the first.
+    pub number: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:014x}-{:012}", self.epoch, self.number)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (epoch, number) = text.split_once('-').ok_or(())?;
+        let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits(epoch, 14) || !digits(number, 12) {
+            return Err(());
+        }
+        let epoch = u64::from_str_radix(epoch, 16).map_err(drop)?;
+        Ok(Self { epoch, number: number.parse().map_err(drop)? })
+    }
+}
+
+/// A stored message: its number, and its JSON without the id: `"room":…,"content":…}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Within the page's epoch.
+    pub number: u64,
+    /// What follows the id in the message's JSON object, up to its end.
+    pub body: Arc<str>,
+}
+
+/// What came of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the message stands.
+    pub position: Position,
+    /// Whether it was stored now, rather than earlier under the same key.
+    pub new: bool,
+}
+
+/// A piece of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The newest position, whether or not it is in the page.
+    pub end: Position,
+    /// The last number that was written before this epoch began.
+    pub base: u64,
+    /// In order, each number once.
+    pub messages: Vec<Stored>,
+}
+
+/// Which piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The first so many after this number.
+    After(u64),
+    /// The last so many before this number.
+    Before(u64),
+    /// The last so many.
+    Newest,
+}
+
+/// The port.
+#[derive(Clone)]
+pub enum Log {
+    /// Within one process.
+    Memory(MemoryLog),
+    /// A stream per room in Redis.
+    Redis(RedisLog),
+}
+
+impl Log {
+    /// Stores and publishes a message. `key`, where given, makes a repetition harmless.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was stored.
+    pub async fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
+        match self {
+            Self::Memory(log) => log.append(room, body, key),
+            Self::Redis(log) => log.append(room, body, key).await,
+        }
+    }
+
+    /// Reads at most `count` messages. `seen`, where given, is the newest position that the caller knows: where the log
+    /// of the same epoch ends before it, the log has fallen back, and a new epoch begins.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn read(
+        &self,
+        room: &RoomName,
+        range: Range,
+        count: usize,
+        seen: Option<Position>,
+    ) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(log) => log.read(room, range, count),
+            Self::Redis(log) => log.read(room, range, count, seen).await,
+        }
+    }
+}
+
+impl Page {
+    /// Whether nothing between `number` and the page's first message is missing.
+    #[must_use]
+    pub fn continues(&self, number: u64) -> bool {
+        match self.messages.first() {
+            Some(first) => first.number == number + 1,
+            None => self.end.number <= number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn positions_sort_as_text_and_come_back(
+            a in (0..1_u64 << 53, 0..1_000_000_000_000_u64), b in (0..1_u64 << 53, 0..1_000_000_000_000_u64)
+        ) {
+            let [a, b] = [a, b].map(|(epoch, number)| Position { epoch, number });
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "\\PC{0,40}") {
+            let _ = text.parse::<Position>();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! [`super::log`] for several nodes of one process.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Unavailable,
+    bus::Channel,
+    bus_memory::MemoryNetwork,
+    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    notice::Notice,
+    now_micros,
+    room_name::RoomName,
+};
+
+/// All rooms' logs.
+#[derive(Clone)]
+pub struct MemoryLog {
+    network: MemoryNetwork,
+    rooms: Arc<Mutex<HashMap<RoomName, RoomLog>>>,
+}
+
+struct RoomLog {
+    end: Position,
+    messages: VecDeque<(Instant, Stored)>,
+    /// In the order of their time.
+    keys: VecDeque<(Instant, Box<str>)>,
+    by_key: HashMap<Box<str>, Position>,
+}
+
+impl RoomLog {
+    fn new() -> Self {
+        let end = Position { epoch: now_micros(), number: 0 };
+        Self { end, messages: VecDeque::new(), keys: VecDeque::new(), by_key: HashMap::new() }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        while self.messages.front().is_some_and(|(at, _)| now.duration_since(*at) > KEPT_FOR)
+            || self.messages.len() > KEPT
+        {
+            self.messages.pop_front();
+        }
+        while let Some((at, _)) = self.keys.front()
+            && now.duration_since(*at) > SAME_KEY_FOR
+        {
+            if let Some((_, key)) = self.keys.pop_front() {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+}
+
+impl MemoryLog {
+    pub(super) fn new(network: MemoryNetwork) -> Self {
+        Self { network, rooms: Arc::default() }
+    }
+
+    pub(super) fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
+        let now = Instant::now();
+        let mut rooms = self.rooms.lock();
+        let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);
+        log.forget_old(now);
+        if let Some(position) = key.and_then(|key| log.by_key.get(key)) {
+            return Ok(Appended { position: *position, new: false });
+        }
+        log.end.number += 1;
+        let position = log.end;
+        if let Some(key) = key {
+            log.by_key.insert(key.into(), position);
+            log.keys.push_back((now, key.into()));
+        }
+        let stored = Stored { number: position.number, body: body.into() };
+        let notice = Notice::Message { position, body: Arc::clone(&stored.body) };
+        log.messages.push_back((now, stored));
+        log.forget_old(now);
+        self.network.publish(&Channel::Room(room.clone()), &notice.encode());
+        Ok(Appended { position, new: true })
+    }
+
+    pub(super) fn read(&self, room: &RoomName, range: Range, count: usize) -> Result<Page, Unavailable> {
+        let mut rooms = self.rooms.lock();
+        let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);
+        log.forget_old(Instant::now());
+        let messages = log.messages.iter().map(|(_, stored)| stored);
+        let last = |messages: &mut dyn DoubleEndedIterator<Item = &Stored>| {
+            let mut newest: Vec<_> = messages.rev().take(count).cloned().collect();
+            newest.reverse();
+            newest
+        };
+        let messages = match range {
+            Range::After(number) => messages.filter(|stored| stored.number > number).take(count).cloned().collect(),
+            Range::Before(number) => last(&mut messages.filter(|stored| stored.number < number)),
+            Range::Newest => last(&mut messages.into_iter()),
+        };
+        Ok(Page { end: log.end, base: 0, messages })
+    }
+}

@@ -1,0 +1,70 @@
+//! [`super::log`] over Redis: a stream per room, its numbers and epoch beside it, and scripts that keep them together.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use redis::Script;
+
+use super::{
+    Unavailable,
+    bus::Channel,
+    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    redis_link::RedisLink,
+    room_name::RoomName,
+};
+
+static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
+static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/read.lua")));
+
+/// A room that nobody joins, reads or writes for this long begins a new epoch afterwards.
+const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30);
+
+/// All rooms' logs.
+#[derive(Clone)]
+pub struct RedisLog {
+    link: Arc<RedisLink>,
+}
+
+impl RedisLog {
+    pub(super) fn new(link: Arc<RedisLink>) -> Self {
+        Self { link }
+    }
+
+    pub(super) async fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
+        let keys = &self.link.keys;
+        let head = keys.log_head(room);
+        let mut call = APPEND.key(keys.log(room));
+        call.key(&head).key(key.map_or_else(|| head.clone(), |key| keys.sent(room, key)));
+        call.arg(body).arg(keys.channel(&Channel::Room(room.clone()))).arg(KEPT).arg(millis(KEPT_FOR));
+        call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
+        let (epoch, number, new): (u64, u64, u8) = self.link.script(&call).await?;
+        Ok(Appended { position: Position { epoch, number }, new: new == 1 })
+    }
+
+    pub(super) async fn read(
+        &self,
+        room: &RoomName,
+        range: Range,
+        count: usize,
+        seen: Option<Position>,
+    ) -> Result<Page, Unavailable> {
+        let (what, number) = match range {
+            Range::After(number) => ("after", number),
+            Range::Before(number) => ("before", number),
+            Range::Newest => ("newest", 0),
+        };
+        let keys = &self.link.keys;
+        let mut call = READ.key(keys.log(room));
+        call.key(keys.log_head(room)).arg(what).arg(number).arg(count).arg(millis(KEPT_FOR)).arg(millis(EPOCH_KEPT));
+        call.arg(seen.map(|seen| seen.epoch.to_string()).unwrap_or_default()).arg(seen.map_or(0, |seen| seen.number));
+        let (epoch, last, base, entries): (u64, u64, u64, Vec<(u64, String)>) = self.link.script(&call).await?;
+        let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
+        Ok(Page { end: Position { epoch, number: last }, base, messages })
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

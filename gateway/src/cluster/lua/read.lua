@@ -1,0 +1,53 @@
+-- Reads a piece of a room's log and where the log ends. Atomic. Begins an epoch where there is none, and a new one where
+-- the log ends before a position that somebody has seen: then it was lost and fell back.
+--
+-- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
+-- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), b (last number before the epoch began)
+-- ARGV[1]  "after", "before" or "newest"
+-- ARGV[2]  number
+-- ARGV[3]  how many at most
+-- ARGV[4]  how long messages are kept, in milliseconds
+-- ARGV[5]  how long the epoch of a room that nobody uses is remembered, in milliseconds
+-- ARGV[6]  epoch that was seen, or ""
+-- ARGV[7]  number that was seen
+-- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…}}, in the room's order
+
+local now = redis.call('TIME')
+local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
+local state = redis.call('HMGET', KEYS[2], 'e', 'n', 'b')
+local epoch, last, base = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0)
+if not epoch then
+  epoch = string.format('%.0f', us)
+  redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
+  redis.call('DEL', KEYS[1])
+elseif ARGV[6] == epoch and last < tonumber(ARGV[7]) then
+  epoch = string.format('%.0f', us)
+  base = last
+  redis.call('HSET', KEYS[2], 'e', epoch, 'b', string.format('%.0f', base))
+end
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+
+local entries
+if ARGV[1] == 'after' then
+  entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
+elseif ARGV[1] == 'before' then
+  entries = redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '-', 'COUNT', ARGV[3])
+else
+  entries = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[3])
+end
+-- A count of 0 is answered with nothing at all.
+entries = entries or {}
+local oldest = math.floor(us / 1000) - tonumber(ARGV[4])
+local flat = {}
+local first, past, step = 1, #entries, 1
+if ARGV[1] ~= 'after' then
+  first, past, step = #entries, 1, -1
+end
+for i = first, past, step do
+  local id, fields = entries[i][1], entries[i][2]
+  if tonumber(fields[2]) >= oldest then
+    flat[#flat + 1] = string.match(id, '^%d+')
+    flat[#flat + 1] = fields[4]
+  end
+end
+return { epoch, string.format('%.0f', last), string.format('%.0f', base), flat }

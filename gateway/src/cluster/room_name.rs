@@ -1,0 +1,57 @@
+//! Which room: a name within a namespace, checked once, at the edge.
+
+use std::{fmt, sync::Arc};
+
+/// Characters of a name.
+const MAX: usize = 64;
+/// Names that begin so are not for clients.
+const RESERVED: &str = "user:";
+
+/// A room of a namespace. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName {
+    /// Begins with `/`.
+    pub namespace: Arc<str>,
+    /// 1 to 64 of letters, digits, `_ . : -`.
+    pub name: Arc<str>,
+}
+
+impl RoomName {
+    /// The room of this name; nothing where no room may have it.
+    #[must_use]
+    pub fn parse(namespace: &Arc<str>, name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+        let good = (1..=MAX).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with(RESERVED);
+        good.then(|| Self { namespace: Arc::clone(namespace), name: name.into() })
+    }
+
+    /// The reverse of [`RoomName`]'s `Display`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('#')?;
+        Self::parse(&namespace.into(), name)
+    }
+}
+
+/// `<namespace>#<name>`: unambiguous, because no name has a `#`.
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.namespace, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let parse = |name: &str| RoomName::parse(&"/chat".into(), name);
+        for good in ["a", "A-1_b.c:d", &"x".repeat(64)] {
+            assert_eq!(RoomName::from_text(&parse(good).unwrap().to_string()), parse(good));
+        }
+        for bad in ["", "user:1", "a b", "ä", "a#b", "a{b}", &"x".repeat(65)] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

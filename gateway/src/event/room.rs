@@ -1,0 +1,47 @@
+//! What the events of rooms have in common: the room's name, being in it, and the length of a text.
+
+use crate::{
+    client::Client,
+    cluster::room_name::RoomName,
+    room::{Room, rules::Wish},
+};
+
+use super::EventError;
+
+/// Characters of a message.
+pub(super) const MAX_CONTENT: usize = 1_000;
+
+/// The room of this name in the client's namespace.
+pub(super) fn name(client: &Client, name: &str) -> Result<RoomName, EventError> {
+    RoomName::parse(&client.namespace.name, name).ok_or_else(|| {
+        EventError::Validation("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:".into())
+    })
+}
+
+/// The room, where the client is in it.
+pub(super) fn joined(client: &Client, name: &str) -> Result<Room, EventError> {
+    client.room(name).ok_or_else(|| EventError::NotInRoom(name.chars().take(64).collect()))
+}
+
+/// The room, where the client is in it and may speak.
+pub(super) fn to_speak(client: &Client, name: &str) -> Result<Room, EventError> {
+    let room = joined(client, name)?;
+    may(client, name, Wish::Send)?;
+    Ok(room)
+}
+
+/// Whether the client's roles allow it.
+pub(super) fn may(client: &Client, name: &str, wish: Wish) -> Result<(), EventError> {
+    match client.node.rules.allow(name, wish, &client.identity.roles) {
+        true => Ok(()),
+        false => Err(EventError::Forbidden("Your roles do not allow it")),
+    }
+}
+
+/// Whether a text has 1 to 1,000 characters; `field` is named where not.
+pub(super) fn check_content(field: &str, content: &str) -> Result<(), EventError> {
+    match (1..=MAX_CONTENT).contains(&content.chars().count()) {
+        true => Ok(()),
+        false => Err(EventError::Validation(format!("{field} must have 1 to {MAX_CONTENT} characters"))),
+    }
+}

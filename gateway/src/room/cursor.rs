@@ -1,0 +1,221 @@
+//! How far a room's members on this node have come. Pure: it decides, others read and deliver.
+
+use crate::cluster::log::{Page, Position};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    at: Position,
+}
+
+/// What is to be done about a message that came over the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Live {
+    /// It is the next one.
+    Deliver,
+    /// It was delivered before.
+    Seen,
+    /// Something before it is missing, or the log began anew: read the log.
+    Repair,
+}
+
+/// What is to be done about a page that was read after the cursor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Deliver the page's messages from this index on; `more` when the log goes on after them.
+    Deliver { from: usize, more: bool },
+    /// The numbers up to here cannot be had: tell the members, and read again after it.
+    Reset { to: Position },
+}
+
+impl Cursor {
+    pub(super) fn new(at: Position) -> Self {
+        Self { at }
+    }
+
+    pub(super) fn at(self) -> Position {
+        self.at
+    }
+
+    /// A message came.
+    pub(super) fn live(&mut self, position: Position) -> Live {
+        if position <= self.at {
+            // Of this epoch and delivered, or of one that is over.
+            return Live::Seen;
+        }
+        if position.epoch == self.at.epoch && position.number == self.at.number + 1 {
+            self.at = position;
+            return Live::Deliver;
+        }
+        Live::Repair
+    }
+
+    /// What came after the cursor was read.
+    pub(super) fn read(&mut self, page: &Page) -> Read {
+        if page.end.epoch != self.at.epoch {
+            return self.reset(Position { epoch: page.end.epoch, number: page.base });
+        }
+        let from = page.messages.partition_point(|message| message.number <= self.at.number);
+        let next = page.messages.get(from).map(|message| message.number);
+        match next {
+            Some(number) if number > self.at.number + 1 => self.reset(Position { number: number - 1, ..self.at }),
+            None if page.end.number > self.at.number => self.reset(page.end),
+            _ => {
+                if let Some(last) = page.messages.last() {
+                    self.at.number = self.at.number.max(last.number);
+                }
+                Read::Deliver { from, more: self.at.number < page.end.number }
+            }
+        }
+    }
+
+    fn reset(&mut self, to: Position) -> Read {
+        self.at = to;
+        Read::Reset { to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::log::Stored;
+    use proptest::prelude::*;
+
+    /// The log as it is in truth, and a bus that loses, doubles, delays and reorders.
+    struct World {
+        epoch: u64,
+        log: Vec<u64>,
+        end: u64,
+        base: u64,
+    }
+
+    impl World {
+        fn page_after(&self, number: u64, count: usize) -> Page {
+            let after = self.log.iter().filter(|other| **other > number).take(count);
+            Page {
+                end: Position { epoch: self.epoch, number: self.end },
+                base: self.base,
+                messages: after.map(|number| Stored { number: *number, body: "".into() }).collect(),
+            }
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Happens {
+        Append,
+        /// A message still on the bus arrives: the oldest, or another.
+        Hear(usize),
+        HearTwice(usize),
+        Lose(usize),
+        Reconnect(usize),
+        Trim(usize),
+        NewEpoch,
+        FallBack,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            8 => Just(Happens::Append),
+            8 => (0_usize..3).prop_map(Happens::Hear),
+            1 => (0_usize..3).prop_map(Happens::HearTwice),
+            2 => (0_usize..3).prop_map(Happens::Lose),
+            1 => (1_usize..5).prop_map(Happens::Reconnect),
+            1 => (0_usize..20).prop_map(Happens::Trim),
+            1 => Just(Happens::NewEpoch),
+            1 => Just(Happens::FallBack),
+        ]
+    }
+
+    /// What a member saw since it was last told to begin anew.
+    struct Member {
+        since: Position,
+        got: Vec<u64>,
+    }
+
+    fn repair(world: &World, cursor: &mut Cursor, member: &mut Member, count: usize) {
+        for _ in 0..10_000 {
+            let after = if world.epoch == cursor.at.epoch { cursor.at.number } else { 0 };
+            let page = world.page_after(after, count);
+            match cursor.read(&page) {
+                Read::Deliver { from, more } => {
+                    member.got.extend(page.messages[from..].iter().map(|message| message.number));
+                    if !more {
+                        return;
+                    }
+                }
+                Read::Reset { to } => *member = Member { since: to, got: Vec::new() },
+            }
+        }
+        panic!("the repair does not end");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        /// Whatever the bus does, a member gets every number once, in order, since it joined or was told to begin anew;
+        /// and after one last reconnect it has them all.
+        #[test]
+        fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40) {
+            let mut world = World { epoch: 1, log: Vec::new(), end: 0, base: 0 };
+            let mut bus: Vec<Position> = Vec::new();
+            let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
+            let mut member = Member { since: cursor.at(), got: Vec::new() };
+            for (time, event) in events.into_iter().chain([Happens::Reconnect(3)]).enumerate() {
+                if time == join {
+                    // Joining in between: from the cursor's present position on.
+                    member = Member { since: cursor.at(), got: Vec::new() };
+                }
+                match event {
+                    Happens::Append => {
+                        world.end += 1;
+                        world.log.push(world.end);
+                        bus.push(Position { epoch: world.epoch, number: world.end });
+                    }
+                    Happens::Hear(which) | Happens::HearTwice(which) if !bus.is_empty() => {
+                        let which = which.min(bus.len() - 1);
+                        let position = match event {
+                            Happens::HearTwice(_) => bus[which],
+                            _ => bus.remove(which),
+                        };
+                        match cursor.live(position) {
+                            Live::Deliver => member.got.push(position.number),
+                            Live::Seen => {}
+                            Live::Repair => repair(&world, &mut cursor, &mut member, 3),
+                        }
+                    }
+                    Happens::Lose(which) if which < bus.len() => drop(bus.remove(which)),
+                    Happens::Reconnect(count) => {
+                        bus.clear();
+                        // Reading notices a log that ends before what was seen, and begins a new epoch there.
+                        if world.epoch == cursor.at.epoch && world.end < cursor.at.number {
+                            world.epoch += 1;
+                            world.base = world.end;
+                        }
+                        repair(&world, &mut cursor, &mut member, count);
+                    }
+                    Happens::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
+                    Happens::NewEpoch => {
+                        world = World { epoch: world.epoch + 1, log: Vec::new(), end: 0, base: 0 };
+                        bus.clear();
+                    }
+                    Happens::FallBack if world.end > world.base => {
+                        // A failover that lost the newest messages drops all connections, so a reconnect comes first.
+                        world.end -= 1;
+                        world.log.retain(|number| *number <= world.end);
+                        bus.clear();
+                        if world.epoch == cursor.at.epoch && world.end < cursor.at.number {
+                            world.epoch += 1;
+                            world.base = world.end;
+                        }
+                        repair(&world, &mut cursor, &mut member, 3);
+                    }
+                    _ => {}
+                }
+                let expected: Vec<u64> = (1..=member.got.len() as u64).map(|n| member.since.number + n).collect();
+                prop_assert_eq!(&member.got, &expected);
+            }
+            prop_assert_eq!(cursor.at(), Position { epoch: world.epoch, number: world.end });
+            prop_assert_eq!(member.since.epoch, world.epoch);
+            prop_assert_eq!(member.since.number + member.got.len() as u64, world.end);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Rooms on this node: each has members here, a cursor in the room's log, and one task that does both in order.
+//!
+//! Guarantees: a member gets every stored message after the position that its join was answered with, once, in the log's
+//! order, or is told that the log began anew; joining leaves neither a hole nor a double, because the one task that
+//! delivers is the one that lets in; what was missed on the bus is read from the log. A member that does not read is
+//! closed and nobody waits for it. Deliberately knows nothing of who may join or send: see [`rules`].
+
+mod cursor;
+mod join;
+mod messages;
+mod registry;
+pub mod rules;
+mod task;
+
+pub use self::{
+    join::{Joined, Joining},
+    messages::{array, object},
+    registry::{Room, Rooms},
+};

@@ -1,0 +1,197 @@
+//! The rooms that have members on this node.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{
+    join::{Joined, Joining},
+    task,
+};
+use crate::{
+    cluster::{PATIENCE, Unavailable, bus::Channel, notice::Notice, room_name::RoomName},
+    node::Node,
+};
+
+/// What a room's task may be behind; beyond that it reads the log.
+const MAILBOX: usize = 1_024;
+/// A join waits for the back end more than once.
+const JOIN_PATIENCE: Duration = PATIENCE;
+
+/// A room with members here. Cheap to clone.
+#[derive(Clone)]
+pub struct Room {
+    /// Which.
+    pub name: RoomName,
+    mailbox: mpsc::Sender<Input>,
+    pub(super) signals: Arc<Signals>,
+}
+
+/// What reaches a room's task however full its mailbox is.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Something may have been missed: the log is to be read.
+    pub(super) missed: AtomicBool,
+    pub(super) wake: Notify,
+}
+
+/// What a room's task does, one after the other.
+pub(super) enum Input {
+    Heard(Notice),
+    Join(Joining, oneshot::Sender<Result<Joined, Unavailable>>),
+    Leave(Arc<str>),
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Rooms {
+    by_name: Mutex<HashMap<RoomName, Room>>,
+}
+
+impl Rooms {
+    /// The room, where it has members here.
+    #[must_use]
+    pub fn find(&self, name: &RoomName) -> Option<Room> {
+        self.by_name.lock().get(name).cloned()
+    }
+
+    /// How many rooms have members here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.lock().len()
+    }
+
+    /// Whether no room has members here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets a socket in.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the socket is not in the room.
+    pub async fn join(
+        &self,
+        node: &Arc<Node>,
+        name: &RoomName,
+        joining: Joining,
+    ) -> Result<(Room, Joined), Unavailable> {
+        let socket = Arc::clone(&joining.client.id);
+        let entering = async {
+            loop {
+                let room = self.room(node, name);
+                let (done, answer) = oneshot::channel();
+                // A room whose task has just ended is not found the next time.
+                if room.mailbox.send(Input::Join(joining.clone(), done)).await.is_ok()
+                    && let Ok(joined) = answer.await
+                {
+                    return joined.map(|joined| (room, joined));
+                }
+            }
+        };
+        match tokio::time::timeout(JOIN_PATIENCE, entering).await {
+            Ok(entered) => entered,
+            Err(_) => {
+                // It may be let in later all the same: then it is put out again.
+                self.leave(name, &socket).await;
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Puts a socket out. Does nothing where it is not in.
+    pub async fn leave(&self, name: &RoomName, socket: &Arc<str>) {
+        if let Some(room) = self.find(name) {
+            // The task ends only when nobody is in the room.
+            let _ = room.mailbox.send(Input::Leave(Arc::clone(socket))).await;
+        }
+    }
+
+    /// Puts a socket out without waiting for the room's task: for sockets that are gone, to which nothing is sent anyway.
+    pub(crate) fn leave_soon(&self, node: &Node, name: &RoomName, socket: Arc<str>) {
+        let Some(room) = self.find(name) else { return };
+        if let Err(mpsc::error::TrySendError::Full(input)) = room.mailbox.try_send(Input::Leave(socket)) {
+            // Ends when the task comes to it, or ends itself.
+            node.lifecycle.spawn(async move {
+                let _ = room.mailbox.send(input).await;
+            });
+        }
+    }
+
+    /// Hands over what came for a room. What there is no room for is read from the log.
+    pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: Notice) {
+        match self.find(name) {
+            Some(room) => {
+                if room.mailbox.try_send(Input::Heard(notice)).is_err() {
+                    room.signals.missed();
+                }
+            }
+            // Its members left, and the end of the subscription got lost.
+            None => node.cluster.bus.unsubscribe(&[Channel::Room(name.clone())]),
+        }
+    }
+
+    /// The bus may have missed something, in any room.
+    pub(crate) fn missed(&self) {
+        for room in self.by_name.lock().values() {
+            room.signals.missed();
+        }
+    }
+
+    fn room(&self, node: &Arc<Node>, name: &RoomName) -> Room {
+        let mut rooms = self.by_name.lock();
+        if let Some(room) = rooms.get(name) {
+            return room.clone();
+        }
+        let (mailbox, inputs) = mpsc::channel(MAILBOX);
+        let room = Room { name: name.clone(), mailbox, signals: Arc::default() };
+        rooms.insert(name.clone(), room.clone());
+        node.lifecycle.spawn(task::run(Arc::clone(node), name.clone(), Arc::clone(&room.signals), inputs));
+        room
+    }
+
+    /// Forgets a room that nobody is in, unless somebody is on the way in. The subscription is given up first, so that
+    /// the next task's comes after it.
+    pub(super) fn close(&self, node: &Node, name: &RoomName, inputs: &mut mpsc::Receiver<Input>) -> bool {
+        let mut rooms = self.by_name.lock();
+        if !inputs.is_empty() {
+            return false;
+        }
+        inputs.close();
+        node.cluster.bus.unsubscribe(&[Channel::Room(name.clone())]);
+        rooms.remove(name);
+        true
+    }
+}
+
+impl Signals {
+    pub(super) fn missed(&self) {
+        self.missed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+impl Room {
+    /// Sends a packet that is not stored to everybody in the room, on every node, but the socket `except`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was sent.
+    pub async fn broadcast(&self, node: &Node, frame: &[u8], except: Option<&Arc<str>>) -> Result<(), Unavailable> {
+        let frame = Bytes::copy_from_slice(frame);
+        let notice = match except {
+            Some(except) => Notice::FrameToOthers { except: Arc::clone(except), frame },
+            None => Notice::Frame(frame),
+        };
+        node.cluster.bus.publish(&Channel::Room(self.name.clone()), notice.encode()).await
+    }
+}

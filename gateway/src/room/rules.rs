@@ -1,0 +1,94 @@
+//! Which roles may join and send, by pattern of a room's name. Pure.
+//!
+//! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for anybody; a pattern may end in
+//! `*`. The first rule whose pattern fits decides; where none fits, and for what a rule does not name, anybody may.
+
+use jackfield_shared::settings::SettingsError;
+
+/// What somebody wants of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// To hear.
+    Join,
+    /// To speak.
+    Send,
+}
+
+/// All rules, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(Vec<Rule>);
+
+#[derive(Debug, Clone)]
+struct Rule {
+    pattern: String,
+    join: Roles,
+    send: Roles,
+}
+
+/// Who; nothing for anybody.
+type Roles = Option<Vec<String>>;
+
+impl Rules {
+    /// Reads the rules of the configuration.
+    ///
+    /// # Errors
+    /// Says which rule cannot be read.
+    pub fn parse(rules: &[String]) -> Result<Self, SettingsError> {
+        let wrong = |rule: &str| {
+            SettingsError::new(format!("setting `rooms.rules`: `{rule}` must be pattern;join=ROLE+ROLE;send=ROLE"))
+        };
+        rules.iter().map(|rule| Rule::parse(rule).ok_or_else(|| wrong(rule))).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether somebody with these roles may.
+    #[must_use]
+    pub fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
+        let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };
+        let wanted = match wish {
+            Wish::Join => &rule.join,
+            Wish::Send => &rule.send,
+        };
+        wanted.as_ref().is_none_or(|wanted| roles.iter().any(|role| wanted.iter().any(|other| **other == **role)))
+    }
+}
+
+impl Rule {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let pattern = parts.next().filter(|pattern| !pattern.is_empty())?.to_owned();
+        let mut rule = Self { pattern, join: None, send: None };
+        for part in parts {
+            let (wish, roles) = part.split_once('=')?;
+            let roles = (roles != "*").then(|| roles.split('+').map(|role| role.trim().to_owned()).collect());
+            match wish.trim() {
+                "join" => rule.join = roles,
+                "send" => rule.send = roles,
+                _ => return None,
+            }
+        }
+        Some(rule)
+    }
+
+    fn fits(&self, room: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => room.starts_with(prefix),
+            None => room == self.pattern,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_fits_decides() {
+        let rules = Rules::parse(&["staff:*;join=ADMIN+SUPERUSER".into(), "news;send=ADMIN".into()]).unwrap();
+        let (user, admin): (&[Box<str>], &[Box<str>]) = (&["USER".into()], &["ADMIN".into(), "USER".into()]);
+        assert!(!rules.allow("staff:a", Wish::Join, user) && rules.allow("staff:a", Wish::Join, admin));
+        assert!(rules.allow("staff:a", Wish::Send, user));
+        assert!(rules.allow("news", Wish::Join, user) && !rules.allow("news", Wish::Send, user));
+        assert!(rules.allow("other", Wish::Send, &[]));
+        assert!(Rules::parse(&["x;may=ADMIN".into()]).is_err());
+    }
+}

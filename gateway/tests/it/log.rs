@@ -1,0 +1,135 @@
+//! The contract of `cluster::log`.
+
+use jackfield_gateway::cluster::{
+    bus::Channel,
+    log::{KEPT, Position, Range},
+    notice::Notice,
+    room_name::RoomName,
+};
+
+use crate::fixture::{Backend, Fixture, Node, contract};
+
+contract!(
+    numbers_have_no_holes_and_are_published_in_order,
+    senders_on_all_nodes_share_one_order,
+    the_same_key_is_stored_once,
+    pages_after_before_and_newest,
+    only_the_newest_are_kept,
+    a_room_that_nobody_wrote_to_has_a_position,
+    rooms_and_namespaces_do_not_touch_each_other,
+);
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(&"/".into(), name).unwrap()
+}
+
+async fn append(node: &Node, body: &str) -> Position {
+    node.cluster.log.append(&room("r"), body, None).await.unwrap().position
+}
+
+async fn numbers(node: &Node, range: Range, count: usize) -> Vec<u64> {
+    let page = node.cluster.log.read(&room("r"), range, count, None).await.unwrap();
+    page.messages.into_iter().map(|message| message.number).collect()
+}
+
+async fn numbers_have_no_holes_and_are_published_in_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    fixture.nodes[1].subscribe(&[Channel::Room(room("r"))]).await;
+    let body = "\"content\":\"ä \\\" b\"}";
+    let first = append(&fixture.nodes[0], body).await;
+    assert_eq!((first.number, first.epoch > 0), (1, true));
+    for n in 2..50 {
+        assert_eq!(append(&fixture.nodes[0], body).await, Position { number: n, ..first });
+    }
+    for n in 1..50 {
+        let notice = fixture.nodes[1].hears().await;
+        assert_eq!(notice, Notice::Message { position: Position { number: n, ..first }, body: body.into() });
+    }
+    let page = fixture.nodes[1].cluster.log.read(&room("r"), Range::After(48), 10, Some(first)).await.unwrap();
+    assert_eq!((page.end.number, page.end.epoch, page.base, &*page.messages[0].body), (49, first.epoch, 0, body));
+}
+
+async fn senders_on_all_nodes_share_one_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 3);
+    for node in &fixture.nodes {
+        node.subscribe(&[Channel::Room(room("r"))]).await;
+    }
+    let senders = fixture.nodes.iter().flat_map(|node| {
+        (0..5).map(|sender| {
+            let (log, id) = (node.cluster.log.clone(), node.id.clone());
+            tokio::spawn(async move {
+                for n in 0..40 {
+                    log.append(&room("r"), &format!("{id} {sender} {n}"), None).await.unwrap();
+                }
+            })
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    let mut orders = Vec::new();
+    for node in &mut fixture.nodes {
+        let heard = node.heard_so_far().await.into_iter().map(|notice| match notice {
+            Notice::Message { position, body } => (position.number, body),
+            other => panic!("{other:?}"),
+        });
+        orders.push(heard.collect::<Vec<_>>());
+    }
+    assert!(orders[0].iter().map(|(number, _)| *number).eq(1..=600));
+    assert!(orders[0] == orders[1] && orders[1] == orders[2]);
+}
+
+async fn the_same_key_is_stored_once(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    fixture.nodes[0].subscribe(&[Channel::Room(room("r"))]).await;
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let first = a.cluster.log.append(&room("r"), "one", Some("u k")).await.unwrap();
+    let again = b.cluster.log.append(&room("r"), "two", Some("u k")).await.unwrap();
+    let other = b.cluster.log.append(&room("r"), "three", Some("v k")).await.unwrap();
+    assert_eq!((first.new, again.new, again.position), (true, false, first.position));
+    assert_eq!((other.new, other.position.number), (true, 2));
+    assert_eq!(fixture.nodes[0].heard_so_far().await.len(), 2);
+}
+
+async fn pages_after_before_and_newest(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    for n in 0..20 {
+        append(node, &n.to_string()).await;
+    }
+    assert_eq!(numbers(node, Range::After(0), 3).await, [1, 2, 3]);
+    assert_eq!(numbers(node, Range::After(18), 5).await, [19, 20]);
+    assert_eq!(numbers(node, Range::After(20), 5).await, Vec::<u64>::new());
+    assert_eq!(numbers(node, Range::Before(3), 5).await, [1, 2]);
+    assert_eq!(numbers(node, Range::Before(21), 2).await, [19, 20]);
+    assert_eq!(numbers(node, Range::Newest, 3).await, [18, 19, 20]);
+    assert_eq!(numbers(node, Range::Newest, 0).await, Vec::<u64>::new());
+}
+
+async fn only_the_newest_are_kept(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    for n in 0..KEPT + 5 {
+        append(node, &n.to_string()).await;
+    }
+    let kept = numbers(node, Range::After(0), 2 * KEPT).await;
+    assert_eq!((kept.len(), kept[0], kept[KEPT - 1]), (KEPT, 6, 1_005));
+}
+
+async fn a_room_that_nobody_wrote_to_has_a_position(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let before = log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
+    assert_eq!((before.end.number, before.messages.len()), (0, 0));
+    let first = append(&fixture.nodes[0], "x").await;
+    assert_eq!(first, Position { number: 1, ..before.end });
+}
+
+async fn rooms_and_namespaces_do_not_touch_each_other(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let chat = RoomName::parse(&"/chat".into(), "r").unwrap();
+    append(&fixture.nodes[0], "x").await;
+    assert_eq!(log.append(&chat, "y", None).await.unwrap().position.number, 1);
+    assert_eq!(log.append(&room("r2"), "z", None).await.unwrap().position.number, 1);
+}
