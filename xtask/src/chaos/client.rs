@@ -6,6 +6,8 @@
 //! It has no polling, no binary and no compression.
 
 mod connection;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,

@@ -11,9 +11,10 @@ use super::{
     cast::Sizes,
     checker::Rules,
     client::Command,
+    crowd,
     member::Load,
     report::{Report, conclude},
-    stage::{Setting, Stage},
+    stage::Stage,
 };
 use crate::workdir::Workdir;
 
@@ -29,18 +30,14 @@ const BETWEEN: Duration = Duration::from_millis(8);
 
 /// Runs it.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
-    let setting = Setting {
-        nodes: args.nodes,
-        release: args.release,
-        set: args.settings(),
+    let kind = crowd::Kind {
         sizes: Sizes { rooms: ROOMS, members: MEMBERS, senders: SENDERS },
         load: Load { window: args.window, every: Some(EVERY), length: args.length },
         seed,
         stuck: &[],
     };
-    let mut stage = Stage::set(&setting, workdir).await?;
-    eprintln!("{MEMBERS} members are in; senders begin");
-    stage.begin();
+    let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
+    stage.crowd.begin();
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let mut rng = StdRng::seed_from_u64(seed);
     let mut losses = interval(BETWEEN);
@@ -48,10 +45,10 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let mut unplugged = 0u64;
     while Instant::now() < end {
         losses.tick().await;
-        let member = rng.random_range(0..stage.commands.len());
+        let member = rng.random_range(0..stage.crowd.commands.len());
         let away = Duration::from_millis(rng.random_range(AWAY.0..=AWAY.1));
         // One that is away already cannot lose its connection.
-        unplugged += u64::from(stage.commands[member].try_send(Command::Unplug(away)).is_ok());
+        unplugged += u64::from(stage.crowd.commands[member].try_send(Command::Unplug(away)).is_ok());
     }
     eprintln!("{unplugged} times a connection was to be lost");
     let unfinished = stage.settle().await?;

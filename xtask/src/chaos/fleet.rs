@@ -25,15 +25,13 @@ use crate::{
 };
 
 /// What to start.
-pub struct Wanted<'a> {
+pub struct Wanted {
     /// Gateways.
     pub nodes: usize,
     /// Built with optimisations.
     pub release: bool,
     /// Settings of every gateway.
     pub set: Vec<String>,
-    /// That they trust.
-    pub secret: &'a str,
 }
 
 struct Gateway {
@@ -53,7 +51,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
-    pub async fn start(wanted: &Wanted<'_>, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(wanted: &Wanted, secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::default();
         let redis_port = ports.next()?;
         let redis = Redis::start(workdir, redis_port).await?;
@@ -62,7 +60,7 @@ impl Fleet {
         for number in 1..=wanted.nodes {
             let redis = if number == wanted.nodes { link.port } else { redis_port };
             let (port, internal) = (ports.next()?, ports.next()?);
-            let spec = gateway(number, (port, internal), redis, wanted, workdir.logs())?;
+            let spec = gateway(number, (port, internal), redis, wanted, workdir.logs())?.env("JWT_SECRET", secret);
             let server = spec.start()?;
             gateways.push(Gateway { spec, port, internal, server });
         }
@@ -154,7 +152,7 @@ impl Gateway {
     }
 }
 
-fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted<'_>, logs: &Path) -> Result<Spec> {
+fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: &Path) -> Result<Spec> {
     let id = format!("gw{number}");
     let spec = Spec::new(&id, places::built("jackfield-gateway", wanted.release)?, logs)
         .env("HOST", "127.0.0.1")
@@ -163,7 +161,6 @@ fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted<'_>, lo
         .env("INTERNAL_PORT", ports.1.to_string())
         .env("NODE_ID", &id)
         .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
-        .env("JWT_SECRET", wanted.secret)
         .args(wanted.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
     Ok(spec)
 }

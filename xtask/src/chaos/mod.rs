@@ -5,18 +5,21 @@
 //! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
 //! - [`member`], [`cast`], [`shared`], [`record`]: who is in which room, sends and writes down what
 //! - [`checker`], [`report`]: the judgement; [`self_test`] breaks a scripted run to see that the checker can see
-//! - [`stage`] brings servers and clients up; [`storm`], [`flaky`], [`slow`] are the scenarios
+//! - [`stage`] brings servers and clients ([`crowd`]) up; [`storm`], [`flaky`], [`slow`] are the scenarios
 //!
 //! The client is written from PROTOCOL alone and shares no code with the gateway.
 
 mod cast;
 mod checker;
 mod client;
+mod crowd;
 mod fault;
 mod flaky;
 mod fleet;
 mod histogram;
 mod member;
+#[cfg(test)]
+mod model;
 mod packet;
 mod proxy;
 mod record;
@@ -117,6 +120,10 @@ impl Args {
     fn load(&self) -> member::Load {
         let every = (self.rate > 0).then(|| Duration::from_secs(1) / self.rate);
         member::Load { window: self.window, every, length: self.length }
+    }
+
+    fn wanted(&self) -> fleet::Wanted {
+        fleet::Wanted { nodes: self.nodes, release: self.release, set: self.settings() }
     }
 
     fn faults(&self) -> &[fault::Kind] {

@@ -11,10 +11,11 @@ use super::{
     cast::Sizes,
     checker::Rules,
     client::Command,
+    crowd,
     member::Load,
     record::{Join, What},
     report::{Report, milliseconds},
-    stage::{Setting, Stage},
+    stage::Stage,
 };
 use crate::workdir::Workdir;
 
@@ -48,27 +49,24 @@ struct Outcome {
 /// Runs it.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let stuck = MEMBERS - 1;
-    let setting = Setting {
-        nodes: args.nodes,
-        release: args.release,
-        set: args.settings(),
+    let kind = crowd::Kind {
         sizes: Sizes { rooms: 1, members: MEMBERS, senders: SENDERS },
         load: Load { window: 64, every: Some(EVERY), length: LENGTH },
         seed,
         stuck: &[stuck],
     };
     let node = stuck % args.nodes;
-    let mut stage = Stage::set(&setting, workdir).await?;
-    stage.begin();
+    let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
+    stage.crowd.begin();
     until_sent(&mut stage, WARM_UP, node).await?;
-    drop(stage.shared.take_latency());
+    drop(stage.crowd.shared.take_latency());
     until_sent(&mut stage, WARM_UP + BEFORE, node).await?;
-    let without = stage.shared.take_latency();
+    let without = stage.crowd.shared.take_latency();
     let before = stage.fleet.memory(node)?;
-    stage.commands[stuck].try_send(Command::StopReading)?;
+    stage.crowd.commands[stuck].try_send(Command::StopReading)?;
     let max = until_sent(&mut stage, WARM_UP + BEFORE + MESSAGES, node).await?.max(before);
-    let with = stage.shared.take_latency();
-    stage.commands[stuck].try_send(Command::ReadAgain)?;
+    let with = stage.crowd.shared.take_latency();
+    stage.crowd.commands[stuck].try_send(Command::ReadAgain)?;
     let unfinished = stage.settle().await?;
     let shared = stage.strike().await;
     let outcome = Outcome {
@@ -104,7 +102,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
 async fn until_sent(stage: &mut Stage, count: u64, node: usize) -> Result<u64> {
     let deadline = Instant::now() + LIMIT;
     let mut most = 0;
-    while stage.shared.figures.acked.load(Ordering::Relaxed) < count {
+    while stage.crowd.shared.figures.acked.load(Ordering::Relaxed) < count {
         stage.alive()?;
         ensure!(Instant::now() < deadline, "{count} messages take too long");
         most = most.max(stage.fleet.memory(node)?);

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Args,
     checker::Rules,
+    crowd,
     fault::{self, Fault, Kind},
     report::{Report, Suffered, conclude},
-    stage::{Setting, Stage},
+    stage::Stage,
 };
 use crate::workdir::Workdir;
 
@@ -23,45 +24,34 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     if !left_out.is_empty() {
         eprintln!("no time within {} s for {left_out:?}", args.seconds);
     }
-    let setting = Setting {
-        nodes: args.nodes,
-        release: args.release,
-        set: args.settings(),
-        sizes: args.sizes(),
-        load: args.load(),
-        seed,
-        stuck: &[],
-    };
-    let mut stage = Stage::set(&setting, workdir).await?;
-    eprintln!("{} members are in; senders begin", args.members);
+    let kind = crowd::Kind { sizes: args.sizes(), load: args.load(), seed, stuck: &[] };
+    let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
     let begun = Instant::now();
-    stage.begin();
+    stage.crowd.begin();
     let mut suffered = Vec::new();
+    let mut free = begun;
     for fault in &plan {
-        sleep_until(begun + fault.at).await;
+        // One that took longer than planned moves the others back, and the end: the same seed is the same faults.
+        sleep_until(free.max(begun + fault.at)).await;
         suffered.push(suffer(&mut stage, fault).await?);
         stage.alive()?;
-        // Faults that took longer than planned must not leave the last one without time after it.
-        if begun.elapsed() + fault::AFTER > time {
-            eprintln!("faults took longer than planned: {} of {} carried out", suffered.len(), plan.len());
-            break;
-        }
+        free = Instant::now() + Duration::from_secs(1);
     }
-    sleep_until(begun + time).await;
+    sleep_until((begun + time).max(free + fault::AFTER)).await;
+    let stopped = Instant::now();
     let unfinished = stage.settle().await?;
-    eprintln!("all at rest {:.1} s after the senders stopped", (begun.elapsed() - time).as_secs_f64());
+    eprintln!("at rest {:.1} s after the senders stopped", stopped.elapsed().as_secs_f64());
     let shared = stage.strike().await;
     let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
     conclude(&Report::of(&shared, &rules, &suffered, seed, unfinished), args.json)
 }
 
 async fn suffer(stage: &mut Stage, fault: &Fault) -> Result<Suffered> {
-    let from_ms = stage.shared.now_ms();
+    let from_ms = stage.crowd.shared.now_ms();
     eprintln!("{:6.1} s {fault}", f64::from(from_ms) / 1_000.0);
     stage.fleet.suffer(fault).await?;
     // Whoever is killed is gone at once: its members can be elsewhere long before it is back.
     let lasting = !matches!(fault.kind, Kind::Kill);
-    let to_ms = if lasting { stage.shared.now_ms() } else { from_ms };
-    sleep(Duration::from_millis(100)).await;
+    let to_ms = if lasting { stage.crowd.shared.now_ms() } else { from_ms };
     Ok(Suffered { fault: *fault, from_ms, to_ms })
 }
