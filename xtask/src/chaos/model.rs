@@ -127,6 +127,7 @@ impl Model {
 }
 
 async fn serve(stream: TcpStream, model: Arc<Mutex<Model>>) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
     let mut socket = accept_async(stream).await.ok()?;
     let handshake = r#"0{"sid":"s","pingInterval":25000,"pingTimeout":20000,"upgrades":[]}"#;
     socket.send(Message::text(handshake)).await.ok()?;
