@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
 use jackfield_shared::{
-    lifecycle::Lifecycle,
+    lifecycle::{self, Lifecycle},
     settings::{Sources, load},
     telemetry,
 };
@@ -26,9 +26,8 @@ struct Arguments {
     overrides: Vec<String>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+fn main() -> ExitCode {
+    match start(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("jackfield-gateway: {error:#}");
@@ -37,10 +36,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn start(arguments: Arguments) -> anyhow::Result<()> {
     let environment = std::env::vars().collect();
     let sources = Sources { file: arguments.config, environment, overrides: arguments.overrides, others: Vec::new() };
     let settings: GatewaySettings = load(&sources)?;
+    lifecycle::runtime(settings.workers as usize)?.block_on(run(settings))
+}
+
+async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let keys = settings.key_source()?;
     let public = listen(&settings.host, settings.port).await?;

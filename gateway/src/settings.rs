@@ -24,6 +24,7 @@ use crate::{
 pub struct GatewaySettings {
     pub port: u16,
     pub host: String,
+    pub workers: u32,
     pub internal: Internal,
     pub node: NodeName,
     pub redis: Redis,
@@ -98,6 +99,7 @@ impl Default for GatewaySettings {
         Self {
             port: 3_000,
             host: "0.0.0.0".into(),
+            workers: 0,
             internal: Internal::default(),
             node: NodeName::default(),
             redis: Redis::default(),
@@ -118,6 +120,10 @@ impl Settings for GatewaySettings {
     const TABLE: &'static [Setting] = &[
         Setting { key: "port", doc: "Public port: Socket.IO" },
         Setting { key: "host", doc: "Address that the public port is on" },
+        Setting {
+            key: "workers",
+            doc: "Worker threads; 0 for one per core; 1 is best where several nodes share a machine",
+        },
         Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting { key: "internal.host", doc: "Address that the internal port is on" },
         Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },

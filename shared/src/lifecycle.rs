@@ -6,10 +6,23 @@
 use std::{future::Future, time::Duration};
 
 use tokio::{
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A runtime with this many worker threads, 0 for one per core.
+///
+/// # Errors
+/// Where threads cannot be had.
+pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build()
+}
 
 /// Cheap to clone; all clones speak of the same process or test.
 #[derive(Clone, Default)]

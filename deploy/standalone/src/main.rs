@@ -10,7 +10,7 @@ mod settings;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use jackfield_shared::{settings::Sources, telemetry};
+use jackfield_shared::{lifecycle, settings::Sources, telemetry};
 
 /// Gateway, accounts and page in one process. Every setting is also an environment variable: see README.
 #[derive(Parser)]
@@ -24,9 +24,8 @@ struct Arguments {
     overrides: Vec<String>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match start(Arguments::parse()).await {
+fn main() -> ExitCode {
+    match start(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("jackfield: {error:#}");
@@ -35,10 +34,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(arguments: Arguments) -> anyhow::Result<()> {
+fn start(arguments: Arguments) -> anyhow::Result<()> {
     let environment = std::env::vars().collect();
     let sources = Sources { file: arguments.config, environment, overrides: arguments.overrides, others: Vec::new() };
     let (gateway, auth) = settings::read(&sources)?;
     telemetry::init(&gateway.log).map_err(anyhow::Error::msg)?;
-    program::run(gateway, auth).await
+    lifecycle::runtime(gateway.workers as usize)?.block_on(program::run(gateway, auth))
 }
