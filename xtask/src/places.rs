@@ -12,6 +12,7 @@ pub fn root() -> &'static Path {
 
 /// A program of this repository, built with that profile. The target directory is the one this program itself is in.
 pub fn built(program: &str, release: bool) -> Result<PathBuf> {
+    // Its name is not to be trusted: a build that replaced this very program makes it `xtask (deleted)`.
     let me = std::env::current_exe().context("this program's own path")?;
     let target = me.parent().and_then(Path::parent).context("this program is not in a target directory")?;
     Ok(target.join(if release { "release" } else { "debug" }).join(program))

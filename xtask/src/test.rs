@@ -111,7 +111,7 @@ async fn end_to_end(filter: Option<&str>) -> Result<()> {
         }
     }
     node.args(files).current_dir(&folder).kill_on_drop(true);
-    node.env("XTASK", std::env::current_exe()?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
     node_packages::install("gateway/e2e").await?;
     cargo::run("node --test", node).await
 }

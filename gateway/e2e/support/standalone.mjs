@@ -21,16 +21,19 @@ export async function startStandalone() {
   process.on("exit", () => child.kill("SIGKILL"));
   const said = [];
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
-  const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
+  const text = () => Buffer.concat(said).toString();
+  const ended = new Promise((resolve, reject) => {
+    child.on("exit", (code, signal) => resolve(signal ?? code));
+    child.on("error", reject);
+  });
 
   const url = `http://127.0.0.1:${port}`;
-  await until("it is up", async () => {
-    if (child.exitCode !== null) return true;
+  const up = until("it is up", async () => {
     const answers = [await fetch(url), await fetch(`${url}/socket.io/?EIO=4&transport=polling`)];
     return answers.every((answer) => answer.ok);
   }, START_MS);
-  const text = () => Buffer.concat(said).toString();
-  if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${text()}`);
+  const how = await Promise.race([up, ended.then((how) => `it ended with ${how}`)]);
+  if (how !== true) throw new Error(`${how}:\n${text()}`);
   return {
     url,
     // As a cluster is spoken to: behind one address.
