@@ -1,12 +1,13 @@
 //! `jackfield-auth`: accounts and tokens.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use jackfield_auth::{AuthSettings, run};
 use jackfield_shared::{
     lifecycle::Lifecycle,
-    settings::{Sources, load},
+    program::{SettingsArguments, exit_code},
+    settings::load,
     telemetry,
 };
 
@@ -17,28 +18,17 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// A TOML file with settings.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting, such as seed.enabled=true. Can be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArguments,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("jackfield-auth: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("jackfield-auth", start(Arguments::parse()).await)
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<()> {
-    let environment = std::env::vars().collect();
-    let sources = Sources { file: arguments.config, environment, overrides: arguments.overrides, others: Vec::new() };
+    let sources = arguments.settings.sources();
     let settings: AuthSettings = load(&sources)?;
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::new();

@@ -1,13 +1,14 @@
 //! `jackfield-gateway`: one node of the cluster.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
 use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
 use jackfield_shared::{
     lifecycle::{self, Lifecycle},
-    settings::{Sources, load},
+    program::{SettingsArguments, exit_code},
+    settings::load,
     telemetry,
 };
 
@@ -18,27 +19,16 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// A TOML file with settings.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting, such as session.policy=multi. Can be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArguments,
 }
 
 fn main() -> ExitCode {
-    match start(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("jackfield-gateway: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("jackfield-gateway", start(Arguments::parse()))
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
-    let environment = std::env::vars().collect();
-    let sources = Sources { file: arguments.config, environment, overrides: arguments.overrides, others: Vec::new() };
+    let sources = arguments.settings.sources();
     let settings: GatewaySettings = load(&sources)?;
     lifecycle::runtime(settings.workers as usize)?.block_on(run(settings))
 }

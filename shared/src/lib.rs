@@ -3,7 +3,8 @@
 //! - [`claims`]: the content of a token · [`verify`]: who may be believed, and [`jwks`]: with which keys
 //! - [`error_body`]: the one shape of an HTTP error · [`ids`] and [`time`]: how ids and times are written
 //! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come
-//! - [`settings`]: defaults < file < environment < flags · [`telemetry`]: logs · [`lifecycle`]: start, signals, end
+//! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
+//! - [`telemetry`]: logs · [`lifecycle`]: start, signals, end
 //!
 //! This crate knows neither sockets nor SQL.
 
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod jwks;
 pub mod lifecycle;
 pub mod origins;
+pub mod program;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

@@ -7,36 +7,29 @@ mod page;
 mod program;
 mod settings;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
-use jackfield_shared::{lifecycle, settings::Sources, telemetry};
+use jackfield_shared::{
+    lifecycle,
+    program::{SettingsArguments, exit_code},
+    telemetry,
+};
 
 /// Gateway, accounts and page in one process. Every setting is also an environment variable: see README.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// A TOML file with settings.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting, such as port=4000. Can be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArguments,
 }
 
 fn main() -> ExitCode {
-    match start(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("jackfield: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("jackfield", start(Arguments::parse()))
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
-    let environment = std::env::vars().collect();
-    let sources = Sources { file: arguments.config, environment, overrides: arguments.overrides, others: Vec::new() };
+    let sources = arguments.settings.sources();
     let (gateway, auth) = settings::read(&sources)?;
     telemetry::init(&gateway.log).map_err(anyhow::Error::msg)?;
     lifecycle::runtime(gateway.workers as usize)?.block_on(program::run(gateway, auth))

@@ -1,0 +1,38 @@
+//! What every program's `main` does alike: read where settings come from, and end with a line that says what is wrong.
+
+use std::{fmt::Display, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use crate::settings::Sources;
+
+/// The arguments that name settings.
+#[derive(Args)]
+pub struct SettingsArguments {
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, such as port=4000. Can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl SettingsArguments {
+    /// The file, this process's environment, and the command line.
+    #[must_use]
+    pub fn sources(self) -> Sources {
+        let environment = std::env::vars().collect();
+        Sources { file: self.config, environment, overrides: self.overrides, others: Vec::new() }
+    }
+}
+
+/// 0, or 1 after a line on standard error.
+pub fn exit_code<E: Display>(program: &str, ended: Result<(), E>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
