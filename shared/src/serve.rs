@@ -17,7 +17,7 @@ use crate::lifecycle::Lifecycle;
 
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A peer that acknowledges nothing of what was sent for this long is gone.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// At the end, how long a request that is being answered may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(8);
 /// After a failure to accept (out of descriptors, mostly), so that the loop does not spin.
