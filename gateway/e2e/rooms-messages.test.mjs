@@ -1,0 +1,284 @@
+// What is said in rooms and between users: stored, not stored, and refused.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
+import {
+  TIMESTAMP, complete, done, given, ids, join, newRoom, onEachNode, refused, sendMany, sendOn, startRooms,
+} from "./support/rooms.mjs";
+import { until } from "./support/until.mjs";
+
+describe("messages in rooms", () => {
+  let cluster;
+  before(async () => {
+    cluster = await startRooms({ set: { "session.policy": "multi" } });
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  const at = (node, user, options) => signedIn(cluster.urls[node], user, options);
+
+  /** A member of a new room on each node. */
+  async function inRoom(options) {
+    const room = newRoom();
+    const members = await onEachNode(cluster, options);
+    for (const member of members) await join(member, room);
+    return [room, ...members];
+  }
+
+  test("send-message is stored and reaches all members, the sender too", async () => {
+    const ana = cluster.user({ name: "Ana \"López\" \\ 👋" });
+    const [room, bob, eve] = await inRoom();
+    const client = await at(2, ana);
+    await join(client, room);
+    const content = "¿qué \"tal\"?\n\u0000\u2028 👋 </script>";
+    const { status, messageId, ...rest } = await client.ask("send-message", { room, content });
+    assert.deepEqual([status, typeof messageId, rest], ["ok", "string", {}]);
+    const sender = { id: ana.id, name: ana.fullName };
+    for (const member of [client, bob, eve]) {
+      const message = await member.heard("new-message");
+      assert.deepEqual(message, { id: messageId, room, content, sender, timestamp: message.timestamp });
+      assert.match(message.timestamp, TIMESTAMP);
+      assert.deepEqual((await done(member, "room-history", { room })).messages, [message]);
+    }
+    const withoutAck = await at(0, ana);
+    await join(withoutAck, room);
+    withoutAck.send("send-message", { room, content: "x".repeat(1000) });
+    await bob.heard("new-message", (message) => message.content.length === 1000);
+  });
+
+  test("all members on all nodes see one order, and it is that of the ids", async () => {
+    const [room, ...members] = await inRoom();
+    const elsewhere = newRoom();
+    for (const member of members) await join(member, elsewhere);
+    const loads = [sendOn(members, room), sendOn(members, elsewhere, 1)];
+    await until("many messages", () => loads.every(({ acked }) => acked.length > 200), 20_000);
+    for (const load of loads) await load.stop();
+    for (const [name, { acked }] of [[room, loads[0]], [elsewhere, loads[1]]]) {
+      for (const member of members) await complete(member, name, [...acked].sort());
+    }
+  });
+
+  test("one socket's messages are stored in the order in which it sent them", async () => {
+    const [room, sender, other] = await inRoom();
+    const answers = await Promise.all(Array.from({ length: 200 }, (_, index) =>
+      done(sender, "send-message", { room, content: String(index) })));
+    await complete(other, room, answers.map(({ messageId }) => messageId));
+    assert.deepEqual(given(other, room).map(({ content }) => content), answers.map((_, index) => String(index)));
+  });
+
+  test("the same clientId is one message, from any socket of the user, at any node, at the same time", async () => {
+    const user = cluster.user();
+    const [room, other] = await inRoom();
+    const sockets = await Promise.all([0, 1, 2].map((node) => at(node, user)));
+    for (const socket of sockets) await join(socket, room);
+    for (const clientId of ["a", "x".repeat(64), "with space, \"quotes\" and ñ 👋"]) {
+      const attempts = sockets.flatMap((socket) => [1, 2].map(() => ({ socket, content: `as ${clientId} at ${socket.url}` })));
+      const answers = await Promise.all(attempts.map(({ socket, content }) =>
+        done(socket, "send-message", { room, content, clientId })));
+      assert.equal(new Set(answers.map(({ messageId }) => messageId)).size, 1);
+    }
+    // What makes it another message: another user, another room, no clientId.
+    const elsewhere = newRoom();
+    await join(sockets[0], elsewhere);
+    await done(other, "send-message", { room, content: "another user's", clientId: "a" });
+    await done(sockets[0], "send-message", { room: elsewhere, content: "another room's", clientId: "a" });
+    await sendMany([sockets[0]], room, 2, "same");
+    await complete(sockets[0], room, ids((await done(other, "room-history", { room })).messages));
+    assert.equal(given(sockets[0], room).length, 6);
+    assert.equal(given(sockets[0], elsewhere).length, 1);
+  });
+
+  test("message to a room: to its members, the sender too, and to nobody else", async () => {
+    const [room, ana, bob, eve] = await inRoom();
+    await done(eve, "leave-room", room);
+    await bob.heard("user-left");
+    const answer = await done(ana, "message", { content: "to the room", room });
+    assert.deepEqual(answer, { status: "ok", message: "Message sent successfully" });
+    for (const member of [ana, bob]) {
+      const heard = await member.heard("message");
+      assert.deepEqual(heard, { sender: ana.id, message: "to the room", timestamp: heard.timestamp });
+    }
+    await done(ana, "message", "to all");
+    await eve.heard("message", ({ message }) => message === "to all");
+    assert.equal(eve.all("message").length, 1);
+    assert.deepEqual((await done(bob, "room-history", { room })).messages, []);
+  });
+
+  test("room-message: to the others, not stored", async () => {
+    const user = cluster.user();
+    const [room, bob] = await inRoom();
+    const [ana, anas] = [await at(0, user), await at(1, user)];
+    for (const socket of [ana, anas]) await join(socket, room);
+    assert.deepEqual(await ana.ask("room-message", { room, message: "hola" }), { status: "ok" });
+    for (const other of [bob, anas]) {
+      const heard = await other.heard("room-message");
+      assert.deepEqual(heard, { sender: ana.id, message: "hola", room, timestamp: heard.timestamp });
+      assert.match(heard.timestamp, TIMESTAMP);
+    }
+    await sendMany([bob], room, 1);
+    await ana.heard("new-message");
+    assert.deepEqual(ana.all("room-message"), []);
+    assert.equal((await done(ana, "room-history", { room })).messages.length, 1);
+  });
+
+  test("typing passes once a second for each socket and room", async () => {
+    const user = cluster.user({ name: "Ana" });
+    const [room, bob] = await inRoom();
+    const elsewhere = newRoom();
+    const [ana, anas] = [await at(0, user), await at(2, user)];
+    await join(bob, elsewhere);
+    await join(ana, elsewhere);
+    for (const socket of [ana, anas]) await join(socket, room);
+    const heard = (name) => bob.events.filter(({ name: event, args }) => event === "user-typing" && args[0].room === name);
+
+    ana.send("typing", { room });
+    for (let more = 0; more < 5; more++) ana.send("typing", { room, isTyping: false });
+    ana.send("typing", { room: elsewhere, isTyping: false });
+    await done(ana, "room-message", { room: elsewhere, message: "that was all" });
+    await bob.heard("room-message");
+    const about = { userId: user.id, name: "Ana", room };
+    assert.deepEqual(heard(room).map(({ args }) => args[0]), [{ ...about, isTyping: true }]);
+    assert.deepEqual(heard(elsewhere).map(({ args }) => args[0]), [{ ...about, room: elsewhere, isTyping: false }]);
+    anas.send("typing", { room, isTyping: true });
+    await until("another socket's", () => heard(room).length === 2);
+    assert.deepEqual(await anas.heard("user-typing"), { ...about, isTyping: true }, "the sender's other socket");
+
+    await until("another one passes", () => {
+      ana.send("typing", { room, isTyping: false });
+      return heard(room).length === 3;
+    });
+    const [first, , third] = heard(room);
+    // The two took their ways from node to node in different times.
+    assert.ok(third.at - first.at > 900, `${third.at - first.at} ms between two`);
+    assert.equal(third.args[0].isTyping, false);
+    assert.deepEqual(ana.all("user-typing").filter(({ isTyping }) => !isTyping), [], "not to the sender");
+  });
+
+  test("private-message: to every socket of the one, to the sender's others, and to nobody else", async () => {
+    const [ana, bob] = [cluster.user({ name: "Ana" }), cluster.user({ name: "Bob" })];
+    const sender = await at(0, ana);
+    const anas = [await at(0, ana), await at(1, ana)];
+    const bobs = await Promise.all([0, 1, 2].map((node) => at(node, bob)));
+    const others = await onEachNode(cluster);
+    const answer = await sender.ask("private-message", { to: bob.id, content: "psst 👋" });
+    assert.deepEqual(answer, { status: "ok", messageId: answer.messageId, delivered: 3 });
+    for (const socket of [...anas, ...bobs]) {
+      const heard = await socket.heard("private-message");
+      const about = { id: answer.messageId, from: { id: ana.id, name: "Ana" }, to: bob.id, content: "psst 👋" };
+      assert.deepEqual(heard, { ...about, timestamp: heard.timestamp });
+      assert.match(heard.timestamp, TIMESTAMP);
+    }
+    const toSelf = await done(sender, "private-message", { to: ana.id, content: "a note" });
+    assert.equal(toSelf.delivered, 2);
+    for (const socket of anas) await socket.heard("private-message", ({ content }) => content === "a note");
+    bobs[2].close();
+    await until("two of his are left", async () => {
+      return (await done(sender, "private-message", { to: bob.id, content: "again" })).delivered === 2;
+    });
+    assert.equal((await done(sender, "private-message", { to: "nobody", content: "x" })).delivered, 0);
+
+    await done(sender, "message", "the last word");
+    for (const socket of [sender, ...anas, ...bobs.slice(0, 2), ...others]) {
+      await socket.heard("message", ({ message }) => message === "the last word");
+    }
+    for (const socket of [sender, ...others]) assert.deepEqual(socket.all("private-message"), []);
+    for (const socket of bobs) assert.deepEqual(socket.all("private-message").filter(({ content }) => content === "a note"), []);
+  });
+
+  test("private-message in /chat", async () => {
+    const [ana, bob] = [cluster.user(), cluster.user()];
+    const main = await at(1, bob);
+    const chat = await alsoIn(main, "/chat", bob.token).ready();
+    const sender = await at(0, ana, { namespace: "/chat" });
+    assert.equal((await done(sender, "private-message", { to: bob.id, content: "in chat" })).delivered, 1);
+    assert.equal((await chat.heard("private-message")).content, "in chat");
+  });
+
+  const long = "x".repeat(1001);
+  const bad = {
+    "no payload": [[], /room|struct/],
+    "no room": [[{ content: "x" }], /room/],
+    "no content": [[{ room: "ROOM" }], /content/],
+    "an empty content": [[{ room: "ROOM", content: "" }], /content/],
+    "1,001 characters": [[{ room: "ROOM", content: long }], /content/],
+    "a clientId of 65 characters": [[{ room: "ROOM", content: "x", clientId: "x".repeat(65) }], /clientId/],
+    "an empty clientId": [[{ room: "ROOM", content: "x", clientId: "" }], /clientId/],
+    "a number as content": [[{ room: "ROOM", content: 5 }], /content|string/],
+  };
+  for (const [name, [args, words]] of Object.entries(bad)) {
+    test(`send-message refused, nothing stored: ${name}`, async () => {
+      const [room, sender, other] = await inRoom();
+      const payload = args.map((one) => (one.room ? { ...one, room } : one))[0];
+      assert.match(await refused(sender, "send-message", payload, "validation_failed"), words);
+      sender.send("send-message", payload);
+      const error = await sender.heard("error");
+      assert.deepEqual([error.code, error.event], ["validation_failed", "send-message"]);
+      const [id] = await sendMany([sender], room, 1, "fine");
+      await complete(other, room, [id]);
+      assert.deepEqual(other.all("error"), []);
+    });
+  }
+
+  test("1,000 characters and 64 of a clientId are characters, whatever they weigh", async () => {
+    const [room, sender, other] = await inRoom();
+    const content = "👋".repeat(1000);
+    await done(sender, "send-message", { room, content, clientId: "👋".repeat(64) });
+    assert.equal((await other.heard("new-message")).content, content);
+  });
+
+  test("the other events say what is wrong, too", async () => {
+    const [room, sender] = await inRoom();
+    const to = cluster.user().id;
+    const wrong = [
+      ["room-message", { room, message: "" }, /message/],
+      ["room-message", { room, message: long }, /message/],
+      ["room-message", { room }, /message/],
+      ["message", { room, content: long }, /content/],
+      ["typing", {}, /room/],
+      ["private-message", { to, content: "" }, /content/],
+      ["private-message", { to, content: long }, /content/],
+      ["private-message", { to: "", content: "x" }, /to/],
+      ["private-message", { to: "x".repeat(129), content: "x" }, /to/],
+      ["private-message", { content: "x" }, /to/],
+      ["leave-room", undefined, /room/],
+      ["join-room", undefined, /room/],
+      ["join-room", 5, /room/],
+      ["join-room", {}, /room/],
+      ...["", "user:1", "with space", "ñ", "a/b", "a#b", "{a}", "a\n", "x".repeat(65)].map((name) => ["join-room", name, /room/]),
+    ];
+    for (const [event, payload, words] of wrong) {
+      assert.match(await refused(sender, event, payload, "validation_failed"), words, event);
+    }
+    for (const name of ["x", "A-1_b.c:d", "x".repeat(64), "users", "__proto__", "constructor"]) {
+      assert.equal((await join(sender, name)).room, name);
+      const [id] = await sendMany([sender], name, 1);
+      await complete(sender, name, [id]);
+      await done(sender, "leave-room", name);
+    }
+    assert.deepEqual(sender.disconnects, []);
+  });
+
+  test("only members may send", async () => {
+    const [room, member] = await inRoom();
+    const stranger = await at(1, cluster.user());
+    const sends = [
+      ["send-message", { room, content: "x" }],
+      ["message", { room, content: "x" }],
+      ["room-message", { room, message: "x" }],
+      ["typing", { room }],
+      ["leave-room", { room }],
+    ];
+    for (const [event, payload] of sends) {
+      assert.match(await refused(stranger, event, payload, "not_in_room"), new RegExp(room), event);
+    }
+    await join(stranger, room);
+    await sendMany([stranger], room, 1);
+    await done(stranger, "leave-room", room);
+    for (const [event, payload] of sends) await refused(stranger, event, payload, "not_in_room");
+    await until("the last word", () => member.all("user-left").length === 1);
+    assert.equal(given(member, room).length, 1);
+    assert.deepEqual([...member.all("message"), ...member.all("room-message"), ...member.all("user-typing")], []);
+  });
+});

@@ -1,0 +1,139 @@
+// Rooms as their members see them, and users who send to them.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+
+import { signedIn } from "./clients.mjs";
+import { startCluster } from "./cluster.mjs";
+import { startIssuer } from "./issuer.mjs";
+import { until } from "./until.mjs";
+
+/** Types of packets of the Socket.IO protocol. */
+const EVENT = 2;
+const ACK = 3;
+
+export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/**
+ * A cluster that trusts an issuer of ours: `cluster.user()` makes as many users as a test wants, at no cost. Nobody is
+ * limited in how fast to send, unless `set` says otherwise.
+ */
+export async function startRooms({ set = {}, ...options } = {}) {
+  const issuer = await startIssuer();
+  const cluster = await startCluster({ set: { "jwt.jwksUrl": issuer.jwksUrl, "limits.eventRate": 0, ...set }, ...options });
+  let count = 0;
+  cluster.user = ({ name = `User Number ${++count}`, roles = ["USER"] } = {}) => {
+    const id = randomUUID();
+    return { id, fullName: name, roles, token: issuer.token({ sub: id, name, roles }) };
+  };
+  cluster.stop = ((stop) => () => stop.call(cluster).finally(issuer.stop))(cluster.stop);
+  return cluster;
+}
+
+/** A connected client of a new user on each node. */
+export function onEachNode(cluster, options) {
+  return Promise.all(cluster.urls.map((url) => signedIn(url, cluster.user(), options)));
+}
+
+/** A name that no other room has. */
+export function newRoom(prefix = "room") {
+  return `${prefix}-${randomUUID()}`;
+}
+
+/** Asks, and expects it to be done. */
+export async function done(client, event, payload) {
+  const answer = await client.ask(event, payload);
+  assert.equal(answer.status, "ok", `${event}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Asks, and expects it to be refused with this code; returns what is said about it. */
+export async function refused(client, event, payload, code) {
+  const answer = await client.ask(event, payload);
+  assert.deepEqual({ ...answer, message: "" }, { status: "error", code, message: "" }, JSON.stringify(answer));
+  return answer.message;
+}
+
+/**
+ * Joins a room; returns what the acknowledgement said, and `recent`: the messages of all `recent-messages`. Fails where
+ * it is not told in this order, with nothing else of the room in between: `joined`, `recent-messages`, acknowledgement.
+ */
+export async function join(client, room, since) {
+  const from = client.packets.length;
+  const answer = await done(client, "join-room", since === undefined ? room : { room, since });
+  const packets = client.packets.slice(from).filter(({ nsp }) => nsp === client.socket.nsp);
+  const joined = packets.findIndex(({ type, data }) => type === EVENT && data[0] === "joined" && data[1].room === room);
+  const acknowledged = packets.findIndex(({ type, data }) => type === ACK && data[0].position === answer.position);
+  assert.ok(joined >= 0 && joined < acknowledged, "joined comes before the acknowledgement");
+  const told = packets.slice(joined + 1, acknowledged).map(({ data }) => data);
+  const pages = told.filter(([name]) => name === "recent-messages");
+  assert.deepEqual(told.map(([name]) => name).filter((name) => name !== "clients-updated"), pages.map(([name]) => name));
+  for (const [index, [, messages, about]] of pages.entries()) {
+    assert.deepEqual(about, { room, more: index < pages.length - 1 });
+    assert.ok(messages.length <= 100, `${messages.length} messages in one`);
+    assert.ok(messages.length === 100 || !about.more, "only the last is not full");
+  }
+  assert.ok(pages.length > 0, "there is always one");
+  return { ...answer, recent: pages.flatMap(([, messages]) => messages), pages: pages.map(([, messages]) => messages.length) };
+}
+
+/** Every stored message of a room that a client was given, live or on joining, in the order in which it came. */
+export function given(client, room) {
+  return client.events.flatMap(({ name, args: [data, about] }) => {
+    if (name === "new-message" && data.room === room) return [data];
+    return name === "recent-messages" && about.room === room ? data : [];
+  });
+}
+
+export const ids = (messages) => messages.map(({ id }) => id);
+
+/** Sends so many messages, each sender one after the other; returns the ids in the order of their acknowledgement. */
+export async function sendMany(senders, room, count, text = "message") {
+  const sent = [];
+  let next = 0;
+  await Promise.all(senders.map(async (sender) => {
+    while (next < count) sent.push((await done(sender, "send-message", { room, content: `${text} ${next++}` })).messageId);
+  }));
+  return sent;
+}
+
+/** Senders at full speed until `stop` is called, each with `window` messages on their way; `acked` has their ids. */
+export function sendOn(senders, room, window = 4) {
+  const acked = [];
+  let going = true;
+  const line = async (sender) => {
+    while (going) acked.push((await done(sender, "send-message", { room, content: `number ${acked.length}` })).messageId);
+  };
+  const lines = Promise.all(senders.flatMap((sender) => Array.from({ length: window }, () => line(sender))));
+  // A failure is told by `stop`; until then nobody waits for it.
+  lines.catch(() => {});
+  return {
+    acked,
+    stop: () => {
+      going = false;
+      return lines;
+    },
+  };
+}
+
+/** Waits until a member has been given all of these messages; then it must have been given them once, in order. */
+export async function complete(client, room, expected, ms = 5000) {
+  await until(`${expected.length} messages of ${room}`, () => {
+    const count = given(client, room).length;
+    if (count < expected.length) throw new Error(`${count} of them`);
+    return true;
+  }, ms);
+  assert.deepEqual(ids(given(client, room)), expected);
+}
+
+/** The room's log from its newest message back to its oldest, read by pages of `limit`; oldest first. */
+export async function history(client, room, { limit, between = () => {} } = {}) {
+  const messages = [];
+  for (;;) {
+    const page = (await done(client, "room-history", { room, limit, before: messages[0]?.id })).messages;
+    assert.ok(page.length <= (limit ?? 50));
+    if (page.length === 0) return messages;
+    messages.unshift(...page);
+    await between();
+  }
+}
