@@ -34,7 +34,7 @@ pub async fn install(package: &str) -> Result<()> {
     }
     eprintln!("npm ci in {package}");
     let mut npm = Command::new(places::on_path("npm").context("npm is not installed; it comes with Node.js")?);
-    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(std::io::stderr()).kill_on_drop(true);
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(std::io::stderr());
     cargo::run(&format!("npm ci in {package}"), npm).await
 }
 

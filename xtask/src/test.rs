@@ -110,7 +110,7 @@ async fn end_to_end(filter: Option<&str>) -> Result<()> {
             node.arg(format!("--test-name-pattern={filter}"));
         }
     }
-    node.args(files).current_dir(&folder).kill_on_drop(true);
+    node.args(files).current_dir(&folder);
     node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
     node_packages::install("gateway/e2e").await?;
     cargo::run("node --test", node).await
