@@ -32,14 +32,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<()> {
     let settings: AuthSettings = load(&sources)?;
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::new();
-    let (running, signal) = (run(settings, &lifecycle, GRACE), lifecycle.stop_on_signal());
-    tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => ended?,
-        signalled = signal => {
-            signalled?;
-            running.await?;
-        }
-    }
+    lifecycle.stop_on_signal()?;
+    run(settings, &lifecycle, GRACE).await?;
     Ok(())
 }

@@ -43,6 +43,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     }
 
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signal().context("signals cannot be handled")?;
     let gateway = Gateway::build(settings, keys, &lifecycle)?;
     tracing::info!(
         node = %gateway.node().id,
@@ -50,13 +51,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
         internal = %internal.local_addr()?,
         "listening"
     );
-    let signal = lifecycle.clone();
-    let served = tokio::join!(
-        gateway.serve(public, gateway.router()),
-        gateway.serve(internal, gateway.internal_router()),
-        async move { signal.stop_on_signal().await },
-    );
-    served.2.context("signals cannot be handled")?;
+    tokio::join!(gateway.serve(public, gateway.router()), gateway.serve(internal, gateway.internal_router()),);
     anyhow::ensure!(lifecycle.finish(GRACE).await, "some work did not end in time");
     Ok(())
 }

@@ -59,21 +59,25 @@ impl Lifecycle {
         tokio::spawn(self.tasks.track_future(task))
     }
 
-    /// Waits for SIGINT or SIGTERM, then asks everything to end. A second signal exits with 130 at once.
+    /// From now on SIGINT or SIGTERM asks everything to end, and a second one exits with 130 at once. Call before
+    /// anything is served, so that no signal ends the process in another way.
     ///
     /// # Errors
     /// Where the signal handlers cannot be installed.
-    pub async fn stop_on_signal(&self) -> std::io::Result<()> {
+    pub fn stop_on_signal(&self) -> std::io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = self.stop.cancelled() => return Ok(()),
-        }
-        self.stop();
-        // Untracked on purpose: it ends with the process, and `finish` must not wait for it.
-        drop(second_signal(interrupt, terminate));
+        let lifecycle = self.clone();
+        self.spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                () = lifecycle.stop.cancelled() => {}
+            }
+            lifecycle.stop();
+            // Untracked on purpose: it ends with the process, and `finish` must not wait for it.
+            drop(second_signal(interrupt, terminate));
+        });
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let public = listen(&gateway.host, gateway.port).await?;
     let internal = listen(&gateway.internal.host, gateway.internal_port()?).await?;
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signal()?;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
     let auth = Arc::new(AuthService::build(auth, &lifecycle).await?);
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
@@ -26,13 +27,11 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
 
     println!("{announcement}");
     let routes = gateway.router().merge(page::router()).merge(auth.router());
-    let (serving, signal) = (Arc::clone(&gateway), lifecycle.clone());
-    let (_, _, signalled) = tokio::join!(
+    let serving = Arc::clone(&gateway);
+    tokio::join!(
         serving.serve(public, routes),
         serving.serve(internal, internal_routes(Arc::clone(&gateway), Arc::clone(&auth))),
-        async move { signal.stop_on_signal().await },
     );
-    signalled?;
     let ended = lifecycle.finish(GRACE).await;
     let _ = tokio::time::timeout(GRACE, auth.close()).await;
     anyhow::ensure!(ended, "some work did not end in time");

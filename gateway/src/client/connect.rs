@@ -64,6 +64,7 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
         Standing::Other => return Err(Refusal::Terminal("session_conflict")),
         Standing::Ended => return Err(Refusal::Passing),
         Standing::Claim => {
+            let missed = node.missed();
             let claimed = claim(connection, &identity).await;
             if let Err(refusal) = claimed {
                 connection.session.lock().abandon();
@@ -71,7 +72,7 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
                 return Err(refusal);
             }
             admit(connection, namespace, identity.clone());
-            enter(connection, &identity).await;
+            enter(connection, &identity, missed).await;
         }
     }
     Ok(())
@@ -164,8 +165,9 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
     metrics::connected();
 }
 
-/// Makes the user's presence known, and looks at what happened meanwhile.
-async fn enter(connection: &Arc<Connection>, identity: &Identity) {
+/// Makes the user's presence known, and looks at what happened since the claim began, when the node had missed messages
+/// `missed` times.
+async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     let node = &connection.node;
     let held = connection.session.lock().incarnation();
     if let Some(incarnation) = held {
@@ -183,5 +185,9 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity) {
     }
     if evicted {
         connection.evicted();
+    } else if node.missed() != missed {
+        // An eviction of this session may have been among what was missed, and what is said again while a session is
+        // being claimed leaves it out.
+        node.reassert_soon();
     }
 }

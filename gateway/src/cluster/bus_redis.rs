@@ -16,7 +16,10 @@ use futures_util::StreamExt as _;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{Msg, aio::PubSubSink};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -144,6 +147,9 @@ impl Listener {
         let mut missed = !first;
         let mut alive_at = Instant::now();
         let mut tick = tokio::time::interval(PROBE_EVERY);
+        // After a standstill of the whole process one tick comes, not all that it slept through.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent = false;
         loop {
             if missed && self.heard.try_send(BusEvent::MayHaveMissed).is_ok() {
                 missed = false;
@@ -152,6 +158,7 @@ impl Listener {
                 () = stop.cancelled() => return Over::Stopping,
                 message = messages.next() => {
                     let Some(message) = message else { return Over::Lost };
+                    silent = false;
                     if message.get_channel_name() == self.probe {
                         alive_at = Instant::now();
                         *self.last_probe.lock() = Some(alive_at);
@@ -165,7 +172,9 @@ impl Listener {
                     }
                 }
                 _ = tick.tick() => {
-                    if alive_at.elapsed() > PROBE_PATIENCE {
+                    // Twice in a row: answers that wait to be read are read in between.
+                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_PATIENCE);
+                    if silent && was_silent {
                         tracing::warn!("redis pub/sub is silent: reconnecting");
                         return Over::Lost;
                     }

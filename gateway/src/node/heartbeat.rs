@@ -89,7 +89,7 @@ async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
 }
 
 async fn reassert(node: &Arc<Node>, incarnation: &Incarnation) -> Result<(), Unavailable> {
-    node.roster.say_again();
+    node.roster.start_over();
     let connections = node.connections.all();
     for batch in connections.chunks(BATCH) {
         reassert_batch(node, incarnation, batch).await?;

@@ -29,8 +29,7 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
             BusEvent::MayHaveMissed => {
                 tracing::warn!("messages from other nodes may have been missed");
                 metrics::bus_missed();
-                node.rooms.missed();
-                node.reassert_soon();
+                node.may_have_missed();
             }
         }
     }

@@ -16,7 +16,7 @@ mod roster;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -83,6 +83,8 @@ pub struct Node {
     incarnation: ArcSwapOption<Incarnation>,
     reassert: Notify,
     reassert_wanted: AtomicBool,
+    /// How often messages from other nodes may have been missed.
+    missed: AtomicU64,
 }
 
 impl Node {
@@ -117,6 +119,7 @@ impl Node {
             incarnation: ArcSwapOption::empty(),
             reassert: Notify::new(),
             reassert_wanted: AtomicBool::new(false),
+            missed: AtomicU64::new(0),
         })
     }
 
@@ -143,6 +146,19 @@ impl Node {
     pub fn reassert_soon(&self) {
         self.reassert_wanted.store(true, Ordering::Release);
         self.reassert.notify_one();
+    }
+
+    /// Grows whenever messages from other nodes may have been missed.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Acquire)
+    }
+
+    /// Messages from other nodes may have been missed: rooms read their logs, and everything is said again.
+    fn may_have_missed(&self) {
+        self.missed.fetch_add(1, Ordering::AcqRel);
+        self.rooms.missed();
+        self.reassert_soon();
     }
 
     /// A socket is out of its namespace.

@@ -38,6 +38,8 @@ pub struct Roster {
     say: AtomicBool,
     /// The whole is to be shown.
     show: AtomicBool,
+    /// The others' parts may not be known.
+    ask: AtomicBool,
     wake: Notify,
 }
 
@@ -56,6 +58,7 @@ impl Roster {
             parts: Mutex::default(),
             say: AtomicBool::new(false),
             show: AtomicBool::new(false),
+            ask: AtomicBool::new(true),
             wake: Notify::new(),
         }
     }
@@ -70,6 +73,12 @@ impl Roster {
     pub(super) fn say_again(&self) {
         self.say.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// Messages may have been missed, in both directions.
+    pub(super) fn start_over(&self) {
+        self.ask.store(true, Ordering::Release);
+        self.say_again();
     }
 
     /// Another node said its part.
@@ -130,9 +139,10 @@ impl Roster {
 pub(super) async fn keep_current(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     let roster = &node.roster;
-    let mut asked = false;
     while stopping.run_until_cancelled(roster.wake.notified()).await.is_some() {
-        asked = asked || node.cluster.bus.publish(&Channel::Roster, Notice::RosterWanted.encode()).await.is_ok();
+        if roster.ask.swap(false, Ordering::AcqRel) && !ask(&node).await {
+            roster.start_over();
+        }
         if roster.say.swap(false, Ordering::AcqRel) && !say(&node).await {
             roster.say_again();
         }
@@ -145,6 +155,11 @@ pub(super) async fn keep_current(node: Arc<Node>) {
     }
 }
 
+/// Asks the others for their parts; false where they may not have heard it.
+async fn ask(node: &Node) -> bool {
+    node.cluster.bus.publish(&Channel::Roster, Notice::RosterWanted.encode()).await.is_ok()
+}
+
 /// Tells the others this node's part; false where they may not have heard it.
 async fn say(node: &Node) -> bool {
     let Some(namespace) = node.hub.namespace(MAIN) else { return true };
@@ -152,7 +167,11 @@ async fn say(node: &Node) -> bool {
     let ids = namespace.socket_ids(roster.max);
     let count = ids.as_ref().map_or_else(|| namespace.len(), Vec::len);
     let part = RosterPart { node: Arc::clone(&roster.me), count, ids };
-    roster.parts.lock().insert(Arc::clone(&roster.me), part.clone());
+    let before = roster.parts.lock().insert(Arc::clone(&roster.me), part.clone());
+    if before.as_ref() != Some(&part) {
+        // Who came while the part before was being said has not been shown yet.
+        roster.show.store(true, Ordering::Release);
+    }
     node.cluster.bus.publish(&Channel::Roster, Notice::Roster(part).encode()).await.is_ok()
 }
 
