@@ -3,8 +3,8 @@
 //! A member's *lineage* begins with a join without `since` and goes on over every reconnect that was `recovered:true`. Over a
 //! lineage, pages and live messages together must be the room's acknowledged messages, each exactly once, in the order
 //! of their ids, from the first of the joining page to the room's last. A lineage that the server ended
-//! (`recovered:false`, `room-reset`) is judged up to what was seen of it, and its end is itself an offence unless the member
-//! had missed more than a room has to keep. [`walk`] judges one member, [`room`] what all of a room share.
+//! (`recovered:false`, `room-reset`) is judged up to what was seen of it, and its end is itself an offence, unless the member
+//! had been away and missed more than a room has to keep. [`walk`] judges one member, [`room`] what all of a room share.
 //!
 //! What it does not judge: messages that were never acknowledged may be missing (not doubled), and nothing is said about time.
 
@@ -21,7 +21,7 @@ use super::record::{Room, Sent};
 /// What the run may rely on.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Messages that a room keeps at least: whoever missed more may be told so.
+    /// Messages that a room keeps at least: whoever was away and missed more may be told so.
     pub kept: usize,
     /// Messages of the page that a join without `since` gets, where the room has so many.
     pub page: usize,
@@ -52,7 +52,7 @@ pub enum Kind {
     SenderOrder,
     /// Nobody sent this, or not to this room.
     NeverSent,
-    /// `recovered:false` or `room-reset`, though the room must still have had everything.
+    /// `room-reset`, or `recovered:false` though the room must still have had everything.
     Reset,
     /// CONNECT_ERROR or DISCONNECT, which no fault of ours justifies.
     SentAway,
@@ -92,7 +92,7 @@ pub struct Offence {
 }
 
 /// Offences of one kind that are kept whole; all are counted.
-const KEPT_WHOLE: u64 = 10;
+const KEPT_WHOLE: u64 = 5;
 
 /// The outcome.
 #[derive(Debug, Clone, Default)]

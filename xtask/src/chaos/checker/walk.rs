@@ -72,24 +72,28 @@ impl<'a> Walk<'a> {
     fn not_recovered(&mut self, index: usize) {
         let pages = self.pages_after(index);
         let newest = pages.last().and_then(|entry| self.rank_of(entry));
-        let from = self.rank_of_first(pages);
-        self.restarted(index, newest, from);
-    }
-
-    fn reset(&mut self, index: usize, position: u32) {
-        let place = self.at.order.after(self.at.room, &self.at.room.positions[position as usize]);
-        self.restarted(index, place.checked_sub(1), Some(place));
-    }
-
-    /// The server ended the lineage, when the room's newest message was that one.
-    fn restarted(&mut self, index: usize, newest: Option<u32>, from: Option<u32>) {
         let seen_before = self.last.map_or(0, |last| last + 1);
         let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(seen_before));
+        let from = self.rank_of_first(pages);
         if missed as usize > self.at.rules.kept {
             self.verdict.outrun += 1;
         } else if self.at.rules.kept_data {
             self.offend(Kind::Reset, newest.unwrap_or(0), index);
         }
+        self.restart(index, from);
+    }
+
+    /// Who stayed is promised everything: how much a room keeps is no excuse here.
+    fn reset(&mut self, index: usize, position: u32) {
+        let place = self.at.order.after(self.at.room, &self.at.room.positions[position as usize]);
+        if self.at.rules.kept_data {
+            self.offend(Kind::Reset, place.saturating_sub(1), index);
+        }
+        self.restart(index, Some(place));
+    }
+
+    /// The server ended the lineage, and another begins.
+    fn restart(&mut self, index: usize, from: Option<u32>) {
         self.missing(self.last, index);
         self.from = from;
         self.begin(index);
