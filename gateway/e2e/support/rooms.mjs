@@ -20,13 +20,15 @@ export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
  */
 export async function startRooms({ set = {}, ...options } = {}) {
   const issuer = await startIssuer();
-  const cluster = await startCluster({ set: { "jwt.jwksUrl": issuer.jwksUrl, "limits.eventRate": 0, ...set }, ...options });
+  const trusted = { "jwt.jwksUrl": issuer.jwksUrl, "limits.eventRate": 0 };
+  const cluster = await startCluster({ set: { ...trusted, ...set }, ...options });
   let count = 0;
   cluster.user = ({ name = `User Number ${++count}`, roles = ["USER"] } = {}) => {
     const id = randomUUID();
     return { id, fullName: name, roles, token: issuer.token({ sub: id, name, roles }) };
   };
-  cluster.stop = ((stop) => () => stop.call(cluster).finally(issuer.stop))(cluster.stop);
+  const stop = cluster.stop.bind(cluster);
+  cluster.stop = () => stop().finally(issuer.stop);
   return cluster;
 }
 
@@ -55,26 +57,28 @@ export async function refused(client, event, payload, code) {
 }
 
 /**
- * Joins a room; returns what the acknowledgement said, and `recent`: the messages of all `recent-messages`. Fails where
- * it is not told in this order, with nothing else of the room in between: `joined`, `recent-messages`, acknowledgement.
+ * Joins a room; returns what the acknowledgement said, `recent` (the messages of all `recent-messages`), and `pages` (how
+ * many were in each). Fails where it is not told in this order, with nothing else of the room in between: `joined`,
+ * `recent-messages`, acknowledgement.
  */
 export async function join(client, room, since) {
   const from = client.packets.length;
   const answer = await done(client, "join-room", since === undefined ? room : { room, since });
   const packets = client.packets.slice(from).filter(({ nsp }) => nsp === client.socket.nsp);
-  const joined = packets.findIndex(({ type, data }) => type === EVENT && data[0] === "joined" && data[1].room === room);
-  const acknowledged = packets.findIndex(({ type, data }) => type === ACK && data[0].position === answer.position);
-  assert.ok(joined >= 0 && joined < acknowledged, "joined comes before the acknowledgement");
-  const told = packets.slice(joined + 1, acknowledged).map(({ data }) => data);
-  const pages = told.filter(([name]) => name === "recent-messages");
-  assert.deepEqual(told.map(([name]) => name).filter((name) => name !== "clients-updated"), pages.map(([name]) => name));
-  for (const [index, [, messages, about]] of pages.entries()) {
-    assert.deepEqual(about, { room, more: index < pages.length - 1 });
-    assert.ok(messages.length <= 100, `${messages.length} messages in one`);
-    assert.ok(messages.length === 100 || !about.more, "only the last is not full");
+  const end = packets.findIndex(({ type, data }) => type === ACK && data[0].position === answer.position);
+  const events = packets.slice(0, end).filter(({ type }) => type === EVENT).map(({ data }) => data);
+  const told = events.filter(([, data, about]) => data?.room === room || about?.room === room);
+  const begin = told.findIndex(([name]) => name === "joined");
+  assert.deepEqual(told[begin], ["joined", { room }]);
+  const pages = told.slice(begin + 1);
+  for (const [index, [name, messages, about]] of pages.entries()) {
+    assert.deepEqual([name, about], ["recent-messages", { room, more: index < pages.length - 1 }]);
+    const most = messages.length === 100 || (messages.length < 100 && !about.more);
+    assert.ok(most, `${messages.length} messages in page ${index + 1} of ${pages.length}`);
   }
   assert.ok(pages.length > 0, "there is always one");
-  return { ...answer, recent: pages.flatMap(([, messages]) => messages), pages: pages.map(([, messages]) => messages.length) };
+  const counts = pages.map(([, messages]) => messages.length);
+  return { ...answer, recent: pages.flatMap(([, messages]) => messages), pages: counts };
 }
 
 /** Every stored message of a room that a client was given, live or on joining, in the order in which it came. */
@@ -87,12 +91,17 @@ export function given(client, room) {
 
 export const ids = (messages) => messages.map(({ id }) => id);
 
+/** Sends a message; returns its id. */
+async function sendOne(sender, room, content) {
+  return (await done(sender, "send-message", { room, content })).messageId;
+}
+
 /** Sends so many messages, each sender one after the other; returns the ids in the order of their acknowledgement. */
 export async function sendMany(senders, room, count, text = "message") {
   const sent = [];
   let next = 0;
   await Promise.all(senders.map(async (sender) => {
-    while (next < count) sent.push((await done(sender, "send-message", { room, content: `${text} ${next++}` })).messageId);
+    while (next < count) sent.push(await sendOne(sender, room, `${text} ${next++}`));
   }));
   return sent;
 }
@@ -102,7 +111,7 @@ export function sendOn(senders, room, window = 4) {
   const acked = [];
   let going = true;
   const line = async (sender) => {
-    while (going) acked.push((await done(sender, "send-message", { room, content: `number ${acked.length}` })).messageId);
+    while (going) acked.push(await sendOne(sender, room, `number ${acked.length}`));
   };
   const lines = Promise.all(senders.flatMap((sender) => Array.from({ length: window }, () => line(sender))));
   // A failure is told by `stop`; until then nobody waits for it.
