@@ -1,6 +1,6 @@
 //! One Engine.IO connection, from its first byte to its last.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
 use jackfield_shared::{
@@ -119,6 +119,18 @@ impl Connection {
         if let Some(client) = self.socket(namespace) {
             client.send(frame);
         }
+    }
+
+    /// The connection is in no namespace from now on, unless it joins one.
+    pub fn idle_from(&self, now: Instant) {
+        self.session.lock().idle_from = Some(now);
+    }
+
+    /// Since when the connection is in no namespace; nothing while it is in one.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        let session = self.session.lock();
+        session.idle_from.filter(|_| session.sockets.is_empty())
     }
 
     /// Whether the connection is in no namespace: then it has no reason to stay.

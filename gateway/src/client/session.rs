@@ -3,7 +3,7 @@
 //! While a claim is under way nothing is given back, however the connection ends meanwhile: whoever claims looks at the
 //! state afterwards and gives back what it got. So no release can overtake the claim that it belongs to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jackfield_shared::claims::Identity;
 
@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) validity: Validity,
     /// When [`crate::node::Expiry`] looks at it.
     pub(super) looked_at: u64,
+    /// When it was last sent away from a namespace, or opened.
+    pub(super) idle_from: Option<Instant>,
     /// A claim is under way.
     claiming: bool,
     evicted: bool,

@@ -54,10 +54,17 @@ struct InRooms {
     rooms: Vec<InRoom>,
     /// The socket is out of its namespace, and gets into no room any more.
     gone: bool,
+    /// How often the socket came into a room.
+    count: u64,
 }
+
+/// Between a session's id and the number of a stay, in the id that stands for the stay.
+const STAY: char = '~';
 
 struct InRoom {
     room: Room,
+    /// What stands for it in the cluster.
+    stay: SessionId,
     typed_at: Option<Instant>,
 }
 
@@ -103,12 +110,31 @@ impl Client {
         self.key.store(key, Ordering::Release);
     }
 
-    /// This socket's stay in a room, and how its user is shown there.
+    /// This socket's stay in a room, and how its user is shown there: the present one, or a new one. Every stay has an id
+    /// of its own, so that the end of one, which may be late, never ends the next.
     #[must_use]
     pub fn entry(&self, room: RoomName) -> Entry {
+        let mut rooms = self.rooms.lock();
+        let present = rooms.find(&room.name).map(|joined| joined.stay.clone());
+        let session = present.unwrap_or_else(|| {
+            rooms.count += 1;
+            format!("{}{STAY}{}", self.session, rooms.count).as_str().into()
+        });
+        drop(rooms);
+        self.entry_of(room, session)
+    }
+
+    /// The stays in all rooms that the socket is in.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        let rooms = self.rooms.lock();
+        let stays = rooms.rooms.iter().map(|joined| self.entry_of(joined.room.name.clone(), joined.stay.clone()));
+        stays.collect()
+    }
+
+    fn entry_of(&self, room: RoomName, session: SessionId) -> Entry {
         let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
-        let stay = Stay { room, user: Arc::clone(&self.identity.user_id), session: self.session.clone() };
-        Entry { stay, profile: profile.into() }
+        Entry { stay: Stay { room, user: Arc::clone(&self.identity.user_id), session }, profile: profile.into() }
     }
 
     /// The room of this name, where the socket is in it.
@@ -117,39 +143,38 @@ impl Client {
         self.rooms.lock().find(name).map(|joined| joined.room.clone())
     }
 
-    /// All rooms that the socket is in.
-    #[must_use]
-    pub fn rooms(&self) -> Vec<Room> {
-        self.rooms.lock().rooms.iter().map(|joined| joined.room.clone()).collect()
-    }
-
     /// How many rooms the socket is in.
     #[must_use]
     pub fn room_count(&self) -> usize {
         self.rooms.lock().rooms.len()
     }
 
-    /// The socket is in a room; false where it is out of its namespace, and has to be put out again.
+    /// The socket is in a room, by this stay; false where it is out of its namespace, and has to be put out again.
     #[must_use]
-    pub fn entered(&self, room: Room) -> bool {
+    pub fn entered(&self, room: Room, stay: &Stay) -> bool {
         let mut rooms = self.rooms.lock();
         if !rooms.gone && rooms.find(&room.name.name).is_none() {
-            rooms.rooms.push(InRoom { room, typed_at: None });
+            rooms.rooms.push(InRoom { room, stay: stay.session.clone(), typed_at: None });
         }
         !rooms.gone
     }
 
-    /// The socket has left a room.
-    pub fn left(&self, name: &str) {
-        self.rooms.lock().rooms.retain(|joined| &*joined.room.name.name != name);
+    /// The socket leaves a room, where it is in it: the stay that is over.
+    #[must_use]
+    pub fn left(&self, name: &str) -> Option<Stay> {
+        let mut rooms = self.rooms.lock();
+        let place = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
+        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(place);
+        Some(self.entry_of(room.name, stay).stay)
     }
 
-    /// The socket is out of its namespace: out of these rooms, and gets into no other.
+    /// The socket is out of its namespace: these stays are over, and it gets into no other room.
     #[must_use]
-    pub fn take_rooms(&self) -> Vec<Room> {
+    pub fn take_rooms(&self) -> Vec<Stay> {
         let mut rooms = self.rooms.lock();
         rooms.gone = true;
-        std::mem::take(&mut rooms.rooms).into_iter().map(|joined| joined.room).collect()
+        let stays = std::mem::take(&mut rooms.rooms).into_iter();
+        stays.map(|joined| self.entry_of(joined.room.name, joined.stay).stay).collect()
     }
 
     /// Whether the socket is out of its namespace.
@@ -158,10 +183,10 @@ impl Client {
         self.rooms.lock().gone
     }
 
-    /// Whether the socket belongs to this session.
+    /// Whether this stay is one of the socket's session.
     #[must_use]
-    pub fn is_of(&self, session: &SessionId) -> bool {
-        self.session == *session
+    pub fn is_of(&self, stay: &SessionId) -> bool {
+        stay.as_str().split(STAY).next() == Some(self.session.as_str())
     }
 
     /// Whether a second has passed since this was last true of the room.

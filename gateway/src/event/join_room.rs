@@ -48,7 +48,7 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
         Err(unavailable) => Err(unavailable),
     };
     match joined {
-        Ok((room, _)) if client.entered(room.clone()) => Ok(()),
+        Ok((room, _)) if client.entered(room.clone(), &stay) => Ok(()),
         // The connection ended in between.
         Ok(_) => {
             client.node.rooms.leave(&name, &client.id).await;

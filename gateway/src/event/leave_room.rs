@@ -23,15 +23,15 @@ pub(super) struct Left {
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Left, EventError> {
     let (Wanted::Name(name) | Wanted::Object { room: name }) = event.data()?;
-    let room = room::joined(client, &name)?;
-    client.left(&name);
+    room::joined(client, &name)?;
     let node = &client.node;
-    node.rooms.leave(&room.name, &client.id).await;
-    if let Some(incarnation) = node.incarnation() {
-        let stay = client.entry(room.name).stay;
-        // What is left of it, all of it where nobody answered, is cleared away in the background.
-        let _ = node.cluster.room_presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
-        node.departures.push(IndexEntry::Room(stay), incarnation);
+    if let Some(stay) = client.left(&name) {
+        node.rooms.leave(&stay.room, &client.id).await;
+        if let Some(incarnation) = node.incarnation() {
+            // What is left of it, all of it where nobody answered, is cleared away in the background.
+            let _ = node.cluster.room_presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
+            node.departures.push(IndexEntry::Room(stay), incarnation);
+        }
     }
     Ok(Left { status: "ok", room: name })
 }

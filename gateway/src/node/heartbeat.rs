@@ -132,15 +132,15 @@ async fn reassert_rooms(
     incarnation: &Incarnation,
     clients: &[Arc<Client>],
 ) -> Result<(), Unavailable> {
-    let stays = clients.iter().flat_map(|client| client.rooms().into_iter().map(move |room| (client, room.name)));
-    let stays: Vec<(&Arc<Client>, Entry)> = stays.map(|(client, room)| (client, client.entry(room))).collect();
+    let entries = clients.iter().flat_map(|client| client.entries().into_iter().map(move |entry| (client, entry)));
+    let stays: Vec<(&Arc<Client>, Entry)> = entries.collect();
     for batch in stays.chunks(BATCH) {
         let noted: Vec<IndexEntry> = batch.iter().map(|(_, entry)| IndexEntry::Room(entry.stay.clone())).collect();
         let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
         node.cluster.membership.note(incarnation, &noted).await?;
         node.cluster.room_presence.enter(&entries, incarnation).await?;
         for (client, entry) in batch {
-            if client.room(&entry.stay.room.name).is_none() {
+            if !client.entries().contains(entry) {
                 node.departures.push(IndexEntry::Room(entry.stay.clone()), incarnation.clone());
             }
         }

@@ -27,7 +27,15 @@ impl Idle {
 
     /// Looks at this connection again when its time is over.
     pub fn watch(&self, connection: &Arc<Connection>) {
-        self.waiting.lock().push_back((Instant::now() + self.patience, Arc::downgrade(connection)));
+        let now = Instant::now();
+        connection.idle_from(now);
+        self.waiting.lock().push_back((now + self.patience, Arc::downgrade(connection)));
+    }
+
+    /// Whether a connection has been in no namespace for the whole time: it may have been in one in between, and then a
+    /// last word may still be on its way.
+    fn is_over(&self, connection: &Connection) -> bool {
+        connection.idle_since().is_some_and(|since| since.elapsed() >= self.patience)
     }
 
     fn due(&self) -> Vec<Arc<Connection>> {
@@ -46,7 +54,7 @@ pub(super) async fn sweep(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
         for connection in node.idle.due() {
-            if connection.is_idle() {
+            if node.idle.is_over(&connection) {
                 connection.close();
             }
         }

@@ -165,10 +165,10 @@ impl Node {
     pub fn remove_member(&self, client: &Client) {
         let key = client.key();
         let incarnation = self.incarnation();
-        for room in client.take_rooms() {
-            self.rooms.leave_soon(self, &room.name, Arc::clone(&client.id));
+        for stay in client.take_rooms() {
+            self.rooms.leave_soon(self, &stay.room, Arc::clone(&client.id));
             if let Some(incarnation) = &incarnation {
-                self.departures.push(IndexEntry::Room(client.entry(room.name).stay), incarnation.clone());
+                self.departures.push(IndexEntry::Room(stay), incarnation.clone());
             }
         }
         if client.namespace.leave(key).is_some() {
