@@ -4,7 +4,7 @@
 //! lineage, pages and live messages together must be the room's acknowledged messages, each exactly once, in the order
 //! of their ids, from the first of the joining page to the room's last. A lineage that the server ended
 //! (`recovered:false`, `room-reset`) is judged up to what was seen of it, and its end is itself an offence, unless the member
-//! had been away and missed more than a room has to keep. [`walk`] judges one member, [`room`] what all of a room share.
+//! had missed more than a room has to keep: such a reset is true, and counted. [`walk`] judges one member, [`room`] what all of a room share.
 //!
 //! What it does not judge: messages that were never acknowledged may be missing (not doubled), and nothing is said about time.
 
@@ -21,7 +21,7 @@ use super::record::{Room, Sent};
 /// What the run may rely on.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Messages that a room keeps at least: whoever was away and missed more may be told so.
+    /// Messages that a room keeps at least: whoever missed more may be told so.
     pub kept: usize,
     /// Messages of the page that a join without `since` gets, where the room has so many.
     pub page: usize,
@@ -52,7 +52,7 @@ pub enum Kind {
     SenderOrder,
     /// Nobody sent this, or not to this room.
     NeverSent,
-    /// `room-reset`, or `recovered:false` though the room must still have had everything.
+    /// `room-reset` or `recovered:false`, though the room must still have had everything.
     Reset,
     /// CONNECT_ERROR or DISCONNECT, which no fault of ours justifies.
     SentAway,

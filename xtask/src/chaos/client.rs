@@ -174,6 +174,8 @@ pub async fn run<B: Behaviour>(
         let pause = (PAUSE * 2u32.saturating_pow(tries)).min(LONGEST_PAUSE);
         tokio::time::sleep(pause.mul_f64(rng.random_range(0.5..1.5))).await;
         tries = (tries + 1).min(8);
-        node = rng.random_range(0..settings.nodes.len());
+        // Another one, as a balancer would choose.
+        let nodes = settings.nodes.len();
+        node = (node + rng.random_range(1..nodes.max(2))) % nodes;
     }
 }

@@ -28,6 +28,13 @@ impl Histogram {
         self.longest = self.longest.max(microseconds);
     }
 
+    /// Those of another too.
+    pub fn merge(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, theirs)| *mine += theirs);
+        self.count += other.count;
+        self.longest = self.longest.max(other.longest);
+    }
+
     /// What so many of a thousand do not exceed.
     pub fn permille(&self, permille: u64) -> Duration {
         let mut left = (self.count * permille).div_ceil(1_000);
@@ -79,5 +86,10 @@ mod tests {
         close(500, 500);
         close(990, 990);
         assert_eq!(histogram.permille(1_000), Duration::from_micros(1_000));
+        let mut longer = Histogram::default();
+        (0..1_000).for_each(|_| longer.add(5_000));
+        longer.merge(&histogram);
+        assert_eq!(longer.permille(1_000), Duration::from_micros(5_000));
+        assert!(longer.permille(490) <= Duration::from_micros(1_050));
     }
 }

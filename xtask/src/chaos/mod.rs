@@ -77,8 +77,9 @@ pub struct Args {
     /// Messages that a sender has outstanding
     #[arg(long, default_value_t = 4)]
     window: usize,
-    /// Messages a second of each sender; 0: as fast as they are acknowledged
-    #[arg(long, default_value_t = 0)]
+    /// Messages a second of each sender; 0: as fast as they are acknowledged, and then a room may get more while a node is
+    /// away than it keeps
+    #[arg(long, default_value_t = 120)]
     rate: u32,
     /// Characters of a message
     #[arg(long, default_value_t = 64)]

@@ -195,8 +195,10 @@ impl fmt::Display for Report {
         row("unanswered", self.unanswered.to_string())?;
         row("latency p50", format!("{:.1} ms", self.p50_ms))?;
         row("latency p99", format!("{:.1} ms", self.p99_ms))?;
-        row("first delivery after", format!("{:.2} s", self.first_delivery))?;
-        row("everybody again after", format!("{:.2} s", self.everybody_again))?;
+        if !self.faults.is_empty() {
+            row("first delivery after", format!("{:.2} s", self.first_delivery))?;
+            row("everybody again after", format!("{:.2} s", self.everybody_again))?;
+        }
         for (answer, count) in &self.errors {
             writeln!(f, "{count:>8} × {answer}")?;
         }

@@ -1,8 +1,8 @@
-//! `cargo xtask chaos`: senders at full speed while one thing after another breaks.
+//! `cargo xtask chaos`: many senders while one thing after another breaks.
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -43,7 +43,15 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     eprintln!("at rest {:.1} s after the senders stopped", stopped.elapsed().as_secs_f64());
     let shared = stage.strike().await;
     let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
-    conclude(&Report::of(&shared, &rules, &suffered, seed, unfinished), args.json)
+    let report = Report::of(&shared, &rules, &suffered, seed, unfinished);
+    conclude(&report, args.json)?;
+    ensure!(
+        report.true_resets == 0,
+        "{} resets: members missed more than the {} messages that a room keeps; slow the senders down (--rate)",
+        report.true_resets,
+        args.kept
+    );
+    Ok(())
 }
 
 async fn suffer(stage: &mut Stage, fault: &Fault) -> Result<Suffered> {

@@ -132,6 +132,9 @@ fn a_room_reset_begins_anew_after_its_position() {
     see(&mut room, [FRESH].into_iter().chain(live(0..10)).chain([What::Reset(position)]).chain(live(12..20)));
     let verdict = judge(room.clone(), &sent);
     assert_eq!((verdict.count(Kind::Reset), verdict.all()), (1, 1));
+    let few_kept = Rules { kept: 9, ..Rules::default() };
+    let outrun = check(std::slice::from_ref(&room), &sent, &few_kept);
+    assert_eq!((outrun.outrun, outrun.all()), (1, 0), "ten were missed");
     let lost_data = Rules { kept_data: false, ..Rules::default() };
     assert!(is_clean(&check(&[room], &sent, &lost_data)));
 }

@@ -1,7 +1,7 @@
 //! One member's way through a room.
 
 use super::{Kind, Offence, Rules, Verdict, room};
-use crate::chaos::record::{Entry, Join, Room, Trace, What};
+use crate::chaos::record::{Entry, Join, Origin, Room, Trace, What};
 
 /// Where the walk takes place.
 pub struct Place<'a> {
@@ -72,24 +72,38 @@ impl<'a> Walk<'a> {
     fn not_recovered(&mut self, index: usize) {
         let pages = self.pages_after(index);
         let newest = pages.last().and_then(|entry| self.rank_of(entry));
-        let seen_before = self.last.map_or(0, |last| last + 1);
-        let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(seen_before));
         let from = self.rank_of_first(pages);
-        if missed as usize > self.at.rules.kept {
-            self.verdict.outrun += 1;
-        } else if self.at.rules.kept_data {
-            self.offend(Kind::Reset, newest.unwrap_or(0), index);
-        }
+        let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(self.next()));
+        self.excuse(index, newest.unwrap_or(0), missed as usize);
         self.restart(index, from);
     }
 
-    /// Who stayed is promised everything: how much a room keeps is no excuse here.
     fn reset(&mut self, index: usize, position: u32) {
         let place = self.at.order.after(self.at.room, &self.at.room.positions[position as usize]);
-        if self.at.rules.kept_data {
-            self.offend(Kind::Reset, place.saturating_sub(1), index);
-        }
+        // How far the room was by then is known from when messages were sent: a few of the last were not stored yet.
+        let now_us = u64::from(self.trace.entries[index].at_ms) * 1_000;
+        let rest = self.at.order.message.get(self.next() as usize..).unwrap_or_default();
+        let sent = |number: &&u32| match self.at.room.messages[**number as usize].origin {
+            Origin::Ours { at_us, .. } => at_us <= now_us,
+            Origin::Foreign(_) => false,
+        };
+        let missed = rest.iter().filter(sent).count();
+        self.excuse(index, place.saturating_sub(1), missed);
         self.restart(index, Some(place));
+    }
+
+    /// The place that the member needs next.
+    fn next(&self) -> u32 {
+        self.last.map_or(self.from.unwrap_or(0), |last| last + 1)
+    }
+
+    /// A reset is true where more was missed than a room keeps.
+    fn excuse(&mut self, index: usize, rank: u32, missed: usize) {
+        if missed > self.at.rules.kept {
+            self.verdict.outrun += 1;
+        } else if self.at.rules.kept_data {
+            self.offend(Kind::Reset, rank, index);
+        }
     }
 
     /// The server ended the lineage, and another begins.
