@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
 
-use crate::{cargo, node_packages, places};
+use crate::{cargo, node_packages, places, python};
 
 struct Tool {
     /// Debian's package.
@@ -14,11 +14,12 @@ struct Tool {
     present: fn() -> bool,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
     Tool { package: "postgresql", what: "PostgreSQL 15", present: || places::postgres_programs().is_some() },
     Tool { package: "nginx", what: "nginx", present: || places::on_path("nginx").is_some() },
     Tool { package: "chromium", what: "Chromium", present: || chromium().is_some() },
+    Tool { package: "python3-venv", what: "Python 3 with venv", present: python::present },
     // Ties children to us; where there is no Linux there is nothing like it, and they outlive a SIGKILL.
     Tool {
         package: "util-linux",
@@ -32,7 +33,7 @@ pub fn chromium() -> Option<std::path::PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
 }
 
-/// Servers, browser and node packages; does nothing where all are there.
+/// Servers, browser, node packages and k6; does nothing where all are there.
 pub async fn everything() -> Result<()> {
     servers().await?;
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
@@ -41,7 +42,9 @@ pub async fn everything() -> Result<()> {
         bail!("please install: Node.js 20 or later, with npm");
     }
     node_packages::install("gateway/client").await?;
-    node_packages::install("gateway/e2e").await
+    node_packages::install("gateway/e2e").await?;
+    python::programs("loadtest/requirements.txt").await?;
+    Ok(())
 }
 
 /// `v20.1.2` → 20.

@@ -12,6 +12,7 @@ mod install;
 mod node_packages;
 mod places;
 mod ports;
+mod python;
 mod ready;
 mod run;
 mod servers;

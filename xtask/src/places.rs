@@ -10,6 +10,13 @@ pub fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
+/// Where this user keeps what can be fetched again.
+pub fn cache() -> Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Ok(caches.context("neither XDG_CACHE_HOME nor HOME is set")?.join("jackfield"))
+}
+
 /// A program of this repository, built with that profile. The target directory is the one this program itself is in.
 pub fn built(program: &str, release: bool) -> Result<PathBuf> {
     // Its name is not to be trusted: a build that replaced this very program makes it `xtask (deleted)`.

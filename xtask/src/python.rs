@@ -1,0 +1,71 @@
+//! Programs that come as Python packages: each set of them in an environment of its own, in the user's cache folder.
+//!
+//! What is in an environment is fixed by a requirements file with hashes; another file is another environment, so nothing
+//! is ever upgraded in place. Environments stay: they are made once a machine, not once a run.
+
+use std::{
+    fs::{self, File, TryLockError},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::{cargo, places};
+
+/// Written last: an environment without it was never finished.
+const FINISHED: &str = "finished";
+
+/// Can environments be made here? Debian has the means in a package of its own.
+pub fn present() -> bool {
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stderr(std::process::Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
+
+/// The folder with the programs of that requirements file (a path in the repository), installed where they are missing.
+pub async fn programs(requirements: &str) -> Result<PathBuf> {
+    let file = places::root().join(requirements);
+    let wanted = fs::read(&file).with_context(|| file.display().to_string())?;
+    let mut hasher = DefaultHasher::new();
+    wanted.hash(&mut hasher);
+    let parent = places::cache()?.join("python");
+    fs::create_dir_all(&parent).with_context(|| parent.display().to_string())?;
+    let environment = parent.join(format!("{:016x}", hasher.finish()));
+    let programs = environment.join("bin");
+    if environment.join(FINISHED).exists() {
+        return Ok(programs);
+    }
+    // Whoever comes second waits, and finds it made.
+    let _lock = lock(&environment.with_extension("lock")).await?;
+    if !environment.join(FINISHED).exists() {
+        eprintln!("installing {requirements} in {}", environment.display());
+        make(&environment, &file).await?;
+        File::create(environment.join(FINISHED))?;
+    }
+    Ok(programs)
+}
+
+async fn make(environment: &Path, requirements: &Path) -> Result<()> {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(environment).stdout(std::io::stderr());
+    cargo::run("python3 -m venv", venv).await?;
+    let mut pip = Command::new(environment.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]);
+    pip.arg("--requirement").arg(requirements).stdout(std::io::stderr());
+    cargo::run("pip install", pip).await
+}
+
+/// Held until the file is dropped; the system lets go of it when we die.
+async fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+}
