@@ -155,6 +155,25 @@ describe("nothing stored is lost", () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
+  test("Redis frozen: whatever one socket asks at once is answered in time, all of it", async () => {
+    const [sender] = await onEachNode(cluster);
+    const room = newRoom();
+    await join(sender, room);
+    cluster.signal(cluster.redis, "SIGSTOP");
+    try {
+      const asked = Date.now();
+      const all = [1, 2, 3, 4].map((n) => sender.ask("send-message", { room, content: `${n}`, clientId: `${n}` }));
+      all.push(sender.ask("join-room", newRoom()), sender.ask("room-history", { room }));
+      for (const answer of await Promise.all(all)) assert.equal(answer.code, "unavailable");
+      assert.ok(Date.now() - asked < ANSWERED_MS, `answered after ${Date.now() - asked} ms`);
+    } finally {
+      cluster.signal(cluster.redis, "SIGCONT");
+    }
+    const [one, two] = [1, 2].map((n) => sendUntilStored(sender, { room, content: `${n}`, clientId: `${n}` }));
+    await Promise.all([one, two]);
+    assert.equal((await history(sender, room)).filter(({ content }) => content === "1").length, 1);
+  });
+
   test("Redis frozen: who could not join and does once it is back is a member like any other", async () => {
     const clients = await onEachNode(cluster);
     const observer = await signedIn(cluster.urls[0], cluster.user());

@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     cluster::{
+        PATIENCE,
         ids::{Holding, Incarnation, IndexEntry, SessionId},
+        patience::{self, Wait},
         sessions::Held,
     },
     engine::{Frame, Inbound, Outbox},
@@ -114,13 +116,6 @@ impl Connection {
         self.node.idle.watch(self);
     }
 
-    /// Sends a frame to this connection's socket in a namespace, where it is in it.
-    pub fn send_in(&self, namespace: &str, frame: &Frame) {
-        if let Some(client) = self.socket(namespace) {
-            client.send(frame);
-        }
-    }
-
     /// The connection is in no namespace from now on, unless it joins one.
     pub fn idle_from(&self, now: Instant) {
         self.session.lock().idle_from = Some(now);
@@ -199,14 +194,22 @@ impl Connection {
     }
 
     async fn drain(self: Arc<Self>) {
+        // The back end did not answer the packet before in time. Then what has waited behind it has waited for the back
+        // end too, and is not made to wait as long again; else waiting in the queue costs a packet nothing.
+        let mut stalled = false;
         loop {
             // Not a `while let`: the lock must be free while the packet is handled.
             let next = self.inbox.lock().pop();
-            let Some(packet) = next else { return };
-            if AssertUnwindSafe(self.handle(&packet)).catch_unwind().await.is_err() {
-                let id = new_id();
-                tracing::error!(id, session = %self.id, "a packet's handling panicked");
-                self.refuse(&packet, &EventError::Internal { id });
+            let Some((came, packet)) = next else { return };
+            let since = if stalled { came } else { Instant::now() };
+            let handled = patience::allow(since + PATIENCE, self.handle(&packet));
+            match AssertUnwindSafe(handled).catch_unwind().await {
+                Ok(((), last_wait)) => stalled = last_wait.map_or(stalled, |wait| wait == Wait::InVain),
+                Err(_) => {
+                    let id = new_id();
+                    tracing::error!(id, session = %self.id, "a packet's handling panicked");
+                    self.refuse(&packet, &EventError::Internal { id });
+                }
             }
         }
     }

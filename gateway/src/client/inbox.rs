@@ -7,7 +7,7 @@ use crate::engine::Inbound;
 
 /// One connection's queue.
 pub(super) struct Inbox {
-    queue: VecDeque<Inbound>,
+    queue: VecDeque<(Instant, Inbound)>,
     guard: FloodGuard,
     /// A task is handling what is here.
     running: bool,
@@ -35,19 +35,20 @@ impl Inbox {
     }
 
     pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, capacity: usize) -> Arrival {
-        match self.guard.check(limits, Instant::now()) {
+        let now = Instant::now();
+        match self.guard.check(limits, now) {
             Verdict::Pass if self.queue.len() >= capacity => {
                 return Arrival::Limited { packet, retry_after_ms: FULL_RETRY_MS };
             }
-            Verdict::Pass => self.queue.push_back(packet),
+            Verdict::Pass => self.queue.push_back((now, packet)),
             Verdict::Limited { retry_after_ms } => return Arrival::Limited { packet, retry_after_ms },
             Verdict::Flooding => return Arrival::Flooding,
         }
         if std::mem::replace(&mut self.running, true) { Arrival::Queued } else { Arrival::Start }
     }
 
-    /// The next packet; after nothing, handling has ended.
-    pub(super) fn pop(&mut self) -> Option<Inbound> {
+    /// The next packet and when it came; after nothing, handling has ended.
+    pub(super) fn pop(&mut self) -> Option<(Instant, Inbound)> {
         let next = self.queue.pop_front();
         if next.is_none() {
             self.running = false;

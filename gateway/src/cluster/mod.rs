@@ -15,6 +15,7 @@ pub mod membership;
 mod membership_memory;
 mod membership_redis;
 pub mod notice;
+pub mod patience;
 pub mod presence;
 mod presence_memory;
 mod presence_redis;
@@ -44,7 +45,7 @@ use self::{
     sessions::Sessions,
 };
 pub use self::{
-    bus_memory::MemoryNetwork, log_memory::MemoryLog, membership_memory::MemoryMembership,
+    bus_memory::MemoryNetwork, log_memory::MemoryLog, membership_memory::MemoryMembership, patience::PATIENCE,
     presence_memory::MemoryPresence, redis_link::RedisLink, room_presence_memory::MemoryRoomPresence,
     sessions_memory::MemorySessions,
 };
@@ -53,9 +54,6 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the cluster's back end does not answer")]
 pub struct Unavailable;
-
-/// No wait for the back end is longer than this.
-pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The terms that leases and absences run for.
 #[derive(Debug, Clone, Copy)]

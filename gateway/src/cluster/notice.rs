@@ -26,7 +26,9 @@ pub const JOINED: u8 = b'J';
 /// To a room: a user left. Followed by the profile.
 pub const LEFT: u8 = b'L';
 const FRAME_TO_OTHERS: u8 = b'X';
-const DIRECT: u8 = b'D';
+/// To a node: an event for these sessions of it. Followed by the sessions with commas between them, a space, and
+/// `"name",data` in JSON.
+pub const TO_SESSIONS: u8 = b'U';
 
 /// A node's part of the list of sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,14 +87,12 @@ pub enum Notice {
         /// The packet.
         frame: Bytes,
     },
-    /// An encoded packet for these sessions' sockets in a namespace, on the node that it is sent to.
-    Direct {
-        /// Begins with `/`.
-        namespace: Arc<str>,
+    /// See [`TO_SESSIONS`].
+    ToSessions {
         /// Those of them that are still there.
         sessions: Vec<SessionId>,
-        /// The packet.
-        frame: Bytes,
+        /// `"name",data` in JSON.
+        event: Arc<str>,
     },
 }
 
@@ -137,11 +137,10 @@ impl Notice {
                 out.put_slice(format!("{except} ").as_bytes());
                 out.put_slice(frame);
             }
-            Self::Direct { namespace, sessions, frame } => {
-                out.put_u8(DIRECT);
+            Self::ToSessions { sessions, event } => {
+                out.put_u8(TO_SESSIONS);
                 let sessions: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();
-                out.put_slice(format!("{namespace} {} ", sessions.join(",")).as_bytes());
-                out.put_slice(frame);
+                out.put_slice(format!("{} {event}", sessions.join(",")).as_bytes());
             }
         }
         out.freeze()
@@ -173,15 +172,20 @@ impl Notice {
                 let (except, frame) = split(bytes, 1)?;
                 Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
             }
-            DIRECT => {
-                let (namespace, next) = split(bytes, 1)?;
-                let (sessions, frame) = split(bytes, next)?;
-                let sessions = sessions.split(',').map(SessionId::from).collect();
-                Self::Direct { namespace: namespace.into(), sessions, frame: bytes.slice(frame..) }
+            TO_SESSIONS => {
+                let (sessions, event) = rest()?.split_once(' ')?;
+                Self::ToSessions { sessions: sessions.split(',').map(SessionId::from).collect(), event: event.into() }
             }
             _ => return None,
         })
     }
+}
+
+/// `"name",data` in JSON, as [`Notice::ToSessions`] takes it. Nothing where `data` cannot be JSON.
+#[must_use]
+pub fn event_json<T: Serialize + ?Sized>(name: &str, data: &T) -> Option<Arc<str>> {
+    let [name, data] = [serde_json::to_string(name), serde_json::to_string(data)].map(Result::ok);
+    Some(format!("{},{}", name?, data?).into())
 }
 
 /// The word that begins at `start`, and where what follows the space after it begins.
@@ -219,11 +223,7 @@ mod tests {
             Notice::Joined { session: "s".into(), profile: "{\"name\":\"a b\"}".into() },
             Notice::Left { profile: "{}".into() },
             Notice::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
-            Notice::Direct {
-                namespace: "/chat".into(),
-                sessions: vec!["a".into(), "b".into()],
-                frame: Bytes::from_static(b"2[\"a b\"]"),
-            },
+            Notice::ToSessions { sessions: vec!["a".into(), "b".into()], event: "\"e\",\"a b\"".into() },
         ] {
             assert_eq!(Notice::decode(&notice.encode()), Some(notice));
         }

@@ -4,7 +4,7 @@
 //!   trips, and the order of asking is the order in Redis.
 //! - `bulk`: a small pool, for passes over thousands of entries, so that nobody's message waits behind them.
 //!
-//! Every wait ends after [`PATIENCE`]. A script is called by its SHA and sent whole where Redis does not know it.
+//! Every wait ends after [`PATIENCE`], or sooner as [`patience`] says. A script is called by its SHA and sent whole where Redis does not know it.
 
 use std::{future::Future, time::Duration};
 
@@ -14,7 +14,11 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use super::{PATIENCE, Unavailable, redis_keys::Keys};
+use super::{
+    PATIENCE, Unavailable,
+    patience::{self, Wait},
+    redis_keys::Keys,
+};
 
 const BULK_CONNECTIONS: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -77,15 +81,26 @@ impl RedisLink {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.bulk.get().await.map_err(|_| Unavailable)?;
+        let mut connection = self.bulk_connection().await?;
         // Loading first costs one small command a batch, and spares a second pass where Redis has forgotten the script.
         within(PATIENCE, script.load_async(&mut connection)).await?;
         within(PATIENCE, pipeline.query_async(&mut connection)).await
     }
 
+    async fn bulk_connection(&self) -> Result<deadpool_redis::Connection, Unavailable> {
+        let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
+        match tokio::time::timeout(limit, self.bulk.get()).await {
+            Ok(connection) => connection.map_err(|_| Unavailable),
+            Err(_) => {
+                patience::ended(Wait::InVain);
+                Err(Unavailable)
+            }
+        }
+    }
+
     /// A pipeline over the pool.
     pub(super) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
-        let mut connection = self.bulk.get().await.map_err(|_| Unavailable)?;
+        let mut connection = self.bulk_connection().await?;
         within(PATIENCE, pipeline.query_async(&mut connection)).await
     }
 }
@@ -98,12 +113,19 @@ pub(super) struct ScriptCall {
 
 /// The answer, or [`Unavailable`] on an error or after `limit`.
 async fn within<T>(limit: Duration, wait: impl Future<Output = RedisResult<T>>) -> Result<T, Unavailable> {
+    let limit = patience::left(limit).ok_or(Unavailable)?;
     match tokio::time::timeout(limit, wait).await {
-        Ok(Ok(answer)) => Ok(answer),
+        Ok(Ok(answer)) => {
+            patience::ended(Wait::Answered);
+            Ok(answer)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "redis");
             Err(Unavailable)
         }
-        Err(_) => Err(Unavailable),
+        Err(_) => {
+            patience::ended(Wait::InVain);
+            Err(Unavailable)
+        }
     }
 }

@@ -7,11 +7,15 @@
 //! [`Sessions::restore`] brings a node's sessions back by their generations, and says which of them lost.
 //! Deliberately knows nothing of leases: whoever finds an incarnation dead releases what it held.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
 
 use super::{
     Unavailable,
-    ids::{Holding, Incarnation, SessionId},
+    bus::Channel,
+    ids::{Holding, Incarnation, NodeId, SessionId},
+    notice::Notice,
     sessions_memory::MemorySessions,
     sessions_redis::RedisSessions,
 };
@@ -112,6 +116,23 @@ impl Sessions {
         }
     }
 
+    /// Sends an event to every session of these users but `except`, over the nodes that hold them and no others. `event` is
+    /// `"name",data` in JSON, as [`super::notice::event_json`] makes it. Returns for each user how many sessions it went to.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known to whom it was sent.
+    pub async fn send(
+        &self,
+        users: &[Arc<str>],
+        event: &Arc<str>,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.send(users, event, except),
+            Self::Redis(sessions) => sessions.send(users, event, except).await,
+        }
+    }
+
     /// The user's live sessions, oldest first, and who holds them.
     ///
     /// # Errors
@@ -121,5 +142,24 @@ impl Sessions {
             Self::Memory(sessions) => sessions.of(user),
             Self::Redis(sessions) => sessions.of(user).await,
         }
+    }
+}
+
+/// Sessions by the node that holds them: what is for them is sent once to each node.
+#[derive(Default)]
+pub(super) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
+
+impl ByNode {
+    /// Adds a user's sessions but `except`, and returns how many those are.
+    pub(super) fn add(&mut self, sessions: &[(SessionId, Incarnation)], except: Option<&SessionId>) -> usize {
+        let wanted = sessions.iter().filter(|(session, _)| Some(session) != except);
+        wanted.map(|(session, holder)| self.0.entry(holder.node()).or_default().push(session.clone())).count()
+    }
+
+    /// What to publish, and where.
+    pub(super) fn notices(self, event: &Arc<str>) -> impl Iterator<Item = (Channel, Bytes)> {
+        self.0.into_iter().map(|(node, sessions)| {
+            (Channel::Node(node), Notice::ToSessions { sessions, event: Arc::clone(event) }.encode())
+        })
     }
 }

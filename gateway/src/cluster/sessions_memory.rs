@@ -14,7 +14,7 @@ use super::{
     ids::{Holding, Incarnation, SessionId},
     notice::Notice,
     now_micros,
-    sessions::{Claimed, Held, OnConflict, Policy},
+    sessions::{ByNode, Claimed, Held, OnConflict, Policy},
 };
 
 /// All users' sessions.
@@ -82,6 +82,23 @@ impl MemorySessions {
             }
         }
         Ok(lost)
+    }
+
+    pub(super) fn send(
+        &self,
+        users: &[Arc<str>],
+        event: &Arc<str>,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let mut by_node = ByNode::default();
+        let mut counts = Vec::with_capacity(users.len());
+        for user in users {
+            counts.push(by_node.add(&self.of(user)?, except));
+        }
+        for (channel, notice) in by_node.notices(event) {
+            self.network.publish(&channel, &notice);
+        }
+        Ok(counts)
     }
 
     pub(super) fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {

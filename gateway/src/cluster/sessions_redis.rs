@@ -2,20 +2,25 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::{Script, Value};
+use redis::{Pipeline, Script, Value};
 
 use super::{
     Unavailable,
     ids::{Holding, Incarnation, SessionId},
     redis_link::{RedisLink, ScriptCall},
-    sessions::{Claimed, Held, OnConflict, Policy},
+    sessions::{ByNode, Claimed, Held, OnConflict, Policy},
 };
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/claim.lua")));
+static SEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/send.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/release.lua")));
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
+/// Users up to which a script each is the cheapest way to send to them.
+const FEW: usize = 2;
+/// Users whose sessions are looked up in one round trip, and then sent to in another.
+const SEND_BATCH: usize = 1_000;
 
 /// All users' sessions.
 #[derive(Clone)]
@@ -72,21 +77,43 @@ impl RedisSessions {
         Ok(lost)
     }
 
-    pub(super) async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
-        let entries: Vec<(String, String)> =
-            self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
-        let mut entries: Vec<(u64, String, String)> = entries
-            .into_iter()
-            .filter_map(|(session, entry)| {
-                let (generation, holder) = entry.split_once(' ')?;
-                Some((generation.parse().ok()?, session, holder.to_owned()))
-            })
-            .collect();
-        entries.sort_unstable();
-        let named = entries.into_iter().map(|(_, session, holder)| (session.as_str().into(), holder.as_str().into()));
-        Ok(named.collect())
+    pub(super) async fn send(
+        &self,
+        users: &[Arc<str>],
+        event: &Arc<str>,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let keys = &self.link.keys;
+        let mut counts = Vec::with_capacity(users.len());
+        if users.len() <= FEW {
+            for user in users {
+                let mut call = SEND.prepare_invoke();
+                call.key(keys.sessions(user)).arg(keys.node_channels()).arg(except.map_or("", SessionId::as_str));
+                counts.push(self.link.script(call.arg(event.as_ref())).await?);
+            }
+            return Ok(counts);
+        }
+        for batch in users.chunks(SEND_BATCH) {
+            let mut pipeline = Pipeline::new();
+            for user in batch {
+                pipeline.cmd("HGETALL").arg(keys.sessions(user));
+            }
+            let found: Vec<Vec<(String, String)>> = self.link.bulk(&pipeline).await?;
+            let mut by_node = ByNode::default();
+            counts.extend(found.into_iter().map(|entries| by_node.add(&in_order(entries), except)));
+            let mut pipeline = Pipeline::new();
+            for (channel, notice) in by_node.notices(event) {
+                pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(notice.as_ref()).ignore();
+            }
+            self.link.bulk::<()>(&pipeline).await?;
+        }
+        Ok(counts)
     }
 
+    pub(super) async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
+        let entries = self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
+        Ok(in_order(entries))
+    }
     fn call(&self, holding: &Holding, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
         let mode = match policy.on_conflict {
             OnConflict::Evict => "evict",
@@ -104,6 +131,20 @@ impl RedisSessions {
             ],
         }
     }
+}
+
+/// A user's sessions, oldest first.
+fn in_order(entries: Vec<(String, String)>) -> Vec<(SessionId, Incarnation)> {
+    let mut entries: Vec<(u64, String, String)> = entries
+        .into_iter()
+        .filter_map(|(session, entry)| {
+            let (generation, holder) = entry.split_once(' ')?;
+            Some((generation.parse().ok()?, session, holder.to_owned()))
+        })
+        .collect();
+    entries.sort_unstable();
+    let named = entries.into_iter().map(|(_, session, holder)| (session.as_str().into(), holder.as_str().into()));
+    named.collect()
 }
 
 fn granted_or_refused(answer: Vec<Value>) -> Option<Claimed> {

@@ -23,7 +23,13 @@ impl Frame {
     /// As [`Frame::event`], where the arguments are JSON already: one value, or several with commas between them.
     #[must_use]
     pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
-        Self::from_text(format!("2{}[\"{name}\",{arguments}]", before_data(namespace)))
+        Self::event_content(namespace, &format!("\"{name}\",{arguments}"))
+    }
+
+    /// An event whose name and arguments are JSON already, with commas between them.
+    #[must_use]
+    pub fn event_content(namespace: &str, content: &str) -> Self {
+        Self::from_text(format!("2{}[{content}]", before_data(namespace)))
     }
 
     /// As [`Frame::ack`], where the data is JSON already.

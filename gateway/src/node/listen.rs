@@ -11,11 +11,15 @@ use super::{MAIN, Node};
 use crate::{
     cluster::{
         bus::{BusEvent, Channel},
+        ids::SessionId,
         notice::Notice,
     },
     engine::Frame,
     ops::metrics,
 };
+
+/// Sessions that are sent to before others get their turn.
+const BATCH: usize = 256;
 
 pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>) {
     let stopping = node.lifecycle.stopping();
@@ -56,14 +60,28 @@ async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
         Notice::Presence { online, at, user } => announce(node, online, at, &user).await,
         Notice::Roster(part) => node.roster.hear(part),
         Notice::RosterWanted => node.roster.say_again(),
-        Notice::Direct { namespace, sessions, frame } => {
-            let Some(frame) = Frame::from_bus(frame) else { return };
-            for connection in sessions.iter().filter_map(|session| node.connections.find(session)) {
-                connection.send_in(&namespace, &frame);
-            }
-        }
+        Notice::ToSessions { sessions, event } => to_sessions(node, &sessions, &event).await,
         // Only in rooms.
         Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
+    }
+}
+
+/// To all sockets of these sessions, encoded once for each namespace.
+async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
+    let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
+    for batch in sessions.chunks(BATCH) {
+        let connections = batch.iter().filter_map(|session| node.connections.find(session));
+        let clients: Vec<_> = connections.flat_map(|connection| connection.sockets()).collect();
+        metrics::deliveries(clients.len());
+        for client in clients {
+            let name = &client.namespace.name;
+            let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
+                frames.push((Arc::clone(name), Frame::event_content(name, event)));
+                frames.len() - 1
+            });
+            client.send(&frames[place].1);
+        }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,14 +17,12 @@ use super::{
     task,
 };
 use crate::{
-    cluster::{PATIENCE, Unavailable, bus::Channel, notice::Notice, room_name::RoomName},
+    cluster::{PATIENCE, Unavailable, bus::Channel, notice::Notice, patience, room_name::RoomName},
     node::Node,
 };
 
 /// What a room's task may be behind; beyond that it reads the log.
 const MAILBOX: usize = 1_024;
-/// A join waits for the back end more than once.
-const JOIN_PATIENCE: Duration = PATIENCE;
 
 /// A room with members here. Cheap to clone.
 #[derive(Clone)]
@@ -99,9 +96,12 @@ impl Rooms {
                 }
             }
         };
-        match tokio::time::timeout(JOIN_PATIENCE, entering).await {
+        // The room's task has patience of its own for each of its waits.
+        let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
+        match tokio::time::timeout(limit, entering).await {
             Ok(entered) => entered,
             Err(_) => {
+                patience::ended(patience::Wait::InVain);
                 // It may be let in later all the same: then it is put out again.
                 self.leave(name, &socket).await;
                 Err(Unavailable)

@@ -116,7 +116,7 @@ impl Task {
             | Notice::Presence { .. }
             | Notice::Roster(_)
             | Notice::RosterWanted
-            | Notice::Direct { .. } => {}
+            | Notice::ToSessions { .. } => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jackfield_gateway::cluster::{
     bus::Channel,
     ids::SessionId,
-    notice::Notice,
+    notice::{Notice, event_json},
     sessions::{Claimed, Held, OnConflict, Policy},
 };
 
@@ -29,6 +29,8 @@ contract!(
     a_restored_session_beats_an_older_one,
     restored_after_everything_was_lost,
     users_do_not_touch_each_other,
+    what_is_for_users_goes_once_to_each_node_that_holds_them,
+    what_is_for_many_users_is_grouped_by_node,
 );
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
@@ -193,5 +195,59 @@ async fn users_do_not_touch_each_other(backend: Backend) {
     }
     for odd in ["a", "a}:sessions", "{a}", "a b", "ä", "a%20b"] {
         assert_eq!(sessions(node, odd).await, [format!("of {}", odd.len())]);
+    }
+}
+
+/// What a node hears for its sessions: how many notices, and the sessions in them.
+async fn heard(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
+    let notices = node.heard_so_far().await;
+    let sessions = notices.iter().flat_map(|notice| match notice {
+        Notice::ToSessions { sessions, event: heard } if &**heard == event => sessions.clone(),
+        other => panic!("{other:?}"),
+    });
+    (notices.len(), sessions.collect())
+}
+
+fn set<const N: usize>(sessions: [&str; N]) -> BTreeSet<SessionId> {
+    sessions.into_iter().map(SessionId::from).collect()
+}
+
+async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 3);
+    let [a, b, c] = &mut fixture.nodes[..] else { unreachable!() };
+    for node in [&*a, &*b, &*c] {
+        node.subscribe(&[Channel::Node(node.id.clone())]).await;
+    }
+    for (node, session) in [(&*a, "s1"), (&*a, "s2"), (&*b, "s3")] {
+        claim(node, "u v", session, MULTI).await;
+    }
+    let event = event_json("new", &"x \n y").unwrap();
+    let users = ["u v".into()];
+    assert_eq!(a.cluster.sessions.send(&users, &event, None).await.unwrap(), [3]);
+    assert_eq!(heard(a, &event).await, (1, set(["s1", "s2"])));
+    assert_eq!(heard(b, &event).await, (1, set(["s3"])));
+    assert_eq!(heard(c, &event).await, (0, set([])));
+    assert_eq!(c.cluster.sessions.send(&users, &event, Some(&"s3".into())).await.unwrap(), [2]);
+    assert_eq!(heard(a, &event).await, (1, set(["s1", "s2"])));
+    assert_eq!(heard(b, &event).await, (0, set([])));
+}
+
+async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    for node in [&*a, &*b] {
+        node.subscribe(&[Channel::Node(node.id.clone())]).await;
+    }
+    for n in 0..20 {
+        let node = if n % 2 == 0 { &*a } else { &*b };
+        claim(node, &format!("u{n}"), &format!("s{n}"), SINGLE).await;
+    }
+    let users: Vec<_> = (0..25).map(|n| format!("u{n}").into()).collect();
+    let event = event_json("new", &1).unwrap();
+    let counts = a.cluster.sessions.send(&users, &event, None).await.unwrap();
+    assert_eq!(counts, [[1; 20].as_slice(), &[0; 5]].concat());
+    for node in [a, b] {
+        let (notices, sessions) = heard(node, &event).await;
+        assert_eq!((notices, sessions.len()), (1, 10));
     }
 }

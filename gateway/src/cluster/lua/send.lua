@@ -1,0 +1,21 @@
+-- Sends an event to a user's sessions, once to each node that holds some of them.
+-- KEYS: 1 the user's sessions
+-- ARGV: 1 what the channel of every node starts with, 2 a session that is left out, or nothing, 3 the event
+-- Returns how many sessions it went to.
+-- Publishes, for each node on its channel: "U", the sessions with commas between them, a space, and the event.
+
+local by_node = {}
+local count = 0
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do
+  if flat[i] ~= ARGV[2] then
+    local node = string.match(flat[i + 1], '^%d+ ([^:]+)')
+    local sessions = by_node[node]
+    by_node[node] = sessions and (sessions .. ',' .. flat[i]) or flat[i]
+    count = count + 1
+  end
+end
+for node, sessions in pairs(by_node) do
+  redis.call('PUBLISH', ARGV[1] .. node, 'U' .. sessions .. ' ' .. ARGV[3])
+end
+return count
