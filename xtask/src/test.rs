@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that is checked, in one command. The first step that fails fails the run.
 
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, process::Stdio, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -30,6 +30,11 @@ enum Step {
     Clippy,
     Cargo,
     E2e,
+    Chaos,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::E2e, Self::Chaos];
 }
 
 /// Runs the steps that were asked for.
@@ -46,7 +51,11 @@ async fn all(args: &Args) -> Result<()> {
     let filter = args.filter.as_deref();
     let wanted = |step: Step| match (args.only, filter) {
         (Some(only), _) => only == step,
-        (None, Some(_)) => matches!(step, Step::Cargo | Step::E2e),
+        (None, Some(filter)) => match step {
+            Step::Cargo | Step::E2e => true,
+            Step::Chaos => filter == "chaos",
+            Step::Fmt | Step::Clippy => false,
+        },
         (None, None) => true,
     };
     timed("install", install::everything()).await?;
@@ -60,11 +69,16 @@ async fn all(args: &Args) -> Result<()> {
     if wanted(Step::Cargo) {
         timed("cargo test", cargo_tests(filter)).await?;
     }
+    if wanted(Step::E2e) || wanted(Step::Chaos) {
+        timed("build for e2e and chaos", cargo::build(false)).await?;
+    }
     if wanted(Step::E2e) {
-        timed("build for e2e", cargo::build(false)).await?;
         timed("e2e", end_to_end(filter)).await?;
     }
-    let left_out = [Step::Fmt, Step::Clippy, Step::Cargo, Step::E2e].iter().filter(|step| !wanted(**step)).count();
+    if wanted(Step::Chaos) {
+        timed("chaos", chaos()).await?;
+    }
+    let left_out = Step::ALL.iter().filter(|step| !wanted(**step)).count();
     let note = if left_out > 0 { format!(" ({left_out} steps left out, as asked)") } else { String::new() };
     eprintln!("== all good in {:.0} s{note}", begun.elapsed().as_secs_f64());
     Ok(())
@@ -114,6 +128,13 @@ async fn end_to_end(filter: Option<&str>) -> Result<()> {
     node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
     node_packages::install("gateway/e2e").await?;
     cargo::run("node --test", node).await
+}
+
+/// A short storm: what it draws is printed with its seed.
+async fn chaos() -> Result<()> {
+    let mut chaos = Command::new(places::built("xtask", false)?);
+    chaos.args(["chaos", "--short", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
+    cargo::run("cargo xtask chaos --short", chaos).await
 }
 
 fn is_test(path: &std::path::Path) -> bool {

@@ -34,14 +34,21 @@ impl Kind {
         [Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze];
 
     /// How long it lasts, in milliseconds, from and to.
-    fn lasts(self) -> (u64, u64) {
-        match self {
-            Self::Kill => (1_000, 3_000),
-            Self::Pubsub | Self::Normal => (0, 0),
-            Self::Pause => (5_000, 5_000),
-            Self::Restart | Self::Wipe => (300, 1_500),
-            Self::Cut => (2_000, 4_000),
-            Self::Freeze => (8_000, 8_000),
+    fn lasts(self, tempo: Tempo) -> (u64, u64) {
+        match (self, tempo) {
+            (Self::Pubsub | Self::Normal, _) => (0, 0),
+            (Self::Kill, Tempo::Usual) => (1_000, 3_000),
+            (Self::Kill, Tempo::Short) => (200, 800),
+            (Self::Pause, Tempo::Usual) => (5_000, 5_000),
+            // Longer than a gateway waits for an answer.
+            (Self::Pause, Tempo::Short) => (2_500, 2_500),
+            (Self::Restart | Self::Wipe, Tempo::Usual) => (300, 1_500),
+            (Self::Restart | Self::Wipe, Tempo::Short) => (200, 500),
+            (Self::Cut, Tempo::Usual) => (2_000, 4_000),
+            (Self::Cut, Tempo::Short) => (1_000, 1_500),
+            (Self::Freeze, Tempo::Usual) => (8_000, 8_000),
+            // Longer than a lease of such a run: [`SHORT_LEASE`].
+            (Self::Freeze, Tempo::Short) => (3_000, 3_000),
         }
     }
 
@@ -51,6 +58,37 @@ impl Kind {
             Self::Kill | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
             _ => Duration::ZERO,
         }
+    }
+}
+
+/// How long faults last, and how long it is quiet between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tempo {
+    /// A minute has every kind.
+    Usual,
+    /// [`SHORT`] has every kind.
+    Short,
+}
+
+/// Seconds in which a short run has every kind of fault once.
+pub const SHORT: u64 = 19;
+/// A gateway's lease in a short run, so that a short freeze costs it, as a setting.
+pub const SHORT_LEASE: &str = "presence.lease=2s";
+
+impl Tempo {
+    /// Before the first.
+    fn calm(self) -> Duration {
+        Duration::from_millis(if self == Self::Usual { 3_000 } else { 1_000 })
+    }
+
+    /// After the last.
+    pub fn after(self) -> Duration {
+        Duration::from_millis(if self == Self::Usual { 5_000 } else { 3_000 })
+    }
+
+    /// Between two, in milliseconds.
+    fn quiet(self) -> (u64, u64) {
+        if self == Self::Usual { (1_500, 3_500) } else { (200, 600) }
     }
 }
 
@@ -88,34 +126,27 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Before the first.
-const CALM: Duration = Duration::from_secs(3);
-/// After the last.
-pub const AFTER: Duration = Duration::from_secs(5);
-/// Between two, in milliseconds.
-const QUIET: (u64, u64) = (1_500, 3_500);
-
 /// Faults of these kinds, one after the other, each kind once before any comes again; as many as fit. The last gateway is the
 /// one whose link can be cut.
-pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration) -> Vec<Fault> {
+pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Tempo) -> Vec<Fault> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut plan = Vec::new();
-    let mut at = CALM;
+    let (mut at, quiet) = (tempo.calm(), tempo.quiet());
     let mut turn = kinds.to_vec();
     while !kinds.is_empty() {
         turn.shuffle(&mut rng);
         for kind in &turn {
-            let (shortest, longest) = kind.lasts();
+            let (shortest, longest) = kind.lasts(tempo);
             let lasts = Duration::from_millis(rng.random_range(shortest..=longest));
             let node = rng.random_range(0..nodes);
             let link = if rng.random() { Link::Silent } else { Link::Closed };
             let node = if *kind == Kind::Cut { nodes - 1 } else { node };
             let end = at + lasts + kind.aftermath();
-            if end + AFTER > within {
+            if end + tempo.after() > within {
                 return plan;
             }
             plan.push(Fault { kind: *kind, node, link, at, lasts });
-            at = end + Duration::from_millis(rng.random_range(QUIET.0..=QUIET.1));
+            at = end + Duration::from_millis(rng.random_range(quiet.0..=quiet.1));
         }
     }
     plan
@@ -128,30 +159,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn faults_follow_each_other_and_leave_time_at_the_end(seed: u64, seconds in 5u64..200, nodes in 1usize..5) {
+        fn faults_follow_each_other_and_leave_time_at_the_end(seed: u64, seconds in 5u64..200, nodes in 1usize..5, short: bool) {
             let within = Duration::from_secs(seconds);
-            let faults = plan(seed, &Kind::USUAL, nodes, within);
-            prop_assert_eq!(&faults, &plan(seed, &Kind::USUAL, nodes, within));
-            let mut free = CALM;
+            let tempo = if short { Tempo::Short } else { Tempo::Usual };
+            let faults = plan(seed, &Kind::USUAL, nodes, within, tempo);
+            prop_assert_eq!(&faults, &plan(seed, &Kind::USUAL, nodes, within, tempo));
+            let mut free = tempo.calm();
             for fault in &faults {
                 prop_assert!(fault.at >= free && fault.node < nodes);
                 prop_assert!(fault.kind != Kind::Cut || fault.node == nodes - 1);
-                free = fault.at + fault.lasts + Duration::from_millis(QUIET.0);
-                prop_assert!(fault.at + fault.lasts + AFTER <= within);
+                free = fault.at + fault.lasts + Duration::from_millis(tempo.quiet().0);
+                prop_assert!(fault.at + fault.lasts + tempo.after() <= within);
             }
         }
 
         #[test]
-        fn a_minute_has_every_kind(seed: u64) {
-            let faults = plan(seed, &Kind::USUAL, 3, Duration::from_secs(60));
-            for kind in Kind::USUAL {
-                prop_assert!(faults.iter().any(|fault| fault.kind == kind), "{:?} in {:?}", kind, faults);
+        fn a_minute_and_a_short_run_have_every_kind(seed: u64) {
+            for (seconds, tempo) in [(60, Tempo::Usual), (SHORT, Tempo::Short)] {
+                let faults = plan(seed, &Kind::USUAL, 3, Duration::from_secs(seconds), tempo);
+                for kind in Kind::USUAL {
+                    prop_assert!(faults.iter().any(|fault| fault.kind == kind), "{:?} in {:?}", kind, faults);
+                }
             }
         }
     }
 
     #[test]
     fn no_kinds_no_faults() {
-        assert!(plan(1, &[], 3, Duration::from_secs(60)).is_empty());
+        assert!(plan(1, &[], 3, Duration::from_secs(60), Tempo::Usual).is_empty());
     }
 }

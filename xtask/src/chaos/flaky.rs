@@ -38,7 +38,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     };
     let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
     stage.crowd.begin();
-    let end = Instant::now() + Duration::from_secs(args.seconds);
+    let end = Instant::now() + args.time();
     let mut rng = StdRng::seed_from_u64(seed);
     let mut losses = interval(BETWEEN);
     losses.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -54,5 +54,5 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let unfinished = stage.settle().await?;
     let shared = stage.strike().await;
     let rules = Rules { kept: args.kept, ..Rules::default() };
-    conclude(&Report::of(&shared, &rules, &[], seed, unfinished), args.json)
+    conclude(&Report::of(&shared, &rules, &[], seed, unfinished), args.json, &args.again(seed))
 }

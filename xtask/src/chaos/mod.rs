@@ -56,9 +56,12 @@ pub struct Args {
     /// What to run
     #[arg(long, value_enum, default_value_t = Scenario::Storm)]
     scenario: Scenario,
-    /// How long senders send
-    #[arg(long, default_value_t = 60)]
-    seconds: u64,
+    /// Every kind of fault in a third of the time, each shorter than usual, with fewer clients; unless told otherwise
+    #[arg(long)]
+    short: bool,
+    /// How long senders send [default: 60, or as long as a short run needs]
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Draws faults, targets and times [default: random, and printed]
     #[arg(long)]
     seed: Option<u64>,
@@ -66,20 +69,20 @@ pub struct Args {
     #[arg(long, default_value_t = 3)]
     nodes: usize,
     /// Rooms
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, default_value_if("short", "true", "10"))]
     rooms: usize,
     /// Members, spread over rooms and gateways
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, default_value_if("short", "true", "60"))]
     members: usize,
     /// How many of them send
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, default_value_if("short", "true", "10"))]
     senders: usize,
     /// Messages that a sender has outstanding
     #[arg(long, default_value_t = 4)]
     window: usize,
     /// Messages a second of each sender; 0: as fast as they are acknowledged, and then a room may get more while a node is
     /// away than it keeps
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 120, default_value_if("short", "true", "40"))]
     rate: u32,
     /// Characters of a message
     #[arg(long, default_value_t = 64)]
@@ -131,11 +134,25 @@ impl Args {
         if self.calm { &[] } else { &self.faults }
     }
 
+    fn tempo(&self) -> fault::Tempo {
+        if self.short { fault::Tempo::Short } else { fault::Tempo::Usual }
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(if self.short { fault::SHORT } else { 60 }))
+    }
+
+    /// What to add to the command to have the same faults again.
+    fn again(&self, seed: u64) -> String {
+        format!("{}--seed {seed}", if self.short { "--short " } else { "" })
+    }
+
     /// Senders are not to be slowed down. The roster is not what is looked at, and its lists, to everybody at every reconnect,
     /// would be most of the traffic.
     fn settings(&self) -> Vec<String> {
         let own = ["limits.eventRate=0", "roster.max=50"].map(String::from);
-        own.into_iter().chain(self.set.iter().cloned()).collect()
+        let lease = self.short.then(|| fault::SHORT_LEASE.to_owned());
+        own.into_iter().chain(lease).chain(self.set.iter().cloned()).collect()
     }
 }
 

@@ -210,8 +210,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// For the end of a run: an error where it is not clean.
-pub fn conclude(report: &Report, json: bool) -> anyhow::Result<()> {
+/// For the end of a run: an error where it is not clean, which says with which arguments it can be had `again`.
+pub fn conclude(report: &Report, json: bool, again: &str) -> anyhow::Result<()> {
     if json {
         println!("{}", serde_json::to_string(report)?);
     } else {
@@ -226,5 +226,5 @@ pub fn conclude(report: &Report, json: bool) -> anyhow::Result<()> {
     if let Some(unfinished) = &report.unfinished {
         eprintln!("{unfinished}");
     }
-    anyhow::bail!("not everything arrived exactly once and in order; again with --seed {}", report.seed)
+    anyhow::bail!("not everything arrived exactly once and in order; again with {again}")
 }
