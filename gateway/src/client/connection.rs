@@ -1,6 +1,6 @@
 //! One Engine.IO connection, from its first byte to its last.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
 use jackfield_shared::{
@@ -202,14 +202,14 @@ impl Connection {
             let next = self.inbox.lock().pop();
             let Some((came, packet)) = next else { return };
             let since = if stalled { came } else { Instant::now() };
-            let handled = patience::allow(since + PATIENCE, self.handle(&packet));
-            match AssertUnwindSafe(handled).catch_unwind().await {
-                Ok(((), last_wait)) => stalled = last_wait.map_or(stalled, |wait| wait == Wait::InVain),
-                Err(_) => {
-                    let id = new_id();
-                    tracing::error!(id, session = %self.id, "a packet's handling panicked");
-                    self.refuse(&packet, &EventError::Internal { id });
-                }
+            let mut handling = pin!(patience::allow(since + PATIENCE, self.handle(&packet)));
+            if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
+                let id = new_id();
+                tracing::error!(id, session = %self.id, "a packet's handling panicked");
+                self.refuse(&packet, &EventError::Internal { id });
+            }
+            if let Some(wait) = patience::last_wait(handling) {
+                stalled = wait == Wait::InVain;
             }
         }
     }

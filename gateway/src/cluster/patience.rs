@@ -6,8 +6,11 @@
 use std::{
     cell::Cell,
     future::Future,
+    pin::Pin,
     time::{Duration, Instant},
 };
+
+use tokio::task::futures::TaskLocalFuture;
 
 /// No wait for the back end is longer than this.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,7 +19,8 @@ tokio::task_local! {
     static ALLOWED: Allowance;
 }
 
-struct Allowance {
+/// See the module.
+pub struct Allowance {
     until: Instant,
     last_wait: Cell<Option<Wait>>,
 }
@@ -30,13 +34,17 @@ pub enum Wait {
     InVain,
 }
 
-/// Runs `work`, whose waits for the back end all end at `until`. Returns how the last of them ended, if there was one.
-pub async fn allow<T>(until: Instant, work: impl Future<Output = T>) -> (T, Option<Wait>) {
-    let work = async {
-        let done = work.await;
-        (done, ALLOWED.with(|allowed| allowed.last_wait.get()))
-    };
-    ALLOWED.scope(Allowance { until, last_wait: Cell::new(None) }, work).await
+/// Work under an allowance.
+pub type Allowed<F> = TaskLocalFuture<Allowance, F>;
+
+/// Runs `work`, whose waits for the back end all end at `until`.
+pub fn allow<F: Future>(until: Instant, work: F) -> Allowed<F> {
+    ALLOWED.scope(Allowance { until, last_wait: Cell::new(None) }, work)
+}
+
+/// How the last of the work's waits ended, if there was one. To be asked once, after it.
+pub fn last_wait<F: Future>(work: Pin<&mut Allowed<F>>) -> Option<Wait> {
+    work.take_value().and_then(|allowance| allowance.last_wait.get())
 }
 
 /// How long the next wait may take, where `usual` is the most; nothing where it may not begin.
@@ -59,16 +67,18 @@ pub fn ended(wait: Wait) {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn waits_share_an_allowance() {
         assert_eq!(left(PATIENCE), Some(PATIENCE));
         let until = Instant::now() + Duration::from_secs(1);
-        let (remaining, last_wait) = allow(until, async { left(PATIENCE) }).await;
-        assert!(remaining.unwrap() <= Duration::from_secs(1));
-        assert_eq!(last_wait, None);
-        let (remaining, last_wait) = allow(Instant::now(), async { left(PATIENCE) }).await;
-        assert_eq!((remaining, last_wait), (None, Some(Wait::InVain)));
+        let mut work = pin!(allow(until, async { left(PATIENCE) }));
+        assert!(work.as_mut().await.unwrap() <= Duration::from_secs(1));
+        assert_eq!(last_wait(work), None);
+        let mut work = pin!(allow(Instant::now(), async { left(PATIENCE) }));
+        assert_eq!((work.as_mut().await, last_wait(work)), (None, Some(Wait::InVain)));
     }
 }

@@ -121,6 +121,7 @@ async fn within<T>(limit: Duration, wait: impl Future<Output = RedisResult<T>>) 
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "redis");
+            patience::ended(Wait::InVain);
             Err(Unavailable)
         }
         Err(_) => {
