@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
 
-use crate::{cargo, node_packages, places, python};
+use crate::{cargo, k8s, node_packages, places, python};
 
 struct Tool {
     /// Debian's package.
@@ -33,7 +33,7 @@ pub fn chromium() -> Option<std::path::PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
 }
 
-/// Servers, browser, node packages and k6; does nothing where all are there.
+/// Servers, browser, node packages, k6 and what judges `k8s/`; does nothing where all are there.
 pub async fn everything() -> Result<()> {
     servers().await?;
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
@@ -44,7 +44,7 @@ pub async fn everything() -> Result<()> {
     node_packages::install("gateway/client").await?;
     node_packages::install("gateway/e2e").await?;
     python::programs("loadtest/requirements.txt").await?;
-    Ok(())
+    k8s::install().await
 }
 
 /// `v20.1.2` → 20.

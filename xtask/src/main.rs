@@ -9,6 +9,7 @@ mod child;
 mod cluster;
 mod ending;
 mod install;
+mod k8s;
 mod node_packages;
 mod places;
 mod ports;

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::{
     cargo::{self, cargo},
     ending::Ending,
-    install, node_packages, places,
+    install, k8s, node_packages, places,
     ports::Ports,
     servers::{postgres::Postgres, redis::Redis},
     workdir::Workdir,
@@ -29,12 +29,13 @@ enum Step {
     Fmt,
     Clippy,
     Cargo,
+    K8s,
     E2e,
     Chaos,
 }
 
 impl Step {
-    const ALL: [Self; 5] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::E2e, Self::Chaos];
+    const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::E2e, Self::Chaos];
 }
 
 /// Runs the steps that were asked for.
@@ -53,6 +54,7 @@ async fn all(args: &Args) -> Result<()> {
         (Some(only), _) => only == step,
         (None, Some(filter)) => match step {
             Step::Cargo | Step::E2e => true,
+            Step::K8s => filter == "k8s",
             Step::Chaos => filter == "chaos",
             Step::Fmt | Step::Clippy => false,
         },
@@ -68,6 +70,9 @@ async fn all(args: &Args) -> Result<()> {
     }
     if wanted(Step::Cargo) {
         timed("cargo test", cargo_tests(filter)).await?;
+    }
+    if wanted(Step::K8s) {
+        timed("k8s", k8s::test()).await?;
     }
     if wanted(Step::E2e) || wanted(Step::Chaos) {
         timed("build for e2e and chaos", cargo::build(false)).await?;

@@ -1,0 +1,66 @@
+"""Mistakes that somebody could make, each in one object of one overlay.
+
+A fault is: overlay, object, what stands there (its first place is changed), what is put there instead, and what must be
+said of it.
+"""
+
+NAME = "app.kubernetes.io/name"
+
+FAULTS = [
+    # Fields, types and versions.
+    ("dev", "Deployment gateway", "readinessProbe:", "readinesProbe:", "'readinesProbe' was unexpected"),
+    ("dev", "Deployment gateway", "minReadySeconds: 10", 'minReadySeconds: "10"', "is not of type 'integer'"),
+    ("dev", "Deployment gateway", "apps/v1", "apps/v1beta1", "has no Deployment in apps/v1beta1"),
+    # Selectors.
+    ("dev", "Deployment gateway", f"{NAME}: gateway\n  strat", f"{NAME}: gate\n  strat", "not its pods' labels"),
+    ("dev", "Service gateway", f"selector:\n    {NAME}: g", f"selector:\n    {NAME}: h", "Service gateway: selects no pods"),
+    ("dev", "PodDisruptionBudget gateway", f"{NAME}: gateway", f"{NAME}: gate", "gateway: 0 PodDisruptionBudgets"),
+    ("prod", "ServiceMonitor gateway", f"{NAME}: gateway-nodes", f"{NAME}: nodes", "selects 0 Services"),
+    # Ports.
+    ("prod", "ServiceMonitor gateway", "port: internal", "port: metrics", "has no port `metrics`"),
+    ("dev", "Service gateway", "targetPort: http", "targetPort: web", "gateway has no port web"),
+    ("dev", "Deployment gateway", "port: internal", "port: health", "livenessProbe asks port health"),
+    ("dev", "Deployment gateway", "readinessProbe:", "startupProbe:", "gateway has no readinessProbe"),
+    ("dev", "Deployment gateway", "Port: 3000", "Port: 3001", "the program listens on 3000 and 13000"),
+    ("dev", "NetworkPolicy gateway", "port: 3000", "port: 80", "its pods have no port 80"),
+    # Settings.
+    ("dev", "ConfigMap gateway-settings", "WORKERS:", "WORKER:", "WORKER is no setting of gateway"),
+    ("dev", "Deployment auth-service", "DATABASE_URL", "POSTGRES_URL", "POSTGRES_URL is no setting of auth-service"),
+    # Names of other objects.
+    ("dev", "Deployment gateway", "key: redis-url", "key: redis_url", "there is no Secret jackfield-gateway"),
+    ("prod", "Deployment gateway", "name: jackfield-gateway", "name: secrets", "no Secret secrets with redis-url"),
+    ("dev", "Deployment gateway", "name: gateway-settings", "name: settings", "there is no ConfigMap settings"),
+    ("dev", "ServiceAccount gateway", "name: gateway", "name: gate", "there is no ServiceAccount gateway"),
+    ("dev", "StatefulSet postgres", "name: tmp", "name: temp", "there is no volume temp"),
+    ("dev", "StatefulSet redis", "serviceName: redis", "serviceName: gateway", "there is no headless Service gateway"),
+    ("prod", "Ingress gateway", "secretName: jackfield-tls", "secretName: tls", "no certificate for jackfield.example"),
+    ("prod", "Ingress gateway", "name: gateway\n            port", "name: gate\n            port", "no Service gate"),
+    ("prod", "ConfigMap gateway-settings", "kind: ConfigMap", "kind: Secret", "prod brings a Secret of its own"),
+    # Scaling.
+    ("dev", "HorizontalPodAutoscaler gateway", "jackfield_sockets", "jackfield_socks", "no metric jackfield_socks"),
+    ("dev", "HorizontalPodAutoscaler gateway", "Deployment", "StatefulSet", "there is no StatefulSet gateway"),
+    ("dev", "Deployment gateway", "spec:\n", "spec:\n  replicas: 3\n", "`replicas` would undo"),
+    ("dev", "Deployment gateway", "cpu: 500m", "ephemeral-storage: 1Gi", "no request of cpu"),
+    # Endings.
+    ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 10", "its grace is no longer"),
+    ("dev", "Deployment auth-service", "seconds: 5\n", "seconds: 25\n", "its grace is no longer"),
+    # Ways through the network.
+    ("dev", "ConfigMap gateway-settings", "auth-service:3001", "auth-service:80", "no Service auth-service with port 80"),
+    ("dev", "NetworkPolicy auth-service", f"{NAME}: gateway", f"{NAME}: redis", "auth-service may not hear it on 3001"),
+    ("dev", "NetworkPolicy gateway-to-redis", "port: 6379", "port: 6380", "may not speak to redis on 6379"),
+    ("prod", "NetworkPolicy gateway-to-redis", f"{NAME}: gateway", f"{NAME}: auth-service", "REDIS_URL is outside"),
+    ("prod", "NetworkPolicy gateway", "name: ingress-nginx", "name: nginx", "the Ingress may not reach port 3000"),
+    ("prod", "NetworkPolicy gateway", "port: 3000", "port: 13000", "can be reached from outside"),
+    ("dev", "NetworkPolicy gateway", "name: monitoring", "name: metrics", "Prometheus may not reach"),
+    ("dev", "NetworkPolicy deny-all", "  - Egress", "", "what no policy allows is not denied"),
+    ("prod", "Ingress gateway", "ClassName: nginx", "ClassName: traefik", "of class traefik"),
+    ("prod", "Ingress gateway", "host: jackfield.example.com", "host: example.com", "CORS_ORIGINS does not have"),
+    # Security.
+    ("dev", "Namespace jackfield", "enforce: restricted", "enforce: baseline", "does not enforce restricted pods"),
+    ("dev", "Service redis", "namespace: jackfield", "namespace: default", "in another namespace"),
+    ("dev", "Deployment gateway", "- ALL", "- NET_RAW", "keeps capabilities"),
+    ("dev", "Deployment gateway", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "can write"),
+    ("dev", "Deployment gateway", "runAsNonRoot: true", "runAsNonRoot: false", "runs as root"),
+    ("dev", "Deployment gateway", "ServiceAccountToken: false", "ServiceAccountToken: true", "a token of the API"),
+    ("dev", "StatefulSet redis", "image: redis:7-bookworm", "image: redis", "an image without a version"),
+]

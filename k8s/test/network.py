@@ -1,0 +1,81 @@
+"""Whether what has to speak to each other may."""
+
+from urllib.parse import urlsplit
+
+from objects import fits
+
+
+def allows(overlay, direction, workload, peer, port):
+    """Does a policy let `workload` speak to (egress) or hear (ingress) that peer? `peer` judges one entry of a rule."""
+    for policy in overlay.of("NetworkPolicy"):
+        spec = policy["spec"]
+        if not fits(spec["podSelector"].get("matchLabels", {}), workload.labels):
+            continue
+        for rule in spec.get(direction, []):
+            on = port is None or any(allowed["port"] == port for allowed in rule["ports"])
+            if on and any(peer(entry) for entry in rule["to" if direction == "egress" else "from"]):
+                return True
+    return False
+
+
+def pods(workload):
+    return lambda entry: "namespaceSelector" not in entry and fits(
+        entry.get("podSelector", {}).get("matchLabels", {}), workload.labels
+    )
+
+
+def namespace(name):
+    return lambda entry: fits(
+        entry.get("namespaceSelector", {}).get("matchLabels", {}), {"kubernetes.io/metadata.name": name}
+    )
+
+
+def ways(overlay):
+    """Every address in the environment is a Service's, and the policies let through what has to pass, both ends."""
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            for variable, value in overlay.environment(container):
+                if variable.endswith("_URL"):
+                    yield from way(overlay, workload, variable, value)
+    for ingress in overlay.of("Ingress"):
+        backends = [p["backend"]["service"] for rule in ingress["spec"]["rules"] for p in rule["http"]["paths"]]
+        for backend in backends:
+            service = overlay.named("Service", backend["name"]) or {"spec": {"ports": []}}
+            found = [p for p in service["spec"]["ports"] if p["name"] == backend["port"]["name"]]
+            if not found:
+                yield f"Ingress {ingress['metadata']['name']}: no Service {backend['name']} with {backend['port']}"
+            for port in found:
+                for workload in overlay.selected(service["spec"]["selector"]):
+                    target = workload.port(port["targetPort"])
+                    if not allows(overlay, "ingress", workload, namespace("ingress-nginx"), target):
+                        yield f"{workload.name}: the Ingress may not reach port {target}"
+        controller = ingress["spec"].get("ingressClassName")
+        if controller != "nginx":
+            yield f"Ingress {ingress['metadata']['name']}: of class {controller}"
+    for workload in overlay.selected({"app.kubernetes.io/name": "gateway"}):
+        if not allows(overlay, "ingress", workload, namespace("monitoring"), workload.port("internal")):
+            yield f"{workload.name}: Prometheus may not reach its internal port"
+        if allows(overlay, "ingress", workload, namespace("ingress-nginx"), workload.port("internal")):
+            yield f"{workload.name}: the internal port can be reached from outside"
+    closed = [p["spec"] for p in overlay.of("NetworkPolicy") if not p["spec"]["podSelector"]]
+    if not any(set(s["policyTypes"]) == {"Ingress", "Egress"} and not s.keys() & {"ingress", "egress"} for s in closed):
+        yield "what no policy allows is not denied"
+
+
+def way(overlay, workload, variable, value):
+    if value is None:
+        if not allows(overlay, "egress", workload, lambda entry: "ipBlock" in entry, None):
+            yield f"{workload.name}: {variable} is outside, and no policy lets anything out"
+        return
+    url = urlsplit(value)
+    service = overlay.named("Service", url.hostname) or {"spec": {"ports": [], "selector": {}}}
+    targets = [port["targetPort"] for port in service["spec"]["ports"] if port["port"] == url.port]
+    if not targets:
+        yield f"{workload.name}: {variable}: there is no Service {url.hostname} with port {url.port}"
+    for target in targets:
+        for other in overlay.selected(service["spec"]["selector"]):
+            number = other.port(target)
+            if not allows(overlay, "egress", workload, pods(other), number):
+                yield f"{workload.name}: {variable}: may not speak to {other.name} on {number}"
+            if not allows(overlay, "ingress", other, pods(workload), number):
+                yield f"{workload.name}: {variable}: {other.name} may not hear it on {number}"

@@ -1,0 +1,224 @@
+"""What must hold of the objects that an overlay builds.
+
+`problems` lists what does not. The schemas of Kubernetes say which fields there are and of what type; the rules here are
+about what no schema sees: names that must fit each other, in the objects and in the rest of the repository. Nothing is
+said about the values of fields that only a running cluster can judge.
+"""
+
+import json
+from functools import cache
+
+import kubernetes_validate
+from network import ways
+from objects import METRICS, PROGRAMS, Workload, external_secrets, fits, seconds, settings
+
+# The newest that the pinned package knows.
+KUBERNETES = kubernetes_validate.latest_version()
+# Kinds of the Prometheus operator, which have no schema here.
+WITHOUT_SCHEMA = {("monitoring.coreos.com/v1", "ServiceMonitor")}
+# What a program may take to end after its drain, in seconds.
+LAST_WORK = 10
+
+
+def schema(overlay):
+    for o in overlay.objects:
+        if (o["apiVersion"], o["kind"]) not in WITHOUT_SCHEMA:
+            yield from against_schema(json.dumps(o))
+
+
+# The same objects come again and again, and the package reads its schemas anew for each.
+@cache
+def against_schema(text):
+    o = json.loads(text)
+    try:
+        kubernetes_validate.validate(o, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{o['kind']} {o['metadata']['name']}: {'.'.join(map(str, error.path))}: {error.message}"]
+    except kubernetes_validate.SchemaNotFoundError as error:
+        return [f"Kubernetes {KUBERNETES} has no {error.kind} in {error.api_version}"]
+    return []
+
+
+def selectors(overlay):
+    """Whatever selects pods selects some, and a workload its own."""
+    for workload in overlay.workloads:
+        spec = workload.object["spec"]
+        spread = [c["labelSelector"] for c in workload.pod.get("topologySpreadConstraints", [])]
+        for selector in [spec["selector"], *spread]:
+            if not fits(selector["matchLabels"], workload.labels):
+                yield f"{workload.name}: selects {selector['matchLabels']}, which are not its pods' labels"
+    for o in overlay.of("Service", "PodDisruptionBudget", "NetworkPolicy"):
+        selector = o["spec"].get("podSelector" if o["kind"] == "NetworkPolicy" else "selector", {})
+        selector = selector if o["kind"] == "Service" else selector.get("matchLabels")
+        everything = o["kind"] == "NetworkPolicy" and not selector
+        if not everything and not overlay.selected(selector or {}):
+            yield f"{o['kind']} {o['metadata']['name']}: selects no pods"
+    for monitor in overlay.of("ServiceMonitor"):
+        name, selector = monitor["metadata"]["name"], monitor["spec"]["selector"]["matchLabels"]
+        services = [s for s in overlay.of("Service") if fits(selector, s["metadata"].get("labels"))]
+        if len(services) != 1:
+            yield f"ServiceMonitor {name}: selects {len(services)} Services; each pod is to be scraped once"
+        for endpoint in monitor["spec"]["endpoints"]:
+            if any(endpoint["port"] not in [p["name"] for p in s["spec"]["ports"]] for s in services):
+                yield f"ServiceMonitor {name}: its Service has no port `{endpoint['port']}`"
+
+
+def ports(overlay):
+    """Every port that is spoken to is one of a container's, and those are where the program listens."""
+    for service in overlay.of("Service"):
+        for port in service["spec"]["ports"]:
+            for workload in overlay.selected(service["spec"]["selector"]):
+                if workload.port(port["targetPort"]) is None:
+                    yield f"Service {service['metadata']['name']}: {workload.name} has no port {port['targetPort']}"
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                if probe not in container:
+                    yield f"{workload.name}: {container['name']} has no {probe}"
+                    continue
+                how = container[probe].get("httpGet") or container[probe].get("tcpSocket") or {}
+                if "port" in how and workload.port(how["port"]) is None:
+                    yield f"{workload.name}: {probe} asks port {how['port']}, which no container has"
+            if program := PROGRAMS.get(container["name"]):
+                listens = settings(program) | dict(overlay.environment(container))
+                public = int(listens["PORT"])
+                internal = int(listens["INTERNAL_PORT"]) or public + 10_000
+                if (workload.port("http"), workload.port("internal")) != (public, internal):
+                    yield f"{workload.name}: the program listens on {public} and {internal}"
+    for policy in overlay.of("NetworkPolicy"):
+        own = overlay.selected(policy["spec"]["podSelector"].get("matchLabels"))
+        for rule in policy["spec"].get("ingress", []):
+            for port in rule["ports"]:
+                if any(workload.port(port["port"]) is None for workload in own):
+                    yield f"NetworkPolicy {policy['metadata']['name']}: its pods have no port {port['port']}"
+
+
+def environment(overlay):
+    """Every variable of our programs is one of their settings."""
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            if container["name"] not in PROGRAMS:
+                continue
+            known = settings(PROGRAMS[container["name"]])
+            for variable, _ in overlay.environment(container):
+                if variable not in known:
+                    yield f"{workload.name}: {variable} is no setting of {container['name']}"
+
+
+def references(overlay):
+    """What is named exists, or is one of the Secrets that README asks for."""
+    external = external_secrets() if overlay.name == "prod" else set()
+    for workload in overlay.workloads:
+        account = workload.pod.get("serviceAccountName", "default")
+        if account != "default" and not overlay.named("ServiceAccount", account):
+            yield f"{workload.name}: there is no ServiceAccount {account}"
+        for container in workload.containers:
+            for source in container.get("envFrom", []):
+                if not overlay.named("ConfigMap", source["configMapRef"]["name"]):
+                    yield f"{workload.name}: there is no ConfigMap {source['configMapRef']['name']}"
+            for variable in container.get("env", []):
+                if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
+                    held = overlay.named("Secret", secret["name"]) or {"data": {}}
+                    if secret["key"] not in held["data"] and (secret["name"], secret["key"]) not in external:
+                        yield f"{workload.name}: there is no Secret {secret['name']} with {secret['key']}"
+            volumes = {v["name"] for v in workload.pod.get("volumes", [])}
+            volumes |= {c["metadata"]["name"] for c in workload.object["spec"].get("volumeClaimTemplates", [])}
+            for mount in container.get("volumeMounts", []):
+                if mount["name"] not in volumes:
+                    yield f"{workload.name}: there is no volume {mount['name']}"
+        if workload.object["kind"] == "StatefulSet":
+            service = overlay.named("Service", workload.object["spec"]["serviceName"])
+            if not service or service["spec"].get("clusterIP") != "None":
+                yield f"{workload.name}: there is no headless Service {workload.object['spec']['serviceName']}"
+    for ingress in overlay.of("Ingress"):
+        hosts = {rule["host"] for rule in ingress["spec"]["rules"]}
+        for tls in ingress["spec"].get("tls", [{"hosts": [], "secretName": None}]):
+            if not hosts <= set(tls["hosts"]) or (tls["secretName"], "tls.crt") not in external:
+                yield f"Ingress {ingress['metadata']['name']}: no certificate for {', '.join(hosts)}"
+    if overlay.name == "prod" and overlay.of("Secret"):
+        yield "prod brings a Secret of its own"
+
+
+def scaling(overlay):
+    budgets = overlay.of("PodDisruptionBudget")
+    for workload in overlay.workloads:
+        guarded = [b for b in budgets if fits(b["spec"]["selector"]["matchLabels"], workload.labels)]
+        if workload.object["kind"] == "Deployment" and len(guarded) != 1:
+            yield f"{workload.name}: {len(guarded)} PodDisruptionBudgets"
+    for scaler in overlay.of("HorizontalPodAutoscaler"):
+        name, target = scaler["metadata"]["name"], scaler["spec"]["scaleTargetRef"]
+        scaled = overlay.named(target["kind"], target["name"])
+        if not scaled or scaled["apiVersion"] != target["apiVersion"]:
+            yield f"HorizontalPodAutoscaler {name}: there is no {target['kind']} {target['name']}"
+            continue
+        if "replicas" in scaled["spec"]:
+            yield f"{target['name']}: `replicas` would undo what the autoscaler did, at every apply"
+        for metric in scaler["spec"]["metrics"]:
+            if metric["type"] == "Pods" and metric["pods"]["metric"]["name"] not in METRICS:
+                yield f"HorizontalPodAutoscaler {name}: the gateway has no metric {metric['pods']['metric']['name']}"
+            if metric["type"] == "Resource":
+                resource = metric["resource"]["name"]
+                for container in Workload(scaled).containers:
+                    if resource not in container["resources"]["requests"]:
+                        yield f"{target['name']}: no request of {resource} to take a share of"
+
+
+def endings(overlay):
+    """The grace is longer than the pause before the signal, the drain, and the last work together."""
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            if program := PROGRAMS.get(container["name"]):
+                pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+                known = settings(program) | dict(overlay.environment(container))
+                drain = sum(seconds(value) for name, value in known.items() if name.startswith("DRAIN_"))
+                if workload.pod["terminationGracePeriodSeconds"] <= pause + drain + LAST_WORK:
+                    yield f"{workload.name}: may take {pause + drain + LAST_WORK} s to end; its grace is no longer"
+
+
+def security(overlay):
+    """Pods that the profile `restricted` takes, and a little more: no rights, nothing written, bounded memory."""
+    for space in overlay.of("Namespace"):
+        if space["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
+            yield "the namespace does not enforce restricted pods"
+    for o in overlay.objects:
+        if o["kind"] != "Namespace" and not overlay.named("Namespace", o["metadata"].get("namespace")):
+            yield f"{o['kind']} {o['metadata']['name']}: in another namespace"
+    if overlay.of("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
+        yield "somebody is given rights"
+    for workload in overlay.workloads:
+        pod = workload.pod.get("securityContext", {})
+        wanted = {
+            "runs as root": pod.get("runAsNonRoot") is True and pod.get("runAsUser", 0) > 0,
+            "no seccomp profile": pod.get("seccompProfile") == {"type": "RuntimeDefault"},
+            "gets a token of the API": workload.pod.get("automountServiceAccountToken") is False,
+            "takes variables from Services": workload.pod.get("enableServiceLinks") is False,
+        }
+        yield from (f"{workload.name}: {fault}" for fault, good in wanted.items() if not good)
+        for container in workload.containers:
+            context = container.get("securityContext", {})
+            wanted = {
+                "may gain privileges": context.get("allowPrivilegeEscalation") is False,
+                "keeps capabilities": context.get("capabilities") == {"drop": ["ALL"]},
+                "can write to its image": context.get("readOnlyRootFilesystem") is True,
+                "no limit of memory": "memory" in container.get("resources", {}).get("limits", {}),
+                "an image without a version": ":" in container["image"].rsplit("/", 1)[-1],
+            }
+            yield from (f"{workload.name}: {fault}" for fault, good in wanted.items() if not good)
+
+
+def origins(overlay):
+    """Browsers on the page of the Ingress's own host may connect."""
+    hosts = {f"https://{rule['host']}" for ingress in overlay.of("Ingress") for rule in ingress["spec"]["rules"]}
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            if container["name"] in PROGRAMS and hosts:
+                allowed = dict(overlay.environment(container)).get("CORS_ORIGINS", "").split(",")
+                if not hosts <= set(allowed):
+                    yield f"{workload.name}: CORS_ORIGINS does not have {', '.join(hosts)}"
+
+
+RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, security, origins]
+
+
+def problems(overlay):
+    return [problem for rule in RULES for problem in rule(overlay)]

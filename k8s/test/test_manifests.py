@@ -1,0 +1,53 @@
+"""Both overlays are built and held against `rules`, and then broken on purpose: each fault must be found.
+
+Run by `cargo xtask test --only k8s`, which says in KUSTOMIZE how an overlay is built.
+"""
+
+import os
+import re
+import subprocess
+import unittest
+from functools import cache
+
+import yaml
+from faults import FAULTS
+from objects import ROOT, Overlay
+from rules import problems
+
+
+@cache
+def built(name):
+    """The objects of an overlay: `Kind name` -> text. What kustomize adds to generated names is left out there."""
+    command = [*os.environ["KUSTOMIZE"].split(), f"k8s/overlays/{name}"]
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    texts = {}
+    for text in output.split("\n---\n"):
+        here = yaml.safe_load(text)
+        texts[f"{here['kind']} {re.sub('-[a-z0-9]{10}$', '', here['metadata']['name'])}"] = text
+    return texts
+
+
+def problems_of(name, texts):
+    return problems(Overlay(name, [yaml.safe_load(text) for text in texts.values()]))
+
+
+class Manifests(unittest.TestCase):
+    maxDiff = None
+
+    def test_overlays_are_good(self):
+        for name in ("dev", "prod"):
+            with self.subTest(overlay=name):
+                self.assertEqual(problems_of(name, built(name)), [])
+
+    def test_faults_are_found(self):
+        for name, where, right, wrong, said in FAULTS:
+            with self.subTest(overlay=name, object=where, wrong=wrong):
+                texts = dict(built(name))
+                self.assertIn(right, texts[where])
+                texts[where] = texts[where].replace(right, wrong, 1)
+                found = problems_of(name, texts)
+                self.assertTrue(any(said in problem for problem in found), f"{said!r} is not in {found}")
+
+
+if __name__ == "__main__":
+    unittest.main()
