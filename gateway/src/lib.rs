@@ -101,8 +101,7 @@ impl Gateway {
         let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
         let (policy, rules) = (settings.policy()?, Rules::parse(&settings.rooms.rules)?);
-        // Before anything is counted.
-        ops::metrics::recorder();
+        jackfield_shared::metrics::install(ops::metrics::METRICS, lifecycle);
         let node = Node::new(id, settings, policy, rules, cluster, verifier, lifecycle.clone());
         node.start(events);
         Ok(Self { node })

@@ -4,7 +4,7 @@
 //! - [`error_body`]: the one shape of an HTTP error · [`ids`] and [`time`]: how ids and times are written
 //! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come
 //! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
-//! - [`telemetry`]: logs · [`lifecycle`]: start, signals, end
+//! - [`telemetry`]: logs · [`metrics`]: what is counted · [`lifecycle`]: start, signals, end
 //!
 //! This crate knows neither sockets nor SQL.
 
@@ -13,6 +13,7 @@ pub mod error_body;
 pub mod ids;
 pub mod jwks;
 pub mod lifecycle;
+pub mod metrics;
 pub mod origins;
 pub mod program;
 pub mod serve;

@@ -36,13 +36,13 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
     match join(connection, namespace, auth).await {
         Ok(()) => {}
         Err(Refusal::Terminal(code)) => {
-            metrics::refused(code);
+            metrics::REFUSED.add_for([code], 1);
             // A full queue means that the client does not read: nobody is there to be told.
             let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
             connection.node.idle.watch(connection);
         }
         Err(Refusal::Passing) => {
-            metrics::refused("unavailable");
+            metrics::REFUSED.add_for(["unavailable"], 1);
             connection.close();
         }
     }
@@ -88,11 +88,16 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     let answer = ask(connection, &holding, &incarnation).await;
     match answer {
         Ok(Claimed::Granted { generation }) => {
+            metrics::CLAIMS.add_for(["granted"], 1);
             connection.session.lock().granted(Held { generation, incarnation });
             Ok(())
         }
-        Ok(Claimed::Refused { .. }) => Err(Refusal::Terminal("session_conflict")),
+        Ok(Claimed::Refused { .. }) => {
+            metrics::CLAIMS.add_for(["refused"], 1);
+            Err(Refusal::Terminal("session_conflict"))
+        }
         Err(Unavailable) => {
+            metrics::CLAIMS.add_for(["unavailable"], 1);
             // It may have been granted all the same, or be granted when the back end wakes up.
             node.departures.push(IndexEntry::Session(holding), incarnation);
             Err(Refusal::Passing)
@@ -162,7 +167,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
     }
     connection.renew(client.identity.expires_at);
     node.roster_changed(namespace);
-    metrics::connected();
+    metrics::CONNECTS.add(1);
 }
 
 /// Makes the user's presence known, and looks at what happened since the claim began, when the node had missed messages

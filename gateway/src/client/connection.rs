@@ -55,7 +55,6 @@ impl Connection {
         });
         node.idle.watch(&connection);
         node.gate.opened();
-        metrics::connections(1);
         connection
     }
 
@@ -69,7 +68,7 @@ impl Connection {
                 self.node.lifecycle.spawn(Arc::clone(self).drain());
             }
             Arrival::Limited { packet, retry_after_ms } => {
-                metrics::rate_limited();
+                metrics::RATE_LIMITED.add(1);
                 self.refuse(&packet, &EventError::RateLimited { retry_after_ms });
             }
             Arrival::Flooding => {
@@ -82,7 +81,6 @@ impl Connection {
     /// The transport is gone.
     pub fn closed(&self) {
         self.node.gate.closed();
-        metrics::connections(-1);
         self.end();
     }
 
@@ -97,7 +95,7 @@ impl Connection {
         if self.session.lock().evict_later() {
             return;
         }
-        metrics::evicted();
+        metrics::EVICTED.add(1);
         let replaced = json!({ "at": now_rfc3339() });
         self.send_away("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
     }
@@ -105,6 +103,7 @@ impl Connection {
     /// Says why on every socket, then sends the client away for good.
     pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
         tracing::debug!(session = %self.id, reason, "sending a client away");
+        metrics::SENT_AWAY.add_for([reason], 1);
         for client in self.sockets() {
             if let Some(frame) = last_word(&client) {
                 client.send(&frame);
@@ -186,7 +185,7 @@ impl Connection {
             Step::Wait(_) => {}
             Step::Tell => self.sockets().iter().for_each(|client| client.emit("token:expiring", &expiring)),
             Step::Expired => {
-                self.send_away("token expired", |client| {
+                self.send_away("token_expired", |client| {
                     Frame::event(&client.namespace.name, "token:expired", &expiring)
                 });
             }

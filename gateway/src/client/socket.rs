@@ -27,6 +27,7 @@ use crate::{
     engine::{Frame, Full, Outbox},
     hub::{MemberKey, Namespace},
     node::Node,
+    ops::metrics,
     room::Room,
 };
 
@@ -237,7 +238,11 @@ impl Client {
     /// namespace at once, however long the transport takes to die.
     pub fn too_slow(&self) {
         if let Some(connection) = self.connection.upgrade() {
-            tracing::info!(socket = %self.id, "closing a client that does not read as fast as it is sent to");
+            // It is told so for every frame until it is gone.
+            if !connection.session.lock().is_ended() {
+                metrics::TOO_SLOW.add(1);
+                tracing::info!(socket = %self.id, "closing a client that does not read as fast as it is sent to");
+            }
             connection.close();
         }
     }

@@ -28,6 +28,7 @@ use super::{
     ids::NodeId,
     redis_link::RedisLink,
 };
+use crate::ops::metrics;
 
 /// What a node may be behind its channels.
 const BACKLOG: usize = 16_384;
@@ -60,6 +61,8 @@ struct Listener {
     requests: mpsc::Receiver<Request>,
     heard: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
+    /// Probes carry the time since then.
+    began: Instant,
 }
 
 /// Why a connection's turn is over.
@@ -84,6 +87,7 @@ impl RedisBus {
             requests: incoming,
             heard,
             last_probe: Arc::clone(&last_probe),
+            began: Instant::now(),
         };
         lifecycle.spawn(listener.run(lifecycle.stopping()));
         (Self { link, requests, last_probe }, events)
@@ -162,6 +166,7 @@ impl Listener {
                     if message.get_channel_name() == self.probe {
                         alive_at = Instant::now();
                         *self.last_probe.lock() = Some(alive_at);
+                        self.measure(&message);
                     } else {
                         missed |= !self.hear(&message);
                     }
@@ -222,12 +227,21 @@ impl Listener {
     /// Publishes the probe without waiting for it: a Redis that does not answer must not hold up the messages.
     fn send_probe(&self) {
         let (link, probe) = (Arc::clone(&self.link), self.probe.clone());
+        let sent = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         // Ends by itself within the link's patience, so nothing has to wait for it.
         #[expect(clippy::disallowed_methods, reason = "bounded by the link's patience")]
         drop(tokio::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
-            let _: Result<i64, Unavailable> = link.command(command.arg(probe).arg("")).await;
+            let _: Result<i64, Unavailable> = link.command(command.arg(probe).arg(sent)).await;
         }));
+    }
+
+    /// A probe came back.
+    fn measure(&self, probe: &Msg) {
+        if let Ok(sent) = probe.get_payload().map(Duration::from_micros) {
+            metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));
+        }
+        metrics::BUS_BACKLOG.set(self.heard.max_capacity() - self.heard.capacity());
     }
 
     fn remember(&mut self, channels: &[Channel]) -> Vec<String> {

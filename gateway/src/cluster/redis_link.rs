@@ -6,9 +6,13 @@
 //!
 //! Every wait ends after [`PATIENCE`], or sooner as [`patience`] says. A script is called by its SHA and sent whole where Redis does not know it.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
-use deadpool_redis::{Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use redis::{
     Client, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -19,15 +23,20 @@ use super::{
     patience::{self, Wait},
     redis_keys::Keys,
 };
+use crate::ops::metrics;
 
 const BULK_CONNECTIONS: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of so many quick calls one is timed: a prime, so that no rhythm of calls keeps some of them out of sight.
+const TIMED: usize = 17;
 
 /// See the module.
 pub struct RedisLink {
     client: Client,
     quick: ConnectionManager,
     bulk: Pool,
+    /// Quick calls until now.
+    calls: AtomicUsize,
     pub(super) keys: Keys,
 }
 
@@ -48,24 +57,30 @@ impl RedisLink {
         pool.pool = Some(PoolConfig { max_size: BULK_CONNECTIONS, timeouts, ..PoolConfig::default() });
         let invalid = |error: String| RedisError::from((redis::ErrorKind::InvalidClientConfig, "redis.url", error));
         let bulk = pool.create_pool(Some(Runtime::Tokio1)).map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { client, quick, bulk, keys: Keys::new(prefix) })
+        Ok(Self { client, quick, bulk, calls: AtomicUsize::new(0), keys: Keys::new(prefix) })
     }
 
     /// A connection of its own, for subscriptions.
     pub(super) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
-        within(CONNECT_TIMEOUT, self.client.get_async_pubsub()).await
+        within(Timing::of("pubsub"), CONNECT_TIMEOUT, self.client.get_async_pubsub()).await
     }
 
     /// One command.
     pub(super) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
         let mut connection = self.quick.clone();
-        within(PATIENCE, command.query_async(&mut connection)).await
+        within(self.quick(), PATIENCE, command.query_async(&mut connection)).await
     }
 
     /// One script.
     pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
         let mut connection = self.quick.clone();
-        within(PATIENCE, call.invoke_async(&mut connection)).await
+        within(self.quick(), PATIENCE, call.invoke_async(&mut connection)).await
+    }
+
+    /// Whether the next quick call is one that is timed.
+    fn quick(&self) -> Timing {
+        let timed = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIMED);
+        Timing { connection: "quick", begun: timed.then(Instant::now) }
     }
 
     /// One script, many times in one round trip, over the pool.
@@ -83,25 +98,29 @@ impl RedisLink {
         }
         let mut connection = self.bulk_connection().await?;
         // Loading first costs one small command a batch, and spares a second pass where Redis has forgotten the script.
-        within(PATIENCE, script.load_async(&mut connection)).await?;
-        within(PATIENCE, pipeline.query_async(&mut connection)).await
+        within(Timing::of("bulk"), PATIENCE, script.load_async(&mut connection)).await?;
+        within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut connection)).await
     }
 
-    async fn bulk_connection(&self) -> Result<deadpool_redis::Connection, Unavailable> {
+    async fn bulk_connection(&self) -> Result<Connection, Unavailable> {
         let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
-        match tokio::time::timeout(limit, self.bulk.get()).await {
-            Ok(connection) => connection.map_err(|_| Unavailable),
+        let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(PoolError::Timeout(_))) => "timeout",
+            Ok(Err(_)) => "error",
             Err(_) => {
                 patience::ended(Wait::InVain);
-                Err(Unavailable)
+                "timeout"
             }
-        }
+        };
+        metrics::REDIS_ERRORS.add_for(["bulk", kind], 1);
+        Err(Unavailable)
     }
 
     /// A pipeline over the pool.
     pub(super) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.bulk_connection().await?;
-        within(PATIENCE, pipeline.query_async(&mut connection)).await
+        within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut connection)).await
     }
 }
 
@@ -111,22 +130,45 @@ pub(super) struct ScriptCall {
     pub(super) arguments: Vec<String>,
 }
 
+/// What a call is counted as, and when it began, where it is timed.
+struct Timing {
+    connection: &'static str,
+    begun: Option<Instant>,
+}
+
+impl Timing {
+    fn of(connection: &'static str) -> Self {
+        Self { connection, begun: Some(Instant::now()) }
+    }
+}
+
 /// The answer, or [`Unavailable`] on an error or after `limit`.
-async fn within<T>(limit: Duration, wait: impl Future<Output = RedisResult<T>>) -> Result<T, Unavailable> {
+async fn within<T>(
+    Timing { connection, begun }: Timing,
+    limit: Duration,
+    wait: impl Future<Output = RedisResult<T>>,
+) -> Result<T, Unavailable> {
     let limit = patience::left(limit).ok_or(Unavailable)?;
-    match tokio::time::timeout(limit, wait).await {
+    let answered = tokio::time::timeout(limit, wait).await;
+    metrics::REDIS_CALLS.add_for([connection], 1);
+    if let Some(begun) = begun {
+        metrics::REDIS.record_for([connection], begun.elapsed());
+    }
+    let kind = match answered {
         Ok(Ok(answer)) => {
             patience::ended(Wait::Answered);
-            Ok(answer)
+            return Ok(answer);
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "redis");
             patience::ended(Wait::InVain);
-            Err(Unavailable)
+            if error.is_timeout() { "timeout" } else { "error" }
         }
         Err(_) => {
             patience::ended(Wait::InVain);
-            Err(Unavailable)
+            "timeout"
         }
-    }
+    };
+    metrics::REDIS_ERRORS.add_for([connection, kind], 1);
+    Err(Unavailable)
 }

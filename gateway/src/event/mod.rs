@@ -47,7 +47,7 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
     match &*event.name {
         "echo" => reply.send(echo::handle(&event)),
         "join-room" => match join_room::handle(client, &event, ack).await {
-            Ok(()) => metrics::events("ok"),
+            Ok(()) => metrics::EVENTS.add_for(["ok"], 1),
             Err(error) => reply.send(Err::<(), _>(error)),
         },
         "leave-room" => reply.send(leave_room::handle(client, &event).await),
@@ -87,10 +87,10 @@ impl Reply<'_> {
     fn send<T: Serialize>(&self, result: Result<T, EventError>) {
         match (result, self.ack) {
             (Ok(data), Some(id)) => {
-                metrics::events("ok");
+                metrics::EVENTS.add_for(["ok"], 1);
                 acknowledge(self.client, id, &data);
             }
-            (Ok(_), None) => metrics::events("ok"),
+            (Ok(_), None) => metrics::EVENTS.add_for(["ok"], 1),
             (Err(error), ack) => answer(self.client, ack, &error, &self.event.name),
         }
     }
@@ -99,7 +99,7 @@ impl Reply<'_> {
     fn send_json(&self, result: Result<String, EventError>) {
         match (result, self.ack) {
             (Ok(json), Some(id)) => {
-                metrics::events("ok");
+                metrics::EVENTS.add_for(["ok"], 1);
                 self.client.send(&Frame::ack_json(&self.client.namespace.name, id, &json));
             }
             (result, _) => self.send(result.map(drop)),
@@ -108,7 +108,7 @@ impl Reply<'_> {
 }
 
 fn answer(client: &Client, ack: Option<i64>, error: &EventError, event: &str) {
-    metrics::events(error.code());
+    metrics::EVENTS.add_for([error.code()], 1);
     match ack {
         Some(id) => acknowledge(client, id, &error.body(None)),
         None => {

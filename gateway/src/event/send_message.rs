@@ -55,6 +55,6 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
     let body = json.strip_prefix('{').unwrap_or(&json);
     // A user's own: another's `clientId` may be the same.
     let key = client_id.map(|id| format!("{} {id}", client.identity.user_id));
-    let appended = client.node.cluster.log.append(&to.name, body, key.as_deref()).await?;
+    let appended = to.append(&client.node, body, key.as_deref()).await?;
     Ok(Stored { status: "ok", message_id: appended.position.to_string() })
 }

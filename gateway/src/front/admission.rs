@@ -25,18 +25,30 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const RETRY_AFTER_SECONDS: u64 = 2;
 
 pub(super) async fn admit(State(node): State<Arc<Node>>, request: Request<Body>, next: Next) -> Response {
-    if is_handshake(&request)
-        && let Err(refusal) = wait(&node).await
-    {
-        metrics::handshake_refused(refusal.code);
-        return refusal.into_response();
+    let (handshake, transport) = asked(request.uri().query().unwrap_or_default());
+    if handshake {
+        if let Err(refusal) = wait(&node).await {
+            metrics::HANDSHAKES_REFUSED.add_for([refusal.code], 1);
+            return refusal.into_response();
+        }
+        metrics::HANDSHAKES.add_for([transport], 1);
+    } else if transport == "websocket" {
+        metrics::UPGRADES.add(1);
     }
     next.run(request).await
 }
 
-fn is_handshake(request: &Request<Body>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    !query.split('&').any(|pair| pair.starts_with("sid="))
+/// Whether a query is a handshake's, and which transport it names.
+fn asked(query: &str) -> (bool, &str) {
+    let mut asked = (true, "");
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("sid", _)) => asked.0 = false,
+            Some(("transport", transport)) => asked.1 = transport,
+            _ => {}
+        }
+    }
+    asked
 }
 
 async fn wait(node: &Node) -> Result<(), ErrorBody> {

@@ -78,7 +78,7 @@ impl Namespace {
                 }
                 if end == members.capacity() { None } else { Some(end) }
             };
-            metrics::deliveries(sent);
+            metrics::DELIVERIES.add(sent);
             for member in slow.drain(..) {
                 member.too_slow();
             }
@@ -96,7 +96,7 @@ impl Namespace {
             let members = self.members.read();
             keys.filter_map(|key| members.get(key).cloned()).collect()
         };
-        metrics::deliveries(members.len());
+        metrics::DELIVERIES.add(members.len());
         for member in members {
             member.send(frame);
         }

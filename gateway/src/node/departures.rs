@@ -34,10 +34,16 @@ impl Departures {
         self.come.notify_one();
     }
 
+    /// How much is still to be given back.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
     /// Whether everything was given back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.lock().is_empty()
+        self.len() == 0
     }
 
     fn take(&self) -> Vec<(IndexEntry, Incarnation)> {

@@ -27,6 +27,12 @@ impl Gate {
         !full && (rate == 0 || self.turns.lock().take(rate, rate, Instant::now()).is_ok())
     }
 
+    /// How many connections are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// A connection is open.
     pub fn opened(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);

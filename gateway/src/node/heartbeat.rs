@@ -58,7 +58,7 @@ async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
         lost => {
             if lost.is_some() {
                 tracing::warn!("the lease was lost: going on under a new one");
-                metrics::lease_lost();
+                metrics::LEASES_LOST.add(1);
             }
             let incarnation = begin(node).await?;
             node.reassert_wanted.store(true, Ordering::Release);
@@ -73,7 +73,7 @@ async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
     }
     let live = node.cluster.membership.live().await?;
     node.roster.keep_only(&live);
-    metrics::nodes(live.len());
+    metrics::NODES.set(live.len());
     reap(node, &incarnation).await
 }
 
@@ -164,7 +164,7 @@ async fn reap(node: &Node, survivor: &Incarnation) -> Result<(), Unavailable> {
         }
         node.cluster.membership.bury(&dead).await?;
         tracing::info!(incarnation = %dead, sessions = count, "cleared up after a dead node");
-        metrics::reaped();
+        metrics::REAPED.add(1);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
             }
             BusEvent::MayHaveMissed => {
                 tracing::warn!("messages from other nodes may have been missed");
-                metrics::bus_missed();
+                metrics::BUS_MISSED.add(1);
                 node.may_have_missed();
             }
         }
@@ -72,7 +72,7 @@ async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
     for batch in sessions.chunks(BATCH) {
         let connections = batch.iter().filter_map(|session| node.connections.find(session));
         let clients: Vec<_> = connections.flat_map(|connection| connection.sockets()).collect();
-        metrics::deliveries(clients.len());
+        metrics::DELIVERIES.add(clients.len());
         for client in clients {
             let name = &client.namespace.name;
             let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {

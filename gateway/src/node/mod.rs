@@ -36,7 +36,6 @@ use crate::{
         sessions::Policy,
     },
     hub::{Hub, Namespace},
-    ops::metrics,
     room::{Rooms, rules::Rules},
     settings::GatewaySettings,
 };
@@ -172,7 +171,6 @@ impl Node {
             }
         }
         if client.namespace.leave(key).is_some() {
-            metrics::disconnected();
             if &*client.namespace.name == MAIN {
                 self.hub.watchers.forget(key);
             }

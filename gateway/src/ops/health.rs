@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use jackfield_shared::metrics as shared;
 use serde_json::json;
 
 use super::metrics;
@@ -38,7 +39,7 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
     (status, Json(json!({ "status": word, "node": node.id.as_str(), "parts": parts }))).into_response()
 }
 
-async fn render() -> Response {
-    let text = metrics::recorder().map(|recorder| recorder.render()).unwrap_or_default();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+async fn render(State(node): State<Arc<Node>>) -> Response {
+    metrics::look(&node);
+    ([(CONTENT_TYPE, shared::CONTENT_TYPE)], shared::render()).into_response()
 }

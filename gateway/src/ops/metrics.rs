@@ -1,128 +1,162 @@
-//! The one list of metrics. The text of each is its help in `/metrics`; labels come from closed lists only.
+//! The gateway's metrics, all of them. The doc comment is the help text in `/metrics`; labels come from closed lists only.
+//!
+//! What goes up and down is looked at when somebody scrapes ([`look`]); only what happens is counted as it happens, once
+//! a batch where there are batches.
 
-use std::sync::OnceLock;
+use crate::node::Node;
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-
-/// A metric's kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-}
-
-/// Name, kind, help.
-pub const METRICS: &[(&str, Kind, &str)] = &[
-    (CONNECTIONS, Kind::Gauge, "Engine.IO connections on this node"),
-    (SOCKETS, Kind::Gauge, "Sockets in namespaces on this node"),
-    (CONNECTS, Kind::Counter, "Sockets that joined a namespace"),
-    (REFUSED, Kind::Counter, "CONNECTs refused, by code"),
-    (HANDSHAKES_REFUSED, Kind::Counter, "Handshakes answered with 503, by code"),
-    (EVENTS, Kind::Counter, "Events handled, by outcome: ok or the error's code"),
-    (RATE_LIMITED, Kind::Counter, "Packets refused because they came too fast"),
-    (DELIVERIES, Kind::Counter, "Frames queued for sockets by fan-out"),
-    (EVICTED, Kind::Counter, "Sessions ended because another of the user took their place"),
-    (LEASES_LOST, Kind::Counter, "Times this node went on under a new lease"),
-    (REAPED, Kind::Counter, "Dead nodes that this node cleared up after"),
-    (NODES, Kind::Gauge, "Nodes with a lease, as this node sees them"),
-    (REPAIRED, Kind::Counter, "Stored messages read from a log because the bus did not bring them"),
-    (RESETS, Kind::Counter, "Times a room's log began anew under members of this node"),
-    (BUS_MISSED, Kind::Counter, "Times that messages from other nodes may have been missed"),
+/// Codes that an event may be answered with, after `ok`.
+const OUTCOMES: &[&str] = &[
+    "ok",
+    "validation_failed",
+    "not_in_room",
+    "too_many_rooms",
+    "forbidden",
+    "rate_limited",
+    "payload_too_large",
+    "unknown_event",
+    "unavailable",
+    "internal",
+    "other",
 ];
 
-const CONNECTIONS: &str = "jackfield_connections";
-const SOCKETS: &str = "jackfield_sockets";
-const CONNECTS: &str = "jackfield_connects_total";
-const REFUSED: &str = "jackfield_connects_refused_total";
-const HANDSHAKES_REFUSED: &str = "jackfield_handshakes_refused_total";
-const EVENTS: &str = "jackfield_events_total";
-const RATE_LIMITED: &str = "jackfield_rate_limited_total";
-const DELIVERIES: &str = "jackfield_deliveries_total";
-const EVICTED: &str = "jackfield_sessions_evicted_total";
-const LEASES_LOST: &str = "jackfield_leases_lost_total";
-const REAPED: &str = "jackfield_nodes_reaped_total";
-const NODES: &str = "jackfield_nodes";
-const REPAIRED: &str = "jackfield_messages_repaired_total";
-const RESETS: &str = "jackfield_room_resets_total";
-const BUS_MISSED: &str = "jackfield_bus_missed_total";
+/// Codes of refused CONNECTs.
+const REFUSALS: &[&str] = &[
+    "missing_token",
+    "invalid_token",
+    "token_expired",
+    "token_revoked",
+    "user_inactive",
+    "session_conflict",
+    "invalid_namespace",
+    "unavailable",
+    "other",
+];
 
-/// The process's recorder, made on first use; nothing where another library took the place.
-pub fn recorder() -> Option<&'static PrometheusHandle> {
-    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    RECORDER
-        .get_or_init(|| {
-            let handle = PrometheusBuilder::new().install_recorder().ok()?;
-            for (name, kind, help) in METRICS {
-                match kind {
-                    Kind::Counter => describe_counter!(*name, *help),
-                    Kind::Gauge => describe_gauge!(*name, *help),
-                }
-            }
-            Some(handle)
-        })
-        .as_ref()
+/// Why clients are sent away for good.
+const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "other"];
+
+/// A node's connections to Redis.
+const LINKS: &[&str] = &["quick", "bulk", "pubsub"];
+
+jackfield_shared::metric_list! {
+    /// Always 1; the label says which version runs.
+    Gauge BUILD = "jackfield_build_info" by version in &[env!("CARGO_PKG_VERSION")];
+    /// Whether a part is as it has to be for the node to take clients; the node is ready where all parts are 1.
+    Gauge READY = "jackfield_ready" by part in &["redis", "pub_sub", "keys", "staying"];
+    /// Nodes with a lease, as this node sees them.
+    Gauge NODES = "jackfield_nodes";
+    /// Times that this node went on under a new lease.
+    Counter LEASES_LOST = "jackfield_leases_lost_total";
+    /// Nodes that died and that this node cleared up after.
+    Counter REAPED = "jackfield_nodes_reaped_total";
+
+    /// Engine.IO connections on this node.
+    Gauge CONNECTIONS = "jackfield_connections";
+    /// Connections that this node takes at most; 0 for no limit.
+    Gauge CONNECTIONS_LIMIT = "jackfield_connections_limit";
+    /// Handshakes let in, by the transport that they began with.
+    Counter HANDSHAKES = "jackfield_handshakes_total" by transport in &["polling", "websocket"];
+    /// Polling connections that asked to become WebSockets.
+    Counter UPGRADES = "jackfield_upgrades_total";
+    /// Handshakes answered with 503, by code.
+    Counter HANDSHAKES_REFUSED = "jackfield_handshakes_refused_total"
+        by code in &["server_draining", "too_many_connections", "unavailable", "other"];
+    /// Sockets in namespaces on this node.
+    Gauge SOCKETS = "jackfield_sockets" by namespace in &[];
+    /// Sockets that joined a namespace.
+    Counter CONNECTS = "jackfield_connects_total";
+    /// CONNECTs refused, by code.
+    Counter REFUSED = "jackfield_connects_refused_total" by code in REFUSALS;
+
+    /// Sessions that this node holds.
+    Gauge SESSIONS = "jackfield_sessions";
+    /// Sessions claimed, by what came of it.
+    Counter CLAIMS = "jackfield_session_claims_total" by outcome in &["granted", "refused", "unavailable"];
+    /// Sessions ended because another of the user took their place.
+    Counter EVICTED = "jackfield_sessions_evicted_total";
+    /// Sessions and stays in rooms that are over and wait to be given back to the cluster.
+    Gauge DEPARTURES = "jackfield_departures_waiting";
+    /// Clients sent away for good, by reason.
+    Counter SENT_AWAY = "jackfield_sent_away_total" by reason in REASONS;
+    /// Connections closed because their queue was full.
+    Counter TOO_SLOW = "jackfield_slow_clients_closed_total";
+
+    /// Events handled, by outcome: ok or the error's code.
+    Counter EVENTS = "jackfield_events_total" by outcome in OUTCOMES;
+    /// Packets refused because they came too fast.
+    Counter RATE_LIMITED = "jackfield_rate_limited_total";
+    /// Frames queued for sockets by fan-out.
+    Counter DELIVERIES = "jackfield_deliveries_total";
+
+    /// Rooms that have members on this node.
+    Gauge ROOMS = "jackfield_rooms";
+    /// Messages that clients of this node had stored.
+    Counter STORED = "jackfield_messages_stored_total";
+    /// Stored messages handed to the members of a room on this node, once a message and room.
+    Counter DELIVERED = "jackfield_messages_delivered_total";
+    /// Seconds from asking the log to store a message until it is queued for the last of the room's members on the same
+    /// node; by that node's clock, of one message at a time and room.
+    Histogram DELIVERY = "jackfield_delivery_seconds";
+    /// Stored messages read from a log because the bus did not bring them.
+    Counter REPAIRED = "jackfield_messages_repaired_total";
+    /// Times that a room's log began anew under members of this node.
+    Counter RESETS = "jackfield_room_resets_total";
+
+    /// Times that messages from other nodes may have been missed.
+    Counter BUS_MISSED = "jackfield_bus_missed_total";
+    /// Seconds that a message which this node sends to itself through Redis takes to come back, twice a second.
+    Histogram BUS_LAG = "jackfield_bus_lag_seconds";
+    /// Messages from other nodes that came and are not handled yet.
+    Gauge BUS_BACKLOG = "jackfield_bus_backlog";
+    /// Calls to Redis, by connection.
+    Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;
+    /// Calls to Redis that failed, by connection, and by whether there was an answer in time.
+    Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "timeout"];
+    /// Seconds that a call to Redis takes, of one in seventeen over the quick connection and of all others.
+    Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
 }
 
-pub(crate) fn connections(change: i32) {
-    gauge!(CONNECTIONS).increment(f64::from(change));
+/// Looks at what goes up and down on `node`.
+pub(super) fn look(node: &Node) {
+    BUILD.set(1);
+    let parts = node.parts();
+    for (part, good) in
+        [("redis", parts.redis), ("pub_sub", parts.pub_sub), ("keys", parts.keys), ("staying", parts.staying)]
+    {
+        READY.set_for([part], usize::from(good));
+    }
+    CONNECTIONS.set(node.gate.count());
+    CONNECTIONS_LIMIT.set(node.settings.limits.connections as usize);
+    for namespace in node.hub.namespaces() {
+        SOCKETS.set_configured(&namespace.name, namespace.len());
+    }
+    SESSIONS.set(node.connections.len());
+    ROOMS.set(node.rooms.len());
+    DEPARTURES.set(node.departures.len());
 }
 
-pub(crate) fn connected() {
-    gauge!(SOCKETS).increment(1);
-    counter!(CONNECTS).increment(1);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventError;
 
-pub(crate) fn disconnected() {
-    gauge!(SOCKETS).decrement(1);
-}
-
-pub(crate) fn refused(code: &'static str) {
-    counter!(REFUSED, "code" => code).increment(1);
-}
-
-pub(crate) fn handshake_refused(code: &'static str) {
-    counter!(HANDSHAKES_REFUSED, "code" => code).increment(1);
-}
-
-pub(crate) fn events(outcome: &'static str) {
-    counter!(EVENTS, "outcome" => outcome).increment(1);
-}
-
-pub(crate) fn rate_limited() {
-    counter!(RATE_LIMITED).increment(1);
-}
-
-pub(crate) fn deliveries(count: usize) {
-    counter!(DELIVERIES).increment(count as u64);
-}
-
-pub(crate) fn evicted() {
-    counter!(EVICTED).increment(1);
-}
-
-pub(crate) fn lease_lost() {
-    counter!(LEASES_LOST).increment(1);
-}
-
-pub(crate) fn reaped() {
-    counter!(REAPED).increment(1);
-}
-
-pub(crate) fn nodes(count: usize) {
-    gauge!(NODES).set(count as f64);
-}
-
-pub(crate) fn repaired(count: usize) {
-    counter!(REPAIRED).increment(count as u64);
-}
-
-pub(crate) fn room_reset() {
-    counter!(RESETS).increment(1);
-}
-
-pub(crate) fn bus_missed() {
-    counter!(BUS_MISSED).increment(1);
+    #[test]
+    fn every_error_has_its_outcome() {
+        let text = String::new;
+        let errors = [
+            EventError::Validation(text()),
+            EventError::NotInRoom(text()),
+            EventError::TooManyRooms { most: 1 },
+            EventError::Forbidden(""),
+            EventError::RateLimited { retry_after_ms: 1 },
+            EventError::PayloadTooLarge { max: 1 },
+            EventError::UnknownEvent,
+            EventError::Unavailable,
+            EventError::Internal { id: text() },
+        ];
+        for error in errors {
+            assert!(OUTCOMES.contains(&error.code()), "{}", error.code());
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod join;
 mod messages;
 mod registry;
 pub mod rules;
+mod stopwatch;
 mod task;
 
 pub use self::{

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -14,11 +15,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
     join::{Joined, Joining},
+    stopwatch::Stopwatch,
     task,
 };
 use crate::{
-    cluster::{PATIENCE, Unavailable, bus::Channel, notice::Notice, patience, room_name::RoomName},
+    cluster::{PATIENCE, Unavailable, bus::Channel, log::Appended, notice::Notice, patience, room_name::RoomName},
     node::Node,
+    ops::metrics,
 };
 
 /// What a room's task may be behind; beyond that it reads the log.
@@ -39,6 +42,7 @@ pub(super) struct Signals {
     /// Something may have been missed: the log is to be read.
     pub(super) missed: AtomicBool,
     pub(super) wake: Notify,
+    pub(super) stopwatch: Stopwatch,
 }
 
 /// What a room's task does, one after the other.
@@ -182,6 +186,22 @@ impl Signals {
 }
 
 impl Room {
+    /// Stores a message, which comes to everybody in the room, on every node. `key` makes a repetition harmless.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was stored.
+    pub async fn append(&self, node: &Node, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
+        let stopwatch = &self.signals.stopwatch;
+        let lap = stopwatch.begin(Instant::now());
+        let appended = node.cluster.log.append(&self.name, body, key).await;
+        let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
+        metrics::STORED.add(usize::from(stored.is_some()));
+        if let Some(took) = lap.and_then(|begun| stopwatch.stored(begun, stored)) {
+            metrics::DELIVERY.record(took);
+        }
+        appended
+    }
+
     /// Sends a packet that is not stored to everybody in the room, on every node, but the socket `except`.
     ///
     /// # Errors

@@ -131,6 +131,13 @@ impl Task {
     async fn deliver(&self, position: Position, body: &str) {
         let frame = Frame::event_json(&self.name.namespace, "new-message", &object(position, body));
         self.fan_out(&frame, |_| true).await;
+        metrics::DELIVERED.add(1);
+        let stopwatch = &self.signals.stopwatch;
+        if stopwatch.is_running()
+            && let Some(took) = stopwatch.delivered(position, std::time::Instant::now())
+        {
+            metrics::DELIVERY.record(took);
+        }
     }
 
     async fn fan_out(&self, frame: &Frame, to: impl Fn(&Client) -> bool) {
@@ -143,7 +150,7 @@ impl Task {
                     client.too_slow();
                 }
             }
-            metrics::deliveries(sent);
+            metrics::DELIVERIES.add(sent);
             if batches.peek().is_some() {
                 tokio::task::yield_now().await;
             }
@@ -170,7 +177,7 @@ impl Task {
             match read {
                 Read::Deliver { from, more } => {
                     let missed = &page.messages[from..];
-                    metrics::repaired(missed.len());
+                    metrics::REPAIRED.add(missed.len());
                     for stored in missed {
                         let position = Position { number: stored.number, ..page.end };
                         self.deliver(position, &stored.body).await;
@@ -181,7 +188,7 @@ impl Task {
                 }
                 Read::Reset { to } => {
                     tracing::warn!(room = %self.name, "the room's log began anew");
-                    metrics::room_reset();
+                    metrics::RESETS.add(1);
                     let reset = json!({ "room": &*self.name.name, "position": to.to_string() });
                     if let Some(frame) = Frame::event(&self.name.namespace, "room-reset", &reset) {
                         self.fan_out(&frame, |_| true).await;

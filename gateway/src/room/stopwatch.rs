@@ -1,0 +1,149 @@
+//! How long a stored message takes from its sender to the members' queues on the same node, of one message at a time and
+//! not too often: it is there to be looked at, and must not be felt.
+//!
+//! A message may be delivered before the log has answered where it stands, so what is delivered meanwhile is remembered.
+//! Time comes in as an argument, of one clock.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::cluster::log::Position;
+
+/// Between two laps.
+const PACE: Duration = Duration::from_millis(100);
+/// A lap whose end was missed, because nobody here is in the room any more, stands in the way for this long.
+const GIVE_UP: Duration = Duration::from_secs(30);
+/// Deliveries that are remembered until the log answers; with more, the lap is given up.
+const REMEMBERED: usize = 256;
+
+/// One room's.
+#[derive(Default)]
+pub(super) struct Stopwatch {
+    running: AtomicBool,
+    lap: Mutex<Option<Lap>>,
+}
+
+struct Lap {
+    begun: Instant,
+    /// Where the message stands, once the log has said it.
+    position: Option<Position>,
+    meanwhile: Vec<(Position, Instant)>,
+}
+
+impl Stopwatch {
+    /// Begins a lap, where it is time for one: what to say to [`Stopwatch::stored`].
+    pub(super) fn begin(&self, now: Instant) -> Option<Instant> {
+        let mut lap = self.lap.lock();
+        let wait = if self.is_running() { GIVE_UP } else { PACE };
+        if lap.as_ref().is_some_and(|last| now.duration_since(last.begun) < wait) {
+            return None;
+        }
+        *lap = Some(Lap { begun: now, position: None, meanwhile: Vec::new() });
+        self.running.store(true, Ordering::Release);
+        Some(now)
+    }
+
+    /// The log's answer to the lap that began then, or nothing where it stored nothing new. Returns how long the lap was,
+    /// where it is over.
+    pub(super) fn stored(&self, begun: Instant, position: Option<Position>) -> Option<Duration> {
+        let mut lap = self.lap.lock();
+        let lap = lap.as_mut().filter(|lap| lap.begun == begun && self.is_running())?;
+        let Some(position) = position else {
+            self.stop();
+            return None;
+        };
+        lap.position = Some(position);
+        let &(delivered, at) = lap.meanwhile.iter().find(|(delivered, _)| *delivered >= position)?;
+        self.stop();
+        // A later one means that this was skipped, because the log began anew.
+        (delivered == position).then(|| at - begun)
+    }
+
+    /// Whether deliveries are of interest: cheap, for every one.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// A message was queued for the last member. Returns how long the lap was, where that is its end.
+    pub(super) fn delivered(&self, position: Position, now: Instant) -> Option<Duration> {
+        let mut lap = self.lap.lock();
+        let lap = lap.as_mut().filter(|_| self.is_running())?;
+        match lap.position {
+            Some(wanted) if position < wanted => None,
+            Some(wanted) => {
+                self.stop();
+                (position == wanted).then(|| now - lap.begun)
+            }
+            None => {
+                if lap.meanwhile.len() == REMEMBERED {
+                    self.stop();
+                } else {
+                    lap.meanwhile.push((position, now));
+                }
+                None
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.running.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(number: u64) -> Position {
+        Position { epoch: 1, number }
+    }
+
+    #[test]
+    fn a_lap_ends_with_its_own_message_whoever_speaks_first() {
+        let (watch, start) = (Stopwatch::default(), Instant::now());
+        let lap = watch.begin(start).unwrap();
+        assert_eq!(watch.stored(lap, Some(at(2))), None);
+        assert_eq!(watch.delivered(at(1), start + MS), None);
+        assert_eq!(watch.delivered(at(2), start + 5 * MS), Some(5 * MS));
+        assert!(!watch.is_running());
+
+        let later = start + PACE;
+        let lap = watch.begin(later).unwrap();
+        assert_eq!(watch.delivered(at(3), later + MS), None);
+        assert_eq!(watch.delivered(at(4), later + 2 * MS), None);
+        assert_eq!(watch.stored(lap, Some(at(3))), Some(MS));
+        assert!(!watch.is_running());
+    }
+
+    #[test]
+    fn laps_are_apart_and_a_lost_one_does_not_stay() {
+        let (watch, start) = (Stopwatch::default(), Instant::now());
+        let lap = watch.begin(start).unwrap();
+        assert_eq!(watch.begin(start + PACE), None, "one at a time");
+        assert_eq!(watch.stored(lap, None), None);
+        assert_eq!(watch.begin(start + PACE / 2), None, "not too often");
+        let lost = watch.begin(start + PACE).unwrap();
+        let next = watch.begin(start + PACE + GIVE_UP).unwrap();
+        assert_eq!(watch.stored(lost, Some(at(1))), None, "somebody else's lap");
+        assert_eq!(watch.stored(next, Some(at(2))), None);
+        assert_eq!(watch.delivered(at(3), start + GIVE_UP * 2), None, "it was skipped");
+        assert!(!watch.is_running());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (watch, start) = (Stopwatch::default(), Instant::now());
+        let lap = watch.begin(start).unwrap();
+        for number in 0..=REMEMBERED as u64 {
+            assert_eq!(watch.delivered(at(number), start + MS), None);
+        }
+        assert!(!watch.is_running());
+        assert_eq!(watch.stored(lap, Some(at(1))), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! One metric with all its series.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{OTHER, recorder};
+
+/// Only grows.
+pub type Counter = metrics::Counter;
+/// Goes up and down.
+pub type Gauge = metrics::Gauge;
+/// Durations, counted in [`super::BUCKETS`].
+pub type Histogram = metrics::Histogram;
+
+/// Only grows, and not by whole numbers: for seconds that somebody else counts.
+#[derive(Default)]
+pub struct FloatCounter(AtomicU64);
+
+/// A metric's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in buckets, with their sum and count.
+    Histogram,
+}
+
+/// A label and its closed list of values.
+#[derive(Debug, Clone, Copy)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// All there are; none where the configuration names them.
+    pub values: &'static [&'static str],
+}
+
+/// What all metrics have.
+pub trait Listed: Sync {
+    /// As Prometheus knows it; the unit is in it.
+    fn name(&self) -> &'static str;
+    /// Its kind.
+    fn kind(&self) -> Kind;
+    /// One sentence.
+    fn help(&self) -> &'static str;
+    /// Its labels.
+    fn labels(&self) -> &'static [Label];
+    /// Makes every series exist.
+    fn register(&self);
+    /// Adds to the rendered text what the recorder does not know.
+    fn write(&self, text: &mut String);
+}
+
+/// A metric: a series for each combination of its labels' values.
+pub struct Family<S> {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [Label],
+    series: OnceLock<Box<[S]>>,
+}
+
+/// One kind of series.
+pub trait Series: Sync + Send + Sized {
+    /// Which.
+    const KIND: Kind;
+    /// The series of these labels.
+    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self;
+    /// What the recorder does not know of it.
+    fn value(&self) -> Option<f64> {
+        None
+    }
+}
+
+impl<S: Series> Family<S> {
+    /// Not registered yet; see [`metric_list!`](crate::metric_list).
+    #[must_use]
+    pub const fn new(name: &'static str, help: &'static str, labels: &'static [Label]) -> Self {
+        Self { name, help, labels, series: OnceLock::new() }
+    }
+
+    fn series(&self) -> &[S] {
+        self.series.get_or_init(|| {
+            // Before any handle is made, which would otherwise count for nobody.
+            recorder();
+            let count = self.labels.iter().map(|label| label.values.len()).product();
+            (0..count).map(|index| S::make(self.name, self.help, self.labels_of(index))).collect()
+        })
+    }
+
+    fn labels_of(&self, mut index: usize) -> Vec<metrics::Label> {
+        let mut labels = Vec::with_capacity(self.labels.len());
+        for label in self.labels.iter().rev() {
+            labels.push(metrics::Label::from_static_parts(label.name, label.values[index % label.values.len()]));
+            index /= label.values.len();
+        }
+        labels.reverse();
+        labels
+    }
+
+    fn find<const N: usize>(&self, values: [&str; N]) -> Option<&S> {
+        let mut index = 0;
+        for (label, value) in self.labels.iter().zip(values) {
+            let place = |value| label.values.iter().position(|known| *known == value);
+            index = index * label.values.len() + place(value).or_else(|| place(OTHER))?;
+        }
+        self.series().get(index)
+    }
+}
+
+impl Family<Counter> {
+    /// So many more.
+    pub fn add(&self, count: usize) {
+        self.add_for([], count);
+    }
+
+    /// So many more with these labels.
+    pub fn add_for<const N: usize>(&self, labels: [&str; N], count: usize) {
+        if let Some(series) = self.find(labels) {
+            series.increment(count as u64);
+        }
+    }
+}
+
+impl Family<Gauge> {
+    /// So many now.
+    pub fn set(&self, count: usize) {
+        self.set_for([], count);
+    }
+
+    /// So many now with these labels.
+    pub fn set_for<const N: usize>(&self, labels: [&str; N], count: usize) {
+        if let Some(series) = self.find(labels) {
+            series.set(count as f64);
+        }
+    }
+
+    /// So many now, for a value of the only label that the configuration names.
+    pub fn set_configured(&self, value: &str, count: usize) {
+        if let [Label { name, .. }] = self.labels {
+            recorder();
+            metrics::describe_gauge!(self.name, self.help());
+            metrics::gauge!(self.name, vec![metrics::Label::new(*name, value.to_owned())]).set(count as f64);
+        }
+    }
+}
+
+impl Family<Histogram> {
+    /// It took so long once.
+    pub fn record(&self, took: Duration) {
+        self.record_for([], took);
+    }
+
+    /// It took so long once, with these labels.
+    pub fn record_for<const N: usize>(&self, labels: [&str; N], took: Duration) {
+        if let Some(series) = self.find(labels) {
+            series.record(took.as_secs_f64());
+        }
+    }
+}
+
+impl Family<FloatCounter> {
+    /// So much until now.
+    pub fn set(&self, total: f64) {
+        if let Some(FloatCounter(bits)) = self.find([]) {
+            bits.store(total.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl<S: Series> Listed for Family<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn kind(&self) -> Kind {
+        S::KIND
+    }
+
+    fn help(&self) -> &'static str {
+        self.help.trim()
+    }
+
+    fn labels(&self) -> &'static [Label] {
+        self.labels
+    }
+
+    fn register(&self) {
+        self.series();
+    }
+
+    fn write(&self, text: &mut String) {
+        for value in self.series().iter().filter_map(Series::value) {
+            let (name, help) = (self.name(), self.help());
+            // Writing to a String cannot fail.
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n\n");
+        }
+    }
+}
+
+impl Series for Counter {
+    const KIND: Kind = Kind::Counter;
+
+    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
+        metrics::describe_counter!(name, help.trim());
+        metrics::counter!(name, labels)
+    }
+}
+
+impl Series for Gauge {
+    const KIND: Kind = Kind::Gauge;
+
+    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
+        metrics::describe_gauge!(name, help.trim());
+        metrics::gauge!(name, labels)
+    }
+}
+
+impl Series for Histogram {
+    const KIND: Kind = Kind::Histogram;
+
+    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
+        metrics::describe_histogram!(name, help.trim());
+        metrics::histogram!(name, labels)
+    }
+}
+
+impl Series for FloatCounter {
+    const KIND: Kind = Kind::Counter;
+
+    fn make(_: &'static str, _: &'static str, _: Vec<metrics::Label>) -> Self {
+        Self::default()
+    }
+
+    fn value(&self) -> Option<f64> {
+        Some(f64::from_bits(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl Kind {
+    /// As Prometheus writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl Label {
+    /// `name`: `value`, `value`.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let values: Vec<String> = self.values.iter().map(|value| format!("`{value}`")).collect();
+        match values.is_empty() {
+            true => format!("`{}`: as configured", self.name),
+            false => format!("`{}`: {}", self.name, values.join(", ")),
+        }
+    }
+}
+
+/// Declares a service's metrics, and `METRICS`, the list of them. The doc comment is the help text, one sentence; the
+/// values of a label are a slice, empty where the configuration names them.
+///
+/// ```
+/// jackfield_shared::metric_list! {
+///     /// Requests answered, by outcome.
+///     Counter REQUESTS = "demo_requests_total" by outcome in &["ok", "failed"];
+/// }
+/// # fn main() {
+/// REQUESTS.add_for(["ok"], 1);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! metric_list {
+    ($($(#[doc = $help:literal])+ $kind:ident $name:ident = $metric:literal
+        $(by $label:ident in $values:expr $(, $more:ident in $more_values:expr)*)?;)+) => {
+        $(
+            $(#[doc = $help])+
+            pub static $name: $crate::metrics::Family<$crate::metrics::$kind> = $crate::metrics::Family::new(
+                $metric,
+                concat!($($help),+),
+                &[$(
+                    $crate::metrics::Label { name: stringify!($label), values: $values },
+                    $($crate::metrics::Label { name: stringify!($more), values: $more_values },)*
+                )?],
+            );
+        )+
+        /// All metrics of this list.
+        pub static METRICS: &[&dyn $crate::metrics::Listed] = &[$(&$name),+];
+    };
+}
