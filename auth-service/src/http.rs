@@ -6,7 +6,7 @@
 pub mod body;
 pub mod check_status;
 pub mod client_address;
-pub mod docs;
+mod document;
 pub mod failure;
 pub mod health;
 pub mod jwks;
@@ -19,20 +19,21 @@ pub mod session;
 use std::sync::Arc;
 
 use axum::Router;
+use jackfield_shared::http::docs;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::App;
 
 /// The public routes.
 pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
-    let (endpoints, document) = OpenApiRouter::with_openapi(docs::document())
+    let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
         .routes(routes!(register::register))
         .routes(routes!(login::login))
         .routes(routes!(check_status::check_status))
         .routes(routes!(seed::seed))
         .routes(routes!(jwks::jwks))
         .split_for_parts();
-    let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router(&document));
+    let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
     layers::wrap(routes, origins)
 }
 

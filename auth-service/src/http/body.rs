@@ -6,11 +6,9 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
 };
 use garde::Validate;
-use jackfield_shared::error_body::ErrorBody;
+use jackfield_shared::{error_body::ErrorBody, http::layers::for_status};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-
-use super::layers::for_status;
 
 /// What is repeated of a field's name that we do not know, and how many of them.
 const NAME_SHOWN: usize = 64;

@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     response::{IntoResponse, Response},
 };
-use jackfield_shared::{error_body::ErrorBody, time::unix_now, verify::strip_bearer};
+use jackfield_shared::{error_body::ErrorBody, http::docs::ErrorDoc, time::unix_now, verify::strip_bearer};
 
-use super::{docs::ErrorDoc, failure::Failure, session::Session};
+use super::{failure::Failure, session::Session};
 use crate::app::App;
 
 /// Why the token is not renewed.

@@ -4,12 +4,9 @@
 use std::{error::Error, time::Duration};
 
 use axum::http::StatusCode;
-use jackfield_shared::{error_body::ErrorBody, ids::new_id};
+use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable, ids::new_id};
 
 use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
-
-/// Seconds after which a passing state is worth another try.
-const COME_BACK_AFTER: u64 = 2;
 
 /// What every endpoint may run into.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +49,6 @@ impl From<TooMany> for ErrorBody {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error.to_string())
             .retry_after(seconds(error.wait))
     }
-}
-
-/// 503: come back soon.
-pub(crate) fn unavailable() -> ErrorBody {
-    ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is busy, try again soon")
-        .retry_after(COME_BACK_AFTER)
 }
 
 /// 500, and the whole chain of causes in the logs.

@@ -1,84 +1,26 @@
-//! What stands around every route: limits of time and size, panics, CORS, and the one shape of errors.
+//! What stands around every route: [`jackfield_shared::http::layers`], and CORS.
 
-use std::{any::Any, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
     http::{
-        HeaderName, HeaderValue, Method, StatusCode,
-        header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS},
+        HeaderName, HeaderValue, Method,
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
         request::Parts,
     },
-    middleware::map_response,
-    response::{IntoResponse, Response},
 };
-use jackfield_shared::{error_body::ErrorBody, ids::new_id, origins::matches};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-    limit::RequestBodyLimitLayer,
-    set_header::SetResponseHeaderLayer,
-    timeout::TimeoutLayer,
+use jackfield_shared::{
+    http::layers::{self, Limits},
+    origins::matches,
 };
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::failure::unavailable;
-
-/// Bytes of a request's body.
-const MAX_BODY: usize = 16 * 1_024;
-/// For one request, the wait for its turn to be hashed included.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The wait for a turn to be hashed included.
+const LIMITS: Limits = Limits { body: 16 * 1_024, answer_within: Duration::from_secs(30) };
 
 pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
-    let unknown = || async { for_status(StatusCode::NOT_FOUND) };
-    let nosniff = SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The later a layer stands here, the further out it is.
-    routes
-        .fallback(unknown)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(map_response(one_shape))
-        .layer(cors(origins))
-        .layer(nosniff)
-}
-
-/// The error that says no more than its status does.
-pub(super) fn for_status(status: StatusCode) -> ErrorBody {
-    let (code, message) = match status {
-        StatusCode::NOT_FOUND => ("not_found", "There is nothing here"),
-        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This cannot be asked that way"),
-        StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "The body is too large"),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "The body must be application/json"),
-        StatusCode::SERVICE_UNAVAILABLE => return unavailable(),
-        status if status.is_server_error() => ("internal", "Unexpected error"),
-        _ => ("bad_request", "The request cannot be read"),
-    };
-    ErrorBody::new(status, code, message)
-}
-
-/// Gives errors that come from a layer, or from the router itself, the shape of all others.
-async fn one_shape(response: Response) -> Response {
-    let status = response.status();
-    let is_error = status.is_client_error() || status.is_server_error();
-    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");
-    if !is_error || is_json {
-        return response;
-    }
-    let mut shaped = for_status(status).into_response();
-    for (name, value) in response.headers() {
-        let of_the_body = [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
-        if !of_the_body && !shaped.headers().contains_key(name) {
-            shaped.headers_mut().append(name.clone(), value.clone());
-        }
-    }
-    shaped
-}
-
-/// What a panic says may hold anything, so only its id is logged; the panic hook has written its place.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    let id = new_id();
-    tracing::error!(%id, "a request panicked");
-    ErrorBody::internal(&id).into_response()
+    layers::wrap(routes, LIMITS).layer(cors(origins))
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
@@ -93,40 +35,4 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(headers)
         .expose_headers([RETRY_AFTER])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::{body::Body, http::Request, routing::get};
-    use http_body_util::BodyExt as _;
-    use serde_json::Value;
-    use tower::ServiceExt as _;
-
-    async fn ask(method: Method, path: &str) -> (StatusCode, Value) {
-        let routes = Router::new()
-            .route("/panics", get(|| async { panic!("on purpose") as () }))
-            .route("/hangs", get(std::future::pending::<()>))
-            .route("/text", get(|| async { (StatusCode::IM_A_TEAPOT, "text") }));
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let response = wrap(routes, &[]).oneshot(request).await.unwrap();
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{body:?} is no JSON")))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whatever_goes_wrong_has_one_shape() {
-        for (method, path, status, code) in [
-            (Method::GET, "/nowhere", 404, "not_found"),
-            (Method::POST, "/text", 405, "method_not_allowed"),
-            (Method::GET, "/text", 418, "bad_request"),
-            (Method::GET, "/panics", 500, "internal"),
-            (Method::GET, "/hangs", 503, "unavailable"),
-        ] {
-            let (answered, body) = ask(method, path).await;
-            assert_eq!((answered.as_u16(), &body["statusCode"], &body["code"]), (status, &status.into(), &code.into()));
-            assert!(body["error"].is_string() && body["message"].is_string(), "{body}");
-        }
-    }
 }

@@ -11,13 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use garde::Validate;
-use jackfield_shared::{error_body::ErrorBody, ids::new_id, time::unix_now};
+use jackfield_shared::{error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id, time::unix_now};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
     body::{Body, Input},
-    docs::ErrorDoc,
     failure::Failure,
     session::Session,
 };

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use garde::Validate;
-use jackfield_shared::{claims::Role, error_body::ErrorBody, ids::new_id, time::unix_now};
+use jackfield_shared::{claims::Role, error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id, time::unix_now};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,7 +16,6 @@ use uuid::Uuid;
 use super::{
     body::{Body, Input},
     client_address::ClientAddress,
-    docs::ErrorDoc,
     failure::Failure,
     session::Session,
 };

@@ -8,11 +8,14 @@ use axum::{
     http::{StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
 };
-use jackfield_shared::error_body::ErrorBody;
+use jackfield_shared::{
+    error_body::ErrorBody,
+    http::{docs::ErrorDoc, layers::for_status},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{docs::ErrorDoc, failure::Failure, layers::for_status};
+use super::failure::Failure;
 use crate::{app::App, demo, users::User};
 
 /// Why nothing was reset.

@@ -1,4 +1,4 @@
-//! GET `/api/openapi.json`, made from the endpoints' own annotations, and GET `/api`: Swagger UI, from its crate.
+//! A service's OpenAPI document, made from its endpoints' own annotations, and Swagger UI for it, from its crate.
 
 use std::sync::Arc;
 
@@ -8,18 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use utoipa::{
-    Modify, OpenApi, ToSchema,
-    openapi::{
-        OpenApi as Document,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+use utoipa::{ToSchema, openapi::OpenApi as Document};
 use utoipa_swagger_ui::{Config, serve};
 
 use super::layers::for_status;
 
-const DOCUMENT: &str = "/api/openapi.json";
 /// The files that Swagger UI's page asks for.
 const FILES: [&str; 7] = [
     "swagger-ui.css",
@@ -34,7 +27,7 @@ const FILES: [&str; 7] = [
 /// Every error's body.
 #[derive(ToSchema)]
 #[schema(as = Error, rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description; the body itself is jackfield_shared's")]
+#[expect(dead_code, reason = "a description; the body itself is `error_body`'s")]
 pub struct ErrorDoc {
     /// The HTTP status, repeated.
     #[schema(example = 400)]
@@ -50,55 +43,33 @@ pub struct ErrorDoc {
     message: (),
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Jackfield accounts", description = "Registration, sign-in and tokens for the Socket.IO gateways"),
-    components(schemas(ErrorDoc)),
-    modifiers(&Bearer),
-)]
-struct Description;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
-
-/// The document without the endpoints, which add themselves.
-pub(super) fn document() -> Document {
-    Description::openapi()
-}
-
-/// The page, its files, and the finished document.
-pub(super) fn router(document: &Document) -> Router {
+/// `base`, the page, with its files below it; and `base/openapi.json`, the document.
+pub fn router(base: &'static str, document: &Document) -> Router {
+    let at = format!("{base}/openapi.json");
     // Without a validator's address the page would show the document to one on the internet.
-    let config = Arc::new(Config::from(DOCUMENT).validator_url("none"));
+    let config = Arc::new(Config::from(at.clone()).validator_url("none"));
     let document = Json(document.clone());
     let page = {
         let config = Arc::clone(&config);
-        move || async move { file("index.html", config) }
+        move || async move { file(base, "index.html", config) }
     };
     let routes = Router::new()
-        .route("/api", get(page.clone()))
-        .route("/api/", get(page))
-        .route(DOCUMENT, get(move || async move { document }));
+        .route(base, get(page.clone()))
+        .route(&format!("{base}/"), get(page))
+        .route(&at, get(move || async move { document }));
     FILES.iter().fold(routes, |routes, name| {
         let config = Arc::clone(&config);
-        routes.route(&format!("/api/{name}"), get(move || async move { file(name, config) }))
+        routes.route(&format!("{base}/{name}"), get(move || async move { file(base, name, config) }))
     })
 }
 
-fn file(name: &str, config: Arc<Config<'static>>) -> Response {
+fn file(base: &str, name: &str, config: Arc<Config<'static>>) -> Response {
     match serve(name, config) {
         Ok(Some(file)) => {
             // The page's links are relative to a folder, and it is served as one file beside that.
             let bytes = match (name, std::str::from_utf8(&file.bytes)) {
                 ("index.html", Ok(page)) => {
-                    page.replacen("<head>", "<head>\n    <base href=\"/api/\">", 1).into_bytes()
+                    page.replacen("<head>", &format!("<head>\n    <base href=\"{base}/\">"), 1).into_bytes()
                 }
                 _ => file.bytes.into_owned(),
             };
@@ -114,9 +85,9 @@ mod tests {
 
     #[test]
     fn every_file_is_there() {
-        let config = Arc::new(Config::from(DOCUMENT));
+        let config = Arc::new(Config::from("/api/openapi.json"));
         for name in FILES.iter().chain(&["index.html"]) {
-            assert_eq!(file(name, Arc::clone(&config)).status(), StatusCode::OK, "{name}");
+            assert_eq!(file("/api", name, Arc::clone(&config)).status(), StatusCode::OK, "{name}");
         }
     }
 }

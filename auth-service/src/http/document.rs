@@ -1,0 +1,32 @@
+//! The OpenAPI document, but for the endpoints, which add themselves.
+
+use jackfield_shared::http::docs::ErrorDoc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Jackfield accounts", description = "Registration, sign-in and tokens for the Socket.IO gateways"),
+    components(schemas(ErrorDoc)),
+    modifiers(&Bearer),
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+pub(super) fn document() -> Document {
+    Description::openapi()
+}
