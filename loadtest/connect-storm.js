@@ -1,0 +1,18 @@
+// A thundering herd: everybody connects at once, then everybody loses the connection at once and comes back with the stock
+// client's pauses.
+//
+// Own settings: WAVES, how often in DURATION (the first is the connecting).
+
+import { storm } from './lib/jobs/storm.js';
+import { Scenario } from './lib/scenario.js';
+
+const scenario = new Scenario('connect-storm', {
+  defaults: { CLIENTS: 100, DURATION: '20s', WAVES: 3, CONNECT_RATE: 0, CONNECT_P95: 3000, COMEBACK_P95: 6000 },
+  short: { VUS: 2, CLIENTS: 20, DURATION: '3s', WAVES: 2 },
+  timed: ['connect_ms', 'comeback_ms'],
+});
+
+export const options = scenario.options;
+export const setup = () => scenario.setup();
+export const handleSummary = (data) => scenario.handleSummary(data);
+export default (prepared) => scenario.run(storm, prepared);

@@ -1,0 +1,74 @@
+// A room for each virtual user: everybody in it sends at a steady rate, and everything has to reach everybody.
+
+import { Ledger } from '../ledger.js';
+import { Member } from '../member.js';
+import { error, metrics } from '../metrics.js';
+import { now, sleep, until } from '../scenario.js';
+
+const TIMED = { ack: metrics.ack_ms, delivery: metrics.delivery_ms };
+
+export async function room(scenario, prepared, group) {
+  const { settings } = scenario;
+  const ledger = new Ledger(settings.clients);
+  const clients = scenario.clients(prepared, group);
+  const members = clients.map((client, index) => {
+    const report = reporter(client);
+    const member = new Member({ client, room: `load-${prepared.run}-${group}`, index, ledger, now, report });
+    client.on(':connected', () => member.join());
+    return member;
+  });
+  const joined = new Map(clients.map((client, index) => [client, members[index]]));
+  await scenario.open(clients, (client) => joined.get(client).joined);
+
+  const end = now() + settings.duration;
+  const dropping = settings.dropEvery > 0 ? clients.map((client) => drops(client, settings.dropEvery, end)) : [];
+  await Promise.all([...members.map((member) => sends(member, settings, end)), ...dropping]);
+  await until(() => ledger.settled(), settings.settle);
+  for (const client of clients) client.leave();
+  for (const member of members) member.release();
+
+  const { doubled, disordered, unknown, delivered } = ledger.counts;
+  if (unknown > 0) error(`${unknown} messages that nobody sent`);
+  metrics.missed.add(ledger.missed());
+  metrics.doubled.add(doubled);
+  metrics.disordered.add(disordered);
+  return delivered > 0;
+}
+
+function reporter(client) {
+  let away;
+  client.on(':disconnected', () => { away ??= now(); });
+  return (what, value) => {
+    if (what === 'recovered') metrics.recovered.add(1);
+    else if (what === 'error') error(value);
+    else if (what in TIMED && value !== undefined) TIMED[what].add(value);
+    else if (what === 'joined' && away !== undefined) {
+      metrics.comeback_ms.add(now() - away);
+      away = undefined;
+    }
+  };
+}
+
+// At a steady rate whatever the answers take; done when all of them are there, or will not come.
+async function sends(member, { rate, length, settle }, end) {
+  const period = 1000 / rate;
+  let outstanding = 0;
+  const one = async () => {
+    outstanding += 1;
+    await member.send(length);
+    outstanding -= 1;
+  };
+  for (let next = now() + Math.random() * period; next < end; next += period) {
+    await sleep(next - now());
+    one();
+  }
+  if (!await until(() => outstanding === 0, settle)) error(`${outstanding} messages never acknowledged`);
+}
+
+// Loses the connection now and then.
+async function drops(client, every, end) {
+  for (let next = now() + Math.random() * every; next < end; next += every * (0.5 + Math.random())) {
+    await sleep(next - now());
+    if (client.state === 'connected') client.drop();
+  }
+}

@@ -1,0 +1,106 @@
+// What every scenario file hands to k6: options with thresholds, users before the run, the summary after it.
+
+import exec from 'k6/execution';
+
+import { Client } from './client.js';
+import { error, metrics, thresholds } from './metrics.js';
+import { read } from './settings.js';
+import { summarize, table } from './summary.js';
+import { polling } from './transport/polling.js';
+import { websocket } from './transport/websocket.js';
+import { prepare, user } from './users.js';
+
+// Ms since the beginning of the run, finely: one clock for all virtual users.
+export const now = () => exec.instance.currentTestRunDuration;
+
+export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
+
+// Waits until it is so; false where it is not within that time.
+export async function until(so, limit) {
+  for (const end = now() + limit; !so();) {
+    if (now() > end) return false;
+    await sleep(20);
+  }
+  return true;
+}
+
+// `timed`: the times that it measures and is judged by. A job is a function of the scenario, the users that were prepared
+// and the number of its virtual user; it is done when its promise is.
+export class Scenario {
+  constructor(name, { defaults = {}, short = {}, timed, transport = 'websocket' }) {
+    this.name = name;
+    this.settings = read(__ENV, defaults, short);
+    const { settings } = this;
+    this.transport = transport === 'polling' ? polling(settings.baseUrl) : websocket(settings.baseUrl);
+    const everything = settings.duration + settings.settle * 2 + 120_000;
+    const executor = { executor: 'per-vu-iterations', vus: settings.vus, iterations: 1, maxDuration: `${everything}ms`, gracefulStop: '0s' };
+    this.options = {
+      scenarios: { [name]: executor },
+      thresholds: thresholds(settings, timed),
+      summaryTrendStats: ['count', 'med', 'p(95)', 'p(99)', 'max'],
+      setupTimeout: '10m',
+      // k6 keeps so many idle connections to a server, and a poll is a request that waits.
+      batch: 2000,
+      batchPerHost: 2000,
+      systemTags: ['error_code'],
+    };
+  }
+
+  // For k6's `setup`.
+  setup() {
+    return prepare(this.settings, this.settings.vus * this.settings.clients);
+  }
+
+  // For k6's `handleSummary`.
+  handleSummary(data) {
+    const summary = summarize(this.name, this.settings, data);
+    return { stdout: this.settings.summary === 'json' ? `${JSON.stringify(summary)}\n` : table(summary) };
+  }
+
+  // Runs the job as one virtual user of k6.
+  async run(job, prepared) {
+    try {
+      const done = await job(this, prepared, exec.vu.idInTest - 1);
+      if (done) metrics.finished.add(1);
+      else error('a virtual user saw nothing of what it is there to see');
+    } catch (failure) {
+      error(`${failure.stack ?? failure}`);
+    }
+  }
+
+  // The users of a virtual user of k6, each of whom is one client.
+  users(prepared, group) {
+    const { clients } = this.settings;
+    return Array.from({ length: clients }, (_, index) => user(this.settings, prepared, group * clients + index));
+  }
+
+  // Their clients, none of them connected.
+  clients(prepared, group) {
+    return this.users(prepared, group).map((one) => this.client(one));
+  }
+
+  // A client that counts what happens to it.
+  client({ id, token }) {
+    const { namespace, settle } = this.settings;
+    const client = new Client({ transport: this.transport, namespace, token, now, ackLimit: settle });
+    client.userId = id;
+    client.on(':connected', (ms) => metrics.connect_ms.add(ms));
+    client.on(':failed', () => metrics.refused.add(1));
+    client.on(':packet-error', error);
+    client.on(':disconnected', (why) => why !== 'dropped' && why !== 'left' && metrics.disconnects.add(1));
+    client.on(':over', (why) => why !== 'left' && error(`sent away: ${why}`));
+    client.on('authenticated', ({ userId }) => userId !== id && error(`authenticated as ${userId}`));
+    return client;
+  }
+
+  // Opens them one after the other, at the rate that all virtual users have together, and waits until all are `there`.
+  async open(clients, there = (client) => client.state === 'connected') {
+    const { vus, connectRate, settle } = this.settings;
+    for (const client of clients) {
+      client.open();
+      if (connectRate > 0) await sleep((1000 * vus) / connectRate);
+    }
+    await until(() => clients.every(there), settle);
+    for (const client of clients) metrics.connect_success.add(there(client));
+  }
+}

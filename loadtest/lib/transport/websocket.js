@@ -1,0 +1,18 @@
+// The WebSocket transport, over k6's event loop. Begins as a WebSocket, as clients do that were told to skip polling.
+
+import { WebSocket } from 'k6/experimental/websockets';
+
+// Transports of the server at that base URL.
+export function websocket(baseUrl) {
+  const url = `${baseUrl.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`;
+  return ({ frame, closed }) => {
+    const socket = new WebSocket(url);
+    socket.onmessage = ({ data }) => frame(data);
+    socket.onerror = ({ error }) => closed(`websocket: ${error}`);
+    socket.onclose = ({ code }) => closed(`websocket closed: ${code}`);
+    return {
+      send: (text) => socket.send(text),
+      close: () => socket.close(),
+    };
+  };
+}

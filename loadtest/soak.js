@@ -1,0 +1,18 @@
+// As `chat`, for long, by clients that lose their connections again and again: whoever comes back must get what it missed.
+//
+// Own settings: RATE messages a second of each client, of LENGTH characters; DROP_EVERY, the time between two losses of a
+// client (on average).
+
+import { room } from './lib/jobs/room.js';
+import { Scenario } from './lib/scenario.js';
+
+const scenario = new Scenario('soak', {
+  defaults: { DURATION: '10m', RATE: 1, LENGTH: 64, DROP_EVERY: '30s' },
+  short: { VUS: 2, CLIENTS: 3, DURATION: '3s', RATE: 5, DROP_EVERY: '2s' },
+  timed: ['connect_ms', 'comeback_ms', 'ack_ms', 'delivery_ms'],
+});
+
+export const options = scenario.options;
+export const setup = () => scenario.setup();
+export const handleSummary = (data) => scenario.handleSummary(data);
+export default (prepared) => scenario.run(room, prepared);
