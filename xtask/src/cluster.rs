@@ -9,6 +9,9 @@ mod control;
 mod keep;
 mod parts;
 
+pub use addresses::Addresses;
+pub use parts::Parts;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -24,32 +27,35 @@ pub struct Args {
 }
 
 /// What to start.
-#[derive(clap::Args)]
-struct Start {
+#[derive(clap::Args, Default)]
+pub struct Start {
     /// How many gateways
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    nodes: u16,
+    pub nodes: u16,
     /// With optimisations
     #[arg(long)]
-    release: bool,
+    pub release: bool,
     /// Print one line of JSON once everything is up
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// A setting of every gateway (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub set: Vec<String>,
     /// A setting of the auth service (repeatable)
     #[arg(long = "auth-set", value_name = "KEY=VALUE")]
-    auth_set: Vec<String>,
+    pub auth_set: Vec<String>,
     /// What `--cluster` calls it [default: the process id]
     #[arg(long)]
-    name: Option<String>,
+    pub name: Option<String>,
     /// Keep the log files, in this folder
     #[arg(long, value_name = "FOLDER")]
-    logs: Option<PathBuf>,
+    pub logs: Option<PathBuf>,
     /// Take the programs as they were built last
     #[arg(long)]
-    no_build: bool,
+    pub no_build: bool,
+    /// The gateways trust tokens signed with this instead of the auth service's.
+    #[arg(skip)]
+    pub jwt_secret: Option<String>,
 }
 
 #[derive(Subcommand)]

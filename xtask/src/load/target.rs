@@ -1,0 +1,97 @@
+//! What is loaded, and what a scenario has to know of it.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
+use http::Uri;
+
+use crate::cluster::Addresses;
+
+/// Addresses that k6 speaks from, one for each of its virtual users. A balancer that goes by the client's address spreads
+/// them then, and there are more ports than one address has.
+const CLIENTS: &str = "127.1.0.1-127.1.0.250";
+
+/// A cluster.
+pub struct Target {
+    environment: Vec<(&'static str, String)>,
+    started: bool,
+}
+
+impl Target {
+    /// One that somebody else started. Its secrets are what our environment says they are.
+    pub fn elsewhere(url: &str, api_url: Option<&str>, owned: bool) -> Result<Self> {
+        let api_url = api_url.unwrap_or(url);
+        for url in [url, api_url] {
+            let here = is_here(url)?;
+            ensure!(
+                here || owned,
+                "{url} is not on this machine; if you may load what is there, say so with --i-own-the-target"
+            );
+        }
+        let urls =
+            [("BASE_URL", url), ("API_URL", api_url)].map(|(name, url)| (name, url.trim_end_matches('/').into()));
+        let secrets = ["JWT_SECRET", "JWT_ISSUER", "JWT_AUDIENCE", "API_KEY"];
+        let secrets = secrets.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+        Ok(Self { environment: urls.into_iter().chain(secrets).collect(), started: false })
+    }
+
+    /// One of ours, whose gateways trust that secret.
+    pub fn started(addresses: &Addresses, secret: String) -> Self {
+        let gateways: Vec<&str> = addresses.gateways.iter().map(|gateway| gateway.url.as_str()).collect();
+        let known = [
+            ("BASE_URL", addresses.balancer.clone()),
+            ("API_URL", gateways.join(",")),
+            ("JWT_SECRET", secret),
+            ("JWT_ISSUER", "jackfield".into()),
+            ("JWT_AUDIENCE", "jackfield".into()),
+        ];
+        let api_key = addresses.api_key.clone().map(|key| ("API_KEY", key));
+        Self { environment: known.into_iter().chain(api_key).collect(), started: true }
+    }
+
+    /// Variables for k6.
+    pub fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.environment.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Where k6 may speak from; only Linux has all of 127.0.0.0/8.
+    pub fn client_addresses(&self) -> Option<&'static str> {
+        (self.started && cfg!(target_os = "linux")).then_some(CLIENTS)
+    }
+}
+
+/// Names are not looked up: only what can be nowhere else is here.
+fn is_here(url: &str) -> Result<bool> {
+    let uri: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
+    ensure!(matches!(uri.scheme_str(), Some("http" | "https")), "`{url}` is not an http:// or https:// URL");
+    let host = uri.host().with_context(|| format!("`{url}` has no host"))?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    Ok(host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loaded_without_a_word() {
+        let allowed = |url, api_url, owned| Target::elsewhere(url, api_url, owned).is_ok();
+        for here in ["http://localhost:3000", "http://127.0.0.1", "http://127.8.9.1:1/", "https://[::1]:3"] {
+            assert!(allowed(here, None, false), "{here}");
+        }
+        let there = [
+            "http://example.com",
+            "http://10.0.0.1:3000",
+            "http://0.0.0.0",
+            "http://127.0.0.1@example.com/",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+        ];
+        for there in there {
+            assert!(!allowed(there, None, false), "{there}");
+            assert!(!allowed("http://localhost", Some(there), false), "{there}");
+            assert!(allowed(there, None, true), "{there}");
+        }
+        assert!(!allowed("127.0.0.1:3000", None, true));
+    }
+}
