@@ -13,6 +13,7 @@ use crate::{
     client::FloodLimits,
     cluster::{
         Terms,
+        inbox::Keep,
         sessions::{OnConflict, Policy},
     },
 };
@@ -33,6 +34,7 @@ pub struct GatewaySettings {
     pub presence: PresenceRules,
     pub roster: RosterRules,
     pub rooms: RoomSettings,
+    pub notifications: Notifications,
     pub cors: Cors,
     pub ping: Ping,
     pub limits: Limits,
@@ -72,6 +74,11 @@ section!(PresenceRules {
 });
 section!(RosterRules { max: u32 = 1_000 });
 section!(RoomSettings { announce_max: u32 = 200, rules: Vec<String> = Vec::new() });
+section!(Notifications {
+    max: u32 = 1_000,
+    #[serde(with = "humantime_serde")]
+    max_age: Duration = Duration::from_hours(30 * 24),
+});
 section!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
 section!(Ping {
     #[serde(with = "humantime_serde")]
@@ -108,6 +115,7 @@ impl Default for GatewaySettings {
             presence: PresenceRules::default(),
             roster: RosterRules::default(),
             rooms: RoomSettings::default(),
+            notifications: Notifications::default(),
             cors: Cors::default(),
             ping: Ping::default(),
             limits: Limits::default(),
@@ -146,6 +154,8 @@ impl Settings for GatewaySettings {
             key: "rooms.rules",
             doc: "Who may join and send, first fit: `pattern;join=ROLE+ROLE;send=ROLE`, patterns may end in `*`",
         },
+        Setting { key: "notifications.max", doc: "Notifications that are kept for a user; 0 for any number" },
+        Setting { key: "notifications.maxAge", doc: "How long a notification is kept; `0s` for ever" },
         Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
@@ -225,7 +235,12 @@ impl GatewaySettings {
     /// The terms of leases and absences.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms { lease: self.presence.lease, grace: self.presence.grace, announce_max: self.rooms.announce_max as usize }
+        Terms {
+            lease: self.presence.lease,
+            grace: self.presence.grace,
+            announce_max: self.rooms.announce_max as usize,
+            notifications: Keep { most: self.notifications.max as usize, age: self.notifications.max_age },
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 //! What the nodes of a cluster share, each behind a small port: [`bus`], [`log`], [`sessions`],
-//! [`presence`], [`room_presence`], [`membership`].
+//! [`presence`], [`room_presence`], [`membership`], [`inbox`].
 //!
 //! A port states its guarantee in `x.rs`; `x_memory.rs` keeps it for several nodes of one process, `x_redis.rs` over
-//! Redis, and one contract-test suite runs against both. Nothing here knows sockets or events.
+//! Redis, and one contract-test suite runs against both. Nothing here knows sockets, nor
+//! events other than a [`notification`]'s.
 
 pub mod bus;
 mod bus_memory;
 mod bus_redis;
 pub mod ids;
+pub mod inbox;
+mod inbox_memory;
+mod inbox_redis;
 pub mod log;
 mod log_memory;
 mod log_redis;
@@ -15,6 +19,7 @@ pub mod membership;
 mod membership_memory;
 mod membership_redis;
 pub mod notice;
+pub mod notification;
 pub mod patience;
 pub mod presence;
 mod presence_memory;
@@ -38,6 +43,7 @@ use tokio::sync::mpsc;
 use self::{
     bus::{Bus, BusEvent},
     ids::NodeId,
+    inbox::{Inbox, Keep},
     log::Log,
     membership::Membership,
     presence::Presence,
@@ -45,9 +51,9 @@ use self::{
     sessions::Sessions,
 };
 pub use self::{
-    bus_memory::MemoryNetwork, log_memory::MemoryLog, membership_memory::MemoryMembership, patience::PATIENCE,
-    presence_memory::MemoryPresence, redis_link::RedisLink, room_presence_memory::MemoryRoomPresence,
-    sessions_memory::MemorySessions,
+    bus_memory::MemoryNetwork, inbox_memory::MemoryInbox, log_memory::MemoryLog, membership_memory::MemoryMembership,
+    patience::PATIENCE, presence_memory::MemoryPresence, redis_link::RedisLink,
+    room_presence_memory::MemoryRoomPresence, sessions_memory::MemorySessions,
 };
 
 /// The back end did not answer in time, or not at all. What was asked for may or may not have happened.
@@ -55,7 +61,7 @@ pub use self::{
 #[error("the cluster's back end does not answer")]
 pub struct Unavailable;
 
-/// The terms that leases and absences run for.
+/// The terms that leases and absences run for, and what of each kind is kept or announced.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// A node that does not renew for this long is dead.
@@ -64,6 +70,8 @@ pub struct Terms {
     pub grace: Duration,
     /// Members up to which a room is told of comings and goings.
     pub announce_max: usize,
+    /// What is kept of a user's notifications.
+    pub notifications: Keep,
 }
 
 /// Microseconds since the Unix epoch, by this machine's clock.
@@ -86,6 +94,8 @@ pub struct Cluster {
     pub room_presence: RoomPresence,
     /// Which nodes live.
     pub membership: Membership,
+    /// Users' notifications.
+    pub inbox: Inbox,
 }
 
 /// A cluster within one process: give every node of it the same.
@@ -97,6 +107,7 @@ pub struct MemoryCluster {
     presence: MemoryPresence,
     room_presence: MemoryRoomPresence,
     membership: MemoryMembership,
+    inbox: MemoryInbox,
 }
 
 impl MemoryCluster {
@@ -104,8 +115,10 @@ impl MemoryCluster {
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         let network = MemoryNetwork::default();
+        let sessions = MemorySessions::new(network.clone());
         Self {
-            sessions: MemorySessions::new(network.clone()),
+            inbox: MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications),
+            sessions,
             log: MemoryLog::new(network.clone()),
             presence: MemoryPresence::new(network.clone(), terms.grace),
             room_presence: MemoryRoomPresence::new(network.clone(), terms.grace, terms.announce_max),
@@ -125,6 +138,7 @@ impl MemoryCluster {
             presence: Presence::Memory(self.presence.clone()),
             room_presence: RoomPresence::Memory(self.room_presence.clone()),
             membership: Membership::Memory(self.membership.clone()),
+            inbox: Inbox::Memory(self.inbox.clone()),
         };
         (cluster, events)
     }
@@ -153,7 +167,8 @@ pub fn over_redis(
             terms.grace,
             terms.announce_max,
         )),
-        membership: Membership::Redis(membership_redis::RedisMembership::new(link, terms.lease)),
+        membership: Membership::Redis(membership_redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
+        inbox: Inbox::Redis(inbox_redis::RedisInbox::new(link, terms.notifications)),
     };
     Ok((cluster, events))
 }

@@ -30,6 +30,14 @@ impl Keys {
         format!("{}:{{{}}}:leaving", self.prefix, encode(user))
     }
 
+    /// The user's sessions, and then all keys of the inbox, in the order in which its scripts take them. Sorted set: ids of
+    /// notifications, all with the same score, so that they are in the order of their text. Set: those that are unread.
+    /// Hash: id → `<time> <body>`. Sorted set: ids of those that were deleted lately, by the moment.
+    pub(super) fn inbox(&self, user: &str) -> [String; 5] {
+        let user = format!("{}:{{{}}}", self.prefix, encode(user));
+        ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
+    }
+
     /// Sorted set: users within their grace, by the moment it ends.
     pub(super) fn all_leaving(&self) -> String {
         format!("{}:leaving", self.prefix)
@@ -142,6 +150,7 @@ mod tests {
             prop_assert_eq!(key.matches(['{', '}']).count(), 2);
             prop_assert_eq!(key.matches(':').count(), 2);
             prop_assert_eq!(user == other, key == keys.sessions(&other));
+            prop_assert_eq!(&keys.inbox(&user)[0], &key);
         }
     }
 }

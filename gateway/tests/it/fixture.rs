@@ -6,6 +6,7 @@ use jackfield_gateway::cluster::{
     Cluster, MemoryCluster, Terms,
     bus::{BusEvent, Channel},
     ids::{Holding, Incarnation, NodeId, random_id},
+    inbox::Keep,
     notice::Notice,
     over_redis,
 };
@@ -13,8 +14,12 @@ use jackfield_shared::lifecycle::Lifecycle;
 use tokio::sync::mpsc;
 
 /// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
-pub const TERMS: Terms =
-    Terms { lease: Duration::from_millis(1_200), grace: Duration::from_millis(300), announce_max: 3 };
+pub const TERMS: Terms = Terms {
+    lease: Duration::from_millis(1_200),
+    grace: Duration::from_millis(300),
+    announce_max: 3,
+    notifications: Keep { most: 1_000, age: Duration::from_hours(1) },
+};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a suite runs.
@@ -39,17 +44,21 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn with_nodes(backend: Backend, count: usize) -> Self {
+        Self::with_terms(backend, count, TERMS)
+    }
+
+    pub fn with_terms(backend: Backend, count: usize, terms: Terms) -> Self {
         let lifecycle = Lifecycle::new();
         let ids = (0..count).map(|n| NodeId::from(format!("n{n}").as_str()));
         let nodes: Vec<_> = match backend {
             Backend::Memory => {
-                let cluster = MemoryCluster::new(TERMS);
+                let cluster = MemoryCluster::new(terms);
                 ids.map(|id| (id, cluster.join())).collect()
             }
             Backend::Redis => {
                 let url = std::env::var("TEST_REDIS_URL").expect("set TEST_REDIS_URL, or run `cargo xtask test`");
                 let prefix = format!("test-{}", random_id());
-                ids.map(|id| (id.clone(), over_redis(&url, &prefix, &id, TERMS, &lifecycle).unwrap())).collect()
+                ids.map(|id| (id.clone(), over_redis(&url, &prefix, &id, terms, &lifecycle).unwrap())).collect()
             }
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();

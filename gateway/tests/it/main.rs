@@ -4,6 +4,7 @@
 
 mod bus;
 mod fixture;
+mod inbox;
 mod log;
 mod membership;
 mod presence;

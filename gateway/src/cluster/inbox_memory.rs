@@ -1,0 +1,204 @@
+//! [`super::inbox`] for several nodes of one process: one lock is held while an inbox changes and is pushed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jackfield_shared::time::now_rfc3339;
+use parking_lot::Mutex;
+
+use super::{
+    Unavailable,
+    bus::Channel,
+    bus_memory::MemoryNetwork,
+    ids::{Holding, NodeId},
+    inbox::{Added, Changed, Keep, Page, REMEMBERED},
+    notice::Notice,
+    notification::{NotificationId, Posted, count_event, deleted_event, listed, new_event, read_event},
+    now_micros,
+    sessions_memory::MemorySessions,
+};
+
+/// Between two looks for inboxes that nobody uses any more, additions.
+const SWEEP_EVERY: u64 = 10_000;
+
+/// All users' inboxes.
+#[derive(Clone)]
+pub struct MemoryInbox {
+    network: MemoryNetwork,
+    sessions: MemorySessions,
+    keep: Keep,
+    users: Arc<Mutex<Users>>,
+}
+
+#[derive(Default)]
+struct Users {
+    inboxes: HashMap<Arc<str>, Notifications>,
+    additions: u64,
+}
+
+/// One user's.
+#[derive(Default)]
+struct Notifications {
+    /// Oldest first.
+    kept: BTreeMap<NotificationId, Kept>,
+    /// When those that were deleted lately were, in Unix milliseconds.
+    deleted: HashMap<NotificationId, u64>,
+}
+
+struct Kept {
+    posted: Posted,
+    read: bool,
+}
+
+impl Notifications {
+    fn unread(&self) -> u64 {
+        self.kept.values().filter(|kept| !kept.read).count() as u64
+    }
+
+    /// Forgets what is too old.
+    fn forget_old(&mut self, keep: Keep, now: u64) {
+        let since = oldest(keep, now);
+        while let Some(first) = self.kept.first_entry()
+            && first.key().millis() < since
+        {
+            first.remove();
+        }
+        self.deleted.retain(|_, at| *at + millis(REMEMBERED) > now);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.deleted.is_empty()
+    }
+
+    /// Whether all of it is too old.
+    fn is_abandoned(&self, keep: Keep, now: u64) -> bool {
+        self.kept.keys().all(|id| id.millis() < oldest(keep, now))
+            && self.deleted.values().all(|at| at + millis(REMEMBERED) <= now)
+    }
+}
+
+/// The Unix millisecond before which nothing is kept.
+fn oldest(keep: Keep, now: u64) -> u64 {
+    if keep.age.is_zero() { 0 } else { now.saturating_sub(millis(keep.age)) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl MemoryInbox {
+    pub(super) fn new(network: MemoryNetwork, sessions: MemorySessions, keep: Keep) -> Self {
+        Self { network, sessions, keep, users: Arc::default() }
+    }
+
+    pub(super) fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
+        self.sweep();
+        let keep = self.keep;
+        self.with(user, |inbox, now| {
+            let known = inbox.kept.contains_key(&posted.id) || inbox.deleted.contains_key(&posted.id);
+            if known || posted.id.millis() < oldest(keep, now) {
+                return (Added { new: false, unread: inbox.unread(), delivered: 0 }, None);
+            }
+            inbox.kept.insert(posted.id, Kept { posted: posted.clone(), read: false });
+            while keep.most > 0 && inbox.kept.len() > keep.most {
+                inbox.kept.pop_first();
+            }
+            let new = inbox.kept.contains_key(&posted.id);
+            (Added { new, unread: inbox.unread(), delivered: 0 }, new.then(|| new_event(posted)))
+        })
+        .map(|(added, delivered)| Added { delivered, ..added })
+    }
+
+    pub(super) fn mark_read(&self, user: &Arc<str>, id: Option<NotificationId>) -> Result<Changed, Unavailable> {
+        self.with(user, |inbox, _| {
+            let mut found = id.is_none();
+            for (_, kept) in inbox.kept.iter_mut().filter(|(kept, _)| id.is_none_or(|id| **kept == id)) {
+                kept.read = true;
+                found = true;
+            }
+            (Changed { found, unread: inbox.unread() }, found.then(|| read_event(id)))
+        })
+        .map(|(changed, _)| changed)
+    }
+
+    pub(super) fn delete(&self, user: &Arc<str>, id: NotificationId) -> Result<Changed, Unavailable> {
+        self.with(user, |inbox, now| {
+            let found = inbox.kept.remove(&id).is_some();
+            if found {
+                inbox.deleted.insert(id, now);
+            }
+            let event = found.then(|| deleted_event(id, &now_rfc3339()));
+            (Changed { found, unread: inbox.unread() }, event)
+        })
+        .map(|(changed, _)| changed)
+    }
+
+    pub(super) fn list(
+        &self,
+        user: &Arc<str>,
+        before: Option<NotificationId>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        self.with(user, |inbox, _| {
+            let older = inbox.kept.iter().rev().filter(|(id, _)| before.is_none_or(|before| **id < before));
+            let mut page: Vec<&Kept> = older.map(|(_, kept)| kept).take(limit + 1).collect();
+            let more = page.len() > limit;
+            page.truncate(limit);
+            let notifications = page.into_iter().map(|Kept { posted, read }| listed(&posted.body, &posted.at, *read));
+            (Page { notifications: notifications.collect(), unread: inbox.unread(), more }, None)
+        })
+        .map(|(page, _)| page)
+    }
+
+    pub(super) fn tell(&self, sessions: &[Holding], node: &NodeId) -> Result<(), Unavailable> {
+        for Holding { user, session } in sessions {
+            self.with(user, |inbox, _| {
+                let event = count_event(inbox.unread(), &now_rfc3339());
+                let notice = Notice::ToSessions { sessions: vec![session.clone()], event };
+                self.network.publish(&Channel::Node(node.clone()), &notice.encode());
+                ((), None)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Does `work` on a user's inbox, and pushes the event that it returns and then the count; or the count alone, where
+    /// others got too old meanwhile. Also returns to how many sessions the event went.
+    fn with<T>(
+        &self,
+        user: &Arc<str>,
+        work: impl FnOnce(&mut Notifications, u64) -> (T, Option<Arc<str>>),
+    ) -> Result<(T, usize), Unavailable> {
+        let mut users = self.users.lock();
+        let inbox = users.inboxes.entry(Arc::clone(user)).or_default();
+        let (before, now) = (inbox.unread(), now_micros() / 1_000);
+        inbox.forget_old(self.keep, now);
+        let (result, event) = work(inbox, now);
+        let unread = inbox.unread();
+        if inbox.is_empty() {
+            users.inboxes.remove(user);
+        }
+        let to = std::slice::from_ref(user);
+        let mut delivered = 0;
+        if let Some(event) = &event {
+            delivered = self.sessions.send(to, event, None)?.into_iter().sum();
+        }
+        if event.is_some() || unread != before {
+            self.sessions.send(to, &count_event(unread, &now_rfc3339()), None)?;
+        }
+        Ok((result, delivered))
+    }
+
+    /// Once in a while takes out what nobody has touched until it was all too old.
+    fn sweep(&self) {
+        let mut users = self.users.lock();
+        users.additions += 1;
+        if users.additions.is_multiple_of(SWEEP_EVERY) {
+            let now = now_micros() / 1_000;
+            users.inboxes.retain(|_, inbox| !inbox.is_abandoned(self.keep, now));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+-- What the scripts of an inbox begin with. Atomic: all keys of a user share a tag. Forgets what is too old before the
+-- script does anything.
+--
+-- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
+-- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first
+-- KEYS[3]  set: ids of those that are unread
+-- KEYS[4]  hash: id -> "<time> <JSON object>"
+-- KEYS[5]  sorted set: ids that were deleted lately, by the moment (Unix milliseconds)
+-- ARGV[1]  what the channel of every node starts with
+-- ARGV[2]  how many notifications are kept, 0 for any number
+-- ARGV[3]  how long they are kept, in milliseconds, 0 for ever
+-- ARGV[4]  the present time (RFC 3339), as clients are told it
+-- ARGV[5…] the script's own
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local max_age = tonumber(ARGV[3])
+
+-- Ids below this text are too old: the first 48 bits of an id are its time in milliseconds.
+local oldest = ''
+if max_age > 0 then
+  local since = math.max(now - max_age, 0)
+  local high = math.floor(since / 65536)
+  oldest = string.format('%08x-%04x', high, since - high * 65536)
+end
+
+local function unread()
+  return redis.call('SCARD', KEYS[3])
+end
+
+-- Takes notifications out of everything.
+local function forget(ids)
+  for from = 1, #ids, 1000 do
+    local to = math.min(from + 999, #ids)
+    redis.call('ZREM', KEYS[2], unpack(ids, from, to))
+    redis.call('SREM', KEYS[3], unpack(ids, from, to))
+    redis.call('HDEL', KEYS[4], unpack(ids, from, to))
+  end
+end
+
+local unread_before = unread()
+if oldest ~= '' then
+  forget(redis.call('ZRANGEBYLEX', KEYS[2], '-', '(' .. oldest))
+end
+
+local function count_event()
+  return '"notification:unread_count",{"unreadCount":' .. unread() .. ',"timestamp":"' .. ARGV[4] .. '"}'
+end
+
+-- Publishes, for each node that holds sessions of the user: "U", the sessions with commas between them, a space, and the
+-- event, where there is one; and then the same with the count. Returns how many sessions there are.
+local function push(event)
+  local by_node = {}
+  local sessions = redis.call('HGETALL', KEYS[1])
+  for i = 1, #sessions, 2 do
+    local node = string.match(sessions[i + 1], '^%d+ ([^:]+)')
+    by_node[node] = by_node[node] and (by_node[node] .. ',' .. sessions[i]) or sessions[i]
+  end
+  local count = count_event()
+  for node, of_node in pairs(by_node) do
+    if event then
+      redis.call('PUBLISH', ARGV[1] .. node, 'U' .. of_node .. ' ' .. event)
+    end
+    redis.call('PUBLISH', ARGV[1] .. node, 'U' .. of_node .. ' ' .. count)
+  end
+  return #sessions / 2
+end
+
+-- Pushes the count alone, where some got too old.
+local function push_where_changed()
+  if unread() ~= unread_before then
+    push()
+  end
+end
+

@@ -1,0 +1,32 @@
+-- Adds a notification, unread, where it is not and was not there.
+--
+-- ARGV[5]  its id
+-- ARGV[6]  its JSON object
+-- Returns  {1 when it was added now else 0, how many are unread, to how many sessions it was pushed}
+
+local id = ARGV[5]
+if id < oldest or redis.call('ZSCORE', KEYS[5], id) or redis.call('ZADD', KEYS[2], 'NX', 0, id) == 0 then
+  push_where_changed()
+  return { 0, unread(), 0 }
+end
+redis.call('SADD', KEYS[3], id)
+redis.call('HSET', KEYS[4], id, ARGV[4] .. ' ' .. ARGV[6])
+local most = tonumber(ARGV[2])
+if most > 0 then
+  forget(redis.call('ZRANGE', KEYS[2], 0, -most - 1))
+end
+for key = 2, 4 do
+  if max_age > 0 then
+    redis.call('PEXPIRE', KEYS[key], ARGV[3])
+  else
+    redis.call('PERSIST', KEYS[key])
+  end
+end
+-- Older than all that is kept: it may have been there before.
+if not redis.call('ZSCORE', KEYS[2], id) then
+  push_where_changed()
+  return { 0, unread(), 0 }
+end
+local event = '"notification:new",{"notification":' .. ARGV[6] .. ',"timestamp":"' .. ARGV[4] .. '"}'
+local delivered = push(event)
+return { 1, unread(), delivered }

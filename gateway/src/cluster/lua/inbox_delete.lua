@@ -1,0 +1,18 @@
+-- Deletes a notification, and remembers for a while that it was there.
+--
+-- ARGV[5]  its id
+-- ARGV[6]  the event that says so
+-- ARGV[7]  how long it is remembered, in milliseconds
+-- Returns  {1 when there was such a notification else 0, how many are unread}
+
+local id = ARGV[5]
+if not redis.call('ZSCORE', KEYS[2], id) then
+  push_where_changed()
+  return { 0, unread() }
+end
+forget({ id })
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now - tonumber(ARGV[7])))
+redis.call('ZADD', KEYS[5], string.format('%.0f', now), id)
+redis.call('PEXPIRE', KEYS[5], ARGV[7])
+push(ARGV[6])
+return { 1, unread() }

@@ -1,0 +1,21 @@
+-- Notifications, newest first.
+--
+-- ARGV[5]  the id before which they are to be, or nothing for the newest
+-- ARGV[6]  how many
+-- Returns  {how many are unread, 1 when there are older ones else 0, {1 when it was read else 0, "<time> <JSON object>", …}}
+
+local from = ARGV[5] == '' and '+' or '(' .. ARGV[5]
+local limit = tonumber(ARGV[6])
+local ids = redis.call('ZREVRANGEBYLEX', KEYS[2], from, '-', 'LIMIT', 0, limit + 1)
+local more = 0
+if #ids > limit then
+  more = 1
+  ids[#ids] = nil
+end
+local page = {}
+for _, id in ipairs(ids) do
+  page[#page + 1] = 1 - redis.call('SISMEMBER', KEYS[3], id)
+  page[#page + 1] = redis.call('HGET', KEYS[4], id)
+end
+push_where_changed()
+return { unread(), more, page }

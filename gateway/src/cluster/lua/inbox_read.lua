@@ -1,0 +1,17 @@
+-- Marks a notification as read, or all of them.
+--
+-- ARGV[5]  its id, or nothing for all
+-- ARGV[6]  the event that says so
+-- Returns  {1 when there is such a notification else 0, how many are unread}
+
+local id = ARGV[5]
+if id == '' then
+  redis.call('DEL', KEYS[3])
+elseif redis.call('ZSCORE', KEYS[2], id) then
+  redis.call('SREM', KEYS[3], id)
+else
+  push_where_changed()
+  return { 0, unread() }
+end
+push(ARGV[6])
+return { 1, unread() }
