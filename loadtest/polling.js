@@ -6,7 +6,7 @@ import { room } from './lib/jobs/room.js';
 import { Scenario } from './lib/scenario.js';
 
 const scenario = new Scenario('polling', {
-  defaults: { CLIENTS: 5, RATE: 0.5, LENGTH: 64, CONNECT_RATE: 50, DELIVERY_P95: 300, ACK_P95: 300 },
+  defaults: { CLIENTS: 5, RATE: 0.5, LENGTH: 64, CONNECT_RATE: 50 },
   short: { VUS: 2, CLIENTS: 3, DURATION: '2s', RATE: 2 },
   timed: ['connect_ms', 'ack_ms', 'delivery_ms'],
   transport: 'polling',

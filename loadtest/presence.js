@@ -8,7 +8,7 @@ import { presence } from './lib/jobs/presence.js';
 import { Scenario } from './lib/scenario.js';
 
 const scenario = new Scenario('presence', {
-  defaults: { NAMESPACE: '/', STAY: '4s', GRACE: '5s', ONLINE_P95: 500, OFFLINE_P95: 1500 },
+  defaults: { NAMESPACE: '/', STAY: '4s', GRACE: '5s', ONLINE_P95: 1000, OFFLINE_P95: 1500 },
   short: { VUS: 2, CLIENTS: 3, DURATION: '1s', STAY: '600ms', GRACE: '2s', ONLINE_P95: 5000, OFFLINE_P95: 5000 },
   timed: ['connect_ms', 'online_ms', 'offline_ms'],
 });

@@ -19,9 +19,9 @@ const COMMON = {
   // Until when what is missing may still come.
   SETTLE: '15s',
   // Limits: 95 % within so many ms, and so many of what should not be at all.
-  CONNECT_P95: 500,
-  ACK_P95: 100,
-  DELIVERY_P95: 150,
+  CONNECT_P95: 1000,
+  ACK_P95: 250,
+  DELIVERY_P95: 250,
   COMEBACK_P95: 3000,
   ERRORS: 0,
   DISCONNECTS: 0,
