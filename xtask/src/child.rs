@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tokio::process::{Child, Command};
 
 use crate::{places, ready};
@@ -129,6 +129,14 @@ impl Server {
         self.ended
     }
 
+    /// Its resident memory, in KiB; Linux only.
+    pub fn memory(&self) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.pid);
+        let status = std::fs::read_to_string(&file).context(file)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        line.trim().trim_end_matches(" kB").parse().context("VmRSS")
+    }
+
     /// Waits for its end, so long.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         if self.ended.is_none() {
@@ -186,6 +194,13 @@ impl Server {
         let last = &lines[lines.len().saturating_sub(20)..];
         format!("--- end of {} ---\n{}", self.log.display(), last.join("\n"))
     }
+}
+
+/// What we start may open as many files as the system lets us: a client is one, and so is its other end.
+pub fn open_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("limit of open files")
 }
 
 /// `exit code 1`, `signal 9`.

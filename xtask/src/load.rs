@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use tokio::process::Command;
 
 use crate::{
-    cargo,
+    cargo, child,
     cluster::{Parts, Start},
     ending::Ending,
     node_packages, places, python,
@@ -109,6 +109,7 @@ async fn load(args: &Args) -> Result<()> {
         node_packages::browser_client().await?;
         cargo::build(args.release).await?;
     }
+    child::open_files()?;
     let (mut workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()))?;
     if let Some(logs) = &args.logs {
         workdir.keep_logs_in(logs)?;
@@ -123,10 +124,22 @@ async fn load(args: &Args) -> Result<()> {
     };
     let mut parts = Parts::start(&start, &workdir).await?;
     let target = Target::started(&parts.addresses(), secret);
-    let died = || parts.deaths().into_iter().next().map_or(Ok(()), |death| bail!(death));
-    let result = scenarios(args, &k6, &target, &env, died).await;
+    let mut memory = in_megabytes(&parts);
+    let look = || {
+        let now = in_megabytes(&parts);
+        eprintln!("memory of the gateways: {memory} MB before, {now} MB after");
+        memory = now;
+        parts.deaths().into_iter().next().map_or(Ok(()), |death| bail!(death))
+    };
+    let result = scenarios(args, &k6, &target, &env, look).await;
     parts.stop().await;
     result
+}
+
+fn in_megabytes(parts: &Parts) -> String {
+    let megabytes = |kilobytes: u64| (kilobytes / 1024).to_string();
+    let each = parts.memory().map(|memory| memory.into_iter().map(megabytes).collect::<Vec<_>>().join(", "));
+    each.unwrap_or_else(|_| "unknown".into())
 }
 
 /// What is waited for in the short form is shorter.
@@ -135,19 +148,19 @@ fn settings(args: &Args) -> Vec<String> {
     short.into_iter().chain(args.set.iter().cloned()).collect()
 }
 
-/// All that were asked for, though one fails: each is told of. `check` looks after the servers.
+/// All that were asked for, though one fails: each is told of. `look` looks after the servers after each.
 async fn scenarios(
     args: &Args,
     k6: &Path,
     target: &Target,
     env: &[(&str, &str)],
-    mut check: impl FnMut() -> Result<()>,
+    mut look: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut failed = Vec::new();
     for name in args.scenario.chosen() {
         eprintln!("== {name}");
-        let result =
-            cargo::run(&format!("k6 {name}"), command(args, k6, &name, target, env)).await.and_then(|()| check());
+        let result = cargo::run(&format!("k6 {name}"), command(args, k6, &name, target, env)).await;
+        let result = result.and(look());
         if let Err(error) = result {
             eprintln!("{error:#}");
             failed.push(name);

@@ -77,10 +77,7 @@ impl Fleet {
 
     /// Resident memory of a gateway, in KiB.
     pub fn memory(&self, node: usize) -> Result<u64> {
-        let file = format!("/proc/{}/status", self.gateways[node].server.pid);
-        let status = std::fs::read_to_string(&file).context(file)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        line.trim().trim_end_matches(" kB").parse().context("VmRSS")
+        self.gateways[node].server.memory()
     }
 
     /// Does what is planned, and mends it.

@@ -36,9 +36,8 @@ use std::{os::unix::process::CommandExt, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::{cargo, ending::Ending, node_packages, places, workdir::Workdir};
+use crate::{cargo, child, ending::Ending, node_packages, places, workdir::Workdir};
 
 /// What to run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -172,7 +171,7 @@ pub async fn run(args: Args) -> Result<()> {
             return become_optimised(seed, args.seed.is_some());
         }
     }
-    open_files()?;
+    child::open_files()?;
     let mut ending = Ending::listen()?;
     let (mut workdir, _listener) = Workdir::create(&format!("chaos-{}", std::process::id()))?;
     if let Some(logs) = &args.logs {
@@ -202,11 +201,4 @@ fn become_optimised(seed: u64, given: bool) -> Result<()> {
         command.args(["--seed", &seed.to_string()]);
     }
     Err(command.exec()).with_context(|| program.display().to_string())
-}
-
-/// A client is a file, and so is its other end.
-fn open_files() -> Result<()> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("limit of open files")
 }

@@ -107,6 +107,11 @@ impl Parts {
         }
     }
 
+    /// Resident memory of each gateway, in KiB.
+    pub fn memory(&self) -> Result<Vec<u64>> {
+        self.gateways.iter().map(|gateway| gateway.server.memory()).collect()
+    }
+
     /// Starts a dead gateway again.
     pub async fn restart_gateway(&mut self, id: &str) -> Result<Answer> {
         let ids = self.gateways.iter().map(|gateway| gateway.server.name.clone()).collect::<Vec<_>>().join(", ");
