@@ -3,6 +3,7 @@
 //! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, limits) →
 //! [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`] (cursor in the log,
 //! members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
+//! Updates take it through a [`feed`] instead of a room.
 //!
 //! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other nodes;
 //! [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
@@ -11,10 +12,12 @@ pub mod client;
 pub mod cluster;
 pub mod engine;
 pub mod event;
+pub mod feed;
 pub mod front;
 pub mod hub;
 pub mod node;
 pub mod ops;
+pub mod roles;
 pub mod room;
 pub mod settings;
 
@@ -34,7 +37,8 @@ use crate::{
         bus::BusEvent,
         ids::{NodeId, random_id},
     },
-    node::Node,
+    feed::{Feeds, rule::Rule},
+    node::{Node, Policies},
     room::rules::Rules,
     settings::GatewaySettings,
 };
@@ -100,9 +104,13 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
-        let (policy, rules) = (settings.policy()?, Rules::parse(&settings.rooms.rules)?);
+        let policies = Policies {
+            sessions: settings.policy()?,
+            rooms: Rules::parse(&settings.rooms.rules)?,
+            feeds: Feeds::new(Rule::parse_all(&settings.feeds)?),
+        };
         jackfield_shared::metrics::install(ops::metrics::METRICS, lifecycle);
-        let node = Node::new(id, settings, policy, rules, cluster, verifier, lifecycle.clone());
+        let node = Node::new(id, settings, policies, cluster, verifier, lifecycle.clone());
         node.start(events);
         Ok(Self { node })
     }

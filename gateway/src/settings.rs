@@ -35,6 +35,7 @@ pub struct GatewaySettings {
     pub roster: RosterRules,
     pub rooms: RoomSettings,
     pub notifications: Notifications,
+    pub feeds: Vec<String>,
     pub cors: Cors,
     pub ping: Ping,
     pub limits: Limits,
@@ -101,6 +102,10 @@ section!(Limits {
     connect_timeout: Duration = Duration::from_secs(10),
 });
 
+/// The feed that every gateway has where the configuration names none.
+const PRODUCTS: &str = "productos;greeting=Updates Notifications WS: Productos - Tienda API NestJS;\
+    read=anyone;update=ADMIN+SUPERUSER";
+
 impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
@@ -116,6 +121,7 @@ impl Default for GatewaySettings {
             roster: RosterRules::default(),
             rooms: RoomSettings::default(),
             notifications: Notifications::default(),
+            feeds: vec![PRODUCTS.into()],
             cors: Cors::default(),
             ping: Ping::default(),
             limits: Limits::default(),
@@ -156,6 +162,11 @@ impl Settings for GatewaySettings {
         },
         Setting { key: "notifications.max", doc: "Notifications that are kept for a user; 0 for any number" },
         Setting { key: "notifications.maxAge", doc: "How long a notification is kept; `0s` for ever" },
+        Setting {
+            key: "feeds",
+            doc: "`/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; unless it is said, \
+                  read with a token, updated by backends only, and nothing kept for new readers",
+        },
         Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },

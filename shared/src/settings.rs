@@ -3,7 +3,7 @@
 //! Every setting has one key in camelCase with dots (`session.onConflict`) and, made from it, one environment variable
 //! (`SESSION_ON_CONFLICT`). Guarantees: an unknown key in the file or in `--set` is refused; an error names the key, the
 //! source and what was expected, never the value, which may be a secret. The type of a setting is that of its default;
-//! a list is written with commas.
+//! a list is written with commas, or as a JSON array where an item holds one.
 
 use std::{
     collections::BTreeMap,
@@ -163,6 +163,10 @@ fn typed(key: &str, text: &str, default: &Value, from: &str) -> Result<Value, Se
     Ok(match default {
         Value::Num(..) => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number"))?,
         Value::Bool(..) => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`"))?,
+        Value::Array(..) if text.trim_start().starts_with('[') => {
+            let items: Vec<String> = serde_json::from_str(text).map_err(|_| wrong("a JSON array of texts"))?;
+            Value::from(items)
+        }
         Value::Array(..) => {
             let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             Value::from(items)
@@ -267,6 +271,9 @@ mod tests {
     fn text_stays_text_and_lists_are_split() {
         let read: Example = load(&sources(&[("SECRET", "12345"), ("SESSION_LIST", "x, y")], &[])).unwrap();
         assert_eq!((read.secret.as_str(), read.session.list), ("12345", vec!["x".to_string(), "y".into()]));
+        let read: Example = load(&sources(&[], &[r#"session.list=["x, y", "z"]"#])).unwrap();
+        assert_eq!(read.session.list, ["x, y", "z"]);
+        assert!(load::<Example>(&sources(&[], &["session.list=[1]"])).is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::{
         ids::{Incarnation, IndexEntry, NodeId},
         sessions::Policy,
     },
+    feed::Feeds,
     hub::{Hub, Namespace},
     room::{Rooms, rules::Rules},
     settings::GatewaySettings,
@@ -67,6 +68,8 @@ pub struct Node {
     pub rooms: Rooms,
     /// Who may join which room, and send to it.
     pub rules: Rules,
+    /// The feeds that may be read here.
+    pub feeds: Feeds,
     /// Connections that are in no namespace.
     pub idle: Idle,
     /// Sessions whose token runs out.
@@ -86,14 +89,23 @@ pub struct Node {
     missed: AtomicU64,
 }
 
+/// What of the settings is text with a meaning of its own, read.
+pub struct Policies {
+    /// How many sessions a user may have.
+    pub sessions: Policy,
+    /// Who may join which room, and send to it.
+    pub rooms: Rules,
+    /// Which feeds there are.
+    pub feeds: Feeds,
+}
+
 impl Node {
     /// A node that does nothing yet: see [`Node::start`].
     #[must_use]
     pub fn new(
         id: NodeId,
         settings: GatewaySettings,
-        policy: Policy,
-        rules: Rules,
+        policies: Policies,
         cluster: Cluster,
         verifier: Arc<Verifier>,
         lifecycle: Lifecycle,
@@ -104,14 +116,15 @@ impl Node {
             gate: Gate::new(&settings.limits),
             id,
             settings,
-            policy,
+            policy: policies.sessions,
             hub: Hub::new(&NAMESPACES),
             cluster,
             verifier,
             lifecycle,
             connections: Connections::default(),
             rooms: Rooms::default(),
-            rules,
+            rules: policies.rooms,
+            feeds: policies.feeds,
             expiry: Expiry::default(),
             departures: Departures::default(),
             readiness: Readiness::default(),

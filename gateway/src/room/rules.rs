@@ -5,6 +5,8 @@
 
 use jackfield_shared::settings::SettingsError;
 
+use crate::roles::Roles;
+
 /// What somebody wants of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -25,9 +27,6 @@ struct Rule {
     send: Roles,
 }
 
-/// Who; nothing for anybody.
-type Roles = Option<Vec<String>>;
-
 impl Rules {
     /// Reads the rules of the configuration.
     ///
@@ -44,11 +43,10 @@ impl Rules {
     #[must_use]
     pub fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
         let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };
-        let wanted = match wish {
-            Wish::Join => &rule.join,
-            Wish::Send => &rule.send,
-        };
-        wanted.as_ref().is_none_or(|wanted| roles.iter().any(|role| wanted.iter().any(|other| **other == **role)))
+        match wish {
+            Wish::Join => rule.join.allow(roles),
+            Wish::Send => rule.send.allow(roles),
+        }
     }
 }
 
@@ -56,13 +54,12 @@ impl Rule {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let pattern = parts.next().filter(|pattern| !pattern.is_empty())?.to_owned();
-        let mut rule = Self { pattern, join: None, send: None };
+        let mut rule = Self { pattern, join: Roles::default(), send: Roles::default() };
         for part in parts {
             let (wish, roles) = part.split_once('=')?;
-            let roles = (roles != "*").then(|| roles.split('+').map(|role| role.trim().to_owned()).collect());
             match wish.trim() {
-                "join" => rule.join = roles,
-                "send" => rule.send = roles,
+                "join" => rule.join = Roles::parse(roles),
+                "send" => rule.send = Roles::parse(roles),
                 _ => return None,
             }
         }

@@ -1,0 +1,139 @@
+//! One feed as the configuration writes it. Pure.
+//!
+//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. What it does not name
+//! is the safe choice: read with a token only, updated by backends only.
+
+use std::collections::HashSet;
+
+use jackfield_shared::settings::SettingsError;
+
+use crate::roles::Roles;
+
+/// Updates that a feed may keep for new readers: all of them go into a reader's queue at once.
+const MAX_KEEP: usize = 100;
+/// Characters of a name.
+const MAX_NAME: usize = 64;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// 1 to 64 of letters, digits, `_ . -`.
+    pub name: String,
+    /// What a reader is told on connecting.
+    pub greeting: String,
+    /// What the updates of backends are about, where they do not say.
+    pub entity: String,
+    /// Who may read.
+    pub read: Read,
+    /// Who may send `updateProduct`.
+    pub update: Roles,
+    /// The last so many updates are for new readers too.
+    pub keep: usize,
+}
+
+/// Who may read a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Whoever comes.
+    Anyone,
+    /// Holders of a valid token, while it is valid.
+    Token,
+}
+
+impl Rule {
+    /// Reads the feeds of the configuration.
+    ///
+    /// # Errors
+    /// Says which cannot be read, or is there twice.
+    pub fn parse_all(rules: &[String]) -> Result<Vec<Self>, SettingsError> {
+        let wrong = |rule: &str| {
+            SettingsError::new(format!(
+                "setting `feeds`: `{rule}` must be name;greeting=TEXT;entity=NAME;read=anyone or token;\
+                 update=ROLE+ROLE;keep=0 to {MAX_KEEP}"
+            ))
+        };
+        let rules: Vec<Self> =
+            rules.iter().map(|rule| Self::parse(rule).ok_or_else(|| wrong(rule))).collect::<Result<_, _>>()?;
+        let mut names = HashSet::new();
+        match rules.iter().find(|rule| !names.insert(&rule.name)) {
+            Some(twice) => Err(SettingsError::new(format!("setting `feeds`: `{}` is there twice", twice.name))),
+            None => Ok(rules),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let name = parts.next().filter(|name| is_name(name))?.to_owned();
+        let entity = name.to_uppercase();
+        let greeting = format!("Updates Notifications WS: {name}");
+        let mut rule = Self { name, greeting, entity, read: Read::Token, update: Roles::nobody(), keep: 0 };
+        for part in parts {
+            let (key, value) = part.split_once('=')?;
+            let value = value.trim();
+            match key.trim() {
+                "greeting" => rule.greeting = value.to_owned(),
+                "entity" => rule.entity = value.to_owned(),
+                "read" if value == "anyone" => rule.read = Read::Anyone,
+                "read" if value == "token" => rule.read = Read::Token,
+                "update" => rule.update = Roles::parse(value),
+                "keep" => rule.keep = value.parse().ok().filter(|keep| *keep <= MAX_KEEP)?,
+                _ => return None,
+            }
+        }
+        Some(rule)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::GatewaySettings;
+    use proptest::prelude::*;
+
+    fn parse(rules: &[&str]) -> Result<Vec<Rule>, SettingsError> {
+        Rule::parse_all(&rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_default_is_that_of_the_contract() {
+        let rules = Rule::parse_all(&GatewaySettings::default().feeds).unwrap();
+        assert_eq!(rules.len(), 1);
+        let Rule { name, greeting, entity, read, update, keep } = &rules[0];
+        assert_eq!(greeting, "Updates Notifications WS: Productos - Tienda API NestJS");
+        assert_eq!((name.as_str(), entity.as_str(), *read, *keep), ("productos", "PRODUCTOS", Read::Anyone, 0));
+        assert!(update.allow(&["ADMIN".into()]) && update.allow(&["SUPERUSER".into()]));
+        assert!(!update.allow(&["USER".into()]) && !update.allow(&[]));
+    }
+
+    #[test]
+    fn what_is_not_named_is_the_safe_choice() {
+        let rules = parse(&["stock-1"]).unwrap();
+        assert_eq!((rules[0].read, &rules[0].update, rules[0].keep), (Read::Token, &Roles::nobody(), 0));
+        assert_eq!(rules[0].entity, "STOCK-1");
+        let rules = parse(&["a ; greeting = x = y ; keep = 5 ; update = *"]).unwrap();
+        assert_eq!((rules[0].greeting.as_str(), rules[0].keep), ("x = y", 5));
+        assert!(rules[0].update.allow(&[]));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for bad in
+            ["", ";read=token", "a b", "a/b", "a,b", "ä", "a;b", "a;read=all", "a;keep=101", "a;keep=-1", "a;x=1"]
+        {
+            assert!(parse(&[bad]).is_err(), "{bad}");
+        }
+        assert!(parse(&["a", "b", "a;keep=1"]).unwrap_err().to_string().contains("`a` is there twice"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "\\PC{0,60}") {
+            let _ = parse(&[&text]);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Who may do a thing, by role. Pure.
+
+/// Holders of one of these roles; or anybody, where it is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles(Option<Vec<String>>);
+
+impl Roles {
+    /// Reads `ROLE+ROLE`, or `*` for anybody.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self((text != "*").then(|| text.split('+').map(|role| role.trim().to_owned()).collect()))
+    }
+
+    /// Nobody, whatever the roles.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    /// Whether somebody with these roles may.
+    #[must_use]
+    pub fn allow(&self, roles: &[Box<str>]) -> bool {
+        self.0.as_ref().is_none_or(|wanted| roles.iter().any(|role| wanted.iter().any(|other| **other == **role)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_them_is_enough() {
+        let admin: &[Box<str>] = &["USER".into(), "ADMIN".into()];
+        assert!(Roles::parse("SUPERUSER + ADMIN").allow(admin) && !Roles::parse("SUPERUSER").allow(admin));
+        assert!(Roles::parse("*").allow(&[]) && Roles::default().allow(&[]) && !Roles::parse("ADMIN").allow(&[]));
+        assert!(!Roles::nobody().allow(admin) && !Roles::parse("").allow(admin));
+    }
+}
