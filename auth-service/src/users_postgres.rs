@@ -17,8 +17,6 @@ use crate::{
     users::{Account, OpenError, User, UsersError, not_a_database},
 };
 
-/// Takes Postgres's advisory lock, so services that start at the same time wait for each other.
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// For a connection, whether from the pool or new.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -39,7 +37,7 @@ impl PostgresUsers {
         let options = options.application_name("jackfield-auth");
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT_WITHIN);
         let pool = pool.connect_with(options).await?;
-        MIGRATIONS.run(&pool).await?;
+        migrations().run(&pool).await?;
         Ok(Self { pool })
     }
 
@@ -98,6 +96,14 @@ impl PostgresUsers {
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// They take Postgres's advisory lock, so services that start at the same time wait for each other. What a later version
+/// added is left alone: during a roll-out, and after one that was taken back, this version works on its tables.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
 }
 
 async fn insert(connection: &mut PgConnection, account: &Account, on_conflict: &str) -> Result<bool, UsersError> {

@@ -16,7 +16,6 @@ use chrono::Utc;
 use jackfield_shared::{claims::Role, time::rfc3339};
 use sqlx::{
     Connection as _, Row, SqliteConnection, SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use uuid::Uuid;
@@ -27,7 +26,6 @@ use crate::{
     users::{Account, OpenError, User, UsersError, not_a_database},
 };
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// For the writer before, and for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -137,11 +135,14 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 /// All migrations in one transaction that is the writer's from its start: SQLite's own lock, which processes that
-/// start at the same time wait for. (The migrator itself locks nothing on SQLite.)
+/// start at the same time wait for. (The migrator itself locks nothing on SQLite.) What a later version added is left
+/// alone.
 async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    MIGRATIONS.run_direct(&mut *transaction).await?;
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.set_ignore_missing(true);
+    migrations.run_direct(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
 

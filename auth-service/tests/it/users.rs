@@ -21,6 +21,7 @@ on_both!(
     resets_at_the_same_time_do_not_fail,
     there_is_one_signing_key,
     many_open_an_empty_database_at_once,
+    an_older_version_works_on_newer_tables,
     a_closed_port_is_unavailable,
 );
 
@@ -118,6 +119,14 @@ async fn many_open_an_empty_database_at_once(database: Database) {
     for users in opened {
         users.unwrap().ping().await.unwrap();
     }
+}
+
+async fn an_older_version_works_on_newer_tables(database: Database) {
+    database.users().await.close().await;
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        SELECT 9999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    assert_eq!(database.execute(later).await, 1);
+    database.users().await.ping().await.unwrap();
 }
 
 async fn a_closed_port_is_unavailable(database: Database) {

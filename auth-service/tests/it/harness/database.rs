@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, str::FromStr, sync::Arc};
 use futures_util::FutureExt as _;
 use jackfield_auth::users::Users;
 use sqlx::{
-    ConnectOptions as _, Executor as _, PgConnection,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tempfile::TempDir;
@@ -52,6 +52,19 @@ impl Database {
     /// The port to it, beside the server's own.
     pub async fn users(&self) -> Users {
         Users::open(&self.url, 5).await.unwrap()
+    }
+
+    /// Rows that a statement touches, on either kind of database.
+    pub async fn execute(&self, statement: &str) -> u64 {
+        let done = match self.kind {
+            Kind::Sqlite(_) => {
+                SqliteConnection::connect(&self.url).await.unwrap().execute(statement).await.map(|d| d.rows_affected())
+            }
+            Kind::Postgres(_) => {
+                PgConnection::connect(&self.url).await.unwrap().execute(statement).await.map(|d| d.rows_affected())
+            }
+        };
+        done.unwrap()
     }
 
     /// One number out of a Postgres database.
