@@ -5,8 +5,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 use jackfield_auth::{AuthSettings, run};
 use jackfield_shared::{
+    health,
     lifecycle::Lifecycle,
-    program::{SettingsArguments, exit_code},
+    program::{Command, SettingsArguments, exit_code},
     settings::load,
     telemetry,
 };
@@ -20,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(10);
 struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[tokio::main]
@@ -30,6 +33,9 @@ async fn main() -> ExitCode {
 async fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: AuthSettings = load(&sources)?;
+    if let Some(Command::Health { ready }) = arguments.command {
+        return Ok(health::ask(&settings.internal.host, settings.internal_port()?, ready)?);
+    }
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::new();
     lifecycle.stop_on_signal()?;

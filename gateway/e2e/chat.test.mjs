@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
-import { startCluster } from "./support/cluster.mjs";
+import { OWN, startCluster } from "./support/cluster.mjs";
 import { until } from "./support/until.mjs";
 import { registerMany } from "./support/users.mjs";
 
@@ -160,7 +160,7 @@ describe("chat over three nodes", () => {
     }
   });
 
-  test("too many events are refused, without harm to others; more than that, and one is sent away", async () => {
+  test("too many events are refused, without harm to others; more than that, and one is sent away", OWN, async () => {
     const [flooder, other] = await onEveryNode();
     const answers = await Promise.all(Array.from({ length: 1200 }, (_, index) => flooder.ask("message", `m${index}`)));
     const refused = answers.filter((answer) => answer.status === "error");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { Client, VERSIONS, alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
-import { startCluster } from "./support/cluster.mjs";
+import { OWN, startCluster } from "./support/cluster.mjs";
 import { defaults, otherKey, signed, startIssuer } from "./support/issuer.mjs";
 import { until } from "./support/until.mjs";
 import { register } from "./support/users.mjs";
@@ -191,7 +191,7 @@ describe("connecting to a cluster", () => {
   });
 });
 
-describe("tokens of an issuer of one's own", () => {
+describe("tokens of an issuer of one's own", OWN, () => {
   let cluster, issuer;
   before(async () => {
     issuer = await startIssuer();

@@ -141,7 +141,7 @@ describe("messages in rooms", () => {
     ana.send("typing", { room: elsewhere, isTyping: false });
     await done(ana, "room-message", { room: elsewhere, message: "that was all" });
     await bob.heard("room-message");
-    const about = { userId: user.id, name: "Ana", room };
+    const about = { userId: user.id, name: user.fullName, room };
     assert.deepEqual(heard(room).map(({ args }) => args[0]), [{ ...about, isTyping: true }]);
     assert.deepEqual(heard(elsewhere).map(({ args }) => args[0]), [{ ...about, room: elsewhere, isTyping: false }]);
     anas.send("typing", { room, isTyping: true });
@@ -169,7 +169,7 @@ describe("messages in rooms", () => {
     assert.deepEqual(answer, { status: "ok", messageId: answer.messageId, delivered: 3 });
     for (const socket of [...anas, ...bobs]) {
       const heard = await socket.heard("private-message");
-      const about = { id: answer.messageId, from: { id: ana.id, name: "Ana" }, to: bob.id, content: "psst 👋" };
+      const about = { id: answer.messageId, from: { id: ana.id, name: ana.fullName }, to: bob.id, content: "psst 👋" };
       assert.deepEqual(heard, { ...about, timestamp: heard.timestamp });
       assert.match(heard.timestamp, TIMESTAMP);
     }

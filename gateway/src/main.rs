@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
 use jackfield_shared::{
+    health,
     lifecycle::{self, Lifecycle},
-    program::{SettingsArguments, exit_code},
+    program::{Command, SettingsArguments, exit_code},
     settings::load,
     telemetry,
 };
@@ -21,6 +22,8 @@ const GRACE: Duration = Duration::from_secs(10);
 struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 fn main() -> ExitCode {
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: GatewaySettings = load(&sources)?;
+    if let Some(Command::Health { ready }) = arguments.command {
+        return Ok(health::ask(&settings.internal.host, settings.internal_port()?, ready)?);
+    }
     lifecycle::runtime(settings.workers as usize)?.block_on(run(settings))
 }
 

@@ -1,15 +1,18 @@
 //! What the gateway and the auth service must agree on, and nothing else.
 //!
 //! - [`claims`]: the content of a token · [`verify`]: who may be believed, and [`jwks`]: with which keys
-//! - [`error_body`]: the one shape of an HTTP error, and [`http`]: what gives it to every error · [`ids`] and [`time`]: how ids and times are written
+//! - [`error_body`]: the one shape of an HTTP error, and [`http`]: what gives it to every error
+//! - [`ids`] and [`time`]: how ids and times are written
 //! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come
 //! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
-//! - [`telemetry`]: logs · [`metrics`]: what is counted · [`lifecycle`]: start, signals, end
+//! - [`health`]: whether such a program is well · [`telemetry`]: logs · [`metrics`]: what is counted
+//! - [`lifecycle`]: start, signals, end
 //!
 //! This crate knows neither sockets nor SQL.
 
 pub mod claims;
 pub mod error_body;
+pub mod health;
 pub mod http;
 pub mod ids;
 pub mod jwks;

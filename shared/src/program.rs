@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::settings::Sources;
 
@@ -24,6 +24,17 @@ impl SettingsArguments {
         let environment = std::env::vars().collect();
         Sources { file: self.config, environment, overrides: self.overrides, others: Vec::new() }
     }
+}
+
+/// What a program can do besides serving.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Ask the program that runs here with these settings whether it is alive; exits 0 if it is
+    Health {
+        /// Whether it takes requests, too
+        #[arg(long)]
+        ready: bool,
+    },
 }
 
 /// 0, or 1 after a line on standard error.

@@ -1,7 +1,8 @@
 //! Settings: defaults < file (TOML) < environment < `--set key=value`.
 //!
 //! Every setting has one key in camelCase with dots (`session.onConflict`) and, made from it, one environment variable
-//! (`SESSION_ON_CONFLICT`). Guarantees: an unknown key in the file or in `--set` is refused; an error names the key, the
+//! (`SESSION_ON_CONFLICT`); the same with `_FILE` names a file that holds the value, as secrets are given to containers.
+//! Guarantees: an unknown key in the file or in `--set` is refused; an error names the key, the
 //! source and what was expected, never the value, which may be a secret. The type of a setting is that of its default;
 //! a list is written with commas, or as a JSON array where an item holds one.
 
@@ -80,11 +81,10 @@ pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
             }
         }
     }
-    let environment: BTreeMap<_, _> = sources.environment.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let environment = sources.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for (key, default) in &types {
-        let name = env_name(key);
-        if let Some(text) = environment.get(name.as_str()) {
-            figment = figment.merge((key.clone(), typed(key, text, default, &format!("environment variable {name}"))?));
+        if let Some((text, from)) = from_environment(key, &environment)? {
+            figment = figment.merge((key.clone(), typed(key, &text, default, &from)?));
         }
     }
     for pair in &sources.overrides {
@@ -110,6 +110,24 @@ pub fn env_name(key: &str) -> String {
         }
     }
     name
+}
+
+/// What the environment says of a setting, by its variable or by a file that `…_FILE` names, and which of the two it was.
+/// The line end that an editor leaves at a file's end is no part of the value.
+fn from_environment(key: &str, environment: &BTreeMap<&str, &str>) -> Result<Option<(String, String)>, SettingsError> {
+    let name = env_name(key);
+    let of_file = format!("{name}_FILE");
+    match (environment.get(name.as_str()), environment.get(of_file.as_str())) {
+        (None, None) => Ok(None),
+        (Some(text), None) => Ok(Some(((*text).to_owned(), format!("environment variable {name}")))),
+        (None, Some(path)) => {
+            let from = format!("environment variable {of_file}, file {path}");
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| SettingsError(format!("setting `{key}` ({from}) cannot be read: {error}")))?;
+            Ok(Some((text.trim_end_matches(['\r', '\n']).to_owned(), from)))
+        }
+        (Some(_), Some(_)) => Err(SettingsError(format!("setting `{key}`: set one of {name} and {of_file}, not both"))),
+    }
 }
 
 /// README's table: a row for each setting, made from the code.
@@ -265,6 +283,30 @@ mod tests {
         let read: Example = load(&from).unwrap();
         std::fs::remove_file(dir).unwrap();
         assert_eq!((read.port, read.session.limit, read.session.on_conflict.as_str()), (2, 3, "reject"));
+    }
+
+    #[test]
+    fn a_file_named_by_the_environment_holds_the_value() {
+        let file = std::env::temp_dir().join(format!("secret-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&file, "from a file \r\n").unwrap();
+        let path = file.to_str().unwrap();
+        let read: Example = load(&sources(&[("SECRET_FILE", path)], &[])).unwrap();
+        assert_eq!(read.secret, "from a file ");
+        let read: Example = load(&sources(&[("SECRET_FILE", path)], &["secret=flag"])).unwrap();
+        assert_eq!(read.secret, "flag");
+        let wrong = |environment: &[(&str, &str)]| load::<Example>(&sources(environment, &[])).unwrap_err().to_string();
+        assert_eq!(
+            wrong(&[("SECRET_FILE", path), ("SECRET", "x")]),
+            "setting `secret`: set one of SECRET and SECRET_FILE, not both"
+        );
+        assert_eq!(
+            wrong(&[("PORT_FILE", path)]),
+            format!("setting `port` (environment variable PORT_FILE, file {path}) must be a whole number")
+        );
+        std::fs::remove_file(&file).unwrap();
+        assert!(wrong(&[("SECRET_FILE", path)]).starts_with(&format!(
+            "setting `secret` (environment variable SECRET_FILE, file {path}) cannot be read: "
+        )));
     }
 
     #[test]

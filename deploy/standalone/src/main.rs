@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use jackfield_shared::{
-    lifecycle,
-    program::{SettingsArguments, exit_code},
+    health, lifecycle,
+    program::{Command, SettingsArguments, exit_code},
     telemetry,
 };
 
@@ -22,6 +22,8 @@ use jackfield_shared::{
 struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let (gateway, auth) = settings::read(&sources)?;
+    if let Some(Command::Health { ready }) = arguments.command {
+        return Ok(health::ask(&gateway.internal.host, gateway.internal_port()?, ready)?);
+    }
     telemetry::init(&gateway.log).map_err(anyhow::Error::msg)?;
     lifecycle::runtime(gateway.workers as usize)?.block_on(program::run(gateway, auth))
 }

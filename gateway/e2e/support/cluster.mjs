@@ -1,4 +1,5 @@
-// A cluster of real processes, from `cargo xtask cluster`.
+// A cluster of real processes, from `cargo xtask cluster`; or, with E2E_URL, one that runs already behind one address, for the
+// tests that need no more of it than that.
 
 import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -8,6 +9,12 @@ import { until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
 let count = 0;
+
+/** The address of a cluster that runs already. */
+export const RUNNING = process.env.E2E_URL?.replace(/\/$/, "");
+
+/** For tests that do more to a cluster than be its clients, or need its settings: `test(name, OWN, …)`. */
+export const OWN = { skip: RUNNING ? "needs a cluster of its own" : false };
 
 /** Runs `cargo xtask cluster` with these arguments to its end. */
 export function xtask(...args) {
@@ -19,6 +26,8 @@ export function xtask(...args) {
  * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
  */
 export async function startCluster({ nodes = 3, set = {}, authSet = {} } = {}) {
+  // Three clients of it are on any of its nodes.
+  if (RUNNING) return { balancer: RUNNING, urls: [RUNNING, RUNNING, RUNNING], stop: async () => {} };
   const name = `e2e-${process.pid}-${++count}`;
   const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name, ...NO_BUILD];
   if (process.env.E2E_LOGS) args.push("--logs", join(process.env.E2E_LOGS, name));

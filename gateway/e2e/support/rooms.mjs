@@ -4,9 +4,13 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
 import { signedIn } from "./clients.mjs";
-import { startCluster } from "./cluster.mjs";
+import { RUNNING, startCluster } from "./cluster.mjs";
 import { startIssuer } from "./issuer.mjs";
 import { until } from "./until.mjs";
+import { registerMany } from "./users.mjs";
+
+/** Accounts at a cluster that runs already: more than one test uses, so that nobody is in two at a time. */
+const ACCOUNTS = 60;
 
 /** Types of packets of the Socket.IO protocol. */
 const EVENT = 2;
@@ -19,6 +23,7 @@ export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
  * limited in how fast to send, unless `set` says otherwise.
  */
 export async function startRooms({ set = {}, ...options } = {}) {
+  if (RUNNING) return withAccounts(await startCluster());
   const issuer = await startIssuer();
   const trusted = { "jwt.jwksUrl": issuer.jwksUrl, "limits.eventRate": 0 };
   const cluster = await startCluster({ set: { ...trusted, ...set }, ...options });
@@ -30,6 +35,13 @@ export async function startRooms({ set = {}, ...options } = {}) {
   const stop = cluster.stop.bind(cluster);
   cluster.stop = () => stop().finally(issuer.stop);
   return cluster;
+}
+
+/** Where another issuer cannot be had, users are accounts, with names of their own, and taken in turn. */
+async function withAccounts(cluster) {
+  const accounts = await registerMany(cluster, ACCOUNTS);
+  let next = 0;
+  return Object.assign(cluster, { user: () => accounts[next++ % ACCOUNTS] });
 }
 
 /** A connected client of a new user on each node. */

@@ -40,11 +40,17 @@ pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
 }
 
 fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
-    let gateways: Vec<String> = fronted.gateways.iter().map(|port| format!("server 127.0.0.1:{port};")).collect();
+    // One that fails once keeps its clients on polling: elsewhere nobody knows them.
+    let server = |port: &u16| format!("server 127.0.0.1:{port} max_fails=0;");
+    let gateways: Vec<String> = fronted.gateways.iter().map(server).collect();
+    let parts = places::root().join("deploy/nginx");
     template
         .replace("${LISTEN}", &format!("127.0.0.1:{}", fronted.port))
         .replace("${GATEWAYS}", &gateways.join(" "))
-        .replace("${AUTH}", &format!("127.0.0.1:{}", fronted.auth))
+        .replace("${AUTH}", &format!("server 127.0.0.1:{};", fronted.auth))
+        .replace("${TRUSTED}", "")
+        .replace("${ACCESS}", "off")
+        .replace("${PARTS}", &parts.display().to_string())
         .replace("${PAGE}", &places::root().join("deploy/page").display().to_string())
         .replace("${RUN}", &folder.display().to_string())
 }
@@ -59,6 +65,6 @@ mod tests {
         let fronted = Fronted { port: 1, gateways: vec![2, 3], auth: 4 };
         let config = render(&template, &fronted, Path::new("/run"));
         assert!(!config.contains("${"), "{config}");
-        assert_eq!(config.matches("server 127.0.0.1:2; server 127.0.0.1:3;").count(), 2);
+        assert_eq!(config.matches("server 127.0.0.1:2 max_fails=0; server 127.0.0.1:3 max_fails=0;").count(), 2);
     }
 }

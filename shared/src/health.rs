@@ -1,0 +1,101 @@
+//! Asks a program's internal port whether it is well: for images that hold nothing else that could ask.
+//!
+//! Deliberately no HTTP client: it runs every few seconds beside the program, and reads one line.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+/// For each of connecting, asking and the answer.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// Longer than any status line.
+const LINE: u64 = 1024;
+
+/// Who is not well, and what it said.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwell {
+    /// Nobody answers there.
+    #[error("{0} does not answer: {1}")]
+    Silent(String, std::io::Error),
+    /// It answered, and not with 200.
+    #[error("{0} answers {1}")]
+    Says(String, String),
+}
+
+/// Asks for `/readyz`, or else for `/healthz`, of the program whose internal port is on `host`.
+///
+/// # Errors
+/// Where the answer is not 200, or there is none in time.
+pub fn ask(host: &str, port: u16, ready: bool) -> Result<(), Unwell> {
+    let path = if ready { "/readyz" } else { "/healthz" };
+    let url = format!("http://{host}:{port}{path}");
+    let line = status_line(host, port, path).map_err(|error| Unwell::Silent(url.clone(), error))?;
+    match line.split(' ').nth(1) {
+        Some("200") => Ok(()),
+        _ => Err(Unwell::Says(url, line)),
+    }
+}
+
+fn status_line(host: &str, port: u16, path: &str) -> std::io::Result<String> {
+    let address = (reachable(host), port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
+    let mut stream = TcpStream::connect_timeout(&address, WITHIN)?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    stream.set_write_timeout(Some(WITHIN))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE)).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
+
+/// Who listens on all addresses is asked on the one of this machine.
+fn reachable(host: &str) -> String {
+    match host.parse() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+        _ => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// Answers one request; gives what was asked.
+    fn once(answer: &'static str) -> (u16, std::thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut asked = String::new();
+            let mut reader = BufReader::new(&stream);
+            reader.read_line(&mut asked).unwrap();
+            while reader.read_line(&mut String::new()).unwrap() > 2 {}
+            (&stream).write_all(answer.as_bytes()).unwrap();
+            asked
+        });
+        (port, served)
+    }
+
+    #[test]
+    fn well_is_200_and_nothing_else() {
+        let (port, served) = once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        ask("0.0.0.0", port, false).unwrap();
+        assert_eq!(served.join().unwrap(), "GET /healthz HTTP/1.1\r\n");
+        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 404 200\r\n\r\n", "200\r\n", ""] {
+            let (port, served) = once(answer);
+            let unwell = ask("127.0.0.1", port, true).unwrap_err().to_string();
+            assert!(unwell.contains(&format!("http://127.0.0.1:{port}/readyz")), "{unwell}");
+            assert_eq!(served.join().unwrap(), "GET /readyz HTTP/1.1\r\n");
+        }
+    }
+
+    #[test]
+    fn nobody_there_is_said() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert!(ask("127.0.0.1", port, false).unwrap_err().to_string().contains("does not answer"));
+    }
+}

@@ -1,0 +1,38 @@
+//! The Dockerfiles agree with each other and with the workspace: a member that they do not know would fail every build of an
+//! image, and nobody would notice before.
+
+use std::{fs, path::PathBuf};
+
+const SERVICES: [&str; 3] = ["gateway", "auth-service", "standalone"];
+
+fn read(path: &str) -> String {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The lines of the stage that builds dependencies alone.
+fn dependencies(service: &str) -> String {
+    let dockerfile = read(&format!("deploy/docker/{service}/Dockerfile"));
+    let stage = dockerfile.split("\n\n").find(|stage| stage.contains("\nFROM rust:"));
+    stage.unwrap_or_else(|| panic!("{service} has no such stage")).to_owned()
+}
+
+#[test]
+fn dependencies_are_built_once_for_all() {
+    for service in SERVICES {
+        assert_eq!(dependencies(service), dependencies("gateway"), "{service}: another stage is another layer");
+    }
+}
+
+#[test]
+fn every_member_of_the_workspace_is_there() {
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+    let stage = dependencies("gateway");
+    let loop_over = stage.lines().find_map(|line| line.strip_prefix("RUN for member in ")).unwrap();
+    for member in members.trim_end_matches(']').split(',').map(|name| name.trim().trim_matches('"')) {
+        assert!(stage.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member} is not copied");
+        let stubs = loop_over.split("; do").next().unwrap();
+        assert!(stubs.split(' ').any(|name| name == member), "{member} gets no empty program");
+    }
+}
