@@ -10,7 +10,7 @@ use jsonwebtoken::jwk::JwkSet;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens, users::Users};
+use crate::{metrics, passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens, users::Users};
 
 /// The service behind the routes.
 pub struct App {
@@ -46,6 +46,14 @@ pub struct TooMany {
     pub wait: Duration,
 }
 
+impl TooMany {
+    /// Counted: it is made only to be answered.
+    fn told(what: &'static str, wait: Duration) -> Self {
+        metrics::RATE_LIMITED.add_for([what], 1);
+        Self { wait }
+    }
+}
+
 impl Limits {
     /// These limits, with nothing counted yet.
     #[must_use]
@@ -58,11 +66,13 @@ impl Limits {
     /// # Errors
     /// [`TooMany`].
     pub fn may_log_in(&self, email: &Email) -> Result<(), TooMany> {
-        lock(&self.failed_logins).check(email, Instant::now()).map_err(|wait| TooMany { wait })
+        let checked = lock(&self.failed_logins).check(email, Instant::now());
+        checked.map_err(|wait| TooMany::told("login", wait))
     }
 
     /// Counts a sign-in that failed.
     pub fn login_failed(&self, email: &Email) {
+        metrics::LOGINS_FAILED.add(1);
         lock(&self.failed_logins).record(email, Instant::now());
     }
 
@@ -71,7 +81,8 @@ impl Limits {
     /// # Errors
     /// [`TooMany`].
     pub fn register(&self, client: IpAddr) -> Result<(), TooMany> {
-        lock(&self.registrations).take(&client, Instant::now()).map_err(|wait| TooMany { wait })
+        let taken = lock(&self.registrations).take(&client, Instant::now());
+        taken.map_err(|wait| TooMany::told("register", wait))
     }
 }
 

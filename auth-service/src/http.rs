@@ -12,13 +12,14 @@ pub mod health;
 pub mod jwks;
 pub mod layers;
 pub mod login;
+mod measure;
 pub mod register;
 pub mod seed;
 pub mod session;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware::from_fn};
 use jackfield_shared::http::docs;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,7 +35,7 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
         .routes(routes!(jwks::jwks))
         .split_for_parts();
     let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
-    layers::wrap(routes, origins)
+    layers::wrap(routes, origins).layer(from_fn(measure::measure))
 }
 
 /// The internal routes.

@@ -12,6 +12,7 @@
 pub mod app;
 pub mod demo;
 pub mod http;
+pub mod metrics;
 pub mod passwords;
 pub mod rate_limit;
 pub mod rules;

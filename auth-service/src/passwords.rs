@@ -4,7 +4,10 @@
 //! a core; nobody waits for a turn longer than configured. Verifying for a user who does not exist costs what it costs
 //! for one who does. Does not know users, and never logs a password or a hash.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
@@ -12,6 +15,8 @@ use argon2::{
 };
 use rand::{TryRngCore as _, rngs::OsRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics;
 
 /// Who waits for a turn beyond this many is refused at once.
 const MAX_WAITING: usize = 4_096;
@@ -82,9 +87,15 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Busy`] when it did not come in time.
     pub async fn turn(&self) -> Result<Turn, PasswordError> {
-        let _waiting = self.queue.try_acquire().map_err(|_| PasswordError::Busy)?;
+        let busy = || {
+            metrics::PASSWORD_BUSY.add(1);
+            PasswordError::Busy
+        };
+        let _waiting = self.queue.try_acquire().map_err(|_| busy())?;
+        let begun = Instant::now();
         let turn = tokio::time::timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await;
-        let permit = turn.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed("no more turns"))?;
+        metrics::PASSWORD_WAIT.record(begun.elapsed());
+        let permit = turn.map_err(|_| busy())?.map_err(|_| PasswordError::Failed("no more turns"))?;
         Ok(Turn { argon2: self.argon2.clone(), _permit: permit })
     }
 
@@ -120,7 +131,7 @@ impl Turn {
             let hash = self.argon2.hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string());
             (hash, self)
         };
-        let (hash, turn) = off_the_async_threads(work).await?;
+        let (hash, turn) = off_the_async_threads("hash", work).await?;
         Ok((hash.map_err(|_| PasswordError::Failed("Argon2 could not hash"))?, turn))
     }
 
@@ -134,15 +145,23 @@ impl Turn {
             let matches = parsed.map(|parsed| self.argon2.verify_password(password.as_bytes(), &parsed).is_ok());
             (matches, self)
         };
-        let (matches, turn) = off_the_async_threads(work).await?;
+        let (matches, turn) = off_the_async_threads("verify", work).await?;
         Ok((matches?, turn))
     }
 }
 
+/// `what` is what it is timed as.
 async fn off_the_async_threads<T: Send + 'static>(
+    what: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, PasswordError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Failed("the process ends"))
+    let timed = move || {
+        let begun = Instant::now();
+        let done = work();
+        metrics::PASSWORD.record_for([what], begun.elapsed());
+        done
+    };
+    tokio::task::spawn_blocking(timed).await.map_err(|_| PasswordError::Failed("the process ends"))
 }
 
 fn salt() -> Result<SaltString, PasswordError> {

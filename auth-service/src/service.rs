@@ -67,6 +67,7 @@ impl AuthService {
     /// [`StartError`].
     pub async fn build(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         settings.check()?;
+        jackfield_shared::metrics::install(crate::metrics::METRICS, lifecycle);
         let building = Self::build_slowly(settings, lifecycle);
         tokio::time::timeout(START_WITHIN, building).await.map_err(|_| StartError::TooSlow)?
     }
@@ -101,9 +102,14 @@ impl AuthService {
         http::public_router(&self.app, &self.origins)
     }
 
-    /// The internal routes: `/healthz` and `/readyz`.
+    /// The internal routes: `/healthz`, `/readyz` and `/metrics`.
     pub fn internal_router(&self) -> Router {
         http::internal_router(&self.app)
+    }
+
+    /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
+    pub fn look(&self) {
+        crate::metrics::look(&self.app);
     }
 
     /// The public keys, for a verifier in the same process.

@@ -93,7 +93,7 @@ impl Settings for AuthSettings {
     const TABLE: &'static [Setting] = &[
         Setting { key: "port", doc: "Public port: accounts, key set, API document" },
         Setting { key: "host", doc: "Address that the public port is on" },
-        Setting { key: "internal.port", doc: "Port of `/healthz` and `/readyz`; 0 for `port` + 10000" },
+        Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting { key: "internal.host", doc: "Address that the internal port is on" },
         Setting { key: "database.url", doc: "`sqlite://FILE` or `postgres://…`" },
         Setting { key: "database.connections", doc: "Connections to the database, at most" },

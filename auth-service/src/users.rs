@@ -43,6 +43,24 @@ pub struct Account {
     pub password_hash: String,
 }
 
+/// Connections to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Open.
+    pub open: usize,
+    /// Open, and nobody uses them.
+    pub idle: usize,
+    /// At most.
+    pub limit: usize,
+}
+
+impl Pool {
+    pub(crate) fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let limit = pool.options().get_max_connections();
+        Self { open: pool.size() as usize, idle: pool.num_idle(), limit: limit as usize }
+    }
+}
+
 /// Why the database did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
@@ -179,6 +197,12 @@ impl Users {
     /// [`UsersError`].
     pub async fn ping(&self) -> Result<(), UsersError> {
         either!(self, users => users.ping().await)
+    }
+
+    /// How the connections to the database are used.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        either!(self, users => users.pool())
     }
 
     /// Gives the connections back. Everything asked afterwards fails.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     rules::Email,
     signing_key::StoredKey,
-    users::{Account, OpenError, User, UsersError, not_a_database},
+    users::{Account, OpenError, Pool, User, UsersError, not_a_database},
 };
 
 /// For a connection, whether from the pool or new.
@@ -91,6 +91,10 @@ impl PostgresUsers {
     pub(crate) async fn ping(&self) -> Result<(), UsersError> {
         sqlx::query("SELECT 1 FROM users LIMIT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        Pool::of(&self.pool)
     }
 
     pub(crate) async fn close(&self) {

@@ -125,6 +125,11 @@ impl Gateway {
         ops::health::router(Arc::clone(&self.node))
     }
 
+    /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
+    pub fn look(&self) {
+        ops::metrics::look(&self.node);
+    }
+
     /// The node behind the routes.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {

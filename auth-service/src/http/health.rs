@@ -1,23 +1,28 @@
-//! `/healthz` and `/readyz`: for the orchestrator, on the internal port only.
+//! `/healthz`, `/readyz`, `/metrics`: for the orchestrator and Prometheus, on the internal port only.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
+use jackfield_shared::metrics;
 use serde_json::json;
 
-use crate::app::App;
+use crate::{app::App, metrics::look};
 
 /// For the database to answer.
 const WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(app)
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(app)
 }
 
 /// 200 while the process answers at all.
@@ -33,6 +38,11 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
     };
     (status, Json(json!({ "status": word, "parts": { "database": database, "draining": draining } }))).into_response()
+}
+
+async fn render(State(app): State<Arc<App>>) -> Response {
+    look(&app);
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render()).into_response()
 }
 
 /// Whether the database answers in time.

@@ -8,6 +8,7 @@ mod accounts;
 mod errors;
 mod harness;
 mod limits;
+mod metrics;
 mod outage;
 mod processes;
 mod readme;

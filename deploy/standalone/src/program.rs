@@ -2,10 +2,15 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
 use jackfield_auth::{AuthService, AuthSettings, demo};
 use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
-use jackfield_shared::{lifecycle::Lifecycle, verify::KeySource};
+use jackfield_shared::{lifecycle::Lifecycle, metrics, verify::KeySource};
 use serde_json::{json, to_value};
 
 use crate::page;
@@ -38,9 +43,10 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     Ok(())
 }
 
-/// The gateway's, with a `/readyz` that speaks for both.
+/// The gateway's, with a `/readyz` and `/metrics` that speak for both.
 fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     let others = gateway.internal_router();
+    let looking = (Arc::clone(&gateway), Arc::clone(&auth));
     let ready = move || async move {
         let (node, database) = (gateway.node(), auth.is_ready().await);
         let parts = node.parts();
@@ -53,7 +59,12 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
         body["parts"]["database"] = database.into();
         (status, Json(body)).into_response()
     };
-    Router::new().route("/readyz", get(ready)).fallback_service(others)
+    let metrics = move || async move {
+        looking.0.look();
+        looking.1.look();
+        ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render())
+    };
+    Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).fallback_service(others)
 }
 
 /// What is printed at the start.

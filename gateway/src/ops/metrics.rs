@@ -118,7 +118,7 @@ jackfield_shared::metric_list! {
 }
 
 /// Looks at what goes up and down on `node`.
-pub(super) fn look(node: &Node) {
+pub(crate) fn look(node: &Node) {
     BUILD.set(1);
     let parts = node.parts();
     for (part, good) in

@@ -12,6 +12,8 @@ pub struct Addresses {
     pub balancer: String,
     /// The auth service itself.
     pub auth: String,
+    /// Its health, readiness, metrics.
+    pub auth_internal: String,
     /// Of the HTTP API for backends, which the gateways do not have yet.
     pub api_key: Option<String>,
     pub redis: RedisAddress,
@@ -42,7 +44,7 @@ pub struct GatewayAddress {
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "open      {}", self.balancer)?;
-        writeln!(f, "accounts  {}/api", self.auth)?;
+        writeln!(f, "accounts  {}/api, internal {}", self.auth, self.auth_internal)?;
         writeln!(f, "sign in   test1@mail.com or test2@mail.com, password test123")?;
         for gateway in &self.gateways {
             let GatewayAddress { id, url, internal, pid } = gateway;

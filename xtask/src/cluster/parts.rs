@@ -32,6 +32,7 @@ pub struct Parts {
     postgres: Postgres,
     auth: Server,
     auth_port: u16,
+    auth_internal: u16,
     gateways: Vec<Gateway>,
     nginx: Server,
     balancer: u16,
@@ -85,7 +86,7 @@ impl Parts {
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
         let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
         let nginx = nginx::start(workdir, &fronted).await?;
-        Ok(Self { redis, postgres, auth, auth_port, gateways, nginx, balancer, mourned: Vec::new() })
+        Ok(Self { redis, postgres, auth, auth_port, auth_internal, gateways, nginx, balancer, mourned: Vec::new() })
     }
 
     /// Where everything is.
@@ -100,6 +101,7 @@ impl Parts {
         Addresses {
             balancer: url(self.balancer),
             auth: url(self.auth_port),
+            auth_internal: url(self.auth_internal),
             api_key: None,
             redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
             postgres: PostgresAddress { url: self.postgres.url() },
