@@ -51,7 +51,7 @@ FAULTS = [
     ("prod", "NetworkPolicy gateway-to-redis", f"{NAME}: gateway", f"{NAME}: auth-service", "REDIS_URL is outside"),
     ("prod", "NetworkPolicy gateway", "name: ingress-nginx", "name: nginx", "the Ingress may not reach port 3000"),
     ("prod", "NetworkPolicy gateway", "port: 3000", "port: 13000", "can be reached from outside"),
-    ("dev", "NetworkPolicy gateway", "name: monitoring", "name: metrics", "Prometheus may not reach"),
+    ("prod", "NetworkPolicy auth-service", "name: monitoring", "name: metrics", "Prometheus may not reach"),
     ("dev", "NetworkPolicy deny-all", "  - Egress", "", "what no policy allows is not denied"),
     ("prod", "Ingress gateway", "ClassName: nginx", "ClassName: traefik", "of class traefik"),
     ("prod", "Ingress gateway", "host: jackfield.example.com", "host: example.com", "CORS_ORIGINS does not have"),

@@ -52,11 +52,15 @@ def ways(overlay):
         controller = ingress["spec"].get("ingressClassName")
         if controller != "nginx":
             yield f"Ingress {ingress['metadata']['name']}: of class {controller}"
-    for workload in overlay.selected({"app.kubernetes.io/name": "gateway"}):
-        if not allows(overlay, "ingress", workload, namespace("monitoring"), workload.port("internal")):
-            yield f"{workload.name}: Prometheus may not reach its internal port"
-        if allows(overlay, "ingress", workload, namespace("ingress-nginx"), workload.port("internal")):
-            yield f"{workload.name}: the internal port can be reached from outside"
+    for monitor in overlay.of("ServiceMonitor"):
+        for service in overlay.monitored(monitor):
+            for workload in overlay.selected(service["spec"]["selector"]):
+                if not allows(overlay, "ingress", workload, namespace("monitoring"), workload.port("internal")):
+                    yield f"{workload.name}: Prometheus may not reach its internal port"
+    for workload in overlay.workloads:
+        internal = workload.port("internal")
+        if internal and allows(overlay, "ingress", workload, namespace("ingress-nginx"), internal):
+            yield f"{workload.name}: its internal port can be reached from outside"
     closed = [p["spec"] for p in overlay.of("NetworkPolicy") if not p["spec"]["podSelector"]]
     if not any(set(s["policyTypes"]) == {"Ingress", "Egress"} and not s.keys() & {"ingress", "egress"} for s in closed):
         yield "what no policy allows is not denied"

@@ -84,6 +84,11 @@ class Overlay:
     def selected(self, selector):
         return [w for w in self.workloads if fits(selector, w.labels)]
 
+    def monitored(self, monitor):
+        """The Services that a ServiceMonitor selects."""
+        selector = monitor["spec"]["selector"]["matchLabels"]
+        return [s for s in self.of("Service") if fits(selector, s["metadata"].get("labels"))]
+
     def environment(self, container):
         """(variable, value); the value is None where only the cluster knows it."""
         for source in container.get("envFrom", []):

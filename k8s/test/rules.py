@@ -54,8 +54,7 @@ def selectors(overlay):
         if not everything and not overlay.selected(selector or {}):
             yield f"{o['kind']} {o['metadata']['name']}: selects no pods"
     for monitor in overlay.of("ServiceMonitor"):
-        name, selector = monitor["metadata"]["name"], monitor["spec"]["selector"]["matchLabels"]
-        services = [s for s in overlay.of("Service") if fits(selector, s["metadata"].get("labels"))]
+        name, services = monitor["metadata"]["name"], overlay.monitored(monitor)
         if len(services) != 1:
             yield f"ServiceMonitor {name}: selects {len(services)} Services; each pod is to be scraped once"
         for endpoint in monitor["spec"]["endpoints"]:
