@@ -43,6 +43,7 @@ FAULTS = [
     ("dev", "Deployment gateway", "cpu: 500m", "ephemeral-storage: 1Gi", "no request of cpu"),
     # Endings.
     ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 10", "its grace is no longer"),
+    ("dev", "ConfigMap gateway-settings", "data:\n", "data:\n  DRAIN_WINDOW: 40s\n", "its grace is no longer"),
     ("dev", "Deployment auth-service", "seconds: 5\n", "seconds: 25\n", "its grace is no longer"),
     # Ways through the network.
     ("dev", "ConfigMap gateway-settings", "auth-service:3001", "auth-service:80", "no Service auth-service with port 80"),
