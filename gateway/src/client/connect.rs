@@ -129,7 +129,8 @@ async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnati
     }
 }
 
-/// Puts the client into the namespace. CONNECT comes first, `authenticated` second, then everything else.
+/// Puts the client into the namespace. CONNECT comes first, `authenticated` second, then everything else; among that, as
+/// soon as the back end answers, how many notifications are unread.
 fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) {
     let node = &connection.node;
     let id: Arc<str> = random_id().into();
@@ -166,6 +167,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
         client.too_slow();
     }
     connection.renew(client.identity.expires_at);
+    node.counts.tell([client.holding()]);
     node.roster_changed(namespace);
     metrics::CONNECTS.add(1);
 }

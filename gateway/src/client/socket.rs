@@ -19,7 +19,7 @@ use crate::{
     cluster::{
         Unavailable,
         bus::Channel,
-        ids::SessionId,
+        ids::{Holding, SessionId},
         notice::Notice,
         room_name::RoomName,
         room_presence::{Entry, Stay},
@@ -109,6 +109,12 @@ impl Client {
 
     pub(super) fn joined(&self, key: MemberKey) {
         self.key.store(key, Ordering::Release);
+    }
+
+    /// The session that it belongs to, as ports are told of it.
+    #[must_use]
+    pub fn holding(&self) -> Holding {
+        Holding { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
     }
 
     /// This socket's stay in a room, and how its user is shown there: the present one, or a new one. Every stay has an id

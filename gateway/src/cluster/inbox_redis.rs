@@ -86,11 +86,13 @@ impl RedisInbox {
     }
 
     pub(super) async fn tell(&self, sessions: &[Holding], node: &NodeId) -> Result<(), Unavailable> {
+        let at = now_rfc3339();
+        let call = |told: &Holding| self.call(&told.user, &at, [told.session.to_string(), node.to_string()]);
+        if let [told] = sessions {
+            return self.one::<u64>(&TELL, call(told)).await.map(drop);
+        }
         for batch in sessions.chunks(BATCH) {
-            let at = now_rfc3339();
-            let calls =
-                batch.iter().map(|told| self.call(&told.user, &at, [told.session.to_string(), node.to_string()]));
-            let _: Vec<u64> = self.link.script_each(&TELL, calls).await?;
+            let _: Vec<u64> = self.link.script_each(&TELL, batch.iter().map(call)).await?;
         }
         Ok(())
     }

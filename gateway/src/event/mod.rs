@@ -10,6 +10,8 @@ mod join_room;
 mod leave_room;
 mod message;
 mod message_client;
+mod notification_list;
+mod notification_mark_read;
 mod parse;
 mod presence_subscribe;
 mod private_message;
@@ -53,6 +55,12 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
         "leave-room" => reply.send(leave_room::handle(client, &event).await),
         "message" => reply.send(message::handle(client, &event).await),
         "message-client" => reply.send(message_client::handle(client, &event).await),
+        "notification:list" => {
+            reply.send_json(notification_list::handle(client, &event).await);
+            // Changes since then may have been told before the answer: the last word is the count as it comes by the bus.
+            client.node.counts.tell([client.holding()]);
+        }
+        "notification:mark_read" => reply.send(notification_mark_read::handle(client, &event).await),
         "presence:subscribe" => reply.send(presence_subscribe::handle(client, &event).await),
         "private-message" => reply.send(private_message::handle(client, &event).await),
         "room-history" => reply.send_json(room_history::handle(client, &event).await),

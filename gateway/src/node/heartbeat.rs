@@ -1,7 +1,7 @@
 //! The node's lease: renewed, lost, begun anew; and what a dead node leaves behind.
 //!
 //! After a lost lease, and whenever the bus may have missed something, the node says again what it holds: its sessions
-//! by their generations (those that lost meanwhile are evicted) and its users' presence.
+//! by their generations (those that lost meanwhile are evicted) and its users' presence, and tells them what is unread.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -117,6 +117,8 @@ async fn reassert_batch(
     }
     let kept: Vec<Holding> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
     node.cluster.presence.enter(&kept, incarnation).await?;
+    // Pushes may have been among what was missed; from here on they find these sessions again.
+    node.counts.tell(kept);
     // Who left in the meantime did so under the incarnation before, and has just been written under this one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {

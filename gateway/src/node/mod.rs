@@ -2,9 +2,10 @@
 //!
 //! - [`heartbeat`]: the lease, its loss and what is then said again, and clearing up after dead nodes
 //! - [`listen`]: what comes over the bus · [`departures`]: sessions given back · [`roster`]: the list of sockets
-//! - [`idle`]: connections that joined nothing · [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
+//! - [`counts`]: sessions that are told what is unread · [`idle`]: connections that joined nothing · [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
 
 mod connections;
+mod counts;
 mod departures;
 mod expiry;
 mod gate;
@@ -24,8 +25,8 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
-    connections::Connections, departures::Departures, expiry::Expiry, gate::Gate, idle::Idle, readiness::Readiness,
-    roster::Roster,
+    connections::Connections, counts::Counts, departures::Departures, expiry::Expiry, gate::Gate, idle::Idle,
+    readiness::Readiness, roster::Roster,
 };
 use crate::{
     client::Client,
@@ -74,6 +75,8 @@ pub struct Node {
     pub idle: Idle,
     /// Sessions whose token runs out.
     pub expiry: Expiry,
+    /// Sessions that are to be told what is unread.
+    pub counts: Counts,
     /// Sessions to be given back.
     pub departures: Departures,
     /// Who is in [`MAIN`] in the whole cluster.
@@ -126,6 +129,7 @@ impl Node {
             rules: policies.rooms,
             feeds: policies.feeds,
             expiry: Expiry::default(),
+            counts: Counts::default(),
             departures: Departures::default(),
             readiness: Readiness::default(),
             incarnation: ArcSwapOption::empty(),
@@ -142,6 +146,7 @@ impl Node {
         tasks.spawn(heartbeat::heartbeat(Arc::clone(self)));
         tasks.spawn(heartbeat::settle(Arc::clone(self)));
         tasks.spawn(departures::give_back(Arc::clone(self)));
+        tasks.spawn(counts::keep_told(Arc::clone(self)));
         tasks.spawn(roster::keep_current(Arc::clone(self)));
         tasks.spawn(idle::sweep(Arc::clone(self)));
         tasks.spawn(expiry::sweep(Arc::clone(self)));

@@ -1,6 +1,9 @@
 //! Nodes of one cluster, in memory or over the Redis that `TEST_REDIS_URL` names, each test under its own prefix.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
 use jackfield_gateway::cluster::{
     Cluster, MemoryCluster, Terms,
@@ -8,6 +11,7 @@ use jackfield_gateway::cluster::{
     ids::{Holding, Incarnation, NodeId, random_id},
     inbox::Keep,
     notice::Notice,
+    notification::NotificationId,
     over_redis,
 };
 use jackfield_shared::lifecycle::Lifecycle;
@@ -116,6 +120,19 @@ impl Node {
 
 pub fn holding(user: &str, session: &str) -> Holding {
     Holding { user: user.into(), session: session.into() }
+}
+
+/// Unix milliseconds.
+pub fn now_millis() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+/// A notification's id whose moment is so long ago.
+pub fn id_of(ago: Duration) -> NotificationId {
+    let time = format!("{:012x}", u128::from(now_millis()) - ago.as_millis());
+    let random = &NotificationId::new().to_string()[13..];
+    NotificationId::parse(&format!("{}-{}{random}", &time[..8], &time[8..])).unwrap()
 }
 
 /// Asks again and again until there is an answer.

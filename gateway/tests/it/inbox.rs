@@ -1,10 +1,6 @@
 //! The contract of `cluster::inbox`.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jackfield_gateway::cluster::{
     Cluster, Terms,
@@ -17,7 +13,7 @@ use jackfield_gateway::cluster::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, id_of, until};
 
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 
@@ -38,14 +34,6 @@ fn user(name: &str) -> Arc<str> {
 
 fn post(id: NotificationId) -> Posted {
     Posted::new(id, "title", "m \" ä", "info", None)
-}
-
-/// An id whose moment is so long ago.
-fn id_of(ago: Duration) -> NotificationId {
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - ago;
-    let random = NotificationId::new().to_string();
-    let time = format!("{:012x}", at.as_millis());
-    NotificationId::parse(&format!("{}-{}{}", &time[..8], &time[8..], &random[13..])).unwrap()
 }
 
 /// Adds so many, oldest first.

@@ -5,6 +5,7 @@
 mod bus;
 mod fixture;
 mod inbox;
+mod inbox_property;
 mod log;
 mod membership;
 mod presence;

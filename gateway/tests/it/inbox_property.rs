@@ -1,0 +1,234 @@
+//! `cluster::inbox` under changes from all sides at once: what is pushed is replayed against a model, so that no count that
+//! any device ever hears is wrong, and neither is any list that anybody reads meanwhile.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jackfield_gateway::cluster::{
+    Cluster, Terms,
+    bus::Channel,
+    inbox::Keep,
+    notice::Notice,
+    notification::{NotificationId, Posted},
+    sessions::{OnConflict, Policy},
+};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree as _,
+    test_runner::{Config, RngSeed, TestRunner},
+};
+use serde_json::Value;
+
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, id_of, now_millis};
+
+contract!(no_count_drifts);
+
+const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
+const MOST: usize = 12;
+const AGE: Duration = Duration::from_hours(1);
+/// Tasks that change the same inbox, each on one of the nodes.
+const TASKS: usize = 4;
+const NODES: usize = 2;
+const ROUNDS: u32 = 24;
+
+/// What a task does next; an index chooses one of the ids that it has added.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Adds one that will be too old after so many milliseconds, or not while the test runs.
+    Add(Option<u64>),
+    AddAgain(usize),
+    Read(usize),
+    ReadAll,
+    Delete(usize),
+    List,
+    Tell,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Add(None)),
+        2 => (0_u64..60).prop_map(|after| Step::Add(Some(after))),
+        1 => any::<usize>().prop_map(Step::AddAgain),
+        3 => any::<usize>().prop_map(Step::Read),
+        1 => Just(Step::ReadAll),
+        3 => any::<usize>().prop_map(Step::Delete),
+        2 => Just(Step::List),
+        1 => Just(Step::Tell),
+    ]
+}
+
+/// What one device knows: its sessions' pushes, in the order in which they came.
+#[derive(Default)]
+struct Device {
+    /// Whether it is unread.
+    inbox: BTreeMap<NotificationId, bool>,
+    /// May not come again.
+    deleted: HashSet<NotificationId>,
+    /// A count has to follow.
+    due: bool,
+    count: Option<u64>,
+}
+
+impl Device {
+    fn unread(&self) -> u64 {
+        self.inbox.values().filter(|unread| **unread).count() as u64
+    }
+
+    fn hear(&mut self, name: &str, data: &Value) {
+        let id = |value: &Value| value.as_str().and_then(NotificationId::parse);
+        match name {
+            "notification:new" => {
+                let new = id(&data["notification"]["id"]).unwrap();
+                assert_eq!(self.inbox.insert(new, true), None, "announced twice");
+                assert!(!self.deleted.contains(&new), "it came again");
+                while self.inbox.len() > MOST {
+                    self.inbox.pop_first();
+                }
+            }
+            "notification:read" => match id(&data["notificationId"]) {
+                // One that got too old in the meantime may stand there still.
+                Some(read) => *self.inbox.get_mut(&read).expect("read what was never there") = false,
+                None => self.inbox.values_mut().for_each(|unread| *unread = false),
+            },
+            "notification:deleted" => {
+                let deleted = id(&data["notificationId"]).unwrap();
+                self.inbox.remove(&deleted).expect("deleted what was never there");
+                self.deleted.insert(deleted);
+            }
+            "notification:unread_count" => return self.hear_count(data["unreadCount"].as_u64().unwrap()),
+            other => panic!("{other}"),
+        }
+        assert!(!self.due, "a count was left out");
+        self.due = true;
+    }
+
+    /// The count is that of the model, but for the oldest ones, where they are too old by now.
+    fn hear_count(&mut self, count: u64) {
+        self.forget_old(|device| device.unread() > count);
+        assert_eq!(self.unread(), count, "{:?}", self.inbox);
+        (self.due, self.count) = (false, Some(count));
+    }
+
+    fn forget_old(&mut self, wanted: impl Fn(&Self) -> bool) {
+        while wanted(self)
+            && let Some(first) = self.inbox.first_entry()
+            && first.key().millis() + millis(AGE) < now_millis()
+        {
+            first.remove();
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+fn user() -> Arc<str> {
+    "u".into()
+}
+
+/// One task's steps; returns how many it took.
+async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
+    let inbox = &cluster.inbox;
+    let mut added: Vec<NotificationId> = Vec::new();
+    let pick = |added: &[NotificationId], index: usize| added.get(index.checked_rem(added.len())?).copied();
+    let count = steps.len();
+    for step in steps {
+        match step {
+            Step::Add(dies_after) => {
+                let id = dies_after.map_or_else(NotificationId::new, |after| id_of(AGE - Duration::from_millis(after)));
+                inbox.add(&user(), &Posted::new(id, "t", "m", "k", None)).await.unwrap();
+                added.push(id);
+            }
+            Step::AddAgain(index) => {
+                if let Some(id) = pick(&added, index) {
+                    inbox.add(&user(), &Posted::new(id, "t", "m", "k", None)).await.unwrap();
+                }
+            }
+            Step::Read(index) => {
+                if let Some(id) = pick(&added, index) {
+                    inbox.mark_read(&user(), Some(id)).await.unwrap();
+                }
+            }
+            Step::ReadAll => assert_eq!(inbox.mark_read(&user(), None).await.unwrap().unread, 0),
+            Step::Delete(index) => {
+                if let Some(id) = pick(&added, index) {
+                    inbox.delete(&user(), id).await.unwrap();
+                }
+            }
+            Step::List => drop(listed(&cluster).await),
+            Step::Tell => {
+                let node_id = format!("n{node}").as_str().into();
+                inbox.tell(&[holding("u", &format!("s{node}"))], &node_id).await.unwrap();
+            }
+        }
+    }
+    count
+}
+
+/// What is kept, and whether it is unread; the count always agrees.
+async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
+    let page = cluster.inbox.list(&user(), None, MOST).await.unwrap();
+    let ids = page.notifications.iter().map(|text| {
+        let listed: Value = serde_json::from_str(text).unwrap();
+        (NotificationId::parse(listed["id"].as_str().unwrap()).unwrap(), !listed["read"].as_bool().unwrap())
+    });
+    let all: BTreeMap<_, _> = ids.collect();
+    assert!(!page.more && page.notifications.len() == all.len());
+    assert_eq!(page.unread, all.values().filter(|unread| **unread).count() as u64);
+    (all, page.unread)
+}
+
+async fn follow(node: &mut Node, device: &mut Device) {
+    for notice in node.heard_so_far().await {
+        let Notice::ToSessions { event, .. } = notice else { panic!("{notice:?}") };
+        let (name, data): (String, Value) = serde_json::from_str(&format!("[{event}]")).unwrap();
+        device.hear(&name, &data);
+    }
+}
+
+async fn no_count_drifts(backend: Backend) {
+    let terms = Terms { notifications: Keep { most: MOST, age: AGE }, ..TERMS };
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() });
+    let walks = prop::collection::vec(prop::collection::vec(step(), 0..30), TASKS);
+    let mut steps = 0;
+    for _ in 0..ROUNDS {
+        let mut fixture = Fixture::with_terms(backend, NODES, terms);
+        for (n, node) in fixture.nodes.iter().enumerate() {
+            node.subscribe(&[Channel::Node(node.id.clone())]).await;
+            let session = holding("u", &format!("s{n}"));
+            node.cluster.sessions.claim(&session, &node.id.0.as_ref().into(), MULTI, &[]).await.unwrap();
+        }
+        let walks = walks.new_tree(&mut runner).unwrap().current();
+        let tasks: Vec<_> = walks
+            .into_iter()
+            .enumerate()
+            .map(|(n, steps)| tokio::spawn(walk(fixture.nodes[n % NODES].cluster.clone(), n % NODES, steps)))
+            .collect();
+        let mut devices: Vec<Device> = (0..NODES).map(|_| Device::default()).collect();
+        for task in tasks {
+            steps += task.await.unwrap();
+        }
+        // Whoever is told last knows the truth, with what got too old taken out.
+        for (n, node) in fixture.nodes.iter().enumerate() {
+            node.cluster.inbox.tell(&[holding("u", &format!("s{n}"))], &node.id).await.unwrap();
+        }
+        for (node, device) in fixture.nodes.iter_mut().zip(&mut devices) {
+            follow(node, device).await;
+        }
+        let (kept, _) = listed(&fixture.nodes[0].cluster).await;
+        for (node, device) in fixture.nodes.iter_mut().zip(&mut devices) {
+            follow(node, device).await;
+            device.forget_old(|device| device.inbox.len() > kept.len());
+            assert!(!device.due, "a count was left out");
+            assert_eq!(device.inbox, kept);
+            assert_eq!(device.count, Some(device.unread()));
+        }
+    }
+    println!("{steps} steps in {ROUNDS} rounds");
+}
