@@ -100,6 +100,12 @@ impl Connection {
         self.send_away("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
     }
 
+    /// A backend ended the session: the client is told why, and does not come back by itself.
+    pub fn ended(self: &Arc<Self>, reason: &str) {
+        let ended = json!({ "reason": reason, "at": now_rfc3339() });
+        self.send_away("ended by a backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
+    }
+
     /// Says why on every socket, then sends the client away for good.
     pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
         tracing::debug!(session = %self.id, reason, "sending a client away");

@@ -29,6 +29,8 @@ const FRAME_TO_OTHERS: u8 = b'X';
 /// To a node: an event for these sessions of it. Followed by the sessions with commas between them, a space, and
 /// `"name",data` in JSON.
 pub const TO_SESSIONS: u8 = b'U';
+/// To a node: these sessions of it end. Followed by the sessions with commas between them, a space, and the reason.
+pub const END: u8 = b'K';
 
 /// A node's part of the list of sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,13 @@ pub enum Notice {
         /// `"name",data` in JSON.
         event: Arc<str>,
     },
+    /// See [`END`].
+    End {
+        /// Those of them that are still there.
+        sessions: Vec<SessionId>,
+        /// What the client is told.
+        reason: Arc<str>,
+    },
 }
 
 impl Notice {
@@ -139,8 +148,11 @@ impl Notice {
             }
             Self::ToSessions { sessions, event } => {
                 out.put_u8(TO_SESSIONS);
-                let sessions: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();
-                out.put_slice(format!("{} {event}", sessions.join(",")).as_bytes());
+                put_for_sessions(&mut out, sessions, event);
+            }
+            Self::End { sessions, reason } => {
+                out.put_u8(END);
+                put_for_sessions(&mut out, sessions, reason);
             }
         }
         out.freeze()
@@ -172,13 +184,28 @@ impl Notice {
                 let (except, frame) = split(bytes, 1)?;
                 Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
             }
-            TO_SESSIONS => {
-                let (sessions, event) = rest()?.split_once(' ')?;
-                Self::ToSessions { sessions: sessions.split(',').map(SessionId::from).collect(), event: event.into() }
+            kind @ (TO_SESSIONS | END) => {
+                let (sessions, rest) = rest()?.split_once(' ')?;
+                let sessions = sessions.split(',').map(SessionId::from).collect();
+                match kind {
+                    END => Self::End { sessions, reason: rest.into() },
+                    _ => Self::ToSessions { sessions, event: rest.into() },
+                }
             }
             _ => return None,
         })
     }
+}
+
+fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &str) {
+    for (index, session) in sessions.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(session.as_str().as_bytes());
+    }
+    out.put_u8(b' ');
+    out.put_slice(rest.as_bytes());
 }
 
 /// `"name",data` in JSON, as [`Notice::ToSessions`] takes it. Nothing where `data` cannot be JSON.
@@ -223,6 +250,7 @@ mod tests {
             Notice::Joined { session: "s".into(), profile: "{\"name\":\"a b\"}".into() },
             Notice::Left { profile: "{}".into() },
             Notice::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
+            Notice::End { sessions: vec!["a".into()], reason: "a b".into() },
             Notice::ToSessions { sessions: vec!["a".into(), "b".into()], event: "\"e\",\"a b\"".into() },
         ] {
             assert_eq!(Notice::decode(&notice.encode()), Some(notice));

@@ -116,33 +116,53 @@ impl Sessions {
         }
     }
 
-    /// Sends an event to every session of these users but `except`, over the nodes that hold them and no others. `event` is
-    /// `"name",data` in JSON, as [`super::notice::event_json`] makes it. Returns for each user how many sessions it went to.
+    /// Sends an order to every session of these users but `except`, over the nodes that hold them and no others. Returns for
+    /// each user how many sessions it went to.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known to whom it was sent.
     pub async fn send(
         &self,
         users: &[Arc<str>],
-        event: &Arc<str>,
+        order: &Order,
         except: Option<&SessionId>,
     ) -> Result<Vec<usize>, Unavailable> {
         match self {
-            Self::Memory(sessions) => sessions.send(users, event, except),
-            Self::Redis(sessions) => sessions.send(users, event, except).await,
+            Self::Memory(sessions) => sessions.send(users, order, except),
+            Self::Redis(sessions) => sessions.send(users, order, except).await,
         }
     }
 
-    /// The user's live sessions, oldest first, and who holds them.
+    /// These users' live sessions, each user's oldest first.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
+    pub async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
         match self {
-            Self::Memory(sessions) => sessions.of(user),
-            Self::Redis(sessions) => sessions.of(user).await,
+            Self::Memory(sessions) => sessions.of(users),
+            Self::Redis(sessions) => sessions.of(users).await,
         }
     }
+}
+
+/// A session that lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Which.
+    pub session: SessionId,
+    /// Microseconds of the back end's clock at which it was claimed.
+    pub generation: u64,
+    /// On which node.
+    pub holder: Incarnation,
+}
+
+/// What sessions are told, over the nodes that hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// An event for all sockets: `"name",data` in JSON, as [`super::notice::event_json`] makes it.
+    Event(Arc<str>),
+    /// The end, with the reason that the client is told.
+    End(Arc<str>),
 }
 
 /// Sessions by the node that holds them: what is for them is sent once to each node.
@@ -151,15 +171,22 @@ pub(super) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
 
 impl ByNode {
     /// Adds a user's sessions but `except`, and returns how many those are.
-    pub(super) fn add(&mut self, sessions: &[(SessionId, Incarnation)], except: Option<&SessionId>) -> usize {
-        let wanted = sessions.iter().filter(|(session, _)| Some(session) != except);
-        wanted.map(|(session, holder)| self.0.entry(holder.node()).or_default().push(session.clone())).count()
+    pub(super) fn add(&mut self, sessions: &[Live], except: Option<&SessionId>) -> usize {
+        let wanted = sessions.iter().filter(|live| Some(&live.session) != except);
+        wanted.map(|live| self.0.entry(live.holder.node()).or_default().push(live.session.clone())).count()
     }
 
     /// What to publish, and where.
-    pub(super) fn notices(self, event: &Arc<str>) -> impl Iterator<Item = (Channel, Bytes)> {
-        self.0.into_iter().map(|(node, sessions)| {
-            (Channel::Node(node), Notice::ToSessions { sessions, event: Arc::clone(event) }.encode())
-        })
+    pub(super) fn notices(self, order: &Order) -> impl Iterator<Item = (Channel, Bytes)> {
+        self.0.into_iter().map(|(node, sessions)| (Channel::Node(node), order.notice(sessions).encode()))
+    }
+}
+
+impl Order {
+    pub(super) fn notice(&self, sessions: Vec<SessionId>) -> Notice {
+        match self {
+            Self::Event(event) => Notice::ToSessions { sessions, event: Arc::clone(event) },
+            Self::End(reason) => Notice::End { sessions, reason: Arc::clone(reason) },
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     ids::{Holding, Incarnation, SessionId},
     notice::Notice,
     now_micros,
-    sessions::{ByNode, Claimed, Held, OnConflict, Policy},
+    sessions::{ByNode, Claimed, Held, Live, OnConflict, Order, Policy},
 };
 
 /// All users' sessions.
@@ -87,22 +87,29 @@ impl MemorySessions {
     pub(super) fn send(
         &self,
         users: &[Arc<str>],
-        event: &Arc<str>,
+        order: &Order,
         except: Option<&SessionId>,
     ) -> Result<Vec<usize>, Unavailable> {
         let mut by_node = ByNode::default();
         let mut counts = Vec::with_capacity(users.len());
-        for user in users {
-            counts.push(by_node.add(&self.of(user)?, except));
+        for live in self.of(users)? {
+            counts.push(by_node.add(&live, except));
         }
-        for (channel, notice) in by_node.notices(event) {
+        for (channel, notice) in by_node.notices(order) {
             self.network.publish(&channel, &notice);
         }
         Ok(counts)
     }
 
-    pub(super) fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
-        Ok(self.users.lock().get(user).map(|entries| entries.values().cloned().collect()).unwrap_or_default())
+    pub(super) fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
+        let all = self.users.lock();
+        let live = |(generation, (session, holder)): (&u64, &(SessionId, Incarnation))| Live {
+            session: session.clone(),
+            generation: *generation,
+            holder: holder.clone(),
+        };
+        let of_one = |user| all.get(user).map(|entries| entries.iter().map(live).collect()).unwrap_or_default();
+        Ok(users.iter().map(of_one).collect())
     }
 
     /// Ends the oldest beyond the limit, tells their nodes, and returns them.

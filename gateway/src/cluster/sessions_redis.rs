@@ -7,8 +7,9 @@ use redis::{Pipeline, Script, Value};
 use super::{
     Unavailable,
     ids::{Holding, Incarnation, SessionId},
+    notice::{END, TO_SESSIONS},
     redis_link::{RedisLink, ScriptCall},
-    sessions::{ByNode, Claimed, Held, OnConflict, Policy},
+    sessions::{ByNode, Claimed, Held, Live, OnConflict, Order, Policy},
 };
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/claim.lua")));
@@ -80,29 +81,28 @@ impl RedisSessions {
     pub(super) async fn send(
         &self,
         users: &[Arc<str>],
-        event: &Arc<str>,
+        order: &Order,
         except: Option<&SessionId>,
     ) -> Result<Vec<usize>, Unavailable> {
         let keys = &self.link.keys;
         let mut counts = Vec::with_capacity(users.len());
         if users.len() <= FEW {
+            let (kind, rest) = match order {
+                Order::Event(event) => (TO_SESSIONS, event),
+                Order::End(reason) => (END, reason),
+            };
             for user in users {
                 let mut call = SEND.prepare_invoke();
                 call.key(keys.sessions(user)).arg(keys.node_channels()).arg(except.map_or("", SessionId::as_str));
-                counts.push(self.link.script(call.arg(event.as_ref())).await?);
+                counts.push(self.link.script(call.arg(&[kind]).arg(rest.as_ref())).await?);
             }
             return Ok(counts);
         }
         for batch in users.chunks(SEND_BATCH) {
-            let mut pipeline = Pipeline::new();
-            for user in batch {
-                pipeline.cmd("HGETALL").arg(keys.sessions(user));
-            }
-            let found: Vec<Vec<(String, String)>> = self.link.bulk(&pipeline).await?;
             let mut by_node = ByNode::default();
-            counts.extend(found.into_iter().map(|entries| by_node.add(&in_order(entries), except)));
+            counts.extend(self.of(batch).await?.iter().map(|live| by_node.add(live, except)));
             let mut pipeline = Pipeline::new();
-            for (channel, notice) in by_node.notices(event) {
+            for (channel, notice) in by_node.notices(order) {
                 pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(notice.as_ref()).ignore();
             }
             self.link.bulk::<()>(&pipeline).await?;
@@ -110,10 +110,24 @@ impl RedisSessions {
         Ok(counts)
     }
 
-    pub(super) async fn of(&self, user: &Arc<str>) -> Result<Vec<(SessionId, Incarnation)>, Unavailable> {
-        let entries = self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
-        Ok(in_order(entries))
+    pub(super) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
+        if let [user] = users {
+            // One is somebody's message, which must not wait for a place in the pool.
+            let entries = self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
+            return Ok(vec![in_order(entries)]);
+        }
+        let mut found = Vec::with_capacity(users.len());
+        for batch in users.chunks(SEND_BATCH) {
+            let mut pipeline = Pipeline::new();
+            for user in batch {
+                pipeline.cmd("HGETALL").arg(self.link.keys.sessions(user));
+            }
+            let entries: Vec<Vec<(String, String)>> = self.link.bulk(&pipeline).await?;
+            found.extend(entries.into_iter().map(in_order));
+        }
+        Ok(found)
     }
+
     fn call(&self, holding: &Holding, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
         let mode = match policy.on_conflict {
             OnConflict::Evict => "evict",
@@ -134,17 +148,17 @@ impl RedisSessions {
 }
 
 /// A user's sessions, oldest first.
-fn in_order(entries: Vec<(String, String)>) -> Vec<(SessionId, Incarnation)> {
-    let mut entries: Vec<(u64, String, String)> = entries
-        .into_iter()
+fn in_order(entries: Vec<(String, String)>) -> Vec<Live> {
+    let mut live: Vec<Live> = entries
+        .iter()
         .filter_map(|(session, entry)| {
             let (generation, holder) = entry.split_once(' ')?;
-            Some((generation.parse().ok()?, session, holder.to_owned()))
+            let generation = generation.parse().ok()?;
+            Some(Live { session: session.as_str().into(), generation, holder: holder.into() })
         })
         .collect();
-    entries.sort_unstable();
-    let named = entries.into_iter().map(|(_, session, holder)| (session.as_str().into(), holder.as_str().into()));
-    named.collect()
+    live.sort_unstable_by_key(|live| live.generation);
+    live
 }
 
 fn granted_or_refused(answer: Vec<Value>) -> Option<Claimed> {

@@ -8,7 +8,10 @@ use jackfield_shared::{ids::new_id, time::now_rfc3339};
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event, room};
-use crate::{client::Client, cluster::notice::event_json};
+use crate::{
+    client::Client,
+    cluster::{notice::event_json, sessions::Order},
+};
 
 /// Characters of a user's id.
 const MAX_USER_ID: usize = 128;
@@ -55,6 +58,6 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     let heard = event_json("private-message", &heard).ok_or(EventError::Unavailable)?;
     // Whoever writes to themselves is counted once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    let delivered = node.cluster.sessions.send(&users, &heard, Some(&client.session)).await?;
+    let delivered = node.cluster.sessions.send(&users, &Order::Event(heard), Some(&client.session)).await?;
     Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) })
 }

@@ -61,6 +61,11 @@ async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
         Notice::Roster(part) => node.roster.hear(part),
         Notice::RosterWanted => node.roster.say_again(),
         Notice::ToSessions { sessions, event } => to_sessions(node, &sessions, &event).await,
+        Notice::End { sessions, reason } => {
+            for connection in sessions.iter().filter_map(|session| node.connections.find(session)) {
+                connection.ended(&reason);
+            }
+        }
         // Only in rooms.
         Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
     }

@@ -116,7 +116,8 @@ impl Task {
             | Notice::Presence { .. }
             | Notice::Roster(_)
             | Notice::RosterWanted
-            | Notice::ToSessions { .. } => {}
+            | Notice::ToSessions { .. }
+            | Notice::End { .. } => {}
         }
     }
 

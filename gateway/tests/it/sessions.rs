@@ -6,7 +6,7 @@ use jackfield_gateway::cluster::{
     bus::Channel,
     ids::SessionId,
     notice::{Notice, event_json},
-    sessions::{Claimed, Held, OnConflict, Policy},
+    sessions::{Claimed, Held, OnConflict, Order, Policy},
 };
 
 use crate::fixture::{Backend, Fixture, Node, contract, holding};
@@ -42,8 +42,8 @@ async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
 }
 
 async fn sessions(node: &Node, user: &str) -> Vec<String> {
-    let sessions = node.cluster.sessions.of(&user.into()).await.unwrap();
-    sessions.into_iter().map(|(session, _)| session.to_string()).collect()
+    let sessions = node.cluster.sessions.of(&[user.into()]).await.unwrap();
+    sessions[0].iter().map(|live| live.session.to_string()).collect()
 }
 
 fn held(user: &str, session: &str, generation: u64) -> Held {
@@ -222,12 +222,20 @@ async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backe
         claim(node, "u v", session, MULTI).await;
     }
     let event = event_json("new", &"x \n y").unwrap();
+    let order = Order::Event(event.clone());
     let users = ["u v".into()];
-    assert_eq!(a.cluster.sessions.send(&users, &event, None).await.unwrap(), [3]);
+    assert_eq!(a.cluster.sessions.send(&users, &order, None).await.unwrap(), [3]);
     assert_eq!(heard(a, &event).await, (1, set(["s1", "s2"])));
     assert_eq!(heard(b, &event).await, (1, set(["s3"])));
     assert_eq!(heard(c, &event).await, (0, set([])));
-    assert_eq!(c.cluster.sessions.send(&users, &event, Some(&"s3".into())).await.unwrap(), [2]);
+    let end = Order::End("why so".into());
+    assert_eq!(
+        b.cluster.sessions.send(&["nobody".into(), "u v".into(), "x".into()], &end, None).await.unwrap(),
+        [0, 3, 0]
+    );
+    assert_eq!(b.hears().await, Notice::End { sessions: vec!["s3".into()], reason: "why so".into() });
+    assert_eq!(a.heard_so_far().await.len(), 1);
+    assert_eq!(c.cluster.sessions.send(&users, &order, Some(&"s3".into())).await.unwrap(), [2]);
     assert_eq!(heard(a, &event).await, (1, set(["s1", "s2"])));
     assert_eq!(heard(b, &event).await, (0, set([])));
 }
@@ -244,7 +252,8 @@ async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
     }
     let users: Vec<_> = (0..25).map(|n| format!("u{n}").into()).collect();
     let event = event_json("new", &1).unwrap();
-    let counts = a.cluster.sessions.send(&users, &event, None).await.unwrap();
+    let order = Order::Event(event.clone());
+    let counts = a.cluster.sessions.send(&users, &order, None).await.unwrap();
     assert_eq!(counts, [[1; 20].as_slice(), &[0; 5]].concat());
     for node in [a, b] {
         let (notices, sessions) = heard(node, &event).await;
