@@ -8,6 +8,7 @@
 //! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other nodes;
 //! [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
 
+pub mod api;
 pub mod client;
 pub mod cluster;
 pub mod engine;
@@ -32,6 +33,7 @@ use jackfield_shared::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
+    api::ApiKeys,
     cluster::{
         Cluster, MemoryCluster,
         bus::BusEvent,
@@ -108,6 +110,7 @@ impl Gateway {
             sessions: settings.policy()?,
             rooms: Rules::parse(&settings.rooms.rules)?,
             feeds: Feeds::new(Rule::parse_all(&settings.feeds)?),
+            api_keys: ApiKeys::parse(&settings.api.keys)?,
         };
         jackfield_shared::metrics::install(ops::metrics::METRICS, lifecycle);
         let node = Node::new(id, settings, policies, cluster, verifier, lifecycle.clone());
@@ -117,12 +120,13 @@ impl Gateway {
 
     /// The public routes.
     pub fn router(&self) -> Router {
-        front::router(&self.node)
+        let routes = front::router(&self.node);
+        if self.node.settings.api.public { routes.merge(api::router(&self.node)) } else { routes }
     }
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
-        ops::health::router(Arc::clone(&self.node))
+        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node))
     }
 
     /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].

@@ -36,6 +36,7 @@ pub struct GatewaySettings {
     pub rooms: RoomSettings,
     pub notifications: Notifications,
     pub feeds: Vec<String>,
+    pub api: Api,
     pub cors: Cors,
     pub ping: Ping,
     pub limits: Limits,
@@ -80,6 +81,7 @@ section!(Notifications {
     #[serde(with = "humantime_serde")]
     max_age: Duration = Duration::from_hours(30 * 24),
 });
+section!(Api { keys: Vec<String> = Vec::new(), public: bool = false });
 section!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
 section!(Ping {
     #[serde(with = "humantime_serde")]
@@ -122,6 +124,7 @@ impl Default for GatewaySettings {
             rooms: RoomSettings::default(),
             notifications: Notifications::default(),
             feeds: vec![PRODUCTS.into()],
+            api: Api::default(),
             cors: Cors::default(),
             ping: Ping::default(),
             limits: Limits::default(),
@@ -138,7 +141,7 @@ impl Settings for GatewaySettings {
             key: "workers",
             doc: "Worker threads; 0 for one per core; 1 is best where several nodes share a machine",
         },
-        Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
+        Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting { key: "internal.host", doc: "Address that the internal port is on" },
         Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },
         Setting { key: "redis.url", doc: "`redis://…`; none: the node is a cluster of its own, in memory" },
@@ -167,6 +170,11 @@ impl Settings for GatewaySettings {
             doc: "`/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; unless it is said, \
                   read with a token, updated by backends only, and nothing kept for new readers",
         },
+        Setting {
+            key: "api.keys",
+            doc: "Backends that may call `/v1`: `name:scope+scope:sha256`, the SHA-256 of the key in hex; scopes: `emit`, `notify`, `read`, `disconnect`, `publish`",
+        },
+        Setting { key: "api.public", doc: "Whether `/v1` is on the public port too" },
         Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },

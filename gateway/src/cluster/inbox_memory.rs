@@ -18,6 +18,7 @@ use super::{
     notice::Notice,
     notification::{NotificationId, Posted, count_event, deleted_event, listed, new_event, read_event},
     now_micros,
+    sessions::Order,
     sessions_memory::MemorySessions,
 };
 
@@ -184,10 +185,10 @@ impl MemoryInbox {
         let to = std::slice::from_ref(user);
         let mut delivered = 0;
         if let Some(event) = &event {
-            delivered = self.sessions.send(to, event, None)?.into_iter().sum();
+            delivered = self.sessions.send(to, &Order::Event(Arc::clone(event)), None)?.into_iter().sum();
         }
         if event.is_some() || unread != before {
-            self.sessions.send(to, &count_event(unread, &now_rfc3339()), None)?;
+            self.sessions.send(to, &Order::Event(count_event(unread, &now_rfc3339())), None)?;
         }
         Ok((result, delivered))
     }

@@ -1,5 +1,5 @@
 //! What the nodes of a cluster share, each behind a small port: [`bus`], [`log`], [`sessions`],
-//! [`presence`], [`room_presence`], [`membership`], [`inbox`].
+//! [`presence`], [`room_presence`], [`membership`], [`inbox`], [`idempotency`].
 //!
 //! A port states its guarantee in `x.rs`; `x_memory.rs` keeps it for several nodes of one process, `x_redis.rs` over
 //! Redis, and one contract-test suite runs against both. Nothing here knows sockets, nor
@@ -8,6 +8,9 @@
 pub mod bus;
 mod bus_memory;
 mod bus_redis;
+pub mod idempotency;
+mod idempotency_memory;
+mod idempotency_redis;
 pub mod ids;
 pub mod inbox;
 mod inbox_memory;
@@ -42,6 +45,7 @@ use tokio::sync::mpsc;
 
 use self::{
     bus::{Bus, BusEvent},
+    idempotency::Idempotency,
     ids::NodeId,
     inbox::{Inbox, Keep},
     log::Log,
@@ -51,8 +55,8 @@ use self::{
     sessions::Sessions,
 };
 pub use self::{
-    bus_memory::MemoryNetwork, inbox_memory::MemoryInbox, log_memory::MemoryLog, membership_memory::MemoryMembership,
-    patience::PATIENCE, presence_memory::MemoryPresence, redis_link::RedisLink,
+    bus_memory::MemoryNetwork, idempotency_memory::MemoryIdempotency, inbox_memory::MemoryInbox, log_memory::MemoryLog,
+    membership_memory::MemoryMembership, patience::PATIENCE, presence_memory::MemoryPresence, redis_link::RedisLink,
     room_presence_memory::MemoryRoomPresence, sessions_memory::MemorySessions,
 };
 
@@ -96,6 +100,8 @@ pub struct Cluster {
     pub membership: Membership,
     /// Users' notifications.
     pub inbox: Inbox,
+    /// What is done once however often it is asked for.
+    pub idempotency: Idempotency,
 }
 
 /// A cluster within one process: give every node of it the same.
@@ -108,6 +114,7 @@ pub struct MemoryCluster {
     room_presence: MemoryRoomPresence,
     membership: MemoryMembership,
     inbox: MemoryInbox,
+    idempotency: MemoryIdempotency,
 }
 
 impl MemoryCluster {
@@ -123,6 +130,7 @@ impl MemoryCluster {
             presence: MemoryPresence::new(network.clone(), terms.grace),
             room_presence: MemoryRoomPresence::new(network.clone(), terms.grace, terms.announce_max),
             membership: MemoryMembership::new(terms.lease),
+            idempotency: MemoryIdempotency::default(),
             network,
         }
     }
@@ -139,6 +147,7 @@ impl MemoryCluster {
             room_presence: RoomPresence::Memory(self.room_presence.clone()),
             membership: Membership::Memory(self.membership.clone()),
             inbox: Inbox::Memory(self.inbox.clone()),
+            idempotency: Idempotency::Memory(self.idempotency.clone()),
         };
         (cluster, events)
     }
@@ -168,6 +177,7 @@ pub fn over_redis(
             terms.announce_max,
         )),
         membership: Membership::Redis(membership_redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
+        idempotency: Idempotency::Redis(idempotency_redis::RedisIdempotency::new(Arc::clone(&link))),
         inbox: Inbox::Redis(inbox_redis::RedisInbox::new(link, terms.notifications)),
     };
     Ok((cluster, events))

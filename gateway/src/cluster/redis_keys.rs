@@ -98,6 +98,11 @@ impl Keys {
         format!("{}:parting", self.prefix)
     }
 
+    /// Hash: an operation that its caller named, and its reply.
+    pub(super) fn once(&self, name: &str) -> String {
+        format!("{}:once:{}", self.prefix, encode(name))
+    }
+
     fn room(&self, room: &RoomName) -> String {
         format!("{}:{{room:{}}}", self.prefix, encode(&room.to_string()))
     }

@@ -113,8 +113,9 @@ impl RedisSessions {
     pub(super) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
         if let [user] = users {
             // One is somebody's message, which must not wait for a place in the pool.
-            let entries = self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
-            return Ok(vec![in_order(entries)]);
+            let entries: Vec<(String, String)> =
+                self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
+            return Ok(vec![in_order(&entries)]);
         }
         let mut found = Vec::with_capacity(users.len());
         for batch in users.chunks(SEND_BATCH) {
@@ -123,7 +124,7 @@ impl RedisSessions {
                 pipeline.cmd("HGETALL").arg(self.link.keys.sessions(user));
             }
             let entries: Vec<Vec<(String, String)>> = self.link.bulk(&pipeline).await?;
-            found.extend(entries.into_iter().map(in_order));
+            found.extend(entries.iter().map(|entries| in_order(entries)));
         }
         Ok(found)
     }
@@ -148,7 +149,7 @@ impl RedisSessions {
 }
 
 /// A user's sessions, oldest first.
-fn in_order(entries: Vec<(String, String)>) -> Vec<Live> {
+fn in_order(entries: &[(String, String)]) -> Vec<Live> {
     let mut live: Vec<Live> = entries
         .iter()
         .filter_map(|(session, entry)| {

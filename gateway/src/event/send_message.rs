@@ -2,11 +2,13 @@
 //! `{id, room, content, sender:{id,name}, timestamp}`, the sender included. Acknowledged once it is stored; sent again with
 //! the same `clientId` it is stored once.
 
-use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event, room};
-use crate::client::Client;
+use crate::{
+    client::Client,
+    room::{Sender, message_body},
+};
 
 /// Characters of a `clientId`.
 const MAX_CLIENT_ID: usize = 64;
@@ -17,21 +19,6 @@ struct Sent {
     room: String,
     content: String,
     client_id: Option<String>,
-}
-
-/// The message but for its id, which the log gives it.
-#[derive(Serialize)]
-struct Message<'a> {
-    room: &'a str,
-    content: &'a str,
-    sender: Sender<'a>,
-    timestamp: &'a str,
-}
-
-#[derive(Serialize)]
-struct Sender<'a> {
-    id: &'a str,
-    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -49,12 +36,9 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
     }
     let sender = Sender { id: &client.identity.user_id, name: &client.identity.name };
-    let message = Message { room: &room, content: &content, sender, timestamp: &now_rfc3339() };
-    // Text and numbers are always JSON.
-    let json = serde_json::to_string(&message).map_err(|_| EventError::Unavailable)?;
-    let body = json.strip_prefix('{').unwrap_or(&json);
+    let body = message_body(&room, &content, sender);
     // A user's own: another's `clientId` may be the same.
     let key = client_id.map(|id| format!("{} {id}", client.identity.user_id));
-    let appended = to.append(&client.node, body, key.as_deref()).await?;
+    let appended = to.append(&client.node, &body, key.as_deref()).await?;
     Ok(Stored { status: "ok", message_id: appended.position.to_string() })
 }

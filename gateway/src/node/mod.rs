@@ -29,6 +29,7 @@ pub use self::{
     readiness::Readiness, roster::Roster,
 };
 use crate::{
+    api::ApiKeys,
     client::Client,
     cluster::{
         Cluster,
@@ -71,6 +72,8 @@ pub struct Node {
     pub rules: Rules,
     /// The feeds that may be read here.
     pub feeds: Feeds,
+    /// Backends that may call.
+    pub api_keys: ApiKeys,
     /// Connections that are in no namespace.
     pub idle: Idle,
     /// Sessions whose token runs out.
@@ -100,6 +103,8 @@ pub struct Policies {
     pub rooms: Rules,
     /// Which feeds there are.
     pub feeds: Feeds,
+    /// Which backends may call.
+    pub api_keys: ApiKeys,
 }
 
 impl Node {
@@ -128,6 +133,7 @@ impl Node {
             rooms: Rooms::default(),
             rules: policies.rooms,
             feeds: policies.feeds,
+            api_keys: policies.api_keys,
             expiry: Expiry::default(),
             counts: Counts::default(),
             departures: Departures::default(),

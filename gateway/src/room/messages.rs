@@ -2,7 +2,36 @@
 
 use std::fmt::Write as _;
 
+use jackfield_shared::time::now_rfc3339;
+use serde::Serialize;
+
 use crate::cluster::log::{Page, Position, Stored};
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Sender<'a> {
+    /// A user's.
+    pub id: &'a str,
+    /// As it is shown.
+    pub name: &'a str,
+}
+
+/// What the log keeps of a message that is sent now.
+#[must_use]
+pub fn message_body(room: &str, content: &str, sender: Sender<'_>) -> String {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        room: &'a str,
+        content: &'a str,
+        sender: Sender<'a>,
+        timestamp: &'a str,
+    }
+    let message = Message { room, content, sender, timestamp: &now_rfc3339() };
+    // Text is always JSON.
+    let mut json = serde_json::to_string(&message).unwrap_or_default();
+    json.drain(..json.len().min(1));
+    json
+}
 
 /// One message: `{"id":"…",<body>`.
 #[must_use]

@@ -15,6 +15,6 @@ mod task;
 
 pub use self::{
     join::{Joined, Joining},
-    messages::{array, object},
+    messages::{Sender, array, message_body, object},
     registry::{Room, Rooms},
 };

@@ -4,6 +4,7 @@
 
 mod bus;
 mod fixture;
+mod idempotency;
 mod inbox;
 mod inbox_property;
 mod log;

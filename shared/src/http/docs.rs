@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi as Document};
 use utoipa_swagger_ui::{Config, serve};
 
@@ -39,8 +40,18 @@ pub struct ErrorDoc {
     #[schema(example = "validation_failed")]
     code: String,
     /// For people: a list for validation errors, one sentence otherwise.
-    #[schema(value_type = Object, example = json!(["email must be an email"]))]
-    message: (),
+    message: MessageDoc,
+}
+
+/// See [`ErrorDoc`].
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErrorMessage)]
+#[serde(untagged)]
+pub enum MessageDoc {
+    /// One sentence.
+    One(String),
+    /// One sentence for each thing that is wrong.
+    Many(Vec<String>),
 }
 
 /// `base`, the page, with its files below it; and `base/openapi.json`, the document.

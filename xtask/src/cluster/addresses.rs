@@ -14,8 +14,8 @@ pub struct Addresses {
     pub auth: String,
     /// Its health, readiness, metrics.
     pub auth_internal: String,
-    /// Of the HTTP API for backends, which the gateways do not have yet.
-    pub api_key: Option<String>,
+    /// Good for everything on `/v1`, at the gateways' internal addresses.
+    pub api_key: String,
     pub redis: RedisAddress,
     pub postgres: PostgresAddress,
     pub gateways: Vec<GatewayAddress>,

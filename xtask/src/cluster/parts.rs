@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Start,
@@ -36,6 +37,7 @@ pub struct Parts {
     gateways: Vec<Gateway>,
     nginx: Server,
     balancer: u16,
+    api_key: String,
     /// Deaths that were said, by name and pid.
     mourned: Vec<(String, u32)>,
 }
@@ -64,6 +66,7 @@ impl Parts {
             Some(secret) => ("JWT_SECRET", secret.clone()),
             None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json")),
         };
+        let api_key = random_key();
         let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
             let (port, internal) = (ports.next()?, ports.next()?);
@@ -74,6 +77,7 @@ impl Parts {
                 .env(trust, in_whom.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
+                .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)))
                 .args(overrides(&start.set));
             let server = spec.start()?;
             gateways.push(Gateway { spec, port, internal, server });
@@ -86,7 +90,18 @@ impl Parts {
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
         let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
         let nginx = nginx::start(workdir, &fronted).await?;
-        Ok(Self { redis, postgres, auth, auth_port, auth_internal, gateways, nginx, balancer, mourned: Vec::new() })
+        Ok(Self {
+            redis,
+            postgres,
+            auth,
+            auth_port,
+            auth_internal,
+            gateways,
+            nginx,
+            balancer,
+            api_key,
+            mourned: Vec::new(),
+        })
     }
 
     /// Where everything is.
@@ -102,7 +117,7 @@ impl Parts {
             balancer: url(self.balancer),
             auth: url(self.auth_port),
             auth_internal: url(self.auth_internal),
-            api_key: None,
+            api_key: self.api_key.clone(),
             redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
             postgres: PostgresAddress { url: self.postgres.url() },
             gateways: self.gateways.iter().map(gateway).collect(),
@@ -175,6 +190,16 @@ impl Gateway {
     async fn until_ready(&mut self) -> Result<()> {
         self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
     }
+}
+
+/// A backend's key, for this cluster only.
+fn random_key() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// In hex.
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn service(program: &str, name: &str, start: &Start, logs: &Path, (port, internal): (u16, u16)) -> Result<Spec> {

@@ -37,7 +37,7 @@ impl Target {
 
     /// One of ours, whose gateways trust that secret.
     pub fn started(addresses: &Addresses, secret: String) -> Self {
-        let gateways: Vec<&str> = addresses.gateways.iter().map(|gateway| gateway.url.as_str()).collect();
+        let gateways: Vec<&str> = addresses.gateways.iter().map(|gateway| gateway.internal.as_str()).collect();
         let known = [
             ("BASE_URL", addresses.balancer.clone()),
             ("API_URL", gateways.join(",")),
@@ -45,8 +45,8 @@ impl Target {
             ("JWT_ISSUER", "jackfield".into()),
             ("JWT_AUDIENCE", "jackfield".into()),
         ];
-        let api_key = addresses.api_key.clone().map(|key| ("API_KEY", key));
-        Self { environment: known.into_iter().chain(api_key).collect(), started: true }
+        let api_key = ("API_KEY", addresses.api_key.clone());
+        Self { environment: known.into_iter().chain([api_key]).collect(), started: true }
     }
 
     /// Variables for k6.

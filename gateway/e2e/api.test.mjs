@@ -1,0 +1,238 @@
+// The HTTP API for backends: any node answers for the whole cluster.
+
+import assert from "node:assert/strict";
+import { createHash, randomUUID } from "node:crypto";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { Api } from "./support/api.mjs";
+import { closeAll, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { TIMESTAMP, join, newRoom, onEachNode, startRooms } from "./support/rooms.mjs";
+import { until } from "./support/until.mjs";
+
+const sha256 = (text) => createHash("sha256").update(text).digest("hex");
+
+describe("the API for backends", OWN, () => {
+  let cluster, apis;
+  before(async () => {
+    cluster = await startRooms({ set: { "session.policy": "multi" } });
+    apis = [0, 1, 2].map((node) => new Api(cluster, node));
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  test("emit to a user reaches every socket of the user, in both namespaces, and nobody else", async () => {
+    const user = cluster.user();
+    const mine = await Promise.all(cluster.urls.map((url) => signedIn(url, user)));
+    const chat = await signedIn(cluster.urls[1], user, { namespace: "/chat" });
+    const other = await signedIn(cluster.urls[0], cluster.user());
+    const data = { type: "order", data: { id: 7, text: "ñ \"quoted\" 👋" } };
+    for (const [node, api] of apis.entries()) {
+      const event = `data:updated-${node}`;
+      const { status, body } = await api.post("/emit", { event, data, to: { user: user.id } });
+      assert.deepEqual({ status, body }, { status: 202, body: { delivered: 4 } });
+      for (const client of [...mine, chat]) {
+        const { timestamp, ...heard } = await client.heard(event);
+        assert.deepEqual(heard, data);
+        assert.match(timestamp, TIMESTAMP);
+      }
+    }
+    await apis[0].post("/emit", { event: "last", to: { everyone: true } });
+    await other.heard("last");
+    assert.deepEqual(other.events.filter(({ name }) => name.startsWith("data:updated")), []);
+  });
+
+  test("emit to users, to a room, and to everyone in a namespace", async () => {
+    const users = [cluster.user(), cluster.user(), cluster.user()];
+    const clients = await Promise.all(users.map((user, node) => signedIn(cluster.urls[node], user)));
+    const chat = await signedIn(cluster.urls[0], cluster.user(), { namespace: "/chat" });
+    const room = newRoom();
+    await join(clients[0], room);
+    await join(clients[2], room);
+
+    const ids = [users[0].id, users[1].id, users[0].id, "nobody", randomUUID()];
+    const many = await apis[2].post("/emit", { event: "for-two", data: {}, to: { users: ids } });
+    assert.deepEqual([many.status, many.body], [202, { delivered: 2 }]);
+    for (const client of clients.slice(0, 2)) await client.heard("for-two");
+
+    assert.deepEqual((await apis[1].post("/emit", { event: "in-room", data: { n: 1 }, to: { room } })).body, {});
+    for (const client of [clients[0], clients[2]]) assert.equal((await client.heard("in-room")).n, 1);
+
+    await apis[0].post("/emit", { event: "for-all", data: { n: 2 }, to: { everyone: true } });
+    for (const client of clients) assert.equal((await client.heard("for-all")).n, 2);
+    await apis[0].post("/emit", { event: "for-chat", data: { n: 3 }, to: { everyone: true, namespace: "/chat" } });
+    assert.equal((await chat.heard("for-chat")).n, 3);
+
+    assert.equal(clients[2].all("for-two").length, 0);
+    assert.equal(clients[1].all("in-room").length, 0);
+    assert.equal(chat.all("for-all").length, 0);
+    assert.equal(clients[0].all("for-chat").length, 0);
+    assert.equal(clients[0].all("for-two").length, 1);
+  });
+
+  test("who is there: from any node, one and many; a user's end", async () => {
+    const user = cluster.user();
+    assert.deepEqual((await apis[0].get(`/users/${user.id}`)).body, {
+      userId: user.id, online: false, sockets: 0, since: null,
+    });
+    const begun = Date.now();
+    const devices = [await signedIn(cluster.urls[0], user), await signedIn(cluster.urls[1], user)];
+    for (const api of apis) {
+      const { online, sockets, since } = (await api.get(`/users/${user.id}`)).body;
+      assert.deepEqual({ online, sockets }, { online: true, sockets: 2 });
+      assert.ok(Math.abs(Date.parse(since) - begun) < 5_000, since);
+    }
+    const { users } = (await apis[2].post("/users/status", { userIds: ["nobody", user.id] })).body;
+    assert.deepEqual(users.map(({ userId, sockets }) => [userId, sockets]), [["nobody", 0], [user.id, 2]]);
+
+    const ended = await apis[2].post(`/users/${user.id}/disconnect`, { reason: "enough" });
+    assert.deepEqual([ended.status, ended.body], [202, { sessions: 2 }]);
+    for (const device of devices) {
+      const { reason, at } = await device.heard("session:ended");
+      assert.equal(reason, "enough");
+      assert.match(at, TIMESTAMP);
+      await until("it is out for good", () => device.disconnects.at(-1) === "io server disconnect" && !device.comesBack);
+    }
+    await until("nobody holds a session", async () => (await apis[0].get(`/users/${user.id}`)).body.sockets === 0);
+  });
+
+  test("rooms: sent as the system, once for one Idempotency-Key on whichever node; history; members", async () => {
+    const clients = await onEachNode(cluster);
+    const room = newRoom();
+    for (const client of clients) await join(client, room);
+    const headers = { "idempotency-key": randomUUID() };
+    const answers = [];
+    for (const api of [...apis, ...apis]) answers.push(await api.post(`/rooms/${room}/messages`, { content: "hi" }, headers));
+    const [{ status, body }] = answers;
+    assert.equal(status, 201);
+    for (const answer of answers) assert.deepEqual([answer.status, answer.body], [201, body]);
+    assert.equal(answers[0].headers.get("idempotency-replayed"), null);
+    assert.equal(answers[1].headers.get("idempotency-replayed"), "true");
+    for (const client of clients) {
+      const heard = await client.heard("new-message");
+      assert.deepEqual({ ...heard, timestamp: "" }, {
+        id: body.messageId, room, content: "hi", sender: { id: "system", name: "System" }, timestamp: "",
+      });
+    }
+    const other = await apis[0].post(`/rooms/${room}/messages`, { content: "other" }, headers);
+    assert.deepEqual([other.status, other.body.code], [422, "idempotency_key_reused"]);
+
+    const second = await apis[1].post(`/rooms/${room}/messages`, { content: "second" });
+    const history = await apis[2].get(`/rooms/${room}/messages`);
+    assert.deepEqual(history.body.messages.map(({ id }) => id), [body.messageId, second.body.messageId]);
+    const before = await apis[2].get(`/rooms/${room}/messages?limit=1&before=${second.body.messageId}`);
+    assert.deepEqual(before.body.messages.map(({ content }) => content), ["hi"]);
+    const members = (await apis[0].get(`/rooms/${room}/members`)).body;
+    assert.equal(members.count, 3);
+    assert.equal(members.members.length, 3);
+    for (const client of clients) assert.equal(client.all("new-message").length, 2);
+  });
+
+  test("of many calls with one Idempotency-Key at one instant one is done", async () => {
+    const [client] = await onEachNode(cluster);
+    const room = newRoom();
+    await join(client, room);
+    const headers = { "idempotency-key": `k-${randomUUID()}` };
+    const call = (_, n) => apis[n % 3].post("/emit", { event: "once", to: { room } }, headers);
+    const answers = await Promise.all(Array.from({ length: 30 }, call));
+    for (const { status, body } of answers) assert.ok(status === 202 || body.code === "in_progress", `${status}`);
+    await apis[1].post("/emit", { event: "last", to: { room } });
+    await client.heard("last");
+    assert.equal(client.all("once").length, 1);
+  });
+
+  test("notifications: stored, counted, listed, deleted; the same for many", async () => {
+    const user = cluster.user();
+    const device = await signedIn(cluster.urls[2], user);
+    const wanted = { title: "Order", message: "It is on its way", type: "info", data: { id: 7 } };
+    const headers = { "idempotency-key": randomUUID() };
+    const first = await apis[0].post(`/users/${user.id}/notifications`, wanted, headers);
+    assert.deepEqual([first.status, first.body.unreadCount, first.body.delivered], [201, 1, 1]);
+    assert.deepEqual((await apis[1].post(`/users/${user.id}/notifications`, wanted, headers)).body, first.body);
+    const { notification, timestamp } = await device.heard("notification:new");
+    assert.deepEqual(notification, { id: first.body.notificationId, ...wanted });
+    assert.match(timestamp, TIMESTAMP);
+    await device.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 1);
+
+    const many = await apis[1].post("/users/notifications", { userIds: [user.id, "somebody-else"], ...wanted, data: undefined });
+    assert.deepEqual([many.status, many.body.users], [201, 2]);
+    const { notifications, unreadCount, more } = (await apis[2].get(`/users/${user.id}/notifications`)).body;
+    assert.deepEqual([notifications.map(({ id }) => id), unreadCount, more], [[many.body.notificationId, first.body.notificationId], 2, false]);
+    assert.deepEqual((await apis[0].get("/users/somebody-else/notifications")).body.unreadCount, 1);
+
+    const path = `/users/${user.id}/notifications/${first.body.notificationId}`;
+    assert.equal((await apis[2].delete(path)).status, 204);
+    assert.equal((await apis[2].delete(path)).status, 404);
+    await device.heard("notification:deleted", ({ notificationId }) => notificationId === first.body.notificationId);
+    await device.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 1);
+  });
+
+  test("bad calls are told what is wrong, and do nothing", async () => {
+    const [api] = apis;
+    const emit = { event: "x", data: {}, to: { user: "u" } };
+    for (const [path, body, status, said] of [
+      ["/emit", { ...emit, event: "" }, 400, /^event must/],
+      ["/emit", { ...emit, event: "connect" }, 400, /^event must/],
+      ["/emit", { ...emit, to: {} }, 400, /^to: to must be/],
+      ["/emit", { ...emit, to: { user: "" } }, 400, /^to\.user must/],
+      ["/emit", { ...emit, to: { users: [] } }, 400, /^to\.users must/],
+      ["/emit", { ...emit, to: { users: ["a", ""] } }, 400, /^to\.users\[1\] must/],
+      ["/emit", { ...emit, to: { users: Array(10_001).fill("u") } }, 400, /^to\.users must have 1 to 10000/],
+      ["/emit", { ...emit, to: { room: "a b" } }, 400, /^room must/],
+      ["/emit", { ...emit, to: { room: "r", namespace: "/x" } }, 400, /^namespace must/],
+      ["/emit", { ...emit, to: { everyone: false } }, 400, /everyone must be true/],
+      ["/emit", { ...emit, data: [] }, 400, /^data: invalid type/],
+      ["/emit", { ...emit, extra: 1 }, 400, /extra/],
+      ["/emit", "{", 400, /^body: /],
+      ["/users/status", { userIds: [1] }, 400, /^userIds\[0\]: /],
+      ["/users/u/disconnect", { reason: "x".repeat(257) }, 400, /^reason may/],
+      ["/users/u/notifications", { title: "", message: "", type: "" }, 400, /^title must/],
+      ["/rooms/user:1/messages", { content: "x" }, 400, /^room must/],
+      ["/rooms/r/messages", { content: "" }, 400, /^content must/],
+      ["/feeds/unknown", { type: "CREATE", data: 1 }, 404, /no such feed/],
+      ["/feeds/productos", { type: "REPLACE", data: 1 }, 400, /^type: unknown variant/],
+      ["/nowhere", {}, 404, /nothing here/],
+    ]) {
+      const answer = await api.post(path, body);
+      assert.equal(answer.status, status, JSON.stringify(answer.body));
+      assert.match([answer.body.message].flat()[0], said);
+    }
+    const text = await api.post("/emit", JSON.stringify(emit), { "content-type": "text/plain" });
+    assert.deepEqual([text.status, text.body.code], [415, "unsupported_media_type"]);
+    const large = await api.post("/emit", { ...emit, data: { x: "x".repeat(3_000_000) } });
+    assert.deepEqual([large.status, large.body.code], [413, "payload_too_large"]);
+    const odd = await api.get("/rooms/r/messages?limit=0");
+    assert.deepEqual([odd.status, odd.body.code], [400, "validation_failed"]);
+  });
+
+  test("the document names every call, and the page shows it", async () => {
+    const paths = Object.keys((await new Api(cluster, 0, "").get("/openapi.json")).body.paths).sort();
+    assert.ok(paths.includes("/v1/emit") && paths.includes("/v1/feeds/{feed}"), `${paths}`);
+    const page = await (await fetch(`${cluster.gateways[0].internal}/v1`)).text();
+    assert.match(page, /swagger-ui/);
+  });
+});
+
+test("keys: what a key is not good for it cannot do; without one nothing is said; on the public port where asked for", OWN, async (t) => {
+  const keys = `reader:read:${sha256("reading key")},sender:emit+publish:${sha256("sending key")}`;
+  const cluster = await startRooms({ nodes: 1, set: { "api.keys": keys, "api.public": true } });
+  t.after(() => cluster.stop());
+  const [reader, sender] = ["reading key", "sending key"].map((key) => new Api(cluster, 0, key));
+  const emit = { event: "x", data: {}, to: { user: "u" } };
+  assert.equal((await reader.get("/users/u")).status, 200);
+  assert.equal((await sender.post("/emit", emit)).status, 202);
+  for (const [answer, scope] of [[await reader.post("/emit", emit), "emit"], [await sender.get("/users/u"), "read"]]) {
+    assert.deepEqual([answer.status, answer.body.code], [403, "need_scope"]);
+    assert.match(answer.body.message, new RegExp(scope));
+  }
+  for (const key of ["", "reading", "reading key ", sha256("reading key"), cluster.apiKey]) {
+    for (const headers of [{}, { "idempotency-key": "k" }]) {
+      const answer = await new Api(cluster, 0, key).post("/emit", emit, headers);
+      // A key that ends in a space is the key: HTTP trims what a header ends in.
+      if (key === "reading key ") assert.equal(answer.status, 403);
+      else assert.deepEqual([answer.status, answer.body.code], [401, "invalid_api_key"], key);
+    }
+  }
+  const open = await fetch(`${cluster.urls[0]}/v1/users/u`, { headers: { authorization: "Bearer reading key" } });
+  assert.equal(open.status, 200);
+});

@@ -1,0 +1,36 @@
+//! The OpenAPI document, but for the endpoints, which add themselves.
+
+use jackfield_shared::http::docs::ErrorDoc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Jackfield for backends",
+        description = "Emit to users, rooms and everyone; notifications; feeds; who is there. Any node answers for the \
+                       whole cluster. Every POST may carry an `Idempotency-Key`: for five minutes the same key means the \
+                       same call, which is then done once.",
+    ),
+    components(schemas(ErrorDoc)),
+    modifiers(&ApiKey),
+)]
+struct Description;
+
+struct ApiKey;
+
+impl Modify for ApiKey {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+        document.components.get_or_insert_default().add_security_scheme("apiKey", SecurityScheme::Http(scheme));
+    }
+}
+
+pub(super) fn document() -> Document {
+    Description::openapi()
+}

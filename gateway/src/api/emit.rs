@@ -1,0 +1,161 @@
+//! POST `/v1/emit`: an event to users, a room or everyone. Not stored: who is not there does not get it.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use bytes::Bytes;
+use jackfield_shared::time::now_rfc3339;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    caller::{Caller, Emit},
+    error::{ApiError, PostErrors},
+    idempotency::IdempotencyKey,
+    room_path::{namespace_of, room},
+    user_id,
+};
+use crate::{
+    cluster::{
+        bus::Channel,
+        notice::{Notice, event_json},
+        sessions::Order,
+    },
+    engine::Frame,
+    node::Node,
+};
+
+const MAX_EVENT: usize = 128;
+/// What Socket.IO's own clients say of themselves: nobody can listen to these as events.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// An event and whom it is for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EmitRequest)]
+pub struct Request {
+    /// 1 to 128 characters, and none of Socket.IO's own (`connect`, `disconnect`, …).
+    #[schema(example = "data:updated", min_length = 1, max_length = 128)]
+    event: String,
+    /// `timestamp`, the moment of sending, is added to it.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({"type": "order", "data": {"id": 7}}))]
+    data: Map<String, Value>,
+    to: To,
+}
+
+/// Exactly one of `user`, `users`, `room`, `everyone`; `namespace` goes with the last two.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "to must be {user}, {users}, {room, namespace?} or {everyone: true, namespace?}")]
+enum To {
+    User(ToUser),
+    Users(ToUsers),
+    Room(ToRoom),
+    Everyone(ToEveryone),
+}
+
+/// All sockets of one user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ToUser {
+    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    user: Arc<str>,
+}
+
+/// All sockets of these users.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ToUsers {
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    users: Vec<Arc<str>>,
+}
+
+/// The members of a room.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ToRoom {
+    #[schema(pattern = "^[A-Za-z0-9_.:-]{1,64}$")]
+    room: String,
+    /// `/` where it is left out.
+    namespace: Option<String>,
+}
+
+/// Everybody in a namespace.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ToEveryone {
+    /// Always `true`.
+    everyone: bool,
+    /// `/` where it is left out.
+    namespace: Option<String>,
+}
+
+/// How many sessions it was sent to, where that is known: not for rooms and everyone.
+#[derive(Serialize, ToSchema)]
+pub struct Emitted {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<usize>,
+}
+
+/// Emits an event.
+#[utoipa::path(
+    post, path = "/v1/emit", tag = "emit", request_body = Request, security(("apiKey" = [])),
+    params(IdempotencyKey),
+    responses(
+        (status = 202, description = "On its way", body = Emitted),
+        PostErrors,
+    ),
+)]
+pub async fn emit(
+    _: Caller<Emit>,
+    State(node): State<Arc<Node>>,
+    Body(Request { event, mut data, to }): Body<Request>,
+) -> Result<(StatusCode, Json<Emitted>), ApiError> {
+    if !(1..=MAX_EVENT).contains(&event.chars().count()) || RESERVED.contains(&event.as_str()) {
+        return Err(ApiError::wrong(format!(
+            "event must have 1 to {MAX_EVENT} characters and be none of {}",
+            RESERVED.join(", ")
+        )));
+    }
+    data.insert("timestamp".to_owned(), now_rfc3339().into());
+    // Text and JSON are always JSON.
+    let event = event_json(&event, &data).ok_or(ApiError::Unavailable)?;
+    let delivered = match to {
+        To::User(ToUser { user }) => {
+            user_id::check("to.user", &user)?;
+            Some(to_users(&node, &[user], event).await?)
+        }
+        To::Users(ToUsers { users }) => {
+            let users = user_id::check_many("to.users", users)?;
+            Some(to_users(&node, &users, event).await?)
+        }
+        To::Room(ToRoom { room: name, namespace }) => {
+            let room = room(namespace.as_deref(), &name)?;
+            let frame = Frame::event_content(&room.namespace, &event);
+            publish(&node, &Channel::Room(room), &frame).await?;
+            None
+        }
+        To::Everyone(ToEveryone { everyone: true, namespace }) => {
+            let namespace = namespace_of(namespace.as_deref())?;
+            publish(&node, &Channel::Namespace(namespace.into()), &Frame::event_content(namespace, &event)).await?;
+            None
+        }
+        To::Everyone(ToEveryone { everyone: false, .. }) => {
+            return Err(ApiError::wrong("to.everyone must be true"));
+        }
+    };
+    Ok((StatusCode::ACCEPTED, Json(Emitted { delivered })))
+}
+
+async fn to_users(node: &Node, users: &[Arc<str>], event: Arc<str>) -> Result<usize, ApiError> {
+    let counts = node.cluster.sessions.send(users, &Order::Event(event), None).await?;
+    Ok(counts.iter().sum())
+}
+
+async fn publish(node: &Node, channel: &Channel, frame: &Frame) -> Result<(), ApiError> {
+    let notice = Notice::Frame(Bytes::copy_from_slice(frame.as_bytes()));
+    Ok(node.cluster.bus.publish(channel, notice.encode()).await?)
+}

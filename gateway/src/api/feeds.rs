@@ -1,0 +1,92 @@
+//! POST `/v1/feeds/{feed}`: tells a feed's readers what became of something.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    caller::{Caller, Publish},
+    error::{ApiError, Missing, PostErrors},
+    idempotency::IdempotencyKey,
+};
+use crate::{
+    feed::{self, Change, PublishError},
+    node::Node,
+};
+
+const MAX_ENTITY: usize = 64;
+/// Bytes of JSON.
+const MAX_DATA: usize = 64 * 1_024;
+
+/// What became of what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FeedRequest)]
+pub struct Request {
+    r#type: ChangeDoc,
+    /// The feed's own where it is left out.
+    #[schema(min_length = 1, max_length = 64, example = "PRODUCTOS")]
+    entity: Option<String>,
+    /// Anything, at most 64 KiB of JSON.
+    #[schema(value_type = Value)]
+    data: Box<RawValue>,
+}
+
+/// What became of it.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = Change)]
+enum ChangeDoc {
+    /// It is new.
+    Create,
+    /// It is another.
+    Update,
+    /// It is gone.
+    Delete,
+}
+
+/// It is stored, and on its way.
+#[derive(Serialize, ToSchema)]
+pub struct Published {
+    /// Sorts in the feed's order.
+    id: String,
+}
+
+/// Publishes an update.
+#[utoipa::path(
+    post, path = "/v1/feeds/{feed}", tag = "feeds", request_body = Request, security(("apiKey" = [])),
+    params(("feed" = String, Path, description = "As configured", example = "productos"), IdempotencyKey),
+    responses((status = 202, description = "On its way", body = Published), PostErrors, Missing),
+)]
+pub async fn publish(
+    _: Caller<Publish>,
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    Body(Request { r#type, entity, data }): Body<Request>,
+) -> Result<(StatusCode, Json<Published>), ApiError> {
+    if entity.as_ref().is_some_and(|entity| !(1..=MAX_ENTITY).contains(&entity.chars().count())) {
+        return Err(ApiError::wrong(format!("entity must have 1 to {MAX_ENTITY} characters")));
+    }
+    if data.get().len() > MAX_DATA {
+        return Err(ApiError::wrong(format!("data may have {MAX_DATA} bytes")));
+    }
+    let change = match r#type {
+        ChangeDoc::Create => Change::Create,
+        ChangeDoc::Update => Change::Update,
+        ChangeDoc::Delete => Change::Delete,
+    };
+    let published = feed::publish(&node, &name, change, entity.as_deref(), &data).await;
+    let position = published.map_err(|error| match error {
+        PublishError::NoSuchFeed => ApiError::NotFound("feed"),
+        PublishError::Unavailable(unavailable) => unavailable.into(),
+    })?;
+    Ok((StatusCode::ACCEPTED, Json(Published { id: position.to_string() })))
+}

@@ -1,0 +1,133 @@
+//! `Idempotency-Key`: a POST that carries one is done once in five minutes, on whichever nodes it is asked for, and its
+//! reply is given again.
+//!
+//! A key belongs to its caller. A call of which nobody knows whether it was done may be made again under the same key: it
+//! runs under the first attempt's [`OperationId`], so that what is stored by that id is stored once. What goes wrong by
+//! the caller's fault is a reply like another.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequestParts, Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{CONTENT_TYPE, HeaderName},
+        request::Parts,
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use jackfield_shared::{http::layers::for_status, ids::new_id};
+use sha2::{Digest as _, Sha256};
+use utoipa::IntoParams;
+
+use super::{LIMITS, caller, error::ApiError};
+use crate::{
+    cluster::idempotency::{Attempt, Begun},
+    node::Node,
+};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// In a reply that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const MAX_KEY: usize = 255;
+
+/// The header, as the document says it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "a description")]
+pub struct IdempotencyKey {
+    /// Calls with the same key within five minutes are one call, done once.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7e]+$")]
+    key: Option<String>,
+}
+
+/// A call's id: the same for all attempts under one `Idempotency-Key`, else new.
+#[derive(Debug, Clone)]
+pub struct OperationId(pub String);
+
+impl<S: Sync> FromRequestParts<S> for OperationId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self(new_id())))
+    }
+}
+
+/// The layer.
+pub async fn once(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    let key = request.headers().get(KEY).cloned();
+    let caller = caller::of(request.headers(), &node).map(|key| key.name.clone());
+    match (key, caller) {
+        (Some(key), Some(caller)) if request.method() == Method::POST => {
+            match attempt(&node, &caller, &key, request, next).await {
+                Ok(response) => response,
+                Err(error) => error.into_response(),
+            }
+        }
+        // Who has no valid key is told so by the endpoint.
+        _ => next.run(request).await,
+    }
+}
+
+async fn attempt(
+    node: &Node,
+    caller: &str,
+    key: &HeaderValue,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
+    let key = key.ok_or_else(|| ApiError::wrong(format!("Idempotency-Key must have 1 to {MAX_KEY} characters")))?;
+    let name = format!("{caller} {key}");
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LIMITS.body).await else {
+        return Ok(for_status(StatusCode::PAYLOAD_TOO_LARGE).into_response());
+    };
+    let id = new_id();
+    let fingerprint = fingerprint(&parts, &body);
+    let names = &node.cluster.idempotency;
+    match names.begin(Attempt { name: &name, fingerprint: &fingerprint, id: &id }).await? {
+        Begun::Go(id) => parts.extensions.insert(OperationId(id)),
+        Begun::Running => return Err(ApiError::InProgress),
+        Begun::Other => return Err(ApiError::KeyReused),
+        Begun::Done(reply) => return Ok(replayed(&reply)),
+    };
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let (parts, body) = response.into_parts();
+    // It was made here a moment ago, so it is whole and fits.
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let status = parts.status;
+    // Where this is not kept, the next attempt goes ahead under the same id after a while.
+    let _ = match status.is_server_error() {
+        true => names.failed(&name).await,
+        false => names.done(&name, &Bytes::from([status.as_str().as_bytes(), b" ", &body].concat())).await,
+    };
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Differs where the call is another one.
+fn fingerprint(parts: &Parts, body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `<status> <JSON>`, as it was kept.
+fn replayed(reply: &Bytes) -> Response {
+    let status = reply.get(..3).and_then(|status| StatusCode::from_bytes(status).ok());
+    let (Some(status), Some(body)) = (status, reply.get(4..)) else {
+        return for_status(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+    };
+    let body = reply.slice_ref(body);
+    let headers =
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (REPLAYED, HeaderValue::from_static("true"))];
+    // A reply without a body has no type either.
+    if body.is_empty() {
+        return (status, [(REPLAYED, HeaderValue::from_static("true"))]).into_response();
+    }
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,59 @@
+//! The HTTP interface for backends, `/v1`: one file an endpoint. Any node answers for the whole cluster.
+//!
+//! A call's way: [`jackfield_shared::http::layers`] (limits, the shape of errors) → [`idempotency`] (done once) →
+//! [`caller`] (which key, and what it may) → endpoint → [`crate::cluster`]. Guarantees: nobody without a key learns anything;
+//! input is checked whole before anything is done; what is for many users takes no round trip for each of them.
+//! Deliberately does not know sockets: what is for them goes over the bus, to this node as to the others.
+
+mod body;
+mod caller;
+mod disconnect;
+mod document;
+mod emit;
+mod error;
+mod feeds;
+mod idempotency;
+mod keys;
+mod notifications;
+mod room_members;
+mod room_messages;
+mod room_path;
+mod user_id;
+mod users;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, middleware::from_fn_with_state};
+use jackfield_shared::http::{
+    docs,
+    layers::{self, Limits},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::keys::ApiKeys;
+use crate::node::Node;
+
+/// Ten thousand users and what they are told.
+const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
+
+/// Users in one call.
+const MAX_USERS: usize = 10_000;
+
+/// The routes of `node`.
+pub fn router(node: &Arc<Node>) -> Router {
+    let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
+        .routes(routes!(emit::emit))
+        .routes(routes!(users::status_of_one))
+        .routes(routes!(users::status_of_many))
+        .routes(routes!(disconnect::disconnect))
+        .routes(routes!(notifications::notify, notifications::list))
+        .routes(routes!(notifications::notify_many))
+        .routes(routes!(notifications::delete))
+        .routes(routes!(feeds::publish))
+        .routes(routes!(room_messages::send, room_messages::history))
+        .routes(routes!(room_members::members))
+        .split_for_parts();
+    let endpoints = endpoints.layer(from_fn_with_state(Arc::clone(node), idempotency::once));
+    let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));
+    layers::wrap(routes, LIMITS)
+}

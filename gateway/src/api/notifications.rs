@@ -1,0 +1,248 @@
+//! POST and GET `/v1/users/{id}/notifications`, DELETE `…/{nid}`, and POST `/v1/users/notifications` for many users at once.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    body::Body,
+    caller::{Caller, Notify, Read},
+    error::{ApiError, Errors, Missing, PostErrors},
+    idempotency::{IdempotencyKey, OperationId},
+    user_id,
+};
+use crate::{
+    cluster::notification::{NotificationId, Posted},
+    node::Node,
+};
+
+const MAX_TITLE: usize = 200;
+const MAX_MESSAGE: usize = 4_000;
+const MAX_TYPE: usize = 64;
+/// Bytes of JSON.
+const MAX_DATA: usize = 16 * 1_024;
+const MOST: usize = 100;
+const USUAL: usize = 50;
+
+/// A notification for one user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NotificationRequest)]
+pub struct Request {
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    #[schema(min_length = 1, max_length = 4_000)]
+    message: String,
+    #[schema(min_length = 1, max_length = 64, example = "info")]
+    r#type: String,
+    /// Anything, at most 16 KiB of JSON.
+    #[schema(value_type = Option<Value>)]
+    data: Option<Box<RawValue>>,
+}
+
+/// A notification for many users.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NotificationsRequest)]
+pub struct ManyRequest {
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    user_ids: Vec<Arc<str>>,
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    #[schema(min_length = 1, max_length = 4_000)]
+    message: String,
+    #[schema(min_length = 1, max_length = 64, example = "info")]
+    r#type: String,
+    /// Anything, at most 16 KiB of JSON.
+    #[schema(value_type = Option<Value>)]
+    data: Option<Box<RawValue>>,
+}
+
+/// It is stored, and on its way to the user's devices.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored {
+    notification_id: String,
+    unread_count: u64,
+    /// Sessions that it went to.
+    delivered: usize,
+}
+
+/// It is stored for each, and on its way.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredForMany {
+    /// The same for all users.
+    notification_id: String,
+    /// For how many users.
+    users: usize,
+    /// Sessions that it went to.
+    delivered: usize,
+}
+
+/// Which notifications.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// Those before the one with this id, which is not among them; the newest where it is left out.
+    #[param(format = Uuid)]
+    before: Option<String>,
+    /// 1 to 100, else 50.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+}
+
+/// Newest first.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+pub struct Listed {
+    notifications: Vec<Notification>,
+    unread_count: u64,
+    /// Whether there are older ones.
+    more: bool,
+}
+
+/// A stored notification.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+pub struct Notification {
+    id: String,
+    title: String,
+    message: String,
+    r#type: String,
+    #[schema(value_type = Option<Value>, required = false)]
+    data: (),
+    read: bool,
+    created_at: String,
+}
+
+/// Notifies a user: stores the notification, and tells the user's devices.
+#[utoipa::path(
+    post, path = "/v1/users/{id}/notifications", tag = "notifications", request_body = Request,
+    security(("apiKey" = [])),
+    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), IdempotencyKey),
+    responses((status = 201, description = "Stored, and on its way", body = Stored), PostErrors),
+)]
+pub async fn notify(
+    _: Caller<Notify>,
+    State(node): State<Arc<Node>>,
+    Path(id): Path<Arc<str>>,
+    operation: OperationId,
+    Body(Request { title, message, r#type, data }): Body<Request>,
+) -> Result<(StatusCode, Json<Stored>), ApiError> {
+    user_id::check("id", &id)?;
+    let posted = posted(&operation, &title, &message, &r#type, data.as_deref())?;
+    let added = node.cluster.inbox.add(&id, &posted).await?;
+    let stored =
+        Stored { notification_id: posted.id.to_string(), unread_count: added.unread, delivered: added.delivered };
+    Ok((StatusCode::CREATED, Json(stored)))
+}
+
+/// Notifies many users.
+#[utoipa::path(
+    post, path = "/v1/users/notifications", tag = "notifications", request_body = ManyRequest,
+    security(("apiKey" = [])), params(IdempotencyKey),
+    responses((status = 201, description = "Stored, and on its way", body = StoredForMany), PostErrors),
+)]
+pub async fn notify_many(
+    _: Caller<Notify>,
+    State(node): State<Arc<Node>>,
+    operation: OperationId,
+    Body(ManyRequest { user_ids, title, message, r#type, data }): Body<ManyRequest>,
+) -> Result<(StatusCode, Json<StoredForMany>), ApiError> {
+    let users = user_id::check_many("userIds", user_ids)?;
+    let posted = posted(&operation, &title, &message, &r#type, data.as_deref())?;
+    let added = node.cluster.inbox.add_many(&users, &posted).await?;
+    let stored = StoredForMany {
+        notification_id: posted.id.to_string(),
+        users: users.len(),
+        delivered: added.iter().map(|added| added.delivered).sum(),
+    };
+    Ok((StatusCode::CREATED, Json(stored)))
+}
+
+/// A user's notifications.
+#[utoipa::path(
+    get, path = "/v1/users/{id}/notifications", tag = "notifications", security(("apiKey" = [])),
+    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), Which),
+    responses((status = 200, description = "Newest first", body = Listed), Errors),
+)]
+pub async fn list(
+    _: Caller<Read>,
+    State(node): State<Arc<Node>>,
+    Path(id): Path<Arc<str>>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Query(Which { before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    user_id::check("id", &id)?;
+    let limit = limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(ApiError::wrong(format!("limit must be 1 to {MOST}")));
+    }
+    let before = before
+        .map(|text| NotificationId::parse(&text).ok_or_else(|| ApiError::wrong("before must be a notification's id")));
+    let page = node.cluster.inbox.list(&id, before.transpose()?, limit).await?;
+    let (listed, unread, more) = (page.notifications.join(","), page.unread, page.more);
+    let json = format!("{{\"notifications\":[{listed}],\"unreadCount\":{unread},\"more\":{more}}}");
+    Ok(([(CONTENT_TYPE, "application/json")], json))
+}
+
+/// Deletes a notification, and tells the user's devices.
+#[utoipa::path(
+    delete, path = "/v1/users/{id}/notifications/{nid}", tag = "notifications", security(("apiKey" = [])),
+    params(
+        ("id" = String, Path, description = "The user", min_length = 1, max_length = 128),
+        ("nid" = String, Path, description = "The notification", format = Uuid),
+    ),
+    responses((status = 204, description = "It is gone"), Errors, Missing),
+)]
+pub async fn delete(
+    _: Caller<Notify>,
+    State(node): State<Arc<Node>>,
+    Path((id, nid)): Path<(Arc<str>, String)>,
+) -> Result<StatusCode, ApiError> {
+    user_id::check("id", &id)?;
+    let nid = NotificationId::parse(&nid).ok_or(ApiError::NotFound("notification"))?;
+    match node.cluster.inbox.delete(&id, nid).await?.found {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::NotFound("notification")),
+    }
+}
+
+/// Under the operation's id, so that a repeated call stores it once.
+fn posted(
+    OperationId(id): &OperationId,
+    title: &str,
+    message: &str,
+    kind: &str,
+    data: Option<&RawValue>,
+) -> Result<Posted, ApiError> {
+    let mut wrong = Vec::new();
+    for (field, text, most) in
+        [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
+    {
+        if !(1..=most).contains(&text.chars().count()) {
+            wrong.push(format!("{field} must have 1 to {most} characters"));
+        }
+    }
+    if data.is_some_and(|data| data.get().len() > MAX_DATA) {
+        wrong.push(format!("data may have {MAX_DATA} bytes"));
+    }
+    if !wrong.is_empty() {
+        return Err(ApiError::Validation(wrong));
+    }
+    // Operations' ids are UUIDs v7, as notifications' are.
+    let id = NotificationId::parse(id).unwrap_or_default();
+    Ok(Posted::new(id, title, message, kind, data))
+}

@@ -1,0 +1,68 @@
+//! GET `/v1/rooms/{room}/members`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    caller::{Caller, Read},
+    error::{ApiError, Errors},
+    room_path::room,
+};
+use crate::node::Node;
+
+/// Members that are listed.
+const LISTED: usize = 500;
+
+/// Where.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Where {
+    /// `/` where it is left out.
+    namespace: Option<String>,
+}
+
+/// Who is in a room.
+#[derive(Serialize, ToSchema)]
+pub struct Members {
+    room: String,
+    /// Users, not sockets.
+    count: usize,
+    /// At most 500 of them.
+    members: Vec<Member>,
+}
+
+/// One user.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    user_id: String,
+    name: String,
+}
+
+/// Who is in a room, on all nodes.
+#[utoipa::path(
+    get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
+    params(("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"), Where),
+    responses(
+        (status = 200, description = "Its members", body = Members),
+        Errors,
+    ),
+)]
+pub async fn members(
+    _: Caller<Read>,
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    place: Result<Query<Where>, QueryRejection>,
+) -> Result<Json<Members>, ApiError> {
+    let Query(Where { namespace }) = place.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let members = node.cluster.room_presence.members(&room(namespace.as_deref(), &name)?, LISTED).await?;
+    let listed = members.profiles.iter().filter_map(|profile| serde_json::from_str(profile).ok()).collect();
+    Ok(Json(Members { room: name, count: members.count, members: listed }))
+}

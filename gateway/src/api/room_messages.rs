@@ -1,0 +1,151 @@
+//! POST and GET `/v1/rooms/{room}/messages`: send to a room as the system, and its stored messages.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    body::Body,
+    caller::{Caller, Publish, Read},
+    error::{ApiError, Errors, PostErrors},
+    idempotency::{IdempotencyKey, OperationId},
+    room_path::room,
+};
+use crate::{
+    cluster::log::{Position, Range},
+    node::Node,
+    room::{Sender, array, message_body},
+};
+
+/// Characters of a message.
+const MAX_CONTENT: usize = 1_000;
+const MOST: usize = 100;
+const USUAL: usize = 50;
+/// Who sends, as the room sees it.
+const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
+
+/// A message.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MessageRequest)]
+pub struct Request {
+    #[schema(min_length = 1, max_length = 1_000)]
+    content: String,
+    /// `/` where it is left out.
+    namespace: Option<String>,
+}
+
+/// It is stored.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    message_id: String,
+}
+
+/// Which messages.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// `/` where it is left out.
+    namespace: Option<String>,
+    /// Those before this message's id, which is not among them; the newest where it is left out.
+    before: Option<String>,
+    /// 1 to 100, else 50.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+}
+
+/// Oldest first.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+pub struct History {
+    messages: Vec<StoredMessage>,
+}
+
+/// A stored message.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+pub struct StoredMessage {
+    id: String,
+    room: String,
+    content: String,
+    sender: StoredSender,
+    timestamp: String,
+}
+
+/// Who sent it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+pub struct StoredSender {
+    id: String,
+    name: String,
+}
+
+/// Sends to a room as the system; stored as every message is.
+#[utoipa::path(
+    post, path = "/v1/rooms/{room}/messages", tag = "rooms", request_body = Request, security(("apiKey" = [])),
+    params(
+        ("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"),
+        IdempotencyKey,
+    ),
+    responses(
+        (status = 201, description = "Stored, and on its way", body = Sent),
+        PostErrors,
+    ),
+)]
+pub async fn send(
+    _: Caller<Publish>,
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    OperationId(operation): OperationId,
+    Body(Request { content, namespace }): Body<Request>,
+) -> Result<(StatusCode, Json<Sent>), ApiError> {
+    let to = room(namespace.as_deref(), &name)?;
+    if !(1..=MAX_CONTENT).contains(&content.chars().count()) {
+        return Err(ApiError::wrong(format!("content must have 1 to {MAX_CONTENT} characters")));
+    }
+    let body = message_body(&to.name, &content, SYSTEM);
+    // A user's key begins with the user's id, which has no such length.
+    let appended = node.cluster.log.append(&to, &body, Some(&format!("api {operation}"))).await?;
+    Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
+}
+
+/// A room's stored messages.
+#[utoipa::path(
+    get, path = "/v1/rooms/{room}/messages", tag = "rooms", security(("apiKey" = [])),
+    params(("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"), Which),
+    responses(
+        (status = 200, description = "Oldest first", body = History),
+        Errors,
+    ),
+)]
+pub async fn history(
+    _: Caller<Read>,
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Query(Which { namespace, before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let room = room(namespace.as_deref(), &name)?;
+    let limit = limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(ApiError::wrong(format!("limit must be 1 to {MOST}")));
+    }
+    let foreign = || ApiError::wrong("before must be an id of this room's messages");
+    let before: Option<Position> = before.map(|text| text.parse().map_err(|()| foreign())).transpose()?;
+    let range = before.map_or(Range::Newest, |before| Range::Before(before.number));
+    let page = node.cluster.log.read(&room, range, limit, None).await?;
+    if before.is_some_and(|before| before.epoch != page.end.epoch) {
+        return Err(foreign());
+    }
+    let json = format!("{{\"messages\":{}}}", array(&page, &page.messages));
+    Ok(([(CONTENT_TYPE, "application/json")], json))
+}

@@ -1,0 +1,28 @@
+//! Users' ids as they come in paths and bodies.
+
+use std::sync::Arc;
+
+use super::{MAX_USERS, error::ApiError};
+
+/// Characters of a user's id.
+const MAX_LENGTH: usize = 128;
+
+/// One id; `field` is named where it is none.
+pub fn check(field: &str, id: &str) -> Result<(), ApiError> {
+    match (1..=MAX_LENGTH).contains(&id.chars().count()) {
+        true => Ok(()),
+        false => Err(ApiError::wrong(format!("{field} must have 1 to {MAX_LENGTH} characters"))),
+    }
+}
+
+/// Many ids, each once, in the order in which they first came; `field` is named where something is wrong.
+pub fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
+    if !(1..=MAX_USERS).contains(&ids.len()) {
+        return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));
+    }
+    for (place, id) in ids.iter().enumerate() {
+        check(&format!("{field}[{place}]"), id)?;
+    }
+    let mut seen = std::collections::HashSet::with_capacity(ids.len());
+    Ok(ids.into_iter().filter(|id| seen.insert(Arc::clone(id))).collect())
+}

@@ -1,0 +1,102 @@
+//! GET `/v1/users/{id}` and POST `/v1/users/status`: whether users are there.
+//!
+//! A user within the grace after the last socket is gone still counts as online, as everybody else is told.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use chrono::DateTime;
+use jackfield_shared::time::rfc3339;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    caller::{Caller, Read},
+    error::{ApiError, Errors, PostErrors},
+    idempotency::IdempotencyKey,
+    user_id,
+};
+use crate::{cluster::sessions::Live, node::Node};
+
+/// Whether a user is there.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserStatus {
+    #[schema(value_type = String)]
+    user_id: Arc<str>,
+    /// As `user:online` and `user:offline` have it.
+    online: bool,
+    /// Connections, on all nodes.
+    sockets: usize,
+    /// When the oldest of them began.
+    #[schema(format = DateTime, example = "2026-01-01T00:00:00.000Z")]
+    since: Option<String>,
+}
+
+/// Whom to look at.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = StatusRequest)]
+pub struct Request {
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    user_ids: Vec<Arc<str>>,
+}
+
+/// In the order asked for, each user once.
+#[derive(Serialize, ToSchema)]
+pub struct Statuses {
+    users: Vec<UserStatus>,
+}
+
+/// Whether a user is there.
+#[utoipa::path(
+    get, path = "/v1/users/{id}", tag = "users", security(("apiKey" = [])),
+    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128)),
+    responses(
+        (status = 200, description = "Online or not", body = UserStatus),
+        Errors,
+    ),
+)]
+pub async fn status_of_one(
+    _: Caller<Read>,
+    State(node): State<Arc<Node>>,
+    Path(id): Path<Arc<str>>,
+) -> Result<Json<UserStatus>, ApiError> {
+    user_id::check("id", &id)?;
+    let status = statuses(&node, vec![id]).await?.pop();
+    status.map(Json).ok_or(ApiError::Unavailable)
+}
+
+/// Whether many users are there.
+#[utoipa::path(
+    post, path = "/v1/users/status", tag = "users", request_body = Request, security(("apiKey" = [])),
+    params(IdempotencyKey),
+    responses(
+        (status = 200, description = "Online or not, each", body = Statuses),
+        PostErrors,
+    ),
+)]
+pub async fn status_of_many(
+    _: Caller<Read>,
+    State(node): State<Arc<Node>>,
+    Body(Request { user_ids }): Body<Request>,
+) -> Result<Json<Statuses>, ApiError> {
+    let users = user_id::check_many("userIds", user_ids)?;
+    Ok(Json(Statuses { users: statuses(&node, users).await? }))
+}
+
+async fn statuses(node: &Node, users: Vec<Arc<str>>) -> Result<Vec<UserStatus>, ApiError> {
+    let (live, online) = tokio::try_join!(node.cluster.sessions.of(&users), node.cluster.presence.online(&users))?;
+    let each = users.into_iter().zip(live).zip(online);
+    Ok(each.map(|((user_id, live), online)| status(user_id, &live, online)).collect())
+}
+
+fn status(user_id: Arc<str>, live: &[Live], online: bool) -> UserStatus {
+    let began = live.first().and_then(|oldest| i64::try_from(oldest.generation).ok());
+    let since = began.and_then(DateTime::from_timestamp_micros).map(rfc3339);
+    UserStatus { user_id, online, sockets: live.len(), since }
+}

@@ -1,0 +1,11 @@
+-- Writes down how an attempt ended, where its name is still kept.
+--
+-- KEYS[1]  hash of the name
+-- ARGV[1]  field, ARGV[2] its value
+-- Returns  1 when it was written
+
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return 0
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
