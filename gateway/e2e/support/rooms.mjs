@@ -19,8 +19,8 @@ const ACK = 3;
 export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /**
- * A cluster that trusts an issuer of ours: `cluster.user()` makes as many users as a test wants, at no cost. Nobody is
- * limited in how fast to send, unless `set` says otherwise.
+ * A cluster that trusts an issuer of ours: `cluster.user()` makes as many users as a test wants, at no cost, and
+ * `cluster.token(claims)` any token. Nobody is limited in how fast to send, unless `set` says otherwise.
  */
 export async function startRooms({ set = {}, ...options } = {}) {
   if (RUNNING) return withAccounts(await startCluster());
@@ -32,6 +32,7 @@ export async function startRooms({ set = {}, ...options } = {}) {
     const id = randomUUID();
     return { id, fullName: name, roles, token: issuer.token({ sub: id, name, roles }) };
   };
+  cluster.token = issuer.token;
   const stop = cluster.stop.bind(cluster);
   cluster.stop = () => stop().finally(issuer.stop);
   return cluster;

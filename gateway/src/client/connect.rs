@@ -9,7 +9,7 @@ use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenErr
 use serde_json::json;
 
 use super::{
-    Client, Connection,
+    Client, Connection, connect_feed,
     session::{Held, Standing},
     token::auth_token,
 };
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Why a namespace is not joined.
-enum Refusal {
+pub(super) enum Refusal {
     /// For good: the code that the client gets.
     Terminal(&'static str),
     /// For now: the client comes back by itself.
@@ -50,14 +50,11 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
 
 async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>) -> Result<(), Refusal> {
     let node = &connection.node;
+    if let Some(feed) = node.feeds.of(namespace) {
+        return connect_feed::join(connection, feed, auth).await;
+    }
     let namespace = node.hub.namespace(namespace).ok_or(Refusal::Terminal("invalid_namespace"))?;
-    let from_auth = auth_token(auth);
-    let token = from_auth.as_deref().or(connection.token.as_deref()).ok_or(Refusal::Terminal("missing_token"))?;
-    let identity = node.verifier.verify(token).await.map_err(|error| match error {
-        TokenError::Invalid => Refusal::Terminal("invalid_token"),
-        TokenError::Expired => Refusal::Terminal("token_expired"),
-        TokenError::KeysUnavailable => Refusal::Passing,
-    })?;
+    let identity = identify(connection, auth).await?.ok_or(Refusal::Terminal("missing_token"))?;
     let standing = connection.session.lock().begin(&identity);
     match standing {
         Standing::Same => admit(connection, namespace, identity),
@@ -76,6 +73,18 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
         }
     }
     Ok(())
+}
+
+/// Whom the client's token speaks for; nothing where it shows none.
+pub(super) async fn identify(connection: &Connection, auth: Option<&Text>) -> Result<Option<Identity>, Refusal> {
+    let from_auth = auth_token(auth);
+    let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
+    let identity = connection.node.verifier.verify(token).await.map_err(|error| match error {
+        TokenError::Invalid => Refusal::Terminal("invalid_token"),
+        TokenError::Expired => Refusal::Terminal("token_expired"),
+        TokenError::KeysUnavailable => Refusal::Passing,
+    })?;
+    Ok(Some(identity))
 }
 
 /// Claims the session in the whole cluster.

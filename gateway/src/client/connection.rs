@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
-    Client, connect,
+    Client, Reader, connect,
     inbox::{Arrival, Inbox},
+    readers::Readers,
     session::Session,
     validity::Step,
 };
@@ -24,7 +25,7 @@ use crate::{
         sessions::Held,
     },
     engine::{Frame, Inbound, Outbox},
-    event::{self, EventError},
+    event::{self, Addressee, EventError},
     node::Node,
     ops::metrics,
 };
@@ -39,6 +40,7 @@ pub struct Connection {
     pub(super) token: Option<Box<str>>,
     inbox: Mutex<Inbox>,
     pub(super) session: Mutex<Session>,
+    readers: Mutex<Readers>,
 }
 
 impl Connection {
@@ -52,6 +54,7 @@ impl Connection {
             token,
             inbox: Mutex::new(Inbox::new(node.settings.limits.flood())),
             session: Mutex::new(Session::default()),
+            readers: Mutex::default(),
         });
         node.idle.watch(&connection);
         node.gate.opened();
@@ -74,6 +77,7 @@ impl Connection {
             Arrival::Flooding => {
                 let error = EventError::RateLimited { retry_after_ms: 0 };
                 self.send_away("flooding", |client| event::error_frame(client, &error, ""));
+                self.send_readers_away(&error);
             }
         }
     }
@@ -106,7 +110,7 @@ impl Connection {
         self.send_away("ended by a backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
-    /// Says why on every socket, then sends the client away for good.
+    /// Says why on every socket, then sends the client away for good. Feeds are no part of its session, and go on.
     pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
         tracing::debug!(session = %self.id, reason, "sending a client away");
         metrics::SENT_AWAY.add_for([reason], 1);
@@ -116,9 +120,48 @@ impl Connection {
             }
             client.send(&Frame::disconnect(&client.namespace.name));
         }
-        self.end();
+        self.end_session();
         // A stock client closes the transport itself; another is given a while.
         self.node.idle.watch(self);
+    }
+
+    /// Says why in every feed, then sends the client away for good from those too.
+    fn send_readers_away(self: &Arc<Self>, error: &EventError) {
+        for reader in self.end_readers() {
+            if let Some(frame) = event::error_frame(&*reader, error, "") {
+                reader.send(&frame);
+            }
+            reader.send(&Frame::disconnect(reader.namespace()));
+        }
+    }
+
+    /// Lets a reader into its feed, and sends it these frames first. False where it may not come in.
+    pub(super) fn take_in(self: &Arc<Self>, reader: &Arc<Reader>, first: &[Frame]) -> bool {
+        let sent = {
+            // Under the lock, so that an end at this moment comes after CONNECT and not before it.
+            let mut readers = self.readers.lock();
+            if !readers.add(reader) {
+                return false;
+            }
+            reader.feed.entered();
+            self.node.readers.insert(self);
+            first.iter().try_for_each(|frame| self.outbox.send(frame))
+        };
+        if sent.is_err() {
+            reader.too_slow();
+        }
+        true
+    }
+
+    /// Puts a reader out of its feed, where it is in it.
+    pub(super) fn put_out(&self, namespace: &str) {
+        let mut readers = self.readers.lock();
+        if let Some(reader) = readers.remove(namespace) {
+            reader.gone();
+        }
+        if readers.is_empty() {
+            self.node.readers.remove(&self.id);
+        }
     }
 
     /// The connection is in no namespace from now on, unless it joins one.
@@ -129,14 +172,14 @@ impl Connection {
     /// Since when the connection is in no namespace; nothing while it is in one.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
-        let session = self.session.lock();
-        session.idle_from.filter(|_| session.sockets.is_empty())
+        let idle_from = self.session.lock().idle_from;
+        idle_from.filter(|_| self.is_idle())
     }
 
     /// Whether the connection is in no namespace: then it has no reason to stay.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.session.lock().sockets.is_empty()
+        self.session.lock().sockets.is_empty() && self.readers.lock().is_empty()
     }
 
     /// This connection's sockets, one for each namespace.
@@ -231,6 +274,8 @@ impl Connection {
             Inbound::Event { namespace, content, ack } => {
                 if let Some(client) = self.socket(namespace) {
                     event::dispatch(&client, content, *ack).await;
+                } else if let Some(reader) = self.reader(namespace) {
+                    event::dispatch_in_feed(&reader, content, *ack).await;
                 }
             }
             Inbound::Malformed => self.refuse(packet, &EventError::Validation("not a packet of the protocol".into())),
@@ -242,15 +287,18 @@ impl Connection {
         match packet {
             Inbound::Event { namespace, content, ack } => {
                 if let Some(client) = self.socket(namespace) {
-                    event::refuse(&client, content, *ack, error);
+                    event::refuse(&*client, content, *ack, error);
+                } else if let Some(reader) = self.reader(namespace) {
+                    event::refuse(&*reader, content, *ack, error);
                 }
             }
             Inbound::Malformed => {
-                let first = self.session.lock().sockets.first().cloned();
-                if let Some(client) = first
-                    && let Some(frame) = event::error_frame(&client, error, "")
+                let client = self.session.lock().sockets.first().cloned().map(|client| client as Arc<dyn Addressee>);
+                let first = client.or_else(|| Some(Arc::clone(self.readers.lock().first()?) as Arc<dyn Addressee>));
+                if let Some(first) = first
+                    && let Some(frame) = event::error_frame(&*first, error, "")
                 {
-                    client.send(&frame);
+                    first.send(&frame);
                 }
             }
             // The client tries again by itself where its CONNECT was not answered.
@@ -263,21 +311,43 @@ impl Connection {
         self.session.lock().sockets.iter().find(|client| &*client.namespace.name == namespace).cloned()
     }
 
+    fn reader(&self, namespace: &str) -> Option<Arc<Reader>> {
+        self.readers.lock().find(namespace).cloned()
+    }
+
     fn leave(&self, namespace: &str) {
         let left = self.session.lock().take_socket(namespace);
-        if let Some(client) = left {
-            self.node.remove_member(&client);
+        match left {
+            Some(client) => self.node.remove_member(&client),
+            None => self.put_out(namespace),
         }
     }
 
-    /// Out of every namespace, and the session is over. Does nothing the second time.
+    /// Out of everything. Does nothing the second time.
     fn end(&self) {
+        self.end_readers();
+        self.end_session();
+    }
+
+    /// Out of every feed, and into none any more.
+    fn end_readers(&self) -> Vec<Arc<Reader>> {
+        let mut readers = self.readers.lock();
+        let ended = readers.end();
+        ended.iter().for_each(|reader| reader.gone());
+        self.node.readers.remove(&self.id);
+        ended
+    }
+
+    /// Out of every namespace but feeds, and the session is over. Does nothing the second time.
+    fn end_session(&self) {
         let (sockets, departure) = {
             let mut session = self.session.lock();
             self.node.expiry.forget(session.looked_at, &self.id);
             session.end()
         };
-        self.inbox.lock().clear();
+        if self.readers.lock().is_empty() {
+            self.inbox.lock().clear();
+        }
         for client in sockets {
             self.node.remove_member(&client);
         }

@@ -25,6 +25,7 @@ use crate::{
         room_presence::{Entry, Stay},
     },
     engine::{Frame, Full, Outbox},
+    event::Addressee,
     hub::{MemberKey, Namespace},
     node::Node,
     ops::metrics,
@@ -251,6 +252,16 @@ impl Client {
             }
             connection.close();
         }
+    }
+}
+
+impl Addressee for Client {
+    fn namespace(&self) -> &str {
+        &self.namespace.name
+    }
+
+    fn send(&self, frame: &Frame) {
+        Client::send(self, frame);
     }
 }
 

@@ -1,4 +1,5 @@
-//! What clients send, one file each: parse, check, act.
+//! What clients send, one file each: parse, check, act. [`dispatch`] lists what there is in `/` and `/chat`,
+//! [`dispatch_in_feed`] what there is in feeds.
 //!
 //! A handler gets who sent the event and its first argument, and returns what is acknowledged or why not. Bad input
 //! never disconnects and never reaches another socket: the answer is an error acknowledgement where one was asked for,
@@ -22,6 +23,7 @@ mod room_message;
 mod send_message;
 mod token_refresh;
 mod typing;
+mod update_product;
 
 use std::sync::Arc;
 
@@ -30,22 +32,28 @@ use serde::Serialize;
 pub use self::error::EventError;
 use self::parse::Event;
 use crate::{
-    client::Client,
+    client::{Client, Reader},
     engine::{Frame, Text},
+    node::Node,
     ops::metrics,
 };
 
+/// Who is answered: a socket in a namespace.
+pub trait Addressee: Send + Sync {
+    /// Its namespace's name.
+    fn namespace(&self) -> &str;
+
+    /// Sends a frame; who has no room for it is too slow and is closed.
+    fn send(&self, frame: &Frame);
+}
+
 /// Handles one event of `client`.
 pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
-    let max = client.node.settings.limits.payload as usize;
-    if max > 0 && content.as_str().len() > max {
-        return refuse(client, content, ack, &EventError::PayloadTooLarge { max });
-    }
-    let event = match Event::parse(content.as_str()) {
+    let event = match parse(&client.node, content) {
         Ok(event) => event,
-        Err(error) => return refuse(client, content, ack, &error),
+        Err(error) => return refuse(&**client, content, ack, &error),
     };
-    let reply = Reply { client, event: &event, ack };
+    let reply = Reply { to: &**client, event: &event, ack };
     match &*event.name {
         "echo" => reply.send(echo::handle(&event)),
         "join-room" => match join_room::handle(client, &event, ack).await {
@@ -73,20 +81,42 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
     }
 }
 
+/// Handles one event of a feed's reader.
+pub async fn dispatch_in_feed(reader: &Arc<Reader>, content: &Text, ack: Option<i64>) {
+    let event = match parse(&reader.node, content) {
+        Ok(event) => event,
+        Err(error) => return refuse(&**reader, content, ack, &error),
+    };
+    let reply = Reply { to: &**reader, event: &event, ack };
+    match &*event.name {
+        "token:refresh" => reply.send(token_refresh::handle_in_feed(reader, &event).await),
+        "updateProduct" => reply.send(update_product::handle(reader, &event).await),
+        _ => reply.send(Err::<(), _>(EventError::UnknownEvent)),
+    }
+}
+
+fn parse<'a>(node: &Node, content: &'a Text) -> Result<Event<'a>, EventError> {
+    let max = node.settings.limits.payload as usize;
+    match max > 0 && content.as_str().len() > max {
+        true => Err(EventError::PayloadTooLarge { max }),
+        false => Event::parse(content.as_str()),
+    }
+}
+
 /// Answers an event with an error, without handling it.
-pub fn refuse(client: &Client, content: &Text, ack: Option<i64>, error: &EventError) {
+pub fn refuse(to: &dyn Addressee, content: &Text, ack: Option<i64>, error: &EventError) {
     let name = Event::parse(content.as_str()).map(|event| event.name.into_owned()).unwrap_or_default();
-    answer(client, ack, error, &name);
+    answer(to, ack, error, &name);
 }
 
 /// The `error` event that says what was wrong with `event`.
 #[must_use]
-pub fn error_frame(client: &Client, error: &EventError, event: &str) -> Option<Frame> {
-    Frame::event(&client.namespace.name, "error", &error.body(Some(event)))
+pub fn error_frame(to: &dyn Addressee, error: &EventError, event: &str) -> Option<Frame> {
+    Frame::event(to.namespace(), "error", &error.body(Some(event)))
 }
 
 struct Reply<'a> {
-    client: &'a Client,
+    to: &'a dyn Addressee,
     event: &'a Event<'a>,
     ack: Option<i64>,
 }
@@ -96,10 +126,10 @@ impl Reply<'_> {
         match (result, self.ack) {
             (Ok(data), Some(id)) => {
                 metrics::EVENTS.add_for(["ok"], 1);
-                acknowledge(self.client, id, &data);
+                acknowledge(self.to, id, &data);
             }
             (Ok(_), None) => metrics::EVENTS.add_for(["ok"], 1),
-            (Err(error), ack) => answer(self.client, ack, &error, &self.event.name),
+            (Err(error), ack) => answer(self.to, ack, &error, &self.event.name),
         }
     }
 
@@ -108,28 +138,28 @@ impl Reply<'_> {
         match (result, self.ack) {
             (Ok(json), Some(id)) => {
                 metrics::EVENTS.add_for(["ok"], 1);
-                self.client.send(&Frame::ack_json(&self.client.namespace.name, id, &json));
+                self.to.send(&Frame::ack_json(self.to.namespace(), id, &json));
             }
             (result, _) => self.send(result.map(drop)),
         }
     }
 }
 
-fn answer(client: &Client, ack: Option<i64>, error: &EventError, event: &str) {
+fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
     metrics::EVENTS.add_for([error.code()], 1);
     match ack {
-        Some(id) => acknowledge(client, id, &error.body(None)),
+        Some(id) => acknowledge(to, id, &error.body(None)),
         None => {
-            if let Some(frame) = error_frame(client, error, event) {
-                client.send(&frame);
+            if let Some(frame) = error_frame(to, error, event) {
+                to.send(&frame);
             }
         }
     }
 }
 
-fn acknowledge<T: Serialize + ?Sized>(client: &Client, id: i64, data: &T) {
-    if let Some(frame) = Frame::ack(&client.namespace.name, id, data) {
-        client.send(&frame);
+fn acknowledge<T: Serialize + ?Sized>(to: &dyn Addressee, id: i64, data: &T) {
+    if let Some(frame) = Frame::ack(to.namespace(), id, data) {
+        to.send(&frame);
     }
 }
 

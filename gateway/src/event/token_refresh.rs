@@ -1,10 +1,14 @@
-//! `token:refresh` `{token}`: the session goes on until the new token's end. The token must be of the same user.
+//! `token:refresh` `{token}`: the session, or the reading of a feed, goes on until the new token's end. The token must be
+//! of the same user.
 
-use jackfield_shared::{time::rfc3339_of_unix, verify::TokenError};
+use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event};
-use crate::client::Client;
+use crate::{
+    client::{Client, Reader},
+    node::Node,
+};
 
 #[derive(Deserialize)]
 struct Renewal {
@@ -19,15 +23,31 @@ pub(super) struct Renewed {
 }
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Renewed, EventError> {
+    let identity = shown(&client.node, &client.identity, event).await?;
+    Ok(renewed(client.renew(identity.expires_at)))
+}
+
+/// As [`handle`], for one feed alone.
+pub(super) async fn handle_in_feed(reader: &Reader, event: &Event<'_>) -> Result<Renewed, EventError> {
+    let before = reader.identity.as_ref().ok_or(EventError::Forbidden("There is no token to renew"))?;
+    let identity = shown(&reader.node, before, event).await?;
+    Ok(renewed(reader.renew(identity.expires_at)))
+}
+
+fn renewed(expires_at: u64) -> Renewed {
+    Renewed { status: "ok", expires_at: rfc3339_of_unix(expires_at) }
+}
+
+/// Whom the new token speaks for.
+async fn shown(node: &Node, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
     let Renewal { token } = event.data()?;
-    let identity = client.node.verifier.verify(&token).await.map_err(|error| match error {
+    let identity = node.verifier.verify(&token).await.map_err(|error| match error {
         TokenError::Invalid => EventError::Validation("token is not valid".into()),
         TokenError::Expired => EventError::Validation("token has expired".into()),
         TokenError::KeysUnavailable => EventError::Unavailable,
     })?;
-    if identity.user_id != client.identity.user_id {
-        return Err(EventError::Forbidden("The token is another user's"));
+    match identity.user_id == before.user_id {
+        true => Ok(identity),
+        false => Err(EventError::Forbidden("The token is another user's")),
     }
-    let expires_at = client.renew(identity.expires_at);
-    Ok(Renewed { status: "ok", expires_at: rfc3339_of_unix(expires_at) })
 }

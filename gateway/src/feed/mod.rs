@@ -1,31 +1,59 @@
 //! Feeds: namespaces `/ws/v1/<name>` whose readers are told of updates. Configured by name: see [`rule`].
+//!
+//! An update is stored in the feed's log before anybody is told of it, so that all readers of all nodes hear one order,
+//! and what a lost connection to Redis withheld is read from the log. Guarantees: a reader is told, in this order, of the
+//! greeting, of the last updates that are kept for new readers, and of every update after those, once. Deliberately knows
+//! no sessions: a reader may be nobody in particular, and is in no list of who is there.
 
 pub mod rule;
+mod task;
 mod update;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
 
-use self::rule::Rule;
 pub use self::update::Change;
+use self::{
+    rule::Rule,
+    task::{Input, Signals},
+};
 use crate::{
-    cluster::{Unavailable, log::Position, room_name::RoomName},
+    client::Reader,
+    cluster::{PATIENCE, Unavailable, log::Position, notice::Notice, patience, room_name::RoomName},
     node::Node,
 };
 
 /// What the namespaces of all feeds begin with.
-pub const NAMESPACES: &str = "/ws/v1/";
+const NAMESPACES: &str = "/ws/v1/";
 /// What the log of a feed is called, within its namespace.
 const LOG: &str = "updates";
+/// What a feed's task may be behind; beyond that it reads the log, and readers wait to be let in.
+const MAILBOX: usize = 1_024;
 
 /// A configured feed.
 pub struct Feed {
     /// As configured.
     pub rule: Rule,
+    /// Where it is read.
+    pub namespace: Arc<str>,
     /// Where its updates are stored and numbered.
     log: RoomName,
+    mailbox: mpsc::Sender<Input>,
+    /// Until the task takes them.
+    inputs: Mutex<Option<mpsc::Receiver<Input>>>,
+    signals: Signals,
+    /// How many readers it has here.
+    count: AtomicUsize,
 }
 
 /// All configured feeds, by name.
@@ -57,7 +85,7 @@ pub async fn publish<T: Serialize + ?Sized>(
     entity: Option<&str>,
     data: &T,
 ) -> Result<Position, PublishError> {
-    let feed = node.feeds.find(feed).ok_or(PublishError::NoSuchFeed)?;
+    let feed = node.feeds.by_name.get(feed).ok_or(PublishError::NoSuchFeed)?;
     let update = update::of_backend(entity.unwrap_or(&feed.rule.entity), change, data).ok_or(Unavailable)?;
     Ok(feed.append(node, &update).await?)
 }
@@ -70,17 +98,64 @@ impl Feeds {
         Self { by_name: feeds.collect() }
     }
 
-    /// The feed of this name, if there is one.
+    /// Begins to hear updates and to let readers in.
+    pub fn start(&self, node: &Arc<Node>) {
+        for feed in self.by_name.values() {
+            if let Some(inputs) = feed.inputs.lock().take() {
+                node.lifecycle.spawn(task::run(Arc::clone(node), Arc::clone(feed), inputs));
+            }
+        }
+    }
+
+    /// The feed that is read in this namespace, if there is one.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Arc<Feed>> {
-        self.by_name.get(name)
+    pub fn of(&self, namespace: &str) -> Option<&Arc<Feed>> {
+        self.by_name.get(namespace.strip_prefix(NAMESPACES)?)
+    }
+
+    /// All feeds.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Feed>> {
+        self.by_name.values()
+    }
+
+    /// The bus may have missed something, in any feed.
+    pub(crate) fn missed(&self) {
+        self.by_name.values().for_each(|feed| feed.signals.missed());
     }
 }
 
 impl Feed {
     fn new(rule: Rule) -> Self {
-        let namespace = format!("{NAMESPACES}{}", rule.name).into();
-        Self { rule, log: RoomName { namespace, name: LOG.into() } }
+        let namespace: Arc<str> = format!("{NAMESPACES}{}", rule.name).into();
+        let (mailbox, inputs) = mpsc::channel(MAILBOX);
+        Self {
+            rule,
+            log: RoomName { namespace: Arc::clone(&namespace), name: LOG.into() },
+            namespace,
+            mailbox,
+            inputs: Mutex::new(Some(inputs)),
+            signals: Signals::default(),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Lets a reader in, who is told so before this returns.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the feed's log has not been read yet; the connection is then to be closed.
+    pub async fn let_in(&self, reader: Arc<Reader>) -> Result<(), Unavailable> {
+        let (done, answer) = oneshot::channel();
+        let entering = async {
+            self.mailbox.send(Input::Join(reader, done)).await.map_err(|_| Unavailable)?;
+            answer.await.map_err(|_| Unavailable)?
+        };
+        let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
+        let entered = tokio::time::timeout(limit, entering).await;
+        entered.unwrap_or_else(|_| {
+            // The task is waiting for the back end.
+            patience::ended(patience::Wait::InVain);
+            Err(Unavailable)
+        })
     }
 
     /// Tells the readers, on all nodes, what one of them says was updated.
@@ -90,6 +165,35 @@ impl Feed {
     pub async fn relay(&self, node: &Node, data: &RawValue) -> Result<Position, Unavailable> {
         let update = update::of_reader(data).ok_or(Unavailable)?;
         self.append(node, &update).await
+    }
+
+    /// How many readers it has on this node.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody reads it on this node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn entered(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn left(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Hands over what came for the feed. What there is no room for is read from the log.
+    pub(crate) fn hear(&self, notice: Notice) {
+        if let Notice::Message { position, body } = notice
+            && self.mailbox.try_send(Input::Heard(position, body)).is_err()
+        {
+            self.signals.missed();
+        }
     }
 
     async fn append(&self, node: &Node, update: &str) -> Result<Position, Unavailable> {

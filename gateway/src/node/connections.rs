@@ -1,4 +1,4 @@
-//! Connections by session, so that an eviction or a reassertion finds them.
+//! Connections by session, so that an eviction, a reassertion or the node's end finds them.
 
 use std::{collections::HashMap, sync::Arc};
 

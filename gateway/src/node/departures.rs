@@ -71,7 +71,7 @@ pub(super) async fn give_back(node: Arc<Node>) {
 
 /// Everybody is sent elsewhere, and what they held is given back, so that nobody has to wait for the lease to end.
 async fn farewell(node: &Node) {
-    for connection in node.connections.all() {
+    for connection in node.connections.all().into_iter().chain(node.readers.all()) {
         connection.close();
     }
     let mut tries = 0;

@@ -41,6 +41,9 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
 
 async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
     if let Channel::Room(room) = channel {
+        if let Some(feed) = node.feeds.of(&room.namespace) {
+            return feed.hear(notice);
+        }
         return node.rooms.hear(node, room, notice);
     }
     match notice {

@@ -66,6 +66,8 @@ pub struct Node {
     pub lifecycle: Lifecycle,
     /// Connections that are sessions or are about to be.
     pub connections: Connections,
+    /// Connections that read feeds.
+    pub readers: Connections,
     /// Rooms that have members here.
     pub rooms: Rooms,
     /// Who may join which room, and send to it.
@@ -130,6 +132,7 @@ impl Node {
             verifier,
             lifecycle,
             connections: Connections::default(),
+            readers: Connections::default(),
             rooms: Rooms::default(),
             rules: policies.rooms,
             feeds: policies.feeds,
@@ -153,6 +156,7 @@ impl Node {
         tasks.spawn(heartbeat::settle(Arc::clone(self)));
         tasks.spawn(departures::give_back(Arc::clone(self)));
         tasks.spawn(counts::keep_told(Arc::clone(self)));
+        self.feeds.start(self);
         tasks.spawn(roster::keep_current(Arc::clone(self)));
         tasks.spawn(idle::sweep(Arc::clone(self)));
         tasks.spawn(expiry::sweep(Arc::clone(self)));
@@ -181,6 +185,7 @@ impl Node {
     fn may_have_missed(&self) {
         self.missed.fetch_add(1, Ordering::AcqRel);
         self.rooms.missed();
+        self.feeds.missed();
         self.reassert_soon();
     }
 

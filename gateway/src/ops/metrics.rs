@@ -131,6 +131,9 @@ pub(crate) fn look(node: &Node) {
     for namespace in node.hub.namespaces() {
         SOCKETS.set_configured(&namespace.name, namespace.len());
     }
+    for feed in node.feeds.all() {
+        SOCKETS.set_configured(&feed.namespace, feed.len());
+    }
     SESSIONS.set(node.connections.len());
     ROOMS.set(node.rooms.len());
     DEPARTURES.set(node.departures.len());

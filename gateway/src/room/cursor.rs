@@ -4,13 +4,13 @@ use crate::cluster::log::{Page, Position};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     at: Position,
 }
 
 /// What is to be done about a message that came over the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Live {
+pub(crate) enum Live {
     /// It is the next one.
     Deliver,
     /// It was delivered before.
@@ -21,7 +21,7 @@ pub(super) enum Live {
 
 /// What is to be done about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// Deliver the page's messages from this index on; `more` when the log goes on after them.
     Deliver { from: usize, more: bool },
     /// The numbers up to here cannot be had: tell the members, and read again after it.
@@ -29,16 +29,16 @@ pub(super) enum Read {
 }
 
 impl Cursor {
-    pub(super) fn new(at: Position) -> Self {
+    pub(crate) fn new(at: Position) -> Self {
         Self { at }
     }
 
-    pub(super) fn at(self) -> Position {
+    pub(crate) fn at(self) -> Position {
         self.at
     }
 
     /// A message came.
-    pub(super) fn live(&mut self, position: Position) -> Live {
+    pub(crate) fn live(&mut self, position: Position) -> Live {
         if position <= self.at {
             // Of this epoch and delivered, or of one that is over.
             return Live::Seen;
@@ -51,7 +51,7 @@ impl Cursor {
     }
 
     /// What came after the cursor was read.
-    pub(super) fn read(&mut self, page: &Page) -> Read {
+    pub(crate) fn read(&mut self, page: &Page) -> Read {
         if page.end.epoch != self.at.epoch {
             return self.reset(Position { epoch: page.end.epoch, number: page.base });
         }

@@ -13,6 +13,7 @@ pub mod rules;
 mod stopwatch;
 mod task;
 
+pub(crate) use self::cursor::{Cursor, Live, Read};
 pub use self::{
     join::{Joined, Joining},
     messages::{Sender, array, message_body, object},

@@ -1,0 +1,260 @@
+// Feeds: who may read and who may update, one order for all readers, and nothing to do with sessions.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { VERSIONS, alsoIn, closeAll, connect, listed, signedIn } from "./support/clients.mjs";
+import { GREETING, PRODUCTS, reading, told } from "./support/feeds.mjs";
+import { done, refused, startRooms } from "./support/rooms.mjs";
+import { startStandalone } from "./support/standalone.mjs";
+import { until } from "./support/until.mjs";
+import { login } from "./support/users.mjs";
+
+const UPDATED = "Se ha actualizado un producto";
+const FEEDS = [
+  `productos;greeting=${GREETING};read=anyone;update=ADMIN+SUPERUSER`,
+  "pedidos;greeting=Pedidos, al momento;entity=ORDERS;read=token;update=*;keep=3",
+];
+const ORDERS = "/ws/v1/pedidos";
+
+/** Waits until a reader was told of these updates; then it was told of them once, in order, and of nothing else since. */
+async function complete(reader, expected, ms) {
+  const updates = () => reader.all("updates").map(({ data }) => data);
+  await until(`${expected.length} updates`, () => updates().length >= expected.length, ms);
+  assert.deepEqual(updates(), expected);
+}
+
+describe("feeds of a cluster", () => {
+  let cluster, admin, user;
+  before(async () => {
+    cluster = await startRooms({ set: { feeds: JSON.stringify(FEEDS) } });
+    admin = cluster.user({ roles: ["ADMIN", "USER"] });
+    user = cluster.user();
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  /** A reader on each node, without a token. */
+  const onEach = (options) => Promise.all(cluster.urls.map((url) => reading(url, options)));
+
+  for (const version of Object.keys(VERSIONS)) {
+    test(`client ${version}: anybody reads, over every transport, and is greeted first`, async () => {
+      const writer = await reading(cluster.urls[0], { version, token: admin.token });
+      for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
+        const readers = await onEach({ version, transports });
+        const data = { id: 7, via: transports.join() };
+        assert.deepEqual(await writer.ask("updateProduct", data), { status: "ok" });
+        for (const reader of readers) {
+          await reader.heard("updates");
+          assert.deepEqual(told(reader), [["connection", GREETING], ["updates", { message: UPDATED, data }]]);
+        }
+        for (const reader of readers) reader.close();
+      }
+    });
+  }
+
+  test("all readers hear one order, whoever sends from wherever", async () => {
+    const readers = await onEach();
+    const writers = await Promise.all(cluster.urls.map((url) => reading(url, { token: admin.token })));
+    const each = 60;
+    await Promise.all(writers.map(async (writer, from) => {
+      for (let number = 0; number < each; number++) await done(writer, "updateProduct", { from, number });
+    }));
+    const total = writers.length * each;
+    await until("everybody has them all", () => [...readers, ...writers].every((one) => one.all("updates").length >= total));
+    const [first, ...others] = [...readers, ...writers].map((one) => one.all("updates").map(({ data }) => data));
+    for (const other of others) assert.deepEqual(other, first);
+    for (const from of writers.keys()) {
+      const numbers = first.filter((data) => data.from === from).map(({ number }) => number);
+      assert.deepEqual(numbers, Array.from({ length: each }, (_, index) => index));
+    }
+  });
+
+  test("any JSON may be an update, and comes as it was sent", async () => {
+    const [reader] = await onEach();
+    const writer = await reading(cluster.urls[1], { token: admin.token });
+    const values = [{ id: 1, name: "a \"b\" \u2028 ñ" }, [1, [2]], "text", 1.5, false, null, {}];
+    for (const value of values) await done(writer, "updateProduct", value);
+    await complete(reader, values);
+    writer.send("updateProduct");
+    await complete(reader, [...values, null]);
+  });
+
+  test("`updateProduct` is for the roles that the feed names, and only in feeds", async () => {
+    const witness = await reading(cluster.urls[2]);
+    const [nobody, somebody] = [await reading(cluster.urls[0]), await reading(cluster.urls[0], { token: user.token })];
+    for (const reader of [nobody, somebody]) {
+      await refused(reader, "updateProduct", { id: 1 }, "forbidden");
+      reader.send("updateProduct", { id: 1 });
+      const { status, code, event } = await reader.heard("error");
+      assert.deepEqual({ status, code, event }, { status: "error", code: "forbidden", event: "updateProduct" });
+    }
+    const chatting = await signedIn(cluster.urls[0], admin);
+    await refused(chatting, "updateProduct", { id: 1 }, "unknown_event");
+
+    const superuser = await reading(cluster.urls[1], { token: cluster.user({ roles: ["SUPERUSER"] }).token });
+    await done(superuser, "updateProduct", "from the superuser");
+    await complete(witness, ["from the superuser"]);
+  });
+
+  test("what belongs to `/` and `/chat` is unknown in feeds, and nothing of it is heard there", async () => {
+    const reader = await reading(cluster.urls[0], { token: admin.token });
+    for (const event of ["send-message", "join-room", "message-client", "private-message", "notification:list", "echo"]) {
+      await refused(reader, event, { room: "r", content: "c", message: "m" }, "unknown_event");
+    }
+    const main = await signedIn(cluster.urls[1], user);
+    const friend = await signedIn(cluster.urls[2], admin);
+    await done(friend, "private-message", { to: user.id, content: "psst" });
+    await main.heard("private-message");
+    await done(main, "message-client", { message: "to all" });
+    await main.heard("message-server");
+    await done(reader, "updateProduct", "last");
+    await reader.heard("updates");
+    assert.deepEqual(told(reader), [["connection", GREETING], ["updates", { message: UPDATED, data: "last" }]]);
+  });
+
+  test("a feed that is not configured is refused for good", async () => {
+    for (const namespace of ["/ws/v1/nothing", "/ws/v1/", "/ws/v1/productos/", "/ws/v1/PRODUCTOS", "/ws/v2/productos"]) {
+      const client = connect(cluster.balancer, { namespace, token: admin.token });
+      assert.equal(await client.refused(), "invalid_namespace");
+      assert.equal(client.comesBack, false);
+    }
+  });
+
+  test("a token that is shown must be good, and a feed for token holders wants one", async () => {
+    const [expired, forged] = [cluster.token({ exp: 1_000_000_000 }), `${user.token.slice(0, -4)}AAAA`];
+    for (const [namespace, token, code] of [
+      [PRODUCTS, expired, "token_expired"],
+      [PRODUCTS, forged, "invalid_token"],
+      [ORDERS, expired, "token_expired"],
+      [ORDERS, undefined, "missing_token"],
+    ]) {
+      const client = connect(cluster.balancer, { namespace, token });
+      assert.equal(await client.refused(), code, `${namespace} ${code}`);
+      assert.deepEqual(client.events, []);
+    }
+    const reader = await reading(cluster.balancer, { namespace: ORDERS, token: user.token });
+    assert.deepEqual(told(reader)[0], ["connection", "Pedidos, al momento"]);
+  });
+
+  test("new readers are told of the last updates that are kept, in order, before what comes live", async () => {
+    const open = (url) => reading(url, { namespace: ORDERS, token: user.token });
+    const writer = await open(cluster.urls[0]);
+    const earlier = writer.all("updates").length;
+    const sent = Array.from({ length: 8 }, (_, number) => ({ number }));
+    for (const data of sent.slice(0, 5)) await done(writer, "updateProduct", data);
+    await until("the writer has them", () => writer.all("updates").length >= earlier + 5);
+    // Every node has heard what the writer has, sooner or later: a reader there is told of it either way, and once.
+    const readers = await Promise.all(cluster.urls.map(open));
+    for (const data of sent.slice(5)) await done(writer, "updateProduct", data);
+    for (const reader of readers) {
+      await reader.heard("updates", ({ data }) => data.number === 7);
+      const numbers = reader.all("updates").map(({ data }) => data.number);
+      const first = numbers[0];
+      assert.ok(first <= 2, `${numbers}`);
+      assert.deepEqual(numbers, Array.from({ length: 8 - first }, (_, index) => first + index));
+      assert.equal(reader.events[0].name, "connection");
+    }
+    const late = await open(cluster.urls[1]);
+    await complete(late, sent.slice(5));
+  });
+
+  test("at its end a token is said, and the reader of a feed that wants one is sent away; a new one can be shown", async () => {
+    const ending = () => cluster.token({ sub: user.id, exp: Math.floor(Date.now() / 1000) + 3 });
+    const [ends, goes, free] = await Promise.all([
+      reading(cluster.urls[0], { namespace: ORDERS, token: ending() }),
+      reading(cluster.urls[0], { namespace: ORDERS, token: ending() }),
+      reading(cluster.urls[0], { token: cluster.token({ roles: ["ADMIN"], exp: Math.floor(Date.now() / 1000) + 3 }) }),
+    ]);
+    await ends.heard("token:expiring");
+    await refused(goes, "token:refresh", { token: admin.token }, "forbidden");
+    const renewed = await done(goes, "token:refresh", { token: user.token });
+    assert.ok(Date.parse(renewed.expiresAt) > Date.now() + 60_000);
+
+    assert.equal(await ends.gone(), "io server disconnect");
+    assert.equal(ends.events.at(-1).name, "token:expired");
+    await done(goes, "updateProduct", "still here");
+    // Who needs no token goes on reading, and may not do more than others from then on.
+    await until("its roles are over", async () => (await free.ask("updateProduct", "x")).code === "forbidden");
+    assert.equal(free.connected, true);
+    await refused(await reading(cluster.urls[0]), "token:refresh", { token: user.token }, "forbidden");
+  });
+
+  test("a feed claims no session, counts nowhere, and outlives the session beside it", async () => {
+    const [ana, bob] = [cluster.user(), cluster.user()];
+    const witness = await signedIn(cluster.urls[2], bob);
+    const chat = await signedIn(cluster.urls[0], ana);
+    const reader = await reading(cluster.urls[1], { token: ana.token });
+    await listed([witness, chat], [witness, chat]);
+    assert.deepEqual([chat.connected, chat.all("session:replaced")], [true, []]);
+
+    const beside = alsoIn(chat, PRODUCTS, ana.token);
+    await beside.heard("connection");
+    const newer = await signedIn(cluster.urls[1], ana);
+    assert.equal(await chat.gone(), "io server disconnect");
+    const writer = await reading(cluster.urls[2], { token: admin.token });
+    await done(writer, "updateProduct", "after the session");
+    for (const one of [reader, beside]) await complete(one, ["after the session"]);
+    assert.deepEqual([beside.connects, beside.disconnects], [1, []]);
+
+    // The feed can be left, and nothing more is heard of it; the rest of a connection goes on.
+    const left = alsoIn(newer, PRODUCTS, ana.token);
+    await left.heard("connection");
+    left.close();
+    await done(writer, "updateProduct", "after leaving");
+    await complete(reader, ["after the session", "after leaving"]);
+    assert.equal((await newer.ask("message", "still here")).status, "ok");
+    assert.deepEqual(left.all("updates"), []);
+
+    const absent = cluster.user();
+    await reading(cluster.urls[0], { token: absent.token });
+    const { online } = await done(witness, "presence:subscribe", { userIds: [absent.id, ana.id] });
+    assert.deepEqual(online, [ana.id]);
+  });
+
+  test("Redis goes away and comes back: readers stay, and hear everything that was acknowledged", async () => {
+    const readers = await onEach();
+    const writer = await reading(cluster.urls[0], { token: admin.token });
+    await done(writer, "updateProduct", 0);
+    await cluster.stopRedis();
+    await refused(writer, "updateProduct", "lost", "unavailable");
+    await cluster.startRedis();
+    await cluster.allReadinessIs(200, 20_000);
+    for (let number = 1; number <= 20; number++) await done(writer, "updateProduct", number);
+    for (const reader of readers) {
+      await reader.heard("updates", ({ data }) => data === 20, 10_000);
+      // What was answered `unavailable` may have been stored or not.
+      const heard = reader.all("updates").map(({ data }) => data).filter((data) => data !== "lost");
+      assert.deepEqual(heard, Array.from({ length: 21 }, (_, number) => number));
+      assert.equal(reader.connects, 1);
+    }
+  });
+});
+
+describe("feeds of the standalone program", () => {
+  let program;
+  before(async () => {
+    program = await startStandalone();
+  });
+  after(() => program?.stop());
+  afterEach(closeAll);
+
+  test("the feed of the seed is there without any setting", async () => {
+    const reader = await reading(program.url);
+    const token = await login(program, { email: "test1@mail.com", password: "test123" });
+    const writer = await reading(program.url, { token });
+    await done(writer, "updateProduct", { id: 1 });
+    await complete(reader, [{ id: 1 }]);
+    assert.deepEqual(told(reader)[0], ["connection", GREETING]);
+    const other = connect(program.url, { namespace: "/ws/v1/pedidos" });
+    assert.equal(await other.refused(), "invalid_namespace");
+  });
+
+  test("a reader who floods is sent away, and nobody else", async () => {
+    const [witness, flooding] = [await reading(program.url), await reading(program.url)];
+    for (let number = 0; number < 3_000; number++) flooding.send("updateProduct", number);
+    assert.equal(await flooding.gone(), "io server disconnect");
+    assert.equal(flooding.last("error").code, "rate_limited");
+    assert.equal(witness.connected, true);
+  });
+});

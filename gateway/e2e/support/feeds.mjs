@@ -1,0 +1,18 @@
+// Feeds as their readers see them.
+
+import { connect } from "./clients.mjs";
+
+export const PRODUCTS = "/ws/v1/productos";
+export const GREETING = "Updates Notifications WS: Productos - Tienda API NestJS";
+
+/** A reader of a feed that has been greeted. */
+export async function reading(url, options = {}) {
+  const reader = connect(url, { namespace: PRODUCTS, ...options });
+  await reader.heard("connection");
+  return reader;
+}
+
+/** What a reader was told since it was greeted: names and first arguments, in order. */
+export function told(reader) {
+  return reader.events.map(({ name, args }) => [name, args[0]]);
+}

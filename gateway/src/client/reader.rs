@@ -1,0 +1,146 @@
+//! One connection's place in one feed. A reader may be nobody in particular, belongs to no session, and sends little.
+
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use jackfield_shared::{claims::Identity, time::rfc3339_of_unix};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::{
+    Connection,
+    validity::{Step, Validity},
+};
+use crate::{
+    engine::{Frame, Full, Outbox},
+    event::Addressee,
+    feed::Feed,
+    node::Node,
+    ops::metrics,
+};
+
+/// See the module.
+pub struct Reader {
+    /// Public: it gives no power over the connection.
+    pub id: Arc<str>,
+    /// Of what.
+    pub feed: Arc<Feed>,
+    /// Who, where a token was shown.
+    pub identity: Option<Identity>,
+    /// The node it is on.
+    pub node: Arc<Node>,
+    outbox: Outbox,
+    connection: Weak<Connection>,
+    /// Of the token, where one was shown.
+    validity: Mutex<Validity>,
+    gone: AtomicBool,
+}
+
+impl Reader {
+    pub(super) fn new(
+        id: Arc<str>,
+        feed: Arc<Feed>,
+        identity: Option<Identity>,
+        connection: &Arc<Connection>,
+    ) -> Arc<Self> {
+        let mut validity = Validity::default();
+        validity.renew(identity.as_ref().map_or(0, |identity| identity.expires_at));
+        Arc::new(Self {
+            id,
+            feed,
+            identity,
+            node: Arc::clone(&connection.node),
+            outbox: connection.outbox.clone(),
+            connection: Arc::downgrade(connection),
+            validity: Mutex::new(validity),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Puts the reader into its feed, and sends it these frames first. Does nothing where the connection has ended.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, first: &[Frame]) -> bool {
+        self.connection.upgrade().is_some_and(|connection| connection.take_in(self, first))
+    }
+
+    /// Whether it is out of the feed.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn gone(&self) {
+        if !self.gone.swap(true, Ordering::AcqRel) {
+            self.feed.left();
+        }
+    }
+
+    /// Whether it showed a token whose roles allow it to send updates, and which is still good at this Unix second.
+    #[must_use]
+    pub fn may_update(&self, now: u64) -> bool {
+        let allowed = self.identity.as_ref().is_some_and(|identity| self.feed.rule.update.allow(&identity.roles));
+        allowed && now < self.validity.lock().expires_at
+    }
+
+    /// The user showed another token. Returns the later end of the two.
+    #[must_use]
+    pub fn renew(&self, expires_at: u64) -> u64 {
+        let mut validity = self.validity.lock();
+        validity.renew(expires_at);
+        validity.expires_at
+    }
+
+    /// Tells the reader that its token runs out, or sends it away, where that is so at this Unix second.
+    pub fn look_at_token(&self, now: u64) {
+        let (step, expires_at) = {
+            let mut validity = self.validity.lock();
+            (validity.step(now), validity.expires_at)
+        };
+        let expiring = json!({ "expiresAt": rfc3339_of_unix(expires_at) });
+        match step {
+            Step::Wait(_) => {}
+            Step::Tell => self.emit("token:expiring", &expiring),
+            Step::Expired => {
+                metrics::SENT_AWAY.add_for(["token_expired"], 1);
+                self.emit("token:expired", &expiring);
+                self.send(&Frame::disconnect(self.namespace()));
+                if let Some(connection) = self.connection.upgrade() {
+                    connection.put_out(self.namespace());
+                    self.node.idle.watch(&connection);
+                }
+            }
+        }
+    }
+
+    fn emit(&self, event: &str, data: &serde_json::Value) {
+        if let Some(frame) = Frame::event(self.namespace(), event, data) {
+            self.send(&frame);
+        }
+    }
+
+    /// Its queue is full: the transport is closed, so that the client comes back by itself.
+    pub(super) fn too_slow(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            // It is told so for every frame until it is gone.
+            if !self.is_gone() {
+                metrics::TOO_SLOW.add(1);
+                tracing::info!(socket = %self.id, "closing a reader that does not read as fast as it is sent to");
+            }
+            connection.close();
+        }
+    }
+}
+
+impl Addressee for Reader {
+    fn namespace(&self) -> &str {
+        &self.feed.namespace
+    }
+
+    fn send(&self, frame: &Frame) {
+        if self.outbox.send(frame) == Err(Full) {
+            self.too_slow();
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The one task of a feed on this node: lets readers in and delivers, one after the other. It begins with the node,
+//! whether or not anybody reads, so that a new reader costs the back end nothing.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jackfield_shared::time::unix_now;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{Feed, rule};
+use crate::{
+    client::Reader,
+    cluster::{
+        Unavailable,
+        bus::Channel,
+        log::{KEPT, Page, Position, Range},
+    },
+    engine::Frame,
+    event::Addressee as _,
+    node::Node,
+    ops::metrics,
+    room::{Cursor, Live, Read},
+};
+
+/// Readers that are sent to before others get their turn.
+const BATCH: usize = 1_024;
+/// Between two tries to read a log that does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+/// Between two looks at who is gone and whose token runs out.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What a feed's task does, one after the other.
+pub(super) enum Input {
+    Heard(Position, Arc<str>),
+    Join(Arc<Reader>, oneshot::Sender<Result<(), Unavailable>>),
+}
+
+/// What reaches a feed's task however full its mailbox is.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Something may have been missed: the log is to be read.
+    missed: AtomicBool,
+    wake: Notify,
+}
+
+impl Signals {
+    pub(super) fn missed(&self) {
+        self.missed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+struct Task {
+    node: Arc<Node>,
+    feed: Arc<Feed>,
+    greeting: Option<Frame>,
+    /// Nothing before the log was read.
+    cursor: Option<Cursor>,
+    /// The last updates, for new readers.
+    recent: VecDeque<Frame>,
+    /// Some may be gone, until the next sweep.
+    readers: Vec<Arc<Reader>>,
+}
+
+pub(super) async fn run(node: Arc<Node>, feed: Arc<Feed>, mut inputs: mpsc::Receiver<Input>) {
+    let stopping = node.lifecycle.stopping();
+    let greeting = Frame::event(&feed.namespace, "connection", &feed.rule.greeting);
+    let mut sweeps = interval(SWEEP_EVERY);
+    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    feed.signals.missed();
+    let mut task = Task { node, feed, greeting, cursor: None, recent: VecDeque::new(), readers: Vec::new() };
+    // Where the log did not answer, when it is asked again.
+    let mut again_at = Instant::now();
+    loop {
+        let behind = task.is_behind();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            () = task.feed.signals.wake.notified() => {}
+            () = tokio::time::sleep_until(again_at), if behind => {}
+            _ = sweeps.tick(), if !task.readers.is_empty() => task.sweep().await,
+            Some(input) = inputs.recv() => match input {
+                Input::Heard(position, body) => task.hear(position, &body).await,
+                Input::Join(reader, done) => {
+                    // Who does not wait any more closes the connection, and so puts the reader out.
+                    let _ = done.send(task.join(reader));
+                }
+            },
+        }
+        if task.is_behind() && Instant::now() >= again_at && !task.catch_up().await {
+            again_at = Instant::now() + RETRY;
+        }
+    }
+}
+
+impl Task {
+    fn is_behind(&self) -> bool {
+        self.feed.signals.missed.load(Ordering::Acquire)
+    }
+
+    async fn hear(&mut self, position: Position, body: &str) {
+        let Some(cursor) = &mut self.cursor else { return };
+        match cursor.live(position) {
+            Live::Deliver => self.deliver(body).await,
+            Live::Seen => {}
+            Live::Repair => self.feed.signals.missed(),
+        }
+    }
+
+    async fn deliver(&mut self, body: &str) {
+        let frame = self.update(body);
+        self.fan_out(&frame).await;
+        self.recent.push_back(frame);
+        if self.recent.len() > self.feed.rule.keep {
+            self.recent.pop_front();
+        }
+    }
+
+    fn update(&self, body: &str) -> Frame {
+        Frame::event_json(&self.feed.namespace, "updates", body)
+    }
+
+    async fn fan_out(&self, frame: &Frame) {
+        let mut batches = self.readers.chunks(BATCH).peekable();
+        while let Some(batch) = batches.next() {
+            let mut sent = 0;
+            for reader in batch.iter().filter(|reader| !reader.is_gone()) {
+                sent += 1;
+                reader.send(frame);
+            }
+            metrics::DELIVERIES.add(sent);
+            if batches.peek().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Reads and delivers what is missing; false where the log does not answer: the signal stays.
+    async fn catch_up(&mut self) -> bool {
+        self.feed.signals.missed.store(false, Ordering::Release);
+        let caught_up = self.read_on().await.is_ok();
+        if !caught_up {
+            self.feed.signals.missed.store(true, Ordering::Release);
+        }
+        caught_up
+    }
+
+    async fn read_on(&mut self) -> Result<(), Unavailable> {
+        let (log, name) = (self.node.cluster.log.clone(), self.feed.log.clone());
+        let Some(mut cursor) = self.cursor else { return self.begin().await };
+        loop {
+            let seen = cursor.at();
+            let page = log.read(&name, Range::After(seen.number), KEPT, Some(seen)).await?;
+            match cursor.read(&page) {
+                Read::Deliver { from, more } => {
+                    self.cursor = Some(cursor);
+                    let missed = &page.messages[from..];
+                    metrics::REPAIRED.add(missed.len());
+                    for stored in missed {
+                        self.deliver(&stored.body).await;
+                    }
+                    if !more {
+                        return Ok(());
+                    }
+                }
+                Read::Reset { to } => {
+                    // Readers have no word for it: they are told of what there is from here on.
+                    tracing::warn!(feed = %self.feed.namespace, "the feed's log began anew");
+                    metrics::RESETS.add(1);
+                    let before = log.read(&name, Range::Before(to.number + 1), self.feed.rule.keep, None).await?;
+                    self.keep(&before);
+                    self.cursor = Some(cursor);
+                }
+            }
+        }
+    }
+
+    /// From now on nothing is missed.
+    async fn begin(&mut self) -> Result<(), Unavailable> {
+        let cluster = self.node.cluster.clone();
+        cluster.bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
+        let page = cluster.log.read(&self.feed.log, Range::Newest, self.feed.rule.keep, None).await?;
+        self.keep(&page);
+        self.cursor = Some(Cursor::new(page.end));
+        Ok(())
+    }
+
+    fn keep(&mut self, page: &Page) {
+        self.recent = page.messages.iter().map(|stored| self.update(&stored.body)).collect();
+    }
+
+    fn join(&mut self, reader: Arc<Reader>) -> Result<(), Unavailable> {
+        if self.cursor.is_none() {
+            return Err(Unavailable);
+        }
+        let connect = Frame::connect(&self.feed.namespace, &reader.id);
+        let first: Vec<Frame> =
+            [connect].into_iter().chain(self.greeting.clone()).chain(self.recent.iter().cloned()).collect();
+        if reader.enter(&first) {
+            metrics::CONNECTS.add(1);
+            self.readers.push(reader);
+        }
+        Ok(())
+    }
+
+    /// Forgets who is gone, and looks at the tokens of those who need one.
+    async fn sweep(&mut self) {
+        let (now, looks) = (unix_now(), self.feed.rule.read == rule::Read::Token);
+        let mut place = 0;
+        for turn in 1_usize.. {
+            let Some(reader) = self.readers.get(place) else { break };
+            if reader.is_gone() {
+                self.readers.swap_remove(place);
+            } else {
+                if looks {
+                    reader.look_at_token(now);
+                }
+                place += 1;
+            }
+            if turn.is_multiple_of(BATCH) {
+                tokio::task::yield_now().await;
+            }
+        }
+        if self.readers.is_empty() {
+            self.readers = Vec::new();
+        }
+    }
+}
