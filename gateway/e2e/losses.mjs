@@ -10,7 +10,8 @@
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 
-import { connect } from "./support/clients.mjs";
+import { io } from "socket.io-client";
+
 import { inParallel, until } from "./support/until.mjs";
 import { register } from "./support/users.mjs";
 
@@ -42,16 +43,13 @@ class Member {
   offences = [];
   #left = 0;
   #since;
-  #client;
+  #socket;
 
   constructor(token, room, transports) {
     this.room = room;
     this.transports = transports;
-    this.#client = connect(url, { token, transports, reconnectionDelay: 200, reconnectionDelayMax: 1000 });
-    const { socket } = this.#client;
-    // Histories are kept for tests that look at them; here they would only grow.
-    socket.offAny();
-    socket.io.removeAllListeners("packet");
+    this.#socket = io(url, { auth: { token }, forceNew: true, transports, reconnectionDelay: 200, reconnectionDelayMax: 1000 });
+    const socket = this.#socket;
     socket.on("connect", () => this.#join());
     socket.on("disconnect", (reason) => {
       this.in = false;
@@ -81,7 +79,7 @@ class Member {
     const answer = await this.#ask("join-room", { room: this.room.name, since: this.#since });
     if (answer?.status !== "ok") {
       await pause(200);
-      if (this.#client.connected) this.#join();
+      if (this.#socket.connected) this.#join();
       return;
     }
     if (answer.recovered === false) this.offences.push("recovered:false");
@@ -98,7 +96,7 @@ class Member {
 
   /** The acknowledgement, or nothing where the connection is lost before it. */
   #ask(event, data) {
-    const { socket } = this.#client;
+    const socket = this.#socket;
     return new Promise((resolve) => {
       socket.once("disconnect", resolve);
       socket.timeout(ANSWER_MS).emit(event, data, (error, answer) => {
@@ -114,7 +112,7 @@ class Member {
   }
 
   close() {
-    this.#client.close();
+    this.#socket.disconnect();
   }
 }
 
