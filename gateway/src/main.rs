@@ -49,7 +49,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     }
 
     let lifecycle = Lifecycle::new();
-    lifecycle.stop_on_signal().context("signals cannot be handled")?;
+    lifecycle.leave_on_signal().context("signals cannot be handled")?;
     let gateway = Gateway::build(settings, keys, &lifecycle)?;
     tracing::info!(
         node = %gateway.node().id,

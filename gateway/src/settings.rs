@@ -37,6 +37,7 @@ pub struct GatewaySettings {
     pub notifications: Notifications,
     pub feeds: Vec<String>,
     pub api: Api,
+    pub drain: Drain,
     pub cors: Cors,
     pub ping: Ping,
     pub limits: Limits,
@@ -82,6 +83,12 @@ section!(Notifications {
     max_age: Duration = Duration::from_hours(30 * 24),
 });
 section!(Api { keys: Vec<String> = Vec::new(), public: bool = false });
+section!(Drain {
+    #[serde(with = "humantime_serde")]
+    delay: Duration = Duration::from_secs(3),
+    #[serde(with = "humantime_serde")]
+    window: Duration = Duration::from_secs(10),
+});
 section!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
 section!(Ping {
     #[serde(with = "humantime_serde")]
@@ -125,6 +132,7 @@ impl Default for GatewaySettings {
             notifications: Notifications::default(),
             feeds: vec![PRODUCTS.into()],
             api: Api::default(),
+            drain: Drain::default(),
             cors: Cors::default(),
             ping: Ping::default(),
             limits: Limits::default(),
@@ -175,6 +183,10 @@ impl Settings for GatewaySettings {
             doc: "Backends that may call `/v1`: `name:scope+scope:sha256`, the SHA-256 of the key in hex; scopes: `emit`, `notify`, `read`, `disconnect`, `publish`",
         },
         Setting { key: "api.public", doc: "Whether `/v1` is on the public port too" },
+            key: "drain.delay",
+            doc: "At its end, how long a node of several goes on while balancers notice that it is unready",
+        },
+        Setting { key: "drain.window", doc: "After that, the time over which its clients are sent away" },
         Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
@@ -249,6 +261,12 @@ impl GatewaySettings {
             ("", url) => Ok(KeySource::Url(url.to_owned())),
             _ => Err(SettingsError::new("set one of `jwt.jwksUrl` and `jwt.secret`, not both")),
         }
+    }
+
+    /// Delay and window of the way out. A cluster of its own has no other node to spare, and no balancer to wait for.
+    #[must_use]
+    pub fn way_out(&self) -> (Duration, Duration) {
+        if self.redis.url.is_empty() { (Duration::ZERO, Duration::ZERO) } else { (self.drain.delay, self.drain.window) }
     }
 
     /// The terms of leases and absences.

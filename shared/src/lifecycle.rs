@@ -1,5 +1,8 @@
 //! Start and end of a process: the only place that handles signals, and the only one that spawns tasks.
 //!
+//! An end has two stages. First the process is [leaving](Lifecycle::leave): everything still works, and what others rely
+//! on is handed over. Then it [stops](Lifecycle::stop). A program that has nothing to hand over stops at once.
+//!
 //! Guarantees: every task is tracked and is asked to end by one token; [`Lifecycle::finish`] waits for all of them, for
 //! a bounded time. A second signal ends the process at once.
 
@@ -27,6 +30,7 @@ pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
 /// Cheap to clone; all clones speak of the same process or test.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
+    leave: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -38,6 +42,17 @@ impl Lifecycle {
         Self::default()
     }
 
+    /// The token of the first stage: cancelled once the process is on its way out, at the latest when it stops.
+    #[must_use]
+    pub fn leaving(&self) -> CancellationToken {
+        self.leave.clone()
+    }
+
+    /// Begins the first stage. Whoever hands over ends it with [`Lifecycle::stop`].
+    pub fn leave(&self) {
+        self.leave.cancel();
+    }
+
     /// The token that every background task ends on.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
@@ -46,6 +61,7 @@ impl Lifecycle {
 
     /// Asks everything to end.
     pub fn stop(&self) {
+        self.leave.cancel();
         self.stop.cancel();
     }
 
@@ -65,6 +81,19 @@ impl Lifecycle {
     /// # Errors
     /// Where the signal handlers cannot be installed.
     pub fn stop_on_signal(&self) -> std::io::Result<()> {
+        self.on_signal(Self::stop)
+    }
+
+    /// As [`Lifecycle::stop_on_signal`], for a process that has something to hand over: the first signal begins with
+    /// [`Lifecycle::leave`].
+    ///
+    /// # Errors
+    /// Where the signal handlers cannot be installed.
+    pub fn leave_on_signal(&self) -> std::io::Result<()> {
+        self.on_signal(Self::leave)
+    }
+
+    fn on_signal(&self, begin: fn(&Self)) -> std::io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let lifecycle = self.clone();
@@ -72,9 +101,9 @@ impl Lifecycle {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-                () = lifecycle.stop.cancelled() => {}
+                () = lifecycle.leave.cancelled() => {}
             }
-            lifecycle.stop();
+            begin(&lifecycle);
             // Untracked on purpose: it ends with the process, and `finish` must not wait for it.
             drop(second_signal(interrupt, terminate));
         });
@@ -103,6 +132,16 @@ fn second_signal(mut interrupt: Signal, mut terminate: Signal) -> JoinHandle<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stops_has_left() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.leave();
+        assert!(lifecycle.leaving().is_cancelled() && !lifecycle.stopping().is_cancelled());
+        let at_once = Lifecycle::new();
+        at_once.stop();
+        assert!(at_once.leaving().is_cancelled() && at_once.stopping().is_cancelled());
+    }
 
     #[tokio::test]
     async fn finish_waits_for_tasks_and_no_longer_than_the_grace() {

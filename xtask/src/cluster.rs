@@ -3,11 +3,13 @@
 //! - [`parts`]: the processes, how they are started and in which order they end
 //! - [`keep`]: the loop that stays: deaths are reported, commands carried out, everything ended together
 //! - [`control`]: the commands, from another terminal, over a socket in the cluster's folder
+//! - [`rolling`]: the one that takes several steps
 
 mod addresses;
 mod control;
 mod keep;
 mod parts;
+mod rolling;
 
 pub use addresses::Addresses;
 pub use parts::Parts;
@@ -67,6 +69,21 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Tell a gateway to end (SIGTERM), and wait until it has sent its clients elsewhere
+    StopGateway {
+        /// `gw1`, …
+        id: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Restart all gateways one after the other: SIGTERM, exit code 0, started again, ready, next
+    RollingRestart {
+        /// Seconds between two of them, in which clients come back, and balancers take the new one for good
+        #[arg(long, default_value_t = 4.0)]
+        pause: f64,
+        #[command(flatten)]
+        which: Which,
+    },
     /// Stop the cluster's Redis; its data stay on disk
     StopRedis {
         /// By SIGKILL instead of SIGTERM
@@ -89,7 +106,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Which {
     /// Name of the cluster; needed where several run
-    #[arg(long)]
+    #[arg(long, alias = "name")]
     cluster: Option<String>,
     /// Print the answer as JSON
     #[arg(long)]
@@ -100,11 +117,13 @@ struct Which {
 pub async fn run(args: Args) -> Result<()> {
     let (request, which) = match args.command {
         None => return keep::run(args.start).await,
+        Some(Command::RollingRestart { pause, which }) => return rolling::restart(&which, pause).await,
+        Some(Command::StopGateway { id, which }) => (control::Request::StopGateway { id }, which),
         Some(Command::RestartGateway { id, which }) => (control::Request::RestartGateway { id }, which),
         Some(Command::StopRedis { kill, which }) => (control::Request::StopRedis { kill }, which),
         Some(Command::StartRedis { empty, which }) => (control::Request::StartRedis { empty }, which),
     };
-    let answer = control::ask(&request, which.cluster.as_deref()).await?;
+    let answer: control::Answer = control::ask(&request, which.cluster.as_deref()).await?;
     match (which.json, answer.pid) {
         (true, _) => println!("{}", serde_json::to_string(&answer)?),
         (false, Some(pid)) => println!("{pid}"),

@@ -23,7 +23,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let public = listen(&gateway.host, gateway.port).await?;
     let internal = listen(&gateway.internal.host, gateway.internal_port()?).await?;
     let lifecycle = Lifecycle::new();
-    lifecycle.stop_on_signal()?;
+    lifecycle.leave_on_signal()?;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
     let auth = Arc::new(AuthService::build(auth, &lifecycle).await?);
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
@@ -51,8 +51,8 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
         let (node, database) = (gateway.node(), auth.is_ready().await);
         let parts = node.parts();
         let (status, word) = match parts.ready() && database {
-            true => (StatusCode::OK, "ready"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
+            true => (StatusCode::OK, parts.word()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, if parts.ready() { "unready" } else { parts.word() }),
         };
         let mut body =
             json!({ "status": word, "node": node.id.as_str(), "parts": to_value(parts).unwrap_or_default() });

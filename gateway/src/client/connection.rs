@@ -94,6 +94,23 @@ impl Connection {
         self.outbox.close();
     }
 
+    /// The connection is about to be closed: nothing more is taken of what comes. What has come is still handled.
+    pub fn let_go(&self) {
+        self.inbox.lock().shut();
+    }
+
+    /// Whether [`Connection::let_go`] was called.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.inbox.lock().is_shut()
+    }
+
+    /// Whether what came was handled, and [`Connection::close`] would cut off no answer.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inbox.lock().is_done() && self.outbox.is_flushed(self.node.settings.limits.queue as usize)
+    }
+
     /// Another session of the user took this one's place.
     pub fn evicted(self: &Arc<Self>) {
         if self.session.lock().evict_later() {

@@ -11,12 +11,14 @@ pub(super) struct Inbox {
     guard: FloodGuard,
     /// A task is handling what is here.
     running: bool,
+    /// Nothing more is taken.
+    shut: bool,
 }
 
 /// What is to be done with a packet that has just come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Nothing: whoever handles the queue comes to it.
+    /// Nothing: whoever handles the queue comes to it, or nobody does because it is shut.
     Queued,
     /// Somebody has to start handling the queue.
     Start,
@@ -31,10 +33,13 @@ const FULL_RETRY_MS: u64 = 1_000;
 
 impl Inbox {
     pub(super) fn new(limits: FloodLimits) -> Self {
-        Self { queue: VecDeque::new(), guard: FloodGuard::new(limits, Instant::now()), running: false }
+        Self { queue: VecDeque::new(), guard: FloodGuard::new(limits, Instant::now()), running: false, shut: false }
     }
 
     pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, capacity: usize) -> Arrival {
+        if self.shut {
+            return Arrival::Queued;
+        }
         let now = Instant::now();
         match self.guard.check(limits, now) {
             Verdict::Pass if self.queue.len() >= capacity => {
@@ -56,6 +61,20 @@ impl Inbox {
             self.queue = VecDeque::new();
         }
         next
+    }
+
+    /// Takes nothing more; what is here is still handled.
+    pub(super) fn shut(&mut self) {
+        self.shut = true;
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    /// Whether everything that was taken has been handled.
+    pub(super) fn is_done(&self) -> bool {
+        !self.running
     }
 
     pub(super) fn clear(&mut self) {

@@ -72,6 +72,28 @@ impl Membership {
         }
     }
 
+    /// An incarnation is on its way out, until it is buried. Saying it again does no harm.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it may not be known.
+    pub async fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.drain(incarnation),
+            Self::Redis(membership) => membership.drain(incarnation).await,
+        }
+    }
+
+    /// All incarnations that are on their way out, dead ones too.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.draining(),
+            Self::Redis(membership) => membership.draining().await,
+        }
+    }
+
     /// Notes what an incarnation is about to hold.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ struct Lease {
     until: Instant,
     since: Instant,
     holds: HashSet<IndexEntry>,
+    draining: bool,
     /// A survivor is clearing up, until then.
     reaping_until: Option<Instant>,
 }
@@ -36,7 +37,8 @@ impl MemoryMembership {
 
     pub(super) fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
         let now = Instant::now();
-        let lease = Lease { until: now + self.term, since: now, holds: HashSet::new(), reaping_until: None };
+        let (until, holds) = (now + self.term, HashSet::new());
+        let lease = Lease { until, since: now, holds, draining: false, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
         Ok(())
     }
@@ -52,6 +54,19 @@ impl MemoryMembership {
         let now = Instant::now();
         let leases = self.leases.lock();
         Ok(leases.iter().filter(|(_, lease)| lease.until > now).map(|(incarnation, _)| incarnation.clone()).collect())
+    }
+
+    pub(super) fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+        if let Some(lease) = self.leases.lock().get_mut(incarnation) {
+            lease.draining = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        let leases = self.leases.lock();
+        let draining = leases.iter().filter(|(_, lease)| lease.draining);
+        Ok(draining.map(|(incarnation, _)| incarnation.clone()).collect())
     }
 
     pub(super) fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {

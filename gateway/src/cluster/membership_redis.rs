@@ -17,6 +17,7 @@ use super::{
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
 static LIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/live.lua")));
 static TAKE_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/take_dead.lua")));
+static DRAIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/drain.lua")));
 static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/bury.lua")));
 
 /// Entries in one command.
@@ -45,6 +46,17 @@ impl RedisMembership {
     pub(super) async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
         let live: Vec<String> = self.link.script(&LIVE.key(self.link.keys.leases())).await?;
         Ok(live.iter().map(|incarnation| incarnation.as_str().into()).collect())
+    }
+
+    pub(super) async fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+        let mut call = DRAIN.key(self.link.keys.leases());
+        call.key(self.link.keys.draining()).arg(incarnation.as_str());
+        self.link.script::<i64>(&call).await.map(drop)
+    }
+
+    pub(super) async fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        let draining: Vec<String> = self.link.command(redis::cmd("SMEMBERS").arg(self.link.keys.draining())).await?;
+        Ok(draining.iter().map(|incarnation| incarnation.as_str().into()).collect())
     }
 
     pub(super) async fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
@@ -79,7 +91,7 @@ impl RedisMembership {
         let keys = &self.link.keys;
         self.link.command::<i64>(redis::cmd("DEL").arg(keys.index(dead))).await?;
         let mut call = BURY.key(keys.leases());
-        call.key(keys.held_since()).key(keys.reaping()).arg(dead.as_str());
+        call.key(keys.held_since()).key(keys.reaping()).key(keys.draining()).arg(dead.as_str());
         self.link.script::<i64>(&call).await.map(drop)
     }
 

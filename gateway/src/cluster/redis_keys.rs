@@ -58,6 +58,11 @@ impl Keys {
         format!("{}:{{nodes}}:reaping", self.prefix)
     }
 
+    /// Set: incarnations that are on their way out.
+    pub(super) fn draining(&self) -> String {
+        format!("{}:{{nodes}}:draining", self.prefix)
+    }
+
     /// Set: `<session> <user>` of all that an incarnation holds.
     pub(super) fn index(&self, incarnation: &Incarnation) -> String {
         format!("{}:holds:{incarnation}", self.prefix)

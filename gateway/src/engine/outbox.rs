@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engineioxide::{DisconnectReason, Socket};
+use engineioxide_core::TransportType;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Frame, oxide::SocketData};
@@ -28,6 +29,20 @@ impl Outbox {
         match self.0.emit(frame.text()) {
             Err(TrySendError::Full(_)) => Err(Full),
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+
+    /// Whether [`Outbox::close`] leaves nothing behind of what is queued, in a queue of this capacity. A WebSocket writes
+    /// it all before it ends; a polling client may yet have to come for it. While this looks, the queue seems full.
+    #[must_use]
+    pub fn is_flushed(&self, capacity: usize) -> bool {
+        match self.0.transport_type() {
+            TransportType::Websocket => true,
+            // The library does not say how much waits, but how many more it would take.
+            TransportType::Polling => {
+                let free: Vec<_> = (0..capacity).map_while(|_| self.0.reserve().ok()).collect();
+                free.len() == capacity || self.0.is_closed()
+            }
         }
     }
 

@@ -70,11 +70,10 @@ fn look(node: &Node) -> Result<(), ErrorBody> {
     let refusal = |code, message: &str| {
         Err(ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS))
     };
-    let parts = node.parts();
-    if !parts.staying {
+    if node.turns_away() {
         return refusal("server_draining", "This node is on its way out");
     }
-    if !parts.ready() {
+    if !node.parts().serves() {
         return refusal("unavailable", "This node is not ready");
     }
     match node.gate.enter(&node.settings.limits) {

@@ -3,14 +3,20 @@
 //! Guarantees: a session is given back sooner or later, however long the back end is away. The list is bounded by the
 //! sessions that lived when the back end went away, since none begins without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use super::Node;
 use crate::cluster::{
-    Unavailable,
+    PATIENCE, Unavailable,
     ids::{Incarnation, IndexEntry},
     room_presence::Ending,
 };
@@ -18,13 +24,17 @@ use crate::cluster::{
 const BATCH: usize = 512;
 const RETRY: Duration = Duration::from_millis(250);
 /// At the end of the process, tries before what is left is left to the survivors.
-const LAST_TRIES: u32 = 4;
+const LAST_TRIES: u32 = 2;
 
 /// See the module.
 #[derive(Default)]
 pub struct Departures {
     waiting: Mutex<Vec<(IndexEntry, Incarnation)>>,
     come: Notify,
+    /// Not in `waiting` any more, and not given back yet.
+    under_way: AtomicUsize,
+    /// More may come when nobody is there to give it back.
+    incomplete: AtomicBool,
 }
 
 impl Departures {
@@ -40,24 +50,46 @@ impl Departures {
         self.waiting.lock().len()
     }
 
-    /// Whether everything was given back.
+    /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Whether everything was given back.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.is_empty() && self.under_way.load(Ordering::Acquire) == 0
+    }
+
+    /// A connection was closed while its events were being handled: what they claim may come too late for this list.
+    pub(super) fn cut_short(&self) {
+        self.incomplete.store(true, Ordering::Release);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_settled() && !self.incomplete.load(Ordering::Acquire)
+    }
+
     fn take(&self) -> Vec<(IndexEntry, Incarnation)> {
         let mut waiting = self.waiting.lock();
         let rest = waiting.len().saturating_sub(BATCH);
-        waiting.split_off(rest)
+        let batch = waiting.split_off(rest);
+        self.under_way.store(batch.len(), Ordering::Release);
+        batch
     }
 
-    fn put_back(&self, batch: Vec<(IndexEntry, Incarnation)>) {
-        self.waiting.lock().extend(batch);
+    /// What was taken is given back, but for this.
+    fn done_but(&self, rest: Vec<(IndexEntry, Incarnation)>) {
+        let mut waiting = self.waiting.lock();
+        waiting.extend(rest);
+        self.under_way.store(0, Ordering::Release);
     }
 }
 
-pub(super) async fn give_back(node: Arc<Node>) {
+/// Until the lifecycle ends; then what is left, and the lease, once `heart` does not renew it any more.
+pub(super) async fn give_back(node: Arc<Node>, heart: JoinHandle<()>) {
     let stopping = node.lifecycle.stopping();
     while !stopping.is_cancelled() {
         if pass(&node).await.is_err() {
@@ -66,11 +98,11 @@ pub(super) async fn give_back(node: Arc<Node>) {
             stopping.run_until_cancelled(node.departures.come.notified()).await;
         }
     }
-    farewell(&node).await;
+    farewell(&node, heart).await;
 }
 
-/// Everybody is sent elsewhere, and what they held is given back, so that nobody has to wait for the lease to end.
-async fn farewell(node: &Node) {
+/// Who is still there is sent elsewhere, and what they held is given back, so that nobody has to wait for the lease to end.
+async fn farewell(node: &Node, heart: JoinHandle<()>) {
     for connection in node.connections.all().into_iter().chain(node.readers.all()) {
         connection.close();
     }
@@ -79,11 +111,24 @@ async fn farewell(node: &Node) {
         tries += 1;
         tokio::time::sleep(RETRY).await;
     }
-    if node.departures.is_empty()
-        && let Some(incarnation) = node.incarnation()
-    {
-        // A lease that is not ended ends by itself.
-        let _ = node.cluster.membership.bury(&incarnation).await;
+    // A beat under way would begin a new lease where it found the old one ended.
+    let beats_no_more = tokio::time::timeout(PATIENCE, heart).await.is_ok();
+    if beats_no_more && node.departures.is_complete() {
+        // A lease that is not ended ends by itself, and a survivor does the rest.
+        let _ = end_lease(node).await;
+    }
+}
+
+async fn end_lease(node: &Node) -> Result<(), Unavailable> {
+    let Some(incarnation) = node.incarnation() else { return Ok(()) };
+    let membership = &node.cluster.membership;
+    // What was noted and then not granted, mostly.
+    loop {
+        let left = membership.holdings(&incarnation, BATCH).await?;
+        if left.is_empty() {
+            return membership.bury(&incarnation).await;
+        }
+        clear(node, &incarnation, &left).await?;
     }
 }
 
@@ -93,10 +138,9 @@ async fn pass(node: &Node) -> Result<(), Unavailable> {
         if batch.is_empty() {
             return Ok(());
         }
-        if let Err(unavailable) = release(node, &batch).await {
-            node.departures.put_back(batch);
-            return Err(unavailable);
-        }
+        let released = release(node, &batch).await;
+        node.departures.done_but(if released.is_ok() { Vec::new() } else { batch });
+        released?;
     }
 }
 

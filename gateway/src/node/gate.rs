@@ -22,7 +22,7 @@ impl Gate {
 
     /// Whether one more may come in now. Several at the same instant may go over the limit by as many.
     pub fn enter(&self, limits: &Limits) -> bool {
-        let full = limits.connections > 0 && self.open.load(Ordering::Relaxed) >= limits.connections as usize;
+        let full = limits.connections > 0 && self.count() >= limits.connections as usize;
         let rate = limits.connect_rate;
         !full && (rate == 0 || self.turns.lock().take(rate, rate, Instant::now()).is_ok())
     }

@@ -65,6 +65,9 @@ async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
             incarnation
         }
     };
+    if node.is_draining() {
+        node.cluster.membership.drain(&incarnation).await?;
+    }
     if node.reassert_wanted.swap(false, Ordering::AcqRel)
         && let Err(unavailable) = reassert(node, &incarnation).await
     {

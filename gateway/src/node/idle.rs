@@ -38,6 +38,14 @@ impl Idle {
         connection.idle_since().is_some_and(|since| since.elapsed() >= self.patience)
     }
 
+    /// All connections that are in no namespace at this moment.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        let waiting = self.waiting.lock();
+        let there = waiting.iter().filter_map(|(_, connection)| connection.upgrade());
+        there.filter(|connection| connection.is_idle()).collect()
+    }
+
     fn due(&self) -> Vec<Arc<Connection>> {
         let now = Instant::now();
         let mut waiting = self.waiting.lock();

@@ -2,11 +2,13 @@
 //!
 //! - [`heartbeat`]: the lease, its loss and what is then said again, and clearing up after dead nodes
 //! - [`listen`]: what comes over the bus · [`departures`]: sessions given back · [`roster`]: the list of sockets
-//! - [`counts`]: sessions that are told what is unread · [`idle`]: connections that joined nothing · [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
+//! - [`counts`]: sessions that are told what is unread · [`drain`]: the way out · [`idle`]: connections that joined nothing
+//! - [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
 
 mod connections;
 mod counts;
 mod departures;
+mod drain;
 mod expiry;
 mod gate;
 mod heartbeat;
@@ -148,13 +150,15 @@ impl Node {
         })
     }
 
-    /// Starts everything that runs in the background, until the lifecycle ends.
+    /// Starts everything that runs in the background, until the lifecycle ends. When the lifecycle is leaving, the node is
+    /// drained, and then stops it.
     pub fn start(self: &Arc<Self>, events: mpsc::Receiver<BusEvent>) {
         let tasks = &self.lifecycle;
         tasks.spawn(listen::listen(Arc::clone(self), events));
-        tasks.spawn(heartbeat::heartbeat(Arc::clone(self)));
+        let heart = tasks.spawn(heartbeat::heartbeat(Arc::clone(self)));
         tasks.spawn(heartbeat::settle(Arc::clone(self)));
-        tasks.spawn(departures::give_back(Arc::clone(self)));
+        tasks.spawn(departures::give_back(Arc::clone(self), heart));
+        tasks.spawn(drain::drain(Arc::clone(self)));
         tasks.spawn(counts::keep_told(Arc::clone(self)));
         self.feeds.start(self);
         tasks.spawn(roster::keep_current(Arc::clone(self)));

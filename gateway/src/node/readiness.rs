@@ -10,6 +10,7 @@ use super::Node;
 #[derive(Default)]
 pub struct Readiness {
     lease: AtomicBool,
+    turns_away: AtomicBool,
 }
 
 /// The parts, as `/readyz` shows them; true is good.
@@ -30,13 +31,34 @@ impl Parts {
     /// Whether nothing is missing.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.redis && self.pub_sub && self.keys && self.staying
+        self.serves() && self.staying
+    }
+
+    /// Whether who comes can be served, be it for a while only.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.redis && self.pub_sub && self.keys
+    }
+
+    /// All parts in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self.staying {
+            true if self.serves() => "ready",
+            true => "unready",
+            false => "draining",
+        }
     }
 }
 
 impl Readiness {
     pub(super) fn set_lease(&self, holds: bool) {
         self.lease.store(holds, Ordering::Release);
+    }
+
+    /// From now on new handshakes are refused.
+    pub(super) fn turn_away(&self) {
+        self.turns_away.store(true, Ordering::Release);
     }
 }
 
@@ -48,7 +70,19 @@ impl Node {
             redis: self.readiness.lease.load(Ordering::Acquire),
             pub_sub: self.cluster.bus.healthy(),
             keys: self.verifier.ready(),
-            staying: !self.lifecycle.stopping().is_cancelled(),
+            staying: !self.is_draining(),
         }
+    }
+
+    /// Whether the node is on its way out.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.lifecycle.leaving().is_cancelled()
+    }
+
+    /// Whether new handshakes are refused, because the node is on its way out and balancers had time to notice.
+    #[must_use]
+    pub fn turns_away(&self) -> bool {
+        self.readiness.turns_away.load(Ordering::Acquire) || self.lifecycle.stopping().is_cancelled()
     }
 }

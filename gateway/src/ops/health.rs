@@ -32,11 +32,8 @@ async fn alive(State(node): State<Arc<Node>>) -> Response {
 /// 200 when the node can take clients, else 503; the body says which part is missing.
 async fn ready(State(node): State<Arc<Node>>) -> Response {
     let parts = node.parts();
-    let (status, word) = match parts.ready() {
-        true => (StatusCode::OK, "ready"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
-    };
-    (status, Json(json!({ "status": word, "node": node.id.as_str(), "parts": parts }))).into_response()
+    let status = if parts.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "status": parts.word(), "node": node.id.as_str(), "parts": parts }))).into_response()
 }
 
 async fn render(State(node): State<Arc<Node>>) -> Response {

@@ -62,6 +62,8 @@ jackfield_shared::metric_list! {
     /// Handshakes answered with 503, by code.
     Counter HANDSHAKES_REFUSED = "jackfield_handshakes_refused_total"
         by code in &["server_draining", "too_many_connections", "unavailable", "other"];
+    /// Connections closed because the node is on its way out.
+    Counter DRAINED = "jackfield_drained_connections_total";
     /// Sockets in namespaces on this node.
     Gauge SOCKETS = "jackfield_sockets" by namespace in &[];
     /// Sockets that joined a namespace.

@@ -18,6 +18,7 @@ contract!(
     one_that_does_not_finish_is_followed_by_another,
     what_is_noted_can_be_read_until_it_is_struck_out,
     the_buried_are_forgotten,
+    all_see_who_is_on_its_way_out_until_it_is_buried,
 );
 
 async fn renew(node: &Node, incarnation: &Incarnation) -> bool {
@@ -146,4 +147,19 @@ async fn the_buried_are_forgotten(backend: Backend) {
     node.cluster.membership.bury(&own).await.unwrap();
     assert!(!renew(node, &own).await && live(node).await.is_empty());
     assert_eq!(node.cluster.membership.holdings(&own, 5).await.unwrap(), []);
+}
+
+async fn all_see_who_is_on_its_way_out_until_it_is_buried(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (of_a, _) = (a.register().await, b.register().await);
+    assert!(b.cluster.membership.draining().await.unwrap().is_empty());
+    for _ in 0..2 {
+        a.cluster.membership.drain(&of_a).await.unwrap();
+        assert_eq!(b.cluster.membership.draining().await.unwrap(), std::slice::from_ref(&of_a));
+    }
+    assert!(renew(a, &of_a).await, "its lease goes on");
+    a.cluster.membership.bury(&of_a).await.unwrap();
+    a.cluster.membership.drain(&of_a).await.unwrap();
+    assert!(b.cluster.membership.draining().await.unwrap().is_empty(), "the buried drain no more");
 }

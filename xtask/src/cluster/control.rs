@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
@@ -15,6 +15,10 @@ use crate::{ready, workdir};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "do")]
 pub enum Request {
+    /// The ids of all gateways.
+    Gateways,
+    /// Have a gateway leave.
+    StopGateway { id: String },
     /// Start a dead gateway again.
     RestartGateway { id: String },
     /// End Redis.
@@ -33,19 +37,19 @@ pub struct Answer {
 }
 
 /// What goes over the socket.
-type Line = std::result::Result<Answer, String>;
+type Line<T> = std::result::Result<T, String>;
 
 const LONGEST: u64 = 64 * 1024;
 
 /// Asks the only running cluster, or the one of that name.
-pub async fn ask(request: &Request, cluster: Option<&str>) -> Result<Answer> {
+pub async fn ask<T: DeserializeOwned>(request: &Request, cluster: Option<&str>) -> Result<T> {
     let mut stream = UnixStream::connect(choose(&workdir::running()?, cluster)?).await?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let answer = tokio::time::timeout(ready::LIMIT + Duration::from_secs(20), read_line(&mut stream)).await;
     let answer = answer.context("the cluster did not answer in time")??;
-    serde_json::from_str::<Line>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
+    serde_json::from_str::<Line<T>>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
 }
 
 /// The question that comes in on a connection; none where somebody only looked whether we are there.
@@ -55,8 +59,8 @@ pub async fn receive(stream: &mut UnixStream) -> Result<Option<Request>> {
 }
 
 /// The answer to it.
-pub async fn reply(stream: &mut UnixStream, answer: Result<Answer>) -> Result<()> {
-    let mut line = serde_json::to_vec(&Line::map_err(answer.map_err(|error| format!("{error:#}")), |text| text))?;
+pub async fn reply<T: Serialize>(stream: &mut UnixStream, answer: Result<T>) -> Result<()> {
+    let mut line = serde_json::to_vec(&answer.map_err(|error| format!("{error:#}")))?;
     line.push(b'\n');
     tokio::time::timeout(Duration::from_secs(5), stream.write_all(&line)).await??;
     Ok(())

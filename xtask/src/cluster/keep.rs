@@ -70,7 +70,13 @@ async fn stay(mut parts: Parts, listener: &UnixListener, ending: &mut Ending) ->
 
 async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
     let Some(request) = control::receive(stream).await? else { return Ok(()) };
-    let answer = carry_out(parts, request).await;
+    let answer = match request {
+        Request::Gateways => return control::reply(stream, Ok(parts.gateway_ids())).await,
+        Request::StopGateway { id } => parts.stop_gateway(&id).await,
+        Request::RestartGateway { id } => parts.restart_gateway(&id).await,
+        Request::StopRedis { kill } => parts.stop_redis(kill).await,
+        Request::StartRedis { empty } => parts.start_redis(empty).await,
+    };
     if let Ok(Answer { id, pid }) = &answer {
         match pid {
             Some(pid) => eprintln!("{id} started again, pid {pid}"),
@@ -78,12 +84,4 @@ async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
         }
     }
     control::reply(stream, answer).await
-}
-
-async fn carry_out(parts: &mut Parts, request: Request) -> Result<Answer> {
-    match request {
-        Request::RestartGateway { id } => parts.restart_gateway(&id).await,
-        Request::StopRedis { kill } => parts.stop_redis(kill).await,
-        Request::StartRedis { empty } => parts.start_redis(empty).await,
-    }
 }

@@ -20,6 +20,9 @@ use crate::{
     workdir::Workdir,
 };
 
+/// A gateway that was told to leave.
+const LEAVES_WITHIN: Duration = Duration::from_secs(60);
+
 struct Gateway {
     spec: Spec,
     port: u16,
@@ -73,6 +76,8 @@ impl Parts {
             let id = format!("gw{number}");
             let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
                 .env("NODE_ID", &id)
+                // The nginx here asks nobody whether they are ready: it hears it from those who refuse.
+                .env("DRAIN_DELAY", "0s")
                 .env("REDIS_URL", redis.url())
                 .env(trust, in_whom.clone())
                 .env("JWT_ISSUER", "jackfield")
@@ -129,11 +134,38 @@ impl Parts {
         self.gateways.iter().map(|gateway| gateway.server.memory()).collect()
     }
 
+    /// Names of the gateways.
+    pub fn gateway_ids(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| gateway.server.name.clone()).collect()
+    }
+
+    fn gateway(&mut self, id: &str) -> Result<&mut Gateway> {
+        let ids = self.gateway_ids().join(", ");
+        let gateway = self.gateways.iter_mut().find(|gateway| gateway.server.name == id);
+        gateway.with_context(|| format!("no gateway `{id}`; there are {ids}"))
+    }
+
+    /// Has a gateway leave, which must end well.
+    pub async fn stop_gateway(&mut self, id: &str) -> Result<Answer> {
+        let server = &mut self.gateway(id)?.server;
+        if let Some(status) = server.ended() {
+            bail!("{id} is not running: {}", describe(status));
+        }
+        server.signal(Signal::TERM);
+        let Some(status) = server.wait(LEAVES_WITHIN).await else {
+            bail!("{id} does not end within {} s\n{}", LEAVES_WITHIN.as_secs(), server.tail());
+        };
+        if !status.success() {
+            bail!("{id} ended badly: {}\n{}", describe(status), server.tail());
+        }
+        let pid = server.pid;
+        self.mourned.push((id.into(), pid));
+        Ok(Answer { id: id.into(), pid: None })
+    }
+
     /// Starts a dead gateway again.
     pub async fn restart_gateway(&mut self, id: &str) -> Result<Answer> {
-        let ids = self.gateways.iter().map(|gateway| gateway.server.name.clone()).collect::<Vec<_>>().join(", ");
-        let gateway = self.gateways.iter_mut().find(|gateway| gateway.server.name == id);
-        let gateway = gateway.with_context(|| format!("no gateway `{id}`; there are {ids}"))?;
+        let gateway = self.gateway(id)?;
         // Whoever killed it may ask for it again before it is quite dead.
         if gateway.server.wait(Duration::from_secs(1)).await.is_none() {
             bail!("{id} is running (pid {})", gateway.server.pid);

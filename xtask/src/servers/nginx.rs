@@ -40,8 +40,9 @@ pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
 }
 
 fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
-    // One that fails once keeps its clients on polling: elsewhere nobody knows them.
-    let server = |port: &u16| format!("server 127.0.0.1:{port} max_fails=0;");
+    // Nobody here looks who is ready. One that refuses a handshake is on its way out, most likely, and for a while its clients
+    // on polling are sent elsewhere together: one by one they would be sent to and fro.
+    let server = |port: &u16| format!("server 127.0.0.1:{port} max_fails=1 fail_timeout=3s;");
     let gateways: Vec<String> = fronted.gateways.iter().map(server).collect();
     let parts = places::root().join("deploy/nginx");
     template
@@ -65,6 +66,13 @@ mod tests {
         let fronted = Fronted { port: 1, gateways: vec![2, 3], auth: 4 };
         let config = render(&template, &fronted, Path::new("/run"));
         assert!(!config.contains("${"), "{config}");
-        assert_eq!(config.matches("server 127.0.0.1:2 max_fails=0; server 127.0.0.1:3 max_fails=0;").count(), 2);
+        assert_eq!(
+            config
+                .matches(
+                    "server 127.0.0.1:2 max_fails=1 fail_timeout=3s; server 127.0.0.1:3 max_fails=1 fail_timeout=3s;"
+                )
+                .count(),
+            2
+        );
     }
 }

@@ -1,0 +1,195 @@
+// Gateways that are told to end: nothing is lost, nobody was away, and nobody can hold them up.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
+
+import { closeAll, signedIn } from "./support/clients.mjs";
+import { xtask } from "./support/cluster.mjs";
+import { Member, percentile } from "./support/members.mjs";
+import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
+import { stuckClient } from "./support/stuck.mjs";
+import { until } from "./support/until.mjs";
+
+/** What the drain of a gateway without any delay may take where nobody is slow; 60 s would be the window. */
+const EMPTY_SOON_MS = 8000;
+/** What it may take besides where somebody takes nothing. */
+const STUCK_MS = 8000;
+/** Who is back within the grace was never away. */
+const GRACE_MS = 5000;
+
+/** Transports and pauses of the stock client, all by default; and WebSockets from the start. */
+const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };
+const KINDS = [STOCK, { ...STOCK, transports: ["websocket"] }];
+
+describe("a gateway is told to end", () => {
+  let cluster;
+  before(async () => {
+    cluster = await startRooms({ set: { "drain.window": "60s" } });
+  });
+  after(() => cluster?.stop());
+  beforeEach(() => cluster.allReadinessIs(200, 10_000));
+  afterEach(closeAll);
+
+  /** Waits until it has ended by itself. */
+  const ended = (gateway, pid, code, ms) =>
+    until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) ended: exit code ${code}`), ms);
+
+  async function told(gateway, ms) {
+    const { pid } = gateway;
+    cluster.signal(gateway, "SIGTERM");
+    await ended(gateway, pid, 0, ms);
+  }
+
+  /** Members of a room behind the balancer, of whom some send, until `change()` is done; then everybody has everything. */
+  async function underLoad(count, change) {
+    const room = newRoom();
+    const members = Array.from({ length: count }, (_, index) =>
+      new Member(cluster.balancer, cluster.user(), room, KINDS[index % KINDS.length]));
+    await Promise.all(members.map((member) => member.ready()));
+    let going = true;
+    const senders = members.slice(0, 4);
+    const sending = Promise.all(senders.map((sender) => sender.sendWhile(() => going)));
+    sending.catch(() => {});
+    try {
+      await change(members);
+      await until("all are in again", () => members.every((member) => member.isIn), 10_000);
+    } finally {
+      going = false;
+    }
+    await sending;
+
+    const users = members.map(({ user }) => user.id);
+    const acked = senders.flatMap((sender) => sender.acked).sort();
+    assert.ok(acked.length > 50, `${acked.length} messages are no load`);
+    for (const { client, unrecovered } of members) {
+      await complete(client, room, acked);
+      assert.equal(unrecovered, 0);
+      assert.equal(client.comesBack, true);
+      for (const event of ["user:offline", "user-left"]) {
+        const gone = client.all(event).filter(({ userId }) => users.includes(userId));
+        assert.deepEqual(gone, [], `${event}, though nobody left`);
+      }
+      const passing = (reason) => reason === "transport close" || reason === "transport error";
+      assert.ok(client.disconnects.every(passing), client.disconnects.join());
+    }
+    return members;
+  }
+
+  test("its clients come back elsewhere by themselves: nothing is lost, and nobody was away", async () => {
+    const [leaving] = cluster.gateways.slice(1);
+    await underLoad(24, async (members) => {
+      await told(leaving, EMPTY_SOON_MS);
+      assert.ok(members.some(({ client }) => client.disconnects.length > 0), "some were there");
+    });
+    await cluster.restartGateway(leaving.id);
+  });
+
+  test("one after the other is replaced", async (t) => {
+    const pids = cluster.gateways.map(({ pid }) => pid);
+    const members = await underLoad(24, async () => {
+      const { stdout } = await xtask("rolling-restart", "--pause", "1", "--cluster", cluster.name, "--json");
+      for (const { id, pid } of JSON.parse(stdout)) cluster.gateway(id).pid = pid;
+    });
+    for (const [index, gateway] of cluster.gateways.entries()) {
+      assert.notEqual(gateway.pid, pids[index]);
+      assert.ok(cluster.alive(gateway));
+    }
+    const absences = members.flatMap((member) => member.absences);
+    t.diagnostic(`${absences.length} absences, p50 ${percentile(absences, 50)} ms, p99 ${percentile(absences, 99)} ms`);
+    assert.ok(absences.length >= members.length, "everybody had to move");
+    assert.ok(percentile(absences, 100) < GRACE_MS);
+  });
+
+  test("what had come is handled and answered first", async () => {
+    const [leaving] = cluster.gateways.slice(1);
+    const room = newRoom();
+    const watcher = await signedIn(cluster.urls[0], cluster.user());
+    await join(watcher, room);
+    const options = [{ transports: ["websocket"] }, { transports: ["polling"] }];
+    const clients = await Promise.all(options.map((kind) =>
+      signedIn(leaving.url, cluster.user(), { ...kind, reconnection: false })));
+    for (const client of clients) await join(client, room);
+    const { pid } = leaving;
+    const answers = clients.map((client, index) => Array.from({ length: 100 }, async (_, number) => {
+      const answer = await client.ask("send-message", { room, content: `${index} ${number}` });
+      return answer.messageId;
+    }));
+    // Once the first is answered, all that were sent with it have come.
+    await Promise.all(answers.map(([first]) => first));
+    cluster.signal(leaving, "SIGTERM");
+    const acked = await Promise.all(answers.flat());
+    await ended(leaving, pid, 0, EMPTY_SOON_MS);
+    await complete(watcher, room, acked.sort());
+    await cluster.restartGateway(leaving.id);
+  });
+
+  test("who stays away is announced offline once, after the grace, and nobody waits for the lease", async () => {
+    const [leaving] = cluster.gateways.slice(1);
+    const watcher = await signedIn(cluster.urls[0], cluster.user());
+    const user = cluster.user();
+    await signedIn(leaving.url, user, { reconnection: false });
+    await watcher.heard("user:online", ({ userId }) => userId === user.id);
+    const began = Date.now();
+    await told(leaving, EMPTY_SOON_MS);
+    assert.deepEqual((await done(watcher, "presence:subscribe", { userIds: [user.id] })).online, [user.id], "the grace");
+    await watcher.heard("user:offline", ({ userId }) => userId === user.id, GRACE_MS + 2000);
+    assert.ok(Date.now() - began >= GRACE_MS - 100);
+    await cluster.restartGateway(leaving.id);
+    assert.equal(watcher.all("user:offline").filter(({ userId }) => userId === user.id).length, 1);
+  });
+
+  test("a client that takes nothing does not hold it up; meanwhile handshakes are refused", async () => {
+    const [leaving] = cluster.gateways.slice(1);
+    const sender = await signedIn(cluster.urls[0], cluster.user());
+    const user = cluster.user();
+    const stuck = await stuckClient(leaving, user);
+    await sender.heard("user:online", ({ userId }) => userId === user.id);
+    // 12 MB are more than all buffers between the two hold.
+    for (let count = 0; count < 200; count++) await done(sender, "message-client", { message: "x".repeat(60_000) });
+    await until("all have come", () => sender.all("message-server").length === 200);
+
+    const { pid } = leaving;
+    cluster.signal(leaving, "SIGTERM");
+    const refused = await until("refused", async () => {
+      const answer = await fetch(`${leaving.url}/socket.io/?EIO=4&transport=polling`);
+      return answer.status === 503 && answer;
+    });
+    assert.equal((await refused.json()).code, "server_draining");
+    assert.ok(Number(refused.headers.get("retry-after")) > 0);
+    await ended(leaving, pid, 0, STUCK_MS);
+    const drained = stripVTControlCharacters(cluster.log).split("\n").findLast((line) => line.includes(" drained "));
+    assert.match(drained, /left=1$/, "it was still there");
+    stuck.destroy();
+    await cluster.restartGateway(leaving.id);
+  });
+});
+
+describe("a gateway waits for its balancers to notice", () => {
+  let cluster;
+  before(async () => {
+    cluster = await startRooms({ nodes: 1, set: { "drain.delay": "60s" } });
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  test("it is unready and serves on; a second signal ends it at once", async () => {
+    const [gateway] = cluster.gateways;
+    const { pid } = gateway;
+    const client = await signedIn(gateway.url, cluster.user());
+    cluster.signal(gateway, "SIGTERM");
+    const { status, body } = await until("unready", async () => {
+      const answer = await cluster.readiness(gateway);
+      return answer.status !== 200 && answer;
+    });
+    assert.equal(status, 503);
+    assert.equal(body.status, "draining");
+    assert.deepEqual(body.parts, { redis: true, pubSub: true, keys: true, staying: false });
+    const late = await signedIn(gateway.url, cluster.user());
+    for (const one of [client, late]) assert.equal((await one.ask("message", "still there")).status, "ok");
+    assert.match(await (await fetch(`${gateway.internal}/metrics`)).text(), /^jackfield_ready\{part="staying"\} 0$/m);
+
+    cluster.signal(gateway, "SIGTERM");
+    await until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) ended: exit code 130`));
+  });
+});

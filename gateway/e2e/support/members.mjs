@@ -1,0 +1,75 @@
+// Members of a room that come back by themselves, as the contract says one does, and that know how long they were away.
+
+import { randomUUID } from "node:crypto";
+
+import { connect } from "./clients.mjs";
+import { given } from "./rooms.mjs";
+import { until } from "./until.mjs";
+
+/** Without an answer for so long, a message is sent again. */
+const ANSWER_MS = 2000;
+
+/** A member of a room: joins it on every connection, with the last message that it saw. */
+export class Member {
+  /** Milliseconds from each loss of the connection until it was in the room again. */
+  absences = [];
+  /** Ids of its messages, in the order of their acknowledgement. */
+  acked = [];
+  /** Joins after which messages are missing. */
+  unrecovered = 0;
+  isIn = false;
+  #position;
+  #lostAt;
+
+  constructor(url, user, room, options = {}) {
+    this.user = user;
+    this.room = room;
+    this.client = connect(url, { token: user.token, ...options });
+    this.client.socket.on("connect", () => this.#join());
+    this.client.socket.on("disconnect", () => {
+      this.isIn = false;
+      this.#lostAt ??= Date.now();
+    });
+  }
+
+  /** Waits until it is in the room. */
+  async ready(ms = 10_000) {
+    await until("in the room", () => this.isIn, ms);
+    return this;
+  }
+
+  /** Sends one message after the other until `going()` is false, each until it is stored. */
+  async sendWhile(going) {
+    while (going()) {
+      const payload = { room: this.room, content: `of ${this.user.fullName}`, clientId: randomUUID() };
+      await until("stored", async () => {
+        const answer = await this.#ask("send-message", payload);
+        if (answer.status !== "ok") throw new Error(JSON.stringify(answer));
+        this.acked.push(answer.messageId);
+        return true;
+      }, 20_000);
+    }
+  }
+
+  async #join() {
+    const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
+    const answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room).catch(() => {});
+    // Lost again meanwhile: the next connection joins.
+    if (answer?.status !== "ok") return;
+    this.#position = answer.position;
+    if (answer.recovered === false) this.unrecovered++;
+    if (this.#lostAt) this.absences.push(Date.now() - this.#lostAt);
+    this.#lostAt = undefined;
+    this.isIn = true;
+  }
+
+  #ask(event, payload) {
+    return this.client.socket.timeout(ANSWER_MS).emitWithAck(event, payload);
+  }
+}
+
+/** The smallest of `values` that so many hundredths of them do not exceed. */
+export function percentile(values, hundredths) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * hundredths) / 100) - 1)];
+}

@@ -1,0 +1,35 @@
+// A client that stops reading: a bare TCP connection that speaks just enough of the protocol to get in.
+
+import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+
+/** Connects to a gateway as a user; from the moment the namespace is asked for, nothing is read any more. */
+export async function stuckClient(gateway, user) {
+  const { hostname, port } = new URL(gateway.url);
+  const socket = connect(Number(port), hostname);
+  socket.on("error", () => {});
+  const path = `/socket.io/?EIO=4&transport=websocket`;
+  const key = randomBytes(16).toString("base64");
+  socket.write([
+    `GET ${path} HTTP/1.1`, `Host: ${hostname}:${port}`, "Connection: Upgrade", "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13", `Sec-WebSocket-Key: ${key}`, "", "",
+  ].join("\r\n"));
+  await new Promise((resolve, reject) => {
+    socket.once("data", resolve);
+    socket.once("close", () => reject(new Error("closed during the handshake")));
+  });
+  socket.pause();
+  socket.write(frame(`40${JSON.stringify({ token: user.token })}`));
+  return socket;
+}
+
+/** A text frame of a client: masked, as the protocol wants it. */
+function frame(text) {
+  const data = Buffer.from(text);
+  const header = Buffer.alloc(4);
+  header[0] = 0x81;
+  header[1] = 0x80 | 126;
+  header.writeUInt16BE(data.length, 2);
+  const mask = randomBytes(4);
+  return Buffer.concat([header, mask, data.map((byte, index) => byte ^ mask[index % 4])]);
+}

@@ -1,0 +1,181 @@
+//! The node on its way out: its clients are sent elsewhere, then everything ends.
+//!
+//! At the first signal the node is unready, and goes on as before for `drain.delay`: balancers have yet to notice. Then new
+//! handshakes are refused, and the transports are closed, spread evenly over `drain.window`, so that the other nodes are
+//! not stormed. A transport is closed without a DISCONNECT, so that stock clients come back by themselves.
+//!
+//! Guarantees: what had come from a client is handled and answered before its transport is closed, as far as it can be
+//! within [`LAST_WORD`]; nothing else that comes is acknowledged, and so nothing acknowledged is lost. What clients held
+//! goes back to the cluster the usual way, so that who is back within the grace was never away. The process stops as soon
+//! as nobody is left; a client that takes nothing, or a back end that is away, cannot hold it up for longer than
+//! [`LAST_WORD`] and [`AFTERMATH`] beyond the window.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use super::Node;
+use crate::{client::Connection, ops::metrics};
+
+/// Connections go in turns, this far apart.
+const TURN: Duration = Duration::from_millis(50);
+/// How long a connection that is to go may take to have its events handled and answered.
+const LAST_WORD: Duration = Duration::from_secs(3);
+/// How long transports may take to be gone after the last was closed, and sessions to be given back.
+const AFTERMATH: Duration = Duration::from_secs(4);
+/// Between two looks whether that is so.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Connections that are let go before others get their turn.
+const BATCH: usize = 512;
+
+/// Waits for the process to be on its way out, empties the node, and stops everything.
+pub(super) async fn drain(node: Arc<Node>) {
+    node.lifecycle.leaving().cancelled().await;
+    let began = Instant::now();
+    if node.lifecycle.stopping().run_until_cancelled(empty(&node)).await.is_some() {
+        let left = node.gate.count();
+        tracing::info!(seconds = began.elapsed().as_secs_f64(), left, "drained");
+    }
+    node.lifecycle.stop();
+}
+
+async fn empty(node: &Arc<Node>) {
+    let (delay, window) = node.settings.way_out();
+    tracing::info!(connections = node.gate.count(), ?delay, ?window, "draining");
+    // The others are told with the next heartbeat: now.
+    node.reassert.notify_one();
+    sleep(delay).await;
+    node.readiness.turn_away();
+    send_away(node, window).await;
+    let aftermath = async {
+        while node.gate.count() > 0 || !node.departures.is_settled() {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    // Who is still there takes nothing, and what was not given back is found by the survivors.
+    let _ = tokio::time::timeout(AFTERMATH, aftermath).await;
+}
+
+async fn send_away(node: &Node, window: Duration) {
+    let began = Instant::now();
+    let mut here = node.staying();
+    let mut going = Vec::new();
+    loop {
+        let count = share(here.len(), turns_left(began.elapsed(), window));
+        metrics::DRAINED.add(count);
+        let leaving = here.split_off(here.len() - count);
+        for batch in leaving.chunks(BATCH) {
+            for connection in batch {
+                connection.let_go();
+            }
+            tokio::task::yield_now().await;
+        }
+        let since = Instant::now();
+        going.extend(leaving.into_iter().map(|connection| (connection, since)));
+        close_finished(node, &mut going).await;
+        if here.is_empty() && going.is_empty() {
+            // Those whose handshake was answered before others were refused, and who had not joined anything yet.
+            here = node.staying();
+            if here.is_empty() {
+                return;
+            }
+        }
+        sleep(TURN).await;
+    }
+}
+
+/// Closes those who have nothing more to be told, or have taken too long over it.
+async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>) {
+    for (connection, since) in std::mem::take(going) {
+        let finished = connection.is_finished();
+        if !finished && since.elapsed() < LAST_WORD {
+            going.push((connection, since));
+            continue;
+        }
+        if !finished {
+            node.departures.cut_short();
+        }
+        connection.close();
+    }
+    tokio::task::yield_now().await;
+}
+
+/// Turns that a window still has, the present one included; 0 when it is over.
+fn turns_left(elapsed: Duration, window: Duration) -> usize {
+    let left = window.saturating_sub(elapsed).as_nanos();
+    usize::try_from(left.div_ceil(TURN.as_nanos())).unwrap_or(usize::MAX)
+}
+
+/// How many of those who are here go with this turn, so that all have gone with the last.
+fn share(here: usize, turns: usize) -> usize {
+    here.div_ceil(turns.max(1))
+}
+
+impl Node {
+    /// Every connection, in a namespace or not, that has not been let go yet.
+    fn staying(&self) -> Vec<Arc<Connection>> {
+        let mut all = self.connections.all();
+        all.extend(self.readers.all());
+        all.extend(self.idle.all());
+        all.retain(|connection| !connection.is_let_go());
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// How many go with each turn of a window.
+    fn turns(mut here: usize, window: Duration) -> Vec<usize> {
+        let mut gone = Vec::new();
+        let mut elapsed = Duration::ZERO;
+        while here > 0 {
+            gone.push(share(here, turns_left(elapsed, window)));
+            here -= gone.last().unwrap();
+            elapsed += TURN;
+        }
+        gone
+    }
+
+    proptest! {
+        #[test]
+        fn all_go_within_the_window_and_evenly(here in 0usize..200_000, window in 0u64..60_000) {
+            let window = Duration::from_millis(window);
+            let gone = turns(here, window);
+            prop_assert_eq!(gone.iter().sum::<usize>(), here);
+            prop_assert!(gone.len() <= turns_left(Duration::ZERO, window).max(1));
+            let (most, least) = (gone.iter().max().copied().unwrap_or(0), gone.iter().min().copied().unwrap_or(0));
+            prop_assert!(most - least <= 1, "{:?}", gone);
+        }
+
+        #[test]
+        fn who_comes_late_or_leaves_early_changes_no_end(
+            here in 0usize..10_000,
+            window in 1u64..10_000,
+            changes in prop::collection::vec(-50isize..50, 0..300),
+        ) {
+            let window = Duration::from_millis(window);
+            let mut changes = changes.into_iter();
+            let (mut here, mut elapsed) = (here, Duration::ZERO);
+            while elapsed < window {
+                here -= share(here, turns_left(elapsed, window));
+                elapsed += TURN;
+                if elapsed < window {
+                    here = here.saturating_add_signed(changes.next().unwrap_or(0));
+                }
+            }
+            prop_assert_eq!(here, 0);
+        }
+    }
+
+    #[test]
+    fn without_a_window_all_go_at_once() {
+        assert_eq!(turns(1_000, Duration::ZERO), [1_000]);
+        assert_eq!(turns(0, Duration::from_secs(10)), [0; 0]);
+    }
+}
