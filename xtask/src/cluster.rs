@@ -46,6 +46,9 @@ pub struct Start {
     /// A setting of the auth service (repeatable)
     #[arg(long = "auth-set", value_name = "KEY=VALUE")]
     pub auth_set: Vec<String>,
+    /// With a Prometheus that asks all of them, and goes by the rules in deploy/prometheus
+    #[arg(long)]
+    pub prometheus: bool,
     /// What `--cluster` calls it [default: the process id]
     #[arg(long)]
     pub name: Option<String>,

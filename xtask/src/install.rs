@@ -14,12 +14,17 @@ struct Tool {
     present: fn() -> bool,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
     Tool { package: "postgresql", what: "PostgreSQL 15", present: || places::postgres_programs().is_some() },
     Tool { package: "nginx", what: "nginx", present: || places::on_path("nginx").is_some() },
     Tool { package: "curl", what: "curl", present: || places::on_path("curl").is_some() },
     Tool { package: "chromium", what: "Chromium", present: || chromium().is_some() },
+    Tool {
+        package: "prometheus",
+        what: "Prometheus, with promtool",
+        present: || ["prometheus", "promtool"].iter().all(|program| places::on_path(program).is_some()),
+    },
     Tool { package: "python3-venv", what: "Python 3 with venv", present: python::present },
     // Ties children to us; where there is no Linux there is nothing like it, and they outlive a SIGKILL.
     Tool {

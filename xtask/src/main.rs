@@ -16,6 +16,7 @@ mod places;
 mod ports;
 mod python;
 mod ready;
+mod rules;
 mod run;
 mod servers;
 mod test;

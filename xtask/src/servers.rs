@@ -2,4 +2,5 @@
 
 pub mod nginx;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;

@@ -11,6 +11,7 @@ use crate::{
     ending::Ending,
     install, k8s, node_packages, places,
     ports::Ports,
+    rules,
     servers::{postgres::Postgres, redis::Redis},
     workdir::Workdir,
 };
@@ -30,13 +31,15 @@ enum Step {
     Clippy,
     Cargo,
     K8s,
+    Rules,
     E2e,
     Chaos,
     Load,
 }
 
 impl Step {
-    const ALL: [Self; 7] = [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::E2e, Self::Chaos, Self::Load];
+    const ALL: [Self; 8] =
+        [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::Rules, Self::E2e, Self::Chaos, Self::Load];
 }
 
 /// Runs the steps that were asked for.
@@ -56,6 +59,7 @@ async fn all(args: &Args) -> Result<()> {
         (None, Some(filter)) => match step {
             Step::Cargo | Step::E2e => true,
             Step::K8s => filter == "k8s",
+            Step::Rules => filter == "rules",
             Step::Chaos => filter == "chaos",
             Step::Load => filter == "load",
             Step::Fmt | Step::Clippy => false,
@@ -75,6 +79,9 @@ async fn all(args: &Args) -> Result<()> {
     }
     if wanted(Step::K8s) {
         timed("k8s", k8s::test()).await?;
+    }
+    if wanted(Step::Rules) {
+        timed("rules", rules::test()).await?;
     }
     if wanted(Step::E2e) || wanted(Step::Chaos) || wanted(Step::Load) {
         timed("build for e2e, chaos and load", cargo::build(false)).await?;

@@ -25,11 +25,12 @@ export function xtask(...args) {
  * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service.
  * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
  */
-export async function startCluster({ nodes = 3, set = {}, authSet = {} } = {}) {
+export async function startCluster({ nodes = 3, set = {}, authSet = {}, prometheus = false } = {}) {
   // Three clients of it are on any of its nodes.
   if (RUNNING) return { balancer: RUNNING, urls: [RUNNING, RUNNING, RUNNING], stop: async () => {} };
   const name = `e2e-${process.pid}-${++count}`;
   const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name, ...NO_BUILD];
+  if (prometheus) args.push("--prometheus");
   if (process.env.E2E_LOGS) args.push("--logs", join(process.env.E2E_LOGS, name));
   for (const [key, value] of Object.entries(set)) args.push("--set", `${key}=${value}`);
   for (const [key, value] of Object.entries(authSet)) args.push("--auth-set", `${key}=${value}`);

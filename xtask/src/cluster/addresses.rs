@@ -18,6 +18,8 @@ pub struct Addresses {
     pub api_key: String,
     pub redis: RedisAddress,
     pub postgres: PostgresAddress,
+    /// Where it was asked for.
+    pub prometheus: Option<String>,
     pub gateways: Vec<GatewayAddress>,
 }
 
@@ -51,6 +53,10 @@ impl fmt::Display for Addresses {
             writeln!(f, "{id:9} {url}, internal {internal}, pid {pid}")?;
         }
         writeln!(f, "redis     {}, pid {}", self.redis.url, self.redis.pid)?;
-        writeln!(f, "postgres  {}", self.postgres.url)
+        writeln!(f, "postgres  {}", self.postgres.url)?;
+        match &self.prometheus {
+            Some(url) => writeln!(f, "metrics   {url}"),
+            None => Ok(()),
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     places,
     ports::Ports,
     ready,
-    servers::{nginx, postgres::Postgres, redis::Redis},
+    servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
     workdir::Workdir,
 };
 
@@ -41,6 +41,7 @@ pub struct Parts {
     nginx: Server,
     balancer: u16,
     api_key: String,
+    prometheus: Option<(u16, Server)>,
     /// Deaths that were said, by name and pid.
     mourned: Vec<(String, u32)>,
 }
@@ -95,6 +96,14 @@ impl Parts {
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
         let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
         let nginx = nginx::start(workdir, &fronted).await?;
+        let prometheus = if start.prometheus {
+            let port = ports.next()?;
+            let gateways = gateways.iter().map(|gateway| gateway.internal).collect();
+            let scraped = prometheus::Scraped { gateways, auth: auth_internal };
+            Some((port, prometheus::start(workdir, port, &scraped).await?))
+        } else {
+            None
+        };
         Ok(Self {
             redis,
             postgres,
@@ -105,6 +114,7 @@ impl Parts {
             nginx,
             balancer,
             api_key,
+            prometheus,
             mourned: Vec::new(),
         })
     }
@@ -125,6 +135,7 @@ impl Parts {
             api_key: self.api_key.clone(),
             redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
             postgres: PostgresAddress { url: self.postgres.url() },
+            prometheus: self.prometheus.as_ref().map(|(port, _)| url(*port)),
             gateways: self.gateways.iter().map(gateway).collect(),
         }
     }
@@ -205,6 +216,9 @@ impl Parts {
 
     /// Ends all of it.
     pub async fn stop(mut self) {
+        if let Some((_, prometheus)) = &mut self.prometheus {
+            prometheus.stop(Signal::TERM, Duration::from_secs(4)).await;
+        }
         self.nginx.stop(Signal::TERM, Duration::from_secs(4)).await;
         // Clients that are still there make a gateway's farewell long: all of them are told at once, and then again.
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {

@@ -1,0 +1,224 @@
+// The dashboards. `node deploy/grafana/dashboards.mjs` writes dashboards/*.json, which Grafana reads; edit here, not there.
+//
+// A panel is a title, a unit, and queries by their legends.
+
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const WIDTH = 24;
+const HEIGHT = 7;
+const RATE = "[$__rate_interval]";
+const WHERE = 'instance=~"$instance"';
+
+const rate = (metric, by, where = WHERE) => `sum${by ? ` by (${by})` : ""} (rate(${metric}{${where}}${RATE}))`;
+const sum = (metric, by) => `sum${by ? ` by (${by})` : ""} (${metric}{${WHERE}})`;
+const quantile = (q, metric, by) =>
+  `histogram_quantile(${q}, sum by (${by ? `${by}, ` : ""}le) (rate(${metric}_bucket{${WHERE}}${RATE})))`;
+/** Median and p99. */
+const latency = (metric, by) => {
+  const legend = by ? ` {{${by}}}` : "";
+  return { [`p50${legend}`]: quantile(0.5, metric, by), [`p99${legend}`]: quantile(0.99, metric, by) };
+};
+
+/** Queries by their legends. */
+const panel = (title, unit, queries, more = {}) => ({ title, unit, queries, ...more });
+const row = (title, ...panels) => ({ title, panels });
+
+const system = row("Process",
+  panel("Processor", "percentunit", { "{{instance}}": `rate(process_cpu_seconds_total{${WHERE}}${RATE})` },
+    { about: "1 is one core." }),
+  panel("Memory", "bytes", { "{{instance}}": `process_resident_memory_bytes{${WHERE}}` }),
+  panel("Open descriptors", "percentunit", { "{{instance}}": `process_open_fds{${WHERE}} / process_max_fds{${WHERE}}` }));
+
+const runtime = row("Runtime",
+  panel("Workers' busy time", "percentunit",
+    { "{{instance}}": `rate(jackfield_runtime_busy_seconds_total{${WHERE}}${RATE}) / jackfield_runtime_workers{${WHERE}}` },
+    { about: "At 100 % no worker ever waits: the node is full." }),
+  panel("Woken too late", "s", latency("jackfield_runtime_delay_seconds", "instance"),
+    { about: "How much later than asked for a task is woken. What blocks a worker shows here." }),
+  panel("Tasks", "short", {
+    "{{instance}}": `jackfield_runtime_tasks{${WHERE}}`,
+    "{{instance}} queued": `jackfield_runtime_queued_tasks{${WHERE}}`,
+  }));
+
+export const DASHBOARDS = {
+  overview: {
+    title: "Jackfield: overview",
+    instances: "jackfield_build_info",
+    rows: [
+      row("Now",
+        panel("Nodes", "short", { nodes: `max(jackfield_nodes{${WHERE}})` }, { stat: true }),
+        panel("Ready", "short",
+          { ready: `count(min by (instance) (jackfield_ready{${WHERE}}) == 1) or vector(0)` }, { stat: true }),
+        panel("Draining", "short", { draining: `count(jackfield_ready{${WHERE},part="staying"} == 0) or vector(0)` }, { stat: true }),
+        panel("Sockets", "short", { sockets: sum("jackfield_sockets") }, { stat: true }),
+        panel("Deliveries", "ops", { deliveries: rate("jackfield_deliveries_total") }, { stat: true }),
+        panel("Delivery p99", "s", { p99: quantile(0.99, "jackfield_delivery_seconds") }, { stat: true })),
+      row("Nodes",
+        panel("Nodes", "short", { "seen by {{instance}}": `jackfield_nodes{${WHERE}}` }),
+        panel("Parts that are missing", "short", { "{{part}}": `sum by (part) (1 - jackfield_ready{${WHERE}})` },
+          { about: "Nodes that take no clients, by what they lack; staying: they drain." }),
+        panel("Deaths and lost leases", "short", {
+          died: `sum(increase(jackfield_nodes_reaped_total{${WHERE}}${RATE}))`,
+          "lease lost": `sum(increase(jackfield_leases_lost_total{${WHERE}}${RATE}))`,
+        })),
+      row("Clients",
+        panel("Sockets", "short", { "{{namespace}}": sum("jackfield_sockets", "namespace") }),
+        panel("Connections", "short", {
+          "{{instance}}": `jackfield_connections{${WHERE}}`,
+          "limit of {{instance}}": `jackfield_connections_limit{${WHERE}}`,
+        }),
+        panel("Handshakes", "ops", {
+          "{{transport}}": rate("jackfield_handshakes_total", "transport"),
+          "upgraded": rate("jackfield_upgrades_total"),
+          "refused: {{code}}": rate("jackfield_handshakes_refused_total", "code"),
+        }),
+        panel("Joining a namespace", "ops", {
+          joined: rate("jackfield_connects_total"),
+          "refused: {{code}}": rate("jackfield_connects_refused_total", "code"),
+        })),
+      row("Sessions",
+        panel("Sessions", "short", { "{{instance}}": `jackfield_sessions{${WHERE}}` }),
+        panel("Claims", "ops", { "{{outcome}}": rate("jackfield_session_claims_total", "outcome") }),
+        panel("Evictions", "ops", { evicted: rate("jackfield_sessions_evicted_total") }),
+        panel("Sent away", "ops", {
+          "{{reason}}": rate("jackfield_sent_away_total", "reason"),
+          "queue full": rate("jackfield_slow_clients_closed_total"),
+        })),
+      row("Events and messages",
+        panel("Events", "ops", {
+          "{{outcome}}": rate("jackfield_events_total", "outcome"),
+          "too fast": rate("jackfield_rate_limited_total"),
+        }),
+        panel("Deliveries", "ops", { "{{instance}}": rate("jackfield_deliveries_total", "instance") }),
+        panel("Stored messages", "ops", {
+          stored: rate("jackfield_messages_stored_total"),
+          "delivered to rooms": rate("jackfield_messages_delivered_total"),
+        }),
+        panel("From append to the members' queues", "s", {
+          ...latency("jackfield_delivery_seconds"),
+          "p99 of 5 minutes": "jackfield:delivery_seconds:p99_5m",
+        }, { about: "On the sender's node, by its clock; sampled." })),
+      row("What went wrong",
+        panel("Gaps repaired", "ops", { "{{instance}}": rate("jackfield_messages_repaired_total", "instance") },
+          { about: "Stored messages that came from the log because the bus did not bring them." }),
+        panel("The bus may have missed something", "short",
+          { "{{instance}}": `increase(jackfield_bus_missed_total{${WHERE}}${RATE})` }),
+        panel("Rooms reset", "short", { "{{instance}}": `increase(jackfield_room_resets_total{${WHERE}}${RATE})` },
+          { about: "Redis lost stored messages." }),
+        panel("Waiting to be given back", "short", { "{{instance}}": `jackfield_departures_waiting{${WHERE}}` },
+          { about: "Sessions and stays that are over; grows while Redis is away." })),
+    ],
+  },
+  nodes: {
+    title: "Jackfield: nodes and Redis",
+    instances: "jackfield_build_info",
+    rows: [
+      row("Redis",
+        panel("Calls", "ops", { "{{connection}}": rate("jackfield_redis_calls_total", "connection") }),
+        panel("Round trip", "s", latency("jackfield_redis_seconds", "connection")),
+        panel("Errors", "ops", {
+          "{{connection}}: {{kind}}": rate("jackfield_redis_errors_total", "connection, kind"),
+        })),
+      row("Bus",
+        panel("Lag", "s", latency("jackfield_bus_lag_seconds", "instance"),
+          { about: "A message that a node sends to itself through Redis, twice a second." }),
+        panel("Not handled yet", "short", { "{{instance}}": `jackfield_bus_backlog{${WHERE}}` }),
+        panel("Rooms", "short", { "{{instance}}": `jackfield_rooms{${WHERE}}` })),
+      runtime,
+      system,
+      row("Sizing",
+        panel("Memory of a connection", "bytes",
+          { "{{instance}}": `process_resident_memory_bytes{${WHERE}} / (jackfield_connections{${WHERE}} > 0)` },
+          { about: "With everything else that the process needs; of use where there are thousands." }),
+        panel("Deliveries per core", "ops", {
+          deliveries: `${rate("jackfield_deliveries_total")} / sum(rate(process_cpu_seconds_total{${WHERE},job=~"gateway.*"}${RATE}))`,
+        }),
+        panel("Versions", "short", { "{{version}}": `count by (version) (jackfield_build_info{${WHERE}})` })),
+    ],
+  },
+  auth: {
+    title: "Jackfield: auth service",
+    instances: "jackfield_auth_database_connections_limit",
+    rows: [
+      row("Requests",
+        panel("By endpoint", "ops", { "{{endpoint}}": rate("jackfield_auth_requests_total", "endpoint") }),
+        panel("By status", "ops", { "{{status}}": rate("jackfield_auth_requests_total", "status") }),
+        panel("Failing", "percentunit", { "5xx of 5 minutes": "jackfield:auth_errors:ratio5m" }),
+        panel("Time", "s", { "p99 {{endpoint}}": quantile(0.99, "jackfield_auth_request_seconds", "endpoint") })),
+      row("Sign-ins",
+        panel("Refused", "ops", {
+          "wrong password": rate("jackfield_auth_logins_failed_total"),
+          "too many: {{what}}": rate("jackfield_auth_rate_limited_total", "what"),
+          "no turn in time": rate("jackfield_auth_password_busy_total"),
+        }),
+        panel("A password", "s", latency("jackfield_auth_password_seconds", "what")),
+        panel("Wait for its turn", "s", latency("jackfield_auth_password_wait_seconds")),
+        panel("Database connections", "short", {
+          "{{state}}": sum("jackfield_auth_database_connections", "state"),
+          limit: sum("jackfield_auth_database_connections_limit"),
+        })),
+      system,
+    ],
+  },
+};
+
+const datasource = { type: "prometheus", uid: "${datasource}" };
+
+const variable = (name, type, more) => ({ name, type, label: name, ...more });
+
+function variables(instances) {
+  const query = `label_values(${instances}, instance)`;
+  return [
+    variable("datasource", "datasource", { query: "prometheus", current: { text: "Prometheus", value: "prometheus" } }),
+    variable("instance", "query", {
+      datasource, definition: query, query: { query, refId: "instance" }, refresh: 2, sort: 1,
+      multi: true, includeAll: true, current: { text: "All", value: "$__all" },
+    }),
+  ];
+}
+
+function drawn({ title, unit, queries, about, stat }, id, gridPos) {
+  const targets = Object.entries(queries).map(([legendFormat, expr], index) => ({
+    refId: String.fromCharCode("A".charCodeAt(0) + index), datasource, expr, legendFormat, editorMode: "code",
+  }));
+  const custom = { fillOpacity: 10, showPoints: "never", spanNulls: false };
+  const options = stat
+    ? { reduceOptions: { calcs: ["lastNotNull"] }, graphMode: "area", colorMode: "value" }
+    : { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi", sort: "desc" } };
+  return {
+    id, title, description: about, type: stat ? "stat" : "timeseries", datasource, gridPos, targets, options,
+    fieldConfig: { defaults: stat ? { unit } : { unit, min: 0, custom }, overrides: [] },
+  };
+}
+
+function laidOut(rows) {
+  const panels = [];
+  let y = 0;
+  for (const { title, panels: inside } of rows) {
+    panels.push({ id: panels.length + 1, type: "row", title, collapsed: false, gridPos: { x: 0, y, w: WIDTH, h: 1 }, panels: [] });
+    const h = inside.every(({ stat }) => stat) ? HEIGHT - 3 : HEIGHT;
+    const w = WIDTH / inside.length;
+    inside.forEach((each, index) => panels.push(drawn(each, panels.length + 1, { x: index * w, y: y + 1, w, h })));
+    y += h + 1;
+  }
+  return panels;
+}
+
+/** What stands in dashboards/<name>.json. */
+export function json(name) {
+  const { title, instances, rows } = DASHBOARDS[name];
+  const dashboard = {
+    uid: `jackfield-${name}`, title, tags: ["jackfield"], schemaVersion: 39, editable: false, graphTooltip: 1,
+    refresh: "10s", time: { from: "now-30m", to: "now" }, templating: { list: variables(instances) },
+    links: [{ type: "dashboards", tags: ["jackfield"], title: "Jackfield", asDropdown: false, keepTime: true }],
+    panels: laidOut(rows),
+  };
+  return `${JSON.stringify(dashboard, null, 2)}\n`;
+}
+
+export const fileOf = (name) => fileURLToPath(new URL(`dashboards/${name}.json`, import.meta.url));
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const name of Object.keys(DASHBOARDS)) writeFileSync(fileOf(name), json(name));
+}
