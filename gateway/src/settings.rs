@@ -183,6 +183,7 @@ impl Settings for GatewaySettings {
             doc: "Backends that may call `/v1`: `name:scope+scope:sha256`, the SHA-256 of the key in hex; scopes: `emit`, `notify`, `read`, `disconnect`, `publish`",
         },
         Setting { key: "api.public", doc: "Whether `/v1` is on the public port too" },
+        Setting {
             key: "drain.delay",
             doc: "At its end, how long a node of several goes on while balancers notice that it is unready",
         },
