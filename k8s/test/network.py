@@ -47,11 +47,11 @@ def ways(overlay):
             for port in found:
                 for workload in overlay.selected(service["spec"]["selector"]):
                     target = workload.port(port["targetPort"])
-                    if not allows(overlay, "ingress", workload, namespace("ingress-nginx"), target):
+                    if not allows(overlay, "ingress", workload, namespace("nginx-ingress"), target):
                         yield f"{workload.name}: the Ingress may not reach port {target}"
-        controller = ingress["spec"].get("ingressClassName")
-        if controller != "nginx":
-            yield f"Ingress {ingress['metadata']['name']}: of class {controller}"
+        upgraded = ingress["metadata"]["annotations"].get("nginx.org/websocket-services")
+        if (controller := ingress["spec"].get("ingressClassName")) != "nginx" or upgraded != "gateway":
+            yield f"Ingress {ingress['metadata']['name']}: {controller} passes WebSockets to {upgraded}"
     for monitor in overlay.of("ServiceMonitor"):
         for service in overlay.monitored(monitor):
             for workload in overlay.selected(service["spec"]["selector"]):
@@ -59,7 +59,7 @@ def ways(overlay):
                     yield f"{workload.name}: Prometheus may not reach its internal port"
     for workload in overlay.workloads:
         internal = workload.port("internal")
-        if internal and allows(overlay, "ingress", workload, namespace("ingress-nginx"), internal):
+        if internal and allows(overlay, "ingress", workload, namespace("nginx-ingress"), internal):
             yield f"{workload.name}: its internal port can be reached from outside"
     closed = [p["spec"] for p in overlay.of("NetworkPolicy") if not p["spec"]["podSelector"]]
     if not any(set(s["policyTypes"]) == {"Ingress", "Egress"} and not s.keys() & {"ingress", "egress"} for s in closed):

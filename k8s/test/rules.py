@@ -106,7 +106,7 @@ def environment(overlay):
 
 def references(overlay):
     """What is named exists, or is one of the Secrets that README asks for."""
-    external = external_secrets() if overlay.name == "prod" else set()
+    external = external_secrets()
     for workload in overlay.workloads:
         account = workload.pod.get("serviceAccountName", "default")
         if account != "default" and not overlay.named("ServiceAccount", account):
@@ -118,7 +118,10 @@ def references(overlay):
             for variable in container.get("env", []):
                 if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
                     held = overlay.named("Secret", secret["name"]) or {"data": {}}
-                    if secret["key"] not in held["data"] and (secret["name"], secret["key"]) not in external:
+                    # What an overlay makes itself has a hash after its name.
+                    asked_for = any(secret["name"].startswith(n) and secret["key"] == k for n, k in external)
+                    may_be_absent = asked_for and (overlay.name == "prod" or secret.get("optional"))
+                    if secret["key"] not in held["data"] and not may_be_absent:
                         yield f"{workload.name}: there is no Secret {secret['name']} with {secret['key']}"
             volumes = {v["name"] for v in workload.pod.get("volumes", [])}
             volumes |= {c["metadata"]["name"] for c in workload.object["spec"].get("volumeClaimTemplates", [])}
