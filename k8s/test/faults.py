@@ -43,7 +43,7 @@ FAULTS = [
     ("dev", "Deployment gateway", "spec:\n", "spec:\n  replicas: 3\n", "`replicas` would undo"),
     ("dev", "Deployment gateway", "cpu: 500m", "ephemeral-storage: 1Gi", "no request of cpu"),
     # Endings.
-    ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 23", "its grace is no longer"),
+    ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 32", "its grace is no longer"),
     ("dev", "ConfigMap gateway-settings", "data:\n", "data:\n  DRAIN_WINDOW: 40s\n", "its grace is no longer"),
     ("dev", "Deployment auth-service", "seconds: 5\n", "seconds: 25\n", "its grace is no longer"),
     # Ways through the network.

@@ -16,8 +16,9 @@ from objects import METRICS, PROGRAMS, Workload, external_secrets, fits, seconds
 KUBERNETES = kubernetes_validate.latest_version()
 # Kinds of the Prometheus operator, which have no schema here.
 WITHOUT_SCHEMA = {("monitoring.coreos.com/v1", "ServiceMonitor")}
-# What a program may take to end after its drain, in seconds.
-LAST_WORK = 10
+# What a program may take beyond its drain, in seconds: for the last clients' events (3), for what they held (4), for what
+# runs in the background (10).
+LAST_WORK = 17
 
 
 def schema(overlay):
