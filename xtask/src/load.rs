@@ -34,6 +34,8 @@ enum Scenario {
     Chat,
     /// Users who come, lose their connection, go
     Presence,
+    /// A backend notifies users, who read it
+    Notifications,
     /// Rooms over HTTP long-polling
     Polling,
     /// Rooms for ten minutes, with connections lost all the time
@@ -71,7 +73,7 @@ pub struct Args {
     /// Start no cluster, load this one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are taken from the environment
     #[arg(long, conflicts_with_all = ["nodes", "set", "release", "no_build", "logs"])]
     url: Option<String>,
-    /// Where that one's HTTP API for backends is [default: the same]
+    /// Where that one's HTTP API for backends is, which `notifications` needs
     #[arg(long, requires = "url", value_name = "URL")]
     api_url: Option<String>,
     /// The URL is not on this machine, and I may load what is there

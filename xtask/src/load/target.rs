@@ -20,19 +20,21 @@ pub struct Target {
 impl Target {
     /// One that somebody else started. Its secrets are what our environment says they are.
     pub fn elsewhere(url: &str, api_url: Option<&str>, owned: bool) -> Result<Self> {
-        let api_url = api_url.unwrap_or(url);
-        for url in [url, api_url] {
+        let urls = [("BASE_URL", Some(url)), ("API_URL", api_url)];
+        let urls = urls.into_iter().filter_map(|(name, url)| Some((name, url?.trim_end_matches('/'))));
+        for (_, url) in urls.clone() {
             let here = is_here(url)?;
             ensure!(
                 here || owned,
                 "{url} is not on this machine; if you may load what is there, say so with --i-own-the-target"
             );
         }
-        let urls =
-            [("BASE_URL", url), ("API_URL", api_url)].map(|(name, url)| (name, url.trim_end_matches('/').into()));
         let secrets = ["JWT_SECRET", "JWT_ISSUER", "JWT_AUDIENCE", "API_KEY"];
         let secrets = secrets.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
-        Ok(Self { environment: urls.into_iter().chain(secrets).collect(), started: false })
+        Ok(Self {
+            environment: urls.map(|(name, url)| (name, url.to_owned())).chain(secrets).collect(),
+            started: false,
+        })
     }
 
     /// One of ours, whose gateways trust that secret.

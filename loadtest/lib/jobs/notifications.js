@@ -1,0 +1,108 @@
+// A backend notifies users over HTTP; each must get every notification once, with the right count of unread ones, and reads
+// every second one.
+
+import http from 'k6/http';
+
+import { error, metrics } from '../metrics.js';
+import { now, sleep, until } from '../scenario.js';
+
+// Every so many, a notification is posted twice, as a backend does that got no answer.
+const TWICE_EVERY = 5;
+
+export async function notifications(scenario, prepared, group) {
+  const { settings } = scenario;
+  if (settings.apiUrl === '' || settings.apiKey === '') throw new Error('API_URL and API_KEY: where `/v1` is, and its key');
+  const clients = scenario.clients(prepared, group);
+  const inboxes = clients.map((client) => new Inbox(client));
+  await scenario.open(clients);
+
+  const end = now() + settings.duration;
+  const api = settings.apiUrl.split(',');
+  await Promise.all(inboxes.map((inbox, index) => notifies(inbox, settings, api[(group + index) % api.length], end)));
+  await Promise.all(inboxes.map((inbox) => inbox.close(settings.settle)));
+  for (const client of clients) client.leave();
+  return inboxes.every((inbox) => inbox.heard > 0);
+}
+
+// One user's.
+class Inbox {
+  #client;
+  #sent = new Map();
+  #unread = undefined;
+  #reading = 0;
+
+  constructor(client) {
+    this.#client = client;
+    this.userId = client.userId;
+    client.on('notification:unread_count', ({ unreadCount }) => { this.#unread = unreadCount; });
+    client.on('notification:new', ({ notification }) => this.#got(notification));
+  }
+
+  heard = 0;
+
+  sending(key) {
+    this.#sent.set(key, { at: now(), got: false });
+  }
+
+  async close(limit) {
+    await until(() => this.heard === this.#sent.size && this.#reading === 0, limit);
+    metrics.missed.add(this.#sent.size - this.heard);
+    const unread = Math.ceil(this.heard / 2);
+    await this.#counts(unread, limit);
+    await this.#read({ all: true });
+    await this.#counts(0, limit);
+  }
+
+  #got({ id, data }) {
+    const sent = this.#sent.get(data?.key);
+    if (sent === undefined) return error(`a notification that nobody sent: ${id}`);
+    if (sent.got) return metrics.doubled.add(1);
+    sent.got = true;
+    metrics.delivery_ms.add(now() - sent.at);
+    this.heard += 1;
+    return this.heard % 2 === 0 ? this.#read({ notificationId: id }) : undefined;
+  }
+
+  async #read(which) {
+    this.#reading += 1;
+    const begun = now();
+    try {
+      const ack = await this.#client.call('notification:mark_read', which);
+      if (ack.success !== true) error(`notification:mark_read: ${JSON.stringify(ack)}`);
+      else metrics.ack_ms.add(now() - begun);
+    } catch (failure) {
+      error(`notification:mark_read: ${failure.message}`);
+    }
+    this.#reading -= 1;
+  }
+
+  async #counts(wanted, limit) {
+    if (!await until(() => this.#unread === wanted, limit)) error(`${this.#unread} unread, not ${wanted}`);
+  }
+}
+
+// At a steady rate, until then and all are answered.
+async function notifies(inbox, { rate, apiKey, settle }, api, end) {
+  const period = 1000 / rate;
+  const url = `${api}/v1/users/${inbox.userId}/notifications`;
+  let outstanding = 0;
+  const post = async (key) => {
+    outstanding += 1;
+    const body = JSON.stringify({ title: `Number ${key}`, message: 'A load test says hello', type: 'info', data: { key } });
+    const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${apiKey}`, 'Idempotency-Key': `${inbox.userId}-${key}` };
+    const begun = now();
+    const answer = await http.asyncRequest('POST', url, body, { headers, responseType: 'text' });
+    if (answer.status === 201) metrics.post_ms.add(now() - begun);
+    else error(`POST notifications: ${answer.status} ${answer.error} ${answer.body}`);
+    outstanding -= 1;
+  };
+  let key = 0;
+  for (let next = now() + Math.random() * period; next < end; next += period) {
+    await sleep(next - now());
+    key += 1;
+    inbox.sending(key);
+    if (key % TWICE_EVERY === 0) post(key).then(() => post(key));
+    else post(key);
+  }
+  if (!await until(() => outstanding === 0, settle)) error(`${outstanding} posts without an answer`);
+}
