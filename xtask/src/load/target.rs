@@ -43,12 +43,12 @@ impl Target {
         let known = [
             ("BASE_URL", addresses.balancer.clone()),
             ("API_URL", gateways.join(",")),
+            ("API_KEY", addresses.api_key.clone()),
             ("JWT_SECRET", secret),
             ("JWT_ISSUER", "jackfield".into()),
             ("JWT_AUDIENCE", "jackfield".into()),
         ];
-        let api_key = ("API_KEY", addresses.api_key.clone());
-        Self { environment: known.into_iter().chain([api_key]).collect(), started: true }
+        Self { environment: known.into(), started: true }
     }
 
     /// Variables for k6.
