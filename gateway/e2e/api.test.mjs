@@ -167,6 +167,22 @@ describe("the API for backends", OWN, () => {
     await device.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 1);
   });
 
+  test("nodes and what is on them", async () => {
+    const clients = await onEachNode(cluster);
+    const room = newRoom();
+    for (const client of clients.slice(0, 2)) await join(client, room);
+    const nodes = await until("each node has said what is on it", async () => {
+      const { nodes } = (await apis[1].get("/nodes")).body;
+      return nodes.length === 3 && nodes.every(({ sockets }) => sockets === 1) && nodes;
+    });
+    for (const [index, node] of nodes.entries()) {
+      assert.match(node.id, new RegExp(`^gw${index + 1}-`));
+      assert.deepEqual([node.draining, node.version, typeof node.age], [false, "0.1.0", "number"]);
+      assert.equal(node.address.split(":").at(-1), new URL(cluster.gateways[index].internal).port);
+    }
+    assert.deepEqual((await apis[2].get("/stats")).body, { nodes: 3, users: 3, sockets: 3, rooms: 1 });
+  });
+
   test("bad calls are told what is wrong, and do nothing", async () => {
     const [api] = apis;
     const emit = { event: "x", data: {}, to: { user: "u" } };

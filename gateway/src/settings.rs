@@ -60,7 +60,7 @@ macro_rules! section {
 }
 
 section!(Internal { port: u16 = 0, host: String = "0.0.0.0".into() });
-section!(NodeName { id: String = String::new() });
+section!(NodeName { id: String = String::new(), address: String = String::new() });
 section!(Redis { url: String = String::new(), prefix: String = "jackfield".into() });
 section!(Jwt {
     secret: String = String::new(),
@@ -152,6 +152,10 @@ impl Settings for GatewaySettings {
         Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting { key: "internal.host", doc: "Address that the internal port is on" },
         Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },
+        Setting {
+            key: "node.address",
+            doc: "Where other nodes and `/v1/nodes` find its internal port; none: the host's name and `internal.port`",
+        },
         Setting { key: "redis.url", doc: "`redis://…`; none: the node is a cluster of its own, in memory" },
         Setting { key: "redis.prefix", doc: "What every key and channel starts with; one for each cluster" },
         Setting { key: "jwt.secret", doc: "HS256 secret shared with the issuer" },
@@ -228,6 +232,16 @@ impl GatewaySettings {
                 .ok_or_else(|| SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)")),
             port => Ok(port),
         }
+    }
+
+    /// Where the internal port is found.
+    #[must_use]
+    pub fn address(&self) -> String {
+        if !self.node.address.is_empty() {
+            return self.node.address.clone();
+        }
+        let system = rustix::system::uname();
+        format!("{}:{}", system.nodename().to_string_lossy(), self.internal_port().unwrap_or_default())
     }
 
     /// How many sessions a user may have.

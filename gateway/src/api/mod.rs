@@ -14,6 +14,7 @@ mod error;
 mod feeds;
 mod idempotency;
 mod keys;
+mod nodes;
 mod notifications;
 mod room_members;
 mod room_messages;
@@ -52,6 +53,8 @@ pub fn router(node: &Arc<Node>) -> Router {
         .routes(routes!(feeds::publish))
         .routes(routes!(room_messages::send, room_messages::history))
         .routes(routes!(room_members::members))
+        .routes(routes!(nodes::nodes))
+        .routes(routes!(nodes::stats))
         .split_for_parts();
     let endpoints = endpoints.layer(from_fn_with_state(Arc::clone(node), idempotency::once));
     let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));

@@ -93,7 +93,7 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     let incarnation = node.incarnation().ok_or(Refusal::Passing)?;
     let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
     // From here on an eviction finds the session, even one that overtakes the claim's answer.
-    node.connections.insert(connection);
+    node.connections.insert(connection, Some(&identity.user_id));
     let answer = ask(connection, &holding, &incarnation).await;
     match answer {
         Ok(Claimed::Granted { generation }) => {

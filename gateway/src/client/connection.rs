@@ -161,7 +161,7 @@ impl Connection {
                 return false;
             }
             reader.feed.entered();
-            self.node.readers.insert(self);
+            self.node.readers.insert(self, None);
             first.iter().try_for_each(|frame| self.outbox.send(frame))
         };
         if sent.is_err() {

@@ -75,6 +75,17 @@ impl Bus {
         }
     }
 
+    /// How many rooms of these namespaces have members on any node.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(bus) => bus.rooms(namespaces),
+            Self::Redis(bus) => bus.rooms(namespaces).await,
+        }
+    }
+
     /// Whether a message that this node sent to itself came back lately.
     #[must_use]
     pub fn healthy(&self) -> bool {

@@ -69,6 +69,15 @@ impl MemoryBus {
         self.network.ends.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
     }
 
+    pub(super) fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        let ends = self.network.ends.lock();
+        let rooms = ends.iter().flat_map(|end| &end.subscribed).filter_map(|channel| match channel {
+            Channel::Room(room) if namespaces.contains(&&*room.namespace) => Some(room),
+            _ => None,
+        });
+        Ok(rooms.collect::<HashSet<_>>().len())
+    }
+
     pub(super) fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         self.network.ends.lock()[self.index].subscribed.extend(channels.iter().cloned());
         Ok(())

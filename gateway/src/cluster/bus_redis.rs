@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{Msg, aio::PubSubSink};
+use redis::{Msg, Script, aio::PubSubSink};
 use tokio::{
     sync::{mpsc, oneshot},
     time::MissedTickBehavior,
@@ -29,6 +29,8 @@ use super::{
     redis_link::RedisLink,
 };
 use crate::ops::metrics;
+
+static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
 
 /// What a node may be behind its channels.
 const BACKLOG: usize = 16_384;
@@ -107,6 +109,16 @@ impl RedisBus {
             answer.await.map_err(|_| Unavailable)
         };
         tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Unavailable)?
+    }
+
+    pub(super) async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        let mut count = 0;
+        for namespace in namespaces {
+            // Counted there, so that the names need not travel.
+            let pattern = self.link.keys.rooms_of(namespace);
+            count += self.link.script::<usize>(ROOMS.prepare_invoke().arg(pattern)).await?;
+        }
+        Ok(count)
     }
 
     pub(super) fn unsubscribe(&self, channels: &[Channel]) {

@@ -72,25 +72,25 @@ impl Membership {
         }
     }
 
-    /// An incarnation is on its way out, until it is buried. Saying it again does no harm.
+    /// What an incarnation says of itself to all others, until it says something else or is buried.
     ///
     /// # Errors
     /// [`Unavailable`] when it may not be known.
-    pub async fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+    pub async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
         match self {
-            Self::Memory(membership) => membership.drain(incarnation),
-            Self::Redis(membership) => membership.drain(incarnation).await,
+            Self::Memory(membership) => membership.report(incarnation, text),
+            Self::Redis(membership) => membership.report(incarnation, text).await,
         }
     }
 
-    /// All incarnations that are on their way out, dead ones too.
+    /// What all incarnations that are not buried said of themselves last, those whose lease is over too.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
+    pub async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
         match self {
-            Self::Memory(membership) => membership.draining(),
-            Self::Redis(membership) => membership.draining().await,
+            Self::Memory(membership) => membership.reports(),
+            Self::Redis(membership) => membership.reports().await,
         }
     }
 

@@ -25,7 +25,7 @@ struct Lease {
     until: Instant,
     since: Instant,
     holds: HashSet<IndexEntry>,
-    draining: bool,
+    report: Option<String>,
     /// A survivor is clearing up, until then.
     reaping_until: Option<Instant>,
 }
@@ -38,7 +38,7 @@ impl MemoryMembership {
     pub(super) fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
         let now = Instant::now();
         let (until, holds) = (now + self.term, HashSet::new());
-        let lease = Lease { until, since: now, holds, draining: false, reaping_until: None };
+        let lease = Lease { until, since: now, holds, report: None, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
         Ok(())
     }
@@ -56,17 +56,19 @@ impl MemoryMembership {
         Ok(leases.iter().filter(|(_, lease)| lease.until > now).map(|(incarnation, _)| incarnation.clone()).collect())
     }
 
-    pub(super) fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+    pub(super) fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
         if let Some(lease) = self.leases.lock().get_mut(incarnation) {
-            lease.draining = true;
+            lease.report = Some(text.to_owned());
         }
         Ok(())
     }
 
-    pub(super) fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
+    pub(super) fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
         let leases = self.leases.lock();
-        let draining = leases.iter().filter(|(_, lease)| lease.draining);
-        Ok(draining.map(|(incarnation, _)| incarnation.clone()).collect())
+        Ok(leases
+            .iter()
+            .filter_map(|(incarnation, lease)| Some((incarnation.clone(), lease.report.clone()?)))
+            .collect())
     }
 
     pub(super) fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {

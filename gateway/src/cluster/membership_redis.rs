@@ -17,7 +17,7 @@ use super::{
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
 static LIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/live.lua")));
 static TAKE_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/take_dead.lua")));
-static DRAIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/drain.lua")));
+static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/report.lua")));
 static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/bury.lua")));
 
 /// Entries in one command.
@@ -48,15 +48,16 @@ impl RedisMembership {
         Ok(live.iter().map(|incarnation| incarnation.as_str().into()).collect())
     }
 
-    pub(super) async fn drain(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
-        let mut call = DRAIN.key(self.link.keys.leases());
-        call.key(self.link.keys.draining()).arg(incarnation.as_str());
+    pub(super) async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
+        let mut call = REPORT.key(self.link.keys.leases());
+        call.key(self.link.keys.reports()).arg(incarnation.as_str()).arg(text);
         self.link.script::<i64>(&call).await.map(drop)
     }
 
-    pub(super) async fn draining(&self) -> Result<Vec<Incarnation>, Unavailable> {
-        let draining: Vec<String> = self.link.command(redis::cmd("SMEMBERS").arg(self.link.keys.draining())).await?;
-        Ok(draining.iter().map(|incarnation| incarnation.as_str().into()).collect())
+    pub(super) async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
+        let reports: Vec<(String, String)> =
+            self.link.command(redis::cmd("HGETALL").arg(self.link.keys.reports())).await?;
+        Ok(reports.into_iter().map(|(incarnation, text)| (incarnation.as_str().into(), text)).collect())
     }
 
     pub(super) async fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
@@ -91,7 +92,7 @@ impl RedisMembership {
         let keys = &self.link.keys;
         self.link.command::<i64>(redis::cmd("DEL").arg(keys.index(dead))).await?;
         let mut call = BURY.key(keys.leases());
-        call.key(keys.held_since()).key(keys.reaping()).key(keys.draining()).arg(dead.as_str());
+        call.key(keys.held_since()).key(keys.reaping()).key(keys.reports()).arg(dead.as_str());
         self.link.script::<i64>(&call).await.map(drop)
     }
 

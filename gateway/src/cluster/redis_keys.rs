@@ -58,9 +58,9 @@ impl Keys {
         format!("{}:{{nodes}}:reaping", self.prefix)
     }
 
-    /// Set: incarnations that are on their way out.
-    pub(super) fn draining(&self) -> String {
-        format!("{}:{{nodes}}:draining", self.prefix)
+    /// Hash: incarnation → what it says of itself.
+    pub(super) fn reports(&self) -> String {
+        format!("{}:{{nodes}}:reports", self.prefix)
     }
 
     /// Set: `<session> <user>` of all that an incarnation holds.
@@ -120,6 +120,11 @@ impl Keys {
             Channel::Presence => format!("{}:presence", self.prefix),
             Channel::Roster => format!("{}:roster", self.prefix),
         }
+    }
+
+    /// What the channels of a namespace's rooms look like, as a pattern.
+    pub(super) fn rooms_of(&self, namespace: &str) -> String {
+        format!("{}:room:{namespace}#*", self.prefix)
     }
 
     /// What the channel of every node starts with; a script appends the node's id.

@@ -1,4 +1,4 @@
-//! Connections by session, so that an eviction, a reassertion or the node's end finds them.
+//! Connections by session, so that an eviction, a reassertion or the node's end finds them, and how many users those are.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,41 +9,81 @@ use crate::{client::Connection, cluster::ids::SessionId};
 /// See the module.
 #[derive(Default)]
 pub struct Connections {
-    by_session: RwLock<HashMap<SessionId, Arc<Connection>>>,
+    entries: RwLock<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_session: HashMap<SessionId, Entry>,
+    /// How many sessions each user has here.
+    users: HashMap<Arc<str>, usize>,
+}
+
+struct Entry {
+    connection: Arc<Connection>,
+    user: Option<Arc<str>>,
 }
 
 impl Connections {
-    /// Adds a connection under its session.
-    pub fn insert(&self, connection: &Arc<Connection>) {
-        self.by_session.write().insert(connection.id.clone(), Arc::clone(connection));
+    /// Adds a connection under its session, and whose it is, where that is known.
+    pub fn insert(&self, connection: &Arc<Connection>, user: Option<&Arc<str>>) {
+        let entry = Entry { connection: Arc::clone(connection), user: user.cloned() };
+        let mut entries = self.entries.write();
+        if let Some(user) = user {
+            *entries.users.entry(Arc::clone(user)).or_default() += 1;
+        }
+        if let Some(before) = entries.by_session.insert(connection.id.clone(), entry) {
+            entries.forget(before.user.as_ref());
+        }
     }
 
     /// Removes a session's connection.
     pub fn remove(&self, session: &SessionId) {
-        self.by_session.write().remove(session);
+        let mut entries = self.entries.write();
+        if let Some(entry) = entries.by_session.remove(session) {
+            entries.forget(entry.user.as_ref());
+        }
     }
 
     /// A session's connection, where it is on this node.
     #[must_use]
     pub fn find(&self, session: &SessionId) -> Option<Arc<Connection>> {
-        self.by_session.read().get(session).cloned()
+        self.entries.read().by_session.get(session).map(|entry| Arc::clone(&entry.connection))
     }
 
     /// All of them at this moment.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Connection>> {
-        self.by_session.read().values().cloned().collect()
+        self.entries.read().by_session.values().map(|entry| Arc::clone(&entry.connection)).collect()
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_session.read().len()
+        self.entries.read().by_session.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many users have one.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.entries.read().users.len()
+    }
+}
+
+impl Entries {
+    fn forget(&mut self, user: Option<&Arc<str>>) {
+        let Some(user) = user else { return };
+        if let Some(count) = self.users.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                self.users.remove(user);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Node, departures::clear};
+use super::{Node, departures::clear, report::Report};
 use crate::{
     client::{Client, Connection},
     cluster::{
@@ -65,9 +65,7 @@ async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
             incarnation
         }
     };
-    if node.is_draining() {
-        node.cluster.membership.drain(&incarnation).await?;
-    }
+    node.cluster.membership.report(&incarnation, &Report::of(node).to_text()).await?;
     if node.reassert_wanted.swap(false, Ordering::AcqRel)
         && let Err(unavailable) = reassert(node, &incarnation).await
     {

@@ -15,6 +15,7 @@ mod heartbeat;
 mod idle;
 mod listen;
 pub mod readiness;
+mod report;
 mod roster;
 
 use std::sync::{
@@ -23,12 +24,13 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwapOption;
+use chrono::{DateTime, Utc};
 use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
     connections::Connections, counts::Counts, departures::Departures, expiry::Expiry, gate::Gate, idle::Idle,
-    readiness::Readiness, roster::Roster,
+    readiness::Readiness, report::Report, roster::Roster,
 };
 use crate::{
     api::ApiKeys,
@@ -54,6 +56,8 @@ pub const NAMESPACES: [&str; 2] = [MAIN, "/chat"];
 pub struct Node {
     /// From the process's start to its end.
     pub id: NodeId,
+    /// When the process began to be one.
+    pub started_at: DateTime<Utc>,
     /// As configured.
     pub settings: GatewaySettings,
     /// How many sessions a user may have.
@@ -127,6 +131,7 @@ impl Node {
             idle: Idle::new(settings.limits.connect_timeout),
             gate: Gate::new(&settings.limits),
             id,
+            started_at: Utc::now(),
             settings,
             policy: policies.sessions,
             hub: Hub::new(&NAMESPACES),

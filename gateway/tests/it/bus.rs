@@ -4,11 +4,18 @@ use bytes::Bytes;
 use jackfield_gateway::cluster::{
     bus::{BusEvent, Channel},
     notice::Notice,
+    room_name::RoomName,
 };
 
 use crate::fixture::{Backend, Fixture, contract, until};
 
-contract!(a_node_hears_what_it_subscribed_to, a_node_hears_itself, one_publisher_keeps_its_order, becomes_healthy);
+contract!(
+    a_node_hears_what_it_subscribed_to,
+    a_node_hears_itself,
+    one_publisher_keeps_its_order,
+    becomes_healthy,
+    rooms_are_counted_once_whoever_hears_them,
+);
 
 fn channel(name: &str) -> Channel {
     Channel::Namespace(name.into())
@@ -52,4 +59,17 @@ async fn one_publisher_keeps_its_order(backend: Backend) {
 async fn becomes_healthy(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     until("healthy", || async { fixture.nodes[0].cluster.bus.healthy().then_some(()) }).await;
+}
+
+async fn rooms_are_counted_once_whoever_hears_them(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let room = |namespace: &str, name: &str| Channel::Room(RoomName::parse(&namespace.into(), name).unwrap());
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    a.subscribe(&[room("/", "x"), room("/", "y"), room("/chat", "x"), Channel::Presence]).await;
+    b.subscribe(&[room("/", "x"), room("/other", "x")]).await;
+    assert_eq!(b.cluster.bus.rooms(&["/", "/chat"]).await.unwrap(), 3);
+    assert_eq!(b.cluster.bus.rooms(&["/other"]).await.unwrap(), 1);
+    b.cluster.bus.unsubscribe(&[room("/other", "x")]);
+    until("it is not counted any more", || async { (a.cluster.bus.rooms(&["/other"]).await == Ok(0)).then_some(()) })
+        .await;
 }

@@ -18,7 +18,7 @@ contract!(
     one_that_does_not_finish_is_followed_by_another,
     what_is_noted_can_be_read_until_it_is_struck_out,
     the_buried_are_forgotten,
-    all_see_who_is_on_its_way_out_until_it_is_buried,
+    all_see_what_a_node_says_of_itself_until_it_is_buried,
 );
 
 async fn renew(node: &Node, incarnation: &Incarnation) -> bool {
@@ -149,17 +149,17 @@ async fn the_buried_are_forgotten(backend: Backend) {
     assert_eq!(node.cluster.membership.holdings(&own, 5).await.unwrap(), []);
 }
 
-async fn all_see_who_is_on_its_way_out_until_it_is_buried(backend: Backend) {
+async fn all_see_what_a_node_says_of_itself_until_it_is_buried(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (of_a, _) = (a.register().await, b.register().await);
-    assert!(b.cluster.membership.draining().await.unwrap().is_empty());
-    for _ in 0..2 {
-        a.cluster.membership.drain(&of_a).await.unwrap();
-        assert_eq!(b.cluster.membership.draining().await.unwrap(), std::slice::from_ref(&of_a));
+    assert!(b.cluster.membership.reports().await.unwrap().is_empty());
+    for said in ["{\"first\":1}", "then"] {
+        a.cluster.membership.report(&of_a, said).await.unwrap();
+        assert_eq!(b.cluster.membership.reports().await.unwrap(), [(of_a.clone(), said.to_owned())]);
     }
     assert!(renew(a, &of_a).await, "its lease goes on");
     a.cluster.membership.bury(&of_a).await.unwrap();
-    a.cluster.membership.drain(&of_a).await.unwrap();
-    assert!(b.cluster.membership.draining().await.unwrap().is_empty(), "the buried drain no more");
+    a.cluster.membership.report(&of_a, "still there").await.unwrap();
+    assert!(b.cluster.membership.reports().await.unwrap().is_empty(), "the buried say nothing");
 }

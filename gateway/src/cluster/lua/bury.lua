@@ -3,12 +3,12 @@
 -- KEYS[1]  sorted set of incarnations by the end of their lease
 -- KEYS[2]  hash: incarnation -> since when its lease is held unbroken
 -- KEYS[3]  sorted set of dead incarnations that somebody clears up after
--- KEYS[4]  set of incarnations that are on their way out
+-- KEYS[4]  hash: incarnation -> what it says of itself
 -- ARGV[1]  incarnation
 -- Returns  1
 
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('SREM', KEYS[4], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
 return 1

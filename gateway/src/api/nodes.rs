@@ -1,0 +1,96 @@
+//! GET `/v1/nodes`: which nodes live. GET `/v1/stats`: what is on all of them together.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    caller::{Caller, Read},
+    error::{ApiError, Errors},
+};
+use crate::node::{NAMESPACES, Node, Report};
+
+/// A node that lives, as of its last heartbeat.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Node)]
+pub struct NodeDoc {
+    id: String,
+    /// Host and internal port.
+    address: String,
+    version: String,
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// Seconds since then.
+    age: u64,
+    /// One for each namespace that a connection is in.
+    sockets: usize,
+    /// On its way out.
+    draining: bool,
+}
+
+/// By id.
+#[derive(Serialize, ToSchema)]
+pub struct Nodes {
+    nodes: Vec<NodeDoc>,
+}
+
+/// The whole cluster, as of the nodes' last heartbeats.
+#[derive(Serialize, ToSchema)]
+pub struct Stats {
+    nodes: usize,
+    /// With a session; who has sessions on several nodes counts on each.
+    users: usize,
+    /// One for each namespace that a connection is in.
+    sockets: usize,
+    /// With a member on some node.
+    rooms: usize,
+}
+
+/// Which nodes live.
+#[utoipa::path(
+    get, path = "/v1/nodes", tag = "cluster", security(("apiKey" = [])),
+    responses((status = 200, description = "By id", body = Nodes), Errors),
+)]
+pub async fn nodes(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Json<Nodes>, ApiError> {
+    let nodes = reports(&node).await?.into_iter().map(|report| NodeDoc {
+        id: report.id.to_string(),
+        age: age(&report.started_at),
+        address: report.address,
+        version: report.version,
+        started_at: report.started_at,
+        sockets: report.sockets,
+        draining: report.draining,
+    });
+    Ok(Json(Nodes { nodes: nodes.collect() }))
+}
+
+/// Users, sockets and rooms of the whole cluster.
+#[utoipa::path(
+    get, path = "/v1/stats", tag = "cluster", security(("apiKey" = [])),
+    responses((status = 200, description = "All nodes together", body = Stats), Errors),
+)]
+pub async fn stats(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Json<Stats>, ApiError> {
+    let (reports, rooms) = tokio::try_join!(reports(&node), async { Ok(node.cluster.bus.rooms(&NAMESPACES).await?) })?;
+    Ok(Json(Stats {
+        nodes: reports.len(),
+        users: reports.iter().map(|report| report.users).sum(),
+        sockets: reports.iter().map(|report| report.sockets).sum(),
+        rooms,
+    }))
+}
+
+async fn reports(node: &Node) -> Result<Vec<Report>, ApiError> {
+    let (reports, live) = tokio::try_join!(node.cluster.membership.reports(), node.cluster.membership.live())?;
+    let reports = reports.into_iter().filter(|(incarnation, _)| live.contains(incarnation));
+    let mut reports: Vec<Report> = reports.filter_map(|(_, text)| Report::from_text(&text)).collect();
+    reports.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    Ok(reports)
+}
+
+fn age(started_at: &str) -> u64 {
+    let began = chrono::DateTime::parse_from_rfc3339(started_at).map(|at| at.timestamp()).unwrap_or_default();
+    u64::try_from(chrono::Utc::now().timestamp() - began).unwrap_or(0)
+}

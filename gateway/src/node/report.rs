@@ -1,0 +1,57 @@
+//! What a node says of itself to the others with every heartbeat, for `/v1/nodes` and `/v1/stats`.
+
+use std::sync::Arc;
+
+use jackfield_shared::time::rfc3339;
+use serde::{Deserialize, Serialize};
+
+use super::Node;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The node.
+    pub id: Arc<str>,
+    /// Host and internal port, as other nodes reach it.
+    pub address: String,
+    /// Of the program.
+    pub version: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Sockets, one for each namespace that a connection is in.
+    pub sockets: usize,
+    /// Users with a session on it.
+    pub users: usize,
+    /// On its way out.
+    pub draining: bool,
+}
+
+impl Report {
+    /// What `node` says at this moment.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        Self {
+            id: Arc::clone(&node.id.0),
+            address: node.settings.address(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: rfc3339(node.started_at),
+            sockets: node.hub.namespaces().map(|namespace| namespace.len()).sum(),
+            users: node.connections.users(),
+            draining: node.is_draining(),
+        }
+    }
+
+    /// As it is told.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        // Text and numbers are always JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What another node told; nothing where another version told it otherwise.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
