@@ -187,7 +187,7 @@ describe("joining a room", () => {
     await join(member, room);
     await refused(stranger, "room-history", { room }, "not_in_room");
     for (const limit of [0, 101, -1, 1.5, "10"]) {
-      assert.match(await refused(member, "room-history", { room, limit }, "validation_failed"), /limit|integer|usize/);
+      assert.match(await refused(member, "room-history", { room, limit }, "validation_failed"), /limit/);
     }
     assert.match(await refused(member, "room-history", { room, before: "garbage" }, "validation_failed"), /before/);
     assert.match(await refused(member, "room-history", {}, "validation_failed"), /room/);

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{EventError, parse::Event, room};
+use super::{
+    EventError,
+    parse::{Event, TextOr},
+    room,
+};
 use crate::{
     client::Client,
     cluster::{
@@ -17,17 +21,17 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "join-room takes a room's name or {room, since?}")]
-enum Wanted {
-    Name(String),
-    Object { room: String, since: Option<String> },
+#[serde(expecting = "room's name or {room, since?}")]
+struct Wanted {
+    room: String,
+    since: Option<String>,
 }
 
 /// The room's task acknowledges, so that nothing comes in between.
 pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
-    let (text, since) = match event.data()? {
-        Wanted::Name(name) => (name, None),
-        Wanted::Object { room, since } => (room, since),
+    let (text, since) = match event.text_or()? {
+        TextOr::Text(room) => (room, None),
+        TextOr::Other(Wanted { room, since }) => (room, since),
     };
     let name = room::name(client, &text)?;
     room::may(client, &text, Wish::Join)?;

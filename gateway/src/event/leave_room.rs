@@ -2,17 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventError, parse::Event, room};
+use super::{
+    EventError,
+    parse::{Event, TextOr},
+    room,
+};
 use crate::{
     client::Client,
     cluster::{ids::IndexEntry, room_presence::Ending},
 };
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "leave-room takes a room's name or {room}")]
-enum Wanted {
-    Name(String),
-    Object { room: String },
+#[serde(expecting = "room's name or {room}")]
+struct Wanted {
+    room: String,
 }
 
 #[derive(Serialize)]
@@ -22,7 +25,7 @@ pub(super) struct Left {
 }
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Left, EventError> {
-    let (Wanted::Name(name) | Wanted::Object { room: name }) = event.data()?;
+    let (TextOr::Text(name) | TextOr::Other(Wanted { room: name })) = event.text_or()?;
     room::joined(client, &name)?;
     let node = &client.node;
     if let Some(stay) = client.left(&name) {

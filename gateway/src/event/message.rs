@@ -4,14 +4,18 @@
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
-use super::{EventError, parse::Event, room};
+use super::{
+    EventError,
+    parse::{Event, TextOr},
+    room,
+};
 use crate::{client::Client, engine::Frame};
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "message must be text or {content, room?}")]
-enum Sent {
-    Text(String),
-    Object { content: String, room: Option<String> },
+#[serde(expecting = "text or {content, room?}")]
+struct Sent {
+    content: String,
+    room: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -29,9 +33,9 @@ pub(super) struct Sending {
 }
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Sending, EventError> {
-    let (content, room) = match event.data()? {
-        Sent::Text(content) => (content, None),
-        Sent::Object { content, room } => (content, room),
+    let (content, room) = match event.text_or()? {
+        TextOr::Text(content) => (content, None),
+        TextOr::Other(Sent { content, room }) => (content, room),
     };
     room::check_content("content", &content)?;
     let heard = Heard { sender: &client.id, message: &content, timestamp: &now_rfc3339() };

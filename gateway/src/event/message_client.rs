@@ -10,6 +10,7 @@ use crate::client::Client;
 const EMPTY: &str = "no-message!!!";
 
 #[derive(Deserialize)]
+#[serde(expecting = "{id?, message}")]
 struct Sent {
     #[serde(default)]
     message: Option<String>,

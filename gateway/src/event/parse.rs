@@ -27,14 +27,46 @@ impl<'a> Event<'a> {
     /// The first argument as a `T`.
     pub fn data<T: Deserialize<'a>>(&self) -> Result<T, EventError> {
         let data = self.data.map_or("null", RawValue::get);
-        serde_json::from_str(data).map_err(|error| EventError::Validation(explain(&error)))
+        serde_json::from_str(data).map_err(|error| EventError::Validation(explain::<T>(data, &error)))
+    }
+
+    /// The first argument as text, or else as a `T`.
+    pub fn text_or<T: Deserialize<'a>>(&self) -> Result<TextOr<T>, EventError> {
+        match self.data {
+            Some(data) if data.get().starts_with('"') => self.data().map(TextOr::Text),
+            _ => self.data().map(TextOr::Other),
+        }
     }
 }
 
-/// What serde says, without the position: it is one in our copy of the text, and helps nobody.
-fn explain(error: &serde_json::Error) -> String {
+/// Two ways of writing one thing.
+pub enum TextOr<T> {
+    /// The short one.
+    Text(String),
+    /// The long one.
+    Other(T),
+}
+
+/// Characters of what is said about a payload: serde repeats what was sent.
+const EXPLAINED: usize = 256;
+
+/// What serde says, with the field in front. The payload is read once more for that: keeping track of where one is takes
+/// time, which only errors are to take.
+fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> String {
+    let mut again = serde_json::Deserializer::from_str(data);
+    let text = match serde_path_to_error::deserialize::<_, T>(&mut again) {
+        Err(error) if error.path().iter().next().is_some() => {
+            format!("{}: {}", error.path(), without_position(error.inner()))
+        }
+        _ => without_position(error),
+    };
+    text.chars().take(EXPLAINED).collect()
+}
+
+/// The position is one in our copy of the text, and helps nobody.
+fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
+    text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said).to_owned()
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
@@ -78,13 +110,42 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_field() {
         #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase", expecting = "{content, limit?, userIds?}")]
+        #[expect(dead_code)]
         struct Wants {
-            #[expect(dead_code)]
             content: String,
+            limit: Option<usize>,
+            #[serde(default)]
+            user_ids: Vec<String>,
         }
-        let event = Event::parse(r#"["a",{"y":1}]"#).unwrap();
-        let error = event.data::<Wants>().unwrap_err();
-        assert_eq!(error, EventError::Validation("missing field `content`".into()));
+        let long = format!(r#"{{"content":"x","limit":"{}"}}"#, "at line 1".repeat(1_000));
+        for (payload, said) in [
+            (r#"{"y":1}"#, "missing field `content`"),
+            (r#"{"content":5}"#, "content: invalid type: integer `5`, expected a string"),
+            (r#"{"content":"x","limit":-1}"#, "limit: invalid value: integer `-1`, expected usize"),
+            (r#"{"content":"x","userIds":["a",1]}"#, "userIds[1]: invalid type: integer `1`, expected a string"),
+            ("5", "invalid type: integer `5`, expected {content, limit?, userIds?}"),
+            ("null", "invalid type: null, expected {content, limit?, userIds?}"),
+            (&long, "limit: invalid type: string \"at line 1at line 1"),
+        ] {
+            let json = format!(r#"["a",{payload}]"#);
+            let error = Event::parse(&json).unwrap().data::<Wants>().unwrap_err();
+            let EventError::Validation(text) = error else { panic!("{error:?}") };
+            assert!(text.starts_with(said) && text.len() <= EXPLAINED, "{text}");
+            assert!(text == said || payload == long, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_or_something_else() {
+        let either = |json| match Event::parse(json).unwrap().text_or::<Vec<u8>>() {
+            Ok(TextOr::Text(text)) => text,
+            Ok(TextOr::Other(other)) => format!("{other:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(either(r#"["a","t"]"#), "t");
+        assert_eq!(either(r#"["a",[1]]"#), "[1]");
+        assert_eq!(either(r#"["a"]"#), "invalid type: null, expected a sequence");
     }
 
     proptest! {

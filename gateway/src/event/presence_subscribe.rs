@@ -12,7 +12,7 @@ use crate::{client::Client, hub::MAX_WATCHED, node::MAIN};
 const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "{userIds}")]
 struct Wanted {
     user_ids: Vec<Arc<str>>,
 }

@@ -17,6 +17,7 @@ use crate::{
 const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
+#[serde(expecting = "{to, content}")]
 struct Sent {
     to: Arc<str>,
     content: String,

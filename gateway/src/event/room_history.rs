@@ -14,6 +14,7 @@ const MOST: usize = 100;
 const USUAL: usize = 50;
 
 #[derive(Deserialize)]
+#[serde(expecting = "{room, before?, limit?}")]
 struct Wanted {
     room: String,
     before: Option<String>,

@@ -11,6 +11,7 @@ use crate::{client::Client, room::rules::Wish};
 const LISTED: usize = 500;
 
 #[derive(Deserialize)]
+#[serde(expecting = "{room}")]
 struct Wanted {
     room: String,
 }

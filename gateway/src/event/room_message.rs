@@ -8,6 +8,7 @@ use super::{DONE, Done, EventError, parse::Event, room};
 use crate::{client::Client, engine::Frame};
 
 #[derive(Deserialize)]
+#[serde(expecting = "{room, message}")]
 struct Sent {
     room: String,
     message: String,

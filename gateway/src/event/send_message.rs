@@ -14,7 +14,7 @@ use crate::{
 const MAX_CLIENT_ID: usize = 64;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "{room, content, clientId?}")]
 struct Sent {
     room: String,
     content: String,

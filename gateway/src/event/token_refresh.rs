@@ -11,6 +11,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
+#[serde(expecting = "{token}")]
 struct Renewal {
     token: String,
 }

@@ -9,7 +9,7 @@ use super::{DONE, Done, EventError, parse::Event, room};
 use crate::{client::Client, engine::Frame};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "{room, isTyping?}")]
 struct Sent {
     room: String,
     #[serde(default = "yes")]

@@ -1,0 +1,37 @@
+// A TCP link to a server that can turn into a black hole: everything disappears in it, in both directions, and nobody is told.
+
+import { connect as connectTcp, createServer } from "node:net";
+
+/** A link to the server of `url`. */
+export async function startLink(url) {
+  const { port } = new URL(url);
+  const sockets = new Set();
+  let whole = true;
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      from.setNoDelay(true);
+      // What is read of a hole is acknowledged and gone: a kernel has nothing to complain of.
+      from.on("data", (data) => whole && to.write(data));
+      from.on("end", () => whole && to.end());
+      from.on("error", () => whole && to.destroy());
+      from.on("close", () => {
+        sockets.delete(from);
+        if (whole) to.destroy();
+      });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    /** From now on nothing comes through, not even an end. */
+    swallow: () => {
+      whole = false;
+    },
+    stop: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
