@@ -11,6 +11,7 @@ const MOST: usize = 100;
 const USUAL: usize = 50;
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "{before?, limit?}")]
 struct Wanted {
     before: Option<String>,
     limit: Option<usize>,

@@ -9,7 +9,7 @@ use super::{EventError, parse::Event};
 use crate::{client::Client, cluster::notification::NotificationId};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "{notificationId} or {all:true}")]
 struct Which {
     notification_id: Option<String>,
     #[serde(default)]
