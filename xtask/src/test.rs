@@ -11,7 +11,7 @@ use crate::{
     ending::Ending,
     install, k8s, node_packages, places,
     ports::Ports,
-    rules,
+    python, rules,
     servers::{postgres::Postgres, redis::Redis},
     workdir::Workdir,
 };
@@ -143,6 +143,7 @@ async fn end_to_end(filter: Option<&str>) -> Result<()> {
     }
     node.args(files).current_dir(&folder);
     node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node.env("PYTHON", python::programs("gateway/e2e/requirements.txt").await?.join("python"));
     node_packages::install("gateway/e2e").await?;
     cargo::run("node --test", node).await
 }

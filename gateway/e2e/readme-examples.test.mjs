@@ -1,0 +1,134 @@
+// README's examples, as README prints them: what its curl commands send reaches what its clients listen for.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { act, create } from "react-test-renderer";
+import { createElement } from "react";
+
+import { Client, closeAll } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { startRooms } from "./support/rooms.mjs";
+import { until, within } from "./support/until.mjs";
+import { ROOT } from "./support/xtask.mjs";
+import { io } from "socket.io-client";
+
+const README = await readFile(join(ROOT, "README.md"), "utf8");
+
+/** The code block after this mark. */
+function example(name) {
+  const found = README.match(new RegExp(`<!-- example:${name} -->\\s+\`\`\`\\w+\\n([\\s\\S]*?)\n\`\`\``));
+  assert.ok(found, `README has no example:${name}`);
+  return found[1];
+}
+
+describe("README's examples", OWN, () => {
+  let cluster, folder;
+  const children = [];
+  before(async () => {
+    cluster = await startRooms({ nodes: 2, set: { "session.policy": "multi" } });
+    // Among the tests, so that the examples find the same packages.
+    folder = await mkdtemp(join(import.meta.dirname, "example-"));
+  });
+  after(async () => {
+    await cluster?.stop();
+    if (folder) await rm(folder, { recursive: true });
+  });
+  afterEach(() => {
+    closeAll();
+    for (const child of children.splice(0)) child.kill();
+  });
+
+  /** What a program prints, as it prints it. */
+  function start(command, args, env) {
+    const child = spawn(command, args, { env: { ...process.env, ...env }, cwd: folder });
+    const said = { text: "" };
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said.text += data));
+    said.ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
+    children.push(child);
+    return said;
+  }
+
+  /** README's curl commands, at the node that the clients are not on. */
+  async function callAll(user) {
+    const env = { API: `${cluster.gateways[1].internal}/v1`, KEY: cluster.apiKey, USER_ID: user.id };
+    const said = start("bash", ["-ec", example("curl")], env);
+    assert.equal(await within(20_000, "curl ended", said.ended), 0, said.text);
+    return said.text.trim().split("\n").map((line) => JSON.parse(line));
+  }
+
+  const online = (user) => async () => {
+    const headers = { authorization: `Bearer ${cluster.apiKey}` };
+    const answer = await fetch(`${cluster.gateways[1].internal}/v1/users/${user.id}`, { headers });
+    return (await answer.json()).online;
+  };
+
+  test("the hook of the fourth seed: its options and listeners, with the stock client", async () => {
+    const user = cluster.user();
+    const options = { path: "/socket.io/", transports: ["websocket", "polling"], reconnectionAttempts: 5, forceNew: true };
+    const client = new Client(io(cluster.urls[0], { ...options, reconnectionDelay: 1000, auth: { token: user.token } }));
+    const { success, userId } = await client.heard("authenticated");
+    assert.deepEqual([success, userId], [true, user.id]);
+    await client.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 0);
+    const [notified, emitted, published, status] = await callAll(user);
+    assert.deepEqual([notified.unreadCount, notified.delivered, emitted.delivered], [1, 1, 1]);
+    assert.ok(published.id);
+    assert.deepEqual([status.online, status.sockets], [true, 1]);
+    const { notification } = await client.heard("notification:new");
+    assert.deepEqual([notification.id, notification.title, notification.type], [notified.notificationId, "Order 7", "info"]);
+    await client.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 1);
+    const { type, data, timestamp } = await client.heard("data:updated");
+    assert.deepEqual([type, data], ["order", { id: 7 }]);
+    assert.ok(Date.parse(timestamp));
+  });
+
+  test("React", async () => {
+    globalThis.IS_REACT_ACT_ENVIRONMENT = true;
+    const file = join(folder, "useNotifications.mjs");
+    await writeFile(file, example("react"));
+    const { useNotifications } = await import(file);
+    const user = cluster.user();
+    let state;
+    const Bell = () => {
+      state = useNotifications(cluster.urls[0], user.token);
+      return null;
+    };
+    let rendered;
+    await act(async () => (rendered = create(createElement(Bell))));
+    const settles = (what, condition) => until(what, async () => {
+      await act(async () => {});
+      return condition();
+    });
+    await settles("connected", () => state.connected);
+    const [notified] = await callAll(user);
+    await settles("counted", () => state.unread === 1 && state.latest?.id === notified.notificationId);
+    await act(async () => rendered.unmount());
+    await until("gone", async () => !(await online(user)()), 20_000);
+  });
+
+  test("Node", async () => {
+    const file = join(folder, "listen.mjs");
+    await writeFile(file, example("node"));
+    const user = cluster.user();
+    const said = start(process.execPath, [file], { URL: cluster.urls[0], TOKEN: user.token });
+    await until("online", online(user), 10_000);
+    await callAll(user);
+    await until("both are printed", () => /new: Order 7[\s\S]*updated: order 7/.test(said.text), 10_000);
+  });
+
+  test("Python", async () => {
+    const file = join(folder, "listen.py");
+    await writeFile(file, example("python"));
+    const user = cluster.user();
+    const said = start(process.env.PYTHON ?? "python3", [file], { URL: cluster.urls[0], TOKEN: user.token });
+    await until("online", async () => (await online(user)()) || (assert.ok(!said.text, said.text), false), 20_000);
+    // Its feed is joined a moment after its main namespace: what comes before is not for it.
+    await until("both are printed", async () => {
+      await callAll(user);
+      return said.text.includes("new: Order 7") && said.text.includes("feed: CREATE Shirt");
+    }, 20_000);
+  });
+});
