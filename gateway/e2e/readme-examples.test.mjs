@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 
-import { act, create } from "react-test-renderer";
+import { create } from "react-test-renderer";
 import { createElement } from "react";
 
 import { Client, closeAll } from "./support/clients.mjs";
@@ -86,7 +86,6 @@ describe("README's examples", OWN, () => {
   });
 
   test("React", async () => {
-    globalThis.IS_REACT_ACT_ENVIRONMENT = true;
     const file = join(folder, "useNotifications.mjs");
     await writeFile(file, example("react"));
     const { useNotifications } = await import(file);
@@ -96,16 +95,11 @@ describe("README's examples", OWN, () => {
       state = useNotifications(cluster.urls[0], user.token);
       return null;
     };
-    let rendered;
-    await act(async () => (rendered = create(createElement(Bell))));
-    const settles = (what, condition) => until(what, async () => {
-      await act(async () => {});
-      return condition();
-    });
-    await settles("connected", () => state.connected);
+    const rendered = create(createElement(Bell));
+    await until("connected", () => state?.connected);
     const [notified] = await callAll(user);
-    await settles("counted", () => state.unread === 1 && state.latest?.id === notified.notificationId);
-    await act(async () => rendered.unmount());
+    await until("counted", () => state.unread === 1 && state.latest?.id === notified.notificationId);
+    rendered.unmount();
     await until("gone", async () => !(await online(user)()), 20_000);
   });
 
