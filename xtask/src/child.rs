@@ -109,6 +109,9 @@ impl Spec {
     }
 }
 
+/// For a server that was told to end, however long its way out is configured to be.
+const LEAVES_WITHIN: Duration = Duration::from_secs(60);
+
 /// A started server.
 pub struct Server {
     /// As in its [`Spec`].
@@ -165,6 +168,21 @@ impl Server {
         }
         self.signal(Signal::KILL);
         self.wait(limit).await;
+    }
+
+    /// Has it end by itself, which takes a server that sends its clients away first a while, and must end well.
+    pub async fn leave(&mut self) -> Result<()> {
+        if let Some(status) = self.ended() {
+            anyhow::bail!("{} is not running: {}", self.name, describe(status));
+        }
+        self.signal(Signal::TERM);
+        match self.wait(LEAVES_WITHIN).await {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => anyhow::bail!("{} ended badly: {}\n{}", self.name, describe(status), self.tail()),
+            None => {
+                anyhow::bail!("{} does not end within {} s\n{}", self.name, LEAVES_WITHIN.as_secs(), self.tail())
+            }
+        }
     }
 
     /// Waits until `check` says yes; says what was wrong, with the end of the log, if it never does.

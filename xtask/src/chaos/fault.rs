@@ -12,6 +12,8 @@ use super::proxy::Link;
 pub enum Kind {
     /// A gateway is killed by SIGKILL, and started again
     Kill,
+    /// A gateway is told to end by SIGTERM: it sends its clients elsewhere, ends well, and is started again
+    Leave,
     /// Redis ends the connections that are subscribed
     Pubsub,
     /// Redis ends all other connections
@@ -39,6 +41,8 @@ impl Kind {
             (Self::Pubsub | Self::Normal, _) => (0, 0),
             (Self::Kill, Tempo::Usual) => (1_000, 3_000),
             (Self::Kill, Tempo::Short) => (200, 800),
+            // The window of such a run: see `fleet`.
+            (Self::Leave, _) => (3_000, 3_000),
             (Self::Pause, Tempo::Usual) => (5_000, 5_000),
             // Longer than a gateway waits for an answer.
             (Self::Pause, Tempo::Short) => (2_500, 2_500),
@@ -55,7 +59,7 @@ impl Kind {
     /// What starting things again may take on top.
     fn aftermath(self) -> Duration {
         match self {
-            Self::Kill | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
+            Self::Kill | Self::Leave | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
             _ => Duration::ZERO,
         }
     }
@@ -112,6 +116,7 @@ impl fmt::Display for Fault {
         let (gateway, seconds) = (self.node + 1, self.lasts.as_secs_f64());
         match self.kind {
             Kind::Kill => write!(f, "gw{gateway} killed, started again after {seconds:.1} s"),
+            Kind::Leave => write!(f, "gw{gateway} told to end, and started again"),
             Kind::Pubsub => write!(f, "Redis ends its pub/sub connections"),
             Kind::Normal => write!(f, "Redis ends its normal connections"),
             Kind::Pause => write!(f, "Redis stands still for {seconds:.1} s"),

@@ -91,6 +91,12 @@ impl Fleet {
                 gateway.server = gateway.spec.start()?;
                 gateway.until_ready().await?;
             }
+            Kind::Leave => {
+                let gateway = &mut self.gateways[fault.node];
+                gateway.server.leave().await?;
+                gateway.server = gateway.spec.start()?;
+                gateway.until_ready().await?;
+            }
             Kind::Pubsub => self.ask_redis("CLIENT KILL TYPE pubsub").await?,
             Kind::Normal => self.ask_redis("CLIENT KILL TYPE normal").await?,
             Kind::Pause => stand_still(self.redis.server().pid, fault.lasts).await?,
@@ -157,6 +163,9 @@ fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: 
         .env("PORT", ports.0.to_string())
         .env("INTERNAL_PORT", ports.1.to_string())
         .env("NODE_ID", &id)
+        // No balancer is there to notice anything.
+        .env("DRAIN_DELAY", "0s")
+        .env("DRAIN_WINDOW", "3s")
         .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
         .args(wanted.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
     Ok(spec)

@@ -76,6 +76,8 @@ pub struct Member {
     pending: HashMap<u32, Pending>,
     /// Counts its connections.
     connection: u32,
+    /// When it was last in all its rooms, in microseconds of the run, where it is not now but was before.
+    lost_at_us: Option<u64>,
     /// The event that said why it is about to be sent away.
     farewell: String,
     /// Whether its deliveries count in the latency.
@@ -97,7 +99,17 @@ impl Member {
         };
         let seats = rooms.iter().map(seat).collect();
         let pending = HashMap::new();
-        Self { number, shared, seats, sender, pending, connection: 0, farewell: String::new(), measured: true }
+        Self {
+            number,
+            shared,
+            seats,
+            sender,
+            pending,
+            connection: 0,
+            lost_at_us: None,
+            farewell: String::new(),
+            measured: true,
+        }
     }
 
     fn seat(&self, room: &str) -> Option<usize> {
@@ -148,6 +160,11 @@ impl Member {
         seat.standing = Standing::In;
         self.shared.figures.joined.fetch_add(1, Ordering::Relaxed);
         drop(room);
+        if self.seats.iter().all(|seat| seat.standing == Standing::In)
+            && let Some(lost_at_us) = self.lost_at_us.take()
+        {
+            self.shared.absences.lock().add(self.shared.now_us().saturating_sub(lost_at_us));
+        }
         if join == Join::NotRecovered && answer.recovered.is_none() {
             self.breach("a join with `since` was acknowledged without `recovered`");
         }
@@ -298,6 +315,9 @@ impl Behaviour for Member {
 
     fn disconnected(&mut self) {
         self.pending.clear();
+        if self.seats.iter().all(|seat| seat.standing == Standing::In) {
+            self.lost_at_us = Some(self.shared.now_us());
+        }
         let now = Instant::now();
         for seat in &mut self.seats {
             if seat.standing == Standing::In {

@@ -67,6 +67,9 @@ pub struct Report {
     pub breaches: u64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// Seconds from the loss of a member's connection until it was in all its rooms again.
+    pub away_p50: f64,
+    pub away_p99: f64,
     /// Longest time from a fault's end to anybody's first delivery, in seconds.
     pub first_delivery: f64,
     /// Longest time from a fault's end until everybody had one, in seconds.
@@ -89,7 +92,7 @@ impl Report {
         let faults: Vec<Aftermath> = suffered.iter().map(|suffered| aftermath(&rooms, suffered)).collect();
         let longest = |of: fn(&Aftermath) -> Option<f64>| faults.iter().filter_map(of).fold(0.0, f64::max);
         let (figures, breaches) = (&shared.figures, shared.breaches.lock());
-        let latency = shared.latency.lock();
+        let (latency, absences) = (shared.latency.lock(), shared.absences.lock());
         let mut details: Vec<String> = breaches.1.iter().map(|breach| format!("breach: {breach}")).collect();
         details.extend(verdict.offences.iter().map(|offence| detail(offence, &rooms, suffered)));
         Self {
@@ -115,6 +118,8 @@ impl Report {
             breaches: breaches.0,
             p50_ms: milliseconds(latency.permille(500)),
             p99_ms: milliseconds(latency.permille(990)),
+            away_p50: absences.permille(500).as_secs_f64(),
+            away_p99: absences.permille(990).as_secs_f64(),
             first_delivery: longest(|aftermath| aftermath.first),
             everybody_again: longest(|aftermath| aftermath.everybody),
             faults,
@@ -195,6 +200,8 @@ impl fmt::Display for Report {
         row("unanswered", self.unanswered.to_string())?;
         row("latency p50", format!("{:.1} ms", self.p50_ms))?;
         row("latency p99", format!("{:.1} ms", self.p99_ms))?;
+        row("away p50", format!("{:.2} s", self.away_p50))?;
+        row("away p99", format!("{:.2} s", self.away_p99))?;
         if !self.faults.is_empty() {
             row("first delivery after", format!("{:.2} s", self.first_delivery))?;
             row("everybody again after", format!("{:.2} s", self.everybody_again))?;

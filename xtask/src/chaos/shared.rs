@@ -56,6 +56,8 @@ pub struct Shared {
     pub breaches: Mutex<(u64, Vec<String>)>,
     /// From a message's first sending to its live delivery.
     pub latency: Mutex<Histogram>,
+    /// From the loss of a member's connection until it is in all its rooms again.
+    pub absences: Mutex<Histogram>,
 }
 
 const BREACHES: usize = 20;
@@ -73,6 +75,7 @@ impl Shared {
             errors: Mutex::default(),
             breaches: Mutex::default(),
             latency: Mutex::default(),
+            absences: Mutex::default(),
         })
     }
 

@@ -20,9 +20,6 @@ use crate::{
     workdir::Workdir,
 };
 
-/// A gateway that was told to leave.
-const LEAVES_WITHIN: Duration = Duration::from_secs(60);
-
 struct Gateway {
     spec: Spec,
     port: u16,
@@ -159,16 +156,7 @@ impl Parts {
     /// Has a gateway leave, which must end well.
     pub async fn stop_gateway(&mut self, id: &str) -> Result<Answer> {
         let server = &mut self.gateway(id)?.server;
-        if let Some(status) = server.ended() {
-            bail!("{id} is not running: {}", describe(status));
-        }
-        server.signal(Signal::TERM);
-        let Some(status) = server.wait(LEAVES_WITHIN).await else {
-            bail!("{id} does not end within {} s\n{}", LEAVES_WITHIN.as_secs(), server.tail());
-        };
-        if !status.success() {
-            bail!("{id} ended badly: {}\n{}", describe(status), server.tail());
-        }
+        server.leave().await?;
         let pid = server.pid;
         self.mourned.push((id.into(), pid));
         Ok(Answer { id: id.into(), pid: None })
