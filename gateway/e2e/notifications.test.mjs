@@ -1,0 +1,251 @@
+// Notifications: on connect, on every device, and while everything else goes wrong.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { Api } from "./support/api.mjs";
+import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { notify, shown, stored, wrongCounts } from "./support/notifications.mjs";
+import { redisCommand } from "./support/redis.mjs";
+import { TIMESTAMP, refused, startRooms } from "./support/rooms.mjs";
+import { until } from "./support/until.mjs";
+
+const AGREE_MS = 5000;
+const OPERATIONS = 1000;
+/** Operations under way at a time. */
+const WIDTH = 8;
+
+const choose = (list) => list[Math.floor(Math.random() * list.length)];
+
+describe("notifications", OWN, () => {
+  let cluster, apis;
+  before(async () => {
+    cluster = await startRooms({ set: { "session.policy": "multi" } });
+    apis = cluster.gateways.map((_, node) => new Api(cluster, node));
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  /** A device of the user on each node, which has been told the count. */
+  async function devices(user) {
+    const clients = await Promise.all(cluster.urls.map((url) => signedIn(url, user)));
+    await Promise.all(clients.map((client) => client.heard("notification:unread_count")));
+    return clients;
+  }
+
+  const allShow = (clients, count, ms = AGREE_MS) =>
+    until(`every device shows ${count}`, () => {
+      const counts = clients.map(shown);
+      if (counts.some((one) => one !== count)) throw new Error(`${counts}`);
+      return true;
+    }, ms);
+
+  test("every socket is told the count on connect, after `authenticated`", async () => {
+    const user = cluster.user();
+    const main = await signedIn(cluster.urls[0], user);
+    const { unreadCount, timestamp } = await main.heard("notification:unread_count");
+    assert.equal(unreadCount, 0);
+    assert.match(timestamp, TIMESTAMP);
+    const chat = await alsoIn(main, "/chat", user.token).ready();
+    const polling = await signedIn(cluster.urls[1], user, { namespace: "/chat", transports: ["polling"] });
+    for (const client of [main, chat, polling]) {
+      await client.heard("notification:unread_count");
+      const names = client.events.map(({ name }) => name);
+      assert.ok(names.indexOf("authenticated") < names.indexOf("notification:unread_count"), `${names}`);
+    }
+  });
+
+  test("what came while away is there on connect, and listed newest first in pages", async () => {
+    const user = cluster.user();
+    const ids = [];
+    for (let n = 0; n < 5; n++) ids.unshift(await notify(apis[n % 3], user, `title ${n}`));
+    const client = await signedIn(cluster.urls[0], user);
+    assert.equal((await client.heard("notification:unread_count")).unreadCount, 5);
+    assert.equal(client.all("notification:new").length, 0);
+    const all = await client.ask("notification:list");
+    assert.deepEqual([all.status, all.unreadCount, all.more], ["ok", 5, false]);
+    assert.deepEqual(all.notifications.map(({ id }) => id), ids);
+    const { createdAt, ...newest } = all.notifications[0];
+    assert.deepEqual(newest, { id: ids[0], title: "title 4", message: "m", type: "info", read: false });
+    assert.match(createdAt, TIMESTAMP);
+    const first = await client.ask("notification:list", { limit: 2 });
+    assert.deepEqual([first.notifications.map(({ id }) => id), first.more], [ids.slice(0, 2), true]);
+    const rest = await client.ask("notification:list", { before: ids[1], limit: 3 });
+    assert.deepEqual([rest.notifications.map(({ id }) => id), rest.more], [ids.slice(2), false]);
+  });
+
+  test("reading on one device updates the others, in both namespaces", async () => {
+    const user = cluster.user();
+    const [a, b, c] = await devices(user);
+    const chat = await alsoIn(c, "/chat", user.token).ready();
+    const other = await signedIn(cluster.urls[0], cluster.user());
+    const [first, second] = [await notify(apis[0], user), await notify(apis[1], user)];
+    const mine = [a, b, c, chat];
+    await allShow(mine, 2);
+    for (const client of mine) assert.deepEqual(client.all("notification:new").map((one) => one.notification.id), [first, second]);
+
+    assert.deepEqual(await a.ask("notification:mark_read", { notificationId: first }), { success: true });
+    await allShow(mine, 1);
+    for (const client of mine) assert.deepEqual(client.all("notification:read"), [{ notificationId: first, success: true }]);
+    const { notifications } = await chat.ask("notification:list", {});
+    assert.deepEqual(notifications.map(({ id, read }) => [id, read]), [[second, false], [first, true]]);
+
+    assert.deepEqual(await chat.ask("notification:mark_read", { all: true }), { success: true });
+    await allShow(mine, 0);
+    for (const client of mine) {
+      assert.deepEqual(client.last("notification:read"), { notificationId: null, all: true, success: true });
+    }
+    // What is not there any more is not unread: nobody hears of it.
+    assert.deepEqual(await a.ask("notification:mark_read", { notificationId: "019aa4f0-0000-7000-8000-000000000000" }), { success: true });
+    await notify(apis[2], user);
+    await allShow(mine, 1);
+    for (const client of mine) assert.equal(client.all("notification:read").length, 2);
+    assert.deepEqual(other.events.filter(({ name }) => name !== "notification:unread_count" && name.startsWith("notification")), []);
+  });
+
+  test("bad input is told what is wrong", async () => {
+    const client = await signedIn(cluster.urls[0], cluster.user());
+    for (const [event, payload, field] of [
+      ["notification:mark_read", {}, "notificationId"],
+      ["notification:mark_read", null, "null"],
+      ["notification:mark_read", { notificationId: "1" }, "notificationId"],
+      ["notification:mark_read", { notificationId: 1 }, "string"],
+      ["notification:mark_read", { notificationId: randomUUID() }, "notificationId"],
+      ["notification:mark_read", { notificationId: "019aa4f0-0000-7000-8000-000000000000", all: true }, "notificationId"],
+      ["notification:list", { limit: 0 }, "limit"],
+      ["notification:list", { limit: 101 }, "limit"],
+      ["notification:list", { before: "x" }, "before"],
+    ]) {
+      assert.match(await refused(client, event, payload, "validation_failed"), new RegExp(field), JSON.stringify(payload));
+    }
+  });
+
+  test("pushes that were lost are made up for: the nodes' subscriptions cut, again and again", async () => {
+    const user = cluster.user();
+    const clients = await devices(user);
+    for (let n = 1; n <= 5; n++) {
+      const cut = redisCommand(cluster, "CLIENT KILL TYPE pubsub");
+      await notify(choose(apis), user);
+      assert.match(await cut, /^:[1-9]/);
+      await notify(choose(apis), user);
+      await allShow(clients, 2 * n);
+    }
+    for (const client of clients) assert.deepEqual(client.disconnects, []);
+  });
+
+  test("pushes that were lost are made up for: Redis away, and back with its data and without", async () => {
+    const user = cluster.user();
+    const clients = await devices(user);
+    await notify(apis[0], user);
+    await allShow(clients, 1);
+    for (const empty of [false, true]) {
+      await cluster.stopRedis();
+      await cluster.allReadinessIs(503, AGREE_MS);
+      assert.equal((await clients[0].ask("notification:list")).code, "unavailable");
+      assert.equal((await clients[0].ask("notification:mark_read", { all: true })).code, "unavailable");
+      const told = clients.map((client) => client.all("notification:unread_count").length);
+      await cluster.startRedis({ empty });
+      await until("everybody is told again", () =>
+        clients.every((client, index) => client.all("notification:unread_count").length > told[index]));
+      await allShow(clients, empty ? 0 : 1);
+    }
+    await cluster.allReadinessIs(200, 10_000);
+    await notify(apis[1], user);
+    await allShow(clients, 1);
+    for (const client of clients) assert.deepEqual(client.disconnects, []);
+  });
+
+  test(`${OPERATIONS} random operations from all sides, a node killed on the way: all devices agree`, async () => {
+    const user = cluster.user();
+    const clients = await devices(user);
+    const victim = cluster.gateways[1];
+    const known = [];
+    const done = {};
+    const failed = {};
+
+    const operations = {
+      "API add": [9, async (api) => known.push(await notify(api, user))],
+      "API add to many": [1, async (api) => {
+        const { status, body } = await api.post("/users/notifications", {
+          userIds: [user.id, randomUUID(), randomUUID()], title: "t", message: "m", type: "info",
+        });
+        assert.equal(status, 201);
+        known.push(body.notificationId);
+      }],
+      "API delete": [4, async (api) => {
+        const { status } = await api.delete(`/users/${user.id}/notifications/${choose(known) ?? randomUUID()}`);
+        assert.ok(status === 204 || status === 404, `${status}`);
+      }],
+      "API list": [2, (api) => stored(api, user)],
+      "socket mark_read": [6, async (_, device) => {
+        if (known.length === 0) return;
+        assert.deepEqual(await device.ask("notification:mark_read", { notificationId: choose(known) }), { success: true });
+      }],
+      "socket mark_read all": [0.3, async (_, device) => {
+        assert.deepEqual(await device.ask("notification:mark_read", { all: true }), { success: true });
+      }],
+      "socket list": [2, async (_, device) => {
+        const { notifications, unreadCount, more } = await device.ask("notification:list", { limit: 100 });
+        const unread = notifications.filter(({ read }) => !read).length;
+        assert.ok(more ? unread <= unreadCount : unread === unreadCount, `${unread} of ${unreadCount}, more: ${more}`);
+      }],
+    };
+    const weighted = Object.entries(operations).flatMap(([name, [weight]]) => Array(weight * 10).fill(name));
+
+    let begun = 0;
+    let killed, back, dying;
+    async function kill() {
+      dying = clients[1];
+      killed = Date.now();
+      cluster.signal(victim, "SIGKILL");
+      await dying.gone();
+      dying.close();
+      clients[1] = await signedIn(cluster.urls[2], user);
+      back = Date.now() - killed;
+    }
+    async function worker() {
+      while (begun < OPERATIONS) {
+        const number = begun++;
+        if (number === OPERATIONS / 2) await kill();
+        const name = choose(weighted);
+        const api = choose(apis.filter((_, node) => killed === undefined || cluster.gateways[node] !== victim));
+        const early = killed === undefined;
+        try {
+          await operations[name][1](api, choose(clients.filter((client) => client !== dying)));
+          done[name] = (done[name] ?? 0) + 1;
+        } catch (error) {
+          // Only what was under way at the node when it died may fail.
+          if (!early || killed === undefined || error instanceof assert.AssertionError) throw error;
+          failed[name] = (failed[name] ?? 0) + 1;
+        }
+      }
+    }
+    const start = Date.now();
+    await Promise.all(Array.from({ length: WIDTH }, worker));
+    const last = Date.now();
+
+    const { all, unreadCount } = await stored(apis[0], user);
+    assert.equal(all.filter(({ read }) => !read).length, unreadCount);
+    assert.equal(new Set(all.map(({ id }) => id)).size, all.length);
+    await allShow(clients, unreadCount);
+    const agreed = Date.now() - last;
+    const [first, , third] = clients;
+    for (const client of [first, third]) {
+      assert.deepEqual(client.disconnects, []);
+      assert.deepEqual(wrongCounts(client), [], "every count on the way was right");
+    }
+    const counts = [first, third].map((client) => client.all("notification:unread_count").length);
+    console.log(JSON.stringify({
+      operations: done, failedAtTheDeadNode: failed, seconds: (last - start) / 1000, backElsewhereMs: back, agreedMs: agreed,
+      stored: all.length, unreadCount, countsToldAndRight: counts,
+    }));
+    await cluster.restartGateway(victim.id);
+    await cluster.allReadinessIs(200, 10_000);
+    // The node that was killed takes part again.
+    clients.push(await signedIn(victim.url, user));
+    await notify(apis[1], user);
+    await allShow(clients, unreadCount + 1);
+  });
+});
