@@ -161,7 +161,12 @@ impl Task {
             let seen = cursor.at();
             let page = log.read(&name, Range::After(seen.number), KEPT, Some(seen)).await?;
             match cursor.read(&page) {
-                Read::Deliver { from, more } => {
+                Read::Deliver { lost, from, more } => {
+                    if lost.is_some() {
+                        tracing::warn!(feed = %self.feed.namespace, "more was missed than the feed keeps");
+                        metrics::RESETS.add(1);
+                        self.recent.clear();
+                    }
                     self.cursor = Some(cursor);
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add(missed.len());
@@ -172,11 +177,11 @@ impl Task {
                         return Ok(());
                     }
                 }
-                Read::Reset { to } => {
+                Read::Anew { at } => {
                     // Readers have no word for it: they are told of what there is from here on.
                     tracing::warn!(feed = %self.feed.namespace, "the feed's log began anew");
                     metrics::RESETS.add(1);
-                    let before = log.read(&name, Range::Before(to.number + 1), self.feed.rule.keep, None).await?;
+                    let before = log.read(&name, Range::Before(at.number + 1), self.feed.rule.keep, None).await?;
                     self.keep(&before);
                     self.cursor = Some(cursor);
                 }

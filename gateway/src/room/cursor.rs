@@ -22,10 +22,12 @@ pub(crate) enum Live {
 /// What is to be done about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Deliver the page's messages from this index on; `more` when the log goes on after them.
-    Deliver { from: usize, more: bool },
-    /// The numbers up to here cannot be had: tell the members, and read again after it.
-    Reset { to: Position },
+    /// Deliver the page's messages from this index on; `more` when the log goes on after them. Where the numbers up to
+    /// `lost` cannot be had any more, tell the members first. The page is not to be read again then: it begins with the
+    /// oldest message there is, and at the next look that would be gone, too.
+    Deliver { lost: Option<Position>, from: usize, more: bool },
+    /// The log began anew: tell the members, and read again after this.
+    Anew { at: Position },
 }
 
 impl Cursor {
@@ -53,25 +55,19 @@ impl Cursor {
     /// What came after the cursor was read.
     pub(crate) fn read(&mut self, page: &Page) -> Read {
         if page.end.epoch != self.at.epoch {
-            return self.reset(Position { epoch: page.end.epoch, number: page.base });
+            self.at = Position { epoch: page.end.epoch, number: page.base };
+            return Read::Anew { at: self.at };
         }
         let from = page.messages.partition_point(|message| message.number <= self.at.number);
         let next = page.messages.get(from).map(|message| message.number);
-        match next {
-            Some(number) if number > self.at.number + 1 => self.reset(Position { number: number - 1, ..self.at }),
-            None if page.end.number > self.at.number => self.reset(page.end),
-            _ => {
-                if let Some(last) = page.messages.last() {
-                    self.at.number = self.at.number.max(last.number);
-                }
-                Read::Deliver { from, more: self.at.number < page.end.number }
-            }
-        }
-    }
-
-    fn reset(&mut self, to: Position) -> Read {
-        self.at = to;
-        Read::Reset { to }
+        let lost = match next {
+            Some(number) if number > self.at.number + 1 => Some(Position { number: number - 1, ..self.at }),
+            None if page.end.number > self.at.number => Some(page.end),
+            _ => None,
+        };
+        let last = page.messages.last().map(|message| Position { number: message.number, ..self.at });
+        self.at = self.at.max(lost.max(last).unwrap_or(self.at));
+        Read::Deliver { lost, from, more: self.at < page.end }
     }
 }
 
@@ -87,6 +83,8 @@ mod tests {
         log: Vec<u64>,
         end: u64,
         base: u64,
+        /// Whether it changes while it is read.
+        is_busy: bool,
     }
 
     impl World {
@@ -126,24 +124,35 @@ mod tests {
         ]
     }
 
+    /// What goes on between two looks at the log: as many messages come as are forgotten.
+    const CHURN: u64 = 2;
+
     /// What a member saw since it was last told to begin anew.
     struct Member {
         since: Position,
         got: Vec<u64>,
     }
 
-    fn repair(world: &World, cursor: &mut Cursor, member: &mut Member, count: usize) {
+    fn repair(world: &mut World, cursor: &mut Cursor, member: &mut Member, count: usize) {
         for _ in 0..10_000 {
             let after = if world.epoch == cursor.at.epoch { cursor.at.number } else { 0 };
             let page = world.page_after(after, count);
             match cursor.read(&page) {
-                Read::Deliver { from, more } => {
+                Read::Deliver { lost, from, more } => {
+                    if let Some(lost) = lost {
+                        *member = Member { since: lost, got: Vec::new() };
+                    }
                     member.got.extend(page.messages[from..].iter().map(|message| message.number));
                     if !more {
                         return;
                     }
                 }
-                Read::Reset { to } => *member = Member { since: to, got: Vec::new() },
+                Read::Anew { at } => *member = Member { since: at, got: Vec::new() },
+            }
+            if count > CHURN as usize && world.is_busy {
+                world.log.extend(world.end + 1..=world.end + CHURN);
+                world.end += CHURN;
+                world.log.drain(..CHURN as usize);
             }
         }
         panic!("the repair does not end");
@@ -154,8 +163,8 @@ mod tests {
         /// Whatever the bus does, a member gets every number once, in order, since it joined or was told to begin anew;
         /// and after one last reconnect it has them all.
         #[test]
-        fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40) {
-            let mut world = World { epoch: 1, log: Vec::new(), end: 0, base: 0 };
+        fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40, is_busy: bool) {
+            let mut world = World { epoch: 1, log: Vec::new(), end: 0, base: 0, is_busy };
             let mut bus: Vec<Position> = Vec::new();
             let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
             let mut member = Member { since: cursor.at(), got: Vec::new() };
@@ -179,7 +188,7 @@ mod tests {
                         match cursor.live(position) {
                             Live::Deliver => member.got.push(position.number),
                             Live::Seen => {}
-                            Live::Repair => repair(&world, &mut cursor, &mut member, 3),
+                            Live::Repair => repair(&mut world, &mut cursor, &mut member, 3),
                         }
                     }
                     Happens::Lose(which) if which < bus.len() => drop(bus.remove(which)),
@@ -190,11 +199,11 @@ mod tests {
                             world.epoch += 1;
                             world.base = world.end;
                         }
-                        repair(&world, &mut cursor, &mut member, count);
+                        repair(&mut world, &mut cursor, &mut member, count);
                     }
                     Happens::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
                     Happens::NewEpoch => {
-                        world = World { epoch: world.epoch + 1, log: Vec::new(), end: 0, base: 0 };
+                        world = World { epoch: world.epoch + 1, log: Vec::new(), end: 0, base: 0, ..world };
                         bus.clear();
                     }
                     Happens::FallBack if world.end > world.base => {
@@ -206,7 +215,7 @@ mod tests {
                             world.epoch += 1;
                             world.base = world.end;
                         }
-                        repair(&world, &mut cursor, &mut member, 3);
+                        repair(&mut world, &mut cursor, &mut member, 3);
                     }
                     _ => {}
                 }

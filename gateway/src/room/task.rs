@@ -176,7 +176,11 @@ impl Task {
             let read = cursor.read(&page);
             self.cursor = Some(cursor);
             match read {
-                Read::Deliver { from, more } => {
+                Read::Deliver { lost, from, more } => {
+                    if let Some(lost) = lost {
+                        tracing::warn!(room = %self.name, "more was missed than the room keeps");
+                        self.reset(lost).await;
+                    }
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add(missed.len());
                     for stored in missed {
@@ -187,15 +191,20 @@ impl Task {
                         return Ok(());
                     }
                 }
-                Read::Reset { to } => {
+                Read::Anew { at } => {
                     tracing::warn!(room = %self.name, "the room's log began anew");
-                    metrics::RESETS.add(1);
-                    let reset = json!({ "room": &*self.name.name, "position": to.to_string() });
-                    if let Some(frame) = Frame::event(&self.name.namespace, "room-reset", &reset) {
-                        self.fan_out(&frame, |_| true).await;
-                    }
+                    self.reset(at).await;
                 }
             }
+        }
+    }
+
+    /// Tells the members that they go on from there, and that what came before cannot be had.
+    async fn reset(&self, position: Position) {
+        metrics::RESETS.add(1);
+        let reset = json!({ "room": &*self.name.name, "position": position.to_string() });
+        if let Some(frame) = Frame::event(&self.name.namespace, "room-reset", &reset) {
+            self.fan_out(&frame, |_| true).await;
         }
     }
 
