@@ -56,6 +56,11 @@ impl Kind {
         }
     }
 
+    /// Whether Redis was away, for all or for one: when it is back, deliveries go on within [`Tempo::again`].
+    pub fn is_of_redis(self) -> bool {
+        !matches!(self, Self::Kill | Self::Freeze)
+    }
+
     /// What starting things again may take on top.
     fn aftermath(self) -> Duration {
         match self {
@@ -88,6 +93,12 @@ impl Tempo {
     /// After the last.
     pub fn after(self) -> Duration {
         Duration::from_millis(if self == Self::Usual { 5_000 } else { 3_000 })
+    }
+
+    /// Within so long of Redis's return everybody must have a delivery again: the promise, and twice that for a short run,
+    /// which is for machines that do other things, too.
+    pub fn again(self) -> Duration {
+        Duration::from_secs(if self == Self::Usual { 5 } else { 10 })
     }
 
     /// Between two, in milliseconds.

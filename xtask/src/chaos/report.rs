@@ -26,6 +26,9 @@ pub struct Suffered {
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Aftermath {
+    /// Whether it was Redis that was away.
+    #[serde(skip)]
+    pub is_of_redis: bool,
     /// What it was.
     pub fault: String,
     /// Seconds of the run.
@@ -159,6 +162,7 @@ fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
     };
     let firsts = || rooms.iter().flat_map(|room| &room.traces).filter_map(first_after);
     Aftermath {
+        is_of_redis: suffered.fault.kind.is_of_redis(),
         fault: suffered.fault.to_string(),
         from: seconds(suffered.from_ms),
         to: seconds(end),
@@ -209,7 +213,7 @@ impl fmt::Display for Report {
         for (answer, count) in &self.errors {
             writeln!(f, "{count:>8} × {answer}")?;
         }
-        for Aftermath { fault, from, to, first, everybody } in &self.faults {
+        for Aftermath { fault, from, to, first, everybody, .. } in &self.faults {
             let time = |time: &Option<f64>| time.map_or("never".into(), |time| format!("{time:.2} s"));
             writeln!(f, "{from:6.1}–{to:.1} s {fault}: first {}, everybody {}", time(first), time(everybody))?;
         }
