@@ -228,7 +228,8 @@ describe("nothing stored is lost", () => {
   }
 
   test("Redis started empty: who is in is told that the room began anew, who comes back is, and it goes on", async () => {
-    const clients = await onEachNode(cluster);
+    const users = cluster.urls.map(() => cluster.user());
+    const clients = await Promise.all(users.map((user, index) => signedIn(cluster.urls[index], user)));
     const [room, chatRoom] = [newRoom(), newRoom()];
     for (const client of clients) await join(client, room);
     const away = await signedIn(cluster.urls[1], cluster.user(), { reconnection: false });
@@ -266,6 +267,12 @@ describe("nothing stored is lost", () => {
     // Who was in is in, on every node, and the announcements go on.
     const everyone = [...clients, away, late];
     await countIs(everyone, room, everyone.length);
+    for (const client of clients) {
+      const joined = (userId) => client.all("user-joined").filter((one) => one.userId === userId).length;
+      assert.ok(users.every(({ id }) => joined(id) <= 1), "who never left is not announced again");
+      const online = (userId) => client.all("user:online").filter((one) => one.userId === userId).length;
+      assert.ok(users.every(({ id }) => online(id) <= 1), "neither to the others");
+    }
     await done(late, "leave-room", room);
     for (const client of clients) {
       await client.heard("user-left");

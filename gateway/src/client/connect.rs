@@ -17,6 +17,7 @@ use crate::{
     cluster::{
         Unavailable,
         ids::{Holding, Incarnation, IndexEntry, random_id},
+        presence::Saying,
         sessions::Claimed,
     },
     engine::{Frame, Text},
@@ -188,7 +189,7 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     let held = connection.session.lock().incarnation();
     if let Some(incarnation) = held {
         let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
-        let entered = node.cluster.presence.enter(&[holding], &incarnation).await;
+        let entered = node.cluster.presence.enter(&[holding], &incarnation, Saying::Aloud).await;
         // Under a lost lease, or where it is not known: the next reassertion writes it again.
         if entered.is_err() || node.incarnation().as_ref() != Some(&incarnation) {
             node.reassert_soon();

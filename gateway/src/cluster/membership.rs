@@ -18,6 +18,10 @@ use super::{
 /// A survivor that has not finished within this many lease terms is taken to have died too.
 pub(super) const REAPING_TERMS: u32 = 3;
 
+/// Since when the back end remembers what it was told: opaque. Another one than before, and everything was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered(pub(super) u64);
+
 /// The port.
 #[derive(Clone)]
 pub enum Membership {
@@ -41,13 +45,13 @@ impl Membership {
     ///
     /// # Errors
     /// [`Unavailable`] when it may not have begun; a lease that nobody renews ends by itself.
-    pub async fn register(&self, node: &NodeId) -> Result<Incarnation, Unavailable> {
+    pub async fn register(&self, node: &NodeId) -> Result<(Incarnation, Remembered), Unavailable> {
         let incarnation = Incarnation::new(node);
         match self {
             Self::Memory(membership) => membership.register(&incarnation),
             Self::Redis(membership) => membership.register(&incarnation).await,
         }
-        .map(|()| incarnation)
+        .map(|remembered| (incarnation, remembered))
     }
 
     /// Renews a lease; false when it was lost.

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{
     Unavailable,
     ids::{Incarnation, IndexEntry},
-    membership::REAPING_TERMS,
+    membership::{REAPING_TERMS, Remembered},
 };
 
 /// All leases.
@@ -35,12 +35,13 @@ impl MemoryMembership {
         Self { term, leases: Arc::default() }
     }
 
-    pub(super) fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
+    pub(super) fn register(&self, incarnation: &Incarnation) -> Result<Remembered, Unavailable> {
         let now = Instant::now();
         let (until, holds) = (now + self.term, HashSet::new());
         let lease = Lease { until, since: now, holds, report: None, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
-        Ok(())
+        // It forgets nothing before its end.
+        Ok(Remembered(1))
     }
 
     pub(super) fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {

@@ -10,7 +10,7 @@ use redis::Script;
 use super::{
     Unavailable,
     ids::{Incarnation, IndexEntry},
-    membership::REAPING_TERMS,
+    membership::{REAPING_TERMS, Remembered},
     redis_link::RedisLink,
 };
 
@@ -35,12 +35,12 @@ impl RedisMembership {
         Self { link, term }
     }
 
-    pub(super) async fn register(&self, incarnation: &Incarnation) -> Result<(), Unavailable> {
-        self.lease(incarnation, "begin").await.map(drop)
+    pub(super) async fn register(&self, incarnation: &Incarnation) -> Result<Remembered, Unavailable> {
+        self.lease(incarnation, "begin").await.map(Remembered)
     }
 
     pub(super) async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
-        self.lease(incarnation, "renew").await
+        self.lease(incarnation, "renew").await.map(|held| held > 0)
     }
 
     pub(super) async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
@@ -96,11 +96,12 @@ impl RedisMembership {
         self.link.script::<i64>(&call).await.map(drop)
     }
 
-    async fn lease(&self, incarnation: &Incarnation, what: &str) -> Result<bool, Unavailable> {
+    async fn lease(&self, incarnation: &Incarnation, what: &str) -> Result<u64, Unavailable> {
         let keys = &self.link.keys;
         let mut call = RENEW.key(keys.leases());
-        call.key(keys.held_since()).arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
-        self.link.script::<i64>(&call).await.map(|holds| holds == 1)
+        call.key(keys.held_since()).key(keys.remembered_since());
+        call.arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
+        self.link.script(&call).await
     }
 
     async fn index(&self, command: &str, of: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a user is announced online ([`super::notice::Notice::Presence`] on [`super::bus::Channel::Presence`])
 //! with the first session anywhere, and offline once, when the last has been gone for the whole grace; a return within
-//! the grace is silent. The announcement and the change are one atomic step. A session that another incarnation has
+//! the grace is silent, and so is what is said [`Saying::Quietly`]. The announcement and the change are one atomic step. A session that another incarnation has
 //! taken over is not ended by the old one. Deliberately knows nothing of leases: whoever finds an incarnation dead
 //! takes its sessions away.
 
@@ -14,6 +14,24 @@ use super::{
     presence_memory::MemoryPresence,
     presence_redis::RedisPresence,
 };
+
+/// Whether a user's coming is to be announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saying {
+    /// The user came.
+    Aloud,
+    /// The user has been there all the time, only the back end has forgotten.
+    Quietly,
+}
+
+impl Saying {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Aloud => "aloud",
+            Self::Quietly => "quietly",
+        }
+    }
+}
 
 /// The port.
 #[derive(Clone)]
@@ -29,10 +47,10 @@ impl Presence {
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have been written.
-    pub async fn enter(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+    pub async fn enter(&self, holdings: &[Holding], by: &Incarnation, saying: Saying) -> Result<(), Unavailable> {
         match self {
-            Self::Memory(presence) => presence.enter(holdings, by),
-            Self::Redis(presence) => presence.enter(holdings, by).await,
+            Self::Memory(presence) => presence.enter(holdings, by, saying),
+            Self::Redis(presence) => presence.enter(holdings, by, saying).await,
         }
     }
 

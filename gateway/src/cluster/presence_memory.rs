@@ -14,6 +14,7 @@ use super::{
     bus_memory::MemoryNetwork,
     ids::{Holding, Incarnation, SessionId},
     notice::Notice,
+    presence::Saying,
 };
 
 /// All users' presence.
@@ -36,13 +37,13 @@ impl MemoryPresence {
         Self { network, grace, users: Arc::default() }
     }
 
-    pub(super) fn enter(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+    pub(super) fn enter(&self, holdings: &[Holding], by: &Incarnation, saying: Saying) -> Result<(), Unavailable> {
         let mut users = self.users.lock();
         for Holding { user, session } in holdings {
             let entry = users.entry(Arc::clone(user)).or_default();
             let was_away = entry.sessions.is_empty() && entry.offline_at.take().is_none();
             entry.sessions.insert(session.clone(), by.clone());
-            if was_away {
+            if was_away && saying == Saying::Aloud {
                 self.announce(user, true);
             }
         }

@@ -13,6 +13,7 @@ use super::{
     Unavailable,
     bus::Channel,
     ids::{Holding, Incarnation},
+    presence::Saying,
     redis_link::{RedisLink, ScriptCall},
     reminders::{BATCH, remind, settle_due},
 };
@@ -33,14 +34,19 @@ impl RedisPresence {
         Self { link, grace }
     }
 
-    pub(super) async fn enter(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
+    pub(super) async fn enter(
+        &self,
+        holdings: &[Holding],
+        by: &Incarnation,
+        saying: Saying,
+    ) -> Result<(), Unavailable> {
         // One session is a connect, which must not wait for a place in the pool behind a pass over thousands.
         if let [one] = holdings {
-            let ScriptCall { keys, arguments } = self.enter_call(one, by);
+            let ScriptCall { keys, arguments } = self.enter_call(one, by, saying);
             return self.link.script::<i64>(ENTER.prepare_invoke().key(keys).arg(arguments)).await.map(drop);
         }
         for batch in holdings.chunks(BATCH) {
-            let calls = batch.iter().map(|holding| self.enter_call(holding, by));
+            let calls = batch.iter().map(|holding| self.enter_call(holding, by, saying));
             let _: Vec<i64> = self.link.script_each(&ENTER, calls).await?;
         }
         Ok(())
@@ -81,11 +87,17 @@ impl RedisPresence {
         Ok(counts.into_iter().map(|count| count > 0).collect())
     }
 
-    fn enter_call(&self, Holding { user, session }: &Holding, by: &Incarnation) -> ScriptCall {
+    fn enter_call(&self, Holding { user, session }: &Holding, by: &Incarnation, saying: Saying) -> ScriptCall {
         let keys = &self.link.keys;
         ScriptCall {
             keys: vec![keys.online(user), keys.leaving(user)],
-            arguments: vec![session.to_string(), by.to_string(), keys.channel(&Channel::Presence), user.to_string()],
+            arguments: vec![
+                session.to_string(),
+                by.to_string(),
+                keys.channel(&Channel::Presence),
+                user.to_string(),
+                saying.as_str().to_owned(),
+            ],
         }
     }
 }

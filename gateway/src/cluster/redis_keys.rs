@@ -48,6 +48,11 @@ impl Keys {
         format!("{}:{{nodes}}:leases", self.prefix)
     }
 
+    /// String: since when everything here is remembered, in Unix microseconds.
+    pub(super) fn remembered_since(&self) -> String {
+        format!("{}:{{nodes}}:remembered", self.prefix)
+    }
+
     /// Hash: incarnation → since when its lease is held unbroken.
     pub(super) fn held_since(&self) -> String {
         format!("{}:{{nodes}}:since", self.prefix)

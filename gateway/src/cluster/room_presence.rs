@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a user is announced to the room ([`super::notice::Notice::Joined`] on [`super::bus::Channel::Room`]) with
 //! the first session in it anywhere, and as having left once: at once when asked for, else when the last session has been
-//! gone for the whole grace, within which the user still counts and a return is silent. In rooms of more than
+//! gone for the whole grace, within which the user still counts and a return is silent. What is said [`Saying::Quietly`] is not
+//! announced. In rooms of more than
 //! `announce_max` members nothing is announced. Change and announcement are one atomic step. Deliberately knows nothing of
 //! leases: whoever finds an incarnation dead takes its stays away.
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use super::{
     Unavailable,
     ids::{Incarnation, SessionId},
+    presence::Saying,
     room_name::RoomName,
     room_presence_memory::MemoryRoomPresence,
     room_presence_redis::RedisRoomPresence,
@@ -69,10 +71,10 @@ impl RoomPresence {
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have been written.
-    pub async fn enter(&self, entries: &[Entry], by: &Incarnation) -> Result<Vec<usize>, Unavailable> {
+    pub async fn enter(&self, entries: &[Entry], by: &Incarnation, saying: Saying) -> Result<Vec<usize>, Unavailable> {
         match self {
-            Self::Memory(presence) => presence.enter(entries, by),
-            Self::Redis(presence) => presence.enter(entries, by).await,
+            Self::Memory(presence) => presence.enter(entries, by, saying),
+            Self::Redis(presence) => presence.enter(entries, by, saying).await,
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     bus_memory::MemoryNetwork,
     ids::{Incarnation, SessionId},
     notice::Notice,
+    presence::Saying,
     room_name::RoomName,
     room_presence::{Ending, Entry, Members, Stay},
 };
@@ -40,7 +41,7 @@ impl MemoryRoomPresence {
         Self { network, grace, announce_max, rooms: Arc::default() }
     }
 
-    pub(super) fn enter(&self, entries: &[Entry], by: &Incarnation) -> Result<Vec<usize>, Unavailable> {
+    pub(super) fn enter(&self, entries: &[Entry], by: &Incarnation, saying: Saying) -> Result<Vec<usize>, Unavailable> {
         let mut rooms = self.rooms.lock();
         let counts = entries.iter().map(|Entry { stay: Stay { room, user, session }, profile }| {
             let members = rooms.entry(room.clone()).or_default();
@@ -52,7 +53,7 @@ impl MemoryRoomPresence {
             });
             member.left_at = None;
             member.sessions.insert(session.clone(), by.clone());
-            if new {
+            if new && saying == Saying::Aloud {
                 let joined = Notice::Joined { session: session.clone(), profile: Arc::clone(profile) };
                 self.announce(room, members.len(), &joined);
             }

@@ -11,6 +11,7 @@ use super::{
     Unavailable,
     bus::Channel,
     ids::Incarnation,
+    presence::Saying,
     redis_link::{RedisLink, ScriptCall},
     reminders::{BATCH, remind, settle_due},
     room_name::RoomName,
@@ -34,15 +35,20 @@ impl RedisRoomPresence {
         Self { link, grace, announce_max }
     }
 
-    pub(super) async fn enter(&self, entries: &[Entry], by: &Incarnation) -> Result<Vec<usize>, Unavailable> {
+    pub(super) async fn enter(
+        &self,
+        entries: &[Entry],
+        by: &Incarnation,
+        saying: Saying,
+    ) -> Result<Vec<usize>, Unavailable> {
         // One is a client's join, which must not wait for a place in the pool behind a pass over thousands.
         if let [one] = entries {
-            let ScriptCall { keys, arguments } = self.enter_call(one, by);
+            let ScriptCall { keys, arguments } = self.enter_call(one, by, saying);
             return Ok(vec![self.link.script(ENTER.prepare_invoke().key(keys).arg(arguments)).await?]);
         }
         let mut counts = Vec::with_capacity(entries.len());
         for batch in entries.chunks(BATCH) {
-            let calls = batch.iter().map(|entry| self.enter_call(entry, by));
+            let calls = batch.iter().map(|entry| self.enter_call(entry, by, saying));
             counts.extend(self.link.script_each::<usize>(&ENTER, calls).await?);
         }
         Ok(counts)
@@ -98,6 +104,7 @@ impl RedisRoomPresence {
         &self,
         Entry { stay: Stay { room, user, session }, profile }: &Entry,
         by: &Incarnation,
+        saying: Saying,
     ) -> ScriptCall {
         ScriptCall {
             keys: self.keys(room, user),
@@ -108,6 +115,7 @@ impl RedisRoomPresence {
                 user.to_string(),
                 profile.to_string(),
                 self.announce_max.to_string(),
+                saying.as_str().to_owned(),
             ],
         }
     }

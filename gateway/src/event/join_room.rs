@@ -15,6 +15,7 @@ use crate::{
     cluster::{
         Unavailable,
         ids::{Incarnation, IndexEntry},
+        presence::Saying,
         room_presence::{Entry, Stay},
     },
     room::{Joining, rules::Wish},
@@ -75,7 +76,7 @@ async fn enter(client: &Client, entry: &Entry, incarnation: &Incarnation) -> Res
     // The note goes out first, on the same connection.
     let (noted, members) = tokio::join!(
         node.cluster.membership.note(incarnation, &noted),
-        node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation)
+        node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation, Saying::Aloud)
     );
     noted?;
     if node.incarnation().as_ref() != Some(incarnation) {

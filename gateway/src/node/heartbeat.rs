@@ -15,6 +15,7 @@ use crate::{
         Unavailable,
         bus::Channel,
         ids::{Holding, Incarnation, IndexEntry},
+        presence::Saying,
         room_presence::Entry,
         sessions::Held,
     },
@@ -66,11 +67,14 @@ async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
         }
     };
     node.cluster.membership.report(&incarnation, &Report::of(node).to_text()).await?;
-    if node.reassert_wanted.swap(false, Ordering::AcqRel)
-        && let Err(unavailable) = reassert(node, &incarnation).await
-    {
-        node.reassert_wanted.store(true, Ordering::Release);
-        return Err(unavailable);
+    if node.reassert_wanted.swap(false, Ordering::AcqRel) {
+        // Who is said again because the back end has forgotten everybody has been there all the time.
+        let saying = if node.forgotten.load(Ordering::Acquire) { Saying::Quietly } else { Saying::Aloud };
+        if let Err(unavailable) = reassert(node, &incarnation, saying).await {
+            node.reassert_wanted.store(true, Ordering::Release);
+            return Err(unavailable);
+        }
+        node.forgotten.store(false, Ordering::Release);
     }
     let live = node.cluster.membership.live().await?;
     node.roster.keep_only(&live);
@@ -84,16 +88,20 @@ async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
     channels.extend([Channel::Node(node.id.clone()), Channel::Presence, Channel::Roster]);
     // Before the lease, so that nothing is said to this node that it does not hear.
     node.cluster.bus.subscribe(&channels).await?;
-    let incarnation = node.cluster.membership.register(&node.id).await?;
+    let (incarnation, remembered) = node.cluster.membership.register(&node.id).await?;
+    if node.remembered.lock().replace(remembered).is_some_and(|before| before != remembered) {
+        tracing::warn!("the back end has lost what it knew");
+        node.forgotten.store(true, Ordering::Release);
+    }
     node.incarnation.store(Some(Arc::new(incarnation.clone())));
     Ok(incarnation)
 }
 
-async fn reassert(node: &Arc<Node>, incarnation: &Incarnation) -> Result<(), Unavailable> {
+async fn reassert(node: &Arc<Node>, incarnation: &Incarnation, saying: Saying) -> Result<(), Unavailable> {
     node.roster.start_over();
     let connections = node.connections.all();
     for batch in connections.chunks(BATCH) {
-        reassert_batch(node, incarnation, batch).await?;
+        reassert_batch(node, incarnation, batch, saying).await?;
     }
     if !connections.is_empty() {
         tracing::info!(sessions = connections.len(), "said again what this node holds");
@@ -105,6 +113,7 @@ async fn reassert_batch(
     node: &Arc<Node>,
     incarnation: &Incarnation,
     connections: &[Arc<Connection>],
+    saying: Saying,
 ) -> Result<(), Unavailable> {
     let live: Vec<(&Arc<Connection>, Held)> =
         connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
@@ -117,7 +126,7 @@ async fn reassert_batch(
         connection.evicted();
     }
     let kept: Vec<Holding> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
-    node.cluster.presence.enter(&kept, incarnation).await?;
+    node.cluster.presence.enter(&kept, incarnation, saying).await?;
     // Pushes may have been among what was missed; from here on they find these sessions again.
     node.counts.tell(kept);
     // Who left in the meantime did so under the incarnation before, and has just been written under this one.
@@ -127,13 +136,15 @@ async fn reassert_batch(
         }
     }
     let live = live.iter().map(|(connection, _)| *connection).filter(|connection| !lost.contains(&connection.id));
-    reassert_rooms(node, incarnation, &live.flat_map(|connection| connection.sockets()).collect::<Vec<_>>()).await
+    let clients: Vec<_> = live.flat_map(|connection| connection.sockets()).collect();
+    reassert_rooms(node, incarnation, &clients, saying).await
 }
 
 async fn reassert_rooms(
     node: &Arc<Node>,
     incarnation: &Incarnation,
     clients: &[Arc<Client>],
+    saying: Saying,
 ) -> Result<(), Unavailable> {
     let entries = clients.iter().flat_map(|client| client.entries().into_iter().map(move |entry| (client, entry)));
     let stays: Vec<(&Arc<Client>, Entry)> = entries.collect();
@@ -141,7 +152,7 @@ async fn reassert_rooms(
         let noted: Vec<IndexEntry> = batch.iter().map(|(_, entry)| IndexEntry::Room(entry.stay.clone())).collect();
         let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
         node.cluster.membership.note(incarnation, &noted).await?;
-        node.cluster.room_presence.enter(&entries, incarnation).await?;
+        node.cluster.room_presence.enter(&entries, incarnation, saying).await?;
         for (client, entry) in batch {
             if !client.entries().contains(entry) {
                 node.departures.push(IndexEntry::Room(entry.stay.clone()), incarnation.clone());

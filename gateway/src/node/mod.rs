@@ -26,6 +26,7 @@ use std::sync::{
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
@@ -39,6 +40,7 @@ use crate::{
         Cluster,
         bus::BusEvent,
         ids::{Incarnation, IndexEntry, NodeId},
+        membership::Remembered,
         sessions::Policy,
     },
     feed::Feeds,
@@ -99,6 +101,10 @@ pub struct Node {
     incarnation: ArcSwapOption<Incarnation>,
     reassert: Notify,
     reassert_wanted: AtomicBool,
+    /// Since when the back end remembers, as far as this node knows.
+    remembered: Mutex<Option<Remembered>>,
+    /// The back end has lost what this node told it, and was not told again yet.
+    forgotten: AtomicBool,
     /// How often messages from other nodes may have been missed.
     missed: AtomicU64,
 }
@@ -151,6 +157,8 @@ impl Node {
             incarnation: ArcSwapOption::empty(),
             reassert: Notify::new(),
             reassert_wanted: AtomicBool::new(false),
+            remembered: Mutex::default(),
+            forgotten: AtomicBool::new(false),
             missed: AtomicU64::new(0),
         })
     }

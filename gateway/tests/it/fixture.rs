@@ -83,7 +83,7 @@ impl Node {
     }
 
     pub async fn register(&self) -> Incarnation {
-        self.cluster.membership.register(&self.id).await.unwrap()
+        self.cluster.membership.register(&self.id).await.unwrap().0
     }
 
     /// The next notice on a channel that the test subscribed to.

@@ -13,6 +13,7 @@ use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
 contract!(
     a_lease_holds_while_it_is_renewed,
     a_lost_lease_is_not_renewed,
+    all_leases_know_since_when_everything_is_remembered,
     the_dead_go_to_one_survivor_that_held_its_lease_for_a_term,
     nobody_is_taken_by_one_that_has_just_come,
     one_that_does_not_finish_is_followed_by_another,
@@ -55,6 +56,15 @@ async fn a_lease_holds_while_it_is_renewed(backend: Backend) {
     let began = Instant::now();
     while_renewing(a, &of_a, "two terms", async || (began.elapsed() > TERMS.lease * 2).then_some(())).await;
     assert_eq!(live(b).await, [of_a], "the other did not renew");
+}
+
+async fn all_leases_know_since_when_everything_is_remembered(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (_, first) = a.cluster.membership.register(&a.id).await.unwrap();
+    let (_, of_b) = b.cluster.membership.register(&b.id).await.unwrap();
+    let (_, second) = a.cluster.membership.register(&a.id).await.unwrap();
+    assert!(first == of_b && first == second);
 }
 
 async fn a_lost_lease_is_not_renewed(backend: Backend) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use jackfield_gateway::cluster::{bus::Channel, ids::Holding, notice::Notice};
+use jackfield_gateway::cluster::{bus::Channel, ids::Holding, notice::Notice, presence::Saying};
 
 use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
 
@@ -10,13 +10,14 @@ contract!(
     the_first_session_is_announced_and_the_second_is_not,
     the_last_one_gone_is_announced_once_after_the_grace,
     a_return_within_the_grace_is_silent,
+    what_is_said_quietly_is_not_announced,
     a_session_taken_over_is_not_ended_by_the_old_incarnation,
     leaving_twice_is_leaving_once,
     many_at_once,
 );
 
 async fn enter(node: &Node, holdings: &[Holding], by: &str) {
-    node.cluster.presence.enter(holdings, &by.into()).await.unwrap();
+    node.cluster.presence.enter(holdings, &by.into(), Saying::Aloud).await.unwrap();
 }
 
 async fn leave(node: &Node, holdings: &[Holding], by: &str) {
@@ -36,6 +37,18 @@ async fn announced(node: &mut Node) -> Vec<(String, bool)> {
         _ => None,
     });
     changes.collect()
+}
+
+async fn what_is_said_quietly_is_not_announced(backend: Backend) {
+    let mut fixture = with_listener(backend).await;
+    let by = "n1".into();
+    fixture.nodes[1].cluster.presence.enter(&[holding("u", "s")], &by, Saying::Quietly).await.unwrap();
+    assert_eq!(online(&fixture.nodes[0], &["u"]).await, [true]);
+    enter(&fixture.nodes[1], &[holding("u", "t")], "n1").await;
+    assert_eq!(announced(&mut fixture.nodes[0]).await, []);
+    leave(&fixture.nodes[1], &[holding("u", "s"), holding("u", "t")], "n1").await;
+    settled(&fixture, "u").await;
+    assert_eq!(announced(&mut fixture.nodes[0]).await, [("u".to_owned(), false)]);
 }
 
 /// Settles on every node, as they all do, until the user is offline.

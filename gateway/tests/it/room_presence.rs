@@ -4,6 +4,7 @@ use jackfield_gateway::cluster::{
     bus::Channel,
     ids::Incarnation,
     notice::Notice,
+    presence::Saying,
     room_name::RoomName,
     room_presence::{Ending, Entry, Stay},
 };
@@ -17,6 +18,7 @@ contract!(
     a_return_within_the_grace_is_silent,
     a_stay_taken_over_is_not_ended_by_the_old_incarnation,
     large_rooms_are_not_told,
+    what_is_said_quietly_is_not_announced,
 );
 
 fn room() -> RoomName {
@@ -33,7 +35,7 @@ fn profile(user: &str) -> String {
 
 async fn enter(node: &Node, user: &str, session: &str, by: &str) -> usize {
     let entry = Entry { stay: stay(user, session), profile: profile(user).into() };
-    node.cluster.room_presence.enter(&[entry], &by.into()).await.unwrap()[0]
+    node.cluster.room_presence.enter(&[entry], &by.into(), Saying::Aloud).await.unwrap()[0]
 }
 
 async fn leave(node: &Node, user: &str, session: &str, by: &str, ending: Ending) {
@@ -83,6 +85,18 @@ async fn the_first_session_is_announced_and_the_count_is_of_users(backend: Backe
     members.profiles.sort();
     assert_eq!((members.count, members.profiles), (2, vec![profile("u"), profile("v")]));
     assert_eq!(fixture.nodes[0].cluster.room_presence.members(&room(), 1).await.unwrap().profiles.len(), 1);
+}
+
+async fn what_is_said_quietly_is_not_announced(backend: Backend) {
+    let mut fixture = with_listener(backend).await;
+    let entry = Entry { stay: stay("u", "s"), profile: profile("u").into() };
+    let entered = fixture.nodes[1].cluster.room_presence.enter(&[entry], &"n1".into(), Saying::Quietly).await;
+    assert_eq!(entered.unwrap(), [1]);
+    assert_eq!(enter(&fixture.nodes[1], "u", "t", "n1").await, 1);
+    assert_eq!(announced(&mut fixture.nodes[0]).await, []);
+    leave(&fixture.nodes[1], "u", "s", "n1", Ending::Left).await;
+    leave(&fixture.nodes[1], "u", "t", "n1", Ending::Left).await;
+    assert_eq!(announced(&mut fixture.nodes[0]).await, [('-', profile("u"))]);
 }
 
 async fn who_leaves_is_announced_at_once(backend: Backend) {

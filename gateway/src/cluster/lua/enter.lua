@@ -1,4 +1,4 @@
--- A session is there; the first one of a user who was away announces the user online. Atomic.
+-- A session is there; the first one of a user who was away announces the user online, unless asked not to. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions that are there: session -> incarnation
 -- KEYS[2]  when the user, within the grace, is to be announced offline (Unix milliseconds)
@@ -6,12 +6,13 @@
 -- ARGV[2]  incarnation
 -- ARGV[3]  channel of announcements
 -- ARGV[4]  user
+-- ARGV[5]  "aloud" or "quietly"
 -- Returns  1 when announced, else 0
 
 local was_empty = redis.call('EXISTS', KEYS[1]) == 0
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 local was_within_grace = redis.call('DEL', KEYS[2]) == 1
-if was_empty and not was_within_grace then
+if was_empty and not was_within_grace and ARGV[5] == 'aloud' then
   local now = redis.call('TIME')
   local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
   redis.call('PUBLISH', ARGV[3], string.format('+%.0f %s', ms, ARGV[4]))

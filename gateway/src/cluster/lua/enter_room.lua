@@ -1,4 +1,4 @@
--- A session is in a room; the first one of a user who was not is announced to the room. Atomic.
+-- A session is in a room; the first one of a user who was not is announced to the room, unless asked not to. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the room: session -> incarnation
 -- KEYS[2]  when the user, within the grace, is to be announced as having left (Unix milliseconds)
@@ -9,13 +9,14 @@
 -- ARGV[4]  user
 -- ARGV[5]  profile (JSON)
 -- ARGV[6]  members up to which comings and goings are announced
+-- ARGV[7]  "aloud" or "quietly"
 -- Returns  how many members the room has. Publishes "J", the session, a space, and the profile.
 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[2])
 local new = redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
 local members = redis.call('HLEN', KEYS[3])
-if new == 1 and members <= tonumber(ARGV[6]) then
+if new == 1 and members <= tonumber(ARGV[6]) and ARGV[7] == 'aloud' then
   redis.call('PUBLISH', ARGV[3], 'J' .. ARGV[1] .. ' ' .. ARGV[5])
 end
 return members

@@ -2,14 +2,16 @@
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease (Unix milliseconds)
 -- KEYS[2]  hash: incarnation -> since when its lease is held unbroken
+-- KEYS[3]  since when everything here is remembered (Unix microseconds): set by the first lease that begins
 -- ARGV[1]  incarnation
 -- ARGV[2]  term in milliseconds
 -- ARGV[3]  "begin" or "renew"
--- Returns  1 when the lease holds, 0 when it was lost
+-- Returns  KEYS[3] when the lease holds, 0 when it was lost
 
 local now = redis.call('TIME')
 local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 if ARGV[3] == 'begin' then
+  redis.call('SET', KEYS[3], string.format('%.0f', tonumber(now[1]) * 1000000 + tonumber(now[2])), 'NX')
   redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', ms))
 else
   local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -18,4 +20,4 @@ else
   end
 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', ms + tonumber(ARGV[2])), ARGV[1])
-return 1
+return tonumber(redis.call('GET', KEYS[3]) or 1)
