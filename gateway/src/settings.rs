@@ -120,7 +120,7 @@ impl Default for GatewaySettings {
         Self {
             port: 3_000,
             host: "0.0.0.0".into(),
-            workers: 0,
+            workers: 1,
             internal: Internal::default(),
             node: NodeName::default(),
             redis: Redis::default(),
@@ -147,7 +147,7 @@ impl Settings for GatewaySettings {
         Setting { key: "host", doc: "Address that the public port is on" },
         Setting {
             key: "workers",
-            doc: "Worker threads; 0 for one per core; 1 is best where several nodes share a machine",
+            doc: "Worker threads; 1 does most per core, so run a node for each; 0 for one per core",
         },
         Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting { key: "internal.host", doc: "Address that the internal port is on" },

@@ -11,7 +11,7 @@ use jackfield_shared::{
 use utoipa::IntoResponses;
 
 use super::keys::Scope;
-use crate::cluster::Unavailable;
+use crate::{cluster::Unavailable, room::HistoryError};
 
 /// Why a call was not done. The codes are the contract; the words may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,15 @@ impl ApiError {
 impl From<Unavailable> for ApiError {
     fn from(_: Unavailable) -> Self {
         Self::Unavailable
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Unavailable(unavailable) => unavailable.into(),
+            wrong => Self::wrong(wrong.to_string()),
+        }
     }
 }
 

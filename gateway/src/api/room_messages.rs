@@ -19,15 +19,10 @@ use super::{
     room_path::room,
 };
 use crate::{
-    cluster::log::{Position, Range},
     node::Node,
-    room::{Sender, array, message_body},
+    room::{MAX_CONTENT, Sender, history as history_of, message_body},
 };
 
-/// Characters of a message.
-const MAX_CONTENT: usize = 1_000;
-const MOST: usize = 100;
-const USUAL: usize = 50;
 /// Who sends, as the room sees it.
 const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
 
@@ -135,17 +130,7 @@ pub async fn history(
 ) -> Result<impl IntoResponse, ApiError> {
     let Query(Which { namespace, before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
     let room = room(namespace.as_deref(), &name)?;
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::wrong(format!("limit must be 1 to {MOST}")));
-    }
-    let foreign = || ApiError::wrong("before must be an id of this room's messages");
-    let before: Option<Position> = before.map(|text| text.parse().map_err(|()| foreign())).transpose()?;
-    let range = before.map_or(Range::Newest, |before| Range::Before(before.number));
-    let page = node.cluster.log.read(&room, range, limit, None).await?;
-    if before.is_some_and(|before| before.epoch != page.end.epoch) {
-        return Err(foreign());
-    }
-    let json = format!("{{\"messages\":{}}}", array(&page, &page.messages));
+    let messages = history_of(&node.cluster.log, &room, before.as_deref(), limit).await?;
+    let json = format!("{{\"messages\":{messages}}}");
     Ok(([(CONTENT_TYPE, "application/json")], json))
 }

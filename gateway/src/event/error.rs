@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cluster::Unavailable;
+use crate::{cluster::Unavailable, room::HistoryError};
 
 /// Names of events that are repeated to their sender are cut to this many characters.
 const MAX_NAME: usize = 64;
@@ -54,6 +54,15 @@ pub enum EventError {
 impl From<Unavailable> for EventError {
     fn from(_: Unavailable) -> Self {
         Self::Unavailable
+    }
+}
+
+impl From<HistoryError> for EventError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Unavailable(unavailable) => unavailable.into(),
+            wrong => Self::Validation(wrong.to_string()),
+        }
     }
 }
 

@@ -3,13 +3,10 @@
 use crate::{
     client::Client,
     cluster::room_name::RoomName,
-    room::{Room, rules::Wish},
+    room::{MAX_CONTENT, Room, rules::Wish},
 };
 
 use super::EventError;
-
-/// Characters of a message.
-pub(super) const MAX_CONTENT: usize = 1_000;
 
 /// The room of this name in the client's namespace.
 pub(super) fn name(client: &Client, name: &str) -> Result<RoomName, EventError> {

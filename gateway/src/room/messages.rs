@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::cluster::log::{Page, Position, Stored};
 
+/// Characters of a message.
+pub const MAX_CONTENT: usize = 1_000;
+
 /// Who sent a message.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Sender<'a> {

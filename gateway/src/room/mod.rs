@@ -6,6 +6,7 @@
 //! closed and nobody waits for it. Deliberately knows nothing of who may join or send: see [`rules`].
 
 mod cursor;
+mod history;
 mod join;
 mod messages;
 mod registry;
@@ -15,7 +16,8 @@ mod task;
 
 pub(crate) use self::cursor::{Cursor, Live, Read};
 pub use self::{
+    history::{HistoryError, history},
     join::{Joined, Joining},
-    messages::{Sender, array, message_body, object},
+    messages::{MAX_CONTENT, Sender, array, message_body, object},
     registry::{Room, Rooms},
 };
