@@ -22,6 +22,9 @@ const GRACE_MS = 5000;
 const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };
 const KINDS = [STOCK, { ...STOCK, transports: ["websocket"] }];
 
+/** The balancer takes us for a client of this number's address, and chooses a gateway for it. */
+const from = (number) => ({ extraHeaders: { "x-forwarded-for": `198.51.100.${number}` } });
+
 describe("a gateway is told to end", () => {
   let cluster;
   before(async () => {
@@ -45,7 +48,7 @@ describe("a gateway is told to end", () => {
   async function underLoad(count, change) {
     const room = newRoom();
     const members = Array.from({ length: count }, (_, index) =>
-      new Member(cluster.balancer, cluster.user(), room, KINDS[index % KINDS.length]));
+      new Member(cluster.balancer, cluster.user(), room, { ...KINDS[index % KINDS.length], ...from(index) }));
     await Promise.all(members.map((member) => member.ready()));
     let going = true;
     const senders = members.slice(0, 4);

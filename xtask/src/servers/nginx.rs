@@ -40,16 +40,20 @@ pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
 }
 
 fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
-    // Nobody here looks who is ready. One that refuses a handshake is on its way out, most likely, and for a while its clients
-    // on polling are sent elsewhere together: one by one they would be sent to and fro.
-    let server = |port: &u16| format!("server 127.0.0.1:{port} max_fails=1 fail_timeout=3s;");
-    let gateways: Vec<String> = fronted.gateways.iter().map(server).collect();
+    let servers = |parameters: &str| {
+        let server = |port: &u16| format!("server 127.0.0.1:{port} {parameters};");
+        fronted.gateways.iter().map(server).collect::<Vec<_>>().join(" ")
+    };
     let parts = places::root().join("deploy/nginx");
     template
         .replace("${LISTEN}", &format!("127.0.0.1:{}", fronted.port))
-        .replace("${GATEWAYS}", &gateways.join(" "))
+        .replace("${GATEWAYS}", &servers("max_fails=0"))
+        // Nobody here looks who is ready. One that refuses a handshake is on its way out, most likely, and for a while its
+        // clients on polling are sent elsewhere together; one by one they would be sent to and fro.
+        .replace("${POLLED}", &servers("max_fails=1 fail_timeout=3s"))
         .replace("${AUTH}", &format!("server 127.0.0.1:{};", fronted.auth))
-        .replace("${TRUSTED}", "")
+        // Whoever tests from this one machine can be clients of many addresses.
+        .replace("${TRUSTED}", "set_real_ip_from 127.0.0.0/8;")
         .replace("${ACCESS}", "off")
         .replace("${PARTS}", &parts.display().to_string())
         .replace("${PAGE}", &places::root().join("deploy/page").display().to_string())
@@ -66,13 +70,9 @@ mod tests {
         let fronted = Fronted { port: 1, gateways: vec![2, 3], auth: 4 };
         let config = render(&template, &fronted, Path::new("/run"));
         assert!(!config.contains("${"), "{config}");
-        assert_eq!(
-            config
-                .matches(
-                    "server 127.0.0.1:2 max_fails=1 fail_timeout=3s; server 127.0.0.1:3 max_fails=1 fail_timeout=3s;"
-                )
-                .count(),
-            2
-        );
+        for parameters in ["max_fails=0", "max_fails=1 fail_timeout=3s"] {
+            let servers = format!("server 127.0.0.1:2 {parameters}; server 127.0.0.1:3 {parameters};");
+            assert_eq!(config.matches(&servers).count(), 1, "{config}");
+        }
     }
 }
