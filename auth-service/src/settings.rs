@@ -113,7 +113,10 @@ impl Settings for AuthSettings {
             doc: "Registrations from one client address in `register.window`; 0 for no limit",
         },
         Setting { key: "register.window", doc: "The time in which `register.perAddress` come back" },
-        Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
+        Setting {
+            key: "cors.origins",
+            doc: "Origins of pages that may connect besides one's own; `*` stands for any port or part",
+        },
         Setting {
             key: "proxy.hops",
             doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",

@@ -120,8 +120,7 @@ impl Gateway {
 
     /// The public routes.
     pub fn router(&self) -> Router {
-        let routes = front::router(&self.node);
-        if self.node.settings.api.public { routes.merge(api::router(&self.node)) } else { routes }
+        front::router(&self.node)
     }
 
     /// The internal routes.

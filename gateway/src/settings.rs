@@ -192,7 +192,10 @@ impl Settings for GatewaySettings {
             doc: "At its end, how long a node of several goes on while balancers notice that it is unready",
         },
         Setting { key: "drain.window", doc: "After that, the time over which its clients are sent away" },
-        Setting { key: "cors.origins", doc: "Origins of browsers that may connect; `*` stands for any port or part" },
+        Setting {
+            key: "cors.origins",
+            doc: "Origins of pages that may connect besides one's own; `*` stands for any port or part",
+        },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
         Setting { key: "limits.eventRate", doc: "Events a second of one connection; 0 for none" },

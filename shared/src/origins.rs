@@ -1,4 +1,66 @@
-//! Which browsers' pages may talk to a service: patterns of origins, as `cors.origins` lists them.
+//! Which browsers' pages may talk to a service: patterns of origins, as `cors.origins` lists them, and the service's own.
+
+use std::collections::HashSet;
+
+use axum::http::{HeaderMap, HeaderValue, header::HOST};
+use parking_lot::Mutex;
+
+/// Refused origins that are said in the log: strangers choose them.
+const MAX_SAID: usize = 100;
+/// Characters of an origin in the log.
+const MAX_SHOWN: usize = 256;
+
+/// The origins whose pages may come. Who is refused is said in the log, once for each origin.
+#[derive(Debug)]
+pub struct AllowList {
+    patterns: Vec<String>,
+    said: Mutex<HashSet<String>>,
+}
+
+impl AllowList {
+    /// Those that fit one of these patterns: see [`matches`].
+    #[must_use]
+    pub fn new(patterns: &[String]) -> Self {
+        Self { patterns: patterns.to_vec(), said: Mutex::default() }
+    }
+
+    /// Whether a page of this origin may make a request with these headers. Every page may talk to where it came from.
+    #[must_use]
+    pub fn allows(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        let origin = origin.to_str().unwrap_or("not readable");
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let allowed = is_own(origin, host) || self.patterns.iter().any(|pattern| matches(pattern, origin));
+        if !allowed {
+            self.say(origin);
+        }
+        allowed
+    }
+
+    fn say(&self, origin: &str) {
+        let shown: String = origin.chars().take(MAX_SHOWN).collect();
+        let said = {
+            let mut said = self.said.lock();
+            if said.len() > MAX_SAID || !said.insert(shown.clone()) {
+                return;
+            }
+            said.len()
+        };
+        if said > MAX_SAID {
+            tracing::warn!("pages of more than {MAX_SAID} origins were refused: no more of them are said here");
+        } else {
+            tracing::warn!(
+                origin = shown,
+                "a page was refused: setting `cors.origins` (CORS_ORIGINS) does not allow it"
+            );
+        }
+    }
+}
+
+/// Whether the page came from the host that it talks to. The scheme is not compared: whoever ends TLS may stand in front.
+fn is_own(origin: &str, host: Option<&str>) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+}
 
 /// Whether `origin` is `pattern`, in which each `*` stands for letters, digits, `-` and `.`, so never for another host.
 #[must_use]
@@ -25,5 +87,31 @@ mod tests {
         assert!(!matches("http://localhost:*", "http://localhost:1@evil.com"));
         assert!(!matches("http://localhost:3000", "http://localhost:30001"));
         assert!(!matches("http://localhost:*", "null"));
+    }
+
+    #[test]
+    fn every_page_may_talk_to_where_it_came_from() {
+        let list = AllowList::new(&["http://localhost:*".into()]);
+        let asks = |origin: &'static str, host: &'static str| {
+            let headers = [(HOST, HeaderValue::from_static(host))].into_iter().collect();
+            list.allows(&HeaderValue::from_static(origin), &headers)
+        };
+        assert!(asks("http://localhost:5173", "chat.example.com"));
+        assert!(asks("https://Chat.example.com", "chat.example.com"));
+        assert!(asks("http://10.0.0.1:3000", "10.0.0.1:3000"));
+        for origin in ["http://10.0.0.1:3001", "http://example.com", "null", "chat.example.com", ""] {
+            assert!(!asks(origin, "10.0.0.1:3000"), "{origin}");
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_fill_the_memory() {
+        let list = AllowList::new(&[]);
+        for number in 0..10 * MAX_SAID {
+            let origin = HeaderValue::try_from(format!("http://{number}.{}", "x".repeat(1_000))).unwrap();
+            assert!(!list.allows(&origin, &HeaderMap::new()));
+        }
+        assert_eq!(list.said.lock().len(), MAX_SAID + 1);
+        assert!(list.said.lock().iter().all(|origin| origin.len() == MAX_SHOWN));
     }
 }

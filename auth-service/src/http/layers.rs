@@ -12,7 +12,7 @@ use axum::{
 };
 use jackfield_shared::{
     http::layers::{self, Limits},
-    origins::matches,
+    origins::AllowList,
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -24,10 +24,8 @@ pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let allowed = origins.to_vec();
-    let decide = move |origin: &HeaderValue, _: &Parts| {
-        origin.to_str().is_ok_and(|origin| allowed.iter().any(|pattern| matches(pattern, origin)))
-    };
+    let list = AllowList::new(origins);
+    let decide = move |origin: &HeaderValue, parts: &Parts| list.allows(origin, &parts.headers);
     let headers: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(decide))

@@ -31,7 +31,8 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
 
     println!("{announcement}");
-    let routes = gateway.router().merge(page::router()).merge(auth.router());
+    // One of them answers where there is nothing: two would not get along.
+    let routes = gateway.router().reset_fallback().merge(page::router()).merge(auth.router());
     let serving = Arc::clone(&gateway);
     tokio::join!(
         serving.serve(public, routes),

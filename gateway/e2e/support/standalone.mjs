@@ -8,13 +8,13 @@ import { join } from "node:path";
 import { until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
-/** Starts it on a free port, with a database of its own and no other server. */
-export async function startStandalone() {
+/** Starts it on a free port, with a database of its own and no other server. `set` are further settings. */
+export async function startStandalone({ set = {} } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-e2e-"));
   const [port, internal] = [await freePort(), await freePort()];
   const hosts = { host: "127.0.0.1", "internal.host": "127.0.0.1" };
-  const settings = { port, "internal.port": internal, ...hosts, "database.url": `sqlite://${folder}/jackfield.db` };
-  const sets = Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  const own = { port, "internal.port": internal, ...hosts, "database.url": `sqlite://${folder}/jackfield.db` };
+  const sets = Object.entries({ ...own, ...set }).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   const args = [...XTASK.slice(1), "run", ...NO_BUILD, "--", ...sets];
   const child = spawn(XTASK[0], args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   // Whatever becomes of the test, it does not stay behind.

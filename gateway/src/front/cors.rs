@@ -1,20 +1,48 @@
-//! Which browsers' pages may connect: an allow-list of origins, with credentials.
+//! Which browsers' pages may come: an allow-list of origins, with credentials.
+//!
+//! Browsers keep to it by themselves where it is about HTTP. About WebSockets they do not ask, so those are refused here.
 
-use axum::http::{HeaderValue, Method, header, request::Parts};
-use jackfield_shared::origins;
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{
+        HeaderValue, Method, Request, StatusCode,
+        header::{ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY},
+        request::Parts,
+    },
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use jackfield_shared::{error_body::ErrorBody, origins::AllowList};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// The layer for these origins.
-pub(super) fn layer(origins: &[String]) -> CorsLayer {
-    let allowed = origins.to_vec();
-    let decide = move |origin: &HeaderValue, _: &Parts| {
-        origin.to_str().is_ok_and(|origin| allowed.iter().any(|pattern| origins::matches(pattern, origin)))
-    };
+/// The routes, for pages of these origins.
+pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
+    let list = Arc::new(AllowList::new(origins));
+    routes.layer(from_fn_with_state(Arc::clone(&list), check_websocket)).layer(layer(list))
+}
+
+fn layer(list: Arc<AllowList>) -> CorsLayer {
+    let decide = move |origin: &HeaderValue, parts: &Parts| list.allows(origin, &parts.headers);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(decide))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
         // The seeds' clients send headers of their own.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([header::RETRY_AFTER])
+        .expose_headers([RETRY_AFTER])
+}
+
+async fn check_websocket(State(list): State<Arc<AllowList>>, request: Request<Body>, next: Next) -> Response {
+    let headers = request.headers();
+    let refused = headers.contains_key(SEC_WEBSOCKET_KEY)
+        && headers.get(ORIGIN).is_some_and(|origin| !list.allows(origin, headers));
+    match refused {
+        true => ErrorBody::new(StatusCode::FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect")
+            .into_response(),
+        false => next.run(request).await,
+    }
 }

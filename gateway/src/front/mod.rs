@@ -12,11 +12,12 @@ use std::sync::Arc;
 use axum::{Router, body::Body, http::Request, middleware::from_fn_with_state, routing::any};
 
 use crate::{
+    api,
     engine::{Engine, EngineLimits},
     node::Node,
 };
 
-/// The public routes of `node`: everything below `/socket.io/`.
+/// The public routes of `node`: everything below `/socket.io/`, and `/v1` where it is public.
 pub fn router(node: &Arc<Node>) -> Router {
     let settings = &node.settings;
     let limits = EngineLimits {
@@ -28,8 +29,9 @@ pub fn router(node: &Arc<Node>) -> Router {
     let engine = Engine::new(node, limits);
     let engine = any(move |request: Request<Body>| engine.clone().answer(request))
         .layer(from_fn_with_state(Arc::clone(node), admission::admit));
-    client_js::router()
-        .route("/socket.io", engine.clone())
-        .route("/socket.io/", engine)
-        .layer(cors::layer(&settings.cors.origins))
+    let mut routes = client_js::router().route("/socket.io", engine.clone()).route("/socket.io/", engine);
+    if settings.api.public {
+        routes = routes.merge(api::router(node));
+    }
+    cors::wrap(routes, &settings.cors.origins)
 }
