@@ -157,6 +157,29 @@ describe("notifications", OWN, () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
+  test("pushes that were lost are made up for: a node frozen for longer than its lease", async () => {
+    const user = cluster.user();
+    const clients = await devices(user);
+    const frozen = cluster.gateways[1];
+    cluster.signal(frozen, "SIGSTOP");
+    try {
+      // Whoever clears up after the frozen node takes its sessions out of the user's: what comes then is not for them.
+      await until("the frozen node's session is gone", async () => {
+        const { body } = await apis[0].get(`/users/${user.id}`);
+        if (body.sockets !== 2) throw new Error(`${body.sockets} sockets`);
+        return true;
+      }, 15_000);
+      await notify(apis[0], user);
+      await allShow([clients[0], clients[2]], 1);
+    } finally {
+      cluster.signal(frozen, "SIGCONT");
+    }
+    await allShow(clients, 1);
+    await notify(apis[2], user);
+    await allShow(clients, 2);
+    for (const client of clients) assert.deepEqual(client.disconnects, []);
+  });
+
   test(`${OPERATIONS} random operations from all sides, a node killed on the way: all devices agree`, async () => {
     const user = cluster.user();
     const clients = await devices(user);
