@@ -12,18 +12,20 @@ pub mod health;
 pub mod jwks;
 pub mod layers;
 pub mod login;
-mod measure;
 pub mod register;
 pub mod seed;
 pub mod session;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn};
-use jackfield_shared::http::docs;
+use axum::Router;
+use jackfield_shared::http::{
+    docs,
+    measure::{Measures, measured},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::App;
+use crate::{app::App, metrics};
 
 /// The public routes.
 pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
@@ -35,7 +37,7 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
         .routes(routes!(jwks::jwks))
         .split_for_parts();
     let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
-    layers::wrap(routes, origins).layer(from_fn(measure::measure))
+    measured(layers::wrap(routes, origins), Measures { answered: &metrics::REQUESTS, took: &metrics::REQUEST })
 }
 
 /// The internal routes.

@@ -1,7 +1,7 @@
 //! The auth service's metrics, all of them. The doc comment is the help text in `/metrics`; labels come from closed lists
 //! only, and no label ever holds an address or a name.
 
-use jackfield_shared::metrics::OTHER;
+use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
 
 use crate::app::App;
 
@@ -23,7 +23,7 @@ const ENDPOINTS: &[&str] = &[
 jackfield_shared::metric_list! {
     /// Requests answered, by endpoint and class of status.
     Counter REQUESTS = "jackfield_auth_requests_total"
-        by endpoint in ENDPOINTS, status in &["2xx", "3xx", "4xx", "5xx", OTHER];
+        by endpoint in ENDPOINTS, status in STATUSES;
     /// Seconds that a request takes, by endpoint.
     Histogram REQUEST = "jackfield_auth_request_seconds" by endpoint in ENDPOINTS;
     /// Sign-ins with a wrong password or an unknown address.

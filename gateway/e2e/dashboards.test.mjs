@@ -15,7 +15,13 @@ const ANSWERED_MS = 30_000;
 /** A lease, the next look, and the next question of Prometheus. */
 const REAPED_MS = 20_000;
 const SEND_EVERY_MS = 50;
-const SIGN_IN_EVERY_MS = 1000;
+const CALL_EVERY_MS = 1000;
+
+/** A call of a backend. */
+function status(cluster, { id }) {
+  const headers = { authorization: `Bearer ${cluster.apiKey}` };
+  return fetch(`${cluster.gateways[0].internal}/v1/users/${id}`, { headers, signal: AbortSignal.timeout(5000) });
+}
 
 test("the dashboards' files are what their source makes", () => {
   for (const name of Object.keys(DASHBOARDS)) {
@@ -41,8 +47,9 @@ describe("a Prometheus beside a cluster at work", () => {
     busy.push(setInterval(() => {
       for (const client of clients) client.send("send-message", { room: "observed", content: "hello" });
     }, SEND_EVERY_MS));
-    // One that the end of the test overtakes is nobody's loss.
-    busy.push(setInterval(() => login(cluster, users[0]).catch(() => {}), SIGN_IN_EVERY_MS));
+    // Those that the end of the test overtakes are nobody's loss.
+    busy.push(setInterval(() => login(cluster, users[0]).catch(() => {}), CALL_EVERY_MS));
+    busy.push(setInterval(() => status(cluster, users[0]).catch(() => {}), CALL_EVERY_MS));
   });
   after(async () => {
     busy.forEach(clearInterval);
@@ -67,6 +74,19 @@ describe("a Prometheus beside a cluster at work", () => {
       if (empty.length > 0) throw new Error(`no answer to:\n${empty.join("\n")}`);
       return true;
     }, ANSWERED_MS);
+  });
+
+  test("every documented endpoint is counted by its name", async () => {
+    const [{ internal }] = cluster.gateways;
+    for (const [document, metrics] of [
+      [`${internal}/v1/openapi.json`, internal],
+      [`${cluster.auth}/api/openapi.json`, cluster.authInternal],
+    ]) {
+      const { paths } = await (await fetch(document)).json();
+      const text = await (await fetch(`${metrics}/metrics`)).text();
+      const missing = Object.keys(paths).filter((path) => !text.includes(`endpoint="${path}"`));
+      assert.ok(Object.keys(paths).length > 4 && missing.length === 0, `${missing} of ${Object.keys(paths)}`);
+    }
   });
 
   test("a gateway that is killed: two alerts, and no other", async () => {

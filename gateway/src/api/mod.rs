@@ -28,11 +28,12 @@ use axum::{Router, middleware::from_fn_with_state};
 use jackfield_shared::http::{
     docs,
     layers::{self, Limits},
+    measure::{Measures, measured},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::keys::ApiKeys;
-use crate::node::Node;
+use crate::{node::Node, ops::metrics};
 
 /// Ten thousand users and what they are told.
 const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
@@ -58,5 +59,5 @@ pub fn router(node: &Arc<Node>) -> Router {
         .split_for_parts();
     let endpoints = endpoints.layer(from_fn_with_state(Arc::clone(node), idempotency::once));
     let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));
-    layers::wrap(routes, LIMITS)
+    measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API })
 }

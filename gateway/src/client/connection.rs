@@ -124,7 +124,7 @@ impl Connection {
     /// A backend ended the session: the client is told why, and does not come back by itself.
     pub fn ended(self: &Arc<Self>, reason: &str) {
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
-        self.send_away("ended by a backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
+        self.send_away("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
     /// Says why on every socket, then sends the client away for good. Feeds are no part of its session, and go on.

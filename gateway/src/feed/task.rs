@@ -164,12 +164,12 @@ impl Task {
                 Read::Deliver { lost, from, more } => {
                     if lost.is_some() {
                         tracing::warn!(feed = %self.feed.namespace, "more was missed than the feed keeps");
-                        metrics::RESETS.add(1);
+                        metrics::RESETS.add_for(["feed"], 1);
                         self.recent.clear();
                     }
                     self.cursor = Some(cursor);
                     let missed = &page.messages[from..];
-                    metrics::REPAIRED.add(missed.len());
+                    metrics::REPAIRED.add_for(["feed"], missed.len());
                     for stored in missed {
                         self.deliver(&stored.body).await;
                     }
@@ -180,7 +180,7 @@ impl Task {
                 Read::Anew { at } => {
                     // Readers have no word for it: they are told of what there is from here on.
                     tracing::warn!(feed = %self.feed.namespace, "the feed's log began anew");
-                    metrics::RESETS.add(1);
+                    metrics::RESETS.add_for(["feed"], 1);
                     let before = log.read(&name, Range::Before(at.number + 1), self.feed.rule.keep, None).await?;
                     self.keep(&before);
                     self.cursor = Some(cursor);
@@ -238,5 +238,6 @@ impl Task {
         if self.readers.is_empty() {
             self.readers = Vec::new();
         }
+        metrics::SOCKETS.set_configured(&self.feed.namespace, self.readers.len());
     }
 }

@@ -3,6 +3,8 @@
 //! What goes up and down is looked at when somebody scrapes ([`look`]); only what happens is counted as it happens, once
 //! a batch where there are batches.
 
+use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
+
 use crate::node::Node;
 
 /// Codes that an event may be answered with, after `ok`.
@@ -17,7 +19,7 @@ const OUTCOMES: &[&str] = &[
     "unknown_event",
     "unavailable",
     "internal",
-    "other",
+    OTHER,
 ];
 
 /// Codes of refused CONNECTs.
@@ -30,11 +32,29 @@ const REFUSALS: &[&str] = &[
     "session_conflict",
     "invalid_namespace",
     "unavailable",
-    "other",
+    OTHER,
 ];
 
 /// Why clients are sent away for good.
-const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "other"];
+const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
+
+/// Routes of the HTTP API, as they are written.
+const ENDPOINTS: &[&str] = &[
+    "/v1/emit",
+    "/v1/feeds/{feed}",
+    "/v1/rooms/{room}/members",
+    "/v1/rooms/{room}/messages",
+    "/v1/users/{id}",
+    "/v1/users/{id}/disconnect",
+    "/v1/users/{id}/notifications",
+    "/v1/users/{id}/notifications/{nid}",
+    "/v1/users/notifications",
+    "/v1/users/status",
+    OTHER,
+];
+
+/// Which logs: rooms', or feeds'.
+const LOGS: &[&str] = &["room", "feed"];
 
 /// A node's connections to Redis.
 const LINKS: &[&str] = &["quick", "bulk", "pubsub"];
@@ -61,7 +81,7 @@ jackfield_shared::metric_list! {
     Counter UPGRADES = "jackfield_upgrades_total";
     /// Handshakes answered with 503, by code.
     Counter HANDSHAKES_REFUSED = "jackfield_handshakes_refused_total"
-        by code in &["server_draining", "too_many_connections", "unavailable", "other"];
+        by code in &["server_draining", "too_many_connections", "unavailable", OTHER];
     /// Connections closed because the node is on its way out.
     Counter DRAINED = "jackfield_drained_connections_total";
     /// Sockets in namespaces on this node.
@@ -101,9 +121,14 @@ jackfield_shared::metric_list! {
     /// node; by that node's clock, of one message at a time and room.
     Histogram DELIVERY = "jackfield_delivery_seconds";
     /// Stored messages read from a log because the bus did not bring them.
-    Counter REPAIRED = "jackfield_messages_repaired_total";
-    /// Times that a room's log began anew under members of this node.
-    Counter RESETS = "jackfield_room_resets_total";
+    Counter REPAIRED = "jackfield_messages_repaired_total" by log in LOGS;
+    /// Times that a log began anew under members of a room, or readers of a feed, on this node.
+    Counter RESETS = "jackfield_room_resets_total" by log in LOGS;
+
+    /// Calls of backends answered, by endpoint and class of status.
+    Counter API_REQUESTS = "jackfield_api_requests_total" by endpoint in ENDPOINTS, status in STATUSES;
+    /// Seconds that a call of a backend takes, by endpoint.
+    Histogram API = "jackfield_api_request_seconds" by endpoint in ENDPOINTS;
 
     /// Times that messages from other nodes may have been missed.
     Counter BUS_MISSED = "jackfield_bus_missed_total";

@@ -182,7 +182,7 @@ impl Task {
                         self.reset(lost).await;
                     }
                     let missed = &page.messages[from..];
-                    metrics::REPAIRED.add(missed.len());
+                    metrics::REPAIRED.add_for(["room"], missed.len());
                     for stored in missed {
                         let position = Position { number: stored.number, ..page.end };
                         self.deliver(position, &stored.body).await;
@@ -201,7 +201,7 @@ impl Task {
 
     /// Tells the members that they go on from there, and that what came before cannot be had.
     async fn reset(&self, position: Position) {
-        metrics::RESETS.add(1);
+        metrics::RESETS.add_for(["room"], 1);
         let reset = json!({ "room": &*self.name.name, "position": position.to_string() });
         if let Some(frame) = Frame::event(&self.name.namespace, "room-reset", &reset) {
             self.fan_out(&frame, |_| true).await;

@@ -1,4 +1,5 @@
-//! What both services' HTTP interfaces have in common: [`layers`] around every route, and [`docs`].
+//! What both services' HTTP interfaces have in common: [`layers`] around every route, [`measure`], and [`docs`].
 
 pub mod docs;
 pub mod layers;
+pub mod measure;

@@ -1,0 +1,50 @@
+//! A room's stored messages, a page at a time, as members and backends ask for them.
+
+use super::array;
+use crate::cluster::{
+    Unavailable,
+    log::{Log, Position, Range},
+    room_name::RoomName,
+};
+
+/// Messages in a page, at most.
+const MOST: usize = 100;
+/// Where nothing is said.
+const USUAL: usize = 50;
+
+/// Why there is no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// `limit` is none.
+    #[error("limit must be 1 to {MOST}")]
+    Limit,
+    /// `before` is no id of the room's present epoch.
+    #[error("before must be an id of this room's messages")]
+    Before,
+    /// The log does not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The last `limit` messages (50 of at most 100) before the message `before`, or of all: a JSON array, oldest first.
+///
+/// # Errors
+/// [`HistoryError`].
+pub async fn history(
+    log: &Log,
+    room: &RoomName,
+    before: Option<&str>,
+    limit: Option<usize>,
+) -> Result<String, HistoryError> {
+    let limit = limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(HistoryError::Limit);
+    }
+    let before: Option<Position> = before.map(|text| text.parse().map_err(|()| HistoryError::Before)).transpose()?;
+    let range = before.map_or(Range::Newest, |before| Range::Before(before.number));
+    let page = log.read(room, range, limit, None).await?;
+    if before.is_some_and(|before| before.epoch != page.end.epoch) {
+        return Err(HistoryError::Before);
+    }
+    Ok(array(&page, &page.messages))
+}
