@@ -105,7 +105,10 @@ impl RedisSessions {
             for (channel, notice) in by_node.notices(order) {
                 pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(notice.as_ref()).ignore();
             }
-            self.link.bulk::<()>(&pipeline).await?;
+            // Nobody of them is there; a pipeline of nothing would be an error.
+            if !pipeline.is_empty() {
+                self.link.bulk::<()>(&pipeline).await?;
+            }
         }
         Ok(counts)
     }

@@ -101,6 +101,7 @@ async fn pages_after_before_and_newest(backend: Backend) {
     assert_eq!(numbers(node, Range::After(18), 5).await, [19, 20]);
     assert_eq!(numbers(node, Range::After(20), 5).await, Vec::<u64>::new());
     assert_eq!(numbers(node, Range::Before(3), 5).await, [1, 2]);
+    assert_eq!(numbers(node, Range::Before(0), 5).await, Vec::<u64>::new());
     assert_eq!(numbers(node, Range::Before(21), 2).await, [19, 20]);
     assert_eq!(numbers(node, Range::Newest, 3).await, [18, 19, 20]);
     assert_eq!(numbers(node, Range::Newest, 0).await, Vec::<u64>::new());

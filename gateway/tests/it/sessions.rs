@@ -255,6 +255,8 @@ async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
     let order = Order::Event(event.clone());
     let counts = a.cluster.sessions.send(&users, &order, None).await.unwrap();
     assert_eq!(counts, [[1; 20].as_slice(), &[0; 5]].concat());
+    let nobody: Vec<_> = (0..25).map(|n| format!("nobody{n}").into()).collect();
+    assert_eq!(a.cluster.sessions.send(&nobody, &order, None).await.unwrap(), [0; 25]);
     for node in [a, b] {
         let (notices, sessions) = heard(node, &event).await;
         assert_eq!((notices, sessions.len()), (1, 10));

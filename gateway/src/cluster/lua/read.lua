@@ -31,7 +31,8 @@ local entries
 if ARGV[1] == 'after' then
   entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
 elseif ARGV[1] == 'before' then
-  entries = redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '-', 'COUNT', ARGV[3])
+  -- Nothing is before the first, and Redis knows no interval that ends before 0.
+  entries = ARGV[2] ~= '0' and redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '-', 'COUNT', ARGV[3])
 else
   entries = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[3])
 end
