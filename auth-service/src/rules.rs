@@ -63,16 +63,15 @@ pub fn password_is_varied(password: &str, _: &()) -> garde::Result {
     require(good, "must have an upper-case letter, a lower-case letter, and a digit or a symbol")
 }
 
-/// 1 to 100 characters without surrounding blanks, none of them a control character.
+/// 1 to 100 characters that are not all blanks, none of them a control character.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn check_full_name(typed: &str, _: &()) -> garde::Result {
-    let length = typed.trim().chars().count();
-    require(length >= 1, "must be longer than or equal to 1 characters")?;
-    require(length <= NAME_MAX, "must be shorter than or equal to 100 characters")?;
+    require(!typed.trim().is_empty(), "must be longer than or equal to 1 characters")?;
+    require(typed.chars().count() <= NAME_MAX, "must be shorter than or equal to 100 characters")?;
     // A NUL, moreover, is nothing that Postgres could store.
-    require(!typed.trim().chars().any(char::is_control), "must not contain control characters")
+    require(!typed.chars().any(char::is_control), "must not contain control characters")
 }
 
 fn require(good: bool, message: &str) -> garde::Result {
@@ -118,6 +117,7 @@ mod tests {
         assert!(check_full_name("   ", &()).is_err());
         assert!(check_full_name(&"x".repeat(101), &()).is_err());
         assert!(check_full_name("a\0b", &()).is_err());
+        assert!(check_full_name("Ann\n", &()).is_err(), "blanks that are control characters, too");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
 
-use crate::{cargo, k8s, load, node_packages, places, python};
+use crate::{cargo, fuzz, k8s, load, node_packages, places, python};
 
 struct Tool {
     /// Debian's package.
@@ -39,7 +39,7 @@ pub fn chromium() -> Option<std::path::PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
 }
 
-/// Servers, browser, node packages, k6 and what judges `k8s/`; does nothing where all are there.
+/// Servers, browser, node packages, k6, schemathesis and what judges `k8s/`; does nothing where all are there.
 pub async fn everything() -> Result<()> {
     servers().await?;
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
@@ -50,6 +50,7 @@ pub async fn everything() -> Result<()> {
     node_packages::install("gateway/client").await?;
     node_packages::install("gateway/e2e").await?;
     python::programs(load::K6).await?;
+    python::programs(fuzz::REQUIREMENTS).await?;
     k8s::install().await
 }
 

@@ -8,6 +8,7 @@ mod chaos;
 mod child;
 mod cluster;
 mod ending;
+mod fuzz;
 mod install;
 mod k8s;
 mod load;
@@ -45,6 +46,8 @@ enum Command {
     Chaos(Box<chaos::Args>),
     /// Load a cluster with k6 and judge it by thresholds
     Load(load::Args),
+    /// Hold both HTTP interfaces against their OpenAPI documents with random calls
+    Fuzz(fuzz::Args),
     /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
     Install,
 }
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Test(args) => test::run(&args).await,
         Command::Chaos(args) => chaos::run(*args).await,
         Command::Load(args) => load::run(&args).await,
+        Command::Fuzz(args) => fuzz::run(&args).await,
         Command::Install => install::everything().await,
     };
     match result {

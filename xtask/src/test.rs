@@ -33,13 +33,14 @@ enum Step {
     K8s,
     Rules,
     E2e,
+    Fuzz,
     Chaos,
     Load,
 }
 
 impl Step {
-    const ALL: [Self; 8] =
-        [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::Rules, Self::E2e, Self::Chaos, Self::Load];
+    const ALL: [Self; 9] =
+        [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::Rules, Self::E2e, Self::Fuzz, Self::Chaos, Self::Load];
 }
 
 /// Runs the steps that were asked for.
@@ -60,6 +61,7 @@ async fn all(args: &Args) -> Result<()> {
             Step::Cargo | Step::E2e => true,
             Step::K8s => filter == "k8s",
             Step::Rules => filter == "rules",
+            Step::Fuzz => filter == "fuzz",
             Step::Chaos => filter == "chaos",
             Step::Load => filter == "load",
             Step::Fmt | Step::Clippy => false,
@@ -83,11 +85,14 @@ async fn all(args: &Args) -> Result<()> {
     if wanted(Step::Rules) {
         timed("rules", rules::test()).await?;
     }
-    if wanted(Step::E2e) || wanted(Step::Chaos) || wanted(Step::Load) {
-        timed("build for e2e, chaos and load", cargo::build(false)).await?;
+    if [Step::E2e, Step::Fuzz, Step::Chaos, Step::Load].into_iter().any(wanted) {
+        timed("build for e2e, fuzz, chaos and load", cargo::build(false)).await?;
     }
     if wanted(Step::E2e) {
         timed("e2e", end_to_end(filter)).await?;
+    }
+    if wanted(Step::Fuzz) {
+        timed("fuzz", fuzz()).await?;
     }
     if wanted(Step::Chaos) {
         timed("chaos", chaos()).await?;
@@ -146,6 +151,13 @@ async fn end_to_end(filter: Option<&str>) -> Result<()> {
     node.env("PYTHON", python::programs("gateway/e2e/requirements.txt").await?.join("python"));
     node_packages::install("gateway/e2e").await?;
     cargo::run("node --test", node).await
+}
+
+/// Both HTTP interfaces against their documents; the seed is always the same.
+async fn fuzz() -> Result<()> {
+    let mut fuzz = Command::new(places::built("xtask", false)?);
+    fuzz.args(["fuzz", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
+    cargo::run("cargo xtask fuzz", fuzz).await
 }
 
 /// A short storm: what it draws is printed with its seed.

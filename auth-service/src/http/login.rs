@@ -63,7 +63,7 @@ impl IntoResponse for LoginError {
 #[schema(as = LoginRequest)]
 pub struct Request {
     /// Trimmed and lower-cased before anything is done with it.
-    #[schema(format = "email", example = "test1@mail.com")]
+    #[schema(format = "email", max_length = 254, example = "test1@mail.com")]
     #[garde(custom(check_email))]
     email: String,
     /// Whether it would pass as a new one is not checked.
@@ -83,6 +83,8 @@ impl Input for Request {
         (status = 200, description = "Signed in", body = Session),
         (status = 400, description = "`validation_failed`", body = ErrorDoc),
         (status = 401, description = "`invalid_credentials`, or `user_inactive`", body = ErrorDoc),
+        (status = 413, description = "`payload_too_large`", body = ErrorDoc),
+        (status = 415, description = "`unsupported_media_type`", body = ErrorDoc),
         (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
         (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
     ),

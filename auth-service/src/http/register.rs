@@ -58,15 +58,25 @@ impl IntoResponse for RegisterError {
 #[schema(as = RegisterRequest)]
 pub struct Request {
     /// Trimmed and lower-cased before anything is done with it.
-    #[schema(format = "email", example = "ann@mail.com")]
+    #[schema(format = "email", max_length = 254, example = "ann@mail.com")]
     #[garde(custom(check_email))]
     email: String,
     /// An upper-case letter, a lower-case letter, and a digit or a symbol.
-    #[schema(format = "password", min_length = 6, max_length = 50, example = "P44sw0rd")]
+    #[schema(
+        format = "password",
+        min_length = 6,
+        max_length = 50,
+        example = "P44sw0rd",
+        pattern = "^(?=[\\s\\S]*\\p{Lu})(?=[\\s\\S]*\\p{Ll})(?=[\\s\\S]*\\P{L})"
+    )]
     #[garde(custom(password_is_long_enough), custom(password_is_short_enough), custom(password_is_varied))]
     password: String,
     /// Trimmed; what others are shown.
-    #[schema(min_length = 1, max_length = 100, example = "Ann Lee")]
+    #[schema(
+        max_length = 100,
+        example = "Ann Lee",
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
     #[garde(custom(check_full_name))]
     full_name: String,
 }
@@ -81,6 +91,8 @@ impl Input for Request {
     responses(
         (status = 201, description = "The account, signed in", body = Session),
         (status = 400, description = "`validation_failed`, or `email_taken`", body = ErrorDoc),
+        (status = 413, description = "`payload_too_large`", body = ErrorDoc),
+        (status = 415, description = "`unsupported_media_type`", body = ErrorDoc),
         (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
         (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
     ),

@@ -51,6 +51,7 @@ pub struct Seeded {
     responses(
         (status = 200, description = "The demo users as they are now", body = Seeded),
         (status = 404, description = "`not_found`: `seed.enabled` is off", body = ErrorDoc),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
     ),
 )]
 #[tracing::instrument(name = "seed", skip_all)]

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder, Type},
+};
 
 use super::{
     body::Body,
@@ -38,7 +41,12 @@ const RESERVED: [&str; 6] =
 #[schema(as = EmitRequest)]
 pub struct Request {
     /// 1 to 128 characters, and none of Socket.IO's own (`connect`, `disconnect`, …).
-    #[schema(example = "data:updated", min_length = 1, max_length = 128)]
+    #[schema(
+        example = "data:updated",
+        min_length = 1,
+        max_length = 128,
+        pattern = "^(?!(connect|connect_error|disconnect|disconnecting|newListener|removeListener)$)"
+    )]
     event: String,
     /// `timestamp`, the moment of sending, is added to it.
     #[serde(default)]
@@ -69,7 +77,7 @@ struct ToUser {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ToUsers {
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    #[schema(schema_with = user_id::many)]
     users: Vec<Arc<str>>,
 }
 
@@ -77,9 +85,10 @@ struct ToUsers {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ToRoom {
-    #[schema(pattern = "^[A-Za-z0-9_.:-]{1,64}$")]
+    #[schema(pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$")]
     room: String,
     /// `/` where it is left out.
+    #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
@@ -88,9 +97,15 @@ struct ToRoom {
 #[serde(deny_unknown_fields)]
 struct ToEveryone {
     /// Always `true`.
+    #[schema(schema_with = only_true)]
     everyone: bool,
     /// `/` where it is left out.
+    #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
+}
+
+fn only_true() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
 
 /// How many sessions it was sent to, where that is known: not for rooms and everyone.

@@ -56,6 +56,7 @@ impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::Unavailable(unavailable) => unavailable.into(),
+            HistoryError::Epoch => Self::NotFound("message in this room"),
             wrong => Self::wrong(wrong.to_string()),
         }
     }

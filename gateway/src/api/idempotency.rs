@@ -39,7 +39,13 @@ const MAX_KEY: usize = 255;
 #[expect(dead_code, reason = "a description")]
 pub struct IdempotencyKey {
     /// Calls with the same key within five minutes are one call, done once.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7e]+$")]
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[\\x21-\\x7e]+$"
+    )]
     key: Option<String>,
 }
 
@@ -78,8 +84,10 @@ async fn attempt(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
-    let key = key.ok_or_else(|| ApiError::wrong(format!("Idempotency-Key must have 1 to {MAX_KEY} characters")))?;
+    let visible = |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = key.to_str().ok().filter(visible).ok_or_else(|| {
+        ApiError::wrong(format!("Idempotency-Key must have 1 to {MAX_KEY} characters of ASCII, and no blanks"))
+    })?;
     let name = format!("{caller} {key}");
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LIMITS.body).await else {

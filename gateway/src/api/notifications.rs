@@ -1,4 +1,5 @@
-//! POST and GET `/v1/users/{id}/notifications`, DELETE `…/{nid}`, and POST `/v1/users/notifications` for many users at once.
+//! POST and GET `/v1/users/{id}/notifications`, DELETE `…/{notificationId}`, and POST `/v1/users/notifications` for many
+//! users at once.
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub struct Request {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NotificationsRequest)]
 pub struct ManyRequest {
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    #[schema(schema_with = user_id::many)]
     user_ids: Vec<Arc<str>>,
     #[schema(min_length = 1, max_length = 200)]
     title: String,
@@ -94,7 +95,7 @@ pub struct StoredForMany {
 #[into_params(parameter_in = Query)]
 pub struct Which {
     /// Those before the one with this id, which is not among them; the newest where it is left out.
-    #[param(format = Uuid)]
+    #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
     /// 1 to 100, else 50.
     #[param(minimum = 1, maximum = 100)]
@@ -200,10 +201,10 @@ pub async fn list(
 
 /// Deletes a notification, and tells the user's devices.
 #[utoipa::path(
-    delete, path = "/v1/users/{id}/notifications/{nid}", tag = "notifications", security(("apiKey" = [])),
+    delete, path = "/v1/users/{id}/notifications/{notificationId}", tag = "notifications", security(("apiKey" = [])),
     params(
         ("id" = String, Path, description = "The user", min_length = 1, max_length = 128),
-        ("nid" = String, Path, description = "The notification", format = Uuid),
+        ("notificationId" = String, Path, description = "The notification", pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"),
     ),
     responses((status = 204, description = "It is gone"), Errors, Missing),
 )]

@@ -25,6 +25,7 @@ const LISTED: usize = 500;
 #[into_params(parameter_in = Query)]
 pub struct Where {
     /// `/` where it is left out.
+    #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
@@ -49,7 +50,7 @@ pub struct Member {
 /// Who is in a room, on all nodes.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"), Where),
+    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Where),
     responses(
         (status = 200, description = "Its members", body = Members),
         Errors,

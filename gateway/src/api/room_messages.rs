@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     body::Body,
     caller::{Caller, Publish, Read},
-    error::{ApiError, Errors, PostErrors},
+    error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
 };
@@ -34,6 +34,7 @@ pub struct Request {
     #[schema(min_length = 1, max_length = 1_000)]
     content: String,
     /// `/` where it is left out.
+    #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
@@ -50,8 +51,10 @@ pub struct Sent {
 #[into_params(parameter_in = Query)]
 pub struct Which {
     /// `/` where it is left out.
+    #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
     /// Those before this message's id, which is not among them; the newest where it is left out.
+    #[param(pattern = "^[0-9A-Fa-f]{14}-[0-9]{12}$")]
     before: Option<String>,
     /// 1 to 100, else 50.
     #[param(minimum = 1, maximum = 100)]
@@ -88,7 +91,7 @@ pub struct StoredSender {
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/messages", tag = "rooms", request_body = Request, security(("apiKey" = [])),
     params(
-        ("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"),
+        ("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"),
         IdempotencyKey,
     ),
     responses(
@@ -116,10 +119,11 @@ pub async fn send(
 /// A room's stored messages.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/messages", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^[A-Za-z0-9_.:-]{1,64}$"), Which),
+    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Which),
     responses(
         (status = 200, description = "Oldest first", body = History),
         Errors,
+        Missing,
     ),
 )]
 pub async fn history(

@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
+
 use super::{MAX_USERS, error::ApiError};
 
 /// Characters of a user's id.
 const MAX_LENGTH: usize = 128;
+
+/// What [`check_many`] takes, as the document says it.
+pub fn many() -> Array {
+    let id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_LENGTH));
+    ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MAX_USERS)).build()
+}
 
 /// One id; `field` is named where it is none.
 pub fn check(field: &str, id: &str) -> Result<(), ApiError> {

@@ -42,7 +42,7 @@ pub struct UserStatus {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = StatusRequest)]
 pub struct Request {
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10_000)]
+    #[schema(schema_with = user_id::many)]
     user_ids: Vec<Arc<str>>,
 }
 
@@ -55,7 +55,11 @@ pub struct Statuses {
 /// Whether a user is there.
 #[utoipa::path(
     get, path = "/v1/users/{id}", tag = "users", security(("apiKey" = [])),
-    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128)),
+    params((
+        // Others are at those two addresses.
+        "id" = String, Path, description = "The user; one of whom the id is `status` or `notifications` is asked for in a POST",
+        min_length = 1, max_length = 128, pattern = "^(?!(status|notifications)$)",
+    )),
     responses(
         (status = 200, description = "Online or not", body = UserStatus),
         Errors,

@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::notice::event_json;
 
+/// Characters of an id.
+const HYPHENATED: usize = 36;
+
 /// A UUID v7. Ids sort by their time, as text too, which is how an inbox orders its notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NotificationId(Uuid);
@@ -21,10 +24,11 @@ impl NotificationId {
         Self(Uuid::now_v7())
     }
 
-    /// The id that this text is; nothing where it is none.
+    /// The id that this text is, in its hyphenated form; nothing where it is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Uuid::try_parse(text).ok().filter(|id| id.get_version_num() == 7).map(Self)
+        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == HYPHENATED);
+        id.filter(|id| id.get_version_num() == 7).map(Self)
     }
 
     /// Its time, in Unix milliseconds.
@@ -134,7 +138,13 @@ mod tests {
         let parsed = NotificationId::parse("018BCFE5-6800-7000-8000-00000000002A").unwrap();
         assert_eq!(parsed.millis(), 1_700_000_000_000);
         assert_eq!(parsed.to_string(), "018bcfe5-6800-7000-8000-00000000002a");
-        for odd in ["", "x", "018bcfe5-6800-4000-8000-00000000002a", "018bcfe5-6800-7000-8000-00000000002a "] {
+        for odd in [
+            "",
+            "x",
+            "018bcfe5-6800-4000-8000-00000000002a",
+            "018bcfe5-6800-7000-8000-00000000002a ",
+            "018bcfe568007000800000000000002a",
+        ] {
             assert_eq!(NotificationId::parse(odd), None, "{odd}");
         }
     }

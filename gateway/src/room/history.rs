@@ -18,9 +18,12 @@ pub enum HistoryError {
     /// `limit` is none.
     #[error("limit must be 1 to {MOST}")]
     Limit,
-    /// `before` is no id of the room's present epoch.
+    /// `before` is no message's id.
     #[error("before must be an id of this room's messages")]
     Before,
+    /// `before` is of an epoch of the room that is over, or of another room.
+    #[error("before must be an id of this room's messages")]
+    Epoch,
     /// The log does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -44,7 +47,7 @@ pub async fn history(
     let range = before.map_or(Range::Newest, |before| Range::Before(before.number));
     let page = log.read(room, range, limit, None).await?;
     if before.is_some_and(|before| before.epoch != page.end.epoch) {
-        return Err(HistoryError::Before);
+        return Err(HistoryError::Epoch);
     }
     Ok(array(&page, &page.messages))
 }

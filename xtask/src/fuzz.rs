@@ -1,0 +1,89 @@
+//! `cargo xtask fuzz`: holds both services against their OpenAPI documents with schemathesis.
+//!
+//! Calls that are as the documents want them, and calls that are not; whatever a service answers must be in its document,
+//! and none of it a 5xx. Which checks there are is said in `xtask/fuzz`. What is called is a cluster of its own.
+
+use anyhow::{Result, bail, ensure};
+use tokio::process::Command;
+
+use crate::{
+    cargo,
+    cluster::{Addresses, Parts, Start},
+    ending::Ending,
+    places, python,
+    workdir::Workdir,
+};
+
+/// Schemathesis.
+pub const REQUIREMENTS: &str = "xtask/fuzz/requirements.txt";
+
+/// Who calls must never be told to come later, and no password is hashed for long.
+const AUTH_SETTINGS: [&str; 2] = ["login.failures=0", "register.perAddress=0"];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Random calls of each operation, besides those that try every limit in the document
+    #[arg(long, default_value_t = 20)]
+    examples: u32,
+    /// Draw the same calls again, or others
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Take the programs as they were built last
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// Runs it on both documents.
+pub async fn run(args: &Args) -> Result<()> {
+    let mut ending = Ending::listen()?;
+    tokio::select! {
+        result = fuzz(args) => result,
+        // Servers are killed as they are dropped.
+        why = ending.wait() => bail!("{why}: not finished"),
+    }
+}
+
+async fn fuzz(args: &Args) -> Result<()> {
+    if !args.no_build {
+        cargo::build(false).await?;
+    }
+    let (workdir, _listener) = Workdir::create(&format!("fuzz-{}", std::process::id()))?;
+    let auth_set = AUTH_SETTINGS.map(str::to_owned).to_vec();
+    let mut parts = Parts::start(&Start { nodes: 1, auth_set, ..Start::default() }, &workdir).await?;
+    let addresses = parts.addresses();
+    let mut failed = Vec::new();
+    for (name, document) in documents(&addresses) {
+        eprintln!("== {name}: {document}");
+        let command = schemathesis(args, &document, &addresses.api_key, &workdir).await?;
+        if let Err(error) = cargo::run("schemathesis", command).await {
+            eprintln!("{error:#}");
+            failed.push(name);
+        }
+    }
+    let deaths = parts.deaths();
+    parts.stop().await;
+    ensure!(deaths.is_empty(), "{}", deaths.join("\n"));
+    ensure!(failed.is_empty(), "not as documented: {}; again with --seed {}", failed.join(", "), args.seed);
+    Ok(())
+}
+
+fn documents(addresses: &Addresses) -> Vec<(&'static str, String)> {
+    let api = |gateway: &str| ("the gateway's API", format!("{gateway}/v1/openapi.json"));
+    let gateway = addresses.gateways.first().map(|gateway| api(&gateway.internal));
+    let auth = ("the auth service", format!("{}/api/openapi.json", addresses.auth));
+    gateway.into_iter().chain([auth]).collect()
+}
+
+async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Workdir) -> Result<Command> {
+    let folder = places::root().join("xtask/fuzz");
+    let mut command = Command::new(python::programs(REQUIREMENTS).await?.join("schemathesis"));
+    command.arg("--no-color").arg("--config-file").arg(folder.join("schemathesis.toml")).args(["run", document]);
+    // Drawn anew each time from the seed, and not from what an earlier run remembered.
+    command.args(["--generation-database", "none", "--seed"]).arg(args.seed.to_string());
+    command.arg("--max-examples").arg(args.examples.to_string());
+    // Leaves nothing behind in the repository.
+    command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workdir.logs());
+    command.env("SCHEMATHESIS_HOOKS", folder.join("checks.py")).env("API_KEY", api_key);
+    command.stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    Ok(command)
+}
