@@ -52,10 +52,14 @@ export class Member {
   }
 
   async #join() {
-    const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
-    const answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room).catch(() => {});
-    // Lost again meanwhile: the next connection joins.
-    if (answer?.status !== "ok") return;
+    const { id } = this.client;
+    let answer;
+    // Asked again until there is an answer, or another connection, which joins itself.
+    while (answer?.status !== "ok") {
+      if (this.client.id !== id) return;
+      const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
+      answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room).catch(() => {});
+    }
     this.#position = answer.position;
     if (answer.recovered === false) this.unrecovered++;
     if (this.#lostAt) this.absences.push(Date.now() - this.#lostAt);
