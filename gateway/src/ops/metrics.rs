@@ -42,8 +42,10 @@ const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_ba
 const ENDPOINTS: &[&str] = &[
     "/v1/emit",
     "/v1/feeds/{feed}",
+    "/v1/nodes",
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/messages",
+    "/v1/stats",
     "/v1/users/{id}",
     "/v1/users/{id}/disconnect",
     "/v1/users/{id}/notifications",
