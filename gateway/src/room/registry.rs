@@ -19,7 +19,7 @@ use super::{
     task,
 };
 use crate::{
-    cluster::{PATIENCE, Unavailable, bus::Channel, log::Appended, notice::Notice, patience, room_name::RoomName},
+    cluster::{PATIENCE, Unavailable, bus::Channel, log::Appended, notice::Notice, room_name::RoomName},
     node::Node,
     ops::metrics,
 };
@@ -100,12 +100,10 @@ impl Rooms {
                 }
             }
         };
-        // The room's task has patience of its own for each of its waits.
-        let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
-        match tokio::time::timeout(limit, entering).await {
+        // Not of the allowance, which may be used up: who waits behind many others does not wait for the back end.
+        match tokio::time::timeout(PATIENCE, entering).await {
             Ok(entered) => entered,
             Err(_) => {
-                patience::ended(patience::Wait::InVain);
                 // It may be let in later all the same: then it is put out again.
                 self.leave(name, &socket).await;
                 Err(Unavailable)
