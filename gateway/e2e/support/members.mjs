@@ -1,11 +1,14 @@
 // Members of a room that come back by themselves, as the contract says one does, and that know how long they were away.
 
 import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { connect } from "./clients.mjs";
 import { given } from "./rooms.mjs";
 import { until } from "./until.mjs";
 
+/** Between two messages of one sender: whoever is away a few seconds must not miss more than a room keeps. */
+const PACE_MS = 20;
 /** Without an answer for so long, a message is sent again. */
 const ANSWER_MS = 2000;
 
@@ -48,6 +51,7 @@ export class Member {
         this.acked.push(answer.messageId);
         return true;
       }, 20_000);
+      await pause(PACE_MS);
     }
   }
 

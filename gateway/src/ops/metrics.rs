@@ -49,7 +49,7 @@ const ENDPOINTS: &[&str] = &[
     "/v1/users/{id}",
     "/v1/users/{id}/disconnect",
     "/v1/users/{id}/notifications",
-    "/v1/users/{id}/notifications/{nid}",
+    "/v1/users/{id}/notifications/{notificationId}",
     "/v1/users/notifications",
     "/v1/users/status",
     OTHER,
