@@ -28,7 +28,8 @@ describe("cargo xtask cluster", () => {
     const url = /^http:\/\/127\.0\.0\.1:\d+$/;
     assert.match(balancer, url);
     assert.match(auth, url);
-    assert.equal(apiKey, null);
+    const headers = { authorization: `Bearer ${apiKey}` };
+    for (const { internal } of gateways) assert.equal((await fetch(`${internal}/v1/nodes`, { headers })).status, 200);
     assert.match(redis.url, /^redis:\/\/127\.0\.0\.1:\d+$/);
     assert.match(postgres.url, /^postgres:\/\/.+@127\.0\.0\.1:\d+\/.+$/);
     assert.deepEqual(gateways.map(({ id }) => id), ["gw1", "gw2"]);
