@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Reader;
-use crate::event::Addressee as _;
+use super::{Connection, Reader};
+use crate::{engine::Frame, event::Addressee as _};
 
 /// See the module.
 #[derive(Default)]
@@ -43,5 +43,45 @@ impl Readers {
     pub(super) fn end(&mut self) -> Vec<Arc<Reader>> {
         self.over = true;
         std::mem::take(&mut self.readers)
+    }
+}
+
+impl Connection {
+    /// Lets a reader into its feed, and sends it these frames first. False where it may not come in.
+    pub(super) fn take_in(self: &Arc<Self>, reader: &Arc<Reader>, first: &[Frame]) -> bool {
+        let sent = {
+            // Under the lock, so that an end at this moment comes after CONNECT and not before it.
+            let mut readers = self.readers.lock();
+            if !readers.add(reader) {
+                return false;
+            }
+            reader.feed.entered();
+            self.node.readers.insert(self, None);
+            first.iter().try_for_each(|frame| self.outbox.send(frame))
+        };
+        if sent.is_err() {
+            reader.too_slow();
+        }
+        true
+    }
+
+    /// Puts a reader out of its feed, where it is in it.
+    pub(super) fn put_out(&self, namespace: &str) {
+        let mut readers = self.readers.lock();
+        if let Some(reader) = readers.remove(namespace) {
+            reader.gone();
+        }
+        if readers.is_empty() {
+            self.node.readers.remove(&self.id);
+        }
+    }
+
+    /// Out of every feed, and into none any more.
+    pub(super) fn end_readers(&self) -> Vec<Arc<Reader>> {
+        let mut readers = self.readers.lock();
+        let ended = readers.end();
+        ended.iter().for_each(|reader| reader.gone());
+        self.node.readers.remove(&self.id);
+        ended
     }
 }

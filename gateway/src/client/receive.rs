@@ -1,0 +1,122 @@
+//! What a connection's client sends: queued as it comes, handled one packet after the other.
+//!
+//! Guarantees: packets are handled in the order in which they came, by one task at a time, and by none while there is
+//! nothing to handle; what comes too fast is refused and not queued.
+
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
+
+use futures_util::FutureExt as _;
+use jackfield_shared::ids::new_id;
+
+use super::{Connection, connect, inbox::Arrival};
+use crate::{
+    cluster::{
+        PATIENCE,
+        patience::{self, Wait},
+    },
+    engine::Inbound,
+    event::{self, Addressee, EventError},
+    ops::metrics,
+};
+
+impl Connection {
+    /// A packet came. Never waits: it is called on the transport's reader.
+    pub fn receive(self: &Arc<Self>, packet: Inbound) {
+        let limits = &self.node.settings.limits;
+        let arrival = self.inbox.lock().push(packet, limits.flood(), limits.inbox as usize);
+        match arrival {
+            Arrival::Queued => {}
+            Arrival::Start => {
+                self.node.lifecycle.spawn(Arc::clone(self).drain());
+            }
+            Arrival::Limited { packet, retry_after_ms } => {
+                metrics::RATE_LIMITED.add(1);
+                self.refuse(&packet, &EventError::RateLimited { retry_after_ms });
+            }
+            Arrival::Flooding => self.flooding(),
+        }
+    }
+
+    /// The connection is about to be closed: nothing more is taken of what comes. What has come is still handled.
+    pub fn let_go(&self) {
+        self.inbox.lock().shut();
+    }
+
+    /// Whether [`Connection::let_go`] was called.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.inbox.lock().is_shut()
+    }
+
+    /// Whether what came was handled, and [`Connection::close`] would cut off no answer.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inbox.lock().is_done() && self.outbox.is_flushed(self.node.settings.limits.queue as usize)
+    }
+
+    async fn drain(self: Arc<Self>) {
+        // The back end did not answer the packet before in time. Then what has waited behind it has waited for the back
+        // end too, and is not made to wait as long again; else waiting in the queue costs a packet nothing.
+        let mut stalled = false;
+        loop {
+            // Not a `while let`: the lock must be free while the packet is handled.
+            let next = self.inbox.lock().pop();
+            let Some((came, packet)) = next else { return };
+            let since = if stalled { came } else { Instant::now() };
+            let mut handling = pin!(patience::allow(since + PATIENCE, self.handle(&packet)));
+            if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
+                let id = new_id();
+                tracing::error!(id, session = %self.id, "a packet's handling panicked");
+                self.refuse(&packet, &EventError::Internal { id });
+            }
+            if let Some(wait) = patience::last_wait(handling) {
+                stalled = wait == Wait::InVain;
+            }
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, packet: &Inbound) {
+        match packet {
+            Inbound::Connect { namespace, auth } => connect::connect(self, namespace, auth.as_ref()).await,
+            Inbound::Disconnect { namespace } => {
+                self.leave(namespace);
+                if self.is_idle() {
+                    self.close();
+                }
+            }
+            Inbound::Event { namespace, content, ack } => {
+                if let Some(client) = self.socket(namespace) {
+                    event::dispatch(&client, content, *ack).await;
+                } else if let Some(reader) = self.reader(namespace) {
+                    event::dispatch_in_feed(&reader, content, *ack).await;
+                }
+            }
+            Inbound::Malformed => self.refuse(packet, &EventError::Validation("not a packet of the protocol".into())),
+        }
+    }
+
+    /// Answers a packet with an error, without handling it.
+    fn refuse(&self, packet: &Inbound, error: &EventError) {
+        match packet {
+            Inbound::Event { namespace, content, ack } => {
+                if let Some(client) = self.socket(namespace) {
+                    event::refuse(&*client, content, *ack, error);
+                } else if let Some(reader) = self.reader(namespace) {
+                    event::refuse(&*reader, content, *ack, error);
+                }
+            }
+            Inbound::Malformed => {
+                let client = self.session.lock().sockets.first().cloned().map(|client| client as Arc<dyn Addressee>);
+                let first = client.or_else(|| Some(Arc::clone(self.readers.lock().first()?) as Arc<dyn Addressee>));
+                if let Some(first) = first
+                    && let Some(frame) = event::error_frame(&*first, error, "")
+                {
+                    first.send(&frame);
+                }
+            }
+            // The client tries again by itself where its CONNECT was not answered.
+            Inbound::Connect { .. } => self.close(),
+            Inbound::Disconnect { namespace } => self.leave(namespace),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The ways a client is sent away for good: it is told why, then gets a DISCONNECT, after which a stock client does not come
+//! back by itself. What is passing closes the transport instead: [`Connection::close`].
+
+use std::sync::Arc;
+
+use jackfield_shared::time::now_rfc3339;
+use serde_json::json;
+
+use super::{Client, Connection};
+use crate::{
+    engine::Frame,
+    event::{self, Addressee as _, EventError},
+    ops::metrics,
+};
+
+impl Connection {
+    /// Another session of the user took this one's place.
+    pub fn evicted(self: &Arc<Self>) {
+        if self.session.lock().evict_later() {
+            return;
+        }
+        metrics::EVICTED.add(1);
+        let replaced = json!({ "at": now_rfc3339() });
+        self.send_away("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
+    }
+
+    /// A backend ended the session: the client is told why, and does not come back by itself.
+    pub fn ended(self: &Arc<Self>, reason: &str) {
+        let ended = json!({ "reason": reason, "at": now_rfc3339() });
+        self.send_away("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
+    }
+
+    /// The client goes on too fast for too long after it was told so.
+    pub(super) fn flooding(self: &Arc<Self>) {
+        let error = EventError::RateLimited { retry_after_ms: 0 };
+        self.send_away("flooding", |client| event::error_frame(client, &error, ""));
+        self.send_readers_away(&error);
+    }
+
+    /// Says why on every socket, then sends the client away for good. Feeds are no part of its session, and go on.
+    pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
+        tracing::debug!(session = %self.id, reason, "sending a client away");
+        metrics::SENT_AWAY.add_for([reason], 1);
+        for client in self.sockets() {
+            if let Some(frame) = last_word(&client) {
+                client.send(&frame);
+            }
+            client.send(&Frame::disconnect(&client.namespace.name));
+        }
+        self.end_session();
+        // A stock client closes the transport itself; another is given a while.
+        self.node.idle.watch(self);
+    }
+
+    /// Says why in every feed, then sends the client away for good from those too.
+    fn send_readers_away(self: &Arc<Self>, error: &EventError) {
+        for reader in self.end_readers() {
+            if let Some(frame) = event::error_frame(&*reader, error, "") {
+                reader.send(&frame);
+            }
+            reader.send(&Frame::disconnect(reader.namespace()));
+        }
+    }
+}
