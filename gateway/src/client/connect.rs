@@ -61,18 +61,22 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
         Standing::Same => admit(connection, namespace, identity),
         Standing::Other => return Err(Refusal::Terminal("session_conflict")),
         Standing::Ended => return Err(Refusal::Passing),
-        Standing::Claim => {
-            let missed = node.missed();
-            let claimed = claim(connection, &identity).await;
-            if let Err(refusal) = claimed {
-                connection.session.lock().abandon();
-                node.connections.remove(&connection.id);
-                return Err(refusal);
-            }
-            admit(connection, namespace, identity.clone());
-            enter(connection, &identity, missed).await;
-        }
+        Standing::Claim => return begin(connection, namespace, identity).await,
     }
+    Ok(())
+}
+
+/// The connection's first namespace, and with it its session.
+async fn begin(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) -> Result<(), Refusal> {
+    let node = &connection.node;
+    let missed = node.missed();
+    if let Err(refusal) = claim(connection, &identity).await {
+        connection.session.lock().abandon();
+        node.connections.remove(&connection.id);
+        return Err(refusal);
+    }
+    admit(connection, namespace, identity.clone());
+    enter(connection, &identity, missed).await;
     Ok(())
 }
 
@@ -93,8 +97,15 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     let node = &connection.node;
     let incarnation = node.incarnation().ok_or(Refusal::Passing)?;
     let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
-    // From here on an eviction finds the session, even one that overtakes the claim's answer.
-    node.connections.insert(connection, Some(&identity.user_id));
+    {
+        // Under the lock, so that an end at this moment either is seen here or takes out what is put in.
+        let session = connection.session.lock();
+        if session.is_ended() {
+            return Err(Refusal::Passing);
+        }
+        // From here on an eviction finds the session, even one that overtakes the claim's answer.
+        node.connections.insert(connection, Some(&identity.user_id));
+    }
     let answer = ask(connection, &holding, &incarnation).await;
     match answer {
         Ok(Claimed::Granted { generation }) => {
@@ -206,5 +217,57 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
         // An eviction of this session may have been among what was missed, and what is said again while a session is
         // being claimed leaves it out.
         node.reassert_soon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        http::{Request, StatusCode},
+    };
+    use jackfield_shared::{lifecycle::Lifecycle, verify::KeySource};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{Gateway, cluster::MemoryCluster, node::MAIN, settings::GatewaySettings};
+
+    fn identity() -> Identity {
+        let user: Arc<str> = "u".into();
+        Identity {
+            name: Arc::clone(&user),
+            user_id: user,
+            email: None,
+            roles: Arc::new([]),
+            expires_at: jackfield_shared::time::unix_now() + 3_600,
+        }
+    }
+
+    /// A connection that has just shaken hands.
+    async fn shake_hands(gateway: &Gateway) -> Arc<Connection> {
+        let request = Request::get("/socket.io/?EIO=4&transport=polling").body(Body::empty()).unwrap();
+        let response = gateway.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        gateway.node().idle.all().pop().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_ends_while_it_begins_leaves_nothing_behind() {
+        let lifecycle = Lifecycle::new();
+        let settings = GatewaySettings::default();
+        let cluster = MemoryCluster::new(settings.terms());
+        let keys = KeySource::Secret("not a secret".to_owned());
+        let gateway = Gateway::build_in(&cluster, settings, keys, &lifecycle).unwrap();
+        let node = gateway.node();
+        let namespace = node.hub.namespace(MAIN).unwrap();
+        let connection = shake_hands(&gateway).await;
+        assert!(matches!(connection.session.lock().begin(&identity()), Standing::Claim));
+        // What another thread may do at any moment: here, after the decision to claim and before it is acted on.
+        connection.close();
+        let begun = begin(&connection, namespace, identity()).await;
+        assert_eq!((node.connections.len(), node.connections.users(), namespace.len()), (0, 0, 0));
+        assert!(matches!(begun, Err(Refusal::Passing)));
+        assert_eq!(node.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
+        lifecycle.stop();
     }
 }
