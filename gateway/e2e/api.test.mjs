@@ -181,6 +181,15 @@ describe("the API for backends", OWN, () => {
       assert.equal(node.address.split(":").at(-1), new URL(cluster.gateways[index].internal).port);
     }
     assert.deepEqual((await apis[2].get("/stats")).body, { nodes: 3, users: 3, sockets: 3, rooms: 1 });
+
+    // A user's further devices, on other nodes too, are sockets and no further users.
+    const user = cluster.user();
+    for (const url of cluster.urls) await signedIn(url, user);
+    const { users } = await until("each node has said so", async () => {
+      const { body } = await apis[0].get("/stats");
+      return body.sockets === 6 && body;
+    });
+    assert.equal(users, 4);
   });
 
   test("bad calls are told what is wrong, and do nothing", async () => {

@@ -265,7 +265,7 @@ mod tests {
         // What another thread may do at any moment: here, after the decision to claim and before it is acted on.
         connection.close();
         let begun = begin(&connection, namespace, identity()).await;
-        assert_eq!((node.connections.len(), node.connections.users(), namespace.len()), (0, 0, 0));
+        assert_eq!((node.connections.len(), node.connections.census().users, namespace.len()), (0, 0, 0));
         assert!(matches!(begun, Err(Refusal::Passing)));
         assert_eq!(node.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
         lifecycle.stop();

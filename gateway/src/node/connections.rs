@@ -1,10 +1,17 @@
 //! Connections by session, so that an eviction, a reassertion or the node's end finds them, and how many users those are.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 
+use super::census::{Census, SAMPLE, hash};
 use crate::{client::Connection, cluster::ids::SessionId};
+
+/// A user with the user's hash before it, so that the lowest come first.
+type User = (u64, Arc<str>);
 
 /// See the module.
 #[derive(Default)]
@@ -16,21 +23,22 @@ pub struct Connections {
 struct Entries {
     by_session: HashMap<SessionId, Entry>,
     /// How many sessions each user has here.
-    users: HashMap<Arc<str>, usize>,
+    users: BTreeMap<User, usize>,
 }
 
 struct Entry {
     connection: Arc<Connection>,
-    user: Option<Arc<str>>,
+    user: Option<User>,
 }
 
 impl Connections {
     /// Adds a connection under its session, and whose it is, where that is known.
     pub fn insert(&self, connection: &Arc<Connection>, user: Option<&Arc<str>>) {
-        let entry = Entry { connection: Arc::clone(connection), user: user.cloned() };
+        let user = user.map(|user| (hash(user), Arc::clone(user)));
+        let entry = Entry { connection: Arc::clone(connection), user: user.clone() };
         let mut entries = self.entries.write();
         if let Some(user) = user {
-            *entries.users.entry(Arc::clone(user)).or_default() += 1;
+            *entries.users.entry(user).or_default() += 1;
         }
         if let Some(before) = entries.by_session.insert(connection.id.clone(), entry) {
             entries.forget(before.user.as_ref());
@@ -69,15 +77,16 @@ impl Connections {
         self.len() == 0
     }
 
-    /// How many users have one.
+    /// Which users have one.
     #[must_use]
-    pub fn users(&self) -> usize {
-        self.entries.read().users.len()
+    pub fn census(&self) -> Census {
+        let users = &self.entries.read().users;
+        Census { users: users.len(), lowest: users.keys().take(SAMPLE).map(|(hash, _)| *hash).collect() }
     }
 }
 
 impl Entries {
-    fn forget(&mut self, user: Option<&Arc<str>>) {
+    fn forget(&mut self, user: Option<&User>) {
         let Some(user) = user else { return };
         if let Some(count) = self.users.get_mut(user) {
             *count -= 1;

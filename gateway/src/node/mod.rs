@@ -5,6 +5,7 @@
 //! - [`counts`]: sessions that are told what is unread · [`drain`]: the way out · [`idle`]: connections that joined nothing
 //! - [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
 
+mod census;
 mod connections;
 mod counts;
 mod departures;
@@ -30,8 +31,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
-    connections::Connections, counts::Counts, departures::Departures, expiry::Expiry, gate::Gate, idle::Idle,
-    readiness::Readiness, report::Report, roster::Roster,
+    census::Census, connections::Connections, counts::Counts, departures::Departures, expiry::Expiry, gate::Gate,
+    idle::Idle, readiness::Readiness, report::Report, roster::Roster,
 };
 use crate::{
     api::ApiKeys,

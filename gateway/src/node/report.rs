@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jackfield_shared::time::rfc3339;
 use serde::{Deserialize, Serialize};
 
-use super::Node;
+use super::{Census, Node, census};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,8 @@ pub struct Report {
     /// Sockets, one for each namespace that a connection is in.
     pub sockets: usize,
     /// Users with a session on it.
-    pub users: usize,
+    #[serde(flatten)]
+    pub census: Census,
     /// On its way out.
     pub draining: bool,
 }
@@ -37,9 +38,15 @@ impl Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: rfc3339(node.started_at),
             sockets: node.hub.namespaces().map(|namespace| namespace.len()).sum(),
-            users: node.connections.users(),
+            census: node.connections.census(),
             draining: node.is_draining(),
         }
+    }
+
+    /// How many users have a session on these nodes, each counted once: see [`Census`] for how exactly.
+    #[must_use]
+    pub fn users(reports: &[Self]) -> usize {
+        census::users(reports.iter().map(|report| &report.census))
     }
 
     /// As it is told.
