@@ -242,6 +242,30 @@ describe("feeds of a cluster", () => {
     assert.deepEqual(online, [ana.id]);
   });
 
+  test("a backend's disconnect ends all that a user reads, on every node, and nobody else's reading", async () => {
+    const ana = cluster.user();
+    const mine = await onEach({ token: ana.token });
+    const session = await signedIn(cluster.urls[2], ana);
+    mine.push(alsoIn(session, PRODUCTS, ana.token), await reading(cluster.urls[0], { namespace: ORDERS, token: ana.token }));
+    await mine.at(-2).heard("connection");
+    const others = [...await onEach(), await reading(cluster.urls[1], { token: user.token })];
+
+    const api = new Api(cluster, 1);
+    const { status, body } = await api.post(`/users/${ana.id}/disconnect`, { reason: "enough \"now\"" });
+    assert.deepEqual([status, body], [202, { sessions: 1 }]);
+    for (const one of [...mine, session]) {
+      assert.equal(await one.gone(), "io server disconnect");
+      assert.equal(one.comesBack, false);
+      assert.deepEqual(one.all("session:ended").map(({ reason }) => reason), ["enough \"now\""]);
+      assert.match(one.last("session:ended").at, TIMESTAMP);
+    }
+    const writer = await reading(cluster.urls[2], { token: admin.token });
+    await done(writer, "updateProduct", "after");
+    for (const other of others) await complete(other, ["after"]);
+    for (const one of mine) assert.equal(one.events.at(-1).name, "session:ended");
+    assert.ok(others.every((other) => other.connected));
+  });
+
   test("Redis goes away and comes back: readers stay, and hear everything that was acknowledged", async () => {
     const readers = await onEach();
     const writer = await reading(cluster.urls[0], { token: admin.token });

@@ -1,5 +1,6 @@
-//! POST `/v1/users/{id}/disconnect`: ends the user's sessions everywhere. The clients get `session:ended` `{reason, at}` and
-//! a DISCONNECT, and do not come back by themselves.
+//! POST `/v1/users/{id}/disconnect`: ends the user's sockets everywhere: the sessions, and the places in feeds that were
+//! taken with a token of the user. The clients get `session:ended` `{reason, at}` and a DISCONNECT, and do not come back by
+//! themselves.
 
 use std::sync::Arc;
 
@@ -18,7 +19,14 @@ use super::{
     idempotency::IdempotencyKey,
     user_id,
 };
-use crate::{cluster::sessions::Order, node::Node};
+use crate::{
+    cluster::{
+        bus::Channel,
+        notice::{EndReading, Notice},
+        sessions::Order,
+    },
+    node::Node,
+};
 
 const MAX_REASON: usize = 256;
 
@@ -32,13 +40,13 @@ pub struct Request {
     reason: Option<String>,
 }
 
-/// How many sessions were told to end.
+/// How many sessions were told to end. Readers of feeds, who have no session, are told too and not counted.
 #[derive(Serialize, ToSchema)]
 pub struct Disconnected {
     sessions: usize,
 }
 
-/// Ends a user's sessions.
+/// Ends a user's sockets: sessions, and what is read of feeds with a token of the user.
 #[utoipa::path(
     post, path = "/v1/users/{id}/disconnect", tag = "users", request_body = Request, security(("apiKey" = [])),
     params(
@@ -61,6 +69,12 @@ pub async fn disconnect(
     if reason.chars().count() > MAX_REASON {
         return Err(ApiError::wrong(format!("reason may have {MAX_REASON} characters")));
     }
-    let ended = node.cluster.sessions.send(&[id], &Order::End(reason.into()), None).await?;
+    let reason: Arc<str> = reason.into();
+    let reading = Notice::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
+    let order = Order::End(reason);
+    let (ended, ()) = tokio::try_join!(
+        node.cluster.sessions.send(std::slice::from_ref(&id), &order, None),
+        node.cluster.bus.publish(&Channel::Presence, reading.encode()),
+    )?;
     Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions: ended.iter().sum() })))
 }

@@ -102,15 +102,18 @@ impl Reader {
         match step {
             Step::Wait(_) => {}
             Step::Tell => self.emit("token:expiring", &expiring),
-            Step::Expired => {
-                metrics::SENT_AWAY.add_for(["token_expired"], 1);
-                self.emit("token:expired", &expiring);
-                self.send(&Frame::disconnect(self.namespace()));
-                if let Some(connection) = self.connection.upgrade() {
-                    connection.put_out(self.namespace());
-                    self.node.idle.watch(&connection);
-                }
-            }
+            Step::Expired => self.send_away("token_expired", "token:expired", &expiring),
+        }
+    }
+
+    /// Says why, then sends the reader out of its feed for good.
+    pub(super) fn send_away(&self, reason: &'static str, event: &str, data: &serde_json::Value) {
+        metrics::SENT_AWAY.add_for([reason], 1);
+        self.emit(event, data);
+        self.send(&Frame::disconnect(self.namespace()));
+        if let Some(connection) = self.connection.upgrade() {
+            connection.put_out(self.namespace());
+            self.node.idle.watch(&connection);
         }
     }
 

@@ -17,6 +17,13 @@ impl Readers {
         self.readers.iter().find(|reader| reader.namespace() == namespace)
     }
 
+    /// Those that showed this user's token.
+    pub(super) fn of(&self, user: &str) -> Vec<Arc<Reader>> {
+        let is_theirs =
+            |reader: &&Arc<Reader>| reader.identity.as_ref().is_some_and(|identity| *identity.user_id == *user);
+        self.readers.iter().filter(is_theirs).cloned().collect()
+    }
+
     pub(super) fn first(&self) -> Option<&Arc<Reader>> {
         self.readers.first()
     }

@@ -30,6 +30,14 @@ impl Connection {
         self.send_away("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
+    /// A backend ended what this user reads: as [`Connection::ended`], in the feeds in which the client is this user.
+    pub fn ended_in_feeds(self: &Arc<Self>, user: &str, reason: &str) {
+        let readers = self.readers.lock().of(user);
+        for reader in readers {
+            reader.send_away("ended_by_backend", "session:ended", &json!({ "reason": reason, "at": now_rfc3339() }));
+        }
+    }
+
     /// The client goes on too fast for too long after it was told so.
     pub(super) fn flooding(self: &Arc<Self>) {
         let error = EventError::RateLimited { retry_after_ms: 0 };

@@ -20,7 +20,7 @@ pub enum Channel {
     Room(RoomName),
     /// One node.
     Node(NodeId),
-    /// Comings and goings of users, for every node.
+    /// What concerns a user wherever the user is: comings and goings, for every node.
     Presence,
     /// Every node's part of the list of sockets.
     Roster,

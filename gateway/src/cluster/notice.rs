@@ -32,6 +32,17 @@ pub const TO_SESSIONS: u8 = b'U';
 /// To a node: these sessions of it end. Followed by the sessions with commas between them, a space, and the reason.
 pub const END: u8 = b'K';
 
+const END_READING: u8 = b'k';
+
+/// The end of all places in feeds that a user has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndReading {
+    /// Whose.
+    pub user: Arc<str>,
+    /// What the client is told.
+    pub reason: Arc<str>,
+}
+
 /// A node's part of the list of sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterPart {
@@ -103,6 +114,8 @@ pub enum Notice {
         /// What the client is told.
         reason: Arc<str>,
     },
+    /// To all, because nobody knows where a user reads feeds.
+    EndReading(EndReading),
 }
 
 impl Notice {
@@ -154,6 +167,10 @@ impl Notice {
                 out.put_u8(END);
                 put_for_sessions(&mut out, sessions, reason);
             }
+            Self::EndReading(end) => {
+                out.put_u8(END_READING);
+                out.put_slice(&serde_json::to_vec(end).unwrap_or_default());
+            }
         }
         out.freeze()
     }
@@ -171,6 +188,7 @@ impl Notice {
             }
             ROSTER => Self::Roster(serde_json::from_slice(&bytes[1..]).ok()?),
             ROSTER_WANTED => Self::RosterWanted,
+            END_READING => Self::EndReading(serde_json::from_slice(&bytes[1..]).ok()?),
             MESSAGE => {
                 let (position, body) = rest()?.split_once(' ')?;
                 Self::Message { position: position.parse().ok()?, body: body.into() }
@@ -251,6 +269,7 @@ mod tests {
             Notice::Left { profile: "{}".into() },
             Notice::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
             Notice::End { sessions: vec!["a".into()], reason: "a b".into() },
+            Notice::EndReading(EndReading { user: "a b".into(), reason: "\"c\" d".into() }),
             Notice::ToSessions { sessions: vec!["a".into(), "b".into()], event: "\"e\",\"a b\"".into() },
         ] {
             assert_eq!(Notice::decode(&notice.encode()), Some(notice));

@@ -63,6 +63,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn few_are_counted_exactly(
             nodes in prop::collection::vec(prop::collection::btree_set(0u32..600, 0..SAMPLE), 0..5),

@@ -12,13 +12,13 @@ use crate::{
     cluster::{
         bus::{BusEvent, Channel},
         ids::SessionId,
-        notice::Notice,
+        notice::{EndReading, Notice},
     },
     engine::Frame,
     ops::metrics,
 };
 
-/// Sessions that are sent to before others get their turn.
+/// Sessions, or readers, that are sent to before others get their turn.
 const BATCH: usize = 256;
 
 pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>) {
@@ -69,6 +69,7 @@ async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
                 connection.ended(&reason);
             }
         }
+        Notice::EndReading(EndReading { user, reason }) => end_reading(node, &user, &reason).await,
         // Only in rooms.
         Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
     }
@@ -88,6 +89,16 @@ async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
                 frames.len() - 1
             });
             client.send(&frames[place].1);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Puts a user out of all feeds here. Rare, so that readers need not be in order of their users.
+async fn end_reading(node: &Arc<Node>, user: &str, reason: &str) {
+    for batch in node.readers.all().chunks(BATCH) {
+        for connection in batch {
+            connection.ended_in_feeds(user, reason);
         }
         tokio::task::yield_now().await;
     }

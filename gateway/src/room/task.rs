@@ -117,7 +117,8 @@ impl Task {
             | Notice::Roster(_)
             | Notice::RosterWanted
             | Notice::ToSessions { .. }
-            | Notice::End { .. } => {}
+            | Notice::End { .. }
+            | Notice::EndReading(_) => {}
         }
     }
 
