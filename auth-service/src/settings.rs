@@ -123,6 +123,8 @@ impl Settings for AuthSettings {
         },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
+        Setting { key: "otel.exporterOtlpEndpoint", doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none" },
+        Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
     ];
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jackfield_shared::{
     settings::{Setting, Settings, SettingsError},
     telemetry::LogSettings,
+    trace::OtelSettings,
     verify::KeySource,
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,7 @@ pub struct GatewaySettings {
     pub ping: Ping,
     pub limits: Limits,
     pub log: LogSettings,
+    pub otel: OtelSettings,
 }
 
 macro_rules! section {
@@ -211,6 +213,8 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
+        Setting { key: "otel.exporterOtlpEndpoint", doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none" },
+        Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
     ];
 }
 

@@ -5,7 +5,7 @@
 //! - [`ids`] and [`time`]: how ids and times are written
 //! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come
 //! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
-//! - [`health`]: whether such a program is well · [`telemetry`]: logs · [`metrics`]: what is counted
+//! - [`health`]: whether such a program is well · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: what is counted
 //! - [`lifecycle`]: start, signals, end
 //!
 //! This crate knows neither sockets nor SQL.
@@ -24,4 +24,5 @@ pub mod serve;
 pub mod settings;
 pub mod telemetry;
 pub mod time;
+pub mod trace;
 pub mod verify;

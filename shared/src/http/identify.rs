@@ -1,0 +1,97 @@
+//! Gives every request an id. It stands in the answer (`x-request-id`), and on every line that is logged on the way; a
+//! request that is recorded has its place in a trace.
+
+use std::time::Instant;
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue},
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use opentelemetry::trace::SpanKind;
+use tracing::Instrument as _;
+
+use crate::{
+    ids::new_id,
+    metrics::OTHER,
+    trace::{self, Origin, Span, within},
+};
+
+/// Carries the id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of an id that is taken over from who asks.
+const LONGEST: usize = 64;
+
+/// Who asks, for whether the traces that they are in are gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Ours, or an operator's: what they record is recorded.
+    Backends,
+    /// Anybody: sampled here, whatever they say.
+    Anybody,
+}
+
+/// The routes, each request with its id. It goes around everything that may log.
+pub fn identified(routes: Router, callers: Callers) -> Router {
+    routes.layer(from_fn(move |request, next| identify(callers, request, next)))
+}
+
+async fn identify(callers: Callers, request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(given).unwrap_or_else(new_id);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or(OTHER, MatchedPath::as_str);
+    let line = tracing::error_span!("request", request_id = %id);
+    let name = || format!("{method} {route}").into();
+    let origin = (callers == Callers::Backends).then(|| Origin::of_headers(request.headers())).flatten();
+    let span = if origin.is_some() { Span::follow(origin, name(), SpanKind::Server) } else { Span::begin(name) };
+    let span = span.map(|span| span.with("http.route", route.to_owned()).with("request.id", id.clone()));
+    let answering = async {
+        let begun = Instant::now();
+        let response = next.run(request).await;
+        let status = response.status().as_u16();
+        trace::note("http.response.status_code", i64::from(status));
+        tracing::debug!(%method, route, status, seconds = begun.elapsed().as_secs_f64(), "answered");
+        response
+    };
+    let mut response = within(span, answering).instrument(line).await;
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The caller's own id, where it is one that a log line can hold.
+fn given(id: &HeaderValue) -> Option<String> {
+    let id = id.to_str().ok()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    ((1..=LONGEST).contains(&id.len()) && id.chars().all(plain)).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt as _;
+
+    async fn id_after(sent: Option<&str>) -> String {
+        let routes = identified(Router::new().route("/", get(|| async {})), Callers::Anybody);
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        if let Some(sent) = sent {
+            request.headers_mut().insert(REQUEST_ID, sent.parse().unwrap());
+        }
+        routes.oneshot(request).await.unwrap().headers()[REQUEST_ID].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn an_id_is_kept_where_it_is_one() {
+        assert_eq!(id_after(Some("a-B_c.1")).await, "a-B_c.1");
+        let made = id_after(None).await;
+        assert!(!made.is_empty() && id_after(None).await != made);
+        for bad in ["", "a b", "a\"b", &"x".repeat(LONGEST + 1)] {
+            assert_ne!(id_after(Some(bad)).await, bad);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Hands spans to a collector over OTLP (HTTP, protobuf), in batches.
+//!
+//! The library keeps at most 2,048 spans, drops what is more, and runs its exporter on a thread of its own, which ends
+//! when the lifecycle does. What leaves takes the HTTP client that everything else here takes.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::TRACER;
+use crate::{lifecycle::Lifecycle, settings::SettingsError};
+
+/// A batch that is not taken within this time is dropped.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+/// At the end, how long the last spans may take.
+const LAST_WITHIN: Duration = Duration::from_secs(5);
+
+/// `otel.…`, by the names that OpenTelemetry gives to the environment variables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct OtelSettings {
+    /// Where a collector takes OTLP over HTTP, such as `http://collector:4318`; empty for no traces.
+    pub exporter_otlp_endpoint: String,
+    /// The part of all traces that is recorded, from 0 to 1.
+    pub traces_sampler_arg: f64,
+}
+
+impl Default for OtelSettings {
+    fn default() -> Self {
+        Self { exporter_otlp_endpoint: String::new(), traces_sampler_arg: 0.01 }
+    }
+}
+
+/// Begins to record, where there is an endpoint, until the lifecycle ends. Call within a runtime. The first call of a
+/// process counts, as with logs.
+///
+/// # Errors
+/// Says which setting makes no sense.
+pub fn install(
+    settings: &OtelSettings,
+    service: &'static str,
+    instance: &str,
+    lifecycle: &Lifecycle,
+) -> Result<(), SettingsError> {
+    let part = settings.traces_sampler_arg;
+    if !(0.0..=1.0).contains(&part) {
+        return Err(SettingsError::new("setting `otel.tracesSamplerArg` must be from 0 to 1"));
+    }
+    let endpoint = settings.exporter_otlp_endpoint.trim_end_matches('/');
+    if endpoint.is_empty() || TRACER.get().is_some() {
+        return Ok(());
+    }
+    let wrong = "setting `otel.exporterOtlpEndpoint` must be an address such as http://collector:4318";
+    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+        return Err(SettingsError::new(wrong));
+    }
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new(lifecycle))
+        .with_endpoint(format!("{endpoint}/v1/traces"))
+        .with_timeout(TAKEN_WITHIN)
+        .build()
+        .map_err(|_| SettingsError::new(wrong))?;
+    let named = [KeyValue::new("service.name", service), KeyValue::new("service.instance.id", instance.to_owned())];
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(part))))
+        .with_resource(Resource::builder().with_attributes(named).build())
+        .build();
+    if TRACER.set(provider.tracer("jackfield")).is_ok() {
+        tracing::info!(part, "traces are recorded");
+    }
+    let stopping = lifecycle.stopping();
+    lifecycle.spawn(async move {
+        stopping.cancelled().await;
+        // It waits for its thread, which waits for the runtime.
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_WITHIN)).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::warn!("the last spans were not taken");
+        }
+    });
+    Ok(())
+}
+
+/// Called on the library's thread, sends on the runtime.
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    runtime: Handle,
+    lifecycle: Lifecycle,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    fn new(lifecycle: &Lifecycle) -> Self {
+        Self { http: reqwest::Client::new(), runtime: Handle::current(), lifecycle: lifecycle.clone() }
+    }
+
+    async fn send(self, request: reqwest::Request) -> Result<Response<Bytes>, HttpError> {
+        let answer = self.http.execute(request).await.map_err(reqwest::Error::without_url)?;
+        let status = answer.status();
+        let mut response = Response::new(answer.bytes().await.map_err(reqwest::Error::without_url)?);
+        *response.status_mut() = status;
+        Ok(response)
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut request = reqwest::Request::try_from(request)?;
+        *request.timeout_mut() = Some(TAKEN_WITHIN);
+        let (done, answer) = oneshot::channel();
+        let client = self.clone();
+        {
+            let _entered = self.runtime.enter();
+            self.lifecycle.spawn(async move { done.send(client.send(request).await) });
+        }
+        answer.await?
+    }
+}

@@ -1,0 +1,92 @@
+//! Where a span stands, as it goes along with the work to another node or came with a request.
+
+use opentelemetry::{
+    Context, SpanId, TraceId,
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState},
+};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+use super::is_on;
+
+/// Of a span that is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    trace: TraceId,
+    span: SpanId,
+}
+
+impl Origin {
+    /// Bytes of [`Origin::to_bytes`].
+    pub const LENGTH: usize = 24;
+
+    /// Of the span that this is within; nothing where there is none.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        if !is_on() {
+            return None;
+        }
+        Context::map_current(|context| Self::of(context.span().span_context()))
+    }
+
+    /// What a request's `traceparent` says, where its sender records it.
+    #[must_use]
+    pub fn of_headers(headers: &axum::http::HeaderMap) -> Option<Self> {
+        if !is_on() {
+            return None;
+        }
+        let extractor = HeaderExtractor(headers);
+        // Most requests have none: a look is cheaper than the parse.
+        extractor.get("traceparent")?;
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
+        Self::of(context.span().span_context())
+    }
+
+    /// Trace, then span.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..16].copy_from_slice(&self.trace.to_bytes());
+        bytes[16..].copy_from_slice(&self.span.to_bytes());
+        bytes
+    }
+
+    /// The reverse of [`Origin::to_bytes`]; nothing where no span can stand there.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Option<Self> {
+        let (trace, span) = bytes.split_first_chunk::<16>()?;
+        let origin = Self { trace: TraceId::from_bytes(*trace), span: SpanId::from_bytes(span.try_into().ok()?) };
+        (origin.trace != TraceId::INVALID && origin.span != SpanId::INVALID).then_some(origin)
+    }
+
+    fn of(span: &SpanContext) -> Option<Self> {
+        span.is_sampled().then(|| Self { trace: span.trace_id(), span: span.span_id() })
+    }
+}
+
+impl From<Origin> for SpanContext {
+    fn from(origin: Origin) -> Self {
+        Self::new(origin.trace, origin.span, TraceFlags::SAMPLED, true, TraceState::NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn origins_survive_the_way(bytes: [u8; Origin::LENGTH]) {
+            if let Some(origin) = Origin::from_bytes(bytes) {
+                prop_assert_eq!(origin.to_bytes(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn nowhere_is_no_origin() {
+        assert_eq!(Origin::from_bytes([0; Origin::LENGTH]), None);
+    }
+}
