@@ -21,6 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use jackfield_shared::http::{
     docs,
+    identify::{Callers, identified},
     measure::{Measures, measured},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -37,7 +38,9 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
         .routes(routes!(jwks::jwks))
         .split_for_parts();
     let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
-    measured(layers::wrap(routes, origins), Measures { answered: &metrics::REQUESTS, took: &metrics::REQUEST })
+    let routes =
+        measured(layers::wrap(routes, origins), Measures { answered: &metrics::REQUESTS, took: &metrics::REQUEST });
+    identified(routes, Callers::Anybody)
 }
 
 /// The internal routes.

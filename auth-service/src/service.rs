@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use jackfield_shared::{lifecycle::Lifecycle, serve::serve, settings::SettingsError};
+use jackfield_shared::{ids::new_id, lifecycle::Lifecycle, serve::serve, settings::SettingsError, trace};
 use jsonwebtoken::jwk::JwkSet;
 use rand::rngs::OsRng;
 use tokio::{net::TcpListener, sync::watch};
@@ -68,6 +68,7 @@ impl AuthService {
     pub async fn build(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         settings.check()?;
         jackfield_shared::metrics::install(crate::metrics::METRICS, lifecycle);
+        trace::install(&settings.otel, "jackfield-auth", &new_id(), lifecycle)?;
         let building = Self::build_slowly(settings, lifecycle);
         tokio::time::timeout(START_WITHIN, building).await.map_err(|_| StartError::TooSlow)?
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jackfield_shared::{
     settings::{Setting, Settings, SettingsError},
     telemetry::LogSettings,
+    trace::OtelSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub struct AuthSettings {
     pub cors: Cors,
     pub proxy: Proxy,
     pub log: LogSettings,
+    pub otel: OtelSettings,
 }
 
 /// Declares a group of settings with their defaults side by side.
@@ -85,6 +87,7 @@ impl Default for AuthSettings {
             cors: Cors::default(),
             proxy: Proxy::default(),
             log: LogSettings::default(),
+            otel: OtelSettings::default(),
         }
     }
 }
@@ -123,7 +126,10 @@ impl Settings for AuthSettings {
         },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
-        Setting { key: "otel.exporterOtlpEndpoint", doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none" },
+        Setting {
+            key: "otel.exporterOtlpEndpoint",
+            doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none",
+        },
         Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
     ];
 }

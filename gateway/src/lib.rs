@@ -28,6 +28,7 @@ use axum::Router;
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::SettingsError,
+    trace,
     verify::{KeySource, Verifier},
 };
 use tokio::{net::TcpListener, sync::mpsc};
@@ -113,6 +114,7 @@ impl Gateway {
             api_keys: ApiKeys::parse(&settings.api.keys)?,
         };
         jackfield_shared::metrics::install(ops::metrics::METRICS, lifecycle);
+        trace::install(&settings.otel, "jackfield-gateway", id.as_str(), lifecycle)?;
         let node = Node::new(id, settings, policies, cluster, verifier, lifecycle.clone());
         node.start(events);
         Ok(Self { node })

@@ -139,6 +139,7 @@ impl Default for GatewaySettings {
             ping: Ping::default(),
             limits: Limits::default(),
             log: LogSettings::default(),
+            otel: OtelSettings::default(),
         }
     }
 }
@@ -213,7 +214,10 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
-        Setting { key: "otel.exporterOtlpEndpoint", doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none" },
+        Setting {
+            key: "otel.exporterOtlpEndpoint",
+            doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none",
+        },
         Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
     ];
 }

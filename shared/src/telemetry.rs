@@ -1,4 +1,5 @@
-//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key.
+//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key. Lines say the request
+//! ([`crate::http::identify`]), the trace ([`crate::trace`]) and the session that they are about, where there is one.
 
 use std::str::FromStr;
 
@@ -43,7 +44,7 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match settings.format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
         LogFormat::Pretty => registry.with(lines.with_target(false).compact()).try_init(),
     };
     // A second call in one process (tests, standalone) keeps the first subscriber.

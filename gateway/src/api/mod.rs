@@ -1,6 +1,6 @@
 //! The HTTP interface for backends, `/v1`: one file an endpoint. Any node answers for the whole cluster.
 //!
-//! A call's way: [`jackfield_shared::http::layers`] (limits, the shape of errors) → [`idempotency`] (done once) →
+//! A call's way: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`idempotency`] (done once) →
 //! [`caller`] (which key, and what it may) → endpoint → [`crate::cluster`]. Guarantees: nobody without a key learns anything;
 //! input is checked whole before anything is done; what is for many users takes no round trip for each of them.
 //! Deliberately does not know sockets: what is for them goes over the bus, to this node as to the others.
@@ -27,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware::from_fn_with_state};
 use jackfield_shared::http::{
     docs,
+    identify::{Callers, identified},
     layers::{self, Limits},
     measure::{Measures, measured},
 };
@@ -59,5 +60,7 @@ pub fn router(node: &Arc<Node>) -> Router {
         .split_for_parts();
     let endpoints = endpoints.layer(from_fn_with_state(Arc::clone(node), idempotency::once));
     let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));
-    measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API })
+    let routes =
+        measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });
+    identified(routes, Callers::Backends)
 }

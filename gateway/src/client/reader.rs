@@ -65,6 +65,12 @@ impl Reader {
         self.connection.upgrade().is_some_and(|connection| connection.take_in(self, first))
     }
 
+    /// The connection's queue.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
     /// Whether it is out of the feed.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -6,7 +6,10 @@
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
-use jackfield_shared::ids::new_id;
+use jackfield_shared::{
+    ids::new_id,
+    trace::{Span, within},
+};
 
 use super::{Connection, connect, inbox::Arrival};
 use crate::{
@@ -63,7 +66,8 @@ impl Connection {
             let next = self.inbox.lock().pop();
             let Some((came, packet)) = next else { return };
             let since = if stalled { came } else { Instant::now() };
-            let mut handling = pin!(patience::allow(since + PATIENCE, self.handle(&packet)));
+            let mut handling =
+                pin!(patience::allow(since + PATIENCE, within(self.span(&packet), self.handle(&packet))));
             if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
                 let id = new_id();
                 tracing::error!(id, session = %self.id, "a packet's handling panicked");
@@ -73,6 +77,17 @@ impl Connection {
                 stalled = wait == Wait::InVain;
             }
         }
+    }
+
+    /// What is recorded of a packet's handling. An event's name is known once it is parsed.
+    fn span(&self, packet: &Inbound) -> Option<Span> {
+        let (name, namespace) = match packet {
+            Inbound::Connect { namespace, .. } => ("connect", namespace),
+            Inbound::Event { namespace, .. } => ("event", namespace),
+            Inbound::Disconnect { .. } | Inbound::Malformed => return None,
+        };
+        let span = Span::begin(|| name.into())?;
+        Some(span.with("session.id", self.id.to_string()).with("namespace", namespace.to_string()))
     }
 
     async fn handle(self: &Arc<Self>, packet: &Inbound) {

@@ -3,11 +3,12 @@
 //! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited
 //! their publication; a node hears its own; when [`Bus::subscribe`] has answered, everything published from then on is
 //! heard, until [`BusEvent::MayHaveMissed`] says that something may have been lost in between. Every subscription
-//! outlives a lost connection. Deliberately does not store anything: what must not be lost goes through a log.
+//! outlives a lost connection; what is published within a recorded span says so ([`super::carried`]). Deliberately does not store anything: what must not be lost goes through a log.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jackfield_shared::trace::{Span, SpanKind, within};
 
 use super::{Unavailable, bus_memory::MemoryBus, bus_redis::RedisBus, ids::NodeId, room_name::RoomName};
 
@@ -50,10 +51,13 @@ impl Bus {
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
     pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(bus) => bus.publish(channel, &payload),
-            Self::Redis(bus) => bus.publish(channel, payload).await,
-        }
+        let publishing = async {
+            match self {
+                Self::Memory(bus) => bus.publish(channel, &payload),
+                Self::Redis(bus) => bus.publish(channel, payload).await,
+            }
+        };
+        within(Span::child("publish", SpanKind::Producer), publishing).await
     }
 
     /// Hears these channels from now on; what was subscribed to stays so.

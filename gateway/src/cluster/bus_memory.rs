@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::{
     Unavailable,
     bus::{BusEvent, Channel},
+    carried,
 };
 
 /// What one node may be behind before it is told that it missed something.
@@ -44,6 +45,7 @@ impl MemoryNetwork {
 
     /// Sends to all who are subscribed. Under one lock, so that all hear one order.
     pub fn publish(&self, channel: &Channel, payload: &Bytes) {
+        let payload = carried::enclose(payload.clone());
         for end in self.ends.lock().iter_mut().filter(|end| end.subscribed.contains(channel)) {
             end.hear(BusEvent::Message(channel.clone(), payload.clone()));
         }

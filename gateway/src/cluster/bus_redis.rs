@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     PATIENCE, Unavailable,
     bus::{BusEvent, Channel},
+    carried,
     ids::NodeId,
     redis_link::RedisLink,
 };
@@ -97,7 +98,7 @@ impl RedisBus {
 
     pub(super) async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
         let mut command = redis::cmd("PUBLISH");
-        command.arg(self.link.keys.channel(channel)).arg(payload.as_ref());
+        command.arg(self.link.keys.channel(channel)).arg(carried::enclose(payload).as_ref());
         self.link.command(&command).await
     }
 

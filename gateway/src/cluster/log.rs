@@ -8,6 +8,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
+use jackfield_shared::trace::{Span, SpanKind, within};
+
 use super::{Unavailable, log_memory::MemoryLog, log_redis::RedisLog, room_name::RoomName};
 
 /// Messages that a room keeps.
@@ -101,10 +103,13 @@ impl Log {
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was stored.
     pub async fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
-        match self {
-            Self::Memory(log) => log.append(room, body, key),
-            Self::Redis(log) => log.append(room, body, key).await,
-        }
+        let appending = async {
+            match self {
+                Self::Memory(log) => log.append(room, body, key),
+                Self::Redis(log) => log.append(room, body, key).await,
+            }
+        };
+        within(Span::child("append", SpanKind::Producer), appending).await
     }
 
     /// Reads at most `count` messages. `seen`, where given, is the newest position that the caller knows: where the log

@@ -10,6 +10,7 @@ use redis::Script;
 use super::{
     Unavailable,
     bus::Channel,
+    carried,
     log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
     redis_link::RedisLink,
     room_name::RoomName,
@@ -39,6 +40,7 @@ impl RedisLog {
         call.key(&head).key(key.map_or_else(|| head.clone(), |key| keys.sent(room, key)));
         call.arg(body).arg(keys.channel(&Channel::Room(room.clone()))).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
+        call.arg(carried::prefix().as_ref());
         let (epoch, number, new): (u64, u64, u8) = self.link.script(&call).await?;
         Ok(Appended { position: Position { epoch, number }, new: new == 1 })
     }

@@ -8,6 +8,7 @@
 pub mod bus;
 mod bus_memory;
 mod bus_redis;
+pub mod carried;
 pub mod idempotency;
 mod idempotency_memory;
 mod idempotency_redis;

@@ -10,6 +10,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use jackfield_shared::trace::{Span, SpanKind, within};
 
 use super::{
     Unavailable,
@@ -127,10 +128,13 @@ impl Sessions {
         order: &Order,
         except: Option<&SessionId>,
     ) -> Result<Vec<usize>, Unavailable> {
-        match self {
-            Self::Memory(sessions) => sessions.send(users, order, except),
-            Self::Redis(sessions) => sessions.send(users, order, except).await,
-        }
+        let sending = async {
+            match self {
+                Self::Memory(sessions) => sessions.send(users, order, except),
+                Self::Redis(sessions) => sessions.send(users, order, except).await,
+            }
+        };
+        within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
     /// These users' live sessions, each user's oldest first.

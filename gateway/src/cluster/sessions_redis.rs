@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use redis::{Pipeline, Script, Value};
 
 use super::{
-    Unavailable,
+    Unavailable, carried,
     ids::{Holding, Incarnation, SessionId},
     notice::{END, TO_SESSIONS},
     redis_link::{RedisLink, ScriptCall},
@@ -91,10 +91,11 @@ impl RedisSessions {
                 Order::Event(event) => (TO_SESSIONS, event),
                 Order::End(reason) => (END, reason),
             };
+            let prefix = carried::prefix();
             for user in users {
                 let mut call = SEND.prepare_invoke();
                 call.key(keys.sessions(user)).arg(keys.node_channels()).arg(except.map_or("", SessionId::as_str));
-                counts.push(self.link.script(call.arg(&[kind]).arg(rest.as_ref())).await?);
+                counts.push(self.link.script(call.arg(&[kind]).arg(rest.as_ref()).arg(prefix.as_ref())).await?);
             }
             return Ok(counts);
         }
@@ -103,7 +104,7 @@ impl RedisSessions {
             counts.extend(self.of(batch).await?.iter().map(|live| by_node.add(live, except)));
             let mut pipeline = Pipeline::new();
             for (channel, notice) in by_node.notices(order) {
-                pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(notice.as_ref()).ignore();
+                pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(carried::enclose(notice).as_ref()).ignore();
             }
             // Nobody of them is there; a pipeline of nothing would be an error.
             if !pipeline.is_empty() {

@@ -15,6 +15,7 @@ mod oxide;
 mod packet;
 mod request;
 mod upgrade;
+mod writes;
 
 use bytes::Bytes;
 
@@ -22,6 +23,7 @@ pub(crate) use self::oxide::{Engine, EngineLimits};
 pub use self::{
     frame::Frame,
     outbox::{Full, Outbox},
+    writes::record_write,
 };
 
 /// What a client sent.

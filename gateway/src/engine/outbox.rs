@@ -6,7 +6,7 @@ use engineioxide::{DisconnectReason, Socket};
 use engineioxide_core::TransportType;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Frame, oxide::SocketData};
+use super::{Frame, oxide::SocketData, writes::Writes};
 
 /// The queue has no room: the client does not read as fast as it is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,12 @@ impl Outbox {
                 free.len() == capacity || self.0.is_closed()
             }
         }
+    }
+
+    /// Where what is written to it can be seen, while it has a WebSocket and traces are recorded.
+    pub(super) fn writes(&self) -> Option<&Writes> {
+        let writes = self.0.data.writes.get()?;
+        (self.0.transport_type() == TransportType::Websocket).then_some(&**writes)
     }
 
     /// Ends the transport after what is queued. A stock client comes back by itself, unless it was sent a

@@ -3,13 +3,13 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use axum::{
     body::Body,
-    http::{Request, Response},
+    http::{Request, Response, request::Parts},
 };
 use bytes::Bytes;
 use engineioxide::{
@@ -19,7 +19,7 @@ use engineioxide::{
     service::{EngineIoService, NotFoundService},
 };
 use engineioxide_core::Str;
-use jackfield_shared::lifecycle::Lifecycle;
+use jackfield_shared::{lifecycle::Lifecycle, trace};
 use parking_lot::Mutex;
 use tower::Service;
 
@@ -28,6 +28,7 @@ use super::{
     packet::Decoder,
     request::{self, HandshakeToken},
     upgrade,
+    writes::{Writes, WritesById},
 };
 use crate::{client::Connection, node::Node};
 
@@ -38,6 +39,7 @@ pub(super) const PATH: &str = "/socket.io";
 #[derive(Clone)]
 pub(crate) struct Engine {
     service: EngineIoService<Handler, NotFoundService>,
+    writes: WritesById,
     lifecycle: Lifecycle,
 }
 
@@ -68,28 +70,41 @@ impl Engine {
             // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
             .ws_read_buffer_size(256)
             .build();
-        let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message };
+        let writes = WritesById::default();
+        let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message, writes: writes.clone() };
         let service = EngineIoService::with_config(Arc::new(handler), config);
-        Self { service, lifecycle: node.lifecycle.clone() }
+        Self { service, writes, lifecycle: node.lifecycle.clone() }
     }
 
     /// Answers a request below [`PATH`].
     pub(crate) async fn answer(mut self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let websocket = upgrade::is_websocket(&parts);
-        let request = Request::from_parts(parts, body);
-        if websocket {
+        if upgrade::is_websocket(&parts) {
+            let writes = self.writes_of(&parts);
             let lifecycle = self.lifecycle.clone();
-            return upgrade::accept(request, &lifecycle, move |stream, request| {
+            let request = Request::from_parts(parts, body);
+            return upgrade::accept(request, &lifecycle, writes.clone(), move |stream, mut request| {
+                if let Some(writes) = writes {
+                    request.extensions_mut().insert(writes);
+                }
                 // Answered at once; the connection goes on in a task of the library's own.
                 drop(Service::call(&mut self.service, (stream, request)));
             });
         }
-        let answered: Result<_, Infallible> = Service::call(&mut self.service, request::polling(request)).await;
+        let request = request::polling(Request::from_parts(parts, body));
+        let answered: Result<_, Infallible> = Service::call(&mut self.service, request).await;
         match answered {
             Ok(response) => response.map(Body::new),
             Err(never) => match never {},
         }
+    }
+
+    /// Of the socket that gets the WebSocket which is asked for: a new one's, or the one's that is named.
+    fn writes_of(&self, parts: &Parts) -> Option<Arc<Writes>> {
+        if !trace::is_on() {
+            return None;
+        }
+        request::socket_id(parts).map_or_else(|| Some(Arc::default()), |id| self.writes.find(id))
     }
 }
 
@@ -98,6 +113,7 @@ pub(crate) struct Handler {
     /// Weak, because the node outlives its engine and not the other way round.
     node: Weak<Node>,
     max_message: usize,
+    writes: WritesById,
 }
 
 impl fmt::Debug for Handler {
@@ -112,6 +128,8 @@ pub(crate) struct SocketData {
     /// Taken at the end, because connection and socket hold each other.
     connection: Mutex<Option<Arc<Connection>>>,
     decoder: Decoder,
+    /// Nothing while no traces are recorded.
+    pub(super) writes: OnceLock<Arc<Writes>>,
 }
 
 impl Handler {
@@ -133,9 +151,16 @@ impl EngineIoHandler for Handler {
         let token = socket.req_parts.extensions.get::<HandshakeToken>().map(|HandshakeToken(token)| token.clone());
         let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token);
         *socket.data.connection.lock() = Some(connection);
+        if trace::is_on() {
+            let given = socket.req_parts.extensions.get::<Arc<Writes>>().cloned();
+            socket.data.writes.get_or_init(|| given.unwrap_or_else(|| self.writes.insert(socket.id)));
+        }
     }
 
     fn on_disconnect(&self, socket: Arc<Socket<SocketData>>, _: DisconnectReason) {
+        if trace::is_on() {
+            self.writes.remove(socket.id);
+        }
         let connection = socket.data.connection.lock().take();
         if let Some(connection) = connection {
             connection.closed();

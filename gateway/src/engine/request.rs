@@ -8,6 +8,8 @@ use axum::{
     http::{HeaderValue, Request, Uri, header::CONTENT_TYPE, request::Parts},
 };
 
+use engineioxide_core::Sid;
+
 use crate::client::handshake_token;
 
 /// The token of a handshake, as an extension of the engine's request.
@@ -39,6 +41,11 @@ pub(super) fn polling(request: Request<Body>) -> Request<Body> {
         request.headers_mut().insert(CONTENT_TYPE, kind);
     }
     request
+}
+
+/// The id of the socket that a request is for, where it names one.
+pub(super) fn socket_id(parts: &Parts) -> Option<Sid> {
+    parts.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }
 
 /// Whether the query has this part.

@@ -6,6 +6,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,7 +29,10 @@ use tokio::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-use super::request::{has, own};
+use super::{
+    request::{has, own},
+    writes::Writes,
+};
 
 /// Between the handshake's answer and the stream that it frees.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
@@ -45,6 +49,7 @@ pub(super) fn is_websocket(request: &Parts) -> bool {
 pub(super) fn accept(
     request: Request<Body>,
     lifecycle: &Lifecycle,
+    writes: Option<Arc<Writes>>,
     begin: impl FnOnce(EarlyStream, Request<()>) + Send + 'static,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -53,7 +58,7 @@ pub(super) fn accept(
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     lifecycle.spawn(async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await
-            && let Some(stream) = EarlyStream::of(upgraded)
+            && let Some(stream) = EarlyStream::of(upgraded, writes)
         {
             begin(stream, engine_request);
         }
@@ -68,18 +73,19 @@ pub(super) fn accept(
     response
 }
 
-/// A socket, and what was read of it too early.
+/// A socket, what was read of it too early, and who looks at what is written.
 pub(super) struct EarlyStream {
     early: Bytes,
+    writes: Option<Arc<Writes>>,
     stream: TcpStream,
 }
 
 impl EarlyStream {
-    fn of(upgraded: Upgraded) -> Option<Self> {
+    fn of(upgraded: Upgraded, writes: Option<Arc<Writes>>) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
         // An empty slice would keep the buffer that it is of.
         let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-        Some(Self { early, stream: parts.io.into_inner() })
+        Some(Self { early, writes, stream: parts.io.into_inner() })
     }
 }
 
@@ -100,7 +106,11 @@ impl AsyncRead for EarlyStream {
 
 impl AsyncWrite for EarlyStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let (Some(writes), Poll::Ready(Ok(count))) = (&self.writes, &written) {
+            writes.wrote(&buf[..*count]);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -27,6 +27,7 @@ mod update_product;
 
 use std::sync::Arc;
 
+use jackfield_shared::trace;
 use serde::Serialize;
 
 pub use self::error::EventError;
@@ -37,6 +38,9 @@ use crate::{
     node::Node,
     ops::metrics,
 };
+
+/// Characters of an event's name in a trace.
+const LONGEST_NAME: usize = 64;
 
 /// Who is answered: a socket in a namespace.
 pub trait Addressee: Send + Sync {
@@ -77,7 +81,10 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
         "send-message" => reply.send(send_message::handle(client, &event).await),
         "token:refresh" => reply.send(token_refresh::handle(client, &event).await),
         "typing" => reply.send(typing::handle(client, &event).await),
-        _ => reply.send(Err::<(), _>(EventError::UnknownEvent)),
+        _ => {
+            trace::rename(|| "unknown event".into());
+            reply.send(Err::<(), _>(EventError::UnknownEvent));
+        }
     }
 }
 
@@ -91,7 +98,10 @@ pub async fn dispatch_in_feed(reader: &Arc<Reader>, content: &Text, ack: Option<
     match &*event.name {
         "token:refresh" => reply.send(token_refresh::handle_in_feed(reader, &event).await),
         "updateProduct" => reply.send(update_product::handle(reader, &event).await),
-        _ => reply.send(Err::<(), _>(EventError::UnknownEvent)),
+        _ => {
+            trace::rename(|| "unknown event".into());
+            reply.send(Err::<(), _>(EventError::UnknownEvent));
+        }
     }
 }
 
@@ -101,6 +111,7 @@ fn parse<'a>(node: &Node, content: &'a Text) -> Result<Event<'a>, EventError> {
         true => Err(EventError::PayloadTooLarge { max }),
         false => Event::parse(content.as_str()),
     }
+    .inspect(|event| trace::rename(|| event.name.chars().take(LONGEST_NAME).collect::<String>().into()))
 }
 
 /// Answers an event with an error, without handling it.
@@ -147,6 +158,7 @@ impl Reply<'_> {
 
 fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
     metrics::EVENTS.add_for([error.code()], 1);
+    trace::note("error.type", error.code());
     match ack {
         Some(id) => acknowledge(to, id, &error.body(None)),
         None => {

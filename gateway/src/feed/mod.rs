@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use jackfield_shared::trace::Span;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -188,9 +189,9 @@ impl Feed {
     }
 
     /// Hands over what came for the feed. What there is no room for is read from the log.
-    pub(crate) fn hear(&self, notice: Notice) {
+    pub(crate) fn hear(&self, notice: Notice, span: Option<Span>) {
         if let Notice::Message { position, body } = notice
-            && self.mailbox.try_send(Input::Heard(position, body)).is_err()
+            && self.mailbox.try_send(Input::Heard(position, body, span)).is_err()
         {
             self.signals.missed();
         }

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use jackfield_shared::time::unix_now;
+use jackfield_shared::{
+    time::unix_now,
+    trace::{Span, within},
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval},
@@ -24,7 +27,7 @@ use crate::{
         bus::Channel,
         log::{KEPT, Page, Position, Range},
     },
-    engine::Frame,
+    engine::{Frame, record_write},
     event::Addressee as _,
     node::Node,
     ops::metrics,
@@ -40,7 +43,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What a feed's task does, one after the other.
 pub(super) enum Input {
-    Heard(Position, Arc<str>),
+    Heard(Position, Arc<str>, Option<Span>),
     Join(Arc<Reader>, oneshot::Sender<Result<(), Unavailable>>),
 }
 
@@ -89,7 +92,7 @@ pub(super) async fn run(node: Arc<Node>, feed: Arc<Feed>, mut inputs: mpsc::Rece
             () = tokio::time::sleep_until(again_at), if behind => {}
             _ = sweeps.tick(), if !task.readers.is_empty() => task.sweep().await,
             Some(input) = inputs.recv() => match input {
-                Input::Heard(position, body) => task.hear(position, &body).await,
+                Input::Heard(position, body, span) => within(span, task.hear(position, &body)).await,
                 Input::Join(reader, done) => {
                     // Who does not wait any more closes the connection, and so puts the reader out.
                     let _ = done.send(task.join(reader));
@@ -130,6 +133,8 @@ impl Task {
     }
 
     async fn fan_out(&self, frame: &Frame) {
+        let present = self.readers.iter().rev().filter(|reader| !reader.is_gone());
+        record_write(frame, present.map(|reader| reader.outbox()));
         let mut batches = self.readers.chunks(BATCH).peekable();
         while let Some(batch) = batches.next() {
             let mut sent = 0;

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use crate::{
     client::Client,
-    engine::{Frame, Full},
+    engine::{Frame, Full, record_write},
     ops::metrics,
 };
 
@@ -63,6 +63,7 @@ impl Namespace {
 
     /// Sends a frame to every member. Await one call before the next: that is the order.
     pub async fn fan_out(&self, frame: &Frame) {
+        record_write(frame, self.members.read().iter().rev().map(|(_, member)| member.outbox()));
         let mut start = 0;
         let mut slow = Vec::new();
         loop {

@@ -1,9 +1,12 @@
 //! What comes over the bus, handed to whom it concerns, in the order in which it came.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use chrono::DateTime;
-use jackfield_shared::time::rfc3339;
+use jackfield_shared::{
+    time::rfc3339,
+    trace::{Origin, Span, SpanKind, within},
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -11,10 +14,11 @@ use super::{MAIN, Node};
 use crate::{
     cluster::{
         bus::{BusEvent, Channel},
+        carried,
         ids::SessionId,
         notice::{EndReading, Notice},
     },
-    engine::Frame,
+    engine::{Frame, record_write},
     ops::metrics,
 };
 
@@ -26,8 +30,9 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
     while let Some(Some(event)) = stopping.run_until_cancelled(events.recv()).await {
         match event {
             BusEvent::Message(channel, payload) => {
-                if let Some(notice) = Notice::decode(&payload) {
-                    hear(&node, &channel, notice).await;
+                let (origin, notice) = carried::open(payload);
+                if let Some(notice) = Notice::decode(&notice) {
+                    hear(&node, &channel, notice, origin).await;
                 }
             }
             BusEvent::MayHaveMissed => {
@@ -39,13 +44,19 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
     }
 }
 
-async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice) {
-    if let Channel::Room(room) = channel {
-        if let Some(feed) = node.feeds.of(&room.namespace) {
-            return feed.hear(notice);
-        }
-        return node.rooms.hear(node, room, notice);
+async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice, origin: Option<Origin>) {
+    let span =
+        Span::follow(origin, "deliver", SpanKind::Consumer).map(|span| span.with("node.id", node.id.to_string()));
+    match channel {
+        Channel::Room(room) => match node.feeds.of(&room.namespace) {
+            Some(feed) => feed.hear(notice, span),
+            None => node.rooms.hear(node, room, notice, span),
+        },
+        _ => within(span, act(node, channel, notice)).await,
     }
+}
+
+async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
     match notice {
         Notice::Frame(bytes) => {
             if let Channel::Namespace(name) = channel
@@ -85,7 +96,9 @@ async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
         for client in clients {
             let name = &client.namespace.name;
             let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
-                frames.push((Arc::clone(name), Frame::event_content(name, event)));
+                let frame = Frame::event_content(name, event);
+                record_write(&frame, iter::once(client.outbox()));
+                frames.push((Arc::clone(name), frame));
                 frames.len() - 1
             });
             client.send(&frames[place].1);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use jackfield_shared::trace::Span;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -47,7 +48,7 @@ pub(super) struct Signals {
 
 /// What a room's task does, one after the other.
 pub(super) enum Input {
-    Heard(Notice),
+    Heard(Notice, Option<Span>),
     Join(Joining, oneshot::Sender<Result<Joined, Unavailable>>),
     Leave(Arc<str>),
 }
@@ -131,10 +132,10 @@ impl Rooms {
     }
 
     /// Hands over what came for a room. What there is no room for is read from the log.
-    pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: Notice) {
+    pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: Notice, span: Option<Span>) {
         match self.find(name) {
             Some(room) => {
-                if room.mailbox.try_send(Input::Heard(notice)).is_err() {
+                if room.mailbox.try_send(Input::Heard(notice, span)).is_err() {
                     room.signals.missed();
                 }
             }

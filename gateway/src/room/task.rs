@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jackfield_shared::trace::within;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,7 +29,7 @@ use crate::{
         notice::Notice,
         room_name::RoomName,
     },
-    engine::{Frame, Full},
+    engine::{Frame, Full, record_write},
     node::Node,
     ops::metrics,
 };
@@ -77,7 +78,7 @@ pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, 
 impl Task {
     async fn handle(&mut self, input: Input) {
         match input {
-            Input::Heard(notice) => self.hear(notice).await,
+            Input::Heard(notice, span) => within(span, self.hear(notice)).await,
             Input::Join(joining, done) => self.join(joining, done).await,
             Input::Leave(socket) => self.leave(&socket),
         }
@@ -143,6 +144,7 @@ impl Task {
     }
 
     async fn fan_out(&self, frame: &Frame, to: impl Fn(&Client) -> bool) {
+        record_write(frame, self.members.iter().rev().filter(|client| to(client)).map(|client| client.outbox()));
         let mut batches = self.members.chunks(BATCH).peekable();
         while let Some(batch) = batches.next() {
             let mut sent = 0;

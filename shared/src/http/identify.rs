@@ -10,13 +10,12 @@ use axum::{
     middleware::{Next, from_fn},
     response::Response,
 };
-use opentelemetry::trace::SpanKind;
 use tracing::Instrument as _;
 
 use crate::{
     ids::new_id,
     metrics::OTHER,
-    trace::{self, Origin, Span, within},
+    trace::{self, Origin, Span, SpanKind, within},
 };
 
 /// Carries the id, both ways.

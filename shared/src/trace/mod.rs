@@ -13,10 +13,12 @@ use std::{borrow::Cow, future::Future, sync::OnceLock};
 
 use opentelemetry::{
     Context, KeyValue, Value,
-    trace::{FutureExt as _, SpanKind, TraceContextExt as _, Tracer as _},
+    trace::{FutureExt as _, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::Instrument as _;
+
+pub use opentelemetry::trace::SpanKind;
 
 pub use self::{
     export::{OtelSettings, install},
@@ -26,8 +28,10 @@ pub use self::{
 /// This process's, once something is exported.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// A piece of work that is recorded. It ends when it is dropped.
-pub struct Span {
+/// A piece of work that is recorded, from here to where it is dropped. As small as a pointer, because it waits in queues.
+pub struct Span(Box<Recorded>);
+
+struct Recorded {
     context: Context,
     /// What log lines within it say; only of the first span in this process, which the others are within.
     line: tracing::Span,
@@ -39,11 +43,17 @@ pub fn is_on() -> bool {
     TRACER.get().is_some()
 }
 
+/// Whether this is within a span.
+#[must_use]
+pub fn is_within() -> bool {
+    is_on() && Context::map_current(|context| context.span().span_context().is_sampled())
+}
+
 /// Does `work` within `span`, where there is one.
 pub async fn within<F: Future>(span: Option<Span>, work: F) -> F::Output {
     match span {
         None => work.await,
-        Some(span) => work.with_context(span.context.clone()).instrument(span.line.clone()).await,
+        Some(span) => work.with_context(span.0.context.clone()).instrument(span.0.line.clone()).await,
     }
 }
 
@@ -51,6 +61,17 @@ pub async fn within<F: Future>(span: Option<Span>, work: F) -> F::Output {
 pub fn note(key: &'static str, value: impl Into<Value>) {
     if is_on() {
         Context::map_current(|context| context.span().set_attribute(KeyValue::new(key, value)));
+    }
+}
+
+/// Gives the span that this is within, where there is one, the name that it turned out to have.
+pub fn rename(name: impl FnOnce() -> Cow<'static, str>) {
+    if is_on() {
+        Context::map_current(|context| {
+            if context.span().is_recording() {
+                context.span().update_name(name());
+            }
+        });
     }
 }
 
@@ -82,7 +103,7 @@ impl Span {
     /// Notes something about it.
     #[must_use]
     pub fn with(self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.context.span().set_attribute(KeyValue::new(key, value));
+        self.0.context.span().set_attribute(KeyValue::new(key, value));
         self
     }
 
@@ -90,12 +111,12 @@ impl Span {
         let span = tracer.span_builder(name).with_kind(kind).start_with_context(tracer, parent);
         let context = parent.with_span(span);
         let sampled = context.span().span_context().is_sampled();
-        sampled.then_some(Self { context, line: tracing::Span::none() })
+        sampled.then(|| Self(Box::new(Recorded { context, line: tracing::Span::none() })))
     }
 
     /// At the level that no filter leaves out.
-    fn with_line(self) -> Self {
-        let line = tracing::error_span!("trace", trace_id = %self.context.span().span_context().trace_id());
-        Self { line, ..self }
+    fn with_line(mut self) -> Self {
+        self.0.line = tracing::error_span!("trace", trace_id = %self.0.context.span().span_context().trace_id());
+        self
     }
 }

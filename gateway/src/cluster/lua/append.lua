@@ -9,8 +9,9 @@
 -- ARGV[4]  how long they are kept, in milliseconds
 -- ARGV[5]  how long the same key means the same message, in milliseconds; 0 where there is no key
 -- ARGV[6]  how long the epoch of a room that nobody uses is remembered, in milliseconds
+-- ARGV[7]  what stands before the notice: the span that this is done in, or nothing
 -- Returns  {epoch, number, 1 when it was stored now else 0}
--- Publishes "M" and the position as 14 hex digits, "-", 12 digits, then a space and the body.
+-- Publishes ARGV[7], "M" and the position as 14 hex digits, "-", 12 digits, then a space and the body.
 
 local once = tonumber(ARGV[5])
 if once > 0 then
@@ -48,5 +49,5 @@ end
 local e = tonumber(epoch)
 local high = math.floor(e / 16777216)
 redis.call('PUBLISH', ARGV[2],
-  string.format('M%08x%06x-%012.0f %s', high, e - high * 16777216, number, ARGV[1]))
+  ARGV[7] .. string.format('M%08x%06x-%012.0f %s', high, e - high * 16777216, number, ARGV[1]))
 return { epoch, string.format('%.0f', number), 1 }
