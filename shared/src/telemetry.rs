@@ -1,10 +1,12 @@
-//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key. Lines say the request
+//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key: whatever
+//! `log.level` says, libraries say no more than at `debug`. Lines say the request
 //! ([`crate::http::identify`]), the trace ([`crate::trace`]) and the session that they are about, where there is one.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +44,9 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
         format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}")
     })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
+    // At `trace` some libraries write what goes over the wire.
+    let no_wire = filter_fn(|line| *line.level() < Level::TRACE || line.target().starts_with("jackfield"));
+    let registry = tracing_subscriber::registry().with(filter).with(no_wire);
     let installed = match settings.format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
         LogFormat::Pretty => registry.with(lines.with_target(false).compact()).try_init(),

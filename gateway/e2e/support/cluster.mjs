@@ -22,16 +22,17 @@ export function xtask(...args) {
 }
 
 /**
- * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service.
+ * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service; `logs` is a folder for their logs.
  * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
  */
-export async function startCluster({ nodes = 3, set = {}, authSet = {}, prometheus = false } = {}) {
+export async function startCluster({ nodes = 3, set = {}, authSet = {}, prometheus = false, logs } = {}) {
   // Three clients of it are on any of its nodes.
   if (RUNNING) return { balancer: RUNNING, urls: [RUNNING, RUNNING, RUNNING], stop: async () => {} };
   const name = `e2e-${process.pid}-${++count}`;
   const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name, ...NO_BUILD];
   if (prometheus) args.push("--prometheus");
-  if (process.env.E2E_LOGS) args.push("--logs", join(process.env.E2E_LOGS, name));
+  const logsIn = logs ?? (process.env.E2E_LOGS && join(process.env.E2E_LOGS, name));
+  if (logsIn) args.push("--logs", logsIn);
   for (const [key, value] of Object.entries(set)) args.push("--set", `${key}=${value}`);
   for (const [key, value] of Object.entries(authSet)) args.push("--auth-set", `${key}=${value}`);
 

@@ -1,12 +1,12 @@
 //! Gives every request an id. It stands in the answer (`x-request-id`), and on every line that is logged on the way; a
 //! request that is recorded has its place in a trace.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue, Method},
     middleware::{Next, from_fn},
     response::Response,
 };
@@ -40,25 +40,30 @@ pub fn identified(routes: Router, callers: Callers) -> Router {
 async fn identify(callers: Callers, request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(given).unwrap_or_else(new_id);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or(OTHER, MatchedPath::as_str);
-    let line = tracing::error_span!("request", request_id = %id);
-    let name = || format!("{method} {route}").into();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(OTHER, MatchedPath::as_str);
+    let name = || -> Cow<'static, str> { format!("{method} {route}").into() };
     let origin = (callers == Callers::Backends).then(|| Origin::of_headers(request.headers())).flatten();
     let span = if origin.is_some() { Span::follow(origin, name(), SpanKind::Server) } else { Span::begin(name) };
     let span = span.map(|span| span.with("http.route", route.to_owned()).with("request.id", id.clone()));
     let answering = async {
-        let begun = Instant::now();
-        let response = next.run(request).await;
-        let status = response.status().as_u16();
-        trace::note("http.response.status_code", i64::from(status));
-        tracing::debug!(%method, route, status, seconds = begun.elapsed().as_secs_f64(), "answered");
-        response
+        // At the level that no filter leaves out, and within the trace's.
+        let line = tracing::error_span!("request", request_id = %id);
+        answer(&method, route, request, next).instrument(line).await
     };
-    let mut response = within(span, answering).instrument(line).await;
+    let mut response = within(span, answering).await;
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    response
+}
+
+async fn answer(method: &Method, route: &str, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    trace::note("http.response.status_code", i64::from(status));
+    tracing::debug!(%method, route, status, seconds = begun.elapsed().as_secs_f64(), "answered");
     response
 }
 

@@ -3,7 +3,13 @@
 //! The library keeps at most 2,048 spans, drops what is more, and runs its exporter on a thread of its own, which ends
 //! when the lifecycle does. What leaves takes the HTTP client that everything else here takes.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
@@ -11,7 +17,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::oneshot};
@@ -19,6 +25,8 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::TRACER;
 use crate::{lifecycle::Lifecycle, settings::SettingsError};
 
+/// How long a span waits for others.
+const SENT_EVERY: Duration = Duration::from_secs(1);
 /// A batch that is not taken within this time is dropped.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// At the end, how long the last spans may take.
@@ -70,9 +78,11 @@ pub fn install(
         .with_timeout(TAKEN_WITHIN)
         .build()
         .map_err(|_| SettingsError::new(wrong))?;
+    let every = BatchConfigBuilder::default().with_scheduled_delay(SENT_EVERY).build();
+    let batches = BatchSpanProcessor::builder(exporter).with_batch_config(every).build();
     let named = [KeyValue::new("service.name", service), KeyValue::new("service.instance.id", instance.to_owned())];
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
+        .with_span_processor(batches)
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(part))))
         .with_resource(Resource::builder().with_attributes(named).build())
         .build();
@@ -97,6 +107,8 @@ struct Client {
     http: reqwest::Client,
     runtime: Handle,
     lifecycle: Lifecycle,
+    /// The last batch was not taken: said once, not for every batch.
+    failing: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Client {
@@ -107,7 +119,12 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     fn new(lifecycle: &Lifecycle) -> Self {
-        Self { http: reqwest::Client::new(), runtime: Handle::current(), lifecycle: lifecycle.clone() }
+        Self {
+            http: reqwest::Client::new(),
+            runtime: Handle::current(),
+            lifecycle: lifecycle.clone(),
+            failing: Arc::default(),
+        }
     }
 
     async fn send(self, request: reqwest::Request) -> Result<Response<Bytes>, HttpError> {
@@ -130,6 +147,13 @@ impl HttpClient for Client {
             let _entered = self.runtime.enter();
             self.lifecycle.spawn(async move { done.send(client.send(request).await) });
         }
-        answer.await?
+        let answer = answer.await?;
+        let fails = answer.as_ref().map_or(true, |answer| !answer.status().is_success());
+        match (self.failing.swap(fails, Ordering::Relaxed), fails) {
+            (false, true) => tracing::warn!("the collector does not take traces: they are dropped until it does"),
+            (true, false) => tracing::info!("the collector takes traces again"),
+            _ => {}
+        }
+        answer
     }
 }

@@ -1,0 +1,185 @@
+// Traces as a collector gets them, and the ids that log lines carry.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join as inFolder } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { Api } from "./support/api.mjs";
+import { alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { PRODUCTS, reading } from "./support/feeds.mjs";
+import { matches, startCollector } from "./support/otlp.mjs";
+import { done, join, newRoom, refused, startRooms } from "./support/rooms.mjs";
+import { until } from "./support/until.mjs";
+import { api } from "./support/users.mjs";
+
+/** Kinds of spans, by OpenTelemetry's numbers. */
+const [INTERNAL, SERVER, PRODUCER, CONSUMER] = [1, 2, 4, 5];
+
+describe("traces of a cluster", OWN, () => {
+  let cluster, collector, logs, nodes;
+  before(async () => {
+    collector = await startCollector();
+    logs = await mkdtemp(inFolder(tmpdir(), "jackfield-traces-"));
+    const traced = { "otel.exporterOtlpEndpoint": collector.url, "otel.tracesSamplerArg": 1 };
+    const set = { ...traced, "log.format": "json", "log.level": "trace", "session.policy": "multi" };
+    cluster = await startRooms({ set, authSet: { ...traced, "log.format": "json", "log.level": "trace" }, logs });
+    nodes = await Promise.all(cluster.gateways.map(async (gateway) => (await cluster.readiness(gateway)).body.node));
+  });
+  after(async () => {
+    await cluster?.stop();
+    collector?.stop();
+    if (logs) await rm(logs, { recursive: true });
+  });
+  afterEach(closeAll);
+
+  /** The one span that answers to `wanted`. */
+  function one(spans, wanted) {
+    const found = spans.filter((span) => matches(span, wanted));
+    assert.equal(found.length, 1, `${JSON.stringify(wanted)} of ${spans.map(({ name, instance }) => `${name} ${instance}`)}`);
+    return found[0];
+  }
+
+  /** That spans are within one another, as far as clocks of one machine can say. */
+  function follow(...chain) {
+    for (const [index, span] of chain.entries()) {
+      assert.ok(span.end >= span.start, span.name);
+      if (index === 0) continue;
+      assert.equal(span.parent, chain[index - 1].id, `${span.name} below ${chain[index - 1].name}`);
+      assert.ok(span.start >= chain[index - 1].start, `${span.name} after ${chain[index - 1].name}`);
+    }
+  }
+
+  test("a stored message: event, append, and the socket writes of every node are one trace", async () => {
+    const room = newRoom();
+    const clients = await Promise.all(cluster.urls.map((url, node) =>
+      signedIn(url, cluster.user(), node === 1 ? { transports: ["websocket"] } : {})));
+    await until("all are upgraded", () => clients.every(({ transport }) => transport === "websocket"));
+    for (const client of clients) await join(client, room);
+    const { messageId } = await done(clients[0], "send-message", { room, content: "traced" });
+    for (const client of clients) await client.heard("new-message", ({ id }) => id === messageId);
+
+    const first = await collector.find("the event's span", ({ name }) => name === "send-message");
+    const spans = await collector.trace(first.trace, [
+      { name: "append" },
+      ...nodes.flatMap((instance) => [{ name: "deliver", instance }, { name: "socket write", instance }]),
+    ]);
+    assert.deepEqual([...new Set(spans.map(({ service }) => service))], ["jackfield-gateway"]);
+    const event = one(spans, { name: "send-message", kind: SERVER, instance: nodes[0], parent: "" });
+    assert.equal(event.attributes.namespace, "/");
+    const append = one(spans, { name: "append", kind: PRODUCER, instance: nodes[0] });
+    follow(event, append);
+    for (const instance of nodes) {
+      const deliver = one(spans, { name: "deliver", kind: CONSUMER, instance });
+      const write = one(spans, { name: "socket write", kind: INTERNAL, instance });
+      follow(append, deliver, write);
+    }
+    assert.equal(spans.length, 2 + 2 * nodes.length);
+    console.log(JSON.stringify({ trace: first.trace, spans: spans.map(({ name, instance, start, end }) =>
+      ({ name, instance, atMicros: Number(start - event.start) / 1000, tookMicros: Number(end - start) / 1000 })) }));
+  });
+
+  test("a backend's call goes on in the backend's trace", async () => {
+    const room = newRoom();
+    const client = await signedIn(cluster.urls[1], cluster.user(), { transports: ["websocket"] });
+    await join(client, room);
+    const [trace, parent] = [randomBytes(16).toString("hex"), randomBytes(8).toString("hex")];
+    const headers = { traceparent: `00-${trace}-${parent}-01`, "x-request-id": "mine-1" };
+    const answer = await new Api(cluster, 2).post(`/rooms/${room}/messages`, { content: "x" }, headers);
+    assert.equal(answer.status, 201, JSON.stringify(answer.body));
+    assert.equal(answer.headers.get("x-request-id"), "mine-1");
+    const spans = await collector.trace(trace, [{ parent }, { name: "append" }, { name: "deliver" }, { name: "socket write" }]);
+    const call = one(spans, { parent, kind: SERVER, instance: nodes[2] });
+    assert.match(call.name, /^POST \/v1\/rooms\/\{/);
+    assert.equal(call.attributes["request.id"], "mine-1");
+    assert.equal(call.attributes["http.response.status_code"], 201);
+    const append = one(spans, { name: "append", instance: nodes[2] });
+    const deliver = one(spans, { name: "deliver", instance: nodes[1] });
+    follow(call, append, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
+
+    // Who does not record is not recorded.
+    const quiet = randomBytes(16).toString("hex");
+    await new Api(cluster, 2).get("/stats", undefined, { traceparent: `00-${quiet}-${parent}-00` });
+    assert.equal(collector.spans.some((span) => span.trace === quiet), false);
+  });
+
+  test("what is not stored, and what is for one user, or for a feed's readers", async () => {
+    const [alice, bob] = [cluster.user(), cluster.user()];
+    const sender = await signedIn(cluster.urls[0], alice, { transports: ["websocket"] });
+    const receiver = await signedIn(cluster.urls[1], bob, { transports: ["websocket"] });
+    const admin = cluster.user({ roles: ["ADMIN"] });
+    const reader = await reading(cluster.urls[1], {});
+    const writer = await reading(cluster.urls[2], { token: admin.token });
+    const ways = [
+      ["message", () => sender.ask("message", "hello"), "publish"],
+      ["private-message", () => sender.ask("private-message", { to: bob.id, content: "psst" }), "publish"],
+      ["updateProduct", () => writer.ask("updateProduct", { id: 1 }), "append"],
+    ];
+    for (const [name, send, hop] of ways) {
+      assert.equal((await send()).status, "ok", name);
+      const event = await collector.find(`the span of ${name}`, (span) => span.name === name);
+      const away = [{ name: "deliver", instance: nodes[1] }, { name: "socket write", instance: nodes[1] }];
+      const spans = await collector.trace(event.trace, [{ name: hop }, ...away]);
+      const deliver = one(spans, { name: "deliver", instance: nodes[1] });
+      const sent = spans.find(({ id }) => id === deliver.parent);
+      assert.deepEqual([sent.name, sent.parent], [hop, event.id]);
+      follow(event, sent, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
+    }
+    assert.equal(receiver.disconnects.length + reader.disconnects.length, 0);
+  });
+
+  test("log lines say which request, session and trace, and hold no secret", async () => {
+    const secrets = [cluster.apiKey, "Correct-horse-7", "Wrong-horse-77", "not.a.token"];
+    const user = cluster.user();
+    secrets.push(user.token);
+    const client = await signedIn(cluster.urls[0], user);
+    await join(client, newRoom());
+    const refusedToken = cluster.token({ sub: "x", name: "x", roles: [], exp: 1 });
+    secrets.push(refusedToken);
+    for (const token of [refusedToken, "not.a.token"]) {
+      await connect(cluster.urls[0], { token }).refused();
+      await refused(client, "token:refresh", { token }, "validation_failed");
+    }
+    const account = { email: `traces-${process.pid}@mail.com`, password: "Correct-horse-7", fullName: "Ana" };
+    const { email, password } = account;
+    const ask = (path, body) => api(cluster, "POST", `/auth/${path}`, body);
+    const registered = await ask("register", account);
+    assert.equal((await ask("login", { email, password: "Wrong-horse-77" })).status, 401);
+    const loggedIn = await ask("login", { email, password });
+    secrets.push(registered.body.token, loggedIn.body.token);
+    const asked = loggedIn.headers.get("x-request-id");
+    const many = alsoIn(client, "/chat", user.token);
+    await many.ready();
+    for (const key of [cluster.apiKey, "wrong key that is long enough"]) await new Api(cluster, 0, key).get("/stats");
+    secrets.push("wrong key that is long enough");
+    const call = await new Api(cluster, 0).get("/nodes");
+    const requestId = call.headers.get("x-request-id");
+
+    // A session that is sent away leaves a line.
+    await new Api(cluster, 1).post(`/users/${user.id}/disconnect`, { reason: "test" });
+    await client.heard("session:ended");
+
+    const lines = await until("the lines are there", async () => {
+      const files = (await readdir(logs)).filter((file) => file.endsWith(".log"));
+      const texts = await Promise.all(files.map((file) => readFile(inFolder(logs, file), "utf8")));
+      const all = texts.join("\n").split("\n").filter((line) => line.startsWith("{"));
+      const missing = [requestId, asked, '"session"'].filter((id) => !all.some((line) => line.includes(id)));
+      if (missing.length > 0) throw new Error(`${missing} in ${all.length} lines of ${files}`);
+      return all;
+    });
+    const text = lines.join("\n");
+    for (const secret of secrets) assert.equal(typeof secret, "string");
+    for (const secret of secrets) assert.equal(text.includes(secret), false, `a secret of ${secret.length} characters is in the logs`);
+    assert.equal(/eyJ[A-Za-z0-9_-]{8}/.test(text), false, "something like a token is in the logs");
+    assert.equal(/\$argon2/.test(text), false, "a hash of a password is in the logs");
+
+    const answered = lines.map((line) => JSON.parse(line)).filter(({ message }) => message === "answered");
+    const ours = answered.find((line) => line.spans.some((span) => span.request_id === requestId));
+    const trace = ours.spans.find(({ name }) => name === "trace").trace_id;
+    const spans = await collector.trace(trace, [{ kind: SERVER }]);
+    assert.equal(spans[0].attributes["request.id"], requestId);
+  });
+});
