@@ -14,7 +14,7 @@ use std::{
 use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
-    value::{Dict, Value},
+    value::{Dict, Num, Value},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -179,6 +179,9 @@ fn flatten(dict: &Dict) -> BTreeMap<String, Value> {
 fn typed(key: &str, text: &str, default: &Value, from: &str) -> Result<Value, SettingsError> {
     let wrong = |want: &str| SettingsError(format!("setting `{key}` ({from}) must be {want}"));
     Ok(match default {
+        Value::Num(_, Num::F32(_) | Num::F64(_)) => {
+            text.parse::<f64>().map(Value::from).map_err(|_| wrong("a number"))?
+        }
         Value::Num(..) => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number"))?,
         Value::Bool(..) => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`"))?,
         Value::Array(..) if text.trim_start().starts_with('[') => {
@@ -198,8 +201,8 @@ fn display(value: &Value) -> String {
         Value::String(_, text) if text.is_empty() => "none".into(),
         Value::String(_, text) => format!("`{text}`"),
         Value::Num(_, number) => {
-            let unsigned = number.to_u128().map(|n| n.to_string());
-            unsigned.or_else(|| number.to_i128().map(|n| n.to_string())).map(|n| format!("`{n}`")).unwrap_or_default()
+            let whole = number.to_u128().map(|n| n.to_string()).or_else(|| number.to_i128().map(|n| n.to_string()));
+            whole.or_else(|| number.to_f64().map(|n| n.to_string())).map(|n| format!("`{n}`")).unwrap_or_default()
         }
         Value::Bool(_, flag) => format!("`{flag}`"),
         Value::Array(_, items) => items.iter().map(display).collect::<Vec<_>>().join(", "),
@@ -243,6 +246,7 @@ mod tests {
         on_conflict: String,
         limit: u32,
         list: Vec<String>,
+        part: f64,
     }
     #[derive(Debug, Serialize, Deserialize, PartialEq)]
     struct Example {
@@ -252,7 +256,7 @@ mod tests {
     }
     impl Default for Example {
         fn default() -> Self {
-            let session = Inner { on_conflict: "evict".into(), limit: 1, list: vec!["a".into()] };
+            let session = Inner { on_conflict: "evict".into(), limit: 1, list: vec!["a".into()], part: 0.25 };
             Self { port: 3000, secret: String::new(), session }
         }
     }
@@ -263,6 +267,7 @@ mod tests {
             Setting { key: "session.onConflict", doc: "c" },
             Setting { key: "session.limit", doc: "l" },
             Setting { key: "session.list", doc: "l" },
+            Setting { key: "session.part", doc: "p" },
         ];
     }
 
@@ -315,6 +320,9 @@ mod tests {
         assert_eq!((read.secret.as_str(), read.session.list), ("12345", vec!["x".to_string(), "y".into()]));
         let read: Example = load(&sources(&[], &[r#"session.list=["x, y", "z"]"#])).unwrap();
         assert_eq!(read.session.list, ["x, y", "z"]);
+        for (text, part) in [("0.5", 0.5), ("1", 1.0)] {
+            assert_eq!(load::<Example>(&sources(&[("SESSION_PART", text)], &[])).unwrap().session.part, part);
+        }
         assert!(load::<Example>(&sources(&[], &["session.list=[1]"])).is_err());
     }
 
@@ -325,6 +333,7 @@ mod tests {
             wrong(sources(&[("PORT", "abc")], &[])),
             "setting `port` (environment variable PORT) must be a whole number"
         );
+        assert!(wrong(sources(&[("SESSION_PART", "all")], &[])).ends_with("must be a number"));
         assert!(wrong(sources(&[("PORT", "70000")], &[])).contains("`port`"));
         assert_eq!(
             wrong(sources(&[], &["session.onconflict=x"])),
@@ -337,6 +346,7 @@ mod tests {
     fn table_and_defaults_agree() {
         assert_eq!(undocumented::<Example>(), Vec::<String>::new());
         assert!(markdown_table::<Example>().contains("| `port` | `PORT` | `3000` | p |"));
+        assert!(markdown_table::<Example>().contains("| `session.part` | `SESSION_PART` | `0.25` | p |"));
         assert!(markdown_table::<Example>().contains("| `session.onConflict` | `SESSION_ON_CONFLICT` | `evict` | c |"));
     }
 }

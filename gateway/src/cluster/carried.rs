@@ -48,7 +48,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_put_before_a_notice_is_taken_off(origin in [1_u8..; Origin::LENGTH]) {
+        fn what_was_put_before_a_notice_is_taken_off(origin: [u8; Origin::LENGTH]) {
             let notice = Notice::Left { profile: "{}".into() }.encode();
             let carried = [&[TRACED][..], &origin, &notice].concat();
             prop_assert_eq!(open(carried.into()), (Origin::from_bytes(origin), notice));
