@@ -119,8 +119,8 @@ impl Connection {
         self.end_session();
     }
 
-    /// Out of every namespace but feeds, and the session is over. Does nothing the second time.
-    pub(super) fn end_session(&self) {
+    /// Out of every namespace but feeds, and the session is over: the sockets that it had. Does nothing the second time.
+    pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
         let (sockets, departure) = {
             let mut session = self.session.lock();
             self.node.expiry.forget(session.looked_at, &self.id);
@@ -129,13 +129,14 @@ impl Connection {
         if self.readers.lock().is_empty() {
             self.inbox.lock().clear();
         }
-        for client in sockets {
-            self.node.remove_member(&client);
+        for client in &sockets {
+            self.node.remove_member(client);
         }
         self.node.connections.remove(&self.id);
         if let Some((user, incarnation)) = departure {
             let holding = Holding { user, session: self.id.clone() };
             self.node.departures.push(IndexEntry::Session(holding), incarnation);
         }
+        sockets
     }
 }

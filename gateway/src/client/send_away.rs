@@ -49,13 +49,13 @@ impl Connection {
     pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
         tracing::debug!(session = %self.id, reason, "sending a client away");
         metrics::SENT_AWAY.add_for([reason], 1);
-        for client in self.sockets() {
+        // Out first: nothing else may come after the DISCONNECT, and a namespace that is being joined is not overlooked.
+        for client in self.end_session() {
             if let Some(frame) = last_word(&client) {
                 client.send(&frame);
             }
             client.send(&Frame::disconnect(&client.namespace.name));
         }
-        self.end_session();
         // A stock client closes the transport itself; another is given a while.
         self.node.idle.watch(self);
     }

@@ -185,6 +185,15 @@ impl Client {
         stays.map(|joined| self.entry_of(joined.room.name, joined.stay).stay).collect()
     }
 
+    /// The socket hears of these users from now on, and of no others, unless it is out of its namespace.
+    pub fn watch(&self, users: Vec<Arc<str>>) {
+        // Under the lock, so that an end at this moment comes after it and forgets it.
+        let rooms = self.rooms.lock();
+        if !rooms.gone {
+            self.node.hub.watchers.watch(self.key(), users);
+        }
+    }
+
     /// Whether the socket is out of its namespace.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -37,7 +37,7 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>) -> Result<Pr
         return Err(EventError::Validation(format!("each of userIds must have 1 to {MAX_USER_ID} characters")));
     }
     // First watch, then look: a change in between is heard rather than missed.
-    client.node.hub.watchers.watch(client.key(), user_ids.clone());
+    client.watch(user_ids.clone());
     let online = client.node.cluster.presence.online(&user_ids).await?;
     let online = user_ids.into_iter().zip(online).filter(|(_, online)| *online).map(|(user, _)| user).collect();
     Ok(Present { status: "ok", online })

@@ -217,10 +217,11 @@ impl Node {
                 self.departures.push(IndexEntry::Room(stay), incarnation.clone());
             }
         }
+        // Before the place is free for another.
+        if &*client.namespace.name == MAIN {
+            self.hub.watchers.forget(key);
+        }
         if client.namespace.leave(key).is_some() {
-            if &*client.namespace.name == MAIN {
-                self.hub.watchers.forget(key);
-            }
             self.roster_changed(&client.namespace);
         }
     }
