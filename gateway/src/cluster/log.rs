@@ -75,6 +75,8 @@ pub struct Page {
     pub base: u64,
     /// In order, each number once.
     pub messages: Vec<Stored>,
+    /// For so long, from when it was asked for, none of `messages` becomes too old to be kept. Never more than [`KEPT_FOR`].
+    pub kept_for: Duration,
 }
 
 /// Which piece.

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -85,7 +85,9 @@ impl MemoryLog {
     pub(super) fn read(&self, room: &RoomName, range: Range, count: usize) -> Result<Page, Unavailable> {
         let mut rooms = self.rooms.lock();
         let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);
-        log.forget_old(Instant::now());
+        let now = Instant::now();
+        log.forget_old(now);
+        let age = log.messages.front().map_or(Duration::ZERO, |(at, _)| now.duration_since(*at));
         let messages = log.messages.iter().map(|(_, stored)| stored);
         let last = |messages: &mut dyn DoubleEndedIterator<Item = &Stored>| {
             let mut newest: Vec<_> = messages.rev().take(count).cloned().collect();
@@ -97,6 +99,6 @@ impl MemoryLog {
             Range::Before(number) => last(&mut messages.filter(|stored| stored.number < number)),
             Range::Newest => last(&mut messages.into_iter()),
         };
-        Ok(Page { end: log.end, base: 0, messages })
+        Ok(Page { end: log.end, base: 0, messages, kept_for: KEPT_FOR.saturating_sub(age) })
     }
 }

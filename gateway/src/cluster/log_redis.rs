@@ -61,9 +61,10 @@ impl RedisLog {
         let mut call = READ.key(keys.log(room));
         call.key(keys.log_head(room)).arg(what).arg(number).arg(count).arg(millis(KEPT_FOR)).arg(millis(EPOCH_KEPT));
         call.arg(seen.map(|seen| seen.epoch.to_string()).unwrap_or_default()).arg(seen.map_or(0, |seen| seen.number));
-        let (epoch, last, base, entries): (u64, u64, u64, Vec<(u64, String)>) = self.link.script(&call).await?;
+        let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, String)>, u64) =
+            self.link.script(&call).await?;
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
-        Ok(Page { end: Position { epoch, number: last }, base, messages })
+        Ok(Page { end: Position { epoch, number: last }, base, messages, kept_for: Duration::from_millis(kept_for) })
     }
 }
 

@@ -74,7 +74,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::log::Stored;
+    use crate::cluster::log::{KEPT_FOR, Stored};
     use proptest::prelude::*;
 
     /// The log as it is in truth, and a bus that loses, doubles, delays and reorders.
@@ -94,6 +94,7 @@ mod tests {
                 end: Position { epoch: self.epoch, number: self.end },
                 base: self.base,
                 messages: after.map(|number| Stored { number: *number, body: "".into() }).collect(),
+                kept_for: KEPT_FOR,
             }
         }
     }

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::messages::array;
 use crate::{
     client::Client,
-    cluster::log::{KEPT, Page, Position, Range},
+    cluster::{
+        log::{KEPT, Page, Position, Range},
+        room_name::RoomName,
+    },
     engine::Frame,
 };
 
@@ -37,48 +40,16 @@ pub struct Joined {
 }
 
 impl Joining {
-    /// The position that was seen, where the room's present epoch has it and it is not ahead of `end`.
-    pub(super) fn seen(&self, end: Position) -> Option<Position> {
-        let seen: Position = self.since.as_ref()?.parse().ok()?;
-        (seen.epoch == end.epoch && seen <= end).then_some(seen)
+    pub(super) fn since(&self) -> Since<'_> {
+        Since(self.since.as_deref())
     }
 
-    /// Which piece of the log answers the join.
-    pub(super) fn range(&self, end: Position) -> (Range, usize) {
-        match self.seen(end) {
-            Some(seen) => (Range::After(seen.number), KEPT),
-            None => (Range::Newest, NEWEST),
-        }
-    }
-
-    /// Whether the position is one that the log may know when it has caught up.
-    pub(super) fn is_ahead(&self, end: Position) -> bool {
-        let seen = self.since.as_ref().and_then(|since| since.parse::<Position>().ok());
-        seen.is_some_and(|seen| seen > end)
-    }
-
-    /// Whether `page` holds all that was missed; nothing where the client did not say what was seen.
-    pub(super) fn recovered(&self, page: &Page, end: Position) -> Option<bool> {
-        self.since.as_ref()?;
-        Some(self.seen(end).is_some_and(|seen| page.end.epoch == end.epoch && page.continues(seen.number)))
-    }
-
-    /// Tells the socket, in this order: `joined`, `recent-messages`, the acknowledgement.
-    pub(super) fn tell(&self, room: &str, page: &Page, shown: Span<usize>, end: Position, recovered: Option<bool>) {
+    /// Tells the socket, in this order: `joined`, `recent-messages` as [`recent_messages`] wrote them, the acknowledgement.
+    pub(super) fn tell(&self, room: &str, recent: &[Frame], end: Position, recovered: Option<bool>) {
         let client = &self.client;
         client.emit("joined", &json!({ "room": room }));
-        let shown = &page.messages[shown];
-        let mut events = shown.chunks(PER_EVENT).peekable();
-        let mut first = events.next().unwrap_or_default();
-        loop {
-            let next = events.next();
-            let about = json!({ "room": room, "more": next.is_some() });
-            let data = format!("{},{about}", array(page, first));
-            client.send(&Frame::event_json(&client.namespace.name, "recent-messages", &data));
-            match next {
-                Some(next) => first = next,
-                None => break,
-            }
+        for frame in recent {
+            client.send(frame);
         }
         if let Some(id) = self.ack {
             let mut answer = json!({
@@ -92,4 +63,72 @@ impl Joining {
             }
         }
     }
+}
+
+/// The last message or position that was seen, as the client wrote it, and what follows from it.
+#[derive(Clone, Copy)]
+pub(super) struct Since<'a>(pub(super) Option<&'a str>);
+
+impl Since<'_> {
+    /// The position that was seen, where the room's present epoch has it and it is not ahead of `end`.
+    pub(super) fn seen(self, end: Position) -> Option<Position> {
+        let seen: Position = self.0?.parse().ok()?;
+        (seen.epoch == end.epoch && seen <= end).then_some(seen)
+    }
+
+    /// Which piece of the log answers the join.
+    pub(super) fn range(self, end: Position) -> (Range, usize) {
+        match self.seen(end) {
+            Some(seen) => (Range::After(seen.number), KEPT),
+            None => FIRST,
+        }
+    }
+
+    /// Whether the position is one that the log may know when it has caught up.
+    pub(super) fn is_ahead(self, end: Position) -> bool {
+        let seen = self.0.and_then(|since| since.parse::<Position>().ok());
+        seen.is_some_and(|seen| seen > end)
+    }
+
+    /// Whether `page` holds all that was missed; nothing where the client did not say what was seen.
+    pub(super) fn recovered(self, page: &Page, end: Position) -> Option<bool> {
+        self.0?;
+        Some(self.seen(end).is_some_and(|seen| page.end.epoch == end.epoch && page.continues(seen.number)))
+    }
+
+    /// Which of the page's messages the socket is told: what is newer than `end` comes to everybody at once, live.
+    pub(super) fn shown(self, page: &Page, end: Position) -> Span<usize> {
+        let shown = page.messages.partition_point(|message| message.number <= end.number);
+        match self.recovered(page, end) {
+            // What was asked for is not there: the newest, as if nothing had been asked for.
+            Some(false) => shown.saturating_sub(NEWEST)..shown,
+            _ => 0..shown,
+        }
+    }
+}
+
+/// All `recent-messages` of one join: at least one, and all but the last say that there is more.
+pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>) -> Vec<Frame> {
+    let shown = &page.messages[shown];
+    let mut frames = Vec::with_capacity(shown.len().div_ceil(PER_EVENT).max(1));
+    let mut events = shown.chunks(PER_EVENT);
+    let mut next = Some(events.next().unwrap_or_default());
+    while let Some(messages) = next {
+        next = events.next();
+        let about = json!({ "room": &*name.name, "more": next.is_some() });
+        let data = format!("{},{about}", array(page, messages));
+        frames.push(Frame::event_json(&name.namespace, "recent-messages", &data));
+    }
+    frames
+}
+
+/// The piece that is kept from the start: what somebody gets who does not say what was seen.
+pub(super) const FIRST: (Range, usize) = (Range::Newest, NEWEST);
+
+/// The one of these pieces that holds most.
+pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Range, usize)> {
+    pieces.min_by_key(|(range, _)| match range {
+        Range::After(number) => *number,
+        Range::Before(_) | Range::Newest => u64::MAX,
+    })
 }

@@ -5,14 +5,18 @@
 //! delivers is the one that lets in; what was missed on the bus is read from the log. A member that does not read is
 //! closed and nobody waits for it. Deliberately knows nothing of who may join or send: see [`rules`].
 
+mod budget;
 mod cursor;
+mod enter;
 mod history;
 mod join;
 mod messages;
+mod recent;
 mod registry;
 pub mod rules;
 mod stopwatch;
 mod task;
+mod window;
 
 pub(crate) use self::cursor::{Cursor, Live, Read};
 pub use self::{

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
+    budget::Budget,
     join::{Joined, Joining},
     stopwatch::Stopwatch,
     task,
@@ -57,6 +58,7 @@ pub(super) enum Input {
 #[derive(Default)]
 pub struct Rooms {
     by_name: Mutex<HashMap<RoomName, Room>>,
+    budget: Arc<Budget>,
 }
 
 impl Rooms {
@@ -149,6 +151,11 @@ impl Rooms {
         for room in self.by_name.lock().values() {
             room.signals.missed();
         }
+    }
+
+    /// What all rooms together may keep of their messages in memory.
+    pub(super) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 
     fn room(&self, node: &Arc<Node>, name: &RoomName) -> Room {

@@ -2,30 +2,26 @@
 
 use std::{
     collections::HashMap,
-    ops::Range as Span,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use jackfield_shared::trace::within;
 use serde_json::json;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     cursor::{Cursor, Live, Read},
-    join::{Joined, Joining},
+    enter::Waiting,
     messages::object,
+    recent::Recent,
     registry::{Input, Signals},
 };
 use crate::{
     client::Client,
     cluster::{
         Unavailable,
-        bus::Channel,
-        log::{KEPT, Page, Position, Range},
+        log::{KEPT, Position, Range},
         notice::Notice,
         room_name::RoomName,
     },
@@ -36,22 +32,28 @@ use crate::{
 
 /// Members that are sent to before others get their turn.
 const BATCH: usize = 1_024;
+/// Inputs that are taken at once: joins among them that follow each other share what they need of the log.
+const AT_ONCE: usize = 64;
 /// Between two tries to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
-struct Task {
-    node: Arc<Node>,
-    name: RoomName,
-    signals: Arc<Signals>,
+pub(super) struct Task {
+    pub(super) node: Arc<Node>,
+    pub(super) name: RoomName,
+    pub(super) signals: Arc<Signals>,
     /// Nothing before the first member is in.
-    cursor: Option<Cursor>,
-    members: Vec<Arc<Client>>,
-    places: HashMap<Arc<str>, usize>,
+    pub(super) cursor: Option<Cursor>,
+    /// What joins are answered from; fed by all that is delivered.
+    pub(super) recent: Recent,
+    pub(super) members: Vec<Arc<Client>>,
+    pub(super) places: HashMap<Arc<str>, usize>,
 }
 
 pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, mut inputs: mpsc::Receiver<Input>) {
     let stopping = node.lifecycle.stopping();
-    let mut task = Task { node, name, signals, cursor: None, members: Vec::new(), places: HashMap::new() };
+    let recent = Recent::new(node.rooms.budget());
+    let mut task = Task { node, name, signals, cursor: None, recent, members: Vec::new(), places: HashMap::new() };
+    let mut arrived = Vec::new();
     // Where the log did not answer, when it is asked again.
     let mut again_at = Instant::now();
     loop {
@@ -61,9 +63,10 @@ pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, 
             () = stopping.cancelled() => return,
             () = task.signals.wake.notified() => {}
             () = tokio::time::sleep_until(again_at), if behind => {}
-            input = inputs.recv() => match input {
-                Some(input) => task.handle(input).await,
-                None => return,
+            () = task.recent.idle() => {}
+            count = inputs.recv_many(&mut arrived, AT_ONCE) => match count {
+                0 => return,
+                _ => task.handle_all(&mut arrived).await,
             },
         }
         if task.signals.missed.load(Ordering::Acquire) && Instant::now() >= again_at && !task.catch_up().await {
@@ -76,10 +79,10 @@ pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, 
 }
 
 impl Task {
-    async fn handle(&mut self, input: Input) {
+    pub(super) async fn handle(&mut self, input: Input) {
         match input {
             Input::Heard(notice, span) => within(span, self.hear(notice)).await,
-            Input::Join(joining, done) => self.join(joining, done).await,
+            Input::Join(joining, done) => self.join_all(vec![Waiting { joining, done }]).await,
             Input::Leave(socket) => self.leave(&socket),
         }
     }
@@ -89,7 +92,10 @@ impl Task {
             Notice::Message { position, body } => {
                 let Some(cursor) = &mut self.cursor else { return };
                 match cursor.live(position) {
-                    Live::Deliver => self.deliver(position, &body).await,
+                    Live::Deliver => {
+                        self.recent.push(position, &body);
+                        self.deliver(position, &body).await;
+                    }
                     Live::Seen => {}
                     Live::Repair => self.signals.missed(),
                 }
@@ -162,7 +168,7 @@ impl Task {
     }
 
     /// Reads and delivers what is missing; false where the log does not answer: the signal stays.
-    async fn catch_up(&mut self) -> bool {
+    pub(super) async fn catch_up(&mut self) -> bool {
         self.signals.missed.store(false, Ordering::Release);
         let caught_up = self.read_on().await.is_ok();
         if !caught_up {
@@ -188,6 +194,7 @@ impl Task {
                     metrics::REPAIRED.add_for(["room"], missed.len());
                     for stored in missed {
                         let position = Position { number: stored.number, ..page.end };
+                        self.recent.push(position, &stored.body);
                         self.deliver(position, &stored.body).await;
                     }
                     if !more {
@@ -211,68 +218,6 @@ impl Task {
         }
     }
 
-    async fn join(&mut self, joining: Joining, done: oneshot::Sender<Result<Joined, Unavailable>>) {
-        if done.is_closed() || joining.client.is_gone() {
-            return;
-        }
-        let entered = self.enter(&joining).await;
-        // Who does not wait any more is put out by whoever gave up waiting.
-        let _ = done.send(entered);
-    }
-
-    async fn enter(&mut self, joining: &Joining) -> Result<Joined, Unavailable> {
-        let (node, name) = (Arc::clone(&self.node), self.name.clone());
-        let log = &node.cluster.log;
-        if self.cursor.is_none() {
-            node.cluster.bus.subscribe(&[Channel::Room(name.clone())]).await?;
-            let page = log.read(&name, Range::Newest, 0, None).await?;
-            self.cursor = Some(Cursor::new(page.end));
-        }
-        let mut end = self.cursor.map(Cursor::at).ok_or(Unavailable)?;
-        let mut behind = self.signals.missed.load(Ordering::Acquire);
-        loop {
-            if behind || joining.is_ahead(end) {
-                if !self.catch_up().await {
-                    return Err(Unavailable);
-                }
-                end = self.cursor.map(Cursor::at).ok_or(Unavailable)?;
-            }
-            let (range, count) = joining.range(end);
-            let page = log.read(&name, range, count, Some(end)).await?;
-            if page.end.epoch != end.epoch {
-                // The log began anew in between: those who are in are told first.
-                behind = true;
-                continue;
-            }
-            // What is newer than the cursor comes to everybody at once, live.
-            let shown = 0..page.messages.partition_point(|message| message.number <= end.number);
-            let recovered = joining.recovered(&page, end);
-            return Ok(self.admit(joining, &page, shown, end, recovered));
-        }
-    }
-
-    fn admit(
-        &mut self,
-        joining: &Joining,
-        page: &Page,
-        shown: Span<usize>,
-        end: Position,
-        recovered: Option<bool>,
-    ) -> Joined {
-        let client = &joining.client;
-        if !self.places.contains_key(&client.id) {
-            self.places.insert(Arc::clone(&client.id), self.members.len());
-            self.members.push(Arc::clone(client));
-        }
-        if recovered == Some(false) {
-            // What was asked for is not there: the newest, as if nothing had been asked for.
-            joining.tell(&self.name.name, page, newest(&shown), end, recovered);
-        } else {
-            joining.tell(&self.name.name, page, shown, end, recovered);
-        }
-        Joined { position: end }
-    }
-
     fn leave(&mut self, socket: &Arc<str>) {
         let Some(place) = self.places.remove(socket) else { return };
         self.members.swap_remove(place);
@@ -280,9 +225,4 @@ impl Task {
             self.places.insert(Arc::clone(&moved.id), place);
         }
     }
-}
-
-/// The last fifty of a span.
-fn newest(shown: &Span<usize>) -> Span<usize> {
-    shown.end.saturating_sub(50).max(shown.start)..shown.end
 }

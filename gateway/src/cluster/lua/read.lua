@@ -10,7 +10,8 @@
 -- ARGV[5]  how long the epoch of a room that nobody uses is remembered, in milliseconds
 -- ARGV[6]  epoch that was seen, or ""
 -- ARGV[7]  number that was seen
--- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…}}, in the room's order
+-- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…}, milliseconds for which none of
+--          these is too old to be kept}, in the room's order
 
 local now = redis.call('TIME')
 local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
@@ -40,15 +41,18 @@ end
 entries = entries or {}
 local oldest = math.floor(us / 1000) - tonumber(ARGV[4])
 local flat = {}
+local kept_for = tonumber(ARGV[4])
 local first, past, step = 1, #entries, 1
 if ARGV[1] ~= 'after' then
   first, past, step = #entries, 1, -1
 end
 for i = first, past, step do
   local id, fields = entries[i][1], entries[i][2]
-  if tonumber(fields[2]) >= oldest then
+  local age_left = tonumber(fields[2]) - oldest
+  if age_left >= 0 then
+    kept_for = math.min(kept_for, age_left)
     flat[#flat + 1] = string.match(id, '^%d+')
     flat[#flat + 1] = fields[4]
   end
 end
-return { epoch, string.format('%.0f', last), string.format('%.0f', base), flat }
+return { epoch, string.format('%.0f', last), string.format('%.0f', base), flat, string.format('%.0f', kept_for) }

@@ -1,0 +1,70 @@
+//! What the rooms of a node may keep in memory together, however many there are.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Bytes, over all rooms of a node.
+const MOST: usize = 32 * 1024 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Budget {
+    taken: AtomicUsize,
+}
+
+/// One room's part, given back when it is dropped.
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    /// Takes or gives back what makes it so many bytes. Where there is no room for more it stays as it is, and false is
+    /// returned.
+    pub(super) fn resize(&mut self, bytes: usize) -> bool {
+        let (more, less) = (bytes.saturating_sub(self.bytes), self.bytes.saturating_sub(bytes));
+        let taken = &self.budget.taken;
+        let resized = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+            // Only what was taken is given back.
+            let wanted = taken + more - less;
+            (more == 0 || wanted <= MOST).then_some(wanted)
+        });
+        if resized.is_ok() {
+            self.bytes = bytes;
+        }
+        resized.is_ok()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_bounded_and_given_back() {
+        let budget = Arc::new(Budget::default());
+        let (mut one, mut other) = (Share::new(Arc::clone(&budget)), Share::new(Arc::clone(&budget)));
+        assert!(one.resize(MOST - 10));
+        assert!(!other.resize(11));
+        assert!(other.resize(10));
+        assert!(!one.resize(MOST - 9));
+        assert!(one.resize(5));
+        assert!(other.resize(MOST - 5));
+        drop(other);
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 5);
+        drop(one);
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+    }
+}

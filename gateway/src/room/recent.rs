@@ -1,0 +1,81 @@
+//! What a room's task keeps of the newest messages, and for how long: only while somebody joins.
+//!
+//! A room has at most [`ROOM`] bytes, all rooms of a node what their [`Budget`] allows, and a room that nobody joined for
+//! [`IDLE`] has nothing: a node with ten thousand quiet rooms pays for none of them. Whoever finds nothing here reads the
+//! log, and leaves what was read for the next.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    budget::{Budget, Share},
+    window::Window,
+};
+use crate::cluster::log::{Page, Position, Range};
+
+/// Bytes of one room: the newest 50 as long as they can be in plain text, or some 800 as long as people write.
+const ROOM: usize = 256 * 1024;
+/// After the last join. A node's clients that all come back do so within seconds; one join in so long may read the log.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Recent {
+    window: Option<Window>,
+    share: Share,
+    idle_at: Instant,
+}
+
+impl Recent {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { window: None, share: Share::new(budget), idle_at: Instant::now() }
+    }
+
+    /// A message is delivered, live or from the log.
+    pub(super) fn push(&mut self, position: Position, body: &Arc<str>) {
+        if let Some(mut window) = self.window.take()
+            && window.push(position, body)
+        {
+            self.window = Some(window);
+        }
+        self.fit();
+    }
+
+    /// What was read from the log for somebody who could not be answered.
+    pub(super) fn fill(&mut self, window: Window, now: Instant) {
+        self.idle_at = now + IDLE;
+        if self.window.as_ref().is_none_or(|present| window.is_better_than(present, now)) {
+            self.window = Some(window);
+            self.fit();
+        }
+    }
+
+    /// What the log would say to members that are at `end`, where it is known here.
+    pub(super) fn read(&mut self, range: Range, count: usize, end: Position, now: Instant) -> Option<Page> {
+        let page = self.window.as_ref()?.read(range, count, end, now)?;
+        self.idle_at = now + IDLE;
+        Some(page)
+    }
+
+    /// Ends when it was let go because nobody joined for a while. Can be given up and called again at any time.
+    pub(super) async fn idle(&mut self) {
+        if self.window.is_none() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep_until(self.idle_at.into()).await;
+        self.window = None;
+        self.fit();
+    }
+
+    fn fit(&mut self) {
+        let bytes = self.window.as_mut().map_or(0, |window| {
+            window.shrink(ROOM);
+            window.bytes()
+        });
+        if !self.share.resize(bytes) {
+            self.window = None;
+            self.share.resize(0);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The newest messages of a room, without a gap up to a position, and what the log would say of them. Pure.
+//!
+//! A window answers a read only as the log would, had it just been asked by somebody who is at the window's end; where it
+//! cannot know that, it says nothing. It knows because messages neither move nor change, and are kept by number and by age:
+//! it holds no more of them than the log keeps, and ends before the first of them becomes too old. What is stored after
+//! the log was read is younger than all of that.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use crate::cluster::log::{KEPT, Page, Position, Range, Stored};
+
+/// Bytes of a message besides its text: its place in the window, and what is counted with a shared text.
+const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
+
+/// See the module.
+pub(super) struct Window {
+    end: Position,
+    base: u64,
+    /// All messages after this number, up to the end, are in the window.
+    floor: u64,
+    /// Whether the log keeps none up to `floor`.
+    is_all: bool,
+    messages: VecDeque<Stored>,
+    bytes: usize,
+    /// From then on the log may keep less than this.
+    until: Instant,
+}
+
+impl Window {
+    /// What is known, up to `end`, from this answer to this question, which was asked no sooner than `asked`.
+    pub(super) fn of(page: &Page, range: Range, count: usize, end: Position, asked: Instant) -> Self {
+        let up_to_end = page.messages.partition_point(|message| message.number <= end.number);
+        let mut messages = VecDeque::with_capacity(up_to_end);
+        let mut floor = end.number;
+        for message in page.messages[..up_to_end].iter().rev() {
+            if message.number != floor {
+                break;
+            }
+            floor -= 1;
+            messages.push_front(message.clone());
+        }
+        let has_no_hole = messages.len() == up_to_end;
+        let is_all = floor == 0
+            || has_no_hole
+                && match range {
+                    // Those in between are not kept, and older ones are forgotten first.
+                    Range::After(number) => number < floor,
+                    Range::Newest => page.messages.len() < count,
+                    Range::Before(_) => false,
+                };
+        // What the log has beyond `end` will be delivered, too: only where all of it was read is it known how old it is.
+        let beyond = (page.messages.len() - up_to_end) as u64;
+        let knows_ages = page.end.number == end.number + beyond;
+        let until = if knows_ages { asked + page.kept_for } else { asked };
+        let bytes = messages.iter().map(size).sum();
+        Self { end, base: page.base, floor, is_all, messages, bytes, until }
+    }
+
+    /// A message was delivered. False where it is not the next one: then the window is of no use any more.
+    #[must_use]
+    pub(super) fn push(&mut self, position: Position, body: &Arc<str>) -> bool {
+        if (position.epoch, position.number) != (self.end.epoch, self.end.number + 1) {
+            return false;
+        }
+        self.end = position;
+        let stored = Stored { number: position.number, body: Arc::clone(body) };
+        self.bytes += size(&stored);
+        self.messages.push_back(stored);
+        true
+    }
+
+    /// Forgets the oldest: no more than the log keeps, and no more than so many bytes.
+    pub(super) fn shrink(&mut self, most: usize) {
+        while (self.bytes > most || self.messages.len() > KEPT)
+            && let Some(oldest) = self.messages.pop_front()
+        {
+            self.bytes -= size(&oldest);
+            self.floor = oldest.number;
+            self.is_all = false;
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the log would say, now, to somebody who is at `end`.
+    pub(super) fn read(&self, range: Range, count: usize, end: Position, now: Instant) -> Option<Page> {
+        if self.end != end || now >= self.until {
+            return None;
+        }
+        let len = self.messages.len();
+        let first = match range {
+            Range::After(number) if number >= self.floor || self.is_all => {
+                usize::try_from(number.saturating_sub(self.floor)).map_or(len, |skipped| skipped.min(len))
+            }
+            Range::Newest if len >= count || self.is_all => len.saturating_sub(count),
+            _ => return None,
+        };
+        let messages = self.messages.range(first..).take(count).cloned().collect();
+        Some(Page { end, base: self.base, messages, kept_for: self.until - now })
+    }
+
+    /// Whether it is the one to keep, of the two.
+    pub(super) fn is_better_than(&self, other: &Self, now: Instant) -> bool {
+        other.end != self.end || now >= other.until || self.floor <= other.floor
+    }
+}
+
+fn size(message: &Stored) -> usize {
+    EACH + message.body.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        cluster::log::KEPT_FOR,
+        room::join::{FIRST, Since},
+    };
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// The log as it is in truth, with all that it ever held.
+    struct Log {
+        end: Position,
+        base: u64,
+        /// Numbers 1, 2, …, and when each was stored.
+        ever: Vec<(Stored, Instant)>,
+    }
+
+    impl Log {
+        fn new() -> Self {
+            Self { end: Position { epoch: 1, number: 0 }, base: 0, ever: Vec::new() }
+        }
+
+        fn append(&mut self, count: usize, now: Instant) {
+            for _ in 0..count {
+                self.end.number += 1;
+                let body = format!("{:01$}", self.end, 20 + self.end.number as usize % 80).into();
+                self.ever.push((Stored { number: self.end.number, body }, now));
+            }
+        }
+
+        /// What is kept of it at the time when its end is `end`, were that now.
+        fn kept(&self, end: Position, now: Instant) -> impl DoubleEndedIterator<Item = &(Stored, Instant)> {
+            let newest = end.number.saturating_sub(KEPT as u64)..end.number;
+            let newest = newest.start as usize..newest.end as usize;
+            self.ever[newest].iter().filter(move |(_, at)| now - *at <= KEPT_FOR)
+        }
+
+        fn read(&self, range: Range, count: usize, end: Position, now: Instant) -> Page {
+            let page: Vec<_> = match range {
+                Range::After(after) => self.kept(end, now).filter(|(one, _)| one.number > after).take(count).collect(),
+                _ => {
+                    let mut newest: Vec<_> = self.kept(end, now).rev().take(count).collect();
+                    newest.reverse();
+                    newest
+                }
+            };
+            let age = page.iter().map(|(_, at)| now - *at).max().unwrap_or_default();
+            let messages = page.into_iter().map(|(one, _)| one.clone()).collect();
+            Page { end, base: self.base, messages, kept_for: KEPT_FOR - age }
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Happens {
+        Append(usize),
+        /// So many come over the bus, in order.
+        Hear(usize),
+        /// All that was missed, and whatever happened to the log, is read from it.
+        CatchUp,
+        /// The log loses its newest and goes on under a new epoch.
+        FallBack(usize),
+        Lost,
+        Wait(u32),
+        /// With a position so far behind the log's end or ahead of it, of this epoch or of the one before; or with none.
+        Join(Option<(i64, bool)>),
+        /// Nobody came for a while.
+        Idle,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        let distance = prop_oneof![3 => -5_i64..80, 2 => 0_i64..1_200];
+        prop_oneof![
+            4 => (1_usize..60).prop_map(Happens::Append),
+            1 => (300_usize..1_300).prop_map(Happens::Append),
+            6 => (1_usize..80).prop_map(Happens::Hear),
+            2 => Just(Happens::CatchUp),
+            1 => (0_usize..40).prop_map(Happens::FallBack),
+            1 => Just(Happens::Lost),
+            2 => (0_u32..15).prop_map(Happens::Wait),
+            9 => (distance, prop::bool::weighted(0.9)).prop_map(|since| Happens::Join(Some(since))),
+            6 => Just(Happens::Join(None)),
+            1 => Just(Happens::Idle),
+        ]
+    }
+
+    /// What somebody who joins is told: the numbers, and whether all that was missed is among them.
+    fn told(since: Since<'_>, page: &Page, end: Position) -> (Vec<u64>, Option<bool>) {
+        let shown = &page.messages[since.shown(page, end)];
+        (shown.iter().map(|message| message.number).collect(), since.recovered(page, end))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        /// Whatever happens to the log and to the bus, what the window says is what the log said, or would have said, when
+        /// it ended where the members here are; and nobody is told less than all up to there.
+        #[test]
+        fn a_window_says_what_the_log_would(events in prop::collection::vec(happens(), 1..100), most in 0_usize..100_000) {
+            let mut now = Instant::now();
+            let mut log = Log::new();
+            let mut cursor = log.end;
+            let mut window: Option<Window> = None;
+            for event in events {
+                match event {
+                    Happens::Append(count) => log.append(count, now),
+                    Happens::Hear(count) if cursor.epoch == log.end.epoch => {
+                        for (message, _) in log.ever.iter().skip(cursor.number as usize).take(count) {
+                            cursor.number = message.number;
+                            window = window.take().pushed(cursor, &message.body, most);
+                        }
+                    }
+                    Happens::CatchUp => {
+                        if cursor.epoch != log.end.epoch {
+                            cursor = Position { number: log.base, ..log.end };
+                        }
+                        // Those that are not kept any more are passed over.
+                        for message in log.read(Range::After(cursor.number), KEPT, log.end, now).messages {
+                            cursor.number = message.number;
+                            window = window.take().pushed(cursor, &message.body, most);
+                        }
+                        cursor = log.end;
+                    }
+                    Happens::FallBack(count) => {
+                        log.base = log.end.number.saturating_sub(count as u64);
+                        log.end = Position { epoch: log.end.epoch + 1, number: log.base };
+                        log.ever.truncate(log.base as usize);
+                    }
+                    Happens::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
+                    Happens::Wait(hours) => now += HOUR * hours,
+                    Happens::Idle => window = None,
+                    // The task reads the log until its cursor is of the log's epoch.
+                    Happens::Join(since) if cursor.epoch == log.end.epoch => {
+                        let text = since.map(|(distance, is_of_this_epoch)| {
+                            let number = log.end.number.saturating_add_signed(-distance);
+                            Position { epoch: log.end.epoch - u64::from(!is_of_this_epoch), number }.to_string()
+                        });
+                        let since = Since(text.as_deref());
+                        let (range, count) = since.range(cursor);
+                        let then = told(since, &log.read(range, count, cursor, now), cursor);
+                        if let Some(page) = window.as_ref().and_then(|window| window.read(range, count, cursor, now)) {
+                            prop_assert_eq!(&told(since, &page, cursor), &then);
+                            prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.number as usize - 1].0));
+                        } else {
+                            let page = log.read(range, count, log.end, now);
+                            let fresh = Window::of(&page, range, count, cursor, now);
+                            if log.end == cursor {
+                                let again = fresh.read(range, count, cursor, now);
+                                prop_assert!(page.kept_for.is_zero() || again.as_ref().is_some_and(|again| {
+                                    told(since, again, cursor) == then
+                                }), "what was read is known");
+                            }
+                            if window.as_ref().is_none_or(|present| fresh.is_better_than(present, now)) {
+                                window = Some(fresh);
+                                if let Some(window) = &mut window {
+                                    window.shrink(most);
+                                }
+                            }
+                        }
+                        if then.1 == Some(true) {
+                            let seen = text.as_ref().and_then(|text| text.parse::<Position>().ok()).unwrap();
+                            prop_assert!(then.0.into_iter().eq(seen.number + 1..=cursor.number));
+                        }
+                    }
+                    _ => {}
+                }
+                if let Some(window) = &window {
+                    prop_assert!(window.bytes() <= most && window.messages.len() <= KEPT);
+                    prop_assert_eq!(window.bytes(), window.messages.iter().map(size).sum::<usize>());
+                }
+            }
+        }
+    }
+
+    /// As the task does it.
+    trait Push {
+        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self;
+    }
+
+    impl Push for Option<Window> {
+        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self {
+            let mut window = self?;
+            let is_next = window.push(position, body);
+            window.shrink(most);
+            is_next.then_some(window)
+        }
+    }
+
+    /// A log of so many messages, all stored now, and a window of what `range` of it holds.
+    fn read_once(stored: usize, range: Range, count: usize) -> (Log, Window, Instant) {
+        let (mut log, now) = (Log::new(), Instant::now());
+        log.append(stored, now);
+        let window = Window::of(&log.read(range, count, log.end, now), range, count, log.end, now);
+        (log, window, now)
+    }
+
+    #[test]
+    fn one_reading_answers_all_who_are_not_further_behind() {
+        let (mut log, mut window, now) = read_once(200, FIRST.0, FIRST.1);
+        for _ in 0..20 {
+            log.append(1, now);
+            assert!(window.push(log.end, &log.ever[log.ever.len() - 1].0.body));
+        }
+        assert!(window.read(FIRST.0, FIRST.1, log.end, now).is_some());
+        for after in 150..=220 {
+            assert_eq!(
+                window.read(Range::After(after), KEPT, log.end, now).unwrap().messages.len() as u64,
+                220 - after
+            );
+        }
+        assert!(window.read(Range::After(149), KEPT, log.end, now).is_none(), "the log may have more");
+        assert!(window.read(Range::Before(200), 10, log.end, now).is_none());
+        assert!(window.read(FIRST.0, FIRST.1, Position { number: 219, ..log.end }, now).is_none());
+        assert!(!window.push(Position { number: 222, ..log.end }, &"".into()), "a gap");
+        assert!(!window.push(Position { epoch: 2, number: 221 }, &"".into()), "another epoch");
+    }
+
+    #[test]
+    fn where_the_log_has_no_more_the_window_knows_it() {
+        let (log, window, now) = read_once(30, FIRST.0, FIRST.1);
+        assert_eq!(window.read(Range::After(0), KEPT, log.end, now).unwrap().messages.len(), 30);
+        let (log, window, now) = read_once(1_100, Range::After(40), KEPT);
+        let all = window.read(Range::After(0), KEPT, log.end, now).unwrap();
+        assert_eq!((all.messages.len(), all.continues(0)), (KEPT, false));
+    }
+
+    #[test]
+    fn it_ends_when_the_log_forgets() {
+        let (log, window, now) = read_once(60, FIRST.0, FIRST.1);
+        let last = now + KEPT_FOR - Duration::from_millis(1);
+        assert!(window.read(FIRST.0, FIRST.1, log.end, last).is_some());
+        assert!(window.read(FIRST.0, FIRST.1, log.end, now + KEPT_FOR).is_none());
+    }
+}
