@@ -16,3 +16,10 @@ export async function redisCommand(cluster, command) {
     socket.destroy();
   }
 }
+
+/** How often this command was called, in scripts too, since Redis was started. */
+export async function redisCalls(cluster, command) {
+  const script = "return tonumber(string.match(redis.call('INFO', 'commandstats'), 'cmdstat_'..ARGV[1]..':calls=(%d+)') or 0)";
+  const answer = await redisCommand(cluster, `EVAL "${script}" 0 ${command}`);
+  return Number(answer.slice(1));
+}

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 /// Bytes, over all rooms of a node.
-const MOST: usize = 32 * 1024 * 1024;
+pub(super) const MOST: usize = 32 * 1024 * 1024;
 
 /// See the module.
 #[derive(Default)]

@@ -26,10 +26,13 @@ use crate::{
     cluster::{
         Unavailable,
         bus::Channel,
-        log::{Page, Position},
+        log::{Page, Position, Range},
     },
     engine::Frame,
 };
+
+/// The newest are read with so many more: what is beyond the cursor is not shown, and there are to be fifty all the same.
+const SPARE: usize = 50;
 
 /// Somebody who wants to come in.
 pub(super) struct Waiting {
@@ -95,19 +98,20 @@ impl Task {
             let Some((range, count)) = widest(waiting.iter().map(|one| one.joining.since().range(end))) else {
                 return Ok(());
             };
-            let page = self.node.cluster.log.read(&self.name, range, count, Some(end)).await?;
+            let most = if range == Range::Newest { count + SPARE } else { count };
+            let page = self.node.cluster.log.read(&self.name, range, most, Some(end)).await?;
             if page.end.epoch != end.epoch {
                 // The log began anew in between: those who are in are told first.
                 behind = true;
                 continue;
             }
-            let window = Window::of(&page, range, count, end, now);
+            let window = Window::of(&page, range, most, end, now);
             for one in std::mem::take(waiting) {
-                let (wanted, most) = one.joining.since().range(end);
+                let wanted = one.joining.since().range(end);
                 // Those whose own piece this is are answered whatever it holds, so that this ends.
-                if (wanted, most) == (range, count) {
+                if wanted == (range, count) {
                     self.admit(one, &page, end, &mut told);
-                } else if let Some(page) = window.read(wanted, most, end, now) {
+                } else if let Some(page) = window.read(wanted.0, wanted.1, end, now) {
                     self.admit(one, &page, end, &mut told);
                 } else {
                     waiting.push(one);
@@ -122,7 +126,7 @@ impl Task {
         if self.cursor.is_none() {
             let (node, name) = (Arc::clone(&self.node), self.name.clone());
             node.cluster.bus.subscribe(&[Channel::Room(name.clone())]).await?;
-            let (range, count) = FIRST;
+            let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = Instant::now();
             let page = node.cluster.log.read(&name, range, count, None).await?;
             self.cursor = Some(Cursor::new(page.end));

@@ -100,9 +100,9 @@ impl Since<'_> {
     pub(super) fn shown(self, page: &Page, end: Position) -> Span<usize> {
         let shown = page.messages.partition_point(|message| message.number <= end.number);
         match self.recovered(page, end) {
-            // What was asked for is not there: the newest, as if nothing had been asked for.
-            Some(false) => shown.saturating_sub(NEWEST)..shown,
-            _ => 0..shown,
+            Some(true) => 0..shown,
+            // Nothing was asked for, or it is not there: the newest.
+            _ => shown.saturating_sub(NEWEST)..shown,
         }
     }
 }

@@ -79,3 +79,65 @@ impl Recent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::log::{KEPT_FOR, Stored},
+        room::budget,
+    };
+
+    /// A hundred messages of that length.
+    fn page(length: usize) -> Page {
+        let body: Arc<str> = "x".repeat(length).into();
+        let messages = (1..=100).map(|number| Stored { number, body: Arc::clone(&body) }).collect();
+        Page { end: Position { epoch: 1, number: 100 }, base: 0, messages, kept_for: KEPT_FOR }
+    }
+
+    fn filled(budget: &Arc<Budget>, length: usize) -> Recent {
+        let (page, now) = (page(length), Instant::now());
+        let mut recent = Recent::new(Arc::clone(budget));
+        recent.fill(Window::of(&page, Range::Newest, 100, page.end, now), now);
+        recent
+    }
+
+    fn answers(recent: &mut Recent) -> bool {
+        recent.read(Range::Newest, 50, page(0).end, Instant::now()).is_some()
+    }
+
+    #[test]
+    fn ten_thousand_rooms_keep_no_more_than_their_budget() {
+        let budget = Arc::default();
+        let mut rooms: Vec<_> = (0..10_000).map(|_| filled(&budget, 1_000)).collect();
+        let held = rooms.iter_mut().filter_map(|room| answers(room).then_some(room.window.as_ref()?.bytes()));
+        let held: Vec<_> = held.collect();
+        assert!(held.len() > 100 && held.iter().sum::<usize>() <= budget::MOST);
+        rooms.clear();
+        assert!(answers(&mut filled(&budget, 1_000)), "it is given back");
+    }
+
+    #[test]
+    fn a_room_keeps_the_newest_that_it_may() {
+        let budget = Arc::default();
+        let mut recent = filled(&budget, 4_096);
+        assert!(answers(&mut recent), "fifty as long as they can be");
+        assert!(recent.window.as_ref().is_some_and(|window| window.bytes() <= ROOM));
+        for number in 101..200 {
+            recent.push(Position { epoch: 1, number }, &"y".repeat(10_000).into());
+        }
+        assert!(recent.window.as_ref().is_some_and(|window| window.bytes() <= ROOM));
+        recent.push(Position { epoch: 1, number: 201 }, &"a gap".into());
+        assert!(recent.window.is_none());
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nobody_joins() {
+        let mut recent = filled(&Arc::default(), 10);
+        assert!(answers(&mut recent));
+        recent.idle_at = Instant::now();
+        recent.idle().await;
+        assert!(!answers(&mut recent));
+        assert!(recent.share.resize(budget::MOST), "and is given back");
+    }
+}

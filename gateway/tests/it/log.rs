@@ -1,8 +1,10 @@
 //! The contract of `cluster::log`.
 
+use std::time::{Duration, Instant};
+
 use jackfield_gateway::cluster::{
     bus::Channel,
-    log::{KEPT, Position, Range},
+    log::{KEPT, KEPT_FOR, Position, Range},
     notice::Notice,
     room_name::RoomName,
 };
@@ -15,6 +17,7 @@ contract!(
     the_same_key_is_stored_once,
     pages_after_before_and_newest,
     only_the_newest_are_kept,
+    a_page_says_how_long_it_is_kept,
     a_room_that_nobody_wrote_to_has_a_position,
     rooms_and_namespaces_do_not_touch_each_other,
 );
@@ -115,6 +118,27 @@ async fn only_the_newest_are_kept(backend: Backend) {
     }
     let kept = numbers(node, Range::After(0), 2 * KEPT).await;
     assert_eq!((kept.len(), kept[0], kept[KEPT - 1]), (KEPT, 6, 1_005));
+}
+
+async fn a_page_says_how_long_it_is_kept(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let kept_for = async |range, count| node.cluster.log.read(&room("r"), range, count, None).await.unwrap().kept_for;
+    assert_eq!(kept_for(Range::Newest, 10).await, KEPT_FOR, "what is not there yet is kept for the whole time");
+    append(node, "old").await;
+    // It becomes older all the time.
+    let soon = Instant::now() + Duration::from_secs(10);
+    while kept_for(Range::Newest, 10).await > KEPT_FOR - Duration::from_millis(50) {
+        assert!(Instant::now() < soon, "it does not grow older");
+    }
+    append(node, "new").await;
+    for range in [Range::Newest, Range::After(0)] {
+        let kept_for = kept_for(range, 10).await;
+        assert!(
+            (KEPT_FOR - Duration::from_mins(1)..KEPT_FOR - Duration::from_millis(49)).contains(&kept_for),
+            "the oldest counts"
+        );
+    }
 }
 
 async fn a_room_that_nobody_wrote_to_has_a_position(backend: Backend) {

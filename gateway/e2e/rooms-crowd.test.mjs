@@ -1,0 +1,58 @@
+// Many who come into one room at once, new or with what they saw last, while others send.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { closeAll, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { redisCalls } from "./support/redis.mjs";
+import { complete, done, given, ids, join, newRoom, sendMany, sendOn, startRooms } from "./support/rooms.mjs";
+
+/** On one node. */
+const CROWD = 120;
+/** Of the log, by a crowd: what is read besides is what messages that were overtaken may make necessary. */
+const MOST_READS = 12;
+
+describe("a crowd", OWN, () => {
+  let cluster;
+  before(async () => {
+    cluster = await startRooms({ nodes: 2 });
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  test("comes, goes and comes back while others send: all are let in, nobody misses anything, the log is read a few times", async () => {
+    const [here, there] = await Promise.all(cluster.urls.map((url) => signedIn(url, cluster.user())));
+    const room = newRoom();
+    for (const sender of [here, there]) await join(sender, room);
+    await sendMany([here, there], room, 70, "before");
+    const crowd = [];
+    while (crowd.length < CROWD) {
+      const some = Array.from({ length: 20 }, () => signedIn(cluster.urls[0], cluster.user()));
+      crowd.push(...await Promise.all(some));
+    }
+    // Every reading of the log begins with this one.
+    const reads = () => redisCalls(cluster, "hmget");
+    const load = sendOn([here, there], room, 1);
+    const before = await reads();
+    const answers = await Promise.all(crowd.map((client) => join(client, room)));
+    assert.ok(await reads() - before <= MOST_READS, `${await reads() - before} times`);
+    for (const { recent, position, recovered } of answers) {
+      assert.deepEqual([recent.length, recovered], [50, undefined]);
+      assert.equal(recent.at(-1).id, position);
+    }
+
+    await Promise.all(crowd.map((client) => done(client, "leave-room", room)));
+    const seen = crowd.map((client) => given(client, room).at(-1).id);
+    await sendMany([here], room, 30, "meanwhile");
+    const again = await reads();
+    const back = await Promise.all(crowd.map((client, index) => join(client, room, seen[index])));
+    assert.ok(await reads() - again <= MOST_READS, `${await reads() - again} times`);
+    await load.stop();
+    for (const { recent, recovered } of back) assert.deepEqual([recent.length >= 30, recovered], [true, true]);
+
+    const log = ids(given(here, room));
+    await complete(here, room, log);
+    for (const client of crowd) await complete(client, room, log.slice(log.indexOf(given(client, room)[0].id)));
+  });
+});
