@@ -42,6 +42,10 @@ FAULTS = [
     ("dev", "HorizontalPodAutoscaler gateway", "Deployment", "StatefulSet", "there is no StatefulSet gateway"),
     ("dev", "Deployment gateway", "spec:\n", "spec:\n  replicas: 3\n", "`replicas` would undo"),
     ("dev", "Deployment gateway", "cpu: 500m", "ephemeral-storage: 1Gi", "no request of cpu"),
+    # Monitoring.
+    ("prod", "PrometheusRule jackfield-alerts", "== 0", "== 1", "the PrometheusRules are not those of"),
+    ("prod", "Service auth-service", "  name: auth-service", "  name: sign-in", "no rule knows the job sign-in"),
+    ("prod", "ConfigMap jackfield-grafana", "nodes.json", "node.json", "the dashboards are not those of"),
     # Endings.
     ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 32", "its grace is no longer"),
     ("dev", "ConfigMap gateway-settings", "data:\n", "data:\n  DRAIN_WINDOW: 40s\n", "its grace is no longer"),
@@ -53,7 +57,7 @@ FAULTS = [
     ("prod", "NetworkPolicy gateway-to-redis", f"{NAME}: gateway", f"{NAME}: auth-service", "REDIS_URL is outside"),
     ("prod", "NetworkPolicy gateway", "name: nginx-ingress", "name: nginx", "the Ingress may not reach port 3000"),
     ("prod", "NetworkPolicy gateway", "port: 3000", "port: 13000", "can be reached from outside"),
-    ("prod", "NetworkPolicy auth-service", "name: monitoring", "name: metrics", "Prometheus may not reach"),
+    ("prod", "NetworkPolicy auth-service", "port: 13001", "port: 13002", "Prometheus may not reach"),
     ("dev", "NetworkPolicy deny-all", "  - Egress", "", "what no policy allows is not denied"),
     ("prod", "Ingress jackfield", "ClassName: nginx", "ClassName: traefik", "traefik passes WebSockets"),
     ("prod", "Ingress jackfield", "websocket-services: gateway", "websocket-services: g", "passes WebSockets to g"),

@@ -5,9 +5,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 METRICS = set(re.findall(r'"(jackfield_\w+)"', (ROOT / "gateway/src/ops/metrics.rs").read_text()))
+
+PROMETHEUS_RULES = [yaml.safe_load(p.read_text()) for p in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))]
+DASHBOARDS = {p.name: p.read_text() for p in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
 
 # Which of README's tables of settings a container's environment is held against.
 PROGRAMS = {"gateway": "gateway", "auth-service": "auth"}

@@ -6,16 +6,17 @@ said about the values of fields that only a running cluster can judge.
 """
 
 import json
+import re
 from functools import cache
 
 import kubernetes_validate
 from network import ways
-from objects import METRICS, PROGRAMS, Workload, external_secrets, fits, seconds, settings
+from objects import DASHBOARDS, METRICS, PROGRAMS, PROMETHEUS_RULES, Workload, external_secrets, fits, seconds, settings
 
 # The newest that the pinned package knows.
 KUBERNETES = kubernetes_validate.latest_version()
 # Kinds of the Prometheus operator, which have no schema here.
-WITHOUT_SCHEMA = {("monitoring.coreos.com/v1", "ServiceMonitor")}
+WITHOUT_SCHEMA = {("monitoring.coreos.com/v1", kind) for kind in ("ServiceMonitor", "PrometheusRule")}
 # What a program may take beyond its drain, in seconds: for the last clients' events (3), for what they held (4), for what
 # runs in the background (10).
 LAST_WORK = 17
@@ -220,7 +221,24 @@ def origins(overlay):
                     yield f"{workload.name}: CORS_ORIGINS does not have {', '.join(hosts)}"
 
 
-RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, security, origins]
+def monitoring(overlay):
+    """The operator's rules are those of deploy/prometheus, their jobs have the names that those ask for, and Grafana gets
+    all dashboards."""
+    if not overlay.of("ServiceMonitor"):
+        return
+    held = [o["spec"] for o in overlay.of("PrometheusRule")]
+    if held != PROMETHEUS_RULES:
+        yield "the PrometheusRules are not those of deploy/prometheus: k8s/make-rules > k8s/overlays/prod/rules.yaml"
+    for monitor in overlay.of("ServiceMonitor"):
+        for service in overlay.monitored(monitor):
+            if not re.match("gateway|auth", job := service["metadata"]["name"]):
+                yield f"ServiceMonitor {monitor['metadata']['name']}: no rule knows the job {job}"
+    shown = [o["data"] for o in overlay.of("ConfigMap") if "grafana_dashboard" in o["metadata"].get("labels", {})]
+    if shown != [DASHBOARDS]:
+        yield "the dashboards are not those of deploy/grafana/dashboards"
+
+
+RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, security, origins, monitoring]
 
 
 def problems(overlay):
