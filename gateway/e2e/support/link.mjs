@@ -4,7 +4,7 @@ import { connect as connectTcp, createServer } from "node:net";
 
 /** A link to the server of `url`. */
 export async function startLink(url) {
-  const { port } = new URL(url);
+  let { port } = new URL(url);
   const sockets = new Set();
   let whole = true;
   const server = createServer({ allowHalfOpen: true }, (near) => {
@@ -25,6 +25,10 @@ export async function startLink(url) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
+    /** From now on new connections lead to another server. */
+    to: (url) => {
+      ({ port } = new URL(url));
+    },
     /** From now on nothing comes through, not even an end. */
     swallow: () => {
       whole = false;

@@ -1,17 +1,43 @@
-// A word with the cluster's Redis.
+// A word with the cluster's Redis, and others beside it.
 
-import { connect } from "node:net";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { within } from "./until.mjs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "./standalone.mjs";
+import { until, within } from "./until.mjs";
 
-/** Sends one command, written as in `redis-cli`; returns the first line of the answer. */
-export async function redisCommand(cluster, command) {
+/** Starts another one, of which nothing stays. */
+export async function startRedis() {
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), "jackfield-redis-"));
+  const own = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder, "--save", ""];
+  const child = spawn("redis-server", own, { stdio: "ignore" });
+  // Whatever becomes of the test, it does not stay behind.
+  process.on("exit", () => child.kill("SIGKILL"));
+  const ended = once(child, "exit");
+  const redis = { url: `redis://127.0.0.1:${port}` };
+  await until("it answers", async () => await redisCommand({ redis }, "PING") === "+PONG", 10_000);
+  return {
+    ...redis,
+    stop: async () => {
+      child.kill("SIGKILL");
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Sends one command, written as in `redis-cli`; returns the first line of the answer, or all that comes at once. */
+export async function redisCommand(cluster, command, { whole = false } = {}) {
   const { hostname, port } = new URL(cluster.redis.url);
   const socket = connect(Number(port), hostname);
   try {
     socket.end(`${command}\r\n`);
     const [answer] = await within(5000, `answer to ${command}`, once(socket, "data"));
-    return answer.toString().split("\r\n")[0];
+    return whole ? answer.toString() : answer.toString().split("\r\n")[0];
   } finally {
     socket.destroy();
   }

@@ -31,8 +31,9 @@ const BATCH: usize = 512;
 pub(super) async fn heartbeat(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     let every = node.cluster.membership.term() * 3 / 10;
+    let mut known_lost = None;
     while !stopping.is_cancelled() {
-        let beaten = beat(&node).await;
+        let beaten = beat(&node, &mut known_lost).await;
         node.readiness.set_lease(beaten.is_ok());
         let pause = if beaten.is_ok() { every } else { RETRY };
         tokio::select! {
@@ -53,13 +54,15 @@ pub(super) async fn settle(node: Arc<Node>) {
     }
 }
 
-async fn beat(node: &Arc<Node>) -> Result<(), Unavailable> {
+/// `known_lost` is the last incarnation of which it was said that it lost its lease: a new one may take many tries.
+async fn beat(node: &Arc<Node>, known_lost: &mut Option<Incarnation>) -> Result<(), Unavailable> {
     let incarnation = match node.incarnation() {
         Some(incarnation) if node.cluster.membership.renew(&incarnation).await? => incarnation,
         lost => {
-            if lost.is_some() {
+            if lost.is_some() && *known_lost != lost {
                 tracing::warn!("the lease was lost: going on under a new one");
                 metrics::LEASES_LOST.add(1);
+                *known_lost = lost;
             }
             let incarnation = begin(node).await?;
             node.reassert_wanted.store(true, Ordering::Release);

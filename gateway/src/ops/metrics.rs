@@ -140,8 +140,8 @@ jackfield_shared::metric_list! {
     Gauge BUS_BACKLOG = "jackfield_bus_backlog";
     /// Calls to Redis, by connection.
     Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;
-    /// Calls to Redis that failed, by connection, and by whether there was an answer in time.
-    Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "timeout"];
+    /// Calls to Redis that failed, by connection, and by whether it takes no writes (`refused`) or did not answer in time.
+    Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "refused", "timeout"];
     /// Seconds that a call to Redis takes, of one in seventeen over the quick connection and of all others.
     Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
 }
