@@ -4,7 +4,8 @@
 //
 // Stock clients, a third of each: polling only, WebSocket only, and as the stock client does by itself. All are members of a
 // room; senders send (so many messages a second each, again with the same `clientId` until acknowledged). Who was away joins
-// with what it saw last. At the end every member must have been given every acknowledged message once, and in order.
+// with what it saw last. At the end every member must have been given every acknowledged message once, and in order; and
+// nobody who was there, or back within the grace, may have been announced as gone.
 // Prints one line of JSON; ends with 1 where anything is wrong.
 
 import { randomUUID } from "node:crypto";
@@ -18,6 +19,8 @@ import { register } from "./support/users.mjs";
 const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 const SETTLE_MS = 60_000;
 const ANSWER_MS = 5_000;
+/** Who is away for less is not announced as gone: `presence.grace`, but for what a client notices later than its gateway. */
+const GRACE_MS = 4_500;
 
 const number = (value) => ({ type: "string", default: String(value) });
 const { values, positionals } = parseArgs({
@@ -45,10 +48,11 @@ class Member {
   #since;
   #socket;
 
-  constructor(token, room, transports) {
+  constructor({ id, token }, room, transports) {
+    this.userId = id;
     this.room = room;
     this.transports = transports;
-    this.#socket = io(url, { auth: { token }, forceNew: true, transports, reconnectionDelay: 200, reconnectionDelayMax: 1000 });
+    this.#socket = io(url, { auth: { token }, forceNew: true, transports });
     const socket = this.#socket;
     socket.on("connect", () => this.#join());
     socket.on("disconnect", (reason) => {
@@ -61,6 +65,16 @@ class Member {
       if (this.#since !== undefined) for (const { id } of messages) this.#saw(id);
     });
     socket.on("room-reset", () => this.offences.push("room-reset"));
+    for (const event of ["user:offline", "user-left"]) {
+      socket.on(event, ({ userId }) => {
+        if (byUser.get(userId)?.counts) this.offences.push(`${event} of somebody who was there`);
+      });
+    }
+  }
+
+  /** Whether it is there, or may be back in time. */
+  get counts() {
+    return this.#left === 0 || Date.now() - this.#left < GRACE_MS;
   }
 
   /** Sends until it is acknowledged. */
@@ -118,8 +132,9 @@ class Member {
 
 const all = Array.from({ length: rooms }, () => new Room());
 const accounts = await inParallel(Array.from({ length: clients }), 4, () => register({ balancer: url }));
-const members = accounts.map(({ token }, index) =>
-  new Member(token, all[index % rooms], TRANSPORTS[Math.floor(index / rooms) % TRANSPORTS.length]));
+const members = accounts.map((account, index) =>
+  new Member(account, all[index % rooms], TRANSPORTS[Math.floor(index / rooms) % TRANSPORTS.length]));
+const byUser = new Map(members.map((member) => [member.userId, member]));
 await until("everybody is in", () => members.every((member) => member.in), SETTLE_MS);
 console.error(`${members.length} clients are in ${rooms} rooms; ${senders} send for ${seconds} s`);
 
