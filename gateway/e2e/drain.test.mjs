@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 
+import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { xtask } from "./support/cluster.mjs";
 import { Member, percentile } from "./support/members.mjs";
@@ -153,6 +154,7 @@ describe("a gateway is told to end", () => {
     await until("all have come", () => sender.all("message-server").length === 200);
 
     const { pid } = leaving;
+    const { node } = (await cluster.readiness(leaving)).body;
     cluster.signal(leaving, "SIGTERM");
     const refused = await until("refused", async () => {
       const answer = await fetch(`${leaving.url}/socket.io/?EIO=4&transport=polling`);
@@ -161,6 +163,8 @@ describe("a gateway is told to end", () => {
     assert.equal((await refused.json()).code, "server_draining");
     assert.ok(Number(refused.headers.get("retry-after")) > 0);
     await ended(leaving, pid, 0, STUCK_MS);
+    const { nodes } = (await new Api(cluster, 0).get("/nodes")).body;
+    assert.ok(nodes.length > 0 && nodes.every(({ id }) => id !== node), "its lease has ended with it: it has not died");
     const drained = stripVTControlCharacters(cluster.log).split("\n").findLast((line) => line.includes(" drained "));
     assert.match(drained, /left=1$/, "it was still there");
     stuck.destroy();

@@ -51,10 +51,16 @@ impl Connection {
         self.inbox.lock().is_shut()
     }
 
+    /// Whether what came was handled: nothing more is claimed or noted in its name.
+    #[must_use]
+    pub fn is_handled(&self) -> bool {
+        self.inbox.lock().is_done()
+    }
+
     /// Whether what came was handled, and [`Connection::close`] would cut off no answer.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.inbox.lock().is_done() && self.outbox.is_flushed(self.node.settings.limits.queue as usize)
+        self.is_handled() && self.outbox.is_flushed(self.node.settings.limits.queue as usize)
     }
 
     async fn drain(self: Arc<Self>) {

@@ -95,7 +95,8 @@ async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>
             going.push((connection, since));
             continue;
         }
-        if !finished {
+        // One that only takes nothing, such as a poll that a balancer has sent elsewhere, leaves nothing behind.
+        if !connection.is_handled() {
             node.departures.cut_short();
         }
         connection.close();
