@@ -9,7 +9,7 @@ import { closeAll, signedIn } from "./support/clients.mjs";
 import { xtask } from "./support/cluster.mjs";
 import { Member, percentile } from "./support/members.mjs";
 import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
-import { stuckClient } from "./support/stuck.mjs";
+import { abandonedPoll, stuckClient } from "./support/stuck.mjs";
 import { until } from "./support/until.mjs";
 
 /** What the drain of a gateway without any delay may take where nobody is slow; 60 s would be the window. */
@@ -143,6 +143,24 @@ describe("a gateway is told to end", () => {
     assert.equal(watcher.all("user:offline").filter(({ userId }) => userId === user.id).length, 1);
   });
 
+  test("a client on polling that a balancer sent elsewhere does not make it one that died", async () => {
+    const [leaving] = cluster.gateways.slice(1);
+    const sender = await signedIn(cluster.urls[0], cluster.user());
+    const witness = await signedIn(leaving.url, cluster.user());
+    const user = cluster.user();
+    await abandonedPoll(leaving, user);
+    await done(sender, "message-client", { message: "nobody comes for this" });
+    await witness.heard("message-server");
+
+    const { pid } = leaving;
+    const { node } = (await cluster.readiness(leaving)).body;
+    cluster.signal(leaving, "SIGTERM");
+    await ended(leaving, pid, 0, STUCK_MS);
+    const { nodes } = (await new Api(cluster, 0).get("/nodes")).body;
+    assert.ok(nodes.length > 0 && nodes.every(({ id }) => id !== node), "its lease ended with it");
+    await cluster.restartGateway(leaving.id);
+  });
+
   test("a client that takes nothing does not hold it up; meanwhile handshakes are refused", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const sender = await signedIn(cluster.urls[0], cluster.user());
@@ -154,7 +172,6 @@ describe("a gateway is told to end", () => {
     await until("all have come", () => sender.all("message-server").length === 200);
 
     const { pid } = leaving;
-    const { node } = (await cluster.readiness(leaving)).body;
     cluster.signal(leaving, "SIGTERM");
     const refused = await until("refused", async () => {
       const answer = await fetch(`${leaving.url}/socket.io/?EIO=4&transport=polling`);
@@ -163,8 +180,6 @@ describe("a gateway is told to end", () => {
     assert.equal((await refused.json()).code, "server_draining");
     assert.ok(Number(refused.headers.get("retry-after")) > 0);
     await ended(leaving, pid, 0, STUCK_MS);
-    const { nodes } = (await new Api(cluster, 0).get("/nodes")).body;
-    assert.ok(nodes.length > 0 && nodes.every(({ id }) => id !== node), "its lease has ended with it: it has not died");
     const drained = stripVTControlCharacters(cluster.log).split("\n").findLast((line) => line.includes(" drained "));
     assert.match(drained, /left=1$/, "it was still there");
     stuck.destroy();

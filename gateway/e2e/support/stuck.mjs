@@ -1,9 +1,22 @@
-// A client that stops reading: a bare TCP connection that speaks just enough of the protocol to get in.
+// Clients that stop reading: they speak just enough of the protocol to get in.
 
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 
-/** Connects to a gateway as a user; from the moment the namespace is asked for, nothing is read any more. */
+/** Connects to a gateway as a user, on polling, and comes for nothing more once it is in. */
+export async function abandonedPoll(gateway, user) {
+  const session = `${gateway.url}/socket.io/?EIO=4&transport=polling`;
+  const { sid } = JSON.parse((await (await fetch(session)).text()).slice(1));
+  const headers = { "content-type": "text/plain;charset=UTF-8" };
+  await fetch(`${session}&sid=${sid}`, { method: "POST", headers, body: `40${JSON.stringify({ token: user.token })}` });
+  let packets = [];
+  while (!packets.some((packet) => packet.startsWith("40"))) {
+    const answer = await fetch(`${session}&sid=${sid}`, { signal: AbortSignal.timeout(5000) });
+    packets = (await answer.text()).split("\x1e");
+  }
+}
+
+/** Likewise over a bare TCP connection; from the moment the namespace is asked for, nothing is read any more. */
 export async function stuckClient(gateway, user) {
   const { hostname, port } = new URL(gateway.url);
   const socket = connect(Number(port), hostname);
