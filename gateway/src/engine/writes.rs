@@ -2,8 +2,8 @@
 //!
 //! The library takes frames out of a socket's queue and writes them in a task of its own, and does not say when. What it
 //! writes goes through our [stream](super::upgrade::EarlyStream), which looks there for the frames that are awaited. Of
-//! all who are sent a frame one is looked at: in rooms, feeds and namespaces who comes last. Deliberately knows WebSockets only, since a polling client
-//! comes when it likes, and does nothing at all where nothing is recorded.
+//! all who are sent a frame one is looked at: in rooms, feeds and namespaces who comes last. Deliberately knows WebSockets
+//! only, since a polling client comes when it likes, and does nothing at all where nothing is recorded.
 
 use std::{
     collections::{HashMap, VecDeque},
