@@ -16,6 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             false => writeln!(list, "    ({name:?}, None),")?,
         }
     }
+    if !FILES.iter().all(|name| dist.join(name).is_file()) {
+        println!(
+            "cargo::warning=built without the browser client (socket.io.js): run `npm ci` in gateway/client first"
+        );
+    }
     list.push_str("];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("client_files.rs"), list)?;
     Ok(())

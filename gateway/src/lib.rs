@@ -105,6 +105,7 @@ impl Gateway {
         cluster: Cluster,
         events: mpsc::Receiver<BusEvent>,
     ) -> Result<Self, StartError> {
+        settings.check()?;
         let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
         let policies = Policies {

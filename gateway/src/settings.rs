@@ -31,6 +31,7 @@ pub struct GatewaySettings {
     pub node: NodeName,
     pub redis: Redis,
     pub jwt: Jwt,
+    pub socket: Socket,
     pub session: SessionRules,
     pub presence: PresenceRules,
     pub roster: RosterRules,
@@ -70,6 +71,7 @@ section!(Jwt {
     issuer: String = String::new(),
     audience: String = String::new(),
 });
+section!(Socket { path: String = "/socket.io/".into() });
 section!(SessionRules { policy: String = "single".into(), on_conflict: String = "evict".into() });
 section!(PresenceRules {
     #[serde(with = "humantime_serde")]
@@ -104,14 +106,26 @@ section!(Limits {
     flood_strikes: u32 = 500,
     payload: u32 = 65_536,
     message: u32 = 1_000_000,
+    attachments: u32 = 10,
     inbox: u32 = 1_024,
+    inbox_bytes: u32 = 1_048_576,
     queue: u32 = 1_024,
+    queue_bytes: u32 = 1_048_576,
+    #[serde(with = "humantime_serde")]
+    queue_age: Duration = Duration::from_secs(20),
+    compression: u32 = 1_024,
     rooms: u32 = 100,
     connections: u32 = 100_000,
     connect_rate: u32 = 0,
     #[serde(with = "humantime_serde")]
     connect_timeout: Duration = Duration::from_secs(10),
 });
+
+/// Bytes of a message, of a queue, at least.
+const LEAST_MESSAGE: u32 = 1_024;
+const LEAST_QUEUE: u32 = 65_536;
+/// Binary parts of an event, at most.
+const MOST_ATTACHMENTS: u32 = 1_000;
 
 /// The feed that every gateway has where the configuration names none.
 const PRODUCTS: &str = "productos;greeting=Updates Notifications WS: Productos - Tienda API NestJS;\
@@ -127,6 +141,7 @@ impl Default for GatewaySettings {
             node: NodeName::default(),
             redis: Redis::default(),
             jwt: Jwt::default(),
+            socket: Socket::default(),
             session: SessionRules::default(),
             presence: PresenceRules::default(),
             roster: RosterRules::default(),
@@ -165,6 +180,7 @@ impl Settings for GatewaySettings {
         Setting { key: "jwt.jwksUrl", doc: "Where the issuer's public keys are (EdDSA, RS256, ES256)" },
         Setting { key: "jwt.issuer", doc: "`iss` that a token must have; none for any" },
         Setting { key: "jwt.audience", doc: "`aud` that a token must have; none for any" },
+        Setting { key: "socket.path", doc: "Path of Socket.IO, as the clients' option `path` names it" },
         Setting { key: "session.policy", doc: "Sessions a user may have: `single`, `multi`, or a number" },
         Setting {
             key: "session.onConflict",
@@ -204,10 +220,30 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.eventRate", doc: "Events a second of one connection; 0 for none" },
         Setting { key: "limits.eventBurst", doc: "Events of one connection at once" },
         Setting { key: "limits.floodStrikes", doc: "Refused events in a row until a client is sent away; 0 for never" },
-        Setting { key: "limits.payload", doc: "Bytes of one event; 0 for none below `limits.message`" },
+        Setting {
+            key: "limits.payload",
+            doc: "Bytes of one event, binary parts included; 0 for none below `limits.message`",
+        },
         Setting { key: "limits.message", doc: "Bytes of one message on the wire; more ends the connection" },
-        Setting { key: "limits.inbox", doc: "Events of one connection that wait to be handled" },
-        Setting { key: "limits.queue", doc: "Frames that wait for one connection; a fuller one is closed as too slow" },
+        Setting { key: "limits.attachments", doc: "Binary parts of one event; at most 1000" },
+        Setting { key: "limits.inbox", doc: "Events of one connection that wait to be handled; 0 for none" },
+        Setting { key: "limits.inboxBytes", doc: "Bytes of the events of one connection that wait to be handled" },
+        Setting {
+            key: "limits.queue",
+            doc: "Frames that wait for one connection, which is closed as too slow beyond that; 0 for none",
+        },
+        Setting {
+            key: "limits.queueBytes",
+            doc: "Bytes that wait for one connection, which is closed as too slow beyond that",
+        },
+        Setting {
+            key: "limits.queueAge",
+            doc: "How long a queue of more than 64 KiB may take to move on before its connection is closed; `0s` for any time",
+        },
+        Setting {
+            key: "limits.compression",
+            doc: "Bytes from which the answer to a poll is compressed for clients that accept it; 0 for never",
+        },
         Setting { key: "limits.rooms", doc: "Rooms that one socket may be in; 0 for none" },
         Setting { key: "limits.connections", doc: "Connections of this node; 0 for none" },
         Setting { key: "limits.connectRate", doc: "New connections a second on this node; 0 for none" },
@@ -231,6 +267,45 @@ impl Limits {
 }
 
 impl GatewaySettings {
+    /// Whether limits and path make sense.
+    ///
+    /// # Errors
+    /// Names the first setting that does not.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let limits = &self.limits;
+        let wrong = |text: &str| Err(SettingsError::new(format!("setting {text}")));
+        if limits.message < LEAST_MESSAGE {
+            return wrong("`limits.message` must be at least 1024: a CONNECT with its token has to fit");
+        }
+        if limits.queue_bytes < LEAST_QUEUE || limits.inbox_bytes < LEAST_QUEUE {
+            return wrong(
+                "`limits.queueBytes` and `limits.inboxBytes` must be at least 65536: a connection's memory has to end",
+            );
+        }
+        if limits.event_rate > 0 && limits.event_burst == 0 {
+            return wrong("`limits.eventBurst` must be at least 1 where `limits.eventRate` is");
+        }
+        if limits.attachments > MOST_ATTACHMENTS {
+            return wrong("`limits.attachments` must be at most 1000");
+        }
+        if limits.connect_timeout.is_zero() {
+            return wrong("`limits.connectTimeout` must be more than 0: connections that join nothing have to end");
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        if !self.socket.path.starts_with('/') || !self.socket.path.chars().all(plain) {
+            return wrong(
+                "`socket.path` must begin with `/` and have letters, digits, `/`, `-`, `_`, `.` and `~` only",
+            );
+        }
+        Ok(())
+    }
+
+    /// `socket.path` without the slash at its end.
+    #[must_use]
+    pub fn socket_path(&self) -> &str {
+        self.socket.path.trim_end_matches('/')
+    }
+
     /// The internal port: `internal.port`, or the public one + 10000.
     ///
     /// # Errors
@@ -315,6 +390,32 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_table_and_none_besides() {
         assert_eq!(undocumented::<GatewaySettings>(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused_by_name() {
+        let with = |setting: &str| {
+            let overrides = vec![setting.to_owned()];
+            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().check()
+        };
+        assert_eq!(GatewaySettings::default().check(), Ok(()));
+        for (wrong, name) in [
+            ("limits.message=0", "limits.message"),
+            ("limits.queueBytes=0", "limits.queueBytes"),
+            ("limits.inboxBytes=0", "limits.inboxBytes"),
+            ("limits.eventBurst=0", "limits.eventBurst"),
+            ("limits.attachments=1001", "limits.attachments"),
+            ("limits.connectTimeout=0s", "limits.connectTimeout"),
+            ("socket.path=sockets", "socket.path"),
+            ("socket.path=/{x}", "socket.path"),
+        ] {
+            let error = with(wrong).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+        }
+        for none in ["limits.inbox=0", "limits.queue=0", "limits.payload=0", "limits.queueAge=0s", "socket.path=/a/b/"]
+        {
+            assert_eq!(with(none), Ok(()), "{none}");
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use bytes::Bytes;
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +12,7 @@ use utoipa::{
 };
 
 use super::{
+    binary,
     body::Body,
     caller::{Caller, Emit},
     error::{ApiError, PostErrors},
@@ -26,7 +26,7 @@ use crate::{
         notice::{Notice, event_json},
         sessions::Order,
     },
-    engine::Frame,
+    engine::{Frame, Parts},
     node::Node,
 };
 
@@ -48,7 +48,7 @@ pub struct Request {
         pattern = "^(?!(connect|connect_error|disconnect|disconnecting|newListener|removeListener)$)"
     )]
     event: String,
-    /// `timestamp`, the moment of sending, is added to it.
+    /// `timestamp`, the moment of sending, is added to it. `{"$binary": "<base64>"}` anywhere in it is a binary part.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({"type": "order", "data": {"id": 7}}))]
     data: Map<String, Value>,
@@ -137,25 +137,28 @@ pub async fn emit(
     }
     data.insert("timestamp".to_owned(), now_rfc3339().into());
     // Text and JSON are always JSON.
+    let mut data = Value::Object(data);
+    let parts = binary::take(&mut data, node.settings.limits.attachments as usize)?;
     let event = event_json(&event, &data).ok_or(ApiError::Unavailable)?;
     let delivered = match to {
         To::User(ToUser { user }) => {
             user_id::check("to.user", &user)?;
-            Some(to_users(&node, &[user], event).await?)
+            Some(to_users(&node, &[user], &event, parts.as_ref()).await?)
         }
         To::Users(ToUsers { users }) => {
             let users = user_id::check_many("to.users", users)?;
-            Some(to_users(&node, &users, event).await?)
+            Some(to_users(&node, &users, &event, parts.as_ref()).await?)
         }
         To::Room(ToRoom { room: name, namespace }) => {
             let room = room(namespace.as_deref(), &name)?;
-            let frame = Frame::event_content(&room.namespace, &event);
+            let frame = Frame::event_with(&room.namespace, &event, parts);
             publish(&node, &Channel::Room(room), &frame).await?;
             None
         }
         To::Everyone(ToEveryone { everyone: true, namespace }) => {
             let namespace = namespace_of(namespace.as_deref())?;
-            publish(&node, &Channel::Namespace(namespace.into()), &Frame::event_content(namespace, &event)).await?;
+            let frame = Frame::event_with(namespace, &event, parts);
+            publish(&node, &Channel::Namespace(namespace.into()), &frame).await?;
             None
         }
         To::Everyone(ToEveryone { everyone: false, .. }) => {
@@ -165,12 +168,11 @@ pub async fn emit(
     Ok((StatusCode::ACCEPTED, Json(Emitted { delivered })))
 }
 
-async fn to_users(node: &Node, users: &[Arc<str>], event: Arc<str>) -> Result<usize, ApiError> {
-    let counts = node.cluster.sessions.send(users, &Order::Event(event), None).await?;
+async fn to_users(node: &Node, users: &[Arc<str>], event: &str, parts: Option<&Parts>) -> Result<usize, ApiError> {
+    let counts = node.cluster.sessions.send(users, &Order::Event(Parts::encode(event, parts)), None).await?;
     Ok(counts.iter().sum())
 }
 
 async fn publish(node: &Node, channel: &Channel, frame: &Frame) -> Result<(), ApiError> {
-    let notice = Notice::Frame(Bytes::copy_from_slice(frame.as_bytes()));
-    Ok(node.cluster.bus.publish(channel, notice.encode()).await?)
+    Ok(node.cluster.bus.publish(channel, Notice::Frame(frame.to_bus()).encode()).await?)
 }

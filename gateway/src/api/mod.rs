@@ -5,6 +5,7 @@
 //! input is checked whole before anything is done; what is for many users takes no round trip for each of them.
 //! Deliberately does not know sockets: what is for them goes over the bus, to this node as to the others.
 
+mod binary;
 mod body;
 mod caller;
 mod disconnect;

@@ -38,8 +38,11 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
         Ok(()) => {}
         Err(Refusal::Terminal(code)) => {
             metrics::REFUSED.add_for([code], 1);
-            // A full queue means that the client does not read: nobody is there to be told.
-            let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
+            // Clients before 4.1 stay away only where they are disconnected, too. A full queue means that the client does
+            // not read: nobody is there to be told.
+            for frame in [Frame::connect_error(namespace, code), Frame::disconnect(namespace)] {
+                let _ = connection.outbox.send(&frame);
+            }
             connection.node.idle.watch(connection);
         }
         Err(Refusal::Passing) => {
@@ -178,6 +181,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
             return;
         }
         session.sockets.push(Arc::clone(&client));
+        connection.admitted(&mut session);
         let connected = client.outbox().send(&Frame::connect(&namespace.name, &id));
         let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
         let sent = connected.and_then(|()| authenticated.map_or(Ok(()), |frame| client.outbox().send(&frame)));

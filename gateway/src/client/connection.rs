@@ -15,6 +15,7 @@ use crate::{
     },
     engine::Outbox,
     node::Node,
+    ops::metrics,
 };
 
 /// See the module. Its session begins with the first accepted token.
@@ -54,15 +55,38 @@ impl Connection {
         self.end();
     }
 
-    /// Closes the transport. A stock client comes back by itself.
+    /// Closes the transport after what is queued. A stock client comes back by itself.
     pub fn close(&self) {
+        self.let_go();
         self.end();
         self.outbox.close();
     }
 
-    /// The connection is in no namespace from now on, unless it joins one.
-    pub fn idle_from(&self, now: Instant) {
-        self.session.lock().idle_from = Some(now);
+    /// More waits for the client than may, or for longer: the transport is closed at once, so that the client comes back
+    /// by itself, and it is out of every namespace, however long the transport takes to die.
+    pub fn too_slow(&self) {
+        // A sender says so for every frame until the connection is gone.
+        let is_over = self.session.lock().is_ended() && self.readers.lock().is_empty();
+        if !is_over {
+            metrics::TOO_SLOW.add(1);
+            tracing::info!(session = %self.id, "closing a client that does not read as fast as it is sent to");
+        }
+        self.let_go();
+        self.end();
+        self.outbox.abort();
+    }
+
+    /// The connection is in no namespace, unless it joins one: since `now`, where that is new. True where it has to be
+    /// put on the list of such connections.
+    pub fn idle_from(&self, now: Instant) -> bool {
+        let mut session = self.session.lock();
+        session.idle_from.get_or_insert(now);
+        !std::mem::replace(&mut session.idle_listed, true)
+    }
+
+    /// The connection is off the list of those in no namespace.
+    pub fn idle_unlisted(&self) {
+        self.session.lock().idle_listed = false;
     }
 
     /// Since when the connection is in no namespace; nothing while it is in one.
@@ -70,6 +94,12 @@ impl Connection {
     pub fn idle_since(&self) -> Option<Instant> {
         let idle_from = self.session.lock().idle_from;
         idle_from.filter(|_| self.is_idle())
+    }
+
+    /// A namespace lets the connection in.
+    pub(super) fn admitted(&self, session: &mut Session) {
+        session.idle_from = None;
+        self.outbox.admitted();
     }
 
     /// Whether the connection is in no namespace: then it has no reason to stay.

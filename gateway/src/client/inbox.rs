@@ -1,4 +1,5 @@
-//! What a connection sent and has not been handled yet: bounded, in order, without a task while there is nothing.
+//! What a connection sent and has not been handled yet: bounded in number and in bytes, in order, without a task while
+//! there is nothing.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -8,6 +9,8 @@ use crate::engine::Inbound;
 /// One connection's queue.
 pub(super) struct Inbox {
     queue: VecDeque<(Instant, Inbound)>,
+    /// Of what is in the queue.
+    bytes: usize,
     guard: FloodGuard,
     /// A task is handling what is here.
     running: bool,
@@ -28,24 +31,51 @@ pub(super) enum Arrival {
     Flooding,
 }
 
+/// What may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InboxLimits {
+    /// Packets; 0 for any number.
+    pub(super) packets: usize,
+    /// Bytes. A packet for which nothing else waits always fits.
+    pub(super) bytes: usize,
+}
+
+impl InboxLimits {
+    fn are_reached(self, packets: usize, bytes: usize, packet: usize) -> bool {
+        (self.packets > 0 && packets >= self.packets)
+            || (packets > 0 && packet > 0 && bytes.saturating_add(packet) > self.bytes)
+    }
+}
+
 /// When the queue is full, by how much the client is asked to wait.
 const FULL_RETRY_MS: u64 = 1_000;
 
 impl Inbox {
     pub(super) fn new(limits: FloodLimits) -> Self {
-        Self { queue: VecDeque::new(), guard: FloodGuard::new(limits, Instant::now()), running: false, shut: false }
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            guard: FloodGuard::new(limits, Instant::now()),
+            running: false,
+            shut: false,
+        }
     }
 
-    pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, capacity: usize) -> Arrival {
+    pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, room: InboxLimits) -> Arrival {
         if self.shut {
             return Arrival::Queued;
         }
         let now = Instant::now();
         match self.guard.check(limits, now) {
-            Verdict::Pass if self.queue.len() >= capacity => {
+            Verdict::Pass if room.are_reached(self.queue.len(), self.bytes, packet.bytes()) => {
                 return Arrival::Limited { packet, retry_after_ms: FULL_RETRY_MS };
             }
-            Verdict::Pass => self.queue.push_back((now, packet)),
+            Verdict::Pass => {
+                // What comes after it cannot be understood.
+                self.shut |= packet == Inbound::Malformed;
+                self.bytes += packet.bytes();
+                self.queue.push_back((now, packet));
+            }
             Verdict::Limited { retry_after_ms } => return Arrival::Limited { packet, retry_after_ms },
             Verdict::Flooding => return Arrival::Flooding,
         }
@@ -55,6 +85,7 @@ impl Inbox {
     /// The next packet and when it came; after nothing, handling has ended.
     pub(super) fn pop(&mut self) -> Option<(Instant, Inbound)> {
         let next = self.queue.pop_front();
+        self.bytes -= next.as_ref().map_or(0, |(_, packet)| packet.bytes());
         if next.is_none() {
             self.running = false;
             // Sockets are idle most of the time: what a burst needed is given back.
@@ -79,5 +110,52 @@ impl Inbox {
 
     pub(super) fn clear(&mut self) {
         self.queue.clear();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Text;
+    use proptest::prelude::*;
+
+    const ANY: FloodLimits = FloodLimits { rate: 0, burst: 0, strikes: 0 };
+
+    fn event(bytes: usize) -> Inbound {
+        let content = Text::from("x".repeat(bytes));
+        Inbound::Event { namespace: "".into(), content, ack: None, parts: None }
+    }
+
+    proptest! {
+        /// However packets come and go, neither number nor bytes go over the limit, but for one that is alone.
+        #[test]
+        fn what_waits_is_bounded(steps in prop::collection::vec(prop::option::of(0usize..400), 1..200)) {
+            let room = InboxLimits { packets: 10, bytes: 1_000 };
+            let mut inbox = Inbox::new(ANY);
+            for step in steps {
+                match step {
+                    None => drop(inbox.pop()),
+                    Some(bytes) => {
+                        let full = matches!(inbox.push(event(bytes), ANY, room), Arrival::Limited { .. });
+                        let after = inbox.queue.len() + 1;
+                        prop_assert!(!full || after > 10 || inbox.bytes + bytes > 1_000);
+                    }
+                }
+                let bytes: usize = inbox.queue.iter().map(|(_, packet)| packet.bytes()).sum();
+                prop_assert_eq!(inbox.bytes, bytes);
+                prop_assert!(inbox.queue.len() <= 10 && (bytes <= 1_000 || inbox.queue.len() == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_after_a_malformed_packet() {
+        let room = InboxLimits { packets: 0, bytes: 1_000 };
+        let mut inbox = Inbox::new(ANY);
+        assert_eq!(inbox.push(event(2_000), ANY, room), Arrival::Start);
+        assert_eq!(inbox.push(Inbound::Malformed, ANY, room), Arrival::Queued);
+        assert_eq!(inbox.push(event(1), ANY, room), Arrival::Queued);
+        assert_eq!((inbox.pop().is_some(), inbox.pop().unwrap().1, inbox.pop()), (true, Inbound::Malformed, None));
     }
 }

@@ -132,12 +132,7 @@ impl Reader {
     /// Its queue is full: the transport is closed, so that the client comes back by itself.
     pub(super) fn too_slow(&self) {
         if let Some(connection) = self.connection.upgrade() {
-            // It is told so for every frame until it is gone.
-            if !self.is_gone() {
-                metrics::TOO_SLOW.add(1);
-                tracing::info!(socket = %self.id, "closing a reader that does not read as fast as it is sent to");
-            }
-            connection.close();
+            connection.too_slow();
         }
     }
 }

@@ -24,10 +24,6 @@ impl Readers {
         self.readers.iter().filter(is_theirs).cloned().collect()
     }
 
-    pub(super) fn first(&self) -> Option<&Arc<Reader>> {
-        self.readers.first()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.readers.is_empty()
     }
@@ -66,6 +62,7 @@ impl Connection {
             self.node.readers.insert(self, None);
             first.iter().try_for_each(|frame| self.outbox.send(frame))
         };
+        self.admitted(&mut self.session.lock());
         if sent.is_err() {
             reader.too_slow();
         }

@@ -11,14 +11,17 @@ use jackfield_shared::{
     trace::{Span, within},
 };
 
-use super::{Connection, connect, inbox::Arrival};
+use super::{
+    Connection, connect,
+    inbox::{Arrival, InboxLimits},
+};
 use crate::{
     cluster::{
         PATIENCE,
         patience::{self, Wait},
     },
-    engine::Inbound,
-    event::{self, Addressee, EventError},
+    engine::{Excess, Inbound},
+    event::{self, EventError, Malformed},
     ops::metrics,
 };
 
@@ -26,7 +29,8 @@ impl Connection {
     /// A packet came. Never waits: it is called on the transport's reader.
     pub fn receive(self: &Arc<Self>, packet: Inbound) {
         let limits = &self.node.settings.limits;
-        let arrival = self.inbox.lock().push(packet, limits.flood(), limits.inbox as usize);
+        let room = InboxLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
+        let arrival = self.inbox.lock().push(packet, limits.flood(), room);
         match arrival {
             Arrival::Queued => {}
             Arrival::Start => {
@@ -60,7 +64,7 @@ impl Connection {
     /// Whether what came was handled, and [`Connection::close`] would cut off no answer.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.is_handled() && self.outbox.is_flushed(self.node.settings.limits.queue as usize)
+        self.is_handled() && self.outbox.is_flushed()
     }
 
     async fn drain(self: Arc<Self>) {
@@ -90,7 +94,7 @@ impl Connection {
         let (name, namespace) = match packet {
             Inbound::Connect { namespace, .. } => ("connect", namespace),
             Inbound::Event { namespace, .. } => ("event", namespace),
-            Inbound::Disconnect { .. } | Inbound::Malformed => return None,
+            Inbound::Disconnect { .. } | Inbound::Refused { .. } | Inbound::Malformed => return None,
         };
         let span = Span::begin(|| name.into())?;
         Some(span.with("session.id", self.id.to_string()).with("namespace", namespace.to_string()))
@@ -102,42 +106,66 @@ impl Connection {
             Inbound::Disconnect { namespace } => {
                 self.leave(namespace);
                 if self.is_idle() {
-                    self.close();
+                    // The client may join another namespace.
+                    self.node.idle.watch(self);
                 }
             }
-            Inbound::Event { namespace, content, ack } => {
-                if let Some(client) = self.socket(namespace) {
-                    event::dispatch(&client, content, *ack).await;
+            Inbound::Event { namespace, content, ack, parts } => {
+                let handled = if let Some(client) = self.socket(namespace) {
+                    event::dispatch(&client, content, parts.as_ref(), *ack).await
                 } else if let Some(reader) = self.reader(namespace) {
-                    event::dispatch_in_feed(&reader, content, *ack).await;
+                    event::dispatch_in_feed(&reader, content, parts.as_ref(), *ack).await
+                } else if !self.outbox.is_admitted() {
+                    Err(Malformed)
+                } else {
+                    // Sent before the client knew that it is out of the namespace.
+                    Ok(())
+                };
+                if handled.is_err() {
+                    self.malformed();
                 }
             }
-            Inbound::Malformed => self.refuse(packet, &EventError::Validation("not a packet of the protocol".into())),
+            Inbound::Refused { excess, .. } => {
+                let limits = &self.node.settings.limits;
+                let error = match excess {
+                    Excess::Bytes => EventError::PayloadTooLarge { max: limits.payload as usize },
+                    Excess::Parts => EventError::Validation(format!(
+                        "at most {} attachments (binary parts) per event",
+                        limits.attachments
+                    )),
+                };
+                self.refuse(packet, &error);
+            }
+            Inbound::Malformed => self.malformed(),
         }
+    }
+
+    /// The client sent what is no packet of the protocol: nothing after it can be understood, so the connection ends, as
+    /// with Node's server. A stock client comes back by itself.
+    fn malformed(self: &Arc<Self>) {
+        metrics::SENT_AWAY.add_for(["malformed"], 1);
+        tracing::debug!(session = %self.id, "closing a connection that sent a malformed packet");
+        self.close();
     }
 
     /// Answers a packet with an error, without handling it.
     fn refuse(&self, packet: &Inbound, error: &EventError) {
         match packet {
-            Inbound::Event { namespace, content, ack } => {
-                if let Some(client) = self.socket(namespace) {
-                    event::refuse(&*client, content, *ack, error);
-                } else if let Some(reader) = self.reader(namespace) {
-                    event::refuse(&*reader, content, *ack, error);
-                }
+            Inbound::Event { namespace, content, ack, .. } => {
+                self.answer(namespace, *ack, error, &event::name_of(content));
             }
-            Inbound::Malformed => {
-                let client = self.session.lock().sockets.first().cloned().map(|client| client as Arc<dyn Addressee>);
-                let first = client.or_else(|| Some(Arc::clone(self.readers.lock().first()?) as Arc<dyn Addressee>));
-                if let Some(first) = first
-                    && let Some(frame) = event::error_frame(&*first, error, "")
-                {
-                    first.send(&frame);
-                }
-            }
+            Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
             // The client tries again by itself where its CONNECT was not answered.
-            Inbound::Connect { .. } => self.close(),
+            Inbound::Connect { .. } | Inbound::Malformed => self.close(),
             Inbound::Disconnect { namespace } => self.leave(namespace),
+        }
+    }
+
+    fn answer(&self, namespace: &str, ack: Option<i64>, error: &EventError, event: &str) {
+        if let Some(client) = self.socket(namespace) {
+            event::answer(&*client, ack, error, event);
+        } else if let Some(reader) = self.reader(namespace) {
+            event::answer(&*reader, ack, error, event);
         }
     }
 }

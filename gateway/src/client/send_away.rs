@@ -1,7 +1,7 @@
 //! The ways a client is sent away for good: it is told why, then gets a DISCONNECT, after which a stock client does not come
 //! back by itself. What is passing closes the transport instead: [`Connection::close`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jackfield_shared::time::now_rfc3339;
 use serde_json::json;
@@ -12,6 +12,9 @@ use crate::{
     event::{self, Addressee as _, EventError},
     ops::metrics,
 };
+
+/// Between the last word to a flooder and the end of its transport.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 impl Connection {
     /// Another session of the user took this one's place.
@@ -38,11 +41,18 @@ impl Connection {
         }
     }
 
-    /// The client goes on too fast for too long after it was told so.
+    /// The client goes on too fast for too long after it was told so. Nothing more is taken of it, and it does not get
+    /// the while that others are given.
     pub(super) fn flooding(self: &Arc<Self>) {
+        self.let_go();
         let error = EventError::RateLimited { retry_after_ms: 0 };
         self.send_away("flooding", |client| event::error_frame(client, &error, ""));
         self.send_readers_away(&error);
+        let (connection, stopping) = (Arc::clone(self), self.node.lifecycle.stopping());
+        self.node.lifecycle.spawn(async move {
+            stopping.run_until_cancelled(tokio::time::sleep(LAST_MOMENT)).await;
+            connection.close();
+        });
     }
 
     /// Says why on every socket, then sends the client away for good. Feeds are no part of its session, and go on.

@@ -20,8 +20,10 @@ pub(super) struct Session {
     pub(super) validity: Validity,
     /// When [`crate::node::Expiry`] looks at it.
     pub(super) looked_at: u64,
-    /// When it was last sent away from a namespace, or opened.
+    /// Since when it is in no namespace: a CONNECT that is refused changes nothing about that.
     pub(super) idle_from: Option<Instant>,
+    /// It is on the list of [`crate::node::Idle`].
+    pub(super) idle_listed: bool,
     /// A claim is under way.
     claiming: bool,
     evicted: bool,

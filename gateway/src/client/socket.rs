@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use jackfield_shared::claims::Identity;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -28,7 +27,6 @@ use crate::{
     event::Addressee,
     hub::{MemberKey, Namespace},
     node::Node,
-    ops::metrics,
     room::Room,
 };
 
@@ -232,16 +230,14 @@ impl Client {
         }
     }
 
-    /// Sends an event to everybody in this socket's namespace, on every node. It takes the way over the bus to this
-    /// node's own members too, so that all hear one order.
+    /// Sends a frame to everybody in this socket's namespace, on every node. It takes the way over the bus to this node's
+    /// own members too, so that all hear one order.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
-    pub async fn broadcast<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Unavailable> {
-        let name = &self.namespace.name;
-        let frame = Frame::event(name, event, data).ok_or(Unavailable)?;
-        let notice = Notice::Frame(Bytes::copy_from_slice(frame.as_bytes()));
-        self.node.cluster.bus.publish(&Channel::Namespace(Arc::clone(name)), notice.encode()).await
+    pub async fn broadcast(&self, frame: &Frame) -> Result<(), Unavailable> {
+        let channel = Channel::Namespace(Arc::clone(&self.namespace.name));
+        self.node.cluster.bus.publish(&channel, Notice::Frame(frame.to_bus()).encode()).await
     }
 
     /// The user showed another token: the session lasts until the later end of the two, which is returned.
@@ -250,16 +246,10 @@ impl Client {
         self.connection.upgrade().map_or(expires_at, |connection| connection.renew(expires_at))
     }
 
-    /// Its queue is full: the transport is closed, so that the client comes back by itself, and it is out of every
-    /// namespace at once, however long the transport takes to die.
+    /// Its queue is full: see [`Connection::too_slow`].
     pub fn too_slow(&self) {
         if let Some(connection) = self.connection.upgrade() {
-            // It is told so for every frame until it is gone.
-            if !connection.session.lock().is_ended() {
-                metrics::TOO_SLOW.add(1);
-                tracing::info!(socket = %self.id, "closing a client that does not read as fast as it is sent to");
-            }
-            connection.close();
+            connection.too_slow();
         }
     }
 }

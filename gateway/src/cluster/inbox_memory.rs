@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jackfield_shared::time::now_rfc3339;
 use parking_lot::Mutex;
 
@@ -158,6 +159,7 @@ impl MemoryInbox {
         for Holding { user, session } in sessions {
             self.with(user, |inbox, _| {
                 let event = count_event(inbox.unread(), &now_rfc3339());
+                let event = Bytes::copy_from_slice(event.as_bytes());
                 let notice = Notice::ToSessions { sessions: vec![session.clone()], event };
                 self.network.publish(&Channel::Node(node.clone()), &notice.encode());
                 ((), None)
@@ -185,10 +187,10 @@ impl MemoryInbox {
         let to = std::slice::from_ref(user);
         let mut delivered = 0;
         if let Some(event) = &event {
-            delivered = self.sessions.send(to, &Order::Event(Arc::clone(event)), None)?.into_iter().sum();
+            delivered = self.sessions.send(to, &Order::event(event), None)?.into_iter().sum();
         }
         if event.is_some() || unread != before {
-            self.sessions.send(to, &Order::Event(count_event(unread, &now_rfc3339())), None)?;
+            self.sessions.send(to, &Order::event(&count_event(unread, &now_rfc3339())), None)?;
         }
         Ok((result, delivered))
     }

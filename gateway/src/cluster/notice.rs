@@ -27,7 +27,7 @@ pub const JOINED: u8 = b'J';
 pub const LEFT: u8 = b'L';
 const FRAME_TO_OTHERS: u8 = b'X';
 /// To a node: an event for these sessions of it. Followed by the sessions with commas between them, a space, and
-/// `"name",data` in JSON.
+/// `"name",data` in JSON, or that with binary parts as the engine encodes it.
 pub const TO_SESSIONS: u8 = b'U';
 /// To a node: these sessions of it end. Followed by the sessions with commas between them, a space, and the reason.
 pub const END: u8 = b'K';
@@ -104,8 +104,8 @@ pub enum Notice {
     ToSessions {
         /// Those of them that are still there.
         sessions: Vec<SessionId>,
-        /// `"name",data` in JSON.
-        event: Arc<str>,
+        /// See [`TO_SESSIONS`].
+        event: Bytes,
     },
     /// See [`END`].
     End {
@@ -165,7 +165,7 @@ impl Notice {
             }
             Self::End { sessions, reason } => {
                 out.put_u8(END);
-                put_for_sessions(&mut out, sessions, reason);
+                put_for_sessions(&mut out, sessions, reason.as_bytes());
             }
             Self::EndReading(end) => {
                 out.put_u8(END_READING);
@@ -203,11 +203,11 @@ impl Notice {
                 Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
             }
             kind @ (TO_SESSIONS | END) => {
-                let (sessions, rest) = rest()?.split_once(' ')?;
+                let (sessions, rest) = split(bytes, 1)?;
                 let sessions = sessions.split(',').map(SessionId::from).collect();
                 match kind {
-                    END => Self::End { sessions, reason: rest.into() },
-                    _ => Self::ToSessions { sessions, event: rest.into() },
+                    END => Self::End { sessions, reason: std::str::from_utf8(&bytes[rest..]).ok()?.into() },
+                    _ => Self::ToSessions { sessions, event: bytes.slice(rest..) },
                 }
             }
             _ => return None,
@@ -215,7 +215,7 @@ impl Notice {
     }
 }
 
-fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &str) {
+fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &[u8]) {
     for (index, session) in sessions.iter().enumerate() {
         if index > 0 {
             out.put_u8(b',');
@@ -223,7 +223,7 @@ fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &str) {
         out.put_slice(session.as_str().as_bytes());
     }
     out.put_u8(b' ');
-    out.put_slice(rest.as_bytes());
+    out.put_slice(rest);
 }
 
 /// `"name",data` in JSON, as [`Notice::ToSessions`] takes it. Nothing where `data` cannot be JSON.
@@ -270,7 +270,8 @@ mod tests {
             Notice::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
             Notice::End { sessions: vec!["a".into()], reason: "a b".into() },
             Notice::EndReading(EndReading { user: "a b".into(), reason: "\"c\" d".into() }),
-            Notice::ToSessions { sessions: vec!["a".into(), "b".into()], event: "\"e\",\"a b\"".into() },
+            Notice::ToSessions { sessions: vec!["a".into(), "b".into()], event: Bytes::from_static(b"\"e\",\"a b\"") },
+            Notice::ToSessions { sessions: vec!["a".into()], event: Bytes::from_static(b"\xff a") },
         ] {
             assert_eq!(Notice::decode(&notice.encode()), Some(notice));
         }

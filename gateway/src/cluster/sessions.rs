@@ -163,8 +163,8 @@ pub struct Live {
 /// What sessions are told, over the nodes that hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// An event for all sockets: `"name",data` in JSON, as [`super::notice::event_json`] makes it.
-    Event(Arc<str>),
+    /// An event for all sockets, as [`Notice::ToSessions`] has it.
+    Event(Bytes),
     /// The end, with the reason that the client is told.
     End(Arc<str>),
 }
@@ -187,9 +187,15 @@ impl ByNode {
 }
 
 impl Order {
+    /// An event without binary parts, as [`super::notice::event_json`] makes it.
+    #[must_use]
+    pub fn event(json: &str) -> Self {
+        Self::Event(Bytes::copy_from_slice(json.as_bytes()))
+    }
+
     pub(super) fn notice(&self, sessions: Vec<SessionId>) -> Notice {
         match self {
-            Self::Event(event) => Notice::ToSessions { sessions, event: Arc::clone(event) },
+            Self::Event(event) => Notice::ToSessions { sessions, event: event.clone() },
             Self::End(reason) => Notice::End { sessions, reason: Arc::clone(reason) },
         }
     }

@@ -88,14 +88,14 @@ impl RedisSessions {
         let mut counts = Vec::with_capacity(users.len());
         if users.len() <= FEW {
             let (kind, rest) = match order {
-                Order::Event(event) => (TO_SESSIONS, event),
-                Order::End(reason) => (END, reason),
+                Order::Event(event) => (TO_SESSIONS, &event[..]),
+                Order::End(reason) => (END, reason.as_bytes()),
             };
             let prefix = carried::prefix();
             for user in users {
                 let mut call = SEND.prepare_invoke();
                 call.key(keys.sessions(user)).arg(keys.node_channels()).arg(except.map_or("", SessionId::as_str));
-                counts.push(self.link.script(call.arg(&[kind]).arg(rest.as_ref()).arg(prefix.as_ref())).await?);
+                counts.push(self.link.script(call.arg(&[kind]).arg(rest).arg(prefix.as_ref())).await?);
             }
             return Ok(counts);
         }

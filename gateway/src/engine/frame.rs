@@ -1,5 +1,6 @@
-//! One Socket.IO packet, encoded once for everybody who gets it.
+//! One Socket.IO packet, encoded once for everybody who gets it: its text, and the binary parts that follow it.
 
+use bytes::Bytes;
 use engineioxide_core::Str;
 use serde::Serialize;
 use socketioxide_core::{
@@ -9,9 +10,14 @@ use socketioxide_core::{
 };
 use socketioxide_parser_common::CommonParser;
 
+use super::Parts;
+
 /// See the module. Cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame(Str);
+pub struct Frame {
+    text: Str,
+    parts: Option<Parts>,
+}
 
 impl Frame {
     /// An event with one argument, or with several where `data` is a tuple. Nothing where `data` cannot be JSON.
@@ -30,6 +36,22 @@ impl Frame {
     #[must_use]
     pub fn event_content(namespace: &str, content: &str) -> Self {
         Self::from_text(format!("2{}[{content}]", before_data(namespace)))
+    }
+
+    /// As [`Frame::event_content`], with the binary parts that placeholders in the content name.
+    #[must_use]
+    pub fn event_with(namespace: &str, content: &str, parts: Option<Parts>) -> Self {
+        let Some(parts) = parts else { return Self::event_content(namespace, content) };
+        let text = format!("5{}-{}[{content}]", parts.count(), before_data(namespace));
+        Self { text: text.into(), parts: Some(parts) }
+    }
+
+    /// An acknowledgement whose arguments are JSON already, with commas between them, and their binary parts.
+    #[must_use]
+    pub fn ack_with(namespace: &str, id: i64, arguments: &str, parts: Option<Parts>) -> Self {
+        let Some(parts) = parts else { return Self::ack_json(namespace, id, arguments) };
+        let text = format!("6{}-{}{id}[{arguments}]", parts.count(), before_data(namespace));
+        Self { text: text.into(), parts: Some(parts) }
     }
 
     /// As [`Frame::ack`], where the data is JSON already.
@@ -67,18 +89,40 @@ impl Frame {
         text(CommonParser.encode(Packet::disconnect(namespace.to_owned())))
     }
 
-    pub(super) fn from_text(text: String) -> Self {
-        Self(text.into())
+    fn from_text(text: String) -> Self {
+        Self { text: text.into(), parts: None }
     }
 
     pub(super) fn text(&self) -> Str {
-        self.0.clone()
+        self.text.clone()
+    }
+
+    pub(super) fn parts(&self) -> Option<&Parts> {
+        self.parts.as_ref()
+    }
+
+    /// Bytes that it takes in a queue.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.parts.as_ref().map_or(0, Parts::bytes)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// As it goes over the bus.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub fn to_bus(&self) -> Bytes {
+        Parts::encode(self.text.as_str(), self.parts.as_ref())
+    }
+
+    /// The frame as another node encoded it; nothing where it makes no sense.
+    #[must_use]
+    pub fn from_bus(bytes: Bytes) -> Option<Self> {
+        let (text, parts) = Parts::decode(bytes)?;
+        Some(Self { text: text.into(), parts })
     }
 }
 
@@ -91,11 +135,11 @@ fn before_data(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 
-/// JSON holds no binary parts, so there is nothing beside the text.
+/// Serialized values hold no binary parts.
 fn text(value: Value) -> Frame {
     match value {
-        Value::Str(text, _) => Frame(text),
-        Value::Bytes(_) => Frame(Str::from("")),
+        Value::Str(text, _) => Frame { text, parts: None },
+        Value::Bytes(_) => Frame::from_text(String::new()),
     }
 }
 
@@ -118,5 +162,19 @@ mod tests {
         assert_eq!(text(Some(Frame::connect("/chat", "x"))), r#"0/chat,{"sid":"x"}"#);
         assert_eq!(text(Some(Frame::connect_error("/", "invalid_token"))), r#"4{"message":"invalid_token"}"#);
         assert_eq!(text(Some(Frame::disconnect("/chat"))), "1/chat,");
+    }
+
+    #[test]
+    fn binary_parts_are_counted_in_the_text_and_survive_the_bus() {
+        let parts = Parts::new(vec![Bytes::from_static(b"\x00\xff"), Bytes::from_static(b"")]);
+        let content = r#""e",{"_placeholder":true,"num":0}"#;
+        let frame = Frame::event_with("/chat", content, parts.clone());
+        assert_eq!(frame.as_bytes(), format!("52-/chat,[{content}]").as_bytes());
+        assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame));
+        assert_eq!(Frame::ack_with("/", 7, "1,2", parts).as_bytes(), b"62-7[1,2]");
+        assert_eq!(Frame::ack_with("/", 7, "1,2", None).as_bytes(), b"37[1,2]");
+        let text = Frame::event_with("/", "\"e\"", None);
+        assert_eq!(Frame::from_bus(text.to_bus()), Some(text));
+        assert_eq!(Frame::from_bus(Bytes::from_static(b"\xff\x00")), None);
     }
 }

@@ -9,20 +9,31 @@
 //! type: that one cannot close a transport without telling the client never to come back, shows the id a polling
 //! session is spoken to by, starts a task for each event, and encodes for every socket anew.
 
+//!
+//! A connection's memory is bounded here: [`wire`] counts what waits for it in bytes, [`stragglers`] closes those for whom
+//! it waits too long, [`stream`], [`post`] and [`decoder`] refuse what is too much when it comes.
+
+mod decoder;
+mod failure;
 mod frame;
 mod outbox;
 mod oxide;
-mod packet;
+mod parts;
+mod poll;
+mod post;
 mod request;
+mod sent_frames;
+mod stragglers;
+mod stream;
 mod upgrade;
+mod wire;
 mod writes;
-
-use bytes::Bytes;
 
 pub(crate) use self::oxide::{Engine, EngineLimits};
 pub use self::{
     frame::Frame,
     outbox::{Full, Outbox},
+    parts::Parts,
     writes::record_write,
 };
 
@@ -49,9 +60,47 @@ pub enum Inbound {
         content: Text,
         /// Where an acknowledgement is asked for.
         ack: Option<i64>,
+        /// What placeholders in the content stand for.
+        parts: Option<Parts>,
     },
-    /// Not a packet of the protocol.
+    /// An event that is more than the client may send. Nothing of it was kept.
+    Refused {
+        /// The namespace's name.
+        namespace: Box<str>,
+        /// The event's name, cut to 64 characters; empty where it was not found.
+        event: Box<str>,
+        /// Where an acknowledgement is asked for.
+        ack: Option<i64>,
+        /// What there is too much of.
+        excess: Excess,
+    },
+    /// Not a packet of the protocol: what comes after it cannot be understood.
     Malformed,
+}
+
+/// What an event has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// Bytes, of JSON and binary parts together.
+    Bytes,
+    /// Binary parts.
+    Parts,
+}
+
+impl Inbound {
+    /// Bytes that it takes while it waits to be handled.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Connect { namespace, auth } => namespace.len() + auth.as_ref().map_or(0, |auth| auth.as_str().len()),
+            Self::Event { namespace, content, parts, .. } => {
+                namespace.len() + content.as_str().len() + parts.as_ref().map_or(0, Parts::bytes)
+            }
+            Self::Disconnect { namespace } => namespace.len(),
+            Self::Refused { namespace, event, .. } => namespace.len() + event.len(),
+            Self::Malformed => 0,
+        }
+    }
 }
 
 /// Text that shares its memory with the buffer it came in.
@@ -69,13 +118,5 @@ impl Text {
 impl From<String> for Text {
     fn from(text: String) -> Self {
         Self(text.into())
-    }
-}
-
-impl Frame {
-    /// The frame as another node encoded it; nothing where it is not text.
-    #[must_use]
-    pub fn from_bus(bytes: Bytes) -> Option<Self> {
-        String::from_utf8(bytes.into()).ok().map(Self::from_text)
     }
 }

@@ -1,6 +1,7 @@
 //! engineioxide's events, handed to our connections.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     fmt,
     sync::{Arc, OnceLock, Weak},
@@ -9,7 +10,7 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{Request, Response, request::Parts},
+    http::{Method, Request, Response, request::Parts},
 };
 use bytes::Bytes;
 use engineioxide::{
@@ -18,28 +19,35 @@ use engineioxide::{
     handler::EngineIoHandler,
     service::{EngineIoService, NotFoundService},
 };
-use engineioxide_core::Str;
+use engineioxide_core::{Sid, Str, TransportType};
+use http_body_util::BodyExt as _;
 use jackfield_shared::{lifecycle::Lifecycle, trace};
 use parking_lot::Mutex;
 use tower::Service;
 
 use super::{
     Inbound, Outbox,
-    packet::Decoder,
+    decoder::{Decoder, DecoderLimits},
+    failure::{self, Failure},
+    poll, post,
     request::{self, HandshakeToken},
+    stragglers::Stragglers,
     upgrade,
-    writes::{Writes, WritesById},
+    wire::{Wire, WireLimits},
 };
 use crate::{client::Connection, node::Node};
 
-/// Below which path Engine.IO is spoken.
+/// Below which path the library speaks Engine.IO; clients' own path is the router's matter.
 pub(super) const PATH: &str = "/socket.io";
+
+/// Stands for no limit of frames; the limit of bytes holds all the same.
+const ANY_NUMBER: usize = 1 << 20;
 
 /// Speaks Engine.IO to clients. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
     service: EngineIoService<Handler, NotFoundService>,
-    writes: WritesById,
+    handler: Arc<Handler>,
     lifecycle: Lifecycle,
 }
 
@@ -50,10 +58,20 @@ pub(crate) struct EngineLimits {
     pub ping_interval: Duration,
     /// Without an answer to a ping for this long, the connection is over.
     pub ping_timeout: Duration,
-    /// Frames in a socket's queue.
+    /// Frames in a socket's queue; 0 for any number.
     pub queue: usize,
+    /// Bytes in a socket's queue.
+    pub queue_bytes: usize,
+    /// How long bytes may wait in a socket's queue, where they are many; zero for any time.
+    pub queue_age: Duration,
     /// Bytes of one message; beyond that the connection is over.
     pub max_message: usize,
+    /// Bytes of one event; 0 for any number.
+    pub payload: usize,
+    /// Binary parts of one event.
+    pub attachments: usize,
+    /// Bytes of the longest namespace that there is.
+    pub longest_namespace: usize,
 }
 
 impl Engine {
@@ -63,48 +81,91 @@ impl Engine {
             .req_path(PATH)
             .ping_interval(limits.ping_interval)
             .ping_timeout(limits.ping_timeout)
-            .max_buffer_size(limits.queue)
+            .max_buffer_size(if limits.queue == 0 { ANY_NUMBER } else { limits.queue })
             .max_payload(limits.max_message as u64)
             .ws_max_message_size(limits.max_message)
             .ws_max_frame_size(limits.max_message)
             // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
             .ws_read_buffer_size(256)
             .build();
-        let writes = WritesById::default();
-        let handler = Handler { node: Arc::downgrade(node), max_message: limits.max_message, writes: writes.clone() };
-        let service = EngineIoService::with_config(Arc::new(handler), config);
-        Self { service, writes, lifecycle: node.lifecycle.clone() }
+        let wires = WireLimits { queue_bytes: limits.queue_bytes as u64, stragglers: Stragglers::default() };
+        let wires = Arc::new(wires);
+        let handler = Arc::new(Handler {
+            node: Arc::downgrade(node),
+            max_message: limits.max_message,
+            decoding: DecoderLimits::new(limits.payload, limits.attachments, limits.longest_namespace),
+            wires: Arc::clone(&wires),
+            polling: Mutex::default(),
+        });
+        let stop = node.lifecycle.stopping();
+        node.lifecycle.spawn(async move { wires.stragglers.watch(limits.queue_age, stop).await });
+        let service = EngineIoService::with_config(Arc::clone(&handler), config);
+        Self { service, handler, lifecycle: node.lifecycle.clone() }
     }
 
-    /// Answers a request below [`PATH`].
-    pub(crate) async fn answer(mut self, request: Request<Body>) -> Response<Body> {
+    /// Answers a request below the path.
+    pub(crate) async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        if upgrade::is_websocket(&parts) {
-            let writes = self.writes_of(&parts);
-            let lifecycle = self.lifecycle.clone();
-            let request = Request::from_parts(parts, body);
-            return upgrade::accept(request, &lifecycle, writes.clone(), move |stream, mut request| {
-                if let Some(writes) = writes {
-                    request.extensions_mut().insert(writes);
-                }
-                // Answered at once; the connection goes on in a task of the library's own.
-                drop(Service::call(&mut self.service, (stream, request)));
-            });
+        let is_websocket = upgrade::is_asked(&parts);
+        let session = self.handler.session(&parts);
+        match (is_websocket, session) {
+            (true, session) => {
+                self.websocket(Request::from_parts(parts, body), &session).unwrap_or_else(Failure::response)
+            }
+            (false, Session::Polling(socket)) => self.poll(Request::from_parts(parts, body), &socket).await,
+            // A handshake, or one that the library refuses.
+            (false, _) => self.library(request::polling(&parts).map(|()| Body::empty())).await,
         }
-        let request = request::polling(Request::from_parts(parts, body));
+    }
+
+    fn websocket(mut self, request: Request<Body>, session: &Session) -> Result<Response<Body>, Failure> {
+        upgrade::check(request.headers())?;
+        let wire = match session {
+            Session::New => Wire::new(Arc::clone(&self.handler.wires), trace::is_on()),
+            Session::Unknown => return Err(Failure::UnknownSession),
+            Session::Polling(socket) if socket.transport_type() == TransportType::Websocket => {
+                return Err(Failure::BadRequest);
+            }
+            Session::Polling(socket) => Arc::clone(socket.data.shared_wire().ok_or(Failure::UnknownSession)?),
+        };
+        let lifecycle = self.lifecycle.clone();
+        Ok(upgrade::accept(request, &lifecycle, Arc::clone(&wire), move |stream, mut request| {
+            request.extensions_mut().insert(wire);
+            // Answered at once; the connection goes on in a task of the library's own.
+            drop(Service::call(&mut self.service, (stream, request)));
+        }))
+    }
+
+    /// A polling client sends, or asks for what there is.
+    async fn poll(self, request: Request<Body>, socket: &Socket<SocketData>) -> Response<Body> {
+        let Some(wire) = socket.data.shared_wire() else { return Failure::UnknownSession.response() };
+        if request.method() == Method::POST {
+            let (parts, body) = request.into_parts();
+            let own = request::polling(&parts);
+            return match post::read(Request::from_parts(parts, body), socket, wire, self.handler.max_message).await {
+                Ok(body) => self.library(own.map(|()| Body::from(body))).await,
+                Err(failure) => failure.response(),
+            };
+        }
+        let Some(claim) = wire.begin_answer() else {
+            socket.close(DisconnectReason::MultipleHttpPollingError);
+            return Failure::BadRequest.response();
+        };
+        let (parts, _) = request.into_parts();
+        let response = self.library(request::polling(&parts).map(|()| Body::empty())).await;
+        let (parts, body) = response.into_parts();
+        match body.collect().await {
+            Ok(payload) => Response::from_parts(parts, poll::answer(payload.to_bytes(), wire, claim)),
+            Err(_) => Failure::BadRequest.response(),
+        }
+    }
+
+    async fn library(mut self, request: Request<Body>) -> Response<Body> {
         let answered: Result<_, Infallible> = Service::call(&mut self.service, request).await;
         match answered {
-            Ok(response) => response.map(Body::new),
+            Ok(response) => failure::with_numbers(response.map(Body::new)).await,
             Err(never) => match never {},
         }
-    }
-
-    /// Of the socket that gets the WebSocket which is asked for: a new one's, or the one's that is named.
-    fn writes_of(&self, parts: &Parts) -> Option<Arc<Writes>> {
-        if !trace::is_on() {
-            return None;
-        }
-        request::socket_id(parts).map_or_else(|| Some(Arc::default()), |id| self.writes.find(id))
     }
 }
 
@@ -113,7 +174,10 @@ pub(crate) struct Handler {
     /// Weak, because the node outlives its engine and not the other way round.
     node: Weak<Node>,
     max_message: usize,
-    writes: WritesById,
+    decoding: DecoderLimits,
+    wires: Arc<WireLimits>,
+    /// Sockets that began with polling: their requests name them.
+    polling: Mutex<HashMap<Sid, Arc<Socket<SocketData>>>>,
 }
 
 impl fmt::Debug for Handler {
@@ -128,18 +192,56 @@ pub(crate) struct SocketData {
     /// Taken at the end, because connection and socket hold each other.
     connection: Mutex<Option<Arc<Connection>>>,
     decoder: Decoder,
-    /// Nothing while no traces are recorded.
-    pub(super) writes: OnceLock<Arc<Writes>>,
+    wire: OnceLock<Arc<Wire>>,
 }
 
-impl Handler {
-    fn receive(socket: &Socket<SocketData>, inbound: Option<Inbound>) {
+impl SocketData {
+    pub(super) fn wire(&self) -> Option<&Wire> {
+        self.wire.get().map(|wire| &**wire)
+    }
+
+    fn shared_wire(&self) -> Option<&Arc<Wire>> {
+        self.wire.get()
+    }
+
+    /// What waits for the client has waited for too long.
+    pub(super) fn too_slow(&self) {
+        let connection = self.connection.lock().clone();
+        if let Some(connection) = connection {
+            connection.too_slow();
+        }
+    }
+
+    fn receive(&self, inbound: Option<Inbound>) {
         let Some(inbound) = inbound else { return };
+        if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
+            wire.connect_seen();
+        }
         // Cloned out of the lock: handling may end the connection, which takes it.
-        let connection = socket.data.connection.lock().clone();
+        let connection = self.connection.lock().clone();
         if let Some(connection) = connection {
             connection.receive(inbound);
         }
+    }
+}
+
+/// Which session a request is for.
+enum Session {
+    /// None yet: it is a handshake.
+    New,
+    /// One that is not there, or never polled.
+    Unknown,
+    /// One that began with polling.
+    Polling(Arc<Socket<SocketData>>),
+}
+
+impl Handler {
+    fn session(&self, request: &Parts) -> Session {
+        if !request::has(request, "sid=") {
+            return Session::New;
+        }
+        let id = request::socket_id(request);
+        id.and_then(|id| self.polling.lock().get(&id).cloned()).map_or(Session::Unknown, Session::Polling)
     }
 }
 
@@ -148,19 +250,19 @@ impl EngineIoHandler for Handler {
 
     fn on_connect(self: Arc<Self>, socket: Arc<Socket<SocketData>>) {
         let Some(node) = self.node.upgrade() else { return };
-        let token = socket.req_parts.extensions.get::<HandshakeToken>().map(|HandshakeToken(token)| token.clone());
+        let extensions = &socket.req_parts.extensions;
+        let given = extensions.get::<Arc<Wire>>().cloned();
+        socket.data.wire.get_or_init(|| given.unwrap_or_else(|| Wire::new(Arc::clone(&self.wires), trace::is_on())));
+        let token = extensions.get::<HandshakeToken>().map(|HandshakeToken(token)| token.clone());
         let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token);
         *socket.data.connection.lock() = Some(connection);
-        if trace::is_on() {
-            let given = socket.req_parts.extensions.get::<Arc<Writes>>().cloned();
-            socket.data.writes.get_or_init(|| given.unwrap_or_else(|| self.writes.insert(socket.id)));
+        if socket.transport_type() == TransportType::Polling {
+            self.polling.lock().insert(socket.id, socket);
         }
     }
 
     fn on_disconnect(&self, socket: Arc<Socket<SocketData>>, _: DisconnectReason) {
-        if trace::is_on() {
-            self.writes.remove(socket.id);
-        }
+        self.polling.lock().remove(&socket.id);
         let connection = socket.data.connection.lock().take();
         if let Some(connection) = connection {
             connection.closed();
@@ -168,10 +270,10 @@ impl EngineIoHandler for Handler {
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<SocketData>>) {
-        Self::receive(&socket, socket.data.decoder.text(text, self.max_message));
+        socket.data.receive(socket.data.decoder.text(text, self.decoding));
     }
 
     fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<SocketData>>) {
-        Self::receive(&socket, socket.data.decoder.binary(bytes, self.max_message));
+        socket.data.receive(socket.data.decoder.binary(&bytes, self.decoding));
     }
 }

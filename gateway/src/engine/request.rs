@@ -3,11 +3,7 @@
 //! A connection lives long and keeps the request that it began with. Headers and URI are slices of HTTP's read buffer,
 //! so keeping one keeps all 16 KB of it: what matters is copied, and the rest let go.
 
-use axum::{
-    body::Body,
-    http::{HeaderValue, Request, Uri, header::CONTENT_TYPE, request::Parts},
-};
-
+use axum::http::{HeaderValue, Request, Uri, header::CONTENT_TYPE, request::Parts};
 use engineioxide_core::Sid;
 
 use crate::client::handshake_token;
@@ -33,9 +29,8 @@ pub(super) fn own<B>(parts: &Parts, body: B) -> Request<B> {
 }
 
 /// As [`own`], with what a polling request needs besides.
-pub(super) fn polling(request: Request<Body>) -> Request<Body> {
-    let (parts, body) = request.into_parts();
-    let mut request = own(&parts, body);
+pub(super) fn polling(parts: &Parts) -> Request<()> {
+    let mut request = own(parts, ());
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| HeaderValue::from_bytes(kind.as_bytes()).ok());
     if let Some(kind) = kind {
         request.headers_mut().insert(CONTENT_TYPE, kind);
@@ -69,13 +64,14 @@ mod tests {
         let request = Request::get("/socket.io/?EIO=4&transport=polling&token=secret&t=abc&sid=xyz")
             .header("cookie", "c")
             .header("content-type", "text/plain")
-            .body(Body::empty())
+            .body(())
             .unwrap();
-        let kept = polling(request);
+        let kept = polling(&request.into_parts().0);
         assert_eq!(kept.uri(), "/socket.io/?EIO=4&transport=polling&sid=xyz");
         assert_eq!(kept.headers().len(), 1);
         assert!(kept.extensions().get::<HandshakeToken>().is_none());
-        let handshake = Request::get("/socket.io/?EIO=4&transport=polling&token=t").body(Body::empty()).unwrap();
-        assert_eq!(&*polling(handshake).extensions().get::<HandshakeToken>().unwrap().0, "t");
+        let handshake = Request::get("/socket.io/?EIO=4&transport=polling&token=t").body(()).unwrap();
+        let kept = polling(&handshake.into_parts().0);
+        assert_eq!(&*kept.extensions().get::<HandshakeToken>().unwrap().0, "t");
     }
 }

@@ -1,56 +1,67 @@
-//! A WebSocket's beginning: the handshake's answer, and the bare stream behind it.
+//! A WebSocket's beginning: whether the handshake is one, its answer, and the bare stream behind it.
 //!
 //! HTTP's own view of an upgraded connection is a boxed stream with a buffer; what a WebSocket needs for its whole life
-//! is the socket. Guarantees: bytes that came with the handshake are read first.
+//! is the socket. Handshakes that RFC 6455 refuses are answered before the library sees them, with 400, or with 426 where
+//! the version is another.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     http::{
-        HeaderValue, Method, Request, Response, StatusCode,
-        header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+        HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+        header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
         request::Parts,
     },
 };
-use bytes::{Buf as _, Bytes};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jackfield_shared::lifecycle::Lifecycle;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
+    failure::Failure,
     request::{has, own},
-    writes::Writes,
+    stream::Stream,
+    wire::Wire,
 };
 
 /// Between the handshake's answer and the stream that it frees.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
+/// The one version of the protocol.
+const VERSION: &str = "13";
+/// Bytes of a handshake's key.
+const KEY: usize = 16;
 
-/// Whether a request begins a WebSocket that can be answered here.
-pub(super) fn is_websocket(request: &Parts) -> bool {
-    request.method == Method::GET
-        && has(request, "EIO=4")
-        && has(request, "transport=websocket")
-        && request.headers.contains_key(SEC_WEBSOCKET_KEY)
+/// Whether a request asks for a WebSocket of Engine.IO 4, well or badly.
+pub(super) fn is_asked(request: &Parts) -> bool {
+    request.method == Method::GET && has(request, "EIO=4") && has(request, "transport=websocket")
 }
 
-/// Answers the handshake; `begin` gets the stream and what the engine is to see of the request.
+/// Whether the request is a handshake that can be answered with 101.
+pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
+    let is = |name: HeaderName, wanted: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
+    };
+    if !is(UPGRADE, "websocket") || !is(CONNECTION, "upgrade") {
+        return Err(Failure::BadRequest);
+    }
+    if !is(SEC_WEBSOCKET_VERSION, VERSION) {
+        return Err(Failure::WebSocketVersion);
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
+    if key.is_none_or(|key| key.len() != KEY) {
+        return Err(Failure::BadRequest);
+    }
+    Ok(())
+}
+
+/// Answers a handshake that was checked; `begin` gets the stream and what the engine is to see of the request.
 pub(super) fn accept(
     request: Request<Body>,
     lifecycle: &Lifecycle,
-    writes: Option<Arc<Writes>>,
-    begin: impl FnOnce(EarlyStream, Request<()>) + Send + 'static,
+    wire: Arc<Wire>,
+    begin: impl FnOnce(Stream, Request<()>) + Send + 'static,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let engine_request = own(&parts, ());
@@ -58,7 +69,7 @@ pub(super) fn accept(
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     lifecycle.spawn(async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await
-            && let Some(stream) = EarlyStream::of(upgraded, writes)
+            && let Some(stream) = Stream::of(upgraded, wire)
         {
             begin(stream, engine_request);
         }
@@ -73,51 +84,37 @@ pub(super) fn accept(
     response
 }
 
-/// A socket, what was read of it too early, and who looks at what is written.
-pub(super) struct EarlyStream {
-    early: Bytes,
-    writes: Option<Arc<Writes>>,
-    stream: TcpStream,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl EarlyStream {
-    fn of(upgraded: Upgraded, writes: Option<Arc<Writes>>) -> Option<Self> {
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        // An empty slice would keep the buffer that it is of.
-        let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-        Some(Self { early, writes, stream: parts.io.into_inner() })
+    fn headers(lines: &[(HeaderName, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
     }
-}
 
-impl AsyncRead for EarlyStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+    #[test]
+    fn only_handshakes_of_the_protocol_pass() {
+        let good = [
+            (UPGRADE, "WebSocket"),
+            (CONNECTION, "keep-alive, Upgrade"),
+            (SEC_WEBSOCKET_VERSION, "13"),
+            (SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        assert_eq!(check(&headers(&good)), Ok(()));
+        let with = |index: usize, value| {
+            let mut lines = good.clone();
+            lines[index].1 = value;
+            check(&headers(&lines))
+        };
+        let without = |index: usize| {
+            let mut lines = good.to_vec();
+            lines.remove(index);
+            check(&headers(&lines))
+        };
+        assert_eq!(with(3, "short"), Err(Failure::BadRequest));
+        assert_eq!((with(2, "1"), without(2)), (Err(Failure::WebSocketVersion), Err(Failure::WebSocketVersion)));
+        for missing in [0, 1, 3] {
+            assert_eq!(without(missing), Err(Failure::BadRequest));
         }
-        let count = self.early.len().min(buf.remaining());
-        buf.put_slice(&self.early[..count]);
-        self.early.advance(count);
-        if self.early.is_empty() {
-            self.early = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for EarlyStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let (Some(writes), Poll::Ready(Ok(count))) = (&self.writes, &written) {
-            writes.wrote(&buf[..*count]);
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

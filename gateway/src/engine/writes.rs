@@ -1,19 +1,15 @@
 //! When a frame is written to its socket: the last span of a trace.
 //!
 //! The library takes frames out of a socket's queue and writes them in a task of its own, and does not say when. What it
-//! writes goes through our [stream](super::upgrade::EarlyStream), which looks there for the frames that are awaited. Of
+//! writes goes through our [stream](super::stream), which looks there for the frames that are awaited. Of
 //! all who are sent a frame one is looked at: in rooms, feeds and namespaces who comes last. Deliberately knows WebSockets
 //! only, since a polling client comes when it likes, and does nothing at all where nothing is recorded.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use engineioxide_core::Sid;
 use jackfield_shared::trace::{self, Span, SpanKind};
 use memchr::memmem;
 use parking_lot::Mutex;
@@ -33,10 +29,6 @@ pub(super) struct Writes {
     any: AtomicBool,
     awaited: Mutex<VecDeque<(Frame, Span)>>,
 }
-
-/// Of sockets that may yet become WebSockets, by the id that they then name.
-#[derive(Clone, Default)]
-pub(super) struct WritesById(Arc<Mutex<HashMap<Sid, Arc<Writes>>>>);
 
 /// Records, as a part of the present span, the time until `frame` is written to one of these sockets: the first that has
 /// a WebSocket. Call it before the frame is sent to any.
@@ -75,20 +67,5 @@ impl Writes {
             awaited.drain(..=last);
         }
         self.any.store(!awaited.is_empty(), Ordering::Release);
-    }
-}
-
-impl WritesById {
-    /// Of a new socket that has no WebSocket yet.
-    pub(super) fn insert(&self, id: Sid) -> Arc<Writes> {
-        Arc::clone(self.0.lock().entry(id).or_default())
-    }
-
-    pub(super) fn find(&self, id: Sid) -> Option<Arc<Writes>> {
-        self.0.lock().get(&id).cloned()
-    }
-
-    pub(super) fn remove(&self, id: Sid) {
-        self.0.lock().remove(&id);
     }
 }

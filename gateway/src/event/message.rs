@@ -1,20 +1,23 @@
 //! `message` `"text"` or `{content, room?}`: to everybody in the namespace, or in the room, the sender included, as
-//! `message` `{sender, message, timestamp}`. Not stored: who is away misses it.
+//! `message` `{sender, message, timestamp}`. In place of the text there may be a binary part. Not stored: who is away
+//! misses it.
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
 use super::{
     EventError,
-    parse::{Event, TextOr},
+    content::{Content, Passed},
+    parse::Event,
     room,
 };
-use crate::{client::Client, engine::Frame};
+use crate::{client::Client, cluster::notice::event_json, engine::Frame};
 
 #[derive(Deserialize)]
 #[serde(expecting = "text or {content, room?}")]
-struct Sent {
-    content: String,
+struct Sent<'a> {
+    #[serde(borrow)]
+    content: Content<'a>,
     room: Option<String>,
 }
 
@@ -22,7 +25,7 @@ struct Sent {
 struct Heard<'a> {
     /// The sender's public socket id.
     sender: &'a str,
-    message: &'a str,
+    message: &'a Passed<'a>,
     timestamp: &'a str,
 }
 
@@ -33,19 +36,26 @@ pub(super) struct Sending {
 }
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Sending, EventError> {
-    let (content, room) = match event.text_or()? {
-        TextOr::Text(content) => (content, None),
-        TextOr::Other(Sent { content, room }) => (content, room),
+    let (content, room) = match event.data::<Content<'_>>() {
+        Ok(content) => (content, None),
+        Err(_) => {
+            let Sent { content, room } = event.data()?;
+            (content, room)
+        }
     };
-    room::check_content("content", &content)?;
+    let content = content.checked("content", event)?;
     let heard = Heard { sender: &client.id, message: &content, timestamp: &now_rfc3339() };
     match room {
         Some(name) => {
             let to = room::to_speak(client, &name)?;
-            let frame = Frame::event(&client.namespace.name, "message", &heard).ok_or(EventError::Unavailable)?;
-            to.broadcast(&client.node, frame.as_bytes(), None).await?;
+            to.broadcast(&client.node, &frame(client, &heard)?, None).await?;
         }
-        None => client.broadcast("message", &heard).await?,
+        None => client.broadcast(&frame(client, &heard)?).await?,
     }
     Ok(Sending { status: "ok", message: "Message sent successfully" })
+}
+
+fn frame(client: &Client, heard: &Heard<'_>) -> Result<Frame, EventError> {
+    let content = event_json("message", heard).ok_or(EventError::Unavailable)?;
+    Ok(Frame::event_with(&client.namespace.name, &content, heard.message.parts.clone()))
 }

@@ -1,31 +1,42 @@
 //! `message-client` `{id?, message}`: to everybody in the namespace, the sender included, as `message-server`
-//! `{fullName, message}`. Not stored: who is away misses it.
+//! `{fullName, message}`. In place of the text there may be a binary part. Not stored: who is away misses it.
 
 use serde::{Deserialize, Serialize};
 
-use super::{DONE, Done, EventError, parse::Event};
-use crate::client::Client;
+use super::{
+    DONE, Done, EventError,
+    content::{Content, Passed, Text},
+    parse::Event,
+};
+use crate::{client::Client, cluster::notice::event_json, engine::Frame};
 
 /// What an empty message is sent as.
 const EMPTY: &str = "no-message!!!";
 
 #[derive(Deserialize)]
 #[serde(expecting = "{id?, message}")]
-struct Sent {
-    #[serde(default)]
-    message: Option<String>,
+struct Sent<'a> {
+    #[serde(default, borrow)]
+    message: Option<Content<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Heard<'a> {
     full_name: &'a str,
-    message: &'a str,
+    message: &'a Passed<'a>,
 }
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, EventError> {
     let Sent { message } = event.data()?;
-    let message = message.as_deref().filter(|text| !text.is_empty()).unwrap_or(EMPTY);
-    client.broadcast("message-server", &Heard { full_name: &client.identity.name, message }).await?;
+    let message = match message {
+        None => Content::Text(Text::of(EMPTY)),
+        Some(Content::Text(text)) if text.is_empty() => Content::Text(Text::of(EMPTY)),
+        Some(message) => message,
+    };
+    let message = message.checked("message", event)?;
+    let heard = Heard { full_name: &client.identity.name, message: &message };
+    let content = event_json("message-server", &heard).ok_or(EventError::Unavailable)?;
+    client.broadcast(&Frame::event_with(&client.namespace.name, &content, message.parts.clone())).await?;
     Ok(DONE)
 }

@@ -5,6 +5,7 @@
 //! never disconnects and never reaches another socket: the answer is an error acknowledgement where one was asked for,
 //! else an `error` event.
 
+mod content;
 mod echo;
 mod error;
 mod join_room;
@@ -32,10 +33,10 @@ use serde::Serialize;
 
 pub use self::error::EventError;
 use self::parse::Event;
+pub use self::parse::Malformed;
 use crate::{
     client::{Client, Reader},
-    engine::{Frame, Text},
-    node::Node,
+    engine::{Frame, Parts, Text},
     ops::metrics,
 };
 
@@ -51,15 +52,30 @@ pub trait Addressee: Send + Sync {
     fn send(&self, frame: &Frame);
 }
 
+/// Events whose binary parts are passed on.
+const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-message"];
+
 /// Handles one event of `client`.
-pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
-    let event = match parse(&client.node, content) {
-        Ok(event) => event,
-        Err(error) => return refuse(&**client, content, ack, &error),
-    };
+///
+/// # Errors
+/// [`Malformed`]: the connection is to end.
+pub async fn dispatch(
+    client: &Arc<Client>,
+    content: &Text,
+    parts: Option<&Parts>,
+    ack: Option<i64>,
+) -> Result<(), Malformed> {
+    let event = parse(content, parts)?;
     let reply = Reply { to: &**client, event: &event, ack };
+    if let Some(error) = refuse_parts(&event) {
+        reply.send(Err::<(), _>(error));
+        return Ok(());
+    }
     match &*event.name {
-        "echo" => reply.send(echo::handle(&event)),
+        "echo" => {
+            metrics::EVENTS.add_for(["ok"], 1);
+            echo::handle(&**client, &event, ack);
+        }
         "join-room" => match join_room::handle(client, &event, ack).await {
             Ok(()) => metrics::EVENTS.add_for(["ok"], 1),
             Err(error) => reply.send(Err::<(), _>(error)),
@@ -86,15 +102,25 @@ pub async fn dispatch(client: &Arc<Client>, content: &Text, ack: Option<i64>) {
             reply.send(Err::<(), _>(EventError::UnknownEvent));
         }
     }
+    Ok(())
 }
 
 /// Handles one event of a feed's reader.
-pub async fn dispatch_in_feed(reader: &Arc<Reader>, content: &Text, ack: Option<i64>) {
-    let event = match parse(&reader.node, content) {
-        Ok(event) => event,
-        Err(error) => return refuse(&**reader, content, ack, &error),
-    };
+///
+/// # Errors
+/// [`Malformed`]: the connection is to end.
+pub async fn dispatch_in_feed(
+    reader: &Arc<Reader>,
+    content: &Text,
+    parts: Option<&Parts>,
+    ack: Option<i64>,
+) -> Result<(), Malformed> {
+    let event = parse(content, parts)?;
     let reply = Reply { to: &**reader, event: &event, ack };
+    if let Some(error) = refuse_parts(&event) {
+        reply.send(Err::<(), _>(error));
+        return Ok(());
+    }
     match &*event.name {
         "token:refresh" => reply.send(token_refresh::handle_in_feed(reader, &event).await),
         "updateProduct" => reply.send(update_product::handle(reader, &event).await),
@@ -103,21 +129,26 @@ pub async fn dispatch_in_feed(reader: &Arc<Reader>, content: &Text, ack: Option<
             reply.send(Err::<(), _>(EventError::UnknownEvent));
         }
     }
+    Ok(())
 }
 
-fn parse<'a>(node: &Node, content: &'a Text) -> Result<Event<'a>, EventError> {
-    let max = node.settings.limits.payload as usize;
-    match max > 0 && content.as_str().len() > max {
-        true => Err(EventError::PayloadTooLarge { max }),
-        false => Event::parse(content.as_str()),
-    }
-    .inspect(|event| trace::rename(|| event.name.chars().take(LONGEST_NAME).collect::<String>().into()))
+fn parse<'a>(content: &'a Text, parts: Option<&'a Parts>) -> Result<Event<'a>, Malformed> {
+    let event = Event::parse(content.as_str(), parts)?;
+    trace::rename(|| event.name.chars().take(LONGEST_NAME).collect::<String>().into());
+    Ok(event)
 }
 
-/// Answers an event with an error, without handling it.
-pub fn refuse(to: &dyn Addressee, content: &Text, ack: Option<i64>, error: &EventError) {
-    let name = Event::parse(content.as_str()).map(|event| event.name.into_owned()).unwrap_or_default();
-    answer(to, ack, error, &name);
+/// Binary parts go with events that are passed on as they are, and with no others.
+fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
+    event.parts.filter(|_| !WITH_PARTS.contains(&&*event.name))?;
+    let path = event.path_of_part().filter(|path| !path.is_empty()).unwrap_or_else(|| "the payload".to_owned());
+    Some(EventError::Validation(format!("{path}: this event takes no binary parts")))
+}
+
+/// The name of an event that is not handled; empty where it has none.
+#[must_use]
+pub fn name_of(content: &Text) -> String {
+    Event::parse(content.as_str(), None).map(|event| event.name.into_owned()).unwrap_or_default()
 }
 
 /// The `error` event that says what was wrong with `event`.
@@ -156,7 +187,8 @@ impl Reply<'_> {
     }
 }
 
-fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
+/// Answers an event with an error: in its acknowledgement where it asks for one.
+pub fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
     metrics::EVENTS.add_for([error.code()], 1);
     trace::note("error.type", error.code());
     match ack {

@@ -1,4 +1,4 @@
-//! An event's JSON array, taken apart without building a tree of it.
+//! An event's JSON array, taken apart without building a tree of it, but for one with binary parts, which is rare.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,22 +6,57 @@ use serde::{
     Deserialize,
     de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::EventError;
+use crate::engine::Parts;
 
-/// An event's name and its first argument; more arguments are passed over.
+/// What is no event: nothing after it can be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// An event's name and its arguments. Most events have one; what is more is passed over but by those that pass it on.
 pub struct Event<'a> {
     /// As the client wrote it.
     pub name: Cow<'a, str>,
+    /// What placeholders in the arguments stand for.
+    pub parts: Option<&'a Parts>,
     data: Option<&'a RawValue>,
+    json: &'a str,
 }
 
 impl<'a> Event<'a> {
     /// Takes `["name", data, …]` apart.
-    pub fn parse(json: &'a str) -> Result<Self, EventError> {
-        serde_json::from_str(json)
-            .map_err(|_| EventError::Validation("an event is an array that begins with its name".into()))
+    ///
+    /// # Errors
+    /// [`Malformed`], also where a placeholder names a part that is not there.
+    pub fn parse(json: &'a str, parts: Option<&'a Parts>) -> Result<Self, Malformed> {
+        let Head { name, data } = serde_json::from_str(json).map_err(|_| Malformed)?;
+        let event = Self { name, parts, data, json };
+        match parts {
+            Some(parts) if !are_there(json, parts.count()) => Err(Malformed),
+            _ => Ok(event),
+        }
+    }
+
+    /// All arguments as JSON, with commas between them.
+    #[must_use]
+    pub fn arguments(&self) -> &'a str {
+        let Some(data) = self.data else { return "" };
+        // The first argument is a piece of the array's text.
+        let start = data.get().as_ptr() as usize - self.json.as_ptr() as usize;
+        let end = self.json.trim_end().len() - 1;
+        self.json.get(start..end).unwrap_or_default().trim_end()
+    }
+
+    /// Where the first binary part stands in the first argument: `content`, `a.b[0]`; for events that take none.
+    #[must_use]
+    pub fn path_of_part(&self) -> Option<String> {
+        self.parts?;
+        let arguments: Value = serde_json::from_str(&format!("[{}]", self.arguments())).ok()?;
+        let path = path_of_part(&arguments)?;
+        // Without the place of the argument, which most events have one of.
+        Some(path.trim_start_matches("[0]").trim_start_matches('.').to_owned())
     }
 
     /// The first argument as a `T`.
@@ -69,26 +104,62 @@ fn without_position(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said).to_owned()
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
+/// Whether every placeholder names one of so many parts.
+fn are_there(json: &str, parts: usize) -> bool {
+    fn all(value: &Value, parts: u64) -> bool {
+        match value {
+            Value::Array(items) => items.iter().all(|item| all(item, parts)),
+            Value::Object(_) if is_placeholder(value) => value["num"].as_u64().is_some_and(|number| number < parts),
+            Value::Object(fields) => fields.values().all(|field| all(field, parts)),
+            _ => true,
+        }
+    }
+    // Where text is no JSON for a tree, such as half an emoji, nothing can be said, and clients see to it themselves.
+    serde_json::from_str(json).map_or(true, |value| all(&value, parts as u64))
+}
+
+fn is_placeholder(value: &Value) -> bool {
+    value["_placeholder"] == true
+}
+
+fn path_of_part(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| Some(format!("[{index}]{}", path_of_part(item)?)))
+        }
+        Value::Object(_) if is_placeholder(value) => Some(String::new()),
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, field)| Some(format!(".{name}{}", path_of_part(field)?)))
+        }
+        _ => None,
+    }
+}
+
+struct Head<'a> {
+    name: Cow<'a, str>,
+    data: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Head<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EventVisitor;
-        impl<'de> Visitor<'de> for EventVisitor {
-            type Value = Event<'de>;
+        struct HeadVisitor;
+        impl<'de> Visitor<'de> for HeadVisitor {
+            type Value = Head<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array that begins with a name")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Event<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Head<'de>, A::Error> {
                 #[derive(Deserialize)]
                 struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
                 let Name(name) = seq.next_element()?.ok_or_else(|| de::Error::missing_field("name"))?;
                 let data = seq.next_element()?;
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Event { name, data })
+                Ok(Head { name, data })
             }
         }
-        deserializer.deserialize_seq(EventVisitor)
+        deserializer.deserialize_seq(HeadVisitor)
     }
 }
 
@@ -98,13 +169,27 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn name_and_first_argument() {
-        let event = Event::parse(r#"["a\n",{"x":1},2]"#).unwrap();
+    fn name_and_arguments() {
+        let event = Event::parse(r#"["a\n", {"x":1} ,2 ] "#, None).unwrap();
         assert_eq!((&*event.name, event.data.unwrap().get()), ("a\n", r#"{"x":1}"#));
-        assert!(Event::parse(r#"["a"]"#).unwrap().data.is_none());
-        for odd in ["[]", "{}", "[1]", "", "[\"a\""] {
-            assert!(Event::parse(odd).is_err(), "{odd}");
+        assert_eq!(event.arguments(), r#"{"x":1} ,2"#);
+        let bare = Event::parse(r#"["a"]"#, None).unwrap();
+        assert!(bare.data.is_none() && bare.arguments().is_empty());
+        for odd in ["[]", "{}", "[1]", "", "[\"a\"", "[\"a\"]]"] {
+            assert!(Event::parse(odd, None).is_err(), "{odd}");
         }
+    }
+
+    #[test]
+    fn placeholders_name_parts_that_are_there() {
+        let parts = Parts::one(bytes::Bytes::from_static(b"x"));
+        let parse = |json| Event::parse(json, Some(&parts)).map(|event| event.path_of_part());
+        let path = |json| parse(json).ok().flatten();
+        assert_eq!(path(r#"["a",{"b":[1,{"_placeholder":true,"num":0}]}]"#).as_deref(), Some("b[1]"));
+        assert_eq!(path(r#"["a",{"_placeholder":true,"num":0}]"#).as_deref(), Some(""));
+        assert_eq!(parse(r#"["a",{"_placeholder":true,"num":1}]"#), Err(Malformed));
+        assert_eq!(parse(r#"["a",{"_placeholder":true,"num":"0"}]"#), Err(Malformed));
+        assert_eq!(parse(r#"["a","no part"]"#), Ok(None));
     }
 
     #[test]
@@ -129,7 +214,7 @@ mod tests {
             (&long, "limit: invalid type: string \"at line 1at line 1"),
         ] {
             let json = format!(r#"["a",{payload}]"#);
-            let error = Event::parse(&json).unwrap().data::<Wants>().unwrap_err();
+            let error = Event::parse(&json, None).unwrap().data::<Wants>().unwrap_err();
             let EventError::Validation(text) = error else { panic!("{error:?}") };
             assert!(text.starts_with(said) && text.len() <= EXPLAINED, "{text}");
             assert!(text == said || payload == long, "{text}");
@@ -138,7 +223,7 @@ mod tests {
 
     #[test]
     fn text_or_something_else() {
-        let either = |json| match Event::parse(json).unwrap().text_or::<Vec<u8>>() {
+        let either = |json| match Event::parse(json, None).unwrap().text_or::<Vec<u8>>() {
             Ok(TextOr::Text(text)) => text,
             Ok(TextOr::Other(other)) => format!("{other:?}"),
             Err(error) => error.to_string(),
@@ -151,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_parses_without_panic(text in "\\PC{0,60}") {
-            let _ = Event::parse(&text);
+            let _ = Event::parse(&text, None);
         }
     }
 }

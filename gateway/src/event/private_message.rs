@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jackfield_shared::{ids::new_id, time::now_rfc3339};
 use serde::{Deserialize, Serialize};
 
-use super::{EventError, parse::Event, room};
+use super::{EventError, content::Text, parse::Event};
 use crate::{
     client::Client,
     cluster::{notice::event_json, sessions::Order},
@@ -18,9 +18,10 @@ const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
 #[serde(expecting = "{to, content}")]
-struct Sent {
+struct Sent<'a> {
     to: Arc<str>,
-    content: String,
+    #[serde(borrow)]
+    content: Text<'a>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +29,7 @@ struct Heard<'a> {
     id: &'a str,
     from: From<'a>,
     to: &'a str,
-    content: &'a str,
+    content: &'a Text<'a>,
     timestamp: &'a str,
 }
 
@@ -51,7 +52,7 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     if !(1..=MAX_USER_ID).contains(&to.chars().count()) {
         return Err(EventError::Validation(format!("to must have 1 to {MAX_USER_ID} characters")));
     }
-    room::check_content("content", &content)?;
+    content.check("content")?;
     let (own, node) = (&client.identity.user_id, &client.node);
     let id = new_id();
     let from = From { id: own, name: &client.identity.name };
@@ -59,6 +60,6 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     let heard = event_json("private-message", &heard).ok_or(EventError::Unavailable)?;
     // Whoever writes to themselves is counted once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    let delivered = node.cluster.sessions.send(&users, &Order::Event(heard), Some(&client.session)).await?;
+    let delivered = node.cluster.sessions.send(&users, &Order::event(&heard), Some(&client.session)).await?;
     Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) })
 }

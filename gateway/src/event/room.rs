@@ -1,9 +1,9 @@
-//! What the events of rooms have in common: the room's name, being in it, and the length of a text.
+//! What the events of rooms have in common: the room's name, and being in it.
 
 use crate::{
     client::Client,
     cluster::room_name::RoomName,
-    room::{MAX_CONTENT, Room, rules::Wish},
+    room::{Room, rules::Wish},
 };
 
 use super::EventError;
@@ -32,13 +32,5 @@ pub(super) fn may(client: &Client, name: &str, wish: Wish) -> Result<(), EventEr
     match client.node.rules.allow(name, wish, &client.identity.roles) {
         true => Ok(()),
         false => Err(EventError::Forbidden("Your roles do not allow it")),
-    }
-}
-
-/// Whether a text has 1 to 1,000 characters; `field` is named where not.
-pub(super) fn check_content(field: &str, content: &str) -> Result<(), EventError> {
-    match (1..=MAX_CONTENT).contains(&content.chars().count()) {
-        true => Ok(()),
-        false => Err(EventError::Validation(format!("{field} must have 1 to {MAX_CONTENT} characters"))),
     }
 }

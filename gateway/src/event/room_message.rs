@@ -1,24 +1,30 @@
 //! `room-message` `{room, message}`: to the room's other sockets as `room-message` `{sender, message, room, timestamp}`. Not
-//! stored: who is away misses it.
+//! stored: who is away misses it. In place of the text there may be a binary part.
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
-use super::{DONE, Done, EventError, parse::Event, room};
-use crate::{client::Client, engine::Frame};
+use super::{
+    DONE, Done, EventError,
+    content::{Content, Passed},
+    parse::Event,
+    room,
+};
+use crate::{client::Client, cluster::notice::event_json, engine::Frame};
 
 #[derive(Deserialize)]
 #[serde(expecting = "{room, message}")]
-struct Sent {
+struct Sent<'a> {
     room: String,
-    message: String,
+    #[serde(borrow)]
+    message: Content<'a>,
 }
 
 #[derive(Serialize)]
 struct Heard<'a> {
     /// The sender's public socket id.
     sender: &'a str,
-    message: &'a str,
+    message: &'a Passed<'a>,
     room: &'a str,
     timestamp: &'a str,
 }
@@ -26,9 +32,10 @@ struct Heard<'a> {
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, EventError> {
     let Sent { room, message } = event.data()?;
     let to = room::to_speak(client, &room)?;
-    room::check_content("message", &message)?;
+    let message = message.checked("message", event)?;
     let heard = Heard { sender: &client.id, message: &message, room: &room, timestamp: &now_rfc3339() };
-    let frame = Frame::event(&client.namespace.name, "room-message", &heard).ok_or(EventError::Unavailable)?;
-    to.broadcast(&client.node, frame.as_bytes(), Some(&client.id)).await?;
+    let content = event_json("room-message", &heard).ok_or(EventError::Unavailable)?;
+    let frame = Frame::event_with(&client.namespace.name, &content, message.parts.clone());
+    to.broadcast(&client.node, &frame, Some(&client.id)).await?;
     Ok(DONE)
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventError, parse::Event, room};
+use super::{EventError, content::Text, parse::Event, room};
 use crate::{
     client::Client,
     room::{Sender, message_body},
@@ -15,9 +15,10 @@ const MAX_CLIENT_ID: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{room, content, clientId?}")]
-struct Sent {
+struct Sent<'a> {
     room: String,
-    content: String,
+    #[serde(borrow)]
+    content: Text<'a>,
     client_id: Option<String>,
 }
 
@@ -31,7 +32,7 @@ pub(super) struct Stored {
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored, EventError> {
     let Sent { room, content, client_id } = event.data()?;
     let to = room::to_speak(client, &room)?;
-    room::check_content("content", &content)?;
+    content.check("content")?;
     if client_id.as_ref().is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&id.chars().count())) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
     }

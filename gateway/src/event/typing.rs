@@ -36,7 +36,7 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, E
         let (user_id, name) = (&*client.identity.user_id, &*client.identity.name);
         let heard = Heard { user_id, name, room: &room, is_typing };
         let frame = Frame::event(&client.namespace.name, "user-typing", &heard).ok_or(EventError::Unavailable)?;
-        to.broadcast(&client.node, frame.as_bytes(), Some(&client.id)).await?;
+        to.broadcast(&client.node, &frame, Some(&client.id)).await?;
     }
     Ok(DONE)
 }

@@ -13,10 +13,15 @@ use jackfield_shared::error_body::ErrorBody;
 
 include!(concat!(env!("OUT_DIR"), "/client_files.rs"));
 
-/// The routes of the files.
-pub(super) fn router() -> Router {
+/// The routes of the files below `path`.
+pub(super) fn router(path: &str) -> Router {
+    if CLIENT_FILES.iter().any(|(_, content)| content.is_none()) {
+        tracing::warn!(
+            "this build has no browser client, so {path}/socket.io.js is not found: run `npm ci` in gateway/client and build again"
+        );
+    }
     CLIENT_FILES.iter().fold(Router::new(), |router, (name, content)| {
-        router.route(&format!("/socket.io/{name}"), get(move || async move { file(name, *content) }))
+        router.route(&format!("{path}/{name}"), get(move || async move { file(name, *content) }))
     })
 }
 

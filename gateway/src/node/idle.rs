@@ -12,11 +12,13 @@ use super::Node;
 use crate::client::Connection;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Connections that are closed before others get their turn.
+const BATCH: usize = 256;
 
 /// See the module.
 pub struct Idle {
     patience: Duration,
-    /// All wait equally long, so that the first is the next. Bounded by the connections of that time.
+    /// In the order in which their time is over. Each connection is here once.
     waiting: Mutex<VecDeque<(Instant, Weak<Connection>)>>,
 }
 
@@ -25,17 +27,33 @@ impl Idle {
         Self { patience, waiting: Mutex::default() }
     }
 
-    /// Looks at this connection again when its time is over.
+    /// Looks at this connection when its time is over. A connection that was in no namespace before gets no more time.
     pub fn watch(&self, connection: &Arc<Connection>) {
         let now = Instant::now();
-        connection.idle_from(now);
-        self.waiting.lock().push_back((now + self.patience, Arc::downgrade(connection)));
+        if connection.idle_from(now) {
+            self.waiting.lock().push_back((now + self.patience, Arc::downgrade(connection)));
+        }
     }
 
-    /// Whether a connection has been in no namespace for the whole time: it may have been in one in between, and then a
-    /// last word may still be on its way.
-    fn is_over(&self, connection: &Connection) -> bool {
-        connection.idle_since().is_some_and(|since| since.elapsed() >= self.patience)
+    /// Closes a connection that has been in no namespace for the whole time. It may have been in one in between: then it
+    /// is looked at again.
+    fn look(&self, connection: &Arc<Connection>) {
+        match connection.idle_since() {
+            Some(since) if since.elapsed() >= self.patience => connection.close(),
+            Some(since) => {
+                let at = since + self.patience;
+                let mut waiting = self.waiting.lock();
+                let place = waiting.partition_point(|(other, _)| *other <= at);
+                waiting.insert(place, (at, Arc::downgrade(connection)));
+            }
+            None => {
+                connection.idle_unlisted();
+                // It may have left its last namespace just before.
+                if connection.idle_since().is_some() {
+                    self.watch(connection);
+                }
+            }
+        }
     }
 
     /// All connections that are in no namespace at this moment.
@@ -61,10 +79,9 @@ impl Idle {
 pub(super) async fn sweep(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-        for connection in node.idle.due() {
-            if node.idle.is_over(&connection) {
-                connection.close();
-            }
+        for batch in node.idle.due().chunks(BATCH) {
+            batch.iter().for_each(|connection| node.idle.look(connection));
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{iter, sync::Arc};
 
+use bytes::Bytes;
 use chrono::DateTime;
 use jackfield_shared::{
     time::rfc3339,
@@ -18,7 +19,7 @@ use crate::{
         ids::SessionId,
         notice::{EndReading, Notice},
     },
-    engine::{Frame, record_write},
+    engine::{Frame, Parts, record_write},
     ops::metrics,
 };
 
@@ -74,7 +75,7 @@ async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
         Notice::Presence { online, at, user } => announce(node, online, at, &user).await,
         Notice::Roster(part) => node.roster.hear(part),
         Notice::RosterWanted => node.roster.say_again(),
-        Notice::ToSessions { sessions, event } => to_sessions(node, &sessions, &event).await,
+        Notice::ToSessions { sessions, event } => to_sessions(node, &sessions, event).await,
         Notice::End { sessions, reason } => {
             for connection in sessions.iter().filter_map(|session| node.connections.find(session)) {
                 connection.ended(&reason);
@@ -87,7 +88,8 @@ async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
 }
 
 /// To all sockets of these sessions, encoded once for each namespace.
-async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
+async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: Bytes) {
+    let Some((event, parts)) = Parts::decode(event) else { return };
     let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
     for batch in sessions.chunks(BATCH) {
         let connections = batch.iter().filter_map(|session| node.connections.find(session));
@@ -96,7 +98,7 @@ async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: &str) {
         for client in clients {
             let name = &client.namespace.name;
             let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
-                let frame = Frame::event_content(name, event);
+                let frame = Frame::event_with(name, &event, parts.clone());
                 record_write(&frame, iter::once(client.outbox()));
                 frames.push((Arc::clone(name), frame));
                 frames.len() - 1

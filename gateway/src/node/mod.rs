@@ -226,6 +226,13 @@ impl Node {
         }
     }
 
+    /// Bytes of the longest name of a namespace or feed.
+    #[must_use]
+    pub fn longest_namespace(&self) -> usize {
+        let namespaces = self.hub.namespaces().map(|namespace| namespace.name.len());
+        namespaces.chain(self.feeds.all().map(|feed| feed.namespace.len())).max().unwrap_or_default()
+    }
+
     /// The list of sockets may have changed.
     pub fn roster_changed(&self, namespace: &Namespace) {
         if &*namespace.name == MAIN {

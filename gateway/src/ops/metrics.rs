@@ -36,7 +36,7 @@ const REFUSALS: &[&str] = &[
 ];
 
 /// Why clients are sent away for good.
-const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
+const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "malformed", "ended_by_backend", OTHER];
 
 /// Routes of the HTTP API, as they are written.
 const ENDPOINTS: &[&str] = &[

@@ -21,11 +21,11 @@ pub struct Sender<'a> {
 
 /// What the log keeps of a message that is sent now.
 #[must_use]
-pub fn message_body(room: &str, content: &str, sender: Sender<'_>) -> String {
+pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Sender<'_>) -> String {
     #[derive(Serialize)]
-    struct Message<'a> {
+    struct Message<'a, T: ?Sized> {
         room: &'a str,
-        content: &'a str,
+        content: &'a T,
         sender: Sender<'a>,
         timestamp: &'a str,
     }

@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use jackfield_shared::trace::Span;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -22,6 +21,7 @@ use super::{
 };
 use crate::{
     cluster::{PATIENCE, Unavailable, bus::Channel, log::Appended, notice::Notice, room_name::RoomName},
+    engine::Frame,
     node::Node,
     ops::metrics,
 };
@@ -212,8 +212,8 @@ impl Room {
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
-    pub async fn broadcast(&self, node: &Node, frame: &[u8], except: Option<&Arc<str>>) -> Result<(), Unavailable> {
-        let frame = Bytes::copy_from_slice(frame);
+    pub async fn broadcast(&self, node: &Node, frame: &Frame, except: Option<&Arc<str>>) -> Result<(), Unavailable> {
+        let frame = frame.to_bus();
         let notice = match except {
             Some(except) => Notice::FrameToOthers { except: Arc::clone(except), frame },
             None => Notice::Frame(frame),

@@ -64,7 +64,7 @@ async fn heard(node: &mut Node) -> Vec<(Vec<SessionId>, String, Value)> {
     let events = node.heard_so_far().await.into_iter().map(|notice| match notice {
         Notice::ToSessions { mut sessions, event } => {
             sessions.sort();
-            let (name, data) = serde_json::from_str(&format!("[{event}]")).unwrap();
+            let (name, data) = serde_json::from_slice(&[b"[", &event[..], b"]"].concat()).unwrap();
             (sessions, name, data)
         }
         other => panic!("{other:?}"),

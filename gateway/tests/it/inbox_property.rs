@@ -185,7 +185,7 @@ async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
 async fn follow(node: &mut Node, device: &mut Device) {
     for notice in node.heard_so_far().await {
         let Notice::ToSessions { event, .. } = notice else { panic!("{notice:?}") };
-        let (name, data): (String, Value) = serde_json::from_str(&format!("[{event}]")).unwrap();
+        let (name, data): (String, Value) = serde_json::from_slice(&[b"[", &event[..], b"]"].concat()).unwrap();
         device.hear(&name, &data);
     }
 }

@@ -1,0 +1,58 @@
+//! Binary parts in the JSON of a backend: `{"$binary": "<base64>"}`, which clients get as bytes.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::error::ApiError;
+use crate::engine::Parts;
+
+const KEY: &str = "$binary";
+
+/// Takes the binary parts, of which there may be so many, out of the data: placeholders stay in their places.
+pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiError> {
+    let mut parts = Vec::new();
+    take_all(data, &mut parts)?;
+    match parts.len() > most {
+        true => Err(ApiError::wrong(format!("data may have {most} binary parts"))),
+        false => Ok(Parts::new(parts)),
+    }
+}
+
+fn take_all(value: &mut Value, parts: &mut Vec<Bytes>) -> Result<(), ApiError> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(|item| take_all(item, parts)),
+        Value::Object(fields) if fields.len() == 1 && fields.contains_key(KEY) => {
+            let part = fields[KEY].as_str().and_then(|text| STANDARD.decode(text).ok());
+            let part = part.ok_or_else(|| ApiError::wrong(format!("{KEY} must be base64 with padding")))?;
+            *value = serde_json::json!({ "_placeholder": true, "num": parts.len() });
+            parts.push(part.into());
+            Ok(())
+        }
+        Value::Object(fields) => fields.values_mut().try_for_each(|field| take_all(field, parts)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parts_are_taken_from_anywhere_in_order() {
+        let mut data =
+            json!({ "a": [{ "$binary": "AQI=" }, 1], "b": { "$binary": "" }, "c": { "$binary": "x", "d": 1 } });
+        let parts = take(&mut data, 2).unwrap();
+        assert_eq!(parts, Parts::new(vec![Bytes::from_static(&[1, 2]), Bytes::new()]));
+        let placeholder = |number: usize| json!({ "_placeholder": true, "num": number });
+        assert_eq!(data, json!({ "a": [placeholder(0), 1], "b": placeholder(1), "c": { "$binary": "x", "d": 1 } }));
+        assert_eq!(take(&mut json!({ "a": 1 }), 0).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_base64_and_too_many_are_refused() {
+        assert!(take(&mut json!({ "$binary": "?" }), 9).is_err() && take(&mut json!({ "$binary": 1 }), 9).is_err());
+        assert!(take(&mut json!([{ "$binary": "" }, { "$binary": "" }]), 1).is_err());
+    }
+}

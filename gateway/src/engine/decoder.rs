@@ -1,0 +1,280 @@
+//! Engine.IO messages become [`Inbound`] packets: the library reads the header, and what comes in several parts is put
+//! together here.
+//!
+//! Guarantees: an event that is longer than `limits.payload`, or has more binary parts than `limits.attachments`, is
+//! refused when it comes, without its JSON being read, and the parts that follow it are passed over; whatever cannot be
+//! followed any more is [`Inbound::Malformed`], after which the connection is to end.
+
+use bytes::Bytes;
+use engineioxide_core::Str;
+use parking_lot::Mutex;
+use socketioxide_core::{
+    Value,
+    packet::{Packet, PacketData},
+    parser::{Parse as _, ParseConfig, ParseError, ParserState},
+};
+use socketioxide_parser_common::CommonParser;
+
+use super::{Excess, Inbound, Parts, Text};
+
+/// Characters of a namespace, where no longer one is configured.
+const LONGEST_NAMESPACE: usize = 64;
+/// More parts than this are not counted on, let alone waited for.
+const MOST_PROMISED: usize = 1_000;
+/// Bytes in which an event's name is looked for where the event is refused.
+const NAME_WITHIN: usize = 256;
+
+/// What one event may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DecoderLimits {
+    /// Bytes of JSON and binary parts together; 0 for any number.
+    pub(super) payload: usize,
+    /// Binary parts.
+    pub(super) attachments: usize,
+    /// Bytes of a namespace's name.
+    pub(super) namespace: usize,
+}
+
+impl DecoderLimits {
+    /// `longest` is the length of the longest namespace that there is.
+    pub(super) fn new(payload: usize, attachments: usize, longest: usize) -> Self {
+        Self { payload, attachments, namespace: longest.max(LONGEST_NAMESPACE) }
+    }
+
+    fn is_too_large(self, bytes: usize) -> bool {
+        self.payload > 0 && bytes > self.payload
+    }
+}
+
+/// One connection's.
+#[derive(Default)]
+pub(super) struct Decoder(Mutex<State>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Whole,
+    /// An event whose binary parts are still coming.
+    Partial(Box<Partial>),
+    /// So many binary parts are passed over.
+    Skip(usize),
+}
+
+struct Partial {
+    namespace: Box<str>,
+    content: Str,
+    ack: Option<i64>,
+    parts: Vec<Bytes>,
+    bytes: usize,
+    expected: usize,
+}
+
+impl Decoder {
+    /// A text message. Nothing while binary parts are still to come, and for packets that mean nothing to us.
+    pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound> {
+        let mut state = self.0.lock();
+        // The parts of an event follow it at once.
+        if !matches!(*state, State::Whole) {
+            return Some(Inbound::Malformed);
+        }
+        let header = ParserState::default();
+        let any = ParseConfig { max_incoming_binaries: MOST_PROMISED, ..ParseConfig::default() };
+        let (packet, expected) = match CommonParser.decode_str(&any, &header, text) {
+            Ok(packet) => (packet, 0),
+            Err(ParseError::NeedsMoreBinaryData) => {
+                let partial = header.partial_bin_packet.into_inner().ok().flatten();
+                let Some(partial) = partial else { return Some(Inbound::Malformed) };
+                (partial.packet, header.incoming_binary_cnt.into_inner())
+            }
+            Err(_) => return Some(Inbound::Malformed),
+        };
+        if packet.ns.len() > limits.namespace {
+            return Some(Inbound::Malformed);
+        }
+        let (inbound, next) = begin(packet, expected, limits);
+        *state = next;
+        inbound
+    }
+
+    /// A binary message.
+    pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound> {
+        let mut state = self.0.lock();
+        match std::mem::take(&mut *state) {
+            State::Whole => Some(Inbound::Malformed),
+            State::Skip(parts) => {
+                *state = skip(parts - 1);
+                None
+            }
+            State::Partial(mut partial) => {
+                partial.bytes += part.len();
+                // A copy: the part is a slice of the transport's buffer.
+                partial.parts.push(Bytes::copy_from_slice(part));
+                let left = partial.expected - partial.parts.len();
+                if limits.is_too_large(partial.bytes) {
+                    *state = skip(left);
+                    return Some(refused(partial.namespace, &partial.content, partial.ack, Excess::Bytes));
+                }
+                if left > 0 {
+                    *state = State::Partial(partial);
+                    return None;
+                }
+                let Partial { namespace, content, ack, parts, .. } = *partial;
+                Some(Inbound::Event { namespace, content: Text(content), ack, parts: Parts::new(parts) })
+            }
+        }
+    }
+}
+
+/// What a packet's text says, and what is to follow it.
+fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound>, State) {
+    let namespace: Box<str> = packet.ns.as_str().into();
+    let whole = |inbound| (Some(inbound), State::Whole);
+    match packet.inner {
+        PacketData::Connect(auth) => match auth.map(text) {
+            Some(Some(auth)) if !auth.as_str().starts_with('{') => whole(Inbound::Malformed),
+            auth => whole(Inbound::Connect { namespace, auth: auth.flatten() }),
+        },
+        PacketData::Disconnect => whole(Inbound::Disconnect { namespace }),
+        PacketData::Event(value, ack) | PacketData::BinaryEvent(value, ack) => {
+            let Some(Text(content)) = text(value).filter(|content| content.as_str().starts_with('[')) else {
+                return whole(Inbound::Malformed);
+            };
+            if limits.is_too_large(content.len()) {
+                return (Some(refused(namespace, &content, ack, Excess::Bytes)), skip(expected));
+            }
+            if expected > limits.attachments {
+                return (Some(refused(namespace, &content, ack, Excess::Parts)), skip(expected));
+            }
+            match expected {
+                0 => whole(Inbound::Event { namespace, content: Text(content), ack, parts: None }),
+                _ => {
+                    let bytes = content.len();
+                    let parts = Vec::with_capacity(expected);
+                    (None, State::Partial(Box::new(Partial { namespace, content, ack, parts, bytes, expected })))
+                }
+            }
+        }
+        // We never ask for an acknowledgement, and errors are the server's to send.
+        PacketData::EventAck(..) | PacketData::BinaryAck(..) | PacketData::ConnectError(_) => (None, skip(expected)),
+    }
+}
+
+fn skip(parts: usize) -> State {
+    if parts == 0 { State::Whole } else { State::Skip(parts) }
+}
+
+/// What is left of an event that is refused: its name, cut, for the answer.
+fn refused(namespace: Box<str>, content: &str, ack: Option<i64>, excess: Excess) -> Inbound {
+    let end = (0..=NAME_WITHIN.min(content.len())).rev().find(|end| content.is_char_boundary(*end)).unwrap_or(0);
+    let mut names = serde_json::Deserializer::from_str(content[..end].trim_start_matches('[')).into_iter::<String>();
+    let name: String = names.next().and_then(Result::ok).unwrap_or_default().chars().take(LONGEST_NAMESPACE).collect();
+    Inbound::Refused { namespace, event: name.into(), ack, excess }
+}
+
+fn text(value: Value) -> Option<Text> {
+    match value {
+        Value::Str(text, _) => Some(Text(text)),
+        Value::Bytes(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limits() -> DecoderLimits {
+        DecoderLimits::new(1_000, 10, 5)
+    }
+
+    fn decode(text: &str) -> Option<Inbound> {
+        Decoder::default().text(text.to_owned().into(), limits())
+    }
+
+    #[test]
+    fn packets_become_inbound() {
+        assert_eq!(
+            decode(r#"0/chat,{"token":"t"}"#),
+            Some(Inbound::Connect { namespace: "/chat".into(), auth: Some(Text::from(r#"{"token":"t"}"#.to_owned())) })
+        );
+        assert_eq!(decode("0"), Some(Inbound::Connect { namespace: "/".into(), auth: None }));
+        assert_eq!(decode("1/chat,"), Some(Inbound::Disconnect { namespace: "/chat".into() }));
+        assert_eq!(
+            decode(r#"2/chat,12["a",1]"#),
+            Some(Inbound::Event {
+                namespace: "/chat".into(),
+                content: Text::from(r#"["a",1]"#.to_owned()),
+                ack: Some(12),
+                parts: None
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_no_packet_is_malformed() {
+        let long = format!("0/{},", "n".repeat(64));
+        for text in ["9what", "abc", "", "2{}", "2abc[\"a\"]", "2", "0[1]", "0\"x\"", "51-", "5[\"a\"]", &*long] {
+            assert_eq!(decode(text), Some(Inbound::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_with_binary_parts_comes_when_it_is_whole() {
+        let decoder = Decoder::default();
+        let header = r#"52-7["a",{"_placeholder":true,"num":0}]"#;
+        assert_eq!(decoder.text(header.to_owned().into(), limits()), None);
+        assert_eq!(decoder.binary(&Bytes::from_static(b"123"), limits()), None);
+        let whole = decoder.binary(&Bytes::from_static(b"4"), limits());
+        let parts = Parts::new(vec![Bytes::from_static(b"123"), Bytes::from_static(b"4")]);
+        let content = Text::from(header[4..].to_owned());
+        assert_eq!(whole, Some(Inbound::Event { namespace: "/".into(), content, ack: Some(7), parts }));
+        assert_eq!(decoder.binary(&Bytes::from_static(b"5"), limits()), Some(Inbound::Malformed));
+    }
+
+    #[test]
+    fn too_much_is_refused_by_name_and_what_belongs_to_it_is_passed_over() {
+        let refused = |event: &str, ack, excess| {
+            Some(Inbound::Refused { namespace: "/".into(), event: event.into(), ack, excess })
+        };
+        let decoder = Decoder::default();
+        let text = |text: String| decoder.text(text.into(), limits());
+        assert_eq!(text(format!(r#"2["big","{}"]"#, "x".repeat(1_000))), refused("big", None, Excess::Bytes));
+        assert_eq!(text(r#"511-9["many"]"#.to_owned()), refused("many", Some(9), Excess::Parts));
+        for _ in 0..11 {
+            assert_eq!(decoder.binary(&Bytes::from_static(b"1"), limits()), None);
+        }
+        assert_eq!(text(r#"52-["heavy"]"#.to_owned()), None);
+        let part = Bytes::from(vec![0; 1_000]);
+        assert_eq!(decoder.binary(&part, limits()), refused("heavy", None, Excess::Bytes));
+        assert_eq!(decoder.binary(&part, limits()), None);
+        assert!(matches!(text(r#"2["next"]"#.to_owned()), Some(Inbound::Event { .. })));
+    }
+
+    #[test]
+    fn text_in_place_of_a_part_is_malformed() {
+        let decoder = Decoder::default();
+        assert_eq!(decoder.text(r#"51-["a"]"#.to_owned().into(), limits()), None);
+        assert_eq!(decoder.text(r#"2["b"]"#.to_owned().into(), limits()), Some(Inbound::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_decodes_without_panic(
+            messages in prop::collection::vec(
+                prop_oneof![
+                    "[0-6]?[0-9]{0,2}-?[/a-z,0-9\\-]{0,8}\\PC{0,40}".prop_map(Ok),
+                    prop::collection::vec(any::<u8>(), 0..20).prop_map(Err),
+                ],
+                1..6,
+            ),
+        ) {
+            let decoder = Decoder::default();
+            for message in messages {
+                let _ = match message {
+                    Ok(text) => decoder.text(text.into(), limits()),
+                    Err(bytes) => decoder.binary(&bytes.into(), limits()),
+                };
+            }
+        }
+    }
+}

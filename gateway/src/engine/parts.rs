@@ -1,0 +1,100 @@
+//! The binary parts of a packet, which go beside its text.
+
+use std::sync::Arc;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+
+/// What a text with binary parts begins with on the bus. No UTF-8 begins with it.
+const WITH_PARTS: u8 = 0xff;
+
+/// At least one part, in the order in which placeholders name them. Cloning shares the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts(Arc<[Bytes]>);
+
+impl Parts {
+    /// Nothing where there are none.
+    #[must_use]
+    pub fn new(parts: Vec<Bytes>) -> Option<Self> {
+        (!parts.is_empty()).then(|| Self(parts.into()))
+    }
+
+    /// One part.
+    #[must_use]
+    pub fn one(part: Bytes) -> Self {
+        Self(Arc::new([part]))
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Bytes] {
+        &self.0
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Their bytes together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// What stands in the JSON for the part `number`.
+    #[must_use]
+    pub fn placeholder(number: usize) -> String {
+        format!("{{\"_placeholder\":true,\"num\":{number}}}")
+    }
+
+    /// A text and its parts as they go over the bus: the text as it is where there are no parts, else [`WITH_PARTS`], and
+    /// text and parts each after its length (4 bytes, big-endian).
+    #[must_use]
+    pub fn encode(text: &str, parts: Option<&Self>) -> Bytes {
+        let Some(parts) = parts else { return Bytes::copy_from_slice(text.as_bytes()) };
+        let pieces = || std::iter::once(text.as_bytes()).chain(parts.0.iter().map(|part| &part[..]));
+        let mut encoded = BytesMut::with_capacity(1 + pieces().map(|piece| 4 + piece.len()).sum::<usize>());
+        encoded.put_u8(WITH_PARTS);
+        for piece in pieces() {
+            encoded.put_u32(piece.len() as u32);
+            encoded.put_slice(piece);
+        }
+        encoded.freeze()
+    }
+
+    /// The reverse of [`Parts::encode`]; nothing where the bytes make no sense.
+    #[must_use]
+    pub fn decode(mut encoded: Bytes) -> Option<(String, Option<Self>)> {
+        if encoded.first() != Some(&WITH_PARTS) {
+            return Some((String::from_utf8(encoded.into()).ok()?, None));
+        }
+        encoded.advance(1);
+        let mut pieces = Vec::new();
+        while !encoded.is_empty() {
+            let length = encoded.try_get_u32().ok()? as usize;
+            pieces.push((length <= encoded.len()).then(|| encoded.split_to(length))?);
+        }
+        let text = (!pieces.is_empty()).then(|| pieces.remove(0))?;
+        Some((String::from_utf8(text.into()).ok()?, Self::new(pieces)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_and_its_parts_survive_the_bus(text: String, parts in prop::collection::vec(any::<Vec<u8>>(), 0..4)) {
+            let parts = Parts::new(parts.into_iter().map(Bytes::from).collect());
+            prop_assert_eq!(Parts::decode(Parts::encode(&text, parts.as_ref())), Some((text, parts)));
+        }
+
+        #[test]
+        fn any_bytes_decode_without_panic(bytes: Vec<u8>) {
+            let _ = Parts::decode([vec![WITH_PARTS], bytes].concat().into());
+        }
+    }
+}

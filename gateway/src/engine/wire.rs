@@ -1,0 +1,233 @@
+//! What a connection's transport and its queue know of each other: how many bytes wait, what may still be read from a
+//! client that joined nothing yet, and whether the transport is to be torn down.
+//!
+//! The protocol library takes frames into a queue of its own and does not say when it wrote them. [`Outbox`] counts what it
+//! hands over; the [stream](super::stream) and the [polls](super::poll) count what left. Guarantee: [`Wire::waiting`] is
+//! never less than what the library still holds in memory, frames of the protocol itself aside.
+//!
+//! [`Outbox`]: super::Outbox
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context, Waker},
+};
+
+use parking_lot::Mutex;
+
+use super::{stragglers::Stragglers, writes::Writes};
+
+/// Bytes that a connection may send before its first CONNECT.
+const BEFORE_CONNECT: u32 = 16 * 1024;
+/// Bytes that a connection may send until a namespace lets it in: some CONNECTs with long tokens.
+const BEFORE_ADMISSION: u32 = 64 * 1024;
+/// A connection for which more than this waits is watched: see [`Stragglers`].
+pub(super) const BEHIND: u64 = 64 * 1024;
+
+/// What all wires of an engine have in common.
+pub(super) struct WireLimits {
+    /// Bytes that may wait for one connection.
+    pub(super) queue_bytes: u64,
+    pub(super) stragglers: Stragglers,
+}
+
+/// See the module.
+pub(super) struct Wire {
+    pub(super) limits: Arc<WireLimits>,
+    queued: AtomicU64,
+    written: AtomicU64,
+    /// Bytes read, until the connection is admitted.
+    read: AtomicU32,
+    connect_seen: AtomicBool,
+    admitted: AtomicBool,
+    /// Listed in [`Stragglers`].
+    watched: AtomicBool,
+    aborted: AtomicBool,
+    /// A POST is being read.
+    posting: AtomicBool,
+    /// The answer to a poll is being written.
+    answering: AtomicBool,
+    /// The task that waits for the socket to take bytes.
+    writer: Mutex<Option<Waker>>,
+    /// Nothing while no traces are recorded.
+    pub(super) writes: Option<Box<Writes>>,
+}
+
+impl Wire {
+    pub(super) fn new(limits: Arc<WireLimits>, is_traced: bool) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            queued: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            read: AtomicU32::new(0),
+            connect_seen: AtomicBool::new(false),
+            admitted: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
+            posting: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
+            writer: Mutex::default(),
+            writes: is_traced.then(Box::default),
+        })
+    }
+
+    /// Whether a frame of this many bytes may be queued. One for which nothing else waits always may.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        let waiting = self.waiting();
+        waiting == 0 || waiting.saturating_add(bytes) <= self.limits.queue_bytes
+    }
+
+    /// Call before the library has the frame, so that no write overtakes it.
+    pub(super) fn queued(&self, bytes: u64) {
+        self.queued.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(super) fn wrote(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes that were queued and have not left.
+    pub(super) fn waiting(&self) -> u64 {
+        let written = self.written.load(Ordering::Acquire);
+        self.queued.load(Ordering::Acquire).saturating_sub(written)
+    }
+
+    /// Bytes queued and bytes written since the connection's start.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let written = self.written.load(Ordering::Acquire);
+        (self.queued.load(Ordering::Acquire), written)
+    }
+
+    /// Whether so much waits that the connection must be watched, and is not yet.
+    pub(super) fn begin_watch(&self) -> bool {
+        self.waiting() > BEHIND && !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn end_watch(&self) {
+        self.watched.store(false, Ordering::Release);
+    }
+
+    /// A CONNECT came.
+    pub(super) fn connect_seen(&self) {
+        self.connect_seen.store(true, Ordering::Release);
+    }
+
+    /// A namespace let the connection in.
+    pub(super) fn admitted(&self) {
+        self.admitted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Acquire)
+    }
+
+    /// Bytes came; false where they are more than a connection in no namespace may send.
+    pub(super) fn may_read(&self, bytes: usize) -> bool {
+        if self.is_admitted() {
+            return true;
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let read = self.read.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes);
+        read <= self.unread_limit()
+    }
+
+    /// Bytes that the connection may still send in one message, out of at most `most`.
+    pub(super) fn may_still_read(&self, most: usize) -> usize {
+        match self.is_admitted() {
+            true => most,
+            false => most.min(self.unread_limit().saturating_sub(self.read.load(Ordering::Acquire)) as usize),
+        }
+    }
+
+    fn unread_limit(&self) -> u32 {
+        if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
+    }
+
+    /// Tears the transport down: what waits is dropped.
+    pub(super) fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        if let Some(writer) = self.writer.lock().take() {
+            writer.wake();
+        }
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// The socket takes no more bytes: an abort wakes this task. False where it has come already.
+    pub(super) fn wait_for_abort(&self, cx: &Context<'_>) -> bool {
+        *self.writer.lock() = Some(cx.waker().clone());
+        !self.is_aborted()
+    }
+
+    /// Claims the right to read a POST; nothing where another is being read.
+    pub(super) fn begin_post(self: &Arc<Self>) -> Option<Claim> {
+        Claim::take(self, |wire| &wire.posting)
+    }
+
+    /// Claims the right to answer a poll; nothing where another answer is being written.
+    pub(super) fn begin_answer(self: &Arc<Self>) -> Option<Claim> {
+        Claim::take(self, |wire| &wire.answering)
+    }
+}
+
+/// A right that one request of a connection has at a time, until it is dropped.
+pub(super) struct Claim {
+    wire: Arc<Wire>,
+    flag: fn(&Wire) -> &AtomicBool,
+}
+
+impl Claim {
+    fn take(wire: &Arc<Wire>, flag: fn(&Wire) -> &AtomicBool) -> Option<Self> {
+        let free = !flag(wire).swap(true, Ordering::AcqRel);
+        free.then(|| Self { wire: Arc::clone(wire), flag })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        (self.flag)(&self.wire).store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(queue_bytes: u64) -> Arc<Wire> {
+        Wire::new(Arc::new(WireLimits { queue_bytes, stragglers: Stragglers::default() }), false)
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes_and_a_lone_frame_passes() {
+        let wire = wire(100);
+        assert!(wire.has_room(1_000));
+        wire.queued(60);
+        assert!(wire.has_room(40) && !wire.has_room(41));
+        wire.wrote(60);
+        assert!(wire.has_room(1_000) && wire.waiting() == 0);
+    }
+
+    #[test]
+    fn little_is_read_before_a_connect_and_more_until_admission() {
+        let wire = wire(100);
+        assert!(wire.may_read(16 * 1024) && !wire.may_read(1));
+        wire.connect_seen();
+        assert_eq!(wire.may_still_read(1_000_000), 48 * 1024 - 1);
+        assert!(wire.may_read(48 * 1024 - 1) && !wire.may_read(1));
+        wire.admitted();
+        assert!(wire.may_read(1_000_000) && wire.may_still_read(1_000_000) == 1_000_000);
+    }
+
+    #[test]
+    fn one_post_at_a_time() {
+        let wire = wire(100);
+        let claim = wire.begin_post().unwrap();
+        assert!(wire.begin_post().is_none() && wire.begin_answer().is_some());
+        drop(claim);
+        assert!(wire.begin_post().is_some());
+    }
+}
