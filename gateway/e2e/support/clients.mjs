@@ -2,12 +2,21 @@
 
 import { Manager as Manager4, io as io4 } from "socket.io-client";
 import client3 from "socket.io-client-3";
+import client40 from "socket.io-client-4.0";
 import { until, within } from "./until.mjs";
 
 /** The client versions that are tested, by name. */
 export const VERSIONS = {
   "4.8": { io: io4, Manager: Manager4 },
+  "4.0": { io: client40.io, Manager: client40.Manager },
   3.1: { io: client3.io, Manager: client3.Manager },
+};
+
+/** The ways to reach a server: options of the stock client. */
+export const TRANSPORTS = {
+  "websocket only": { transports: ["websocket"] },
+  "polling only": { transports: ["polling"] },
+  "polling, upgraded": { transports: ["polling", "websocket"] },
 };
 
 /** A packet type of the Socket.IO protocol. */
@@ -95,6 +104,12 @@ export class Client {
     return within(5000, `acknowledgement of ${name}`, answer);
   }
 
+  /** Sends and waits for the acknowledgement; all of its arguments. */
+  askAll(name, ...args) {
+    const answer = new Promise((resolve) => this.socket.emit(name, ...args, (...answers) => resolve(answers)));
+    return within(5000, `acknowledgement of ${name}`, answer);
+  }
+
   /** The refusal that the server sent, if it did: a packet, and not a failed transport. */
   get refusal() {
     return this.packets.find(({ type, nsp }) => type === CONNECT_ERROR && nsp === this.socket.nsp)?.data.message;
@@ -107,6 +122,12 @@ export class Client {
       return this.all("authenticated").length >= this.connects;
     }, ms);
     return this;
+  }
+
+  /** Waits until it is on the last of its transports. */
+  upgraded() {
+    const last = this.socket.io.opts.transports.at(-1);
+    return until(`on ${last}`, () => this.transport === last);
   }
 
   /** Waits until it was refused for good; returns the message. */

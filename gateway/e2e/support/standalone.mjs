@@ -1,15 +1,17 @@
 // The standalone program, from `cargo xtask run`.
 
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { defaults, signed } from "./issuer.mjs";
 import { until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
-/** Starts it on a free port, with a database of its own and no other server. `set` are further settings. */
-export async function startStandalone({ set = {} } = {}) {
+/** Starts it on a free port, with a database of its own and no other server. `set` are further settings, `path` is Socket.IO's. */
+export async function startStandalone({ set = {}, path = "/socket.io/" } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-e2e-"));
   const [port, internal] = [await freePort(), await freePort()];
   const hosts = { host: "127.0.0.1", "internal.host": "127.0.0.1" };
@@ -29,7 +31,7 @@ export async function startStandalone({ set = {} } = {}) {
 
   const url = `http://127.0.0.1:${port}`;
   const up = until("it is up", async () => {
-    const answers = [await fetch(url), await fetch(`${url}/socket.io/?EIO=4&transport=polling`)];
+    const answers = [await fetch(url), await fetch(`${url}${path}?EIO=4&transport=polling`)];
     return answers.every((answer) => answer.ok);
   }, START_MS);
   const how = await Promise.race([up, ended.then((how) => `it ended with ${how}`)]);
@@ -47,6 +49,17 @@ export async function startStandalone({ set = {} } = {}) {
       return how;
     },
   };
+}
+
+/** As [startStandalone], trusting a secret of ours: `program.user()` makes as many users as a test wants, at no cost. */
+export async function startTrusting({ set = {}, ...options } = {}) {
+  const secret = randomUUID();
+  const program = await startStandalone({ set: { "jwt.secret": secret, ...set }, ...options });
+  program.user = ({ id = randomUUID(), name = "Some Body", roles = ["USER"] } = {}) => {
+    const claims = { ...defaults(), sub: id, name, roles };
+    return { id, fullName: name, roles, token: signed(claims, { alg: "HS256", typ: "JWT" }, secret) };
+  };
+  return program;
 }
 
 /** A port that nobody listens on. */

@@ -1,0 +1,151 @@
+// Connections without a client library: every packet is written by hand, and nothing but pings is answered.
+
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import WebSocket from "ws";
+
+import { until, within } from "./until.mjs";
+
+/** Between the packets of a polling payload. */
+export const SEPARATOR = "\x1e";
+
+/** Packets of Engine.IO. */
+const [PING, PONG] = ["2", "3"];
+
+const open = new Set();
+
+/** Closes all connections that are still there. */
+export function closeWires() {
+  for (const wire of open) wire.close();
+  open.clear();
+}
+
+/** Opens an Engine.IO connection that is in no namespace yet. */
+export function openWire(url, { transport = "websocket", path = "/socket.io/" } = {}) {
+  return (transport === "polling" ? PollingWire : WebSocketWire).open(`${url}${path}?EIO=4&transport=${transport}`);
+}
+
+/** What both transports have in common: `packets` that came (pings excluded), and `ended` once the server closed. */
+class Wire {
+  /** Texts, and Buffers for binary ones. */
+  packets = [];
+  ended = false;
+
+  /** Joins a namespace. */
+  async join(token, namespace = "/") {
+    const prefix = namespace === "/" ? "" : `${namespace},`;
+    await this.send(`40${prefix}${JSON.stringify({ token })}`);
+    await this.until(`in ${namespace}`, (packet) => packet.startsWith?.(`40${prefix}{"sid"`));
+    return this;
+  }
+
+  /** Waits for a packet that satisfies `match`. */
+  until(what, match, ms) {
+    return until(what, () => {
+      const found = this.packets.find(match);
+      if (found === undefined) throw new Error(`${this.ended ? "closed after" : "came"} ${JSON.stringify(this.packets).slice(-500)}`);
+      return found;
+    }, ms);
+  }
+
+  /** Waits until the server has ended the connection. */
+  closed(ms = 3000) {
+    return until("the server closes the connection", () => {
+      if (!this.ended) throw new Error(`open; came ${JSON.stringify(this.packets).slice(-500)}`);
+      return true;
+    }, ms);
+  }
+
+  receive(packet) {
+    if (packet === PING) this.send(PONG);
+    else this.packets.push(packet);
+  }
+}
+
+class WebSocketWire extends Wire {
+  static async open(url) {
+    const wire = new this();
+    wire.socket = new WebSocket(url.replace("http", "ws"));
+    wire.socket.on("message", (data, isBinary) => wire.receive(isBinary ? data : data.toString()));
+    wire.socket.on("close", () => (wire.ended = true));
+    wire.socket.on("error", () => (wire.ended = true));
+    await within(5000, "WebSocket opens", once(wire.socket, "open"));
+    open.add(wire);
+    return wire;
+  }
+
+  /** Sends packets, each a message of its own. */
+  async send(...packets) {
+    for (const packet of packets) this.socket.send(packet);
+  }
+
+  close() {
+    this.socket.terminate();
+  }
+}
+
+class PollingWire extends Wire {
+  static async open(url) {
+    const wire = new this();
+    const [handshake] = (await (await fetch(url)).text()).split(SEPARATOR);
+    wire.url = `${url}&sid=${JSON.parse(handshake.slice(1)).sid}`;
+    wire.abort = new AbortController();
+    wire.polling = wire.#poll();
+    open.add(wire);
+    return wire;
+  }
+
+  /** Sends packets in one payload; the answer's status. */
+  async send(...packets) {
+    return this.post(packets.join(SEPARATOR));
+  }
+
+  async post(body) {
+    const headers = { "content-type": "text/plain;charset=UTF-8" };
+    const answer = await fetch(this.url, { method: "POST", headers, body, signal: AbortSignal.timeout(10_000) });
+    await answer.arrayBuffer();
+    return answer.status;
+  }
+
+  async #poll() {
+    try {
+      for (;;) {
+        const answer = await fetch(this.url, { signal: this.abort.signal });
+        const text = await answer.text();
+        if (!answer.ok) break;
+        for (const packet of text.split(SEPARATOR)) {
+          if (packet === "1") return;
+          this.receive(packet);
+        }
+      }
+    } catch {
+      // Cut off, by the server or by us.
+    } finally {
+      this.ended = true;
+    }
+  }
+
+  close() {
+    this.abort.abort();
+  }
+}
+
+/** Sends bytes to a server, and takes what comes up to the end of a response's head: its status and headers. */
+export async function rawRequest(url, lines) {
+  const { hostname, port } = new URL(url);
+  const socket = connectTcp(Number(port), hostname);
+  try {
+    let came = "";
+    socket.on("data", (data) => (came += data.toString("latin1")));
+    socket.on("error", (error) => (came ||= `${error}`));
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+    await until("an answer's head", () => came.includes("\r\n\r\n"));
+    const [status, ...headers] = came.split("\r\n\r\n")[0].split("\r\n");
+    return {
+      status: Number(status.split(" ")[1]),
+      headers: Object.fromEntries(headers.map((line) => [line.split(":")[0].toLowerCase(), line.split(":").slice(1).join(":").trim()])),
+    };
+  } finally {
+    socket.destroy();
+  }
+}
