@@ -1,0 +1,55 @@
+// A build without the browser client's package says so: here, its build script alone.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+
+import { OWN } from "./support/cluster.mjs";
+import { ROOT } from "./support/xtask.mjs";
+
+const run = promisify(execFile);
+
+describe("the gateway's build script", OWN, () => {
+  let folder;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "jackfield-build-"));
+    await run("rustc", ["--edition", "2024", "-o", join(folder, "build"), join(ROOT, "gateway/build.rs")]);
+  });
+  after(() => folder && rm(folder, { recursive: true, force: true }));
+
+  /** What it prints for cargo, as a gateway in a folder of its own. */
+  async function built(name, prepare = async () => {}) {
+    const gateway = join(folder, name);
+    await mkdir(join(gateway, "client"), { recursive: true });
+    await prepare(gateway);
+    const env = { ...process.env, CARGO_MANIFEST_DIR: gateway, OUT_DIR: gateway };
+    return (await run(join(folder, "build"), { cwd: gateway, env })).stdout;
+  }
+
+  const DIST = "client/node_modules/socket.io-client/dist";
+  const warnings = (text) => text.split("\n").filter((line) => /^cargo::?warning=/.test(line));
+
+  test("warns, with the command that helps, where the package is missing", async () => {
+    const said = warnings(await built("without"));
+    assert.equal(said.length, 1, said.join("\n"));
+    assert.match(said[0], /npm ci/);
+    assert.match(said[0], /gateway\/client/);
+  });
+
+  test("warns where a file of it is missing", async () => {
+    const said = warnings(await built("half", async (gateway) => {
+      await mkdir(join(gateway, DIST), { recursive: true });
+      await cp(join(ROOT, "gateway", DIST, "socket.io.js"), join(gateway, DIST, "socket.io.js"));
+    }));
+    assert.equal(said.length, 1, said.join("\n"));
+  });
+
+  test("says nothing where it is there", async () => {
+    const said = warnings(await built("with", (gateway) => cp(join(ROOT, "gateway", DIST), join(gateway, DIST), { recursive: true })));
+    assert.deepEqual(said, []);
+  });
+});

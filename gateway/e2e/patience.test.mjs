@@ -1,0 +1,138 @@
+// A client that keeps to what it is told: after `rate_limited` it waits `retryAfterMs`, and after a refusal it stays away.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { VERSIONS, alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { startTrusting } from "./support/standalone.mjs";
+import { until } from "./support/until.mjs";
+import { closeWires, openWire } from "./support/wire.mjs";
+
+describe("a client that waits as long as it is told", OWN, () => {
+  const [RATE, BURST, STRIKES] = [100, 20, 100];
+  let program;
+  before(async () => {
+    const set = { "limits.eventRate": RATE, "limits.eventBurst": BURST, "limits.floodStrikes": STRIKES };
+    program = await startTrusting({ set });
+  });
+  after(() => program?.stop());
+  afterEach(closeAll);
+
+  test("is never sent away, and everything is handled in the end", async () => {
+    const client = await signedIn(program.url, program.user());
+    let [next, refusals] = [0, 0];
+    const line = async () => {
+      while (next < 300) {
+        const number = next++;
+        for (;;) {
+          const answer = await client.ask("echo", number);
+          if (answer === number) break;
+          assert.equal(answer.code, "rate_limited");
+          refusals++;
+          await pause(answer.retryAfterMs);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 20 }, line));
+    assert.ok(refusals > 0, "it had to wait");
+    assert.deepEqual(client.disconnects, []);
+  });
+
+  test("is told how long: the n-th that waits, n times as long as the first", async () => {
+    const client = await signedIn(program.url, program.user());
+    const count = 60;
+    const since = performance.now();
+    const waits = [];
+    await Promise.all(Array.from({ length: BURST + count }, async (_, index) => {
+      const answer = await client.ask("echo", index);
+      if (answer !== index) waits.push({ told: answer.retryAfterMs, at: performance.now() - since });
+    }));
+    assert.ok(waits.length > count / 2, `${waits.length} were refused`);
+    for (const [index, { told, at }] of waits.entries()) {
+      const turn = (index + 1) * 1000 / RATE;
+      assert.ok(at + told > turn - 1000 / RATE, `number ${index + 1} was told ${told} ms, after ${at} ms: before its turn`);
+      assert.ok(told > 0 && told <= turn + 1000 / RATE, `number ${index + 1} was told ${told} ms: after its turn`);
+    }
+  });
+
+  test("is another one than a client that does not wait", async () => {
+    const client = await signedIn(program.url, program.user());
+    for (let index = 0; index < BURST + 10 * STRIKES; index++) client.send("echo", index);
+    assert.equal(await client.gone(), "io server disconnect");
+    assert.equal(client.comesBack, false);
+  });
+});
+
+describe("a client that was refused", OWN, () => {
+  /** After this time the server closes the connections that are in no namespace: what older clients took for a lost one. */
+  const CONNECT_TIMEOUT_MS = 1000;
+  let program;
+  before(async () => {
+    program = await startTrusting({ set: { "limits.connectTimeout": `${CONNECT_TIMEOUT_MS}ms`, "session.policy": "multi" } });
+  });
+  after(() => program?.stop());
+  afterEach(() => {
+    closeAll();
+    closeWires();
+  });
+
+  /** A connection of now was in no namespace for too long; then a client whose connection is lost came back. */
+  async function longEnough() {
+    const witness = await openWire(program.url);
+    await witness.closed(10 * CONNECT_TIMEOUT_MS);
+    for (const version of Object.keys(VERSIONS)) {
+      const client = await signedIn(program.url, program.user(), { version });
+      client.socket.io.engine.close();
+      await until("back", () => client.connects === 2);
+      client.close();
+    }
+  }
+
+  for (const transports of [["websocket"], ["polling"]]) {
+    test(`${transports}: stays away for good, whichever version it is`, async () => {
+      const clients = Object.keys(VERSIONS).map((version) => connect(program.url, { token: "garbage", version, transports }));
+      const attempts = clients.map(() => 0);
+      for (const [index, client] of clients.entries()) client.socket.io.on("reconnect_attempt", () => attempts[index]++);
+      for (const client of clients) assert.equal(await client.refused(), "invalid_token");
+      await longEnough();
+      for (const [index, client] of clients.entries()) {
+        const name = Object.keys(VERSIONS)[index];
+        assert.deepEqual(client.errors.map(({ message }) => message), ["invalid_token"], name);
+        assert.equal(attempts[index], 0, name);
+        assert.equal(client.openedOn.length, 1, name);
+        assert.equal(client.connects, 0, name);
+        assert.deepEqual(client.events, [], name);
+        assert.equal(client.comesBack, false, name);
+      }
+    });
+  }
+
+  for (const version of Object.keys(VERSIONS)) {
+    test(`client ${version}: its other namespaces on the same connection are not touched`, async () => {
+      const user = program.user();
+      const client = await signedIn(program.url, user, { version });
+      const [chat, nowhere] = [alsoIn(client, "/chat", "garbage"), alsoIn(client, "/nowhere", user.token)];
+      assert.equal(await chat.refused(), "invalid_token");
+      assert.equal(await nowhere.refused(), "invalid_namespace");
+      await longEnough();
+      for (const refused of [chat, nowhere]) {
+        assert.equal(refused.errors.length, 1);
+        assert.equal(refused.connects, 0);
+      }
+      assert.equal(await client.ask("echo", "still here"), "still here");
+      assert.deepEqual([client.connects, client.disconnects], [1, []]);
+    });
+  }
+
+  test("is told by two packets: the refusal and a DISCONNECT, of its own namespace", async () => {
+    for (const [namespace, token, code] of [["/", "garbage", "invalid_token"], ["/chat", undefined, "missing_token"], ["/nowhere", "x", "invalid_namespace"]]) {
+      const prefix = namespace === "/" ? "" : `${namespace},`;
+      const wire = await openWire(program.url);
+      await wire.send(`40${prefix}${JSON.stringify({ token })}`);
+      await wire.until("DISCONNECT", (packet) => packet === `41${prefix}`);
+      assert.deepEqual(wire.packets.slice(1), [`44${prefix}${JSON.stringify({ message: code })}`, `41${prefix}`]);
+    }
+  });
+});
