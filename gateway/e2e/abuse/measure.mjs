@@ -99,7 +99,7 @@ function child(children, file) {
 /** Ends a phase of the honest clients; resolves with what they saw in it. */
 async function phase(honest) {
   honest.send("phase");
-  return (await within(10_000, "honest clients say what they saw", once(honest, "message")))[0];
+  return (await within(30_000, "honest clients say what they saw", once(honest, "message")))[0];
 }
 
 /** Keeps the peak of a process that may be gone when it is wanted; kills it beyond `limit`. */

@@ -1,11 +1,11 @@
 // What a crowd at the door costs the auth service, and others who want to sign in: many connections from one address sign
 // in without a pause, and one user from another address does once a second.
 //
-//   node abuse/sign-ins.mjs --binary PATH [--seconds 60] [--connections 100] [--kind right|wrong|unknown] [--memory 256]
+//   node abuse/sign-ins.mjs --binary PATH [--seconds 60] [--connections 100] [--kind right|wrong|unknown] [--memory 512]
 //
 // `right`: accounts with their passwords; `wrong`: with others; `unknown`: addresses that there are not. Prints one line of
 // JSON: RSS in MB, before, at most and 10 s after; sign-ins in ms, for 10 s before and during. The service is started with
-// its default settings, on an SQLite of its own, within so many MiB of memory (`deploy/` gives it 256).
+// its default settings, on an SQLite of its own, within so many MiB of memory (512 in `docker-compose.yml`).
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ const { values: given } = parseArgs({
     seconds: { type: "string", default: "60" },
     connections: { type: "string", default: "100" },
     kind: { type: "string", default: "right" },
-    memory: { type: "string", default: "256" },
+    memory: { type: "string", default: "512" },
   },
 });
 const connections = Number(given.connections);
