@@ -22,6 +22,7 @@ export async function startRedis() {
   await until("it answers", async () => await redisCommand({ redis }, "PING") === "+PONG", 10_000);
   return {
     ...redis,
+    pid: child.pid,
     stop: async () => {
       child.kill("SIGKILL");
       await ended;
@@ -48,4 +49,10 @@ export async function redisCalls(cluster, command) {
   const script = "return tonumber(string.match(redis.call('INFO', 'commandstats'), 'cmdstat_'..ARGV[1]..':calls=(%d+)') or 0)";
   const answer = await redisCommand(cluster, `EVAL "${script}" 0 ${command}`);
   return Number(answer.slice(1));
+}
+
+/** A number that `INFO` has in a section of its. */
+export async function redisNumber(cluster, section, name) {
+  const text = await redisCommand(cluster, `INFO ${section}`, { whole: true });
+  return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(text)[1]);
 }

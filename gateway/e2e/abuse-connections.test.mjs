@@ -1,0 +1,153 @@
+// Connections that are used for something else than they are for: floods, promises that are not kept, requests that do not
+// end, and places that nobody wants to sit on.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { asksNowhere } from "./abuse/asks-nowhere.mjs";
+import { BREACHES, brokenPromises } from "./abuse/broken-promises.mjs";
+import { endlessPosts } from "./abuse/endless-posts.mjs";
+import { flood } from "./abuse/flood.mjs";
+import { handshakes } from "./abuse/handshakes.mjs";
+import { neverJoined } from "./abuse/never-joined.mjs";
+import { closeAll, connect, signedIn } from "./support/clients.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { growth, metric, startNode } from "./support/node.mjs";
+import { until } from "./support/until.mjs";
+
+/** Attackers are elsewhere. */
+const from = "127.0.0.2";
+const MB = 1e6;
+const attacked = (seconds) => AbortSignal.timeout(seconds * 1000);
+/** Seconds that `work` takes, and what it returns. */
+async function timed(work) {
+  const begun = Date.now();
+  const result = await work();
+  return { result, seconds: (Date.now() - begun) / 1000 };
+}
+
+describe("connections that are no clients", OWN, () => {
+  let patient, endless;
+  // It takes its time, which costs nothing: the others go on meanwhile.
+  before(async () => {
+    patient = await startNode({ set: { "ping.interval": "60s" } });
+    const [{ token }] = patient.users(1);
+    endless = timed(() => endlessPosts({ url: patient.url, from, token, width: 3, signal: attacked(40) }));
+  });
+  after(() => patient?.stop());
+
+  describe("floods", () => {
+    let node;
+    before(async () => {
+      node = await startNode({ set: { "limits.connectTimeout": "2s" } });
+    });
+    after(() => node?.stop());
+
+    const floods = () => metric(node, 'jackfield_sent_away_total{reason="flooding"}');
+
+    test("frames without end on a connection that is in no namespace", async () => {
+      const counted = await floods();
+      const attack = () => neverJoined({ url: node.url, from, signal: attacked(10) });
+      const { result: { result, seconds }, grown } = await growth(node.pid, () => timed(attack));
+      assert.equal(result.closed, 1, JSON.stringify(result));
+      assert.ok(seconds < 4, `closed after ${seconds} s`);
+      assert.ok(grown < 8 * MB, `${grown / MB} MB`);
+      assert.ok(await floods() - counted <= 1, "counted once");
+    });
+
+    test("events without end of a user: closed within a second, and counted once", async () => {
+      const counted = await floods();
+      const attack = () => flood({ url: node.url, users: node.users(1), from, signal: attacked(10) });
+      const { result: { result, seconds }, grown } = await growth(node.pid, () => timed(attack));
+      assert.equal(result.closed, 1, JSON.stringify(result));
+      assert.ok(seconds < 4, `closed after ${seconds} s`);
+      assert.ok(grown < 8 * MB, `${grown / MB} MB`);
+      assert.equal(await floods() - counted, 1);
+      assert.ok(result.rate_limited >= 500, "was told before");
+    });
+
+    test("who asks for a namespace that there is not gains no time", async () => {
+      const attack = () => asksNowhere({ url: node.url, from, width: 3, everyMs: 500, signal: attacked(15) });
+      const { result, seconds } = await timed(attack);
+      assert.equal(result.closed, 3, JSON.stringify(result));
+      assert.ok(seconds < 6, `closed after ${seconds} s`);
+    });
+
+    test("a POST that does not end is ended with its session", async () => {
+      const attack = () => endlessPosts({ url: node.url, from, width: 10, signal: attacked(15) });
+      const { result, seconds } = await timed(attack);
+      assert.equal(result.closed, 10, JSON.stringify(result));
+      assert.ok(seconds < 8, `closed after ${seconds} s`);
+    });
+
+    test("a POST that announces more than a message may have is refused at once", async () => {
+      const attack = () => endlessPosts({ url: node.url, from, width: 1, announced: 1e10, sent: 0, signal: attacked(5) });
+      const { result, seconds } = await timed(attack);
+      assert.equal(result["answered 413"], 1, JSON.stringify(result));
+      assert.ok(seconds < 1.5, `after ${seconds} s`);
+    });
+  });
+
+  describe("places", () => {
+    const PLACES = 1000;
+    let node;
+    before(async () => {
+      node = await startNode({ set: { "limits.connections": PLACES } });
+    });
+    after(() => node?.stop());
+    afterEach(closeAll);
+
+    test("handshakes from one address leave others theirs", async () => {
+      const stop = new AbortController();
+      const attacking = handshakes({ url: node.url, from, places: 1.5 * PLACES, signal: stop.signal });
+      try {
+        await until("places are taken", async () => await metric(node, "jackfield_connections") > 0);
+        for (let round = 0; round < 10; round++) {
+          const client = connect(node.url, { token: node.user().token });
+          await client.ready(5000);
+          assert.deepEqual(client.errors, []);
+          client.close();
+        }
+        const held = await metric(node, "jackfield_connections");
+        assert.ok(held <= PLACES / 2, `${held} of ${PLACES} places`);
+      } finally {
+        stop.abort();
+      }
+      const counts = await attacking;
+      assert.ok(Object.keys(counts).some((name) => /^answered (429|503)$/.test(name)), JSON.stringify(counts));
+    });
+  });
+
+  describe("promises of binary parts", () => {
+    let node;
+    before(async () => {
+      node = await startNode();
+    });
+    after(() => node?.stop());
+    afterEach(closeAll);
+
+    for (const breach of Object.keys(BREACHES)) {
+      test(`what ends the connection: ${breach}`, async () => {
+        const attack = { url: node.url, users: node.users(1), from, breach, signal: attacked(5) };
+        const counts = await brokenPromises(attack);
+        assert.equal(counts.closed, 1, JSON.stringify(counts));
+        assert.equal(counts.ok, undefined, "nothing after it is served");
+      });
+    }
+
+    test("a stock client that sends too much comes back and is served", async () => {
+      const client = await signedIn(node.url, node.user());
+      client.send("message", Buffer.alloc(600_000), Buffer.alloc(600_000));
+      await client.gone();
+      await until("connected again", () => client.connects === 2);
+      await client.ready();
+      assert.deepEqual((await client.ask("message", "served")).status, "ok");
+    });
+  });
+
+  test("a POST that does not end ends within half a minute, though its session goes on", async () => {
+    const { result, seconds } = await endless;
+    assert.equal(result.closed, 3, JSON.stringify(result));
+    assert.ok(seconds < 35, `closed after ${seconds} s`);
+  });
+});

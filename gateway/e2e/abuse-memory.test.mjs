@@ -1,0 +1,150 @@
+// What one client can make a node hold in memory: bounded in bytes, whatever is sent and however little is read.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { deepJson } from "./abuse/deep-json.mjs";
+import { heavyEvents } from "./abuse/heavy-events.mjs";
+import { longNamespace } from "./abuse/long-namespace.mjs";
+import { slowReader } from "./abuse/slow-reader.mjs";
+import { Wire } from "./abuse/wire.mjs";
+import { OWN } from "./support/cluster.mjs";
+import { cpuSeconds, growth, metric, startNode } from "./support/node.mjs";
+import { within } from "./support/until.mjs";
+
+const MB = 1e6;
+/** What a node may grow by for other reasons: buffers of a message on its way, and what the allocator keeps. */
+const SLACK = 8 * MB;
+/** Of the queue of one connection: `limits.queueBytes`, and the frame that was too much. */
+const QUEUE = 2 * MB;
+/** An attack that is not ended by the node ends here, and is a failure. */
+const attacked = (seconds) => AbortSignal.timeout(seconds * 1000);
+
+describe("what one connection can make a node hold", OWN, () => {
+  let node;
+  before(async () => {
+    node = await startNode();
+  });
+  after(() => node?.stop());
+
+  test("a namespace of a megabyte is neither repeated nor kept", async () => {
+    const { result, grown } = await growth(node.pid, () =>
+      longNamespace({ url: node.url, width: 1, packets: 40, signal: attacked(15) }));
+    assert.equal(result.closed, 1, JSON.stringify(result));
+    assert.ok(grown < SLACK, `${grown / MB} MB`);
+  });
+
+  const early = {
+    "one packet": [`40${JSON.stringify({ token: "x".repeat(17_000) })}`],
+    "many packets": Array.from({ length: 40 }, () => `42["echo","${"x".repeat(500)}"]`),
+    "many refused CONNECTs": Array.from({ length: 40 }, () => `40/nowhere,${JSON.stringify({ token: "x".repeat(500) })}`),
+  };
+  for (const [name, packets] of Object.entries(early)) {
+    test(`more than 16 KiB before the first CONNECT end the connection: ${name}`, async () => {
+      const wire = await Wire.open(node.url);
+      for (const packet of packets) await wire.text(packet);
+      await within(5000, "closed", wire.closed);
+    });
+  }
+
+  test("what fits in is answered", async () => {
+    const wire = await Wire.open(node.url);
+    await assert.rejects(wire.join("x".repeat(8000)), /invalid_token/);
+    await wire.join(node.user().token);
+    assert.equal(JSON.parse(await wire.ask("echo", "x".repeat(60_000)))[0].status ?? "ok", "ok");
+    wire.close();
+  });
+
+  test("of what a client names, at most 64 characters are repeated", async () => {
+    const name = "x".repeat(10_000);
+    const said = [];
+    const wire = await Wire.open(node.url);
+    wire.heard = (text) => said.push(text);
+    await wire.join(node.user().token);
+    wire.emit(name, 1);
+    wire.emit("message", { content: "a", [name]: 1 });
+    wire.emit("message", { content: { [name]: 1 } });
+    wire.emit("notification:mark_read", { notificationId: name });
+    for (const event of ["join-room", "leave-room", "room-members", "room-history"]) wire.emit(event, { room: name });
+    wire.emit("room-message", { room: name, message: "a" });
+    wire.emit("private-message", { to: name, content: "a" });
+    await wire.ask("echo", "all were handled");
+    wire.text(`40/${name},`);
+    // Refused, or the end of the connection.
+    await Promise.race([wire.ask("echo", "handled"), wire.closed]).catch(() => {});
+    wire.close();
+    assert.ok(said.filter((text) => text.startsWith('42["error"')).length >= 8, said.join("\n"));
+    for (const text of said) assert.ok(!/x{65}/.test(text), `${text.length} characters: ${text.slice(0, 100)}`);
+  });
+
+  test("echoes that are not read: little more than `limits.queueBytes` waits, then the connection is closed", async () => {
+    const slow = () => metric(node, "jackfield_slow_clients_closed_total");
+    const [width, closedBefore] = [4, await slow()];
+    const { result, grown } = await growth(node.pid, () =>
+      slowReader({ url: node.url, users: node.users(width), width, events: 200, rate: 0, signal: attacked(20) }));
+    assert.equal(result.closed, width, JSON.stringify(result));
+    assert.ok(grown < width * QUEUE + SLACK, `${grown / MB} MB`);
+    assert.equal(await slow() - closedBefore, width);
+  });
+
+  test("an event that is too long costs no more where it is deep", async () => {
+    const seconds = async (flat) => {
+      const from = cpuSeconds(node.pid);
+      const counts = await deepJson({ url: node.url, users: node.users(1), events: 30, flat, signal: attacked(30) });
+      assert.equal(counts.payload_too_large, 30, JSON.stringify(counts));
+      return cpuSeconds(node.pid) - from;
+    };
+    const [flat, deep] = [await seconds(true), await seconds(false)];
+    assert.ok(deep < 2 * flat + 0.2, `${deep} s of CPU, where flat ones took ${flat} s`);
+  });
+});
+
+describe("what waits too long", OWN, () => {
+  let node;
+  before(async () => {
+    node = await startNode({ set: { "limits.queueBytes": 64 * 1024 * 1024, "limits.queueAge": "2s" } });
+  });
+  after(() => node?.stop());
+
+  test("a reader of 16 KB a second is closed, though its queue is not full", async () => {
+    const begun = Date.now();
+    const result = await slowReader({ url: node.url, users: node.users(2), width: 2, events: 150, signal: attacked(20) });
+    assert.equal(result.closed, 2, JSON.stringify(result));
+    assert.ok(Date.now() - begun < 15_000);
+  });
+
+  test("who reads all of it is not closed, however much it is", async () => {
+    const wire = await Wire.open(node.url);
+    await wire.join(node.user().token);
+    const begun = Date.now();
+    while (Date.now() - begun < 4000) await wire.ask("echo", "x".repeat(65_000));
+    assert.ok(wire.isOpen);
+    wire.close();
+  });
+});
+
+describe("events while Redis does not answer", OWN, () => {
+  let node;
+  // What a node has grown by once, it does not grow by again.
+  beforeEach(async () => {
+    node = await startNode();
+  });
+  afterEach(() => node?.stop());
+
+  /** Events of so many bytes behind one that waits for Redis: what came of them, once they all were answered. */
+  async function stalled(size, events) {
+    const attack = { url: node.url, users: node.users(1), ahead: 1, size, events, signal: attacked(30) };
+    const joined = () => process.kill(node.redis.pid, "SIGSTOP");
+    const { result, grown } = await growth(node.pid, () => heavyEvents({ ...attack, joined }));
+    assert.equal(result.closed, 0, JSON.stringify(result));
+    assert.ok(grown < QUEUE + SLACK, `${grown / MB} MB: ${JSON.stringify(result)}`);
+    return result;
+  }
+
+  test("those of a megabyte do not wait", async () => {
+    const result = await stalled(999_000, 60);
+    assert.equal(result.payload_too_large, 60, JSON.stringify(result));
+  });
+
+  test("of those of 64 KB, as many wait as `limits.inboxBytes` hold", () => stalled(64_000, 500));
+});

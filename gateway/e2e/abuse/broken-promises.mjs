@@ -1,0 +1,26 @@
+// Signed in: an event announces binary parts, and they do not come, or are too large together. A server that loses its way
+// in the stream must end it: a stock client then comes back.
+
+import { addWire, onLines } from "./lines.mjs";
+import { Wire, binaryFrame } from "./wire.mjs";
+
+const HOLE = (number) => `{"_placeholder":true,"num":${number}}`;
+
+/** What may follow the announcement. */
+export const BREACHES = {
+  "text comes instead": ['451-["echo",' + HOLE(0) + "]", '42["echo","x"]'],
+  "two parts of 600 KB": ['452-["echo",' + HOLE(0) + "," + HOLE(1) + "]", Buffer.alloc(600_000), Buffer.alloc(600_000)],
+  "a part that nobody announced": [Buffer.alloc(10)],
+};
+
+/** Breaks one promise; then asks for `echo`s for as long as it is served, five at most. */
+export async function brokenPromises({ url, users, from, signal, again, width = 1, breach = "text comes instead" }) {
+  return onLines({ width, again, signal }, async (counts, number) => {
+    const wire = await Wire.open(url, { from, signal });
+    await wire.join(users[number].token);
+    for (const part of BREACHES[breach]) await (typeof part === "string" ? wire.text(part) : wire.write(binaryFrame(part)));
+    for (let sent = 0; sent < 5 && wire.isOpen; sent++) await wire.send("echo", "x");
+    await wire.closed;
+    addWire(counts, wire, signal);
+  });
+}

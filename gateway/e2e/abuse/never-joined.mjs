@@ -1,0 +1,20 @@
+// Without a token, and in no namespace: frames without end, binary ones that mean nothing here, and pongs.
+
+import { addWire, onLines } from "./lines.mjs";
+import { Wire, binaryFrame, frame } from "./wire.mjs";
+
+const TOGETHER = 500;
+
+export async function neverJoined({ url, from, signal, again, width = 1 }) {
+  const frames = Buffer.concat(Array.from({ length: TOGETHER }, (_, index) => index % 10 ? binaryFrame("123456789") : frame("3")));
+  return onLines({ width, again, signal }, async (counts) => {
+    const wire = await Wire.open(url, { from, signal });
+    while (wire.isOpen) {
+      await wire.write(frames);
+      counts.frames = (counts.frames ?? 0) + TOGETHER;
+      // What the server says has its turn too, its farewell among it.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    addWire(counts, wire, signal);
+  });
+}
