@@ -77,7 +77,7 @@ describe("packets on the wire", OWN, () => {
     await client.until("the last one", (packet) => packet === "435[]");
     assert.deepEqual(client.packets.slice(from).filter((packet) => /^(43|46|b)/.test(packet)), [
       '431["first"]',
-      '462-2[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":1}}]', "bAg==", "bAQ==",
+      '462-2[{"_placeholder":true,"num":1},{"a":{"_placeholder":true,"num":0}}]', "bAQ==", "bAg==",
       '433[{"text":"ñ 👋"}]',
       '461-4[[{"_placeholder":true,"num":0}]]', "b",
       "435[]",

@@ -96,7 +96,7 @@ describe("limits.compression", OWN, () => {
   }
   const plain = (characters) => `431["${"x".repeat(characters)}"]`;
 
-  for (const accepted of ["gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=0.5", "*"]) {
+  for (const accepted of ["gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=0.5"]) {
     test(`a long poll is compressed for who accepts ${accepted}`, async () => {
       const { headers, bytes, text } = await polled(program, 20_000, accepted);
       assert.equal(headers["content-encoding"], "gzip");

@@ -292,10 +292,9 @@ impl GatewaySettings {
             return wrong("`limits.connectTimeout` must be more than 0: connections that join nothing have to end");
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        if !self.socket.path.starts_with('/') || !self.socket.path.chars().all(plain) {
-            return wrong(
-                "`socket.path` must begin with `/` and have letters, digits, `/`, `-`, `_`, `.` and `~` only",
-            );
+        let path = &self.socket.path;
+        if !path.starts_with('/') || self.socket_path().is_empty() || !path.chars().all(plain) {
+            return wrong("`socket.path` must be such as `/socket.io/`: letters, digits, `/`, `-`, `_`, `.` and `~`");
         }
         Ok(())
     }
@@ -407,6 +406,7 @@ mod tests {
             ("limits.attachments=1001", "limits.attachments"),
             ("limits.connectTimeout=0s", "limits.connectTimeout"),
             ("socket.path=sockets", "socket.path"),
+            ("socket.path=/", "socket.path"),
             ("socket.path=/{x}", "socket.path"),
         ] {
             let error = with(wrong).unwrap_err().to_string();

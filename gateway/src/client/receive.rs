@@ -103,6 +103,7 @@ impl Connection {
     async fn handle(self: &Arc<Self>, packet: &Inbound) {
         match packet {
             Inbound::Connect { namespace, auth } => connect::connect(self, namespace, auth.as_ref()).await,
+            Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.malformed(),
             Inbound::Disconnect { namespace } => {
                 self.leave(namespace);
                 if self.is_idle() {

@@ -141,8 +141,10 @@ fn parse<'a>(content: &'a Text, parts: Option<&'a Parts>) -> Result<Event<'a>, M
 /// Binary parts go with events that are passed on as they are, and with no others.
 fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     event.parts.filter(|_| !WITH_PARTS.contains(&&*event.name))?;
-    let path = event.path_of_part().filter(|path| !path.is_empty()).unwrap_or_else(|| "the payload".to_owned());
-    Some(EventError::Validation(format!("{path}: this event takes no binary parts")))
+    let path = event.path_of_part().filter(|path| !path.is_empty());
+    let path: String = path.map(|path| format!("{path}: ")).unwrap_or_default().chars().take(LONGEST_NAME).collect();
+    let name: String = event.name.chars().take(LONGEST_NAME).collect();
+    Some(EventError::Validation(format!("{path}{name} takes no binary parts")))
 }
 
 /// The name of an event that is not handled; empty where it has none.

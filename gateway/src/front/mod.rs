@@ -37,10 +37,7 @@ pub fn router(node: &Arc<Node>) -> Router {
         .layer::<_, Infallible>(from_fn_with_state(Arc::clone(node), admission::admit))
         .layer(compression::layer(settings.limits.compression));
     let path = settings.socket_path();
-    let mut routes = client_js::router(path).route(&format!("{path}/"), engine.clone());
-    if !path.is_empty() {
-        routes = routes.route(path, engine);
-    }
+    let mut routes = client_js::router(path).route(path, engine.clone()).route(&format!("{path}/"), engine);
     if settings.api.public {
         routes = routes.merge(api::router(node));
     }
