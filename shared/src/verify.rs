@@ -17,7 +17,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{claims::Identity, jwks::KeySet};
+use crate::{
+    claims::Identity,
+    jwks::{KeySet, fetch_jwks},
+};
 
 /// How often the key set is fetched again, so that the next key is known before it signs.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -184,10 +187,9 @@ impl Verifier {
         if last.is_some_and(|at| at.elapsed() < RETRY_WITHOUT_KEYS) {
             return;
         }
-        let fetched = async { self.http.get(url).send().await?.error_for_status()?.json::<JwkSet>().await };
-        match fetched.await {
+        match fetch_jwks(&self.http, url).await {
             Ok(set) => self.keys.store(Arc::new(KeySet::from_jwks(&set))),
-            Err(error) => tracing::warn!(error = %error.without_url(), "the issuer's keys could not be fetched"),
+            Err(error) => tracing::warn!(%error, "the issuer's keys could not be fetched"),
         }
         *last = Some(Instant::now());
     }
