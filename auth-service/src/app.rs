@@ -10,7 +10,10 @@ use jsonwebtoken::jwk::JwkSet;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics, passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens, users::Users};
+use crate::{
+    failed_logins::FailedLogins, metrics, passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens,
+    users::Users,
+};
 
 /// The service behind the routes.
 pub struct App {
@@ -32,9 +35,9 @@ pub struct App {
     pub stopping: CancellationToken,
 }
 
-/// How often somebody may try. Each service counts for itself.
+/// How often a client may try. Each service counts for itself.
 pub struct Limits {
-    failed_logins: Mutex<RateLimit<Email>>,
+    failed_logins: Mutex<FailedLogins>,
     registrations: Mutex<RateLimit<IpAddr>>,
 }
 
@@ -57,23 +60,23 @@ impl TooMany {
 impl Limits {
     /// These limits, with nothing counted yet.
     #[must_use]
-    pub fn new(failed_logins: RateLimit<Email>, registrations: RateLimit<IpAddr>) -> Self {
+    pub fn new(failed_logins: FailedLogins, registrations: RateLimit<IpAddr>) -> Self {
         Self { failed_logins: Mutex::new(failed_logins), registrations: Mutex::new(registrations) }
     }
 
-    /// Whether a sign-in with this address may be tried.
+    /// Whether this client may try to sign in to this account.
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn may_log_in(&self, email: &Email) -> Result<(), TooMany> {
-        let checked = lock(&self.failed_logins).check(email, Instant::now());
+    pub fn may_log_in(&self, email: &Email, client: IpAddr) -> Result<(), TooMany> {
+        let checked = lock(&self.failed_logins).check(email, client, Instant::now());
         checked.map_err(|wait| TooMany::told("login", wait))
     }
 
     /// Counts a sign-in that failed.
-    pub fn login_failed(&self, email: &Email) {
+    pub fn login_failed(&self, email: &Email, client: IpAddr) {
         metrics::LOGINS_FAILED.add(1);
-        lock(&self.failed_logins).record(email, Instant::now());
+        lock(&self.failed_logins).record(email, client, Instant::now());
     }
 
     /// Counts a registration from this client, where it may be tried.

@@ -1,10 +1,12 @@
 //! The two demo users. Their password is public, so they exist only where `seed.enabled` is set.
 
+use std::net::IpAddr;
+
 use jackfield_shared::claims::Role;
 use uuid::Uuid;
 
 use crate::{
-    passwords::{PasswordError, Passwords},
+    passwords::{OWN, PasswordError, Passwords},
     rules::Email,
     users::{Account, User, Users, UsersError},
 };
@@ -35,20 +37,20 @@ pub async fn make_missing(users: &Users, passwords: &Passwords) -> Result<(), De
     for (address, name, roles) in USERS {
         let email = Email::new(address);
         if users.find_by_email(&email).await?.is_none() {
-            users.insert(&account(&email, name, roles, passwords).await?).await?;
+            users.insert(&account(&email, name, roles, passwords, OWN).await?).await?;
         }
     }
     Ok(())
 }
 
-/// Makes both what they were at first, and answers them.
+/// Makes both what they were at first, for this client, and answers them.
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn reset(users: &Users, passwords: &Passwords) -> Result<Vec<User>, DemoError> {
+pub async fn reset(users: &Users, passwords: &Passwords, client: IpAddr) -> Result<Vec<User>, DemoError> {
     let mut accounts = Vec::with_capacity(USERS.len());
     for (address, name, roles) in USERS {
-        accounts.push(account(&Email::new(address), name, roles, passwords).await?);
+        accounts.push(account(&Email::new(address), name, roles, passwords, client).await?);
     }
     users.reset(&accounts).await?;
     let mut stored = Vec::with_capacity(USERS.len());
@@ -58,8 +60,14 @@ pub async fn reset(users: &Users, passwords: &Passwords) -> Result<Vec<User>, De
     Ok(stored)
 }
 
-async fn account(email: &Email, name: &str, roles: &[Role], passwords: &Passwords) -> Result<Account, PasswordError> {
-    let (password_hash, _) = passwords.turn().await?.hash(PASSWORD.to_owned()).await?;
+async fn account(
+    email: &Email,
+    name: &str,
+    roles: &[Role],
+    passwords: &Passwords,
+    client: IpAddr,
+) -> Result<Account, PasswordError> {
+    let (password_hash, _) = passwords.turn(client).await?.hash(PASSWORD.to_owned()).await?;
     let user = User {
         id: Uuid::now_v7(),
         email: email.as_str().to_owned(),

@@ -15,6 +15,7 @@ pub mod login;
 pub mod register;
 pub mod seed;
 pub mod session;
+mod slash;
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
     let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
     let routes =
         measured(layers::wrap(routes, origins), Measures { answered: &metrics::REQUESTS, took: &metrics::REQUEST });
-    identified(routes, Callers::Anybody)
+    slash::forgiven(identified(routes, Callers::Anybody), "/api")
 }
 
 /// The internal routes.

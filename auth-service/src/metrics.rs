@@ -28,13 +28,13 @@ jackfield_shared::metric_list! {
     Histogram REQUEST = "jackfield_auth_request_seconds" by endpoint in ENDPOINTS;
     /// Sign-ins with a wrong password or an unknown address.
     Counter LOGINS_FAILED = "jackfield_auth_logins_failed_total";
-    /// Requests refused because there were too many of the same address.
+    /// Requests refused because of too many failed sign-ins, or too many registrations of one client address.
     Counter RATE_LIMITED = "jackfield_auth_rate_limited_total" by what in &["login", "register"];
     /// Seconds that one password takes, the wait for its turn not included.
     Histogram PASSWORD = "jackfield_auth_password_seconds" by what in &["hash", "verify"];
     /// Seconds that a password waits for its turn.
     Histogram PASSWORD_WAIT = "jackfield_auth_password_wait_seconds";
-    /// Requests refused because a password's turn did not come in time.
+    /// Requests refused because too many passwords waited, or theirs waited for too long.
     Counter PASSWORD_BUSY = "jackfield_auth_password_busy_total";
     /// Connections to the database that are open.
     Gauge DATABASE = "jackfield_auth_database_connections" by state in &["idle", "busy"];

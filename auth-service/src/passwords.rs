@@ -1,46 +1,53 @@
-//! Hashes and verifies passwords with Argon2id.
+//! Hashes and verifies passwords with Argon2id, on threads of its own.
 //!
-//! Guarantees: never on an async thread; never more at the same time than configured, because each one takes 19 MB and
-//! a core; nobody waits for a turn longer than configured. Verifying for a user who does not exist costs what it costs
-//! for one who does. Does not know users, and never logs a password or a hash.
+//! Guarantees: never on an async thread; as many threads as configured, each with one block of 19 MB that it uses for every
+//! password, so memory does not grow with the number of sign-ins; a thread that nobody needed for a while wipes its block
+//! and gives it back. Client addresses take turns (see [`crate::fair_queue`]), so one that floods makes nobody else wait
+//! long; nobody waits longer than configured. Verifying for a user who does not exist costs what it costs for one who does.
+//! Does not know users, and never logs a password or a hash.
+
+mod hasher;
+mod line;
 
 use std::{
-    sync::Arc,
+    net::{IpAddr, Ipv6Addr},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::SaltString,
-};
-use rand::{TryRngCore as _, rngs::OsRng};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use jackfield_shared::lifecycle::Lifecycle;
+use tokio::sync::oneshot;
 
-use crate::metrics;
+use crate::{fair_queue::Full, metrics};
+pub use hasher::Cost;
+use hasher::Hasher;
+use line::{Line, Next, Refused};
 
-/// Who waits for a turn beyond this many is refused at once.
+/// Requests that may wait for a turn, of all addresses.
 const MAX_WAITING: usize = 4_096;
-const SALT_BYTES: usize = 16;
+/// A thread that nobody needed for this long gives its memory back.
+const MEMORY_KEPT: Duration = Duration::from_secs(10);
+/// Whose password nobody waits for: those of the service itself.
+pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// What hashing a password costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// KiB.
-    pub memory: u32,
-    /// Rounds over the memory.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
-impl Cost {
-    /// What OWASP's password storage recommendations ask of Argon2id.
-    pub const STANDARD: Self = Self { memory: 19_456, passes: 2, lanes: 1 };
+/// How many passwords are hashed and wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Hashed at the same time; 0 for one a core.
+    pub concurrency: u32,
+    /// Waiting of one client address; 0 for no limit.
+    pub per_address: u32,
+    /// How long one may wait.
+    pub wait: Duration,
 }
 
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PasswordError {
+    /// Too many of the same address are waiting: a passing state.
+    #[error("too many sign-ins of one address at once")]
+    Crowded,
     /// Too many others are waiting: a passing state.
     #[error("too many sign-ins at once")]
     Busy,
@@ -51,52 +58,69 @@ pub enum PasswordError {
 
 /// The one place where passwords are hashed.
 pub struct Passwords {
-    argon2: Argon2<'static>,
-    turns: Arc<Semaphore>,
-    queue: Semaphore,
+    cost: Cost,
+    line: Arc<Line>,
     wait: Duration,
     nobodys: String,
 }
 
-/// The right to hash now. Held by the work itself, so that one whose caller went away still counts.
+/// The right to hash now: a thread that waits for orders. It serves the next one when this is dropped.
 pub struct Turn {
-    argon2: Argon2<'static>,
-    _permit: OwnedSemaphorePermit,
+    orders: mpsc::SyncSender<Order>,
 }
 
+type Order = Box<dyn FnOnce(&mut Hasher) + Send>;
+
 impl Passwords {
-    /// At most `concurrency` at the same time (0 for one a core), each waiting at most `wait` for its turn.
+    /// Starts the threads. They end soon after the lifecycle does, which waits for them.
     ///
     /// # Errors
-    /// Where the parameters are none that Argon2 knows, or the system gives no randomness.
-    pub async fn new(cost: Cost, concurrency: u32, wait: Duration) -> Result<Self, PasswordError> {
-        let params = Params::new(cost.memory, cost.passes, cost.lanes, None);
-        let params = params.map_err(|_| PasswordError::Failed("the Argon2 parameters make no sense"))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    /// Where the parameters are none that Argon2 knows, or the system gives no threads or no randomness.
+    pub async fn new(cost: Cost, limits: Limits, lifecycle: &Lifecycle) -> Result<Self, PasswordError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let turns = if concurrency == 0 { cores() } else { concurrency as usize };
-        let (turns, queue) = (Arc::new(Semaphore::new(turns)), Semaphore::new(MAX_WAITING));
-        let mut new = Self { argon2, turns, queue, wait, nobodys: String::new() };
-        let secret = salt()?.to_string();
-        new.nobodys = new.turn().await?.hash(secret).await?.0;
+        let threads = if limits.concurrency == 0 { cores() } else { limits.concurrency as usize };
+        let per_address = if limits.per_address == 0 { usize::MAX } else { limits.per_address as usize };
+        let line = Arc::new(Line::new(per_address, MAX_WAITING));
+        // Made first, so that the threads end whatever fails from here on.
+        let mut new = Self { cost, line: Arc::clone(&line), wait: limits.wait, nobodys: String::new() };
+        let mut ends = Vec::with_capacity(threads);
+        for number in 0..threads {
+            ends.push(start_thread(number, Arc::clone(&line), Hasher::new(cost)?)?);
+        }
+        let stopping = lifecycle.stopping();
+        lifecycle.spawn(async move {
+            stopping.cancelled().await;
+            line.close();
+            for end in ends {
+                // An error is what says that the thread has ended: nothing is ever sent.
+                let _ = end.await;
+            }
+        });
+        let secret = jackfield_shared::ids::new_id();
+        new.nobodys = new.turn(OWN).await?.hash(secret).await?.0;
         Ok(new)
+    }
+
+    /// Whether a request of this client could wait for a turn now: to be asked before anything is done for it.
+    ///
+    /// # Errors
+    /// [`PasswordError::Crowded`], [`PasswordError::Busy`].
+    pub fn check_room(&self, client: IpAddr) -> Result<(), PasswordError> {
+        self.line.check(client).map_err(refused)
     }
 
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`PasswordError::Busy`] when it did not come in time.
-    pub async fn turn(&self) -> Result<Turn, PasswordError> {
-        let busy = || {
-            metrics::PASSWORD_BUSY.add(1);
-            PasswordError::Busy
-        };
-        let _waiting = self.queue.try_acquire().map_err(|_| busy())?;
+    /// [`PasswordError::Crowded`] and [`PasswordError::Busy`], at once or when it did not come in time.
+    pub async fn turn(&self, client: IpAddr) -> Result<Turn, PasswordError> {
+        let (waiter, turn) = oneshot::channel();
+        let _place = self.line.join(client, waiter).map_err(refused)?;
         let begun = Instant::now();
-        let turn = tokio::time::timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = tokio::time::timeout(self.wait, turn).await;
         metrics::PASSWORD_WAIT.record(begun.elapsed());
-        let permit = turn.map_err(|_| busy())?.map_err(|_| PasswordError::Failed("no more turns"))?;
-        Ok(Turn { argon2: self.argon2.clone(), _permit: permit })
+        // Its time is over, or its place was given to an address that has fewer waiting.
+        turn.ok().and_then(Result::ok).ok_or_else(|| refused(Refused::Full(Full::All)))
     }
 
     /// A hash that no password matches, of the same cost as everybody's.
@@ -108,15 +132,22 @@ impl Passwords {
     /// Whether a stored hash was made with other parameters than those used now.
     #[must_use]
     pub fn is_outdated(&self, hash: &str) -> bool {
-        let Ok(parsed) = PasswordHash::new(hash) else { return true };
-        let algorithm = Algorithm::try_from(parsed.algorithm);
-        let params = Params::try_from(&parsed);
-        let now = self.argon2.params();
-        let same =
-            |old: &Params| (old.m_cost(), old.t_cost(), old.p_cost()) == (now.m_cost(), now.t_cost(), now.p_cost());
-        algorithm != Ok(Algorithm::Argon2id)
-            || parsed.version != Some(u32::from(Version::V0x13))
-            || !params.as_ref().is_ok_and(same)
+        !self.cost.made(hash)
+    }
+}
+
+impl Drop for Passwords {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
+
+/// Counted: it is made only to be answered.
+fn refused(why: Refused) -> PasswordError {
+    metrics::PASSWORD_BUSY.add(1);
+    match why {
+        Refused::Full(Full::Key) => PasswordError::Crowded,
+        Refused::Full(Full::All) | Refused::Closed => PasswordError::Busy,
     }
 }
 
@@ -126,13 +157,8 @@ impl Turn {
     /// # Errors
     /// [`PasswordError::Failed`].
     pub async fn hash(self, password: String) -> Result<(String, Self), PasswordError> {
-        let salt = salt()?;
-        let work = move || {
-            let hash = self.argon2.hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string());
-            (hash, self)
-        };
-        let (hash, turn) = off_the_async_threads("hash", work).await?;
-        Ok((hash.map_err(|_| PasswordError::Failed("Argon2 could not hash"))?, turn))
+        let hash = self.order("hash", move |hasher| hasher.hash(&password)).await?;
+        Ok((hash, self))
     }
 
     /// Whether `password` is the one that `hash` was made of, and the turn back.
@@ -140,34 +166,65 @@ impl Turn {
     /// # Errors
     /// [`PasswordError::Failed`], where `hash` is none.
     pub async fn verify(self, password: String, hash: String) -> Result<(bool, Self), PasswordError> {
-        let work = move || {
-            let parsed = PasswordHash::new(&hash).map_err(|_| PasswordError::Failed("a stored hash is none"));
-            let matches = parsed.map(|parsed| self.argon2.verify_password(password.as_bytes(), &parsed).is_ok());
-            (matches, self)
+        let matches = self.order("verify", move |hasher| hasher.verify(&password, &hash)).await?;
+        Ok((matches, self))
+    }
+
+    /// `what` is what it is timed as.
+    async fn order<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Hasher) -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        const ENDED: PasswordError = PasswordError::Failed("a thread that hashes ended");
+        let (answer, done) = oneshot::channel();
+        let order = move |hasher: &mut Hasher| {
+            let begun = Instant::now();
+            let result = work(hasher);
+            metrics::PASSWORD.record_for([what], begun.elapsed());
+            // A request that ended meanwhile wants no answer.
+            let _ = answer.send(result);
         };
-        let (matches, turn) = off_the_async_threads("verify", work).await?;
-        Ok((matches?, turn))
+        // One order at a time, so the one place is free and this never blocks.
+        self.orders.try_send(Box::new(order)).map_err(|_| ENDED)?;
+        done.await.map_err(|_| ENDED)?
     }
 }
 
-/// `what` is what it is timed as.
-async fn off_the_async_threads<T: Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, PasswordError> {
-    let timed = move || {
-        let begun = Instant::now();
-        let done = work();
-        metrics::PASSWORD.record_for([what], begun.elapsed());
-        done
+/// Starts one thread; what it returns resolves when the thread has ended.
+fn start_thread(number: usize, line: Arc<Line>, mut hasher: Hasher) -> Result<oneshot::Receiver<()>, PasswordError> {
+    let (alive, end) = oneshot::channel();
+    let work = move || {
+        let _alive = alive;
+        serve(&line, &mut hasher);
     };
-    tokio::task::spawn_blocking(timed).await.map_err(|_| PasswordError::Failed("the process ends"))
+    let started = std::thread::Builder::new().name(format!("password-{number}")).spawn(work);
+    started.map_err(|_| PasswordError::Failed("the system gives no thread"))?;
+    Ok(end)
 }
 
-fn salt() -> Result<SaltString, PasswordError> {
-    let mut bytes = [0; SALT_BYTES];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|_| PasswordError::Failed("the system gives no randomness"))?;
-    SaltString::encode_b64(&bytes).map_err(|_| PasswordError::Failed("the salt cannot be written"))
+/// What a thread does until the line is closed.
+fn serve(line: &Line, hasher: &mut Hasher) {
+    let mut patience = None;
+    loop {
+        match line.next(patience) {
+            Next::Serve(waiter) => {
+                let (orders, ordered) = mpsc::sync_channel::<Order>(1);
+                // A request that ended meanwhile takes no turn: the channel is closed again, and the next one is served.
+                let _ = waiter.send(Turn { orders });
+                while let Ok(order) = ordered.recv() {
+                    // Nothing here panics. If something did, the thread would go on with the next password.
+                    let _ = catch_unwind(AssertUnwindSafe(|| order(hasher)));
+                }
+                patience = Some(MEMORY_KEPT);
+            }
+            Next::Idle => {
+                hasher.forget();
+                patience = None;
+            }
+            Next::Closed => return,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -175,15 +232,21 @@ mod tests {
     use super::*;
 
     const CHEAP: Cost = Cost { memory: 64, passes: 1, lanes: 1 };
+    const LIMITS: Limits = Limits { concurrency: 1, per_address: 3, wait: Duration::from_secs(5) };
 
-    async fn passwords(cost: Cost, wait: Duration) -> Passwords {
-        Passwords::new(cost, 1, wait).await.unwrap()
+    async fn passwords(cost: Cost) -> (Passwords, Lifecycle) {
+        let lifecycle = Lifecycle::new();
+        (Passwords::new(cost, LIMITS, &lifecycle).await.unwrap(), lifecycle)
+    }
+
+    fn client(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
     }
 
     #[tokio::test]
     async fn a_password_matches_its_hash_and_no_other() {
-        let passwords = passwords(CHEAP, Duration::from_secs(5)).await;
-        let (hash, turn) = passwords.turn().await.unwrap().hash("P44sw0rd".into()).await.unwrap();
+        let (passwords, _lifecycle) = passwords(CHEAP).await;
+        let (hash, turn) = passwords.turn(client(1)).await.unwrap().hash("P44sw0rd".into()).await.unwrap();
         let (right, turn) = turn.verify("P44sw0rd".into(), hash.clone()).await.unwrap();
         let (wrong, turn) = turn.verify("p44sw0rd".into(), hash.clone()).await.unwrap();
         let (other, turn) = turn.hash("P44sw0rd".into()).await.unwrap();
@@ -194,32 +257,80 @@ mod tests {
             turn.verify("x".into(), "not a hash".into()).await.err().unwrap(),
             PasswordError::Failed("a stored hash is none")
         );
+        assert!(passwords.turn(client(1)).await.is_ok(), "the thread goes on");
     }
 
     #[tokio::test]
     async fn the_standard_cost_is_what_the_contract_says() {
-        let passwords = passwords(Cost::STANDARD, Duration::from_secs(5)).await;
+        let (passwords, _lifecycle) = passwords(Cost::STANDARD).await;
         assert!(passwords.nobodys_hash().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(!passwords.is_outdated(passwords.nobodys_hash()));
+        assert!(passwords.is_outdated("$2b$10$not-argon-at-all"));
     }
 
     #[tokio::test]
-    async fn a_hash_of_other_parameters_is_outdated() {
-        let cheap = passwords(CHEAP, Duration::from_secs(5)).await;
-        let dearer = passwords(Cost { passes: 2, ..CHEAP }, Duration::from_secs(5)).await;
-        assert!(!cheap.is_outdated(cheap.nobodys_hash()));
-        assert!(dearer.is_outdated(cheap.nobodys_hash()));
-        assert!(cheap.is_outdated(&cheap.nobodys_hash().replace("argon2id", "argon2i")));
-        assert!(cheap.is_outdated("$2b$10$not-argon-at-all"));
+    async fn nobody_waits_longer_than_configured() {
+        let (mut passwords, _lifecycle) = passwords(CHEAP).await;
+        let turn = passwords.turn(client(1)).await.unwrap();
+        passwords.wait = Duration::from_millis(20);
+        let before = Instant::now();
+        assert_eq!(passwords.turn(client(2)).await.err(), Some(PasswordError::Busy));
+        assert!(before.elapsed() >= passwords.wait);
+        assert_eq!(passwords.line.waiting(), 0);
+        passwords.wait = LIMITS.wait;
+        drop(turn);
+        assert!(passwords.turn(client(2)).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_configured() {
-        let passwords = passwords(CHEAP, Duration::from_secs(5)).await;
-        let turn = passwords.turn().await.unwrap();
-        let before = tokio::time::Instant::now();
-        assert_eq!(passwords.turn().await.err(), Some(PasswordError::Busy));
-        assert_eq!(before.elapsed().as_secs(), 5);
+    #[tokio::test]
+    async fn an_address_that_crowds_is_refused_at_once_and_makes_nobody_wait_long() {
+        let (passwords, _lifecycle) = passwords(CHEAP).await;
+        let turn = passwords.turn(client(1)).await.unwrap();
+        let mut crowd: Vec<_> = (0..3).map(|_| Box::pin(passwords.turn(client(1)))).collect();
+        for waiting in &mut crowd {
+            assert!(futures_util::poll!(waiting).is_pending());
+        }
+        assert_eq!(passwords.check_room(client(1)), Err(PasswordError::Crowded));
+        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::Crowded));
+        assert_eq!(passwords.check_room(client(2)), Ok(()));
+        let mut honest = Box::pin(passwords.turn(client(2)));
+        assert!(futures_util::poll!(&mut honest).is_pending());
+
         drop(turn);
-        assert!(passwords.turn().await.is_ok());
+        drop(crowd.remove(0).await.unwrap());
+        let honest = honest.await;
+        assert!(honest.is_ok());
+        assert_eq!(passwords.line.waiting(), 2, "of the crowd");
+    }
+
+    #[tokio::test]
+    async fn who_gave_up_costs_nothing() {
+        let (passwords, _lifecycle) = passwords(CHEAP).await;
+        let turn = passwords.turn(client(1)).await.unwrap();
+        let mut gone: Vec<_> = (2..10).map(|number| Box::pin(passwords.turn(client(number)))).collect();
+        for waiting in &mut gone {
+            assert!(futures_util::poll!(waiting).is_pending());
+        }
+        assert_eq!(passwords.line.waiting(), 8);
+        drop(gone);
+        assert_eq!(passwords.line.waiting(), 0);
+        drop(turn);
+        assert!(passwords.turn(client(1)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn its_threads_end_with_the_lifecycle_and_serve_those_who_wait() {
+        let (passwords, lifecycle) = passwords(CHEAP).await;
+        let turn = passwords.turn(client(1)).await.unwrap();
+        let mut waiting = Box::pin(passwords.turn(client(1)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        lifecycle.stop();
+        while passwords.check_room(client(1)).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::Busy), "nobody new");
+        drop(turn);
+        drop(waiting.await.unwrap());
+        assert!(lifecycle.finish(Duration::from_secs(5)).await, "every thread has ended");
     }
 }

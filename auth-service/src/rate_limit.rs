@@ -72,6 +72,12 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         Ok(())
     }
 
+    /// Whether `key` has used nothing for a whole window.
+    #[must_use]
+    pub fn is_untouched(&self, key: &K, now: Instant) -> bool {
+        self.full_again(key).is_none_or(|full| full + self.allowance.window <= now + self.share())
+    }
+
     fn full_again(&self, key: &K) -> Option<Instant> {
         self.recent.get(key).or_else(|| self.older.get(key)).copied()
     }
@@ -106,6 +112,18 @@ mod tests {
             assert_eq!(limit.take(&1, start + Duration::from_secs(100)), Ok(()));
         }
         assert!(limit.take(&1, start + Duration::from_secs(100)).is_err());
+    }
+
+    #[test]
+    fn one_use_is_remembered_for_a_whole_window() {
+        let mut limit = limit(3, 30, 100);
+        let start = Instant::now();
+        assert!(limit.is_untouched(&1, start));
+        limit.record(&1, start);
+        for (seconds, untouched) in [(0, false), (10, false), (29, false), (30, true)] {
+            assert_eq!(limit.is_untouched(&1, start + Duration::from_secs(seconds)), untouched, "{seconds}");
+        }
+        assert!(limit.is_untouched(&2, start));
     }
 
     #[test]

@@ -11,10 +11,11 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     app::{App, Limits},
     demo::{self, DemoError},
+    failed_logins::{FailedLogins, Failures},
     http,
-    passwords::{Cost, PasswordError, Passwords},
+    passwords::{self, Cost, PasswordError, Passwords},
     rate_limit::{Allowance, RateLimit},
-    settings::AuthSettings,
+    settings::{AuthSettings, Password},
     signing_key::{KeyError, StoredKey},
     tokens::Tokens,
     users::{OpenError, Users, UsersError},
@@ -22,7 +23,7 @@ use crate::{
 
 /// For the database to answer, the schema, the key and the demo users, all together.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// Keys that a limit remembers: some 10 MB when they are long addresses.
+/// Keys that each limit remembers: some 10 MB when they are long email addresses.
 const REMEMBERED: usize = 100_000;
 
 /// Why the service cannot start.
@@ -78,18 +79,25 @@ impl AuthService {
         let users = Users::open(&database.url, database.connections).await?;
         let key = users.signing_key(&StoredKey::generate(&mut OsRng)?).await?;
         let tokens = Tokens::new(token.issuer, token.audience, token.lifetime, &key)?;
-        let passwords = Passwords::new(Cost::STANDARD, password.concurrency, password.wait).await?;
+        let Password { concurrency, wait, per_address } = password;
+        let hashing = passwords::Limits { concurrency, per_address, wait };
+        let passwords = Passwords::new(Cost::STANDARD, hashing, lifecycle).await?;
         if seed.enabled {
             demo::make_missing(&users, &passwords).await?;
         }
-        let failed_logins = Allowance { count: login.failures, window: login.window };
+        let failures = Failures {
+            of_pair: login.failures,
+            of_address: login.failures_per_address,
+            of_account: login.failures_per_account,
+            window: login.window,
+        };
         let registrations = Allowance { count: register.per_address, window: register.window };
         let app = App {
             jwks: watch::Sender::new(tokens.public().clone()),
             users,
             passwords,
             tokens,
-            limits: Limits::new(RateLimit::new(failed_logins, REMEMBERED), RateLimit::new(registrations, REMEMBERED)),
+            limits: Limits::new(FailedLogins::new(failures, REMEMBERED), RateLimit::new(registrations, REMEMBERED)),
             seed_enabled: seed.enabled,
             proxy_hops: proxy.hops as usize,
             stopping: lifecycle.stopping(),

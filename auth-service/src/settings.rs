@@ -56,16 +56,19 @@ group!(Token {
 });
 group!(Password {
     concurrency: u32 = 0,
+    per_address: u32 = 32,
     #[serde(with = "humantime_serde")]
     wait: Duration = Duration::from_secs(15),
 });
 group!(Login {
     failures: u32 = 10,
+    failures_per_address: u32 = 50,
+    failures_per_account: u32 = 100,
     #[serde(with = "humantime_serde")]
     window: Duration = Duration::from_secs(15 * 60),
 });
 group!(Register {
-    per_address: u32 = 1_000,
+    per_address: u32 = 100,
     #[serde(with = "humantime_serde")]
     window: Duration = Duration::from_secs(60 * 60),
 });
@@ -104,16 +107,30 @@ impl Settings for AuthSettings {
         Setting { key: "token.issuer", doc: "`iss` of the tokens" },
         Setting { key: "token.audience", doc: "`aud` of the tokens" },
         Setting { key: "token.lifetime", doc: "How long a token is good for" },
-        Setting { key: "password.concurrency", doc: "Passwords hashed at the same time; 0 for one a core" },
-        Setting { key: "password.wait", doc: "How long a sign-in may wait for its turn to be hashed" },
+        Setting { key: "password.concurrency", doc: "Passwords hashed at the same time, 19 MB each; 0 for one a core" },
+        Setting {
+            key: "password.perAddress",
+            doc: "Sign-ins and registrations of one client address that may wait to be hashed; 0 for no limit",
+        },
+        Setting { key: "password.wait", doc: "How long a sign-in may wait to be hashed" },
         Setting {
             key: "login.failures",
-            doc: "Failed sign-ins of one email address in `login.window`; 0 for no limit",
+            doc: "Failed sign-ins to one account from one client address in `login.window`; 0 for no limit",
         },
-        Setting { key: "login.window", doc: "The time in which `login.failures` come back" },
+        Setting {
+            key: "login.failuresPerAddress",
+            doc: "Failed sign-ins from one client address in `login.window`, to any accounts; 0 for no limit",
+        },
+        Setting {
+            key: "login.failuresPerAccount",
+            doc: "Failed sign-ins to one account in `login.window`, from any addresses; then an address gets one try, so \
+                  that no stranger locks the owner out; 0 for no limit",
+        },
+        Setting { key: "login.window", doc: "The time in which failed sign-ins are forgotten, evenly" },
         Setting {
             key: "register.perAddress",
-            doc: "Registrations from one client address in `register.window`; 0 for no limit",
+            doc: "Registrations (and resets of the demo users) from one client address in `register.window`; 0 for no \
+                  limit",
         },
         Setting { key: "register.window", doc: "The time in which `register.perAddress` come back" },
         Setting {

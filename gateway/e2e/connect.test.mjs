@@ -273,6 +273,18 @@ describe("tokens of an issuer of one's own", OWN, () => {
     assert.deepEqual(client.all("token:expired"), []);
   });
 
+  test("a token that ended seconds ago is refused, and evicts no session of its user", async () => {
+    const sub = "dora";
+    const good = connect(cluster.urls[0], { token: issuer.token({ sub }) });
+    await good.ready();
+    for (const ago of [0, 2, 4]) {
+      const ended = { sub, iat: now() - 600, nbf: now() - 600, exp: now() - ago };
+      await assertRefused(cluster.urls[0], issuer.token(ended), "token_expired", `ended ${ago} s ago`);
+    }
+    assert.equal((await good.ask("message", "still here")).status, "ok");
+    assert.deepEqual(good.all("session:replaced"), []);
+  });
+
   test("refused by the 3.1 client's lights too", async () => {
     const client = connect(cluster.urls[0], { token: "ABC-123", version: "3.1" });
     assert.equal(await client.refused(), "invalid_token");

@@ -62,13 +62,15 @@ fn is_own(origin: &str, host: Option<&str>) -> bool {
     authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
-/// Whether `origin` is `pattern`, in which each `*` stands for letters, digits, `-` and `.`, so never for another host.
+/// Whether `origin` is `pattern`, in which each `*` stands for letters, digits, `-` and `.`, and after a `:` for digits (a
+/// port), so never for another host.
 #[must_use]
 pub fn matches(pattern: &str, origin: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == origin,
         Some((before, after)) => origin.strip_prefix(before).is_some_and(|rest| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+            let is_port = before.ends_with(':');
+            let plain = |c: char| c.is_ascii_digit() || (!is_port && (c.is_ascii_alphabetic() || c == '-' || c == '.'));
             let most = rest.find(|c| !plain(c)).unwrap_or(rest.len());
             (0..=most).any(|length| matches(after, &rest[length..]))
         }),
@@ -85,6 +87,9 @@ mod tests {
         assert!(matches("https://*.example.com", "https://a.b.example.com"));
         assert!(!matches("https://*.example.com", "https://evil.com/.example.com"));
         assert!(!matches("http://localhost:*", "http://localhost:1@evil.com"));
+        assert!(!matches("http://localhost:*", "http://localhost:80.evil.example"));
+        assert!(!matches("http://*:*", "http://localhost:80.evil.example"));
+        assert!(matches("http://*:*", "http://localhost:80"));
         assert!(!matches("http://localhost:3000", "http://localhost:30001"));
         assert!(!matches("http://localhost:*", "null"));
     }

@@ -1,8 +1,9 @@
 //! Decides whom a token speaks for, offline.
 //!
-//! Guarantees: the algorithm is the key's, never the token's; `exp` and `nbf` hold; `iss` and `aud` are checked where
-//! the configuration names them; an unknown `kid` causes at most one fetch of the key set per cooldown, whoever asks.
-//! The last good key set stays in use while the issuer is away. Does not know of revocations.
+//! Guarantees: the algorithm is the key's, never the token's; `exp` holds to the second, `nbf` within a few seconds;
+//! `iss` and `aud` are checked where the configuration names them; an unknown `kid` causes at most one fetch of the key
+//! set per cooldown, whoever asks. The last good key set stays in use while the issuer is away. Does not know of
+//! revocations.
 
 use std::{
     sync::Arc,
@@ -16,7 +17,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{claims::Identity, jwks::KeySet};
+use crate::{
+    claims::Identity,
+    jwks::{KeySet, fetch_jwks},
+};
 
 /// How often the key set is fetched again, so that the next key is known before it signs.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -27,7 +31,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer tokens are refused before anything is parsed.
 const MAX_TOKEN: usize = 8 * 1024;
 const MAX_USER_ID: usize = 128;
-/// Clocks of issuer and gateway may differ by this many seconds.
+/// Seconds by which the issuer's clock may be ahead of ours: for `nbf` and `iat`, never for `exp`.
 const LEEWAY: u64 = 5;
 
 /// Why a token is refused.
@@ -150,6 +154,9 @@ impl Verifier {
     fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY;
+        // `leeway` extends `exp` as well. An expired token must not evict a good session before its own end is noticed, so
+        // take that back; one second more, because RFC 7519 ends a token on its `exp`, not after it.
+        validation.reject_tokens_expiring_in_less_than = LEEWAY + 1;
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp"]);
         if let Some(issuer) = &self.issuer {
@@ -180,10 +187,9 @@ impl Verifier {
         if last.is_some_and(|at| at.elapsed() < RETRY_WITHOUT_KEYS) {
             return;
         }
-        let fetched = async { self.http.get(url).send().await?.error_for_status()?.json::<JwkSet>().await };
-        match fetched.await {
+        match fetch_jwks(&self.http, url).await {
             Ok(set) => self.keys.store(Arc::new(KeySet::from_jwks(&set))),
-            Err(error) => tracing::warn!(error = %error.without_url(), "the issuer's keys could not be fetched"),
+            Err(error) => tracing::warn!(%error, "the issuer's keys could not be fetched"),
         }
         *last = Some(Instant::now());
     }
@@ -263,6 +269,20 @@ mod tests {
         ] {
             assert_eq!(verifier().verify(&token).await, Err(why), "{token}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_on_time_and_may_begin_a_little_early() {
+        let seen = async |exp: u64, nbf: u64| {
+            let claims = json!({"sub": "u1", "exp": exp, "nbf": nbf, "iat": nbf});
+            verifier().verify(&sign("right", &claims)).await.map(|ann| ann.expires_at)
+        };
+        let now = unix_now();
+        for ago in [0, 1, 3, 5] {
+            assert_eq!(seen(now - ago, now - 60).await, Err(TokenError::Expired), "ended {ago} s ago");
+        }
+        assert_eq!(seen(now + 60, now + LEEWAY - 1).await, Ok(now + 60));
+        assert_eq!(seen(now + 60, now + LEEWAY + 10).await, Err(TokenError::Invalid));
     }
 
     #[tokio::test]

@@ -18,7 +18,8 @@ use crate::{
 pub const REQUIREMENTS: &str = "xtask/fuzz/requirements.txt";
 
 /// Who calls must never be told to come later, and no password is hashed for long.
-const AUTH_SETTINGS: [&str; 2] = ["login.failures=0", "register.perAddress=0"];
+const AUTH_SETTINGS: [&str; 4] =
+    ["login.failures=0", "login.failuresPerAddress=0", "register.perAddress=0", "password.perAddress=0"];
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -1,5 +1,7 @@
 //! Reads a JSON body, and says everything that is wrong with it at once, as class-validator does.
 
+use std::{collections::BTreeSet, fmt};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -7,7 +9,10 @@ use axum::{
 };
 use garde::Validate;
 use jackfield_shared::{error_body::ErrorBody, http::layers::for_status};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 /// What is repeated of a field's name that we do not know, and how many of them.
@@ -36,6 +41,38 @@ impl<T: Input, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON object, with the keys that stand in it more than once: programs differ in which of the values they take.
+#[derive(Default)]
+struct Object {
+    fields: Map<String, Value>,
+    repeated: BTreeSet<String>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            if self.fields.contains_key(&key) {
+                self.repeated.insert(key);
+            } else {
+                self.fields.insert(key, value);
+            }
+        }
+        Ok(self)
+    }
+}
+
 fn is_json(kind: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
@@ -43,13 +80,14 @@ fn is_json(kind: &str) -> bool {
 
 fn parse<T: Input>(bytes: &[u8]) -> Result<T, ErrorBody> {
     let wrong = |message: &str| ErrorBody::validation(vec![message.to_owned()]);
-    let object: Map<String, Value> = match serde_json::from_slice(bytes) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return Err(wrong("body must be a JSON object")),
+    let Object { fields: object, repeated } = match serde_json::from_slice(bytes) {
+        Ok(object) => object,
+        Err(error) if error.is_data() => return Err(wrong("body must be a JSON object")),
         Err(_) => return Err(wrong("body must be valid JSON")),
     };
     let unknown = object.keys().filter(|key| !T::FIELDS.contains(&key.as_str()));
     let mut messages: Vec<String> = unknown.map(|key| format!("property {} should not exist", shown(key))).collect();
+    messages.extend(repeated.iter().map(|key| format!("property {} should not be repeated", shown(key))));
     let not_text: Vec<&str> =
         T::FIELDS.iter().copied().filter(|field| !object.get(*field).is_some_and(Value::is_string)).collect();
     messages.extend(not_text.iter().map(|field| format!("{field} must be a string")));

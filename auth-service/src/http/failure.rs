@@ -8,6 +8,9 @@ use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable, ids::ne
 
 use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
 
+/// When a client that has too many requests waiting may come back: some of them are answered by then.
+const CROWD_WAITS: Duration = Duration::from_secs(1);
+
 /// What every endpoint may run into.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -35,6 +38,7 @@ impl From<Failure> for ErrorBody {
     fn from(failure: Failure) -> Self {
         match &failure {
             Failure::Password(PasswordError::Busy) => unavailable(),
+            Failure::Password(PasswordError::Crowded) => TooMany { wait: CROWD_WAITS }.into(),
             Failure::Users(UsersError::Unavailable(cause)) => {
                 tracing::warn!(%cause, "the database does not answer");
                 unavailable()
@@ -89,5 +93,7 @@ mod tests {
         assert_eq!((away.status_code, away.code, away.retry_after), (503, "unavailable", Some(2)));
         let busy = ErrorBody::from(Failure::from(PasswordError::Busy));
         assert_eq!(busy, away);
+        let crowded = ErrorBody::from(Failure::from(PasswordError::Crowded));
+        assert_eq!((crowded.status_code, crowded.code, crowded.retry_after), (429, "too_many_attempts", Some(1)));
     }
 }

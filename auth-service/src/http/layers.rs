@@ -1,6 +1,6 @@
 //! What stands around every route: [`jackfield_shared::http::layers`], and CORS.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use jackfield_shared::{
     http::layers::{self, Limits},
     origins::AllowList,
 };
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 
 /// The wait for a turn to be hashed included.
 const LIMITS: Limits = Limits { body: 16 * 1_024, answer_within: Duration::from_secs(30) };
@@ -24,12 +24,12 @@ pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let list = AllowList::new(origins);
+    let list = Arc::new(AllowList::new(origins));
     let decide = move |origin: &HeaderValue, parts: &Parts| list.allows(origin, &parts.headers);
     let headers: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(decide))
-        .allow_credentials(true)
+        .allow_origin(AllowOrigin::predicate(decide.clone()))
+        .allow_credentials(AllowCredentials::predicate(decide))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(headers)
         .expose_headers([RETRY_AFTER])

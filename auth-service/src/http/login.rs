@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::{
     body::{Body, Input},
+    client_address::ClientAddress,
     failure::Failure,
     session::Session,
 };
@@ -36,7 +37,7 @@ pub enum LoginError {
     /// The password was right.
     #[error("User is inactive, talk with an admin")]
     UserInactive,
-    /// Too many failed tries with this address.
+    /// Too many tries failed.
     #[error(transparent)]
     TooMany(#[from] TooMany),
     /// Something inside.
@@ -90,19 +91,24 @@ impl Input for Request {
     ),
 )]
 #[tracing::instrument(name = "login", skip_all)]
-pub async fn login(State(app): State<Arc<App>>, Body(request): Body<Request>) -> Result<Response, LoginError> {
+pub async fn login(
+    State(app): State<Arc<App>>,
+    ClientAddress(client): ClientAddress,
+    Body(request): Body<Request>,
+) -> Result<Response, LoginError> {
     let email = Email::new(&request.email);
-    app.limits.may_log_in(&email)?;
+    app.limits.may_log_in(&email, client)?;
+    app.passwords.check_room(client).map_err(Failure::from)?;
     let account = app.users.find_by_email(&email).await.map_err(Failure::from)?;
 
-    let turn = app.passwords.turn().await.map_err(Failure::from)?;
+    let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
     // Again, because others may have failed while this one waited: so no more can slip through than have a turn.
-    app.limits.may_log_in(&email)?;
+    app.limits.may_log_in(&email, client)?;
     let hash = account.as_ref().map_or(app.passwords.nobodys_hash(), |account| &account.password_hash);
     let verified = turn.verify(request.password.clone(), hash.to_owned()).await;
     let (matches, turn) = verified.map_err(Failure::from)?;
     let Some(account) = account.filter(|_| matches) else {
-        app.limits.login_failed(&email);
+        app.limits.login_failed(&email, client);
         return Err(LoginError::InvalidCredentials);
     };
 

@@ -105,7 +105,7 @@ pub async fn register(
 ) -> Result<Response, RegisterError> {
     app.limits.register(client)?;
     let email = Email::new(&request.email);
-    let turn = app.passwords.turn().await.map_err(Failure::from)?;
+    let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
     let (password_hash, _) = turn.hash(request.password).await.map_err(Failure::from)?;
     let user = User {
         id: Uuid::now_v7(),

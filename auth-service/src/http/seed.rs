@@ -1,11 +1,14 @@
 //! GET `/api/seed`: makes the demo users what they were at first. Only where `seed.enabled`; elsewhere nothing is here.
+//!
+//! It changes data although it is a GET, so a page of another site cannot have a visitor's browser send it, and each
+//! address may send it as often as it may register.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{HeaderMap, HeaderName, StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
 };
 use jackfield_shared::{
@@ -15,8 +18,14 @@ use jackfield_shared::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::failure::Failure;
-use crate::{app::App, demo, users::User};
+use super::{client_address::ClientAddress, failure::Failure};
+use crate::{
+    app::{App, TooMany},
+    demo,
+    users::User,
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why nothing was reset.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +33,12 @@ pub enum SeedError {
     /// This service has no demo users.
     #[error("not here")]
     Disabled,
+    /// A page of another site had the browser send it.
+    #[error("Not from a page of another site")]
+    CrossSite,
+    /// The client resets and registers too often.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Something inside.
     #[error(transparent)]
     Failure(#[from] Failure),
@@ -33,6 +48,8 @@ impl IntoResponse for SeedError {
     fn into_response(self) -> Response {
         let body: ErrorBody = match self {
             Self::Disabled => for_status(StatusCode::NOT_FOUND),
+            Self::CrossSite => ErrorBody::new(StatusCode::FORBIDDEN, "forbidden", self.to_string()),
+            Self::TooMany(error) => error.into(),
             Self::Failure(failure) => failure.into(),
         };
         body.into_response()
@@ -50,15 +67,26 @@ pub struct Seeded {
     get, path = "/api/seed", tag = "demo",
     responses(
         (status = 200, description = "The demo users as they are now", body = Seeded),
+        (status = 403, description = "`forbidden`: sent by a page of another site", body = ErrorDoc),
         (status = 404, description = "`not_found`: `seed.enabled` is off", body = ErrorDoc),
+        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
         (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
     ),
 )]
 #[tracing::instrument(name = "seed", skip_all)]
-pub async fn seed(State(app): State<Arc<App>>) -> Result<Response, SeedError> {
+pub async fn seed(
+    State(app): State<Arc<App>>,
+    ClientAddress(client): ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response, SeedError> {
     if !app.seed_enabled {
         return Err(SeedError::Disabled);
     }
-    let users = demo::reset(&app.users, &app.passwords).await.map_err(Failure::from)?;
+    // Every browser of today sends it; other clients do not, and cannot be tricked into a request.
+    if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
+        return Err(SeedError::CrossSite);
+    }
+    app.limits.register(client)?;
+    let users = demo::reset(&app.users, &app.passwords, client).await.map_err(Failure::from)?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(Seeded { users })).into_response())
 }

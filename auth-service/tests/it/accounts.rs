@@ -3,12 +3,13 @@
 use futures_util::future::join_all;
 use jackfield_auth::{
     demo,
-    passwords::{Cost, Passwords},
+    passwords::{Cost, Limits, OWN, Passwords},
     rules::Email,
     users::{Account, User},
 };
 use jackfield_shared::{
     claims::{Claims, Role},
+    lifecycle::Lifecycle,
     verify::{KeySource, Verifier},
 };
 use std::time::Duration;
@@ -140,8 +141,10 @@ async fn an_inactive_user_gets_nothing(database: Database) {
 
 async fn an_outdated_hash_is_made_anew_at_login(database: Database) {
     let server = TestServer::on(&database).start().await;
-    let cheap = Passwords::new(Cost { memory: 64, passes: 1, lanes: 1 }, 1, Duration::from_secs(5)).await.unwrap();
-    let (password_hash, _) = cheap.turn().await.unwrap().hash(PASSWORD.into()).await.unwrap();
+    let limits = Limits { concurrency: 1, per_address: 0, wait: Duration::from_secs(5) };
+    let cost = Cost { memory: 64, passes: 1, lanes: 1 };
+    let cheap = Passwords::new(cost, limits, &Lifecycle::new()).await.unwrap();
+    let (password_hash, _) = cheap.turn(OWN).await.unwrap().hash(PASSWORD.into()).await.unwrap();
     let user = User {
         id: Uuid::now_v7(),
         email: "old@mail.com".into(),

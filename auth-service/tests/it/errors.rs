@@ -14,6 +14,9 @@ async fn bodies_that_cannot_be_read() {
     assert_eq!(broken.body["message"], json!(["body must be valid JSON"]));
     server.post_raw(JSON, "[]").await.error(400, "validation_failed");
     server.post_raw(JSON, "").await.error(400, "validation_failed");
+    let twice = server.post_raw(JSON, r#"{"email":"a@b.c","password":"x","email":"b@b.c"}"#).await;
+    let twice = twice.error(400, "validation_failed");
+    assert_eq!(twice.body["message"], json!(["property email should not be repeated"]));
     server.post_raw("text/plain", "{}").await.error(415, "unsupported_media_type");
     let form = server.post_raw("application/x-www-form-urlencoded", "email=a").await;
     form.error(415, "unsupported_media_type");
@@ -64,12 +67,28 @@ async fn validation_names_every_field_as_class_validator_does() {
 async fn unknown_routes_and_wrong_methods() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).start().await;
-    for path in ["/", "/nowhere", "/api/nowhere", "/api/auth", "/api/auth/login/", "/healthz", "/api/%00", "/api//"] {
+    for path in ["/", "/nowhere", "/api/nowhere", "/api/auth", "/api/nowhere/", "/healthz", "/api/%00", "/api//"] {
         server.get(path).await.error(404, "not_found");
     }
     let wrong = server.get("/api/auth/login").await.error(405, "method_not_allowed");
     assert_eq!(wrong.header("allow"), "POST");
     server.post("/.well-known/jwks.json", &json!({})).await.error(405, "method_not_allowed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_answers_with_a_slash_at_its_end() {
+    let database = Database::sqlite();
+    let server = TestServer::on(&database).seeded().start().await;
+    server.get("/api/").await.ok(200);
+    server.get("/api/openapi.json/").await.ok(200);
+    assert_eq!(server.get("/api/seed/?again").await.ok(200).body["users"].as_array().unwrap().len(), 2);
+    let login = json!({ "email": "test1@mail.com", "password": "test123" });
+    let token = server.post("/api/auth/login/", &login).await.ok(200).token().to_owned();
+    let request = server.http.get(server.url("/api/auth/check-status/")).bearer_auth(token);
+    server.send(request.header("origin", "http://localhost:1")).await.ok(200);
+    let wrong = server.get("/api/auth/login/").await.error(405, "method_not_allowed");
+    assert_eq!(wrong.header("allow"), "POST");
+    server.post("/api/auth/register/", &json!({})).await.error(400, "validation_failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,8 +106,13 @@ async fn browsers_of_allowed_origins_may_ask() {
         assert_eq!(allowed.header("access-control-allow-credentials"), "true");
     }
     for origin in ["http://evil.com", "http://localhost.evil.com", "null"] {
-        assert_eq!(preflight(origin).await.header("access-control-allow-origin"), "", "{origin}");
+        let refused = preflight(origin).await;
+        for header in ["access-control-allow-origin", "access-control-allow-credentials"] {
+            assert_eq!(refused.header(header), "", "{origin}: {header}");
+        }
     }
+    let without = server.get("/.well-known/jwks.json").await.ok(200);
+    assert_eq!(without.header("access-control-allow-credentials"), "", "nobody asked");
     // Errors can be read as well.
     let login = server.http.post(server.url("/api/auth/login")).header("origin", "http://localhost:1");
     let refused = server.send(login.json(&json!({}))).await.error(400, "validation_failed");

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jackfield_shared::{error_body::ErrorBody, origins::AllowList};
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 /// The routes, for pages of these origins.
 pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
@@ -28,8 +28,8 @@ pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
 fn layer(list: Arc<AllowList>) -> CorsLayer {
     let decide = move |origin: &HeaderValue, parts: &Parts| list.allows(origin, &parts.headers);
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(decide))
-        .allow_credentials(true)
+        .allow_origin(AllowOrigin::predicate(decide.clone()))
+        .allow_credentials(AllowCredentials::predicate(decide))
         .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
         // The seeds' clients send headers of their own.
         .allow_headers(AllowHeaders::mirror_request())

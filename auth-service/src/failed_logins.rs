@@ -1,0 +1,145 @@
+//! Which sign-ins may still be tried after others failed, without I/O and without a clock of its own.
+//!
+//! Guarantees:
+//! - One client address guesses at one account, and at all accounts together, no more often than allowed.
+//! - An account that is guessed at from many addresses leaves each address one guess per window.
+//! - A stranger locks nobody out: whatever failed elsewhere, the first sign-in of an address may be tried.
+//!
+//! Only failures count, and an account that does not exist counts like one that does.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    rate_limit::{Allowance, RateLimit},
+    rules::Email,
+};
+
+/// Failed sign-ins, by who tried and at which account.
+pub struct FailedLogins {
+    of_pair: RateLimit<(Email, IpAddr)>,
+    of_address: RateLimit<IpAddr>,
+    of_account: RateLimit<Email>,
+}
+
+/// How many failures are allowed in `window`; 0 for any number.
+#[derive(Debug, Clone, Copy)]
+pub struct Failures {
+    /// Of one account and one address.
+    pub of_pair: u32,
+    /// Of one address, at any account.
+    pub of_address: u32,
+    /// Of one account, from all addresses.
+    pub of_account: u32,
+    /// The time in which each of them comes back, evenly.
+    pub window: Duration,
+}
+
+impl FailedLogins {
+    /// Nothing has failed yet. At most `keys` of each kind are remembered.
+    #[must_use]
+    pub fn new(failures: Failures, keys: usize) -> Self {
+        let allowance = |count| Allowance { count, window: failures.window };
+        Self {
+            of_pair: RateLimit::new(allowance(failures.of_pair), keys),
+            of_address: RateLimit::new(allowance(failures.of_address), keys),
+            of_account: RateLimit::new(allowance(failures.of_account), keys),
+        }
+    }
+
+    /// Whether a sign-in may be tried; if not, how long to wait.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn check(&self, email: &Email, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        let pair = (email.clone(), client);
+        self.of_pair.check(&pair, now)?;
+        self.of_address.check(&client, now)?;
+        if self.of_pair.is_untouched(&pair, now) { Ok(()) } else { self.of_account.check(email, now) }
+    }
+
+    /// Counts a sign-in that failed.
+    pub fn record(&mut self, email: &Email, client: IpAddr, now: Instant) {
+        self.of_pair.record(&(email.clone(), client), now);
+        self.of_address.record(&client, now);
+        self.of_account.record(email, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WINDOW: Duration = Duration::from_secs(900);
+
+    fn limits() -> FailedLogins {
+        let failures = Failures { of_pair: 10, of_address: 50, of_account: 100, window: WINDOW };
+        FailedLogins::new(failures, 10_000)
+    }
+
+    fn account(number: usize) -> Email {
+        Email::new(&format!("user{number}@mail.com"))
+    }
+
+    fn client(number: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + number).to_be_bytes())
+    }
+
+    #[test]
+    fn spraying_many_accounts_from_one_address_is_stopped() {
+        let (mut limits, now) = (limits(), Instant::now());
+        let tried = (0..299).filter(|number| {
+            let may = limits.check(&account(*number), client(1), now).is_ok();
+            if may {
+                limits.record(&account(*number), client(1), now);
+            }
+            may
+        });
+        assert_eq!(tried.count(), 50);
+        assert_eq!(limits.check(&account(0), client(2), now), Ok(()), "other addresses go on");
+    }
+
+    #[test]
+    fn one_account_under_siege_leaves_each_address_one_guess() {
+        let (mut limits, now) = (limits(), Instant::now());
+        for number in 0..100 {
+            limits.record(&account(1), client(number / 10), now);
+        }
+        let mut guesses = 0;
+        while limits.check(&account(1), client(77), now).is_ok() {
+            limits.record(&account(1), client(77), now);
+            guesses += 1;
+        }
+        assert_eq!(guesses, 1);
+        assert!(limits.check(&account(2), client(77), now).is_ok(), "other accounts are not under siege");
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let failures = Failures { of_pair: 0, of_address: 0, of_account: 0, window: WINDOW };
+        let (mut limits, now) = (FailedLogins::new(failures, 100), Instant::now());
+        for _ in 0..1_000 {
+            assert_eq!(limits.check(&account(1), client(1), now), Ok(()));
+            limits.record(&account(1), client(1), now);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_stranger_locks_an_owner_out(
+            tries in prop::collection::vec((0_usize..3, 1_u32..200, 0_u64..5_000), 0..2_000),
+        ) {
+            let (mut limits, mut now) = (limits(), Instant::now());
+            for (number, stranger, pause) in tries {
+                now += Duration::from_millis(pause);
+                limits.record(&account(number), client(stranger), now);
+            }
+            for number in 0..3 {
+                prop_assert_eq!(limits.check(&account(number), client(0), now), Ok(()));
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Every route answers with a slash at its end as without it, as Nest's do.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    routing::any,
+};
+use tower::ServiceExt as _;
+
+/// The routes; a path below `base` that none of them has and that ends in a slash is asked again without it.
+pub(super) fn forgiven(routes: Router, base: &str) -> Router {
+    let inner = routes.clone();
+    let again = move |mut request: Request| {
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        inner.clone().oneshot(request)
+    };
+    routes.route(&format!("{base}/{{*rest}}"), any(again))
+}
+
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.ends_with('/'))?;
+    let shorter = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(shorter).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, extract::RawQuery, http::StatusCode, routing::get};
+    use http_body_util::BodyExt as _;
+
+    async fn ask(uri: &str) -> (StatusCode, String) {
+        let echo = |RawQuery(query): RawQuery| async move { query.unwrap_or_default() };
+        let routes = Router::new().route("/api/x", get(echo)).fallback(|| async { (StatusCode::NOT_FOUND, "none") });
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        let answer = forgiven(routes, "/api").oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_slash_at_the_end_is_forgiven() {
+        assert_eq!(ask("/api/x").await, (StatusCode::OK, String::new()));
+        assert_eq!(ask("/api/x/").await, (StatusCode::OK, String::new()));
+        assert_eq!(ask("/api/x/?a=/&b").await, (StatusCode::OK, "a=/&b".into()));
+        for none in ["/api/x//", "/api//", "/api/y/", "/api/y", "/x/", "//evil.example/"] {
+            assert_eq!(ask(none).await, (StatusCode::NOT_FOUND, "none".into()), "{none}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The line of those who wait for a turn, between the async requests that wait and the threads that serve them.
+//!
+//! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the line, so it costs
+//! no hash; a closed line takes nobody, and its threads end once it is empty.
+
+use std::{
+    net::IpAddr,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::Turn;
+use crate::fair_queue::{FairQueue, Full, Ticket};
+
+type Waiter = oneshot::Sender<Turn>;
+
+struct State {
+    queue: FairQueue<IpAddr, Waiter>,
+    closed: bool,
+}
+
+/// Those who wait.
+pub(super) struct Line {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Why a request cannot wait.
+#[derive(Clone, Copy)]
+pub(super) enum Refused {
+    /// Too many wait already.
+    Full(Full),
+    /// The process ends.
+    Closed,
+}
+
+/// What a thread is to do.
+pub(super) enum Next {
+    /// Give this one a turn.
+    Serve(Waiter),
+    /// Nobody came for as long as it wanted to wait.
+    Idle,
+    /// End.
+    Closed,
+}
+
+/// A place in the line, given up when dropped.
+pub(super) struct Place<'a> {
+    line: &'a Line,
+    client: IpAddr,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.line.lock().queue.remove(&self.client, self.ticket);
+    }
+}
+
+impl Line {
+    pub(super) fn new(per_address: usize, in_all: usize) -> Self {
+        let state = State { queue: FairQueue::new(per_address, in_all), closed: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Whether a request of `client` could wait now.
+    pub(super) fn check(&self, client: IpAddr) -> Result<(), Refused> {
+        let state = self.lock();
+        if state.closed { Err(Refused::Closed) } else { state.queue.check(&client).map_err(Refused::Full) }
+    }
+
+    /// Puts `waiter` in line.
+    pub(super) fn join(&self, client: IpAddr, waiter: Waiter) -> Result<Place<'_>, Refused> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        let ticket = state.queue.push(client, waiter).map_err(Refused::Full)?;
+        self.changed.notify_one();
+        Ok(Place { line: self, client, ticket })
+    }
+
+    /// For a thread: waits for whose turn it is, at most `patience` where there is one.
+    pub(super) fn next(&self, patience: Option<Duration>) -> Next {
+        let empty = |state: &mut State| state.queue.is_empty() && !state.closed;
+        let state = self.lock();
+        let mut state = match patience {
+            None => self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.changed.wait_timeout_while(state, patience, empty);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        match state.queue.pop() {
+            Some(waiter) => Next::Serve(waiter),
+            None if state.closed => Next::Closed,
+            None => Next::Idle,
+        }
+    }
+
+    /// From now on nobody may join.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// The queue is never left half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
