@@ -8,8 +8,11 @@ import { join } from "node:path";
 import { until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
-/** Starts it on a free port, with a database of its own and no other server. `set` are further settings. */
-export async function startStandalone({ set = {} } = {}) {
+/**
+ * Starts it on a free port, with a database of its own and no other server. `set` are further settings; `up` says whether it
+ * is up, which means that it serves.
+ */
+export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-e2e-"));
   const [port, internal] = [await freePort(), await freePort()];
   const hosts = { host: "127.0.0.1", "internal.host": "127.0.0.1" };
@@ -27,17 +30,14 @@ export async function startStandalone({ set = {} } = {}) {
     child.on("error", reject);
   });
 
-  const url = `http://127.0.0.1:${port}`;
-  const up = until("it is up", async () => {
-    const answers = [await fetch(url), await fetch(`${url}/socket.io/?EIO=4&transport=polling`)];
-    return answers.every((answer) => answer.ok);
-  }, START_MS);
+  const urls = { url: `http://127.0.0.1:${port}`, internal: `http://127.0.0.1:${internal}` };
+  const up = until("it is up", () => isUp(urls), START_MS);
   const how = await Promise.race([up, ended.then((how) => `it ended with ${how}`)]);
   if (how !== true) throw new Error(`${how}:\n${text()}`);
   return {
-    url,
+    ...urls,
     // As a cluster is spoken to: behind one address.
-    balancer: url,
+    balancer: urls.url,
     text,
     /** Asks it to end; how it did. */
     async stop(signal = "SIGTERM") {
@@ -47,6 +47,11 @@ export async function startStandalone({ set = {} } = {}) {
       return how;
     },
   };
+}
+
+async function serves({ url }) {
+  const answers = [await fetch(url), await fetch(`${url}/socket.io/?EIO=4&transport=polling`)];
+  return answers.every((answer) => answer.ok);
 }
 
 /** A port that nobody listens on. */
