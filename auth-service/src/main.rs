@@ -34,7 +34,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: AuthSettings = load(&sources)?;
     if let Some(Command::Health { ready }) = arguments.command {
-        return Ok(health::ask(&settings.internal.host, settings.internal_port()?, ready)?);
+        return Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?);
     }
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::new();

@@ -153,7 +153,7 @@ impl Server {
     /// [`StartError`].
     pub async fn bind(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         let public = listen(&settings.host, settings.port).await?;
-        let internal = listen(&settings.internal.host, settings.internal_port()?).await?;
+        let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
         let service = AuthService::build(settings, lifecycle).await?;
         Ok(Self { service, public, internal, lifecycle: lifecycle.clone() })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jackfield_shared::{
+    serve::internal_host,
     settings::{Setting, Settings, SettingsError},
     telemetry::LogSettings,
     trace::OtelSettings,
@@ -45,7 +46,7 @@ macro_rules! group {
     };
 }
 
-group!(Internal { port: u16 = 0, host: String = "0.0.0.0".into() });
+group!(Internal { port: u16 = 0, host: String = String::new() });
 group!(Database { url: String = "sqlite://jackfield.db".into(), connections: u32 = 10 });
 group!(Seed { enabled: bool = false });
 group!(Token {
@@ -100,7 +101,10 @@ impl Settings for AuthSettings {
         Setting { key: "port", doc: "Public port: accounts, key set, API document" },
         Setting { key: "host", doc: "Address that the public port is on" },
         Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
-        Setting { key: "internal.host", doc: "Address that the internal port is on" },
+        Setting {
+            key: "internal.host",
+            doc: "Address that the internal port is on; none: that of `host`, or loopback where that is all addresses",
+        },
         Setting { key: "database.url", doc: "`sqlite://FILE` or `postgres://…`" },
         Setting { key: "database.connections", doc: "Connections to the database, at most" },
         Setting { key: "seed.enabled", doc: "Makes the demo users, and serves `/api/seed`, which resets them" },
@@ -152,6 +156,12 @@ impl Settings for AuthSettings {
 }
 
 impl AuthSettings {
+    /// Where the internal port listens.
+    #[must_use]
+    pub fn internal_host(&self) -> &str {
+        internal_host(&self.internal.host, &self.host)
+    }
+
     /// The internal port: `internal.port`, or the public one + 10000; 0, for any, where the public one is 0 too.
     ///
     /// # Errors

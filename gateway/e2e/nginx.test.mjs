@@ -1,72 +1,19 @@
 // deploy/nginx/follow: nginx in front of gateways that come and go, as a container runs it.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { ADDRESSES, startFollow } from "./support/follow.mjs";
 import { until, within } from "./support/until.mjs";
-import { ROOT } from "./support/xtask.mjs";
-
-/** What stands for gateways: one name, one port, several addresses of this machine. */
-const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
-const FOLLOW = join(ROOT, "deploy/nginx/follow");
 
 describe("nginx follows its gateways", () => {
-  let folder, gateways, nginx, ended, url;
-  const said = [];
+  let nginx, gateways, url, resolves, lookedAt;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "jackfield-nginx-"));
-    gateways = await startGateways();
-    const port = await freePort();
-    url = `http://127.0.0.1:${port}`;
-    // The name service: what it says of a name is what stands in the file of that name.
-    await mkdir(join(folder, "names"));
-    await writeFile(join(folder, "getent"), `#!/bin/sh\necho "$2" >> "${folder}/looks"\ncat "${folder}/names/$2"\n`, { mode: 0o755 });
-    await resolves("gateways", ADDRESSES.slice(0, 2));
-    await resolves("accounts", [ADDRESSES[0]]);
-    const env = {
-      PATH: `${folder}:${process.env.PATH}`,
-      GATEWAY: `gateways:${gateways.port}`,
-      GATEWAY_READY: String(gateways.port),
-      AUTH: `accounts:${gateways.port}`,
-      LISTEN: `127.0.0.1:${port}`,
-      TRUSTED_PROXIES: "127.0.0.0/8",
-      PARTS: join(ROOT, "deploy/nginx"),
-      PAGE: join(ROOT, "deploy/page"),
-      ACCESS: "off",
-      RUN: folder,
-      EVERY: "0.1",
-    };
-    nginx = spawn(FOLLOW, { env, stdio: ["ignore", "ignore", "pipe"] });
-    nginx.stderr.on("data", (data) => said.push(data));
-    ended = new Promise((resolve) => nginx.on("exit", (code) => resolve(code)));
-    process.on("exit", () => nginx.kill());
-    await until("it answers", async () => (await fetch(url)).ok, 20_000);
+    nginx = await startFollow();
+    ({ gateways, url, resolves, lookedAt } = nginx);
   });
-  after(async () => {
-    nginx?.kill();
-    await ended;
-    gateways?.stop();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  /** From now on the name stands for these addresses. */
-  async function resolves(name, addresses) {
-    await writeFile(join(folder, "new"), addresses.map((address) => `${address} STREAM ${name}\n`).join(""));
-    await rename(join(folder, "new"), join(folder, "names", name));
-  }
-
-  /** Waits until the names and the gateways were looked at anew, and what was seen then had its effect. */
-  async function lookedAt() {
-    const looks = async () => (await readFile(join(folder, "looks"), "utf8")).split("accounts").length;
-    const from = await looks();
-    await until("it looks again", async () => (await looks()) >= from + 3, 20_000);
-  }
+  after(() => nginx?.stop());
 
   /** Who answers to a client of that address. */
   async function asked(path, client) {
@@ -86,7 +33,7 @@ describe("nginx follows its gateways", () => {
   function inUse(addresses, request = poll) {
     return until(`${addresses} answer`, async () => {
       const seen = [...new Set(await answering(request))].sort();
-      if (seen.join() !== addresses.join()) throw new Error(`${seen}\n${Buffer.concat(said)}`);
+      if (seen.join() !== addresses.join()) throw new Error(`${seen}\n${nginx.text()}`);
       return true;
     }, 20_000);
   }
@@ -150,44 +97,20 @@ describe("nginx follows its gateways", () => {
     assert.equal((await waiting).status, 200);
   });
 
+  test("where nothing can be written, the list stays as it is, and is brought up to date once there is room", async () => {
+    await nginx.diskIsFull(true);
+    await resolves("gateways", ADDRESSES.slice(0, 1));
+    await lookedAt();
+    await inUse(ADDRESSES.slice(0, 2));
+    await nginx.diskIsFull(false);
+    await inUse(ADDRESSES.slice(0, 1));
+    await resolves("gateways", ADDRESSES.slice(0, 2));
+    await inUse(ADDRESSES.slice(0, 2));
+  });
+
   test("SIGTERM ends both", async () => {
-    nginx.kill("SIGTERM");
-    assert.equal(await within(10_000, "it ends", ended), 0);
+    nginx.nginx.kill("SIGTERM");
+    assert.equal(await within(10_000, "it ends", nginx.ended), 0);
     await assert.rejects(fetch(url));
   });
 });
-
-/** Answers on all the addresses, on one port: who it is and what it was asked. */
-async function startGateways() {
-  const state = { ready: Object.fromEntries(ADDRESSES.map((address) => [address, true])), held: [] };
-  const answer = (address) => (request, response) => {
-    const { url, headers } = request;
-    if (url === "/readyz") {
-      response.writeHead(state.ready[address] ? 200 : 503).end();
-      return;
-    }
-    const say = () => response.end(JSON.stringify({ gateway: address, headers }));
-    if (url.endsWith("sid=held")) state.held.push(say);
-    else say();
-  };
-  const servers = ADDRESSES.map((address) => createServer(answer(address)));
-  const listen = (server, port, host) => new Promise((resolve, reject) => {
-    server.once("error", reject).listen(port, host, resolve);
-  });
-  await listen(servers[0], 0, ADDRESSES[0]);
-  const { port } = servers[0].address();
-  for (const [index, server] of servers.entries()) if (index > 0) await listen(server, port, ADDRESSES[index]);
-  state.port = port;
-  state.stop = () => {
-    for (const server of servers) server.close().closeAllConnections();
-  };
-  return state;
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -52,9 +52,6 @@ pub enum StartError {
     /// A setting makes no sense.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// `redis.url` is not the address of a Redis.
-    #[error("setting `redis.url` (REDIS_URL) is not an address such as redis://localhost:6379")]
-    RedisUrl,
     /// A port cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
@@ -76,8 +73,7 @@ impl Gateway {
         let terms = settings.terms();
         let (cluster, events) = match settings.redis.url.as_str() {
             "" => MemoryCluster::new(terms).join(),
-            url => cluster::over_redis(url, &settings.redis.prefix, &id, terms, lifecycle)
-                .map_err(|_| StartError::RedisUrl)?,
+            _ => cluster::over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
         };
         Self::join(settings, keys, lifecycle, id, cluster, events)
     }

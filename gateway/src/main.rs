@@ -34,7 +34,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: GatewaySettings = load(&sources)?;
     if let Some(Command::Health { ready }) = arguments.command {
-        return Ok(health::ask(&settings.internal.host, settings.internal_port()?, ready)?);
+        return Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?);
     }
     lifecycle::runtime(settings.workers as usize)?.block_on(run(settings))
 }
@@ -43,7 +43,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let keys = settings.key_source()?;
     let public = listen(&settings.host, settings.port).await?;
-    let internal = listen(&settings.internal.host, settings.internal_port()?).await?;
+    let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
     if settings.redis.url.is_empty() {
         tracing::warn!("no redis.url: this node is a cluster of its own, and forgets everything at its end");
     }

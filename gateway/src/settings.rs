@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jackfield_shared::{
+    serve::internal_host,
     settings::{Setting, Settings, SettingsError},
     telemetry::LogSettings,
     trace::OtelSettings,
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     client::FloodLimits,
     cluster::{
-        Terms,
+        RedisAccess, RedisTarget, Terms,
         inbox::Keep,
         sessions::{OnConflict, Policy},
     },
@@ -62,9 +63,16 @@ macro_rules! section {
     };
 }
 
-section!(Internal { port: u16 = 0, host: String = "0.0.0.0".into() });
+section!(Internal { port: u16 = 0, host: String = String::new() });
 section!(NodeName { id: String = String::new(), address: String = String::new() });
-section!(Redis { url: String = String::new(), prefix: String = "jackfield".into() });
+section!(Redis {
+    url: String = String::new(),
+    prefix: String = "jackfield".into(),
+    ca_file: String = String::new(),
+    cert_file: String = String::new(),
+    key_file: String = String::new(),
+    server_name: String = String::new(),
+});
 section!(Jwt {
     secret: String = String::new(),
     jwks_url: String = String::new(),
@@ -168,14 +176,31 @@ impl Settings for GatewaySettings {
             doc: "Worker threads; 1 does most per core, so run a node for each; 0 for one per core",
         },
         Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
-        Setting { key: "internal.host", doc: "Address that the internal port is on" },
+        Setting {
+            key: "internal.host",
+            doc: "Address that the internal port is on; none: that of `host`, or loopback where that is all addresses",
+        },
         Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },
         Setting {
             key: "node.address",
             doc: "Where other nodes and `/v1/nodes` find its internal port; none: the host's name and `internal.port`",
         },
-        Setting { key: "redis.url", doc: "`redis://…`; none: the node is a cluster of its own, in memory" },
+        Setting {
+            key: "redis.url",
+            doc: "`redis://user:password@host:port/database`, `rediss://` for TLS, user and password percent-encoded; \
+                  none: the node is a cluster of its own, in memory",
+        },
         Setting { key: "redis.prefix", doc: "What every key and channel starts with; one for each cluster" },
+        Setting {
+            key: "redis.caFile",
+            doc: "PEM file of the authorities that Redis's certificate must be from; none: the public ones",
+        },
+        Setting { key: "redis.certFile", doc: "PEM file of the client certificate, with its chain" },
+        Setting { key: "redis.keyFile", doc: "PEM file of its private key" },
+        Setting {
+            key: "redis.serverName",
+            doc: "Name that Redis's certificate must have; none: the host of `redis.url`",
+        },
         Setting { key: "jwt.secret", doc: "HS256 secret shared with the issuer" },
         Setting { key: "jwt.jwksUrl", doc: "Where the issuer's public keys are (EdDSA, RS256, ES256)" },
         Setting { key: "jwt.issuer", doc: "`iss` that a token must have; none for any" },
@@ -258,6 +283,17 @@ impl Settings for GatewaySettings {
     ];
 }
 
+impl Redis {
+    /// Where Redis is and what TLS verifies.
+    ///
+    /// # Errors
+    /// Names the setting, and the file where it is one.
+    pub fn target(&self) -> Result<RedisTarget, SettingsError> {
+        let Self { url, ca_file, cert_file, key_file, server_name, prefix: _ } = self;
+        RedisTarget::new(RedisAccess { url, ca_file, cert_file, key_file, server_name })
+    }
+}
+
 impl Limits {
     /// How fast one connection may send.
     #[must_use]
@@ -303,6 +339,12 @@ impl GatewaySettings {
     #[must_use]
     pub fn socket_path(&self) -> &str {
         self.socket.path.trim_end_matches('/')
+    }
+
+    /// Where the internal port listens.
+    #[must_use]
+    pub fn internal_host(&self) -> &str {
+        internal_host(&self.internal.host, &self.host)
     }
 
     /// The internal port: `internal.port`, or the public one + 10000.

@@ -5,6 +5,17 @@ said of it.
 """
 
 NAME = "app.kubernetes.io/name"
+HASH = "nginx.org/lb-method: hash $remote_addr consistent"
+
+SOCKETS = """\
+  - type: Pods
+    pods:
+      metric:
+        name: jackfield_sockets
+      target:
+        type: AverageValue
+        averageValue: "10000"
+"""
 
 FAULTS = [
     # Fields, types and versions.
@@ -34,11 +45,15 @@ FAULTS = [
     ("dev", "StatefulSet postgres", "name: tmp", "name: temp", "there is no volume temp"),
     ("dev", "StatefulSet redis", "serviceName: redis", "serviceName: gateway", "there is no headless Service gateway"),
     ("prod", "Ingress jackfield", "secretName: jackfield-tls", "secretName: tls", "no certificate for jackfield.example"),
-    ("prod", "Ingress jackfield", "name: gateway\n            port", "name: gate\n            port", "no Service gate"),
+    ("prod", "Ingress jackfield-sockets", "name: gateway\n            port", "name: gate\n            port", "no Service gate"),
+    ("components", "Deployment gateway", "secretName: jackfield-redis-tls", "secretName: redis", "no Secret redis"),
+    ("components", "ConfigMap gateway-settings", "/etc/redis-tls/ca", "/etc/redis/ca", "REDIS_CA_FILE is in no volume"),
     ("prod", "ConfigMap gateway-settings", "kind: ConfigMap", "kind: Secret", "prod brings a Secret of its own"),
     ("dev", "Deployment gateway", "key: api-keys", "key: keys", " with keys"),
     # Scaling.
-    ("dev", "HorizontalPodAutoscaler gateway", "jackfield_sockets", "jackfield_socks", "no metric jackfield_socks"),
+    ("components", "HorizontalPodAutoscaler gateway", "jackfield_sockets", "jackfield_socks", "no metric jackfield_socks"),
+    ("dev", "HorizontalPodAutoscaler gateway", "  metrics:\n", f"  metrics:\n{SOCKETS}", "nobody says that jackfield_sockets"),
+    ("prod", "HorizontalPodAutoscaler gateway", "  metrics:\n", f"  metrics:\n{SOCKETS}", "nobody says that jackfield_sockets"),
     ("dev", "HorizontalPodAutoscaler gateway", "Deployment", "StatefulSet", "there is no StatefulSet gateway"),
     ("dev", "Deployment gateway", "spec:\n", "spec:\n  replicas: 3\n", "`replicas` would undo"),
     ("dev", "Deployment gateway", "cpu: 500m", "ephemeral-storage: 1Gi", "no request of cpu"),
@@ -60,8 +75,20 @@ FAULTS = [
     ("prod", "NetworkPolicy auth-service", "port: 13001", "port: 13002", "Prometheus may not reach"),
     ("dev", "NetworkPolicy deny-all", "  - Egress", "", "what no policy allows is not denied"),
     ("prod", "Ingress jackfield", "ClassName: nginx", "ClassName: traefik", "traefik passes WebSockets"),
-    ("prod", "Ingress jackfield", "websocket-services: gateway", "websocket-services: g", "passes WebSockets to g"),
+    ("prod", "Ingress jackfield-sockets", "websocket-services: gateway", "websocket-services: g", "passes WebSockets to g"),
     ("prod", "Ingress jackfield", "host: jackfield.example.com", "host: example.com", "CORS_ORIGINS does not have"),
+    # What the Ingress controller does.
+    ("prod", "Ingress jackfield", 'max-fails: "0"', 'max-fails: "1"', "loses its clients on polling"),
+    ("prod", "Ingress jackfield", "connect-timeout: 500ms", "connect-timeout: 2s", "is waited for"),
+    ("prod", "Ingress jackfield-sockets", "error timeout http_503", "error timeout", "refuses for all"),
+    ("prod", "Ingress jackfield-sockets", "hash $remote_addr consistent", "round_robin", "where polling needs it"),
+    ("prod", "Ingress jackfield-accounts", "annotations:\n", f"annotations:\n    {HASH}\n", "and only there"),
+    ("prod", "Ingress jackfield-sign-ins", "limit-req-rate", "limit-req-burst", "no limit for one address"),
+    # Memory, and the internal port.
+    ("dev", "StatefulSet redis", "384mb", "512mb", "--maxmemory 512mb for 512Mi"),
+    ("dev", "StatefulSet redis", "noeviction", "allkeys-lru", "throws away sessions"),
+    ("dev", "ConfigMap gateway-settings", "INTERNAL_HOST: 0.0.0.0", "INTERNAL_HOST: 127.0.0.1", "nobody reaches"),
+    ("prod", "ConfigMap auth-service-settings", "INTERNAL_HOST: 0.0.0.0", 'INTERNAL_HOST: ""', "nobody reaches"),
     # Security.
     ("dev", "Namespace jackfield", "enforce: restricted", "enforce: baseline", "does not enforce restricted pods"),
     ("dev", "Service redis", "namespace: jackfield", "namespace: default", "in another namespace"),

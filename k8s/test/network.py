@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from balancing import backends
 from objects import fits
 
 
@@ -38,8 +39,7 @@ def ways(overlay):
                 if variable.endswith("_URL"):
                     yield from way(overlay, workload, variable, value)
     for ingress in overlay.of("Ingress"):
-        backends = [p["backend"]["service"] for rule in ingress["spec"]["rules"] for p in rule["http"]["paths"]]
-        for backend in backends:
+        for _, backend in backends(ingress):
             service = overlay.named("Service", backend["name"]) or {"spec": {"ports": []}}
             found = [p for p in service["spec"]["ports"] if p["name"] == backend["port"]["name"]]
             if not found:
@@ -50,7 +50,8 @@ def ways(overlay):
                     if not allows(overlay, "ingress", workload, namespace("nginx-ingress"), target):
                         yield f"{workload.name}: the Ingress may not reach port {target}"
         upgraded = ingress["metadata"]["annotations"].get("nginx.org/websocket-services")
-        if (controller := ingress["spec"].get("ingressClassName")) != "nginx" or upgraded != "gateway":
+        wanted = "gateway" if any(backend["name"] == "gateway" for _, backend in backends(ingress)) else None
+        if (controller := ingress["spec"].get("ingressClassName")) != "nginx" or upgraded != wanted:
             yield f"Ingress {ingress['metadata']['name']}: {controller} passes WebSockets to {upgraded}"
     for monitor in overlay.of("ServiceMonitor"):
         for service in overlay.monitored(monitor):

@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 import kubernetes_validate
+from balancing import balancing
 from network import ways
 from objects import DASHBOARDS, METRICS, PROGRAMS, PROMETHEUS_RULES, Workload, external_secrets, fits, seconds, settings
 
@@ -122,25 +123,33 @@ def references(overlay):
                     held = overlay.named("Secret", secret["name"]) or {"data": {}}
                     # What an overlay makes itself has a hash after its name.
                     asked_for = any(secret["name"].startswith(n) and secret["key"] == k for n, k in external)
-                    may_be_absent = asked_for and (overlay.name == "prod" or secret.get("optional"))
+                    may_be_absent = asked_for and (overlay.name != "dev" or secret.get("optional"))
                     if secret["key"] not in held["data"] and not may_be_absent:
                         yield f"{workload.name}: there is no Secret {secret['name']} with {secret['key']}"
             volumes = {v["name"] for v in workload.pod.get("volumes", [])}
             volumes |= {c["metadata"]["name"] for c in workload.object["spec"].get("volumeClaimTemplates", [])}
-            for mount in container.get("volumeMounts", []):
+            mounts = container.get("volumeMounts", [])
+            for mount in mounts:
                 if mount["name"] not in volumes:
                     yield f"{workload.name}: there is no volume {mount['name']}"
+            for variable, value in overlay.environment(container):
+                if variable.endswith("_FILE") and not any(value.startswith(f"{m['mountPath']}/") for m in mounts):
+                    yield f"{workload.name}: {variable} is in no volume: {value}"
+        for volume in workload.pod.get("volumes", []):
+            if (secret := volume.get("secret")) and secret["secretName"] not in {name for name, _ in external}:
+                yield f"{workload.name}: there is no Secret {secret['secretName']}"
         if workload.object["kind"] == "StatefulSet":
             service = overlay.named("Service", workload.object["spec"]["serviceName"])
             if not service or service["spec"].get("clusterIP") != "None":
                 yield f"{workload.name}: there is no headless Service {workload.object['spec']['serviceName']}"
+    certificates = [tls for ingress in overlay.of("Ingress") for tls in ingress["spec"].get("tls", [])]
+    certified = {h for tls in certificates if (tls["secretName"], "tls.crt") in external for h in tls["hosts"]}
     for ingress in overlay.of("Ingress"):
         hosts = {rule["host"] for rule in ingress["spec"]["rules"]}
-        for tls in ingress["spec"].get("tls", [{"hosts": [], "secretName": None}]):
-            if not hosts <= set(tls["hosts"]) or (tls["secretName"], "tls.crt") not in external:
-                yield f"Ingress {ingress['metadata']['name']}: no certificate for {', '.join(hosts)}"
-    if overlay.name == "prod" and overlay.of("Secret"):
-        yield "prod brings a Secret of its own"
+        if not hosts <= certified:
+            yield f"Ingress {ingress['metadata']['name']}: no certificate for {', '.join(hosts - certified)}"
+    if overlay.name != "dev" and overlay.of("Secret"):
+        yield f"{overlay.name} brings a Secret of its own"
 
 
 def scaling(overlay):
@@ -160,6 +169,9 @@ def scaling(overlay):
         for metric in scaler["spec"]["metrics"]:
             if metric["type"] == "Pods" and metric["pods"]["metric"]["name"] not in METRICS:
                 yield f"HorizontalPodAutoscaler {name}: the gateway has no metric {metric['pods']['metric']['name']}"
+            if metric["type"] == "Pods" and overlay.name != "components":
+                # Without it, an autoscaler goes up by the CPU and never comes down.
+                yield f"HorizontalPodAutoscaler {name}: nobody says that {metric['pods']['metric']['name']} is served"
             if metric["type"] == "Resource":
                 resource = metric["resource"]["name"]
                 for container in Workload(scaled).containers:
@@ -177,6 +189,28 @@ def endings(overlay):
                 drain = sum(seconds(value) for name, value in known.items() if name.startswith("DRAIN_"))
                 if workload.pod["terminationGracePeriodSeconds"] <= pause + drain + LAST_WORK:
                     yield f"{workload.name}: may take {pause + drain + LAST_WORK} s to end; its grace is no longer"
+
+
+def memory(overlay):
+    """A Redis of ours refuses writes before it is killed, and leaves room for rewriting its file."""
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            if container["image"].startswith("redis:"):
+                args = dict(zip(container["args"], container["args"][1:]))
+                bound, limit = args.get("--maxmemory", "0mb"), container["resources"]["limits"]["memory"]
+                if not 0 < int(bound.removesuffix("mb")) <= int(limit.removesuffix("Mi")) * 3 / 4:
+                    yield f"{workload.name}: --maxmemory {bound} for {limit}"
+                if args.get("--maxmemory-policy") != "noeviction":
+                    yield f"{workload.name}: throws away sessions and messages (maxmemory-policy)"
+
+
+def reach(overlay):
+    """The internal port is on loopback by default, where neither probes nor Prometheus come."""
+    for workload in overlay.workloads:
+        for container in workload.containers:
+            environment = dict(overlay.environment(container))
+            if container["name"] in PROGRAMS and environment.get("INTERNAL_HOST") != "0.0.0.0":
+                yield f"{workload.name}: nobody reaches its internal port (INTERNAL_HOST)"
 
 
 def security(overlay):
@@ -238,7 +272,7 @@ def monitoring(overlay):
         yield "the dashboards are not those of deploy/grafana/dashboards"
 
 
-RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, security, origins, monitoring]
+RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, balancing, memory, reach, security, origins, monitoring]
 
 
 def problems(overlay):

@@ -1,4 +1,4 @@
-"""Both overlays are built and held against `rules`, and then broken on purpose: each fault must be found.
+"""The overlays are built and held against `rules`, and then broken on purpose: each fault must be found.
 
 Run by `cargo xtask test --only k8s`, which says in KUSTOMIZE how an overlay is built.
 """
@@ -15,10 +15,13 @@ from objects import ROOT, Overlay
 from rules import problems
 
 
+FOLDERS = {"dev": "k8s/overlays/dev", "prod": "k8s/overlays/prod", "components": "k8s/test/components"}
+
+
 @cache
 def built(name):
     """The objects of an overlay: `Kind name` -> text. What kustomize adds to generated names is left out there."""
-    command = [*os.environ["KUSTOMIZE"].split(), f"k8s/overlays/{name}"]
+    command = [*os.environ["KUSTOMIZE"].split(), FOLDERS[name]]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     texts = {}
     for text in output.split("\n---\n"):
@@ -43,6 +46,9 @@ class Manifests(unittest.TestCase):
 
     def test_prod(self):
         self.judge("prod")
+
+    def test_prod_with_all_components(self):
+        self.judge("components")
 
     def judge(self, name):
         self.assertEqual(problems_of(name, built(name)), [])

@@ -2,40 +2,84 @@
 //!
 //! Guarantees: `TCP_NODELAY` is on; a peer that acknowledges nothing is given up by the kernel; one that does not finish
 //! its headers in time is closed; every connection's task is tracked and ends soon after the lifecycle does. Requests
-//! carry the peer's address as [`ConnectInfo`].
+//! carry the peer's address as [`ConnectInfo`], and one host: others are answered 400, as HTTP/1.1 demands. A failure to
+//! accept (out of descriptors, mostly) is logged when it begins and when it is over.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    response::{IntoResponse as _, Response},
+};
+use hyper::{Request, StatusCode, Version, body::Incoming, header::HOST, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use tower::ServiceExt as _;
 
-use crate::lifecycle::Lifecycle;
+use crate::{error_body::ErrorBody, lifecycle::Lifecycle};
 
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A peer that acknowledges nothing of what was sent for this long is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// At the end, how long a request that is being answered may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(8);
-/// After a failure to accept (out of descriptors, mostly), so that the loop does not spin.
+/// After a failure to accept, so that the loop does not spin.
 const BREATHE: Duration = Duration::from_millis(50);
+/// Without another failure for this long they are over: while descriptors are short, some connections are accepted.
+const CALM: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener` until the lifecycle ends.
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
-    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
+    let mut failures = Failures::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = failures.over() => {
+                tracing::info!(listener = ?listener.local_addr().ok(), "connections are accepted again");
+                failures = Failures::default();
+                continue;
+            }
+            () = stopping.cancelled() => return,
+        };
         match accepted {
             Ok((stream, peer)) => {
                 tune(&stream);
                 lifecycle.spawn(connection(stream, peer, router.clone(), lifecycle.clone()));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if failures.is_first() {
+                    tracing::warn!(listener = ?listener.local_addr().ok(), %error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(BREATHE).await;
             }
+        }
+    }
+}
+
+/// Failures to accept that follow one another.
+#[derive(Default)]
+struct Failures {
+    last: Option<Instant>,
+}
+
+impl Failures {
+    /// Counts one. Whether there was none before.
+    fn is_first(&mut self) -> bool {
+        self.last.replace(Instant::now()).is_none()
+    }
+
+    /// Ends when the last is long enough ago; never where there was none.
+    async fn over(&self) {
+        match self.last {
+            Some(last) => tokio::time::sleep_until(last + CALM).await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -47,10 +91,7 @@ fn tune(stream: &TcpStream) {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
-    });
+    let service = service_fn(move |request| answer(router.clone(), peer, request));
     let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -64,6 +105,92 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecyc
         () = lifecycle.stopping().cancelled_owned() => {
             serving.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
+        }
+    }
+}
+
+async fn answer(
+    router: Router,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
+        let refusal = ErrorBody::new(StatusCode::BAD_REQUEST, "bad_request", "The request must have one Host header");
+        return Ok(refusal.into_response());
+    }
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.oneshot(request).await
+}
+
+/// Where the internal port listens: at `internal`, or where that is empty at `public`, unless it stands for all addresses.
+/// What is meant for operators is not to be reachable from everywhere by itself.
+#[must_use]
+pub fn internal_host<'a>(internal: &'a str, public: &'a str) -> &'a str {
+    match (internal, public) {
+        ("", "" | "0.0.0.0" | "::" | "[::]") => "127.0.0.1",
+        ("", public) => public,
+        (internal, _) => internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// The first line of the answer to a request.
+    async fn status(head: &str) -> String {
+        let lifecycle = Lifecycle::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", get(|| async { "here" }));
+        lifecycle.spawn(serve(listener, routes, lifecycle.clone()));
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        lifecycle.finish(Duration::from_secs(5)).await;
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_has_one_host() {
+        for (head, expected) in [
+            ("GET / HTTP/1.1\r\nHost: here\r\n", "HTTP/1.1 200 OK"),
+            ("GET / HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request"),
+            ("GET / HTTP/1.1\r\nHost: here\r\nHost: there\r\n", "HTTP/1.1 400 Bad Request"),
+            ("GET / HTTP/1.1\r\nHost: here\r\nhost: here\r\n", "HTTP/1.1 400 Bad Request"),
+            ("GET / HTTP/1.0\r\n", "HTTP/1.0 200 OK"),
+            ("GET / HTTP/1.0\r\nHost: here\r\nHost: there\r\n", "HTTP/1.0 400 Bad Request"),
+        ] {
+            assert_eq!(status(head).await, expected, "{head}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_have_one_beginning_and_one_end() {
+        let mut failures = Failures::default();
+        assert!(tokio::time::timeout(CALM * 10, failures.over()).await.is_err(), "there was none");
+        assert!(failures.is_first());
+        for _ in 0..20 {
+            assert!(tokio::time::timeout(CALM / 2, failures.over()).await.is_err(), "they go on");
+            assert!(!failures.is_first());
+        }
+        failures.over().await;
+    }
+
+    #[test]
+    fn the_internal_port_is_where_the_public_one_is_or_on_loopback() {
+        for (internal, public, host) in [
+            ("", "0.0.0.0", "127.0.0.1"),
+            ("", "[::]", "127.0.0.1"),
+            ("", "127.0.0.1", "127.0.0.1"),
+            ("", "192.0.2.7", "192.0.2.7"),
+            ("0.0.0.0", "127.0.0.1", "0.0.0.0"),
+        ] {
+            assert_eq!(internal_host(internal, public), host, "{internal} {public}");
         }
     }
 }

@@ -34,7 +34,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let (gateway, auth) = settings::read(&sources)?;
     if let Some(Command::Health { ready }) = arguments.command {
-        return Ok(health::ask(&gateway.internal.host, gateway.internal_port()?, ready)?);
+        return Ok(health::ask(gateway.internal_host(), gateway.internal_port()?, ready)?);
     }
     telemetry::init(&gateway.log).map_err(anyhow::Error::msg)?;
     lifecycle::runtime(gateway.workers as usize)?.block_on(program::run(gateway, auth))

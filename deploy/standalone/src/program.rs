@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Runs both.
 pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result<()> {
     let public = listen(&gateway.host, gateway.port).await?;
-    let internal = listen(&gateway.internal.host, gateway.internal_port()?).await?;
+    let internal = listen(gateway.internal_host(), gateway.internal_port()?).await?;
     let lifecycle = Lifecycle::new();
     lifecycle.leave_on_signal()?;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);

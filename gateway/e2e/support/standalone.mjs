@@ -10,8 +10,11 @@ import { defaults, signed } from "./issuer.mjs";
 import { until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
-/** Starts it on a free port, with a database of its own and no other server. `set` are further settings. */
-export async function startStandalone({ set = {} } = {}) {
+/**
+ * Starts it on a free port, with a database of its own and no other server. `set` are further settings; `up` says whether it
+ * is up, which means that it serves.
+ */
+export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-e2e-"));
   const [port, internal] = [await freePort(), await freePort()];
   const hosts = { host: "127.0.0.1", "internal.host": "127.0.0.1" };
@@ -29,22 +32,18 @@ export async function startStandalone({ set = {} } = {}) {
     child.on("error", reject);
   });
 
-  const url = `http://127.0.0.1:${port}`;
+  const urls = { url: `http://127.0.0.1:${port}`, internal: `http://127.0.0.1:${internal}` };
   let early;
   ended.then((how) => (early = `it ended with ${how}`), (error) => (early = `${error}`));
-  const how = await until("it is up", async () => {
-    if (early) return early;
-    // Not a handshake: that leaves a connection behind, which the program's end would wait for.
-    return (await fetch(`http://127.0.0.1:${internal}/readyz`)).ok;
-  }, START_MS);
+  const how = await until("it is up", async () => early ?? (await isUp(urls)), START_MS);
   if (how !== true) {
     await rm(folder, { recursive: true, force: true });
     throw new Error(`${how}:\n${text()}`);
   }
   return {
-    url,
+    ...urls,
     // As a cluster is spoken to: behind one address.
-    balancer: url,
+    balancer: urls.url,
     text,
     /** Asks it to end; how it did. */
     async stop(signal = "SIGTERM") {
@@ -65,6 +64,11 @@ export async function startTrusting({ set = {} } = {}) {
     return { id, fullName: name, roles, token: signed(claims, { alg: "HS256", typ: "JWT" }, secret) };
   };
   return program;
+}
+
+/** Not by a handshake: that leaves a connection behind, which the program's end would wait for. */
+async function serves({ internal }) {
+  return (await fetch(`${internal}/readyz`)).ok;
 }
 
 /** A port that nobody listens on. */

@@ -158,7 +158,7 @@ impl Listener {
     async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Over {
         let (mut sink, mut messages) = connection.split();
         let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
-        if subscribe(&mut sink, &names).await.is_err() {
+        if self.subscribe(&mut sink, &names).await.is_err() {
             return Over::Lost;
         }
         let mut missed = !first;
@@ -224,7 +224,7 @@ impl Listener {
             asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
         }
         wanted.retain(|name| self.subscribed.contains_key(name));
-        subscribe(sink, &wanted).await?;
+        self.subscribe(sink, &wanted).await?;
         for done in waiting {
             // The asker may have given up; the subscription stays.
             let _ = done.send(());
@@ -271,12 +271,15 @@ impl Listener {
         let payload = Bytes::copy_from_slice(message.get_payload_bytes());
         self.heard.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
     }
-}
 
-async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {
-    for batch in names.chunks(BATCH) {
-        let asked = tokio::time::timeout(PATIENCE, sink.subscribe(batch)).await;
-        asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
+    async fn subscribe(&self, sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {
+        for batch in names.chunks(BATCH) {
+            let subscribed = tokio::time::timeout(PATIENCE, sink.subscribe(batch)).await.map_err(|_| Unavailable)?;
+            if let Err(error) = subscribed {
+                self.link.refused(&error);
+                return Err(Unavailable);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -28,8 +28,12 @@ pub mod patience;
 pub mod presence;
 mod presence_memory;
 mod presence_redis;
+mod redis_connector;
 mod redis_keys;
 mod redis_link;
+mod redis_pool;
+mod redis_shared;
+mod redis_target;
 mod reminders;
 pub mod room_name;
 pub mod room_presence;
@@ -56,9 +60,17 @@ use self::{
     sessions::Sessions,
 };
 pub use self::{
-    bus_memory::MemoryNetwork, idempotency_memory::MemoryIdempotency, inbox_memory::MemoryInbox, log_memory::MemoryLog,
-    membership_memory::MemoryMembership, patience::PATIENCE, presence_memory::MemoryPresence, redis_link::RedisLink,
-    room_presence_memory::MemoryRoomPresence, sessions_memory::MemorySessions,
+    bus_memory::MemoryNetwork,
+    idempotency_memory::MemoryIdempotency,
+    inbox_memory::MemoryInbox,
+    log_memory::MemoryLog,
+    membership_memory::MemoryMembership,
+    patience::PATIENCE,
+    presence_memory::MemoryPresence,
+    redis_link::RedisLink,
+    redis_target::{RedisAccess, RedisTarget},
+    room_presence_memory::MemoryRoomPresence,
+    sessions_memory::MemorySessions,
 };
 
 /// The back end did not answer in time, or not at all. What was asked for may or may not have happened.
@@ -155,17 +167,15 @@ impl MemoryCluster {
 }
 
 /// The ports of a node over Redis, and what its bus hears. Does not wait for Redis to answer.
-///
-/// # Errors
-/// Where `url` is not the address of a Redis.
+#[must_use]
 pub fn over_redis(
-    url: &str,
+    target: RedisTarget,
     prefix: &str,
     node: &NodeId,
     terms: Terms,
     lifecycle: &Lifecycle,
-) -> Result<(Cluster, mpsc::Receiver<BusEvent>), redis::RedisError> {
-    let link = Arc::new(RedisLink::new(url, prefix)?);
+) -> (Cluster, mpsc::Receiver<BusEvent>) {
+    let link = Arc::new(RedisLink::new(target, prefix, lifecycle));
     let (bus, events) = bus_redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
     let cluster = Cluster {
         bus: Bus::Redis(bus),
@@ -181,5 +191,5 @@ pub fn over_redis(
         idempotency: Idempotency::Redis(idempotency_redis::RedisIdempotency::new(Arc::clone(&link))),
         inbox: Inbox::Redis(inbox_redis::RedisInbox::new(link, terms.notifications)),
     };
-    Ok((cluster, events))
+    (cluster, events)
 }

@@ -1,14 +1,15 @@
 //! This node's connections to one Redis.
 //!
-//! - `quick`: one multiplexed connection that reconnects by itself. What is asked for at the same time shares round
-//!   trips, and the order of asking is the order in Redis.
+//! - `quick`: one [`SharedConnection`]. What is asked for at the same time shares round trips, and the order of asking is
+//!   the order in Redis.
 //! - `bulk`: a small pool, for passes over thousands of entries, so that nobody's message waits behind them.
 //!
 //! Every wait ends after [`PATIENCE`], or sooner as [`patience`] says. A script is called by its SHA and sent whole where Redis does not know it.
 //!
-//! A Redis that takes no writes (full, its disk full, a replica) is [`Unavailable`] like one that is away; the log says
-//! which. Scripts are all or nothing there too: Redis refuses a script's first write, or none of them. From one that has
-//! become a replica new connections are made, because it keeps the old ones while its address may lead to its successor.
+//! A Redis that takes no writes (full, its disk full, a replica), or not from this user, is [`Unavailable`] like one that is
+//! away; the log says which. Scripts are all or nothing there too: Redis refuses a script's first write, or none of them.
+//! From one that has become a replica new connections are made, because it keeps the old ones while its address may lead
+//! to its successor.
 
 use std::{
     future::Future,
@@ -19,36 +20,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
-use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use deadpool::managed::{Object, PoolConfig, PoolError, Timeouts};
+use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    Client, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation};
 
 use super::{
     PATIENCE, Unavailable,
     patience::{self, Wait},
+    redis_connector::{CONNECT_TIMEOUT, Connector},
     redis_keys::Keys,
+    redis_pool::{self, Manager, Pool},
+    redis_shared::SharedConnection,
+    redis_target::RedisTarget,
 };
 use crate::ops::metrics;
 
 const BULK_CONNECTIONS: usize = 2;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Of so many quick calls one is timed: a prime, so that no rhythm of calls keeps some of them out of sight.
 const TIMED: usize = 17;
-/// What Redis says when it takes no writes.
-const REFUSALS: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+/// Error codes of a Redis that takes no writes.
+const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+/// Error codes of a Redis that wants a login, or one that may do more.
+const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
+/// Within a script the code is ERR; up to 7.0 and from 7.2 on these are in the text.
+const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
 /// Between two lines about that, and between two attempts to find another Redis at the same address.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct RedisLink {
-    client: Client,
-    quick: ArcSwap<ConnectionManager>,
+    connector: Arc<Connector>,
+    quick: SharedConnection,
     bulk: Pool,
-    /// When something was last done about a refused write.
+    /// When something was last done about a refused command.
     refused: Mutex<Option<Instant>>,
     /// Quick calls until now.
     calls: AtomicUsize,
@@ -57,34 +62,35 @@ pub struct RedisLink {
 
 impl RedisLink {
     /// Does not connect yet.
-    ///
-    /// # Errors
-    /// Where `url` is not the address of a Redis.
-    pub fn new(url: &str, prefix: &str) -> Result<Self, RedisError> {
-        let client = Client::open(url)?;
-        let quick = ArcSwap::from_pointee(connection(&client)?);
-        let mut pool = deadpool_redis::Config::from_url(url);
+    #[must_use]
+    pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
+        let connector = Arc::new(Connector::new(target));
         let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(CONNECT_TIMEOUT), recycle: Some(PATIENCE) };
-        pool.pool = Some(PoolConfig { max_size: BULK_CONNECTIONS, timeouts, ..PoolConfig::default() });
-        let invalid = |error: String| RedisError::from((redis::ErrorKind::InvalidClientConfig, "redis.url", error));
-        let bulk = pool.create_pool(Some(Runtime::Tokio1)).map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { client, quick, bulk, refused: Mutex::new(None), calls: AtomicUsize::new(0), keys: Keys::new(prefix) })
+        let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
+        Self {
+            quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
+            bulk: redis_pool::pool(Arc::clone(&connector), config),
+            connector,
+            refused: Mutex::new(None),
+            calls: AtomicUsize::new(0),
+            keys: Keys::new(prefix),
+        }
     }
 
     /// A connection of its own, for subscriptions.
     pub(super) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
-        self.within(Timing::of("pubsub"), CONNECT_TIMEOUT, self.client.get_async_pubsub()).await
+        self.within(Timing::of("pubsub"), CONNECT_TIMEOUT, self.connector.subscriptions()).await
     }
 
     /// One command.
     pub(super) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
-        let mut connection = ConnectionManager::clone(&self.quick.load());
+        let mut connection = self.quick.clone();
         self.within(self.quick(), PATIENCE, command.query_async(&mut connection)).await
     }
 
     /// One script.
     pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
-        let mut connection = ConnectionManager::clone(&self.quick.load());
+        let mut connection = self.quick.clone();
         self.within(self.quick(), PATIENCE, call.invoke_async(&mut connection)).await
     }
 
@@ -109,11 +115,11 @@ impl RedisLink {
         }
         let mut connection = self.bulk_connection().await?;
         // Loading first costs one small command a batch, and spares a second pass where Redis has forgotten the script.
-        self.within(Timing::of("bulk"), PATIENCE, script.load_async(&mut connection)).await?;
-        self.within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut connection)).await
+        self.within(Timing::of("bulk"), PATIENCE, script.load_async(&mut *connection)).await?;
+        self.within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut *connection)).await
     }
 
-    async fn bulk_connection(&self) -> Result<Connection, Unavailable> {
+    async fn bulk_connection(&self) -> Result<Object<Manager>, Unavailable> {
         let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
         let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
             Ok(Ok(connection)) => return Ok(connection),
@@ -131,7 +137,7 @@ impl RedisLink {
     /// A pipeline over the pool.
     pub(super) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.bulk_connection().await?;
-        self.within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut connection)).await
+        self.within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut *connection)).await
     }
 
     /// The answer, or [`Unavailable`] on an error or after `limit`.
@@ -155,8 +161,7 @@ impl RedisLink {
             Ok(Err(error)) => {
                 tracing::debug!(%error, "redis");
                 patience::ended(Wait::InVain);
-                if error.code().is_some_and(|code| REFUSALS.contains(&code)) {
-                    self.write_refused(&error);
+                if self.refused(&error) {
                     "refused"
                 } else if error.is_timeout() {
                     "timeout"
@@ -173,32 +178,34 @@ impl RedisLink {
         Err(Unavailable)
     }
 
-    fn write_refused(&self, error: &RedisError) {
+    /// Logs it where Redis is there and refuses. False for any other error.
+    pub(super) fn refused(&self, error: &RedisError) -> bool {
+        let code = error.code().unwrap_or_default();
+        let what = match code {
+            _ if NO_WRITES.contains(&code) => "redis takes no writes",
+            _ if NO_PERMISSION.contains(&code) || may_not_in_script(error) => {
+                "redis refuses commands of this user: see its ACL"
+            }
+            _ => return false,
+        };
         {
             let mut refused = self.refused.lock();
             if refused.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) {
-                return;
+                return true;
             }
             *refused = Some(Instant::now());
         }
-        tracing::warn!(%error, "redis takes no writes");
-        if error.code() == Some("READONLY") {
-            // The address was good when the link was made.
-            if let Ok(connection) = connection(&self.client) {
-                self.quick.store(Arc::new(connection));
-            }
+        tracing::warn!(%error, "{what}");
+        if code == "READONLY" {
+            self.quick.renew();
             self.bulk.retain(|_, _| false);
         }
+        true
     }
 }
 
-/// One that connects when it is first used.
-fn connection(client: &Client) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(PATIENCE))
-        .set_number_of_retries(0);
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
+fn may_not_in_script(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
 }
 
 /// Keys and arguments of one call in [`RedisLink::script_each`].

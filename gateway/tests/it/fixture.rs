@@ -6,7 +6,7 @@ use std::{
 };
 
 use jackfield_gateway::cluster::{
-    Cluster, MemoryCluster, Terms,
+    Cluster, MemoryCluster, RedisAccess, RedisTarget, Terms,
     bus::{BusEvent, Channel},
     ids::{Holding, Incarnation, NodeId, random_id},
     inbox::Keep,
@@ -62,7 +62,9 @@ impl Fixture {
             Backend::Redis => {
                 let url = std::env::var("TEST_REDIS_URL").expect("set TEST_REDIS_URL, or run `cargo xtask test`");
                 let prefix = format!("test-{}", random_id());
-                ids.map(|id| (id.clone(), over_redis(&url, &prefix, &id, terms, &lifecycle).unwrap())).collect()
+                let access = RedisAccess { url: &url, ..RedisAccess::default() };
+                let target = || RedisTarget::new(access).unwrap();
+                ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
             }
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();

@@ -54,6 +54,8 @@ fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
         .replace("${AUTH}", &format!("server 127.0.0.1:{};", fronted.auth))
         // Whoever tests from this one machine can be clients of many addresses.
         .replace("${TRUSTED}", "set_real_ip_from 127.0.0.0/8;")
+        // Tests and load generators have few addresses.
+        .replace("${LIMITS}", "")
         .replace("${ACCESS}", "off")
         .replace("${PARTS}", &parts.display().to_string())
         .replace("${PAGE}", &places::root().join("deploy/page").display().to_string())

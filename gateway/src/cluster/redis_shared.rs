@@ -1,0 +1,117 @@
+//! One connection for commands that all callers share, made anew after a loss.
+//!
+//! An attempt to connect is shared too: callers wait for the one under way, and all get its error. The next begins with
+//! the next call, at most every [`ATTEMPT_EVERY`], whatever the reason was: a login that Redis refuses now may be good
+//! later. Nothing is sent twice: a command on a connection that is lost fails.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use jackfield_shared::lifecycle::Lifecycle;
+use redis::{
+    Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+
+use super::redis_connector::Connector;
+
+const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
+
+/// See the module. Clones are the same connection.
+#[derive(Clone)]
+pub(super) struct SharedConnection(Arc<Inner>);
+
+struct Inner {
+    connector: Arc<Connector>,
+    lifecycle: Lifecycle,
+    attempt: ArcSwap<Attempt>,
+}
+
+struct Attempt {
+    begun: Instant,
+    outcome: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
+}
+
+impl SharedConnection {
+    /// Connects with the first call.
+    pub(super) fn new(connector: Arc<Connector>, lifecycle: &Lifecycle) -> Self {
+        let attempt = ArcSwap::from_pointee(Attempt::new(&connector, Duration::ZERO));
+        Self(Arc::new(Inner { connector, lifecycle: lifecycle.clone(), attempt }))
+    }
+
+    /// Leaves the connection that is there: the next calls use a new one.
+    pub(super) fn renew(&self) {
+        self.replace(&self.0.attempt.load_full());
+    }
+
+    async fn connection(&self, attempt: &Arc<Attempt>) -> RedisResult<MultiplexedConnection> {
+        let outcome = attempt.outcome.clone().await;
+        if outcome.is_err() {
+            self.replace(attempt);
+        }
+        outcome
+    }
+
+    fn look_at<T>(&self, answer: &RedisResult<T>, attempt: &Arc<Attempt>) {
+        if answer.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {
+            self.replace(attempt);
+        }
+    }
+
+    /// Begins the next attempt, unless somebody else has. It does not depend on its callers' patience.
+    fn replace(&self, last: &Arc<Attempt>) {
+        let Inner { connector, lifecycle, attempt } = &*self.0;
+        let next = Arc::new(Attempt::new(connector, ATTEMPT_EVERY.saturating_sub(last.begun.elapsed())));
+        let before = attempt.compare_and_swap(last, Arc::clone(&next));
+        if Arc::ptr_eq(&before, last) {
+            drop(lifecycle.spawn(next.outcome.clone().map(drop)));
+        }
+    }
+}
+
+impl Attempt {
+    fn new(connector: &Arc<Connector>, pause: Duration) -> Self {
+        let connector = Arc::clone(connector);
+        let outcome = async move {
+            tokio::time::sleep(pause).await;
+            connector.commands().await
+        };
+        Self { begun: Instant::now() + pause, outcome: outcome.boxed().shared() }
+    }
+}
+
+impl ConnectionLike for SharedConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let attempt = self.0.attempt.load_full();
+            let answer = self.connection(&attempt).await?.send_packed_command(command).await;
+            self.look_at(&answer, &attempt);
+            answer
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let attempt = self.0.attempt.load_full();
+            let answer = self.connection(&attempt).await?.send_packed_commands(pipeline, offset, count).await;
+            self.look_at(&answer, &attempt);
+            answer
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.connector.database()
+    }
+}

@@ -1,0 +1,45 @@
+"""What the Ingress controller does with requests: as `deploy/nginx` does, as far as its annotations go."""
+
+import re
+
+from objects import seconds
+
+# What an Ingress for one path takes over from the one for the host (`minionInheritanceList` of the controller).
+INHERITED = {"max-fails", "proxy-connect-timeout", "client-max-body-size", "lb-method"}
+
+
+def backends(ingress):
+    paths = [path for rule in ingress["spec"]["rules"] for path in rule.get("http", {}).get("paths", [])]
+    return [(path["path"], path["backend"]["service"]) for path in paths]
+
+
+def annotations(overlay, ingress):
+    """Those of F5's controller that count for the paths of this Ingress."""
+    own = {key.removeprefix("nginx.org/"): value for key, value in ingress["metadata"]["annotations"].items()}
+    if own.get("mergeable-ingress-type") != "minion":
+        return own
+    hosts = {rule["host"] for rule in ingress["spec"]["rules"]}
+    for other in overlay.of("Ingress"):
+        shared = {k.removeprefix("nginx.org/"): v for k, v in other["metadata"]["annotations"].items()}
+        if shared.get("mergeable-ingress-type") == "master" and hosts <= {r["host"] for r in other["spec"]["rules"]}:
+            return {key: value for key, value in shared.items() if key in INHERITED} | own
+    return own
+
+
+def balancing(overlay):
+    for ingress in overlay.of("Ingress"):
+        found = annotations(overlay, ingress)
+        for path, service in backends(ingress):
+            name = f"Ingress {ingress['metadata']['name']}: {path}"
+            hashed = found.get("lb-method", "").startswith("hash $remote_addr")
+            retried = set(found.get("proxy-next-upstream", "").split())
+            if found.get("max-fails") != "0":
+                yield f"{name}: a node that fails once loses its clients on polling (max-fails)"
+            if seconds(found.get("proxy-connect-timeout", "60s")) > 1:
+                yield f"{name}: a node that died is waited for (proxy-connect-timeout)"
+            if not {"error", "timeout", "http_503"} <= retried or "proxy-next-upstream-timeout" not in found:
+                yield f"{name}: a node on its way out refuses for all (proxy-next-upstream)"
+            if hashed != (service["name"] == "gateway"):
+                yield f"{name}: by address where polling needs it, and only there (lb-method)"
+            if service["name"] == "auth-service" and not re.match(r"\d+r/s$", found.get("limit-req-rate", "")):
+                yield f"{name}: no limit for one address (limit-req-rate)"

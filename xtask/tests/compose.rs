@@ -1,0 +1,79 @@
+//! docker-compose.yml agrees with what it configures: a variable with another name than the program's is one that nobody reads.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+fn read(path: &str) -> String {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The lines of a service, up to the next one.
+fn service(file: &str, name: &str) -> String {
+    let text = read(file);
+    let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap_or_else(|| panic!("{file} has no {name}"));
+    let own = |line: &&str| line.is_empty() || line.starts_with("   ");
+    rest.lines().take_while(own).map(|line| format!("{line}\n")).collect()
+}
+
+/// Variable → what stands there.
+fn environment(file: &str, name: &str) -> BTreeMap<String, String> {
+    let service = service(file, name);
+    let (_, rest) = service.split_once("    environment:\n").unwrap();
+    let lines = rest.lines().take_while(|line| line.starts_with("      "));
+    lines.filter_map(|line| Some(line.trim().split_once(": ")?)).map(|(k, v)| (k.into(), v.into())).collect()
+}
+
+/// Variables of README's table of a program.
+fn settings(program: &str) -> Vec<String> {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once(&format!("<!-- settings:{program} -->")).unwrap();
+    let table = rest.split("<!-- /settings").next().unwrap();
+    table.lines().filter_map(|row| Some(row.split('|').nth(2)?.trim().trim_matches('`').to_owned())).collect()
+}
+
+#[test]
+fn every_variable_is_a_setting() {
+    for (file, name, program) in [
+        ("docker-compose.yml", "gateway", "gateway"),
+        ("docker-compose.yml", "auth-service", "auth"),
+        ("docker-compose.redis-tls.yml", "gateway", "gateway"),
+    ] {
+        let known = settings(program);
+        for variable in environment(file, name).keys().filter(|variable| !variable.starts_with('#')) {
+            let holds = |setting: &String| setting == variable || format!("{setting}_FILE") == *variable;
+            assert!(known.iter().any(holds), "{file}: {variable} is no setting of {name}");
+        }
+    }
+}
+
+#[test]
+fn gateways_fit_into_their_memory_know_their_clients_and_can_be_scraped() {
+    let gateway = environment("docker-compose.yml", "gateway");
+    assert_eq!(gateway["LIMITS_CONNECTIONS"], "${LIMITS_CONNECTIONS:-20000}");
+    for service in ["gateway", "auth-service"] {
+        let environment = environment("docker-compose.yml", service);
+        assert_eq!((&*environment["PROXY_HOPS"], &*environment["INTERNAL_HOST"]), ("${PROXY_HOPS:-1}", "0.0.0.0"));
+    }
+    for image in ["gateway", "auth-service", "standalone"] {
+        assert!(read(&format!("deploy/docker/{image}/Dockerfile")).contains("INTERNAL_HOST=0.0.0.0"), "{image}");
+    }
+}
+
+#[test]
+fn a_full_redis_refuses_before_it_is_killed() {
+    let redis = service("docker-compose.yml", "redis");
+    assert!(redis.contains("mem_limit: 1g\n") && redis.contains("--maxmemory, 768mb,"), "{redis}");
+    assert!(redis.contains("--maxmemory-policy, noeviction"), "{redis}");
+}
+
+#[test]
+fn limits_of_nginx_are_passed_on_with_their_defaults() {
+    let nginx = environment("docker-compose.yml", "nginx");
+    let follow = read("deploy/nginx/follow");
+    let limits: Vec<_> = follow.lines().filter(|line| line.starts_with("ADDRESS_")).collect();
+    assert_eq!(limits.len(), 5);
+    for line in limits {
+        let (name, rest) = line.split_once('=').unwrap();
+        assert_eq!(nginx[name], rest.split(' ').next().unwrap(), "{name}");
+    }
+}
