@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until, within } from "./until.mjs";
+import { ifReachable, until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
 /** Starts it on a free port, with a database of its own and no other server. `set` are further settings. */
@@ -29,8 +29,8 @@ export async function startStandalone({ set = {} } = {}) {
 
   const url = `http://127.0.0.1:${port}`;
   const up = until("it is up", async () => {
-    const answers = [await fetch(url), await fetch(`${url}/socket.io/?EIO=4&transport=polling`)];
-    return answers.every((answer) => answer.ok);
+    const answers = [await ifReachable(fetch(url)), await ifReachable(fetch(`${url}/socket.io/?EIO=4&transport=polling`))];
+    return answers.every((answer) => answer?.ok);
   }, START_MS);
   const how = await Promise.race([up, ended.then((how) => `it ended with ${how}`)]);
   if (how !== true) throw new Error(`${how}:\n${text()}`);
