@@ -8,7 +8,7 @@ import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { xtask } from "./support/cluster.mjs";
 import { Member, percentile } from "./support/members.mjs";
-import { here } from "./support/pace.mjs";
+import { grace, here } from "./support/pace.mjs";
 import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { abandonedPoll, stuckClient } from "./support/stuck.mjs";
 import { until } from "./support/until.mjs";
@@ -18,7 +18,7 @@ const EMPTY_SOON_MS = 8000;
 /** What it may take besides where somebody takes nothing. */
 const STUCK_MS = 8000;
 /** Who is back within the grace was never away: the default, and more where a client needs more time to come back. */
-const GRACE_MS = here(5000);
+const GRACE_MS = grace(5000);
 
 /** Transports and pauses of the stock client, all by default; and WebSockets from the start. */
 const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };

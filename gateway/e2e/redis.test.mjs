@@ -5,7 +5,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 
 import { closeAll, connect, listed, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
-import { here } from "./support/pace.mjs";
+import { grace, here } from "./support/pace.mjs";
 import { NotYet, PATIENCE_MS, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
@@ -16,7 +16,7 @@ const RIGHT_AGAIN_MS = 5000;
 /** A message that was sent while a node was not right again is lost; then another is sent. */
 const AGAIN_MS = 300;
 /** Shorter than the default, so that whoever was taken for gone is announced soon. */
-const GRACE_MS = 2000;
+const GRACE_MS = grace(2000);
 
 describe("Redis goes away", () => {
   let cluster, users, clients, newcomers;
@@ -25,7 +25,7 @@ describe("Redis goes away", () => {
   });
   after(() => cluster?.stop());
   beforeEach(async () => {
-    await cluster.allReadinessIs(200, 10_000);
+    await cluster.allReadinessIs(200);
     users = await registerMany(cluster, 6);
     newcomers = await registerMany(cluster, 3);
     clients = await Promise.all(users.map((user, index) => signedIn(cluster.urls[index % 3], user)));

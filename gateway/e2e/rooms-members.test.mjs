@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
-import { here } from "./support/pace.mjs";
+import { grace, here } from "./support/pace.mjs";
 import { done, join, newRoom, onEachNode, refused, sendMany, startRooms } from "./support/rooms.mjs";
 import { NotYet, until } from "./support/until.mjs";
 
 /** Time enough to come back within it, on a busy machine too. */
-const GRACE_MS = here(2000);
+const GRACE_MS = grace(2000);
 /** Lease, then the grace, and a little. */
 const GONE_MS = 15_000;
 const ANNOUNCE_MAX = 4;

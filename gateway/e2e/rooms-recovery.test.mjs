@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import { closeAll, signedIn } from "./support/clients.mjs";
-import { here } from "./support/pace.mjs";
+import { grace, here } from "./support/pace.mjs";
 import {
   complete, done, given, history, ids, join, newRoom, onEachNode, refused, sendMany, sendOn, startRooms,
 } from "./support/rooms.mjs";
@@ -14,7 +14,7 @@ import { NotYet, until } from "./support/until.mjs";
 const ANSWERED_MS = 3000;
 const RIGHT_AGAIN_MS = 5000;
 /** Time enough to come back within it, on a busy machine too. */
-const GRACE_MS = here(1000);
+const GRACE_MS = grace(2000);
 
 describe("nothing stored is lost", () => {
   let cluster;

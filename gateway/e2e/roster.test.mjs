@@ -5,12 +5,12 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { closeAll, listed, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
-import { here } from "./support/pace.mjs";
+import { grace } from "./support/pace.mjs";
 import { registerMany } from "./support/users.mjs";
 
 const sorted = (list) => [...list].sort();
 /** Time enough to come back within it, on a busy machine too. */
-const GRACE = { "presence.grace": `${here(1000)}ms` };
+const GRACE = { "presence.grace": `${grace(2000)}ms` };
 /** What a socket is told of itself on connecting. */
 const PERSONAL = ["authenticated", "notification:unread_count"];
 

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, connect, listed, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
-import { here } from "./support/pace.mjs";
+import { grace, here } from "./support/pace.mjs";
 import { NotYet, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
@@ -29,7 +29,7 @@ function assertReplaced(client) {
 describe("one session per user", () => {
   let cluster, users;
   before(async () => {
-    cluster = await startCluster({ set: { "presence.grace": "2s" } });
+    cluster = await startCluster({ set: { "presence.grace": `${grace(2000)}ms` } });
     users = await registerMany(cluster, 50);
   });
   after(() => cluster?.stop());
