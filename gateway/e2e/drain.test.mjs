@@ -11,7 +11,7 @@ import { Member, percentile } from "./support/members.mjs";
 import { grace, here } from "./support/pace.mjs";
 import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { abandonedPoll, stuckClient } from "./support/stuck.mjs";
-import { until } from "./support/until.mjs";
+import { PATIENCE_MS, until } from "./support/until.mjs";
 
 /** What the drain of a gateway without any delay may take where nobody is slow; 60 s would be the window. */
 const EMPTY_SOON_MS = 8000;
@@ -19,6 +19,9 @@ const EMPTY_SOON_MS = 8000;
 const STUCK_MS = 8000;
 /** Who is back within the grace was never away: the default, and more where a client needs more time to come back. */
 const GRACE_MS = grace(5000);
+
+/** Who stays away is announced within so long, on any machine. */
+const OFFLINE_MS = GRACE_MS + PATIENCE_MS;
 
 /** Transports and pauses of the stock client, all by default; and WebSockets from the start. */
 const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };
@@ -33,7 +36,7 @@ describe("a gateway is told to end", () => {
     cluster = await startRooms({ set: { "drain.window": "60s", "presence.grace": `${GRACE_MS}ms` } });
   });
   after(() => cluster?.stop());
-  beforeEach(() => cluster.allReadinessIs(200));
+  beforeEach(() => cluster.restartDead());
   afterEach(closeAll);
 
   /** Waits until it has ended by itself. */
@@ -74,7 +77,7 @@ describe("a gateway is told to end", () => {
     assert.ok(acked.length > 50, `${acked.length} messages are no load`);
     for (const { client, unrecovered } of members) {
       await complete(client, room, acked);
-      await client.heard("user:offline", ({ userId }) => userId === last.id);
+      await client.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
       assert.equal(unrecovered, 0);
       assert.equal(client.comesBack, true);
       for (const event of ["user:offline", "user-left"]) {
@@ -148,7 +151,7 @@ describe("a gateway is told to end", () => {
     assert.ok(Date.now() - began >= GRACE_MS - 100);
     await cluster.restartGateway(leaving.id);
     await signedIn(cluster.urls[0], last).then((client) => client.close());
-    await watcher.heard("user:offline", ({ userId }) => userId === last.id);
+    await watcher.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
     assert.equal(watcher.all("user:offline").filter(({ userId }) => userId === user.id).length, 1);
   });
 

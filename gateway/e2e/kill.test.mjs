@@ -26,6 +26,7 @@ describe("a gateway is lost", () => {
   });
   after(() => cluster?.stop());
   beforeEach(async () => {
+    await cluster.restartDead();
     watched = await registerMany(cluster, 8);
     const others = await registerMany(cluster, 2);
     observers = await Promise.all([signedIn(cluster.urls[0], others[0]), signedIn(cluster.urls[2], others[1])]);
@@ -170,8 +171,8 @@ describe("a gateway is lost", () => {
     };
     await crosses(staying[0], [...observers, ...staying, ...arrived]);
     await crosses(observers[0], [...observers, ...staying, ...arrived]);
-    const here = [...observers, ...staying, ...arrived];
-    await listed(here, here, rest());
+    const everyone = [...observers, ...staying, ...arrived];
+    await listed(everyone, everyone, rest());
 
     for (const client of [...staying, ...arrived, ...observers]) assert.equal(client.connected, true);
     for (const client of [...staying, ...arrived]) assert.deepEqual(client.disconnects, []);

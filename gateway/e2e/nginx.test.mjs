@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -68,10 +69,10 @@ describe("nginx follows its gateways", () => {
     await until("it looks again", async () => (await looks()) >= from + 3);
   }
 
-  /** Who answers to a client of that address. */
+  /** Who answers to a client of that address. Each has a connection of its own: nginx ends those that idle when it changes. */
   async function asked(path, client) {
-    const answer = await fetch(url + path, { headers: { "x-forwarded-for": client } });
-    return { status: answer.status, ...await answer.json() };
+    const [answer] = await once(get(url + path, { headers: { "x-forwarded-for": client }, agent: false }), "response");
+    return { status: answer.statusCode, ...JSON.parse((await answer.toArray()).join("")) };
   }
   const poll = (client) => asked("/socket.io/?EIO=4&transport=polling&sid=x", client);
   const websocket = (client) => asked("/socket.io/?EIO=4&transport=websocket", client);

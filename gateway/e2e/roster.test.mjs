@@ -6,6 +6,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { closeAll, listed, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
 import { grace } from "./support/pace.mjs";
+import { done } from "./support/rooms.mjs";
 import { registerMany } from "./support/users.mjs";
 
 const sorted = (list) => [...list].sort();
@@ -67,9 +68,9 @@ describe("roster of a small cluster", () => {
       assert.deepEqual(offline, { userId: ana.id, timestamp: offline.timestamp });
     }
     // Whatever else was told of her came before this, in /chat too.
-    assert.equal((await observers[2].ask("message", "the last word")).status, "ok");
+    await done(observers[2], "message", "the last word");
     for (const observer of observers) await observer.heard("message", ({ message }) => message === "the last word");
-    assert.equal((await inChat.ask("presence:subscribe", { userIds: [] })).status, "ok");
+    await done(inChat, "presence:subscribe", { userIds: [] });
     for (const observer of observers) {
       assert.equal(told(observer, "user:online").length, 1);
       assert.equal(told(observer, "user:offline").length, 1);
@@ -152,7 +153,7 @@ describe("roster above roster.max", () => {
       for (const user of [ana, bob]) await watcher.heard(event, ({ userId }) => userId === user.id);
       await former.heard(event, ({ userId }) => userId === bob.id);
       // Whatever was told to the others came before this.
-      await watcher.ask("message", event);
+      await done(watcher, "message", event);
       for (const client of crowd) await client.heard("message", ({ message }) => message === event);
       assert.deepEqual(former.all(event).map(({ userId }) => userId), [bob.id]);
       for (const client of others) assert.deepEqual(client.all(event), []);

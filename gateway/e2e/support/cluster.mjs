@@ -125,6 +125,12 @@ class Cluster {
     this.gateway(id).pid = pid;
   }
 
+  /** After a test that failed on the way: starts what it left dead, and waits until all are ready. */
+  async restartDead() {
+    for (const gateway of this.gateways) if (!this.alive(gateway)) await this.restartGateway(gateway.id);
+    await this.allReadinessIs(200);
+  }
+
   async stopRedis({ kill = false } = {}) {
     await this.#ask("stop-redis", ...(kill ? ["--kill"] : []));
   }

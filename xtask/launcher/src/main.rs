@@ -24,12 +24,25 @@ fn main() -> ExitCode {
 
 /// Returns only where there is nothing to become.
 fn launch() -> io::Result<ExitCode> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).as_ref());
     cargo.args(["build", "--quiet", "--workspace", "--bin", "xtask", "--test", "dockerfiles"]);
     // It may be called from anywhere in the repository.
     if !cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).status()?.success() {
         return Ok(ExitCode::FAILURE);
     }
     let commands = env::current_exe()?.with_file_name("xtask");
-    Err(Command::new(commands).args(env::args_os().skip(1)).exec())
+    Err(command(&commands).args(env::args_os().skip(1)).exec())
+}
+
+/// Without what `cargo run` says of this package. There are build scripts that look at it (*ring*'s does): below a plain `cargo test`
+/// they would see something else, and all that depends on them would be compiled again.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start));
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    command
 }
