@@ -16,7 +16,7 @@ use crate::{
 
 /// Files with end-to-end tests that run side by side, each against clusters of its own. Most of their time they wait: for a lease,
 /// a grace, a drain.
-const FILES_AT_ONCE: usize = 2;
+const FILES_AT_ONCE: usize = 3;
 /// Rust tests wait too, and Cargo would run no more than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
