@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
+import { here } from "./support/pace.mjs";
 import { startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 import { execFile } from "node:child_process";
@@ -51,7 +52,7 @@ describe(`${MANY} users on three nodes`, OWN, () => {
       const answer = await api.post(path, body);
       const answered = Date.now() - begun;
       assert.equal(answer.body.delivered, MANY, JSON.stringify(answer.body));
-      await until("all have it", () => clients.every((client) => client.all(event).length === 1), 60_000);
+      await until("all have it", () => clients.every((client) => client.all(event).length === 1), here(20_000));
       const took = Date.now() - begun;
       const after = await commands();
       const used = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]);

@@ -72,6 +72,9 @@ describe("chat over three nodes", () => {
 
   test("one message each: what was heard in one namespace was said there", async () => {
     const client = await signedIn(cluster.urls[0], users[0], { namespace: "/chat" });
+    // Of this one's coming the sockets in `/` are told in a list.
+    const newcomer = await signedIn(cluster.urls[0], users[1]);
+    await newcomer.heard("clients-updated", (ids) => ids.includes(newcomer.id));
     assert.equal((await client.ask("message", "only chat")).status, "ok");
     await client.heard("message", ({ message }) => message === "only chat");
     assert.deepEqual(client.all("clients-updated"), [], "the roster is told in / alone");
@@ -125,7 +128,7 @@ describe("chat over three nodes", () => {
       for (const text of sent) sender.send("message", text);
       for (const listener of [...listeners, sender]) {
         const heard = () => listener.all("message").filter((one) => one.sender === sender.id).map((one) => one.message);
-        await until("500 messages", () => heard().length >= sent.length, 20_000);
+        await until("500 messages", () => heard().length >= sent.length);
         assert.deepEqual(heard(), sent);
       }
       sender.close();
@@ -162,9 +165,13 @@ describe("chat over three nodes", () => {
 
   test("too many events are refused, without harm to others; more than that, and one is sent away", OWN, async () => {
     const [flooder, other] = await onEveryNode();
+    const begun = Date.now();
     const answers = await Promise.all(Array.from({ length: 1200 }, (_, index) => flooder.ask("message", `m${index}`)));
     const refused = answers.filter((answer) => answer.status === "error");
-    assert.ok(refused.length > 50 && refused.length < 250, `${refused.length} refused`);
+    // 1,000 pass at once, and 100 a second.
+    const earned = Math.ceil((Date.now() - begun) / 10);
+    const most = answers.length - 1000;
+    assert.ok(refused.length <= most && refused.length >= most - earned, `${refused.length} refused, ${earned} more may pass`);
     for (const answer of refused) {
       assert.equal(answer.code, "rate_limited");
       assert.ok(answer.retryAfterMs > 0, JSON.stringify(answer));

@@ -7,8 +7,9 @@ import { after, before, describe, test } from "node:test";
 import { DASHBOARDS, fileOf, json } from "../../deploy/grafana/dashboards.mjs";
 import { closeAll, connect, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
+import { here } from "./support/pace.mjs";
 import { alerts, numbers } from "./support/prometheus.mjs";
-import { inParallel, until } from "./support/until.mjs";
+import { NotYet, inParallel, until } from "./support/until.mjs";
 import { api, login, registerMany } from "./support/users.mjs";
 
 const ANSWERED_MS = 30_000;
@@ -71,9 +72,9 @@ describe("a Prometheus beside a cluster at work", () => {
     await until(`${queries.length} queries have answers`, async () => {
       const answers = await inParallel(queries, 8, (query) => numbers(cluster, query));
       const empty = queries.filter((_, index) => answers[index].length === 0);
-      if (empty.length > 0) throw new Error(`no answer to:\n${empty.join("\n")}`);
+      if (empty.length > 0) throw new NotYet(`no answer to:\n${empty.join("\n")}`);
       return true;
-    }, ANSWERED_MS);
+    }, here(ANSWERED_MS));
   });
 
   test("every documented endpoint is counted by its name", async () => {
@@ -93,12 +94,12 @@ describe("a Prometheus beside a cluster at work", () => {
     assert.deepEqual(await wrong(), []);
     const [, victim] = cluster.gateways;
     cluster.signal(victim, "SIGKILL");
-    await until("the survivors have cleared up", async () => {
-      const fires = await alerts(cluster);
-      return fires.some(({ name, state }) => name === "GatewayDied" && state === "firing");
-    }, REAPED_MS);
-    const fires = await wrong();
-    assert.deepEqual(fires.map(({ name }) => name).sort(), ["GatewayDied", "GatewayDown"], JSON.stringify(fires));
+    const fires = await until("the survivors have cleared up, and Prometheus knows", async () => {
+      const fires = await wrong();
+      assert.deepEqual(fires.map(({ name }) => name).sort(), ["GatewayDied", "GatewayDown"], JSON.stringify(fires));
+      assert.equal(fires.find(({ name }) => name === "GatewayDied").state, "firing");
+      return fires;
+    }, here(REAPED_MS));
     const down = fires.find(({ name }) => name === "GatewayDown");
     assert.equal(`http://${down.labels.instance}`, victim.internal);
   });

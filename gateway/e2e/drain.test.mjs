@@ -8,16 +8,20 @@ import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { xtask } from "./support/cluster.mjs";
 import { Member, percentile } from "./support/members.mjs";
+import { grace, here } from "./support/pace.mjs";
 import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { abandonedPoll, stuckClient } from "./support/stuck.mjs";
-import { until } from "./support/until.mjs";
+import { PATIENCE_MS, until } from "./support/until.mjs";
 
 /** What the drain of a gateway without any delay may take where nobody is slow; 60 s would be the window. */
 const EMPTY_SOON_MS = 8000;
 /** What it may take besides where somebody takes nothing. */
 const STUCK_MS = 8000;
-/** Who is back within the grace was never away. */
-const GRACE_MS = 5000;
+/** Who is back within the grace was never away: the default, and more where a client needs more time to come back. */
+const GRACE_MS = grace(5000);
+
+/** Who stays away is announced within so long, on any machine. */
+const OFFLINE_MS = GRACE_MS + PATIENCE_MS;
 
 /** Transports and pauses of the stock client, all by default; and WebSockets from the start. */
 const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };
@@ -29,10 +33,10 @@ const from = (number) => ({ extraHeaders: { "x-forwarded-for": `198.51.100.${num
 describe("a gateway is told to end", () => {
   let cluster;
   before(async () => {
-    cluster = await startRooms({ set: { "drain.window": "60s" } });
+    cluster = await startRooms({ set: { "drain.window": "60s", "presence.grace": `${GRACE_MS}ms` } });
   });
   after(() => cluster?.stop());
-  beforeEach(() => cluster.allReadinessIs(200, 10_000));
+  beforeEach(() => cluster.restartDead());
   afterEach(closeAll);
 
   /** Waits until it has ended by itself. */
@@ -57,17 +61,23 @@ describe("a gateway is told to end", () => {
     sending.catch(() => {});
     try {
       await change(members);
-      await until("all are in again", () => members.every((member) => member.isIn), 10_000);
+      await until("all are in again", () => members.every((member) => member.isIn));
     } finally {
       going = false;
     }
     await sending;
 
+    // Somebody goes now: once that one is announced, so would everybody be who was taken for gone before.
+    const last = cluster.user();
+    const leaver = await signedIn(cluster.urls[0], last);
+    await join(leaver, room);
+    leaver.close();
     const users = members.map(({ user }) => user.id);
     const acked = senders.flatMap((sender) => sender.acked).sort();
     assert.ok(acked.length > 50, `${acked.length} messages are no load`);
     for (const { client, unrecovered } of members) {
       await complete(client, room, acked);
+      await client.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
       assert.equal(unrecovered, 0);
       assert.equal(client.comesBack, true);
       for (const event of ["user:offline", "user-left"]) {
@@ -83,7 +93,7 @@ describe("a gateway is told to end", () => {
   test("its clients come back elsewhere by themselves: nothing is lost, and nobody was away", async () => {
     const [leaving] = cluster.gateways.slice(1);
     await underLoad(24, async (members) => {
-      await told(leaving, EMPTY_SOON_MS);
+      await told(leaving, here(EMPTY_SOON_MS));
       assert.ok(members.some(({ client }) => client.disconnects.length > 0), "some were there");
     });
     await cluster.restartGateway(leaving.id);
@@ -123,7 +133,7 @@ describe("a gateway is told to end", () => {
     await Promise.all(answers.map(([first]) => first));
     cluster.signal(leaving, "SIGTERM");
     const acked = await Promise.all(answers.flat());
-    await ended(leaving, pid, 0, EMPTY_SOON_MS);
+    await ended(leaving, pid, 0, here(EMPTY_SOON_MS));
     await complete(watcher, room, acked.sort());
     await cluster.restartGateway(leaving.id);
   });
@@ -131,15 +141,17 @@ describe("a gateway is told to end", () => {
   test("who stays away is announced offline once, after the grace, and nobody waits for the lease", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const watcher = await signedIn(cluster.urls[0], cluster.user());
-    const user = cluster.user();
+    const [user, last] = [cluster.user(), cluster.user()];
     await signedIn(leaving.url, user, { reconnection: false });
     await watcher.heard("user:online", ({ userId }) => userId === user.id);
     const began = Date.now();
-    await told(leaving, EMPTY_SOON_MS);
+    await told(leaving, here(EMPTY_SOON_MS));
     assert.deepEqual((await done(watcher, "presence:subscribe", { userIds: [user.id] })).online, [user.id], "the grace");
-    await watcher.heard("user:offline", ({ userId }) => userId === user.id, GRACE_MS + 2000);
+    await watcher.heard("user:offline", ({ userId }) => userId === user.id, GRACE_MS + here(2000));
     assert.ok(Date.now() - began >= GRACE_MS - 100);
     await cluster.restartGateway(leaving.id);
+    await signedIn(cluster.urls[0], last).then((client) => client.close());
+    await watcher.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
     assert.equal(watcher.all("user:offline").filter(({ userId }) => userId === user.id).length, 1);
   });
 
@@ -155,7 +167,7 @@ describe("a gateway is told to end", () => {
     const { pid } = leaving;
     const { node } = (await cluster.readiness(leaving)).body;
     cluster.signal(leaving, "SIGTERM");
-    await ended(leaving, pid, 0, STUCK_MS);
+    await ended(leaving, pid, 0, here(STUCK_MS));
     const { nodes } = (await new Api(cluster, 0).get("/nodes")).body;
     assert.ok(nodes.length > 0 && nodes.every(({ id }) => id !== node), "its lease ended with it");
     await cluster.restartGateway(leaving.id);
@@ -179,7 +191,7 @@ describe("a gateway is told to end", () => {
     });
     assert.equal((await refused.json()).code, "server_draining");
     assert.ok(Number(refused.headers.get("retry-after")) > 0);
-    await ended(leaving, pid, 0, STUCK_MS);
+    await ended(leaving, pid, 0, here(STUCK_MS));
     const drained = stripVTControlCharacters(cluster.log).split("\n").findLast((line) => line.includes(" drained "));
     assert.match(drained, /left=1$/, "it was still there");
     stuck.destroy();

@@ -1,10 +1,12 @@
 // deploy/nginx/follow: nginx in front of gateways that come and go, as a container runs it.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get } from "node:http";
 import { after, before, describe, test } from "node:test";
 
 import { ADDRESSES, startFollow } from "./support/follow.mjs";
-import { until, within } from "./support/until.mjs";
+import { NotYet, PATIENCE_MS, ifReachable, until, within } from "./support/until.mjs";
 
 describe("nginx follows its gateways", () => {
   let nginx, gateways, url, resolves, lookedAt;
@@ -15,10 +17,10 @@ describe("nginx follows its gateways", () => {
   });
   after(() => nginx?.stop());
 
-  /** Who answers to a client of that address. */
+  /** Who answers to a client of that address. Each has a connection of its own: nginx ends those that idle when it changes. */
   async function asked(path, client) {
-    const answer = await fetch(url + path, { headers: { "x-forwarded-for": client } });
-    return { status: answer.status, ...await answer.json() };
+    const [answer] = await once(get(url + path, { headers: { "x-forwarded-for": client }, agent: false }), "response");
+    return { status: answer.statusCode, ...JSON.parse((await answer.toArray()).join("")) };
   }
   const poll = (client) => asked("/socket.io/?EIO=4&transport=polling&sid=x", client);
   const websocket = (client) => asked("/socket.io/?EIO=4&transport=websocket", client);
@@ -33,9 +35,9 @@ describe("nginx follows its gateways", () => {
   function inUse(addresses, request = poll) {
     return until(`${addresses} answer`, async () => {
       const seen = [...new Set(await answering(request))].sort();
-      if (seen.join() !== addresses.join()) throw new Error(`${seen}\n${nginx.text()}`);
+      if (seen.join() !== addresses.join()) throw new NotYet(`${seen}\n${nginx.text()}`);
       return true;
-    }, 20_000);
+    });
   }
 
   test("a client on polling stays where it is, others are elsewhere; websockets go anywhere", async () => {
@@ -62,8 +64,8 @@ describe("nginx follows its gateways", () => {
     await inUse([ADDRESSES[0]]);
     await inUse([ADDRESSES[0]], websocket);
     gateways.ready[ADDRESSES[1]] = true;
-    await inUse(ADDRESSES.slice(0, 2));
-    assert.deepEqual(await answering(poll), before);
+    // For a moment nginx as it was answers beside nginx as it is.
+    await until("all are where they were", async () => assert.deepEqual(await answering(poll), before) ?? true);
   });
 
   test("where none is ready, all are asked all the same: they say why", async () => {
@@ -110,7 +112,7 @@ describe("nginx follows its gateways", () => {
 
   test("SIGTERM ends both", async () => {
     nginx.nginx.kill("SIGTERM");
-    assert.equal(await within(10_000, "it ends", nginx.ended), 0);
+    assert.equal(await within(PATIENCE_MS, "it ends", nginx.ended), 0);
     await assert.rejects(fetch(url));
   });
 });

@@ -8,9 +8,10 @@ import { Api } from "./support/api.mjs";
 import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { notify, shown, stored, wrongCounts } from "./support/notifications.mjs";
+import { here } from "./support/pace.mjs";
 import { redisCommand } from "./support/redis.mjs";
 import { TIMESTAMP, refused, startRooms } from "./support/rooms.mjs";
-import { until } from "./support/until.mjs";
+import { NotYet, until } from "./support/until.mjs";
 
 const AGREE_MS = 5000;
 const OPERATIONS = 1000;
@@ -35,10 +36,10 @@ describe("notifications", OWN, () => {
     return clients;
   }
 
-  const allShow = (clients, count, ms = AGREE_MS) =>
+  const allShow = (clients, count, ms = here(AGREE_MS)) =>
     until(`every device shows ${count}`, () => {
       const counts = clients.map(shown);
-      if (counts.some((one) => one !== count)) throw new Error(`${counts}`);
+      if (counts.some((one) => one !== count)) throw new NotYet(`${counts}`);
       return true;
     }, ms);
 
@@ -102,6 +103,7 @@ describe("notifications", OWN, () => {
     await notify(apis[2], user);
     await allShow(mine, 1);
     for (const client of mine) assert.equal(client.all("notification:read").length, 2);
+    assert.equal((await other.ask("notification:list")).unreadCount, 0);
     assert.deepEqual(other.events.filter(({ name }) => name !== "notification:unread_count" && name.startsWith("notification")), []);
   });
 
@@ -142,7 +144,7 @@ describe("notifications", OWN, () => {
     await allShow(clients, 1);
     for (const empty of [false, true]) {
       await cluster.stopRedis();
-      await cluster.allReadinessIs(503, AGREE_MS);
+      await cluster.allReadinessIs(503, here(AGREE_MS));
       assert.equal((await clients[0].ask("notification:list")).code, "unavailable");
       assert.equal((await clients[0].ask("notification:mark_read", { all: true })).code, "unavailable");
       const told = clients.map((client) => client.all("notification:unread_count").length);
@@ -151,7 +153,7 @@ describe("notifications", OWN, () => {
         clients.every((client, index) => client.all("notification:unread_count").length > told[index]));
       await allShow(clients, empty ? 0 : 1);
     }
-    await cluster.allReadinessIs(200, 10_000);
+    await cluster.allReadinessIs(200);
     await notify(apis[1], user);
     await allShow(clients, 1);
     for (const client of clients) assert.deepEqual(client.disconnects, []);
@@ -165,10 +167,10 @@ describe("notifications", OWN, () => {
     try {
       // Whoever clears up after the frozen node takes its sessions out of the user's: what comes then is not for them.
       await until("the frozen node's session is gone", async () => {
-        const { body } = await apis[0].get(`/users/${user.id}`);
-        if (body.sockets !== 2) throw new Error(`${body.sockets} sockets`);
+        const { sockets } = await apis[0].read(`/users/${user.id}`);
+        if (sockets !== 2) throw new NotYet(`${sockets} sockets`);
         return true;
-      }, 15_000);
+      });
       await notify(apis[0], user);
       await allShow([clients[0], clients[2]], 1);
     } finally {
@@ -180,7 +182,7 @@ describe("notifications", OWN, () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
-  test(`${OPERATIONS} random operations from all sides, a node killed on the way: all devices agree`, async () => {
+  test(`${OPERATIONS} random operations from all sides, a node killed on the way: all devices agree`, async (t) => {
     const user = cluster.user();
     const clients = await devices(user);
     const victim = cluster.gateways[1];
@@ -260,12 +262,12 @@ describe("notifications", OWN, () => {
       assert.deepEqual(wrongCounts(client), [], "every count on the way was right");
     }
     const counts = [first, third].map((client) => client.all("notification:unread_count").length);
-    console.log(JSON.stringify({
+    t.diagnostic(JSON.stringify({
       operations: done, failedAtTheDeadNode: failed, seconds: (last - start) / 1000, backElsewhereMs: back, agreedMs: agreed,
       stored: all.length, unreadCount, countsToldAndRight: counts,
     }));
     await cluster.restartGateway(victim.id);
-    await cluster.allReadinessIs(200, 10_000);
+    await cluster.allReadinessIs(200);
     // The node that was killed takes part again.
     clients.push(await signedIn(victim.url, user));
     await notify(apis[1], user);

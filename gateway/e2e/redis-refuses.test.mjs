@@ -6,20 +6,14 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { closeAll, connect } from "./support/clients.mjs";
 import { redisCommand, startRedis } from "./support/redis.mjs";
 import { startLink } from "./support/link.mjs";
+import { metric } from "./support/metrics.mjs";
+import { here } from "./support/pace.mjs";
 import { complete, done, join, newRoom, onEachNode, refused, sendMany, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
-/** The lease, and what a busy machine adds. */
+/** The lease, and a little. */
 const NOTICED_MS = 10_000;
 const RIGHT_AGAIN_MS = 10_000;
-
-/** Of all gateways together, what lines of `/metrics` that begin so say. */
-async function metric(cluster, name) {
-  const pages = await Promise.all(cluster.gateways.map(async ({ internal }) => (await fetch(`${internal}/metrics`)).text()));
-  const lines = pages.flatMap((page) => page.split("\n")).filter((line) => line.startsWith(name));
-  assert.ok(lines.length > 0, `there is no ${name}`);
-  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
-}
 
 describe("Redis takes no writes", () => {
   let cluster;
@@ -39,7 +33,7 @@ describe("Redis takes no writes", () => {
       const members = await onEachNode(cluster);
       for (const member of members) await join(member, room);
       const first = await done(members[0], "send-message", { room, content: "before" });
-      const lost = await metric(cluster, "jackfield_leases_lost_total");
+      const lost = await metric(cluster.gateways, "jackfield_leases_lost_total");
       assert.equal(await redisCommand(cluster, refuse), "+OK");
 
       // Nothing is done by halves.
@@ -47,23 +41,23 @@ describe("Redis takes no writes", () => {
         await refused(member, "send-message", { room, content: "again", clientId: "c" }, "unavailable");
         await refused(member, "join-room", newRoom(), "unavailable");
       }
-      await cluster.allReadinessIs(503, NOTICED_MS);
+      await cluster.allReadinessIs(503, here(NOTICED_MS));
       const newcomer = connect(cluster.urls[0], { token: cluster.user().token });
-      await until("refused for now", () => newcomer.errors.length > 0, NOTICED_MS);
+      await until("refused for now", () => newcomer.errors.length > 0, here(NOTICED_MS));
       assert.equal(newcomer.refusal, undefined, "nothing terminal");
       // Nobody is sent away, also where no lease holds any more. A full one can still be read, and a history's life prolonged.
-      const leasesLost = async () => await metric(cluster, "jackfield_leases_lost_total") - lost;
-      await until("both leases are lost", async () => await leasesLost() === 2, NOTICED_MS);
+      const leasesLost = async () => await metric(cluster.gateways, "jackfield_leases_lost_total") - lost;
+      await until("both leases are lost", async () => await leasesLost() === 2, here(NOTICED_MS));
       if (history) {
         const { messages } = await done(members[1], "room-history", { room });
         assert.deepEqual(messages.map(({ id }) => id), [first.messageId]);
       }
       for (const member of members) assert.deepEqual(member.disconnects, []);
-      assert.ok(await metric(cluster, 'jackfield_redis_errors_total{connection="quick",kind="refused"}') > 0);
+      assert.ok(await metric(cluster.gateways, 'jackfield_redis_errors_total{connection="quick",kind="refused"}') > 0);
 
       assert.equal(await redisCommand(cluster, take), "+OK");
-      await cluster.allReadinessIs(200, RIGHT_AGAIN_MS);
-      await newcomer.ready(RIGHT_AGAIN_MS);
+      await cluster.allReadinessIs(200, here(RIGHT_AGAIN_MS));
+      await newcomer.ready(here(RIGHT_AGAIN_MS));
       const answers = [];
       for (const member of members) answers.push(await done(member, "send-message", { room, content: "again", clientId: "c" }));
       const ids = [first, ...answers].map(({ messageId }) => messageId);
@@ -84,19 +78,19 @@ test("a Redis hands over to its replica, and keeps its connections", async () =>
     for (const member of members) await join(member, room);
     const before = await sendMany(members, room, 20);
     assert.equal(await redisCommand({ redis: second }, `REPLICAOF 127.0.0.1 ${new URL(first.url).port}`), "+OK");
-    await until("the replica has everything", async () => (await role(first)).includes("state=online"), 10_000);
+    await until("the replica has everything", async () => (await role(first)).includes("state=online"));
 
     // From now on the address leads to the other one.
     link.to(second.url);
     assert.equal(await redisCommand({ redis: first }, "FAILOVER"), "+OK");
-    await until("the roles are changed", async () => (await role(first)).includes("role:slave"), 10_000);
+    await until("the roles are changed", async () => (await role(first)).includes("role:slave"));
     const after = [];
     for (const [index, member] of members.entries()) {
       const message = { room, content: "after", clientId: String(index) };
       const answer = () => member.ask("send-message", message).then((answer) => answer.messageId);
-      after.push(await until("a message is stored", answer, RIGHT_AGAIN_MS));
+      after.push(await until("a message is stored", answer, here(RIGHT_AGAIN_MS)));
     }
-    await cluster.allReadinessIs(200, RIGHT_AGAIN_MS);
+    await cluster.allReadinessIs(200, here(RIGHT_AGAIN_MS));
     for (const member of members) {
       await complete(member, room, [...before.sort(), ...after]);
       assert.deepEqual(member.disconnects, []);

@@ -7,7 +7,7 @@ import { closeAll } from "./support/clients.mjs";
 import { PASSWORD, startTlsRedis, USER } from "./support/redis-tls.mjs";
 import { complete, done, join, newRoom, onEachNode, sendMany, startRooms } from "./support/rooms.mjs";
 import { startStandalone } from "./support/standalone.mjs";
-import { until } from "./support/until.mjs";
+import { NotYet, until } from "./support/until.mjs";
 
 const RIGHT_AGAIN_MS = 10_000;
 const NOTICED_MS = 10_000;
@@ -81,7 +81,7 @@ describe("Redis over TLS", () => {
       for (const [key, value] of Object.entries(changes)) set[key] = of[key]?.(value) ?? value;
       const program = await startStandalone({ set, up: unready });
       try {
-        await until("the reason is logged", () => said.test(program.text()) || Promise.reject(new Error(program.text())), NOTICED_MS);
+        await until("the reason is logged", () => said.test(program.text()) || Promise.reject(new NotYet(program.text())), NOTICED_MS);
         const answer = await fetch(`${program.url}/socket.io/?EIO=4&transport=polling`);
         assert.equal(answer.status, 503);
         assert.doesNotMatch(program.text(), /secret|wrong@|ERROR|panicked/);

@@ -115,6 +115,8 @@ describe("joining a room", () => {
     const [id] = await sendMany([sender], room, 1);
     await done(sender, "room-message", { room, message: "the last word" });
     await other.heard("room-message");
+    await done(other, "room-message", { room, message: "the very last word" });
+    await sender.heard("room-message");
     assert.deepEqual(other.all("new-message").map((message) => message.id), [id]);
     assert.equal(sender.all("user-joined").length, 1);
   });
@@ -130,7 +132,7 @@ describe("joining a room", () => {
     const more = async (count) => {
       const all = log().length + count;
       await sendMany(senders, room, count);
-      await until("all came", () => clients.every((client) => given(client, room).length === all), 20_000);
+      await until("all came", () => clients.every((client) => given(client, room).length === all));
     };
     const late = await signedIn(cluster.urls[2], cluster.user());
     const since = async (id, pages) => {
@@ -242,5 +244,5 @@ describe("joining a room", () => {
 
 /** Waits until a client has had so many live messages. */
 function live(client, count) {
-  return until(`${count} live messages`, () => client.all("new-message").length >= count, 20_000);
+  return until(`${count} live messages`, () => client.all("new-message").length >= count);
 }

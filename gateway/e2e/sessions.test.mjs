@@ -5,9 +5,12 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, connect, listed, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
-import { until } from "./support/until.mjs";
+import { grace, here } from "./support/pace.mjs";
+import { NotYet, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
+/** Within so long the older session is gone. */
+const REPLACED_MS = 1000;
 /** More of the same storm: `STORM_ROUNDS=100`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 20);
 
@@ -26,7 +29,7 @@ function assertReplaced(client) {
 describe("one session per user", () => {
   let cluster, users;
   before(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ set: { "presence.grace": `${grace(2000)}ms` } });
     users = await registerMany(cluster, 50);
   });
   after(() => cluster?.stop());
@@ -38,8 +41,8 @@ describe("one session per user", () => {
     await until("one connected socket for each user, and the others sent away", () => {
       const left = groups.map((group) => group.filter((client) => client.connected).length);
       const undecided = clients.filter((client) => !client.connected && client.comesBack);
-      if (undecided.length > 0) throw new Error(`${undecided.length} still try: ${undecided[0].errors.at(-1)}`);
-      if (left.some((count) => count !== 1)) throw new Error(`connected by user: ${left}`);
+      if (undecided.length > 0) throw new NotYet(`${undecided.length} still try: ${undecided[0].errors.at(-1)}`);
+      if (left.some((count) => count !== 1)) throw new NotYet(`connected by user: ${left}`);
       return true;
     }, ms);
     const survivors = groups.map((group) => group.find((client) => client.connected));
@@ -52,27 +55,29 @@ describe("one session per user", () => {
   }
 
   test("a second login on another node sends the first one away", async () => {
-    const [ana, bob] = users;
+    const [ana, bob, eve] = await registerMany(cluster, 3);
     const witness = await signedIn(cluster.urls[2], bob);
     for (const transports of [["websocket"], ["polling"]]) {
       const first = await signedIn(cluster.urls[0], ana, { transports });
       const second = await signedIn(cluster.urls[1], { token: await login(cluster, ana) }, { transports });
-      assert.equal(await first.gone(1000), "io server disconnect");
+      assert.equal(await first.gone(here(REPLACED_MS)), "io server disconnect");
       assertReplaced(first);
       const { at } = first.last("session:replaced");
       assert.match(at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       assert.equal((await second.ask("message", "I am the one")).status, "ok");
       await witness.heard("message", ({ sender }) => sender === second.id);
-      second.close();
+      if (transports[0] === "websocket") second.close();
     }
-    // Going from one session to the next is not going away.
+    // Going from one session to the next is not going away. Eve goes now: once she is announced, so would Ana have been.
+    (await signedIn(cluster.urls[0], eve)).close();
+    await witness.heard("user:offline", ({ userId }) => userId === eve.id);
     assert.deepEqual(witness.all("user:offline").filter(({ userId }) => userId === ana.id), []);
   });
 
   test("a second login on the same node, too", async () => {
     const first = await signedIn(cluster.urls[0], users[0]);
     const second = await signedIn(cluster.urls[0], users[0]);
-    assert.equal(await first.gone(1000), "io server disconnect");
+    assert.equal(await first.gone(here(REPLACED_MS)), "io server disconnect");
     assertReplaced(first);
     assert.equal(second.connected, true);
   });
@@ -86,18 +91,32 @@ describe("one session per user", () => {
 
     const second = await signedIn(cluster.urls[1], users[0]);
     for (const client of [main, chat]) {
-      assert.equal(await client.gone(1000), "io server disconnect");
+      assert.equal(await client.gone(here(REPLACED_MS)), "io server disconnect");
       assertReplaced(client);
     }
     assert.equal(second.connected, true);
   });
 
   test("leaving a namespace keeps the session, leaving the last one ends it", async () => {
-    const main = await signedIn(cluster.urls[0], users[0]);
-    const chat = await alsoIn(main, "/chat", users[0].token).ready();
+    const [ana, bob, eve] = await registerMany(cluster, 3);
+    const witness = await signedIn(cluster.urls[2], bob);
+    const main = await signedIn(cluster.urls[0], ana);
+    const chat = await alsoIn(main, "/chat", ana.token).ready();
+    await witness.heard("user:online", ({ userId }) => userId === ana.id);
+    const offline = (user) => witness.all("user:offline").filter(({ userId }) => userId === user.id).length;
+    const online = async () => (await witness.ask("presence:subscribe", { userIds: [ana.id] })).online.length;
+
     main.close();
     assert.equal((await chat.ask("message", "still here")).status, "ok");
-    assert.equal(chat.connected, true);
+    // Eve goes later than Ana left `/`: once she is announced, so would Ana have been.
+    (await signedIn(cluster.urls[1], eve)).close();
+    await witness.heard("user:offline", ({ userId }) => userId === eve.id);
+    assert.deepEqual([offline(ana), await online()], [0, 1]);
+    assert.deepEqual([chat.connected, chat.disconnects], [true, []]);
+
+    chat.close();
+    await witness.heard("user:offline", ({ userId }) => userId === ana.id);
+    assert.deepEqual([offline(ana), await online()], [1, 0]);
   });
 
   for (const round of [1, 2, 3]) {
@@ -112,7 +131,7 @@ describe("one session per user", () => {
       // The one that is left is the last in the server's order: only a login after it can send it away.
       const next = await Promise.all(users.map((user) => signedIn(pick(cluster.urls), user)));
       for (const survivor of survivors) {
-        await survivor.gone(5000);
+        await survivor.gone();
         assertReplaced(survivor);
       }
       assert.ok(next.every((client) => client.connected));

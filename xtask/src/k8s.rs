@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::{cargo, places, python};
+use crate::{cargo, output, places, python};
 
 const REQUIREMENTS: &str = "k8s/test/requirements.txt";
 /// Built where there is no kubectl; the newest that Go 1.26 takes.
@@ -41,7 +41,7 @@ async fn builder() -> Result<String> {
     let folder = places::cache()?.join(format!("kustomize-{KUSTOMIZE}"));
     let program = folder.join("kustomize");
     if !program.is_file() {
-        eprintln!("building kustomize in {}", folder.display());
+        output::say(&format!("building kustomize in {}", folder.display()));
         let mut go = Command::new("go");
         go.arg("install").arg(format!("sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE}")).env("GOBIN", &folder);
         cargo::run("go install", go).await.context("please install: kubectl")?;

@@ -1,7 +1,7 @@
 //! The commands of the README, started as `cargo xtask <command>`.
 //!
 //! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] checks
-//! everything, [`install`] fetches what those need. Nothing here is part of the product: no service depends on it.
+//! everything and [`lint`] the code's form, [`install`] fetches what those need. Nothing here is part of the product: no service depends on it.
 
 mod cargo;
 mod chaos;
@@ -11,8 +11,10 @@ mod ending;
 mod fuzz;
 mod install;
 mod k8s;
+mod lint;
 mod load;
 mod node_packages;
+mod output;
 mod places;
 mod ports;
 mod python;
@@ -40,8 +42,10 @@ enum Command {
     Run(run::Args),
     /// A whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
     Cluster(cluster::Args),
-    /// Check everything: fmt, clippy, the tests of all crates, and end-to-end tests against a cluster
+    /// Check everything: the tests of all crates, end-to-end tests against a cluster, and what else there is to try
     Test(test::Args),
+    /// Formatting and clippy, without a warning: what CI checks besides
+    Lint,
     /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
     Chaos(Box<chaos::Args>),
     /// Load a cluster with k6 and judge it by thresholds
@@ -55,17 +59,19 @@ enum Command {
 // One thread on purpose: children are told to end with the thread that started them, and this one lives as long as we do.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
-        Command::Run(args) => run::run(&args).await,
-        Command::Cluster(args) => cluster::run(args).await,
+        Command::Run(args) => run::run(&args).await.map(done),
+        Command::Cluster(args) => cluster::run(args).await.map(done),
         Command::Test(args) => test::run(&args).await,
-        Command::Chaos(args) => chaos::run(*args).await,
-        Command::Load(args) => load::run(&args).await,
-        Command::Fuzz(args) => fuzz::run(&args).await,
-        Command::Install => install::everything().await,
+        Command::Lint => lint::run().await,
+        Command::Chaos(args) => chaos::run(*args).await.map(done),
+        Command::Load(args) => load::run(&args).await.map(done),
+        Command::Fuzz(args) => fuzz::run(&args).await.map(done),
+        Command::Install => install::everything().await.map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::{cargo, places};
+use crate::{cargo, output, places};
 
 /// The browser client, which the gateway's build takes in. Everything works without it but
 /// `GET /socket.io/socket.io.js`, so a missing npm is only said.
@@ -32,7 +32,7 @@ pub async fn install(package: &str) -> Result<()> {
     if changed(folder.join("node_modules/.package-lock.json")).is_ok_and(|installed| installed >= wanted) {
         return Ok(());
     }
-    eprintln!("npm ci in {package}");
+    output::say(&format!("npm ci in {package}"));
     let mut npm = Command::new(places::on_path("npm").context("npm is not installed; it comes with Node.js")?);
     npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(std::io::stderr());
     cargo::run(&format!("npm ci in {package}"), npm).await

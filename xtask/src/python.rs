@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::{cargo, places};
+use crate::{cargo, output, places};
 
 /// Written last: an environment without it was never finished.
 const FINISHED: &str = "finished";
@@ -41,7 +41,7 @@ pub async fn programs(requirements: &str) -> Result<PathBuf> {
     // Whoever comes second waits, and finds it made.
     let _lock = lock(&environment.with_extension("lock")).await?;
     if !environment.join(FINISHED).exists() {
-        eprintln!("installing {requirements} in {}", environment.display());
+        output::say(&format!("installing {requirements} in {}", environment.display()));
         make(&environment, &file).await?;
         File::create(environment.join(FINISHED))?;
     }

@@ -1,182 +1,153 @@
-//! `cargo xtask test`: everything that is checked, in one command. The first step that fails fails the run.
+//! `cargo xtask test`: everything that is checked, in one command. Every step runs, whatever became of the others, unless it
+//! needs what another one could not make; then all are told of.
+//!
+//! - [`work`]: what each step does
+//! - [`step`]: runs one
+//! - [`counts`], [`report`]: what became of it
+//!
+//! Here is their order. Steps that wait most of the time run beside each other, those that judge speed alone.
 
-use std::{path::PathBuf, process::Stdio, time::Instant};
+mod counts;
+mod report;
+mod step;
+mod work;
 
-use anyhow::{Context, Result, ensure};
+use std::{process::ExitCode, time::Instant};
+
+use anyhow::{Result, bail};
 use clap::ValueEnum;
-use tokio::process::Command;
 
-use crate::{
-    cargo::{self, cargo},
-    ending::Ending,
-    install, k8s, node_packages, places,
-    ports::Ports,
-    python, rules,
-    servers::{postgres::Postgres, redis::Redis},
-    workdir::Workdir,
-};
+pub use report::Report;
+use report::{Line, Outcome};
+pub use step::{Kind, Voice, run as step};
+
+use crate::{ending::Ending, install, k8s, node_packages, rules};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run only tests whose names contain this; then no fmt and no clippy
+    /// Run only tests whose names contain this
     filter: Option<String>,
     /// Run one step only
     #[arg(long)]
     only: Option<Step>,
 }
 
+/// What can be asked for by itself.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Step {
-    Fmt,
-    Clippy,
+    /// Unit, property, contract and integration tests
     Cargo,
+    /// The Kubernetes overlays
     K8s,
+    /// Prometheus's rules
     Rules,
+    /// The load tests' own library
+    LoadLibrary,
+    /// Stock clients against a cluster
     E2e,
+    /// Both HTTP interfaces against their documents
     Fuzz,
+    /// What is lost while things break
     Chaos,
+    /// Every load scenario, in short
     Load,
 }
 
 impl Step {
-    const ALL: [Self; 9] =
-        [Self::Fmt, Self::Clippy, Self::Cargo, Self::K8s, Self::Rules, Self::E2e, Self::Fuzz, Self::Chaos, Self::Load];
-}
-
-/// Runs the steps that were asked for.
-pub async fn run(args: &Args) -> Result<()> {
-    let mut ending = Ending::listen()?;
-    tokio::select! {
-        result = all(args) => result,
-        why = ending.wait() => anyhow::bail!("{why}: the tests were not finished"),
-    }
-}
-
-async fn all(args: &Args) -> Result<()> {
-    let begun = Instant::now();
-    let filter = args.filter.as_deref();
-    let wanted = |step: Step| match (args.only, filter) {
-        (Some(only), _) => only == step,
-        (None, Some(filter)) => match step {
-            Step::Cargo | Step::E2e => true,
-            Step::K8s => filter == "k8s",
-            Step::Rules => filter == "rules",
-            Step::Fuzz => filter == "fuzz",
-            Step::Chaos => filter == "chaos",
-            Step::Load => filter == "load",
-            Step::Fmt | Step::Clippy => false,
-        },
-        (None, None) => true,
-    };
-    timed("install", install::everything()).await?;
-    if wanted(Step::Fmt) {
-        timed("fmt", cargo::run("cargo fmt", cargo(&["fmt", "--all", "--check"]))).await?;
-    }
-    if wanted(Step::Clippy) {
-        let clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-        timed("clippy", cargo::run("cargo clippy", clippy)).await?;
-    }
-    if wanted(Step::Cargo) {
-        timed("cargo test", cargo_tests(filter)).await?;
-    }
-    if wanted(Step::K8s) {
-        timed("k8s", k8s::test()).await?;
-    }
-    if wanted(Step::Rules) {
-        timed("rules", rules::test()).await?;
-    }
-    if [Step::E2e, Step::Fuzz, Step::Chaos, Step::Load].into_iter().any(wanted) {
-        timed("build for e2e, fuzz, chaos and load", cargo::build(false)).await?;
-    }
-    if wanted(Step::E2e) {
-        timed("e2e", end_to_end(filter)).await?;
-    }
-    if wanted(Step::Fuzz) {
-        timed("fuzz", fuzz()).await?;
-    }
-    if wanted(Step::Chaos) {
-        timed("chaos", chaos()).await?;
-    }
-    if wanted(Step::Load) {
-        timed("load", load()).await?;
-    }
-    let left_out = Step::ALL.iter().filter(|step| !wanted(**step)).count();
-    let note = if left_out > 0 { format!(" ({left_out} steps left out, as asked)") } else { String::new() };
-    eprintln!("== all good in {:.0} s{note}", begun.elapsed().as_secs_f64());
-    Ok(())
-}
-
-async fn timed<T>(name: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
-    eprintln!("== {name}");
-    let begun = Instant::now();
-    let result = step.await;
-    let seconds = begun.elapsed().as_secs_f64();
-    match &result {
-        Ok(_) => eprintln!("== {name}: ok in {seconds:.1} s"),
-        Err(_) => eprintln!("== {name}: FAILED after {seconds:.1} s"),
-    }
-    result
-}
-
-/// Unit, property, contract and integration tests, with servers that are thrown away after.
-async fn cargo_tests(filter: Option<&str>) -> Result<()> {
-    let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
-    let mut ports = Ports::default();
-    let (redis, postgres) = (ports.next()?, ports.next()?);
-    let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
-    let mut tests = cargo(&["test", "--workspace"]);
-    tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);
-    cargo::run("cargo test", tests).await
-}
-
-/// The tests with real clients. A filter chooses files by their names, or else tests.
-async fn end_to_end(filter: Option<&str>) -> Result<()> {
-    let folder = places::root().join("gateway/e2e");
-    let mut files: Vec<PathBuf> =
-        folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
-    files.sort();
-    ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
-    let mut node = Command::new("node");
-    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
-    let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
-    if let Some(filter) = filter {
-        if files.iter().any(|path| named(path, filter)) {
-            files.retain(|path| named(path, filter));
-        } else {
-            node.arg(format!("--test-name-pattern={filter}"));
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cargo => "cargo",
+            Self::K8s => "k8s",
+            Self::Rules => "rules",
+            Self::LoadLibrary => "load-library",
+            Self::E2e => "e2e",
+            Self::Fuzz => "fuzz",
+            Self::Chaos => "chaos",
+            Self::Load => "load",
         }
     }
-    node.args(files).current_dir(&folder);
-    node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
-    node.env("PYTHON", python::programs("gateway/e2e/requirements.txt").await?.join("python"));
-    node_packages::install("gateway/e2e").await?;
-    cargo::run("node --test", node).await
 }
 
-/// Both HTTP interfaces against their documents; the seed is always the same.
-async fn fuzz() -> Result<()> {
-    let mut fuzz = Command::new(places::built("xtask", false)?);
-    fuzz.args(["fuzz", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
-    cargo::run("cargo xtask fuzz", fuzz).await
+impl Args {
+    fn wants(&self, step: Step) -> bool {
+        match (self.only, self.filter.as_deref()) {
+            (Some(only), _) => only == step,
+            (None, Some(filter)) => matches!(step, Step::Cargo | Step::E2e) || filter == step.name(),
+            (None, None) => true,
+        }
+    }
+
+    fn wants_any(&self, steps: &[Step]) -> bool {
+        steps.iter().any(|step| self.wants(*step))
+    }
+
+    /// Does a step, if it is asked for and nothing that it needs has failed.
+    async fn test(&self, step: Step, needs: &[&Line], voice: Voice, work: impl Future<Output = Result<()>>) -> Line {
+        let missing = needs.iter().find(|line| !matches!(line.outcome, Outcome::Passed | Outcome::LeftOut));
+        match missing {
+            _ if !self.wants(step) => Line::skipped(step.name(), Outcome::LeftOut),
+            Some(line) => Line::skipped(step.name(), Outcome::NotRun(line.name)),
+            None => self::step(step.name(), Kind::Tests, voice, work).await,
+        }
+    }
 }
 
-/// A short storm: what it draws is printed with its seed.
-async fn chaos() -> Result<()> {
-    let mut chaos = Command::new(places::built("xtask", false)?);
-    chaos.args(["chaos", "--short", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
-    cargo::run("cargo xtask chaos --short", chaos).await
+/// Runs the steps that were asked for; fails where one of them does.
+pub async fn run(args: &Args) -> Result<ExitCode> {
+    let mut ending = Ending::listen()?;
+    let report = tokio::select! {
+        report = all(args) => report,
+        why = ending.wait() => bail!("{why}: the tests were not finished"),
+    };
+    println!("{report}");
+    Ok(if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The load tests' own library, and a short form of every scenario: that they work, not how fast anything is.
-async fn load() -> Result<()> {
-    let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec"]).current_dir(places::root().join("loadtest"));
-    cargo::run("node --test", node).await?;
-    let mut load = Command::new(places::built("xtask", false)?);
-    load.args(["load", "all", "--short", "--no-build"]).stdin(Stdio::null()).stdout(std::io::stderr());
-    cargo::run("cargo xtask load all --short", load).await
-}
+async fn all(args: &Args) -> Report {
+    let begun = Instant::now();
+    let filter = args.filter.as_deref();
 
-fn is_test(path: &std::path::Path) -> bool {
-    path.to_str().is_some_and(|name| name.ends_with(".test.mjs"))
+    // The gateway's build takes the browser client in.
+    let client = async {
+        install::node().await?;
+        node_packages::install("gateway/client").await
+    };
+    let client = step("browser-client", Kind::Preparation, Voice::Live, client).await;
+
+    let build = async {
+        if !args.wants_any(&[Step::Cargo, Step::E2e, Step::Fuzz, Step::Chaos, Step::Load]) {
+            return Line::skipped("build", Outcome::LeftOut);
+        }
+        match client.outcome {
+            Outcome::Passed => step("build", Kind::Preparation, Voice::Live, work::build()).await,
+            _ => Line::skipped("build", Outcome::NotRun(client.name)),
+        }
+    };
+    // Downloads, and what is soon done.
+    let meanwhile = async {
+        let held = Voice::Held;
+        let servers = step("servers", Kind::Preparation, held, install::servers()).await;
+        let packages = step("packages", Kind::Preparation, held, install::packages()).await;
+        let k8s = args.test(Step::K8s, &[&packages], held, k8s::test()).await;
+        let rules = args.test(Step::Rules, &[&servers], held, rules::test()).await;
+        let library = args.test(Step::LoadLibrary, &[&client], held, work::load_library()).await;
+        (servers, packages, k8s, rules, library)
+    };
+    let (build, (servers, packages, k8s, rules, library)) = tokio::join!(build, meanwhile);
+
+    let needs = [&build, &servers, &packages];
+    let beside = if args.wants(Step::E2e) { Voice::Held } else { Voice::Live };
+    let others = async {
+        let cargo = args.test(Step::Cargo, &[&build, &servers], beside, work::cargo_tests(filter)).await;
+        let fuzz = args.test(Step::Fuzz, &needs, beside, work::fuzz()).await;
+        let chaos = args.test(Step::Chaos, &[&build, &servers], beside, work::chaos()).await;
+        (cargo, fuzz, chaos)
+    };
+    let e2e = args.test(Step::E2e, &needs, Voice::Live, work::end_to_end(filter));
+    let (e2e, (cargo, fuzz, chaos)) = tokio::join!(e2e, others);
+    // Its thresholds are times.
+    let load = args.test(Step::Load, &needs, Voice::Live, work::load()).await;
+
+    let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, fuzz, chaos, load];
+    Report { lines, seconds: begun.elapsed().as_secs_f64() }
 }

@@ -1,5 +1,7 @@
 // The HTTP API for backends, at a node's internal address.
 
+import { PATIENCE_MS } from "./until.mjs";
+
 /** Calls `/v1` at one node; `{status, body, headers}`. */
 export class Api {
   constructor(cluster, node = 0, key = cluster.apiKey) {
@@ -7,9 +9,17 @@ export class Api {
     this.key = key;
   }
 
-  get = (path) => this.call("GET", path);
+  get = (path, headers) => this.call("GET", path, undefined, headers);
   post = (path, body, headers) => this.call("POST", path, body, headers);
   delete = (path) => this.call("DELETE", path);
+
+  /** The body of an answer that must be 200. */
+  async read(path) {
+    const { status, body } = await this.get(path);
+    // No assertion: whoever waits for something in the answer does not wait for another status.
+    if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+    return body;
+  }
 
   async call(method, path, body, headers = {}) {
     const answer = await fetch(this.base + path, {
@@ -20,7 +30,7 @@ export class Api {
         ...headers,
       },
       body: typeof body === "string" ? body : JSON.stringify(body),
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(PATIENCE_MS),
     });
     const text = await answer.text();
     return { status: answer.status, body: text && JSON.parse(text), headers: answer.headers };

@@ -1,7 +1,7 @@
 // The page, in headless Chromium.
 
 import { chromium } from "playwright-core";
-import { until } from "./until.mjs";
+import { NotYet, PATIENCE_MS, until } from "./until.mjs";
 
 /** Debian's browser; nothing is downloaded. */
 export function startBrowser() {
@@ -19,7 +19,7 @@ export class Page {
     const page = new Page();
     page.context = await browser.newContext();
     page.page = await page.context.newPage();
-    page.page.setDefaultTimeout(10_000);
+    page.page.setDefaultTimeout(PATIENCE_MS);
     page.page.on("pageerror", (error) => page.problems.push(error.message));
     page.page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
     await page.page.goto(url);
@@ -61,15 +61,15 @@ export class Page {
   status(state, reason = /./) {
     return until(`status ${state} ${reason}`, async () => {
       const [status, why] = [await this.text("#server-status"), await this.text("#server-reason")];
-      if (!status.includes(state) || !reason.test(why)) throw new Error(`${status} ${why}`);
+      if (!status.includes(state) || !reason.test(why)) throw new NotYet(`${status} ${why}`);
       return true;
-    }, 10_000);
+    });
   }
 
   shows(selector, line) {
     return until(`${selector} shows ${line}`, async () => {
       const lines = await this.lines(selector);
-      if (!lines.some((one) => one.includes(line))) throw new Error(lines.join(" | "));
+      if (!lines.some((one) => one.includes(line))) throw new NotYet(lines.join(" | "));
       return true;
     });
   }
@@ -77,7 +77,7 @@ export class Page {
   clients(number) {
     return until(`${number} clients are listed, one as oneself`, async () => {
       const lines = await this.lines("#clients-ul");
-      if (lines.length !== number) throw new Error(`${lines.length} are`);
+      if (lines.length !== number) throw new NotYet(`${lines.length} are`);
       return lines.filter((line) => line.includes("(you)")).length === 1;
     });
   }

@@ -3,7 +3,7 @@
 import { Manager as Manager4, io as io4 } from "socket.io-client";
 import client3 from "socket.io-client-3";
 import client40 from "socket.io-client-4.0";
-import { until, within } from "./until.mjs";
+import { NotYet, PATIENCE_MS, until, within } from "./until.mjs";
 
 /** The client versions that are tested, by name. */
 export const VERSIONS = {
@@ -89,9 +89,14 @@ export class Client {
   }
 
   /** Waits until an event of that name came whose first argument satisfies `match`; returns that. */
-  heard(name, match = () => true, ms = 5000) {
-    return until(`\`${name}\``, () => this.events.find((event) => event.name === name && match(event.args[0])), ms)
-      .then((event) => event.args[0]);
+  async heard(name, match = () => true, ms = PATIENCE_MS) {
+    const event = await until(`\`${name}\``, () => {
+      const found = this.events.find((event) => event.name === name && match(event.args[0]));
+      if (found) return found;
+      const others = this.all(name).length > 0 ? JSON.stringify(this.all(name).slice(-3)) : "none";
+      throw new NotYet(`${this.connected ? "connected" : `gone: ${this.disconnects.at(-1)}`}; of that name ${others}`);
+    }, ms);
+    return event.args[0];
   }
 
   send(name, ...args) {
@@ -101,7 +106,7 @@ export class Client {
   /** Sends and waits for the acknowledgement. */
   ask(name, ...args) {
     const answer = new Promise((resolve) => this.socket.emit(name, ...args, resolve));
-    return within(5000, `acknowledgement of ${name}`, answer);
+    return within(PATIENCE_MS, `acknowledgement of ${name}`, answer);
   }
 
   /** Sends and waits for the acknowledgement; all of its arguments. */
@@ -116,9 +121,10 @@ export class Client {
   }
 
   /** Waits until it is connected and was told so by `authenticated`. */
-  async ready(ms = 10_000) {
+  async ready(ms = PATIENCE_MS) {
     await until("connected", () => {
-      if (!this.connected) throw new Error(this.errors.at(-1)?.message ?? "not connected");
+      if (this.refusal && !this.comesBack) throw new Error(`refused for good: ${this.refusal}`);
+      if (!this.connected) throw new NotYet(this.errors.at(-1)?.message ?? "not connected");
       return this.all("authenticated").length >= this.connects;
     }, ms);
     return this;
@@ -131,13 +137,20 @@ export class Client {
   }
 
   /** Waits until it was refused for good; returns the message. */
-  refused(ms = 10_000) {
-    return until("refused", () => this.refusal, ms);
+  refused(ms = PATIENCE_MS) {
+    return until("refused", () => {
+      if (this.connected) throw new Error("it was let in");
+      if (!this.refusal) throw new NotYet(this.errors.at(-1)?.message ?? "no answer");
+      return this.refusal;
+    }, ms);
   }
 
   /** Waits until it was disconnected; returns the newest reason. */
-  gone(ms = 10_000) {
-    return until("disconnected", () => !this.connected && this.disconnects.at(-1), ms);
+  gone(ms = PATIENCE_MS) {
+    return until("disconnected", () => {
+      if (this.connected) throw new NotYet(`connected; last heard: ${this.events.at(-1)?.name}`);
+      return this.disconnects.at(-1);
+    }, ms);
   }
 
   close() {
@@ -171,6 +184,6 @@ export async function listed(clients, present, ms) {
     const wrong = clients.filter((client) => list(client) !== ids);
     if (wrong.length === 0) return true;
     const counts = new Set(wrong.map((client) => `${client.last("clients-updated")?.length} at ${client.url}`));
-    throw new Error(`${wrong.length} of ${clients.length} list others: ${[...counts].join(", ")}`);
+    throw new NotYet(`${wrong.length} of ${clients.length} list others: ${[...counts].join(", ")}`);
   }, ms);
 }

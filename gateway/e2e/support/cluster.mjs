@@ -5,7 +5,7 @@ import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { join } from "node:path";
-import { until, within } from "./until.mjs";
+import { NotYet, ifReachable, until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
 let count = 0;
@@ -90,16 +90,18 @@ class Cluster {
 
   /** `/readyz` of a gateway. */
   async readiness(gateway) {
-    const answer = await fetch(`${gateway.internal}/readyz`, { signal: AbortSignal.timeout(3000) });
+    const answer = await fetch(`${gateway.internal}/readyz`, { signal: AbortSignal.timeout(10_000) });
     return { status: answer.status, body: await answer.json() };
   }
 
   /** Waits until `/readyz` of every gateway answers 200, or 503. */
   allReadinessIs(status, ms) {
     return until(`/readyz of every gateway answers ${status}`, async () => {
-      const answers = await Promise.all(this.gateways.map((gateway) => this.readiness(gateway)));
-      const others = answers.filter((answer) => answer.status !== status);
-      if (others.length > 0) throw new Error(`others answer ${JSON.stringify(others)}`);
+      const answers = await Promise.all(this.gateways.map((gateway) => ifReachable(this.readiness(gateway))));
+      const others = answers.filter((answer) => answer?.status !== status);
+      const strange = others.filter((answer) => answer && ![200, 503].includes(answer.status));
+      if (strange.length > 0) throw new Error(`/readyz answers ${JSON.stringify(strange)}`);
+      if (others.length > 0) throw new NotYet(`others answer ${JSON.stringify(others)}`);
       return true;
     }, ms);
   }
@@ -121,6 +123,12 @@ class Cluster {
   async restartGateway(id) {
     const { pid } = await this.#ask("restart-gateway", id);
     this.gateway(id).pid = pid;
+  }
+
+  /** After a test that failed on the way: starts what it left dead, and waits until all are ready. */
+  async restartDead() {
+    for (const gateway of this.gateways) if (!this.alive(gateway)) await this.restartGateway(gateway.id);
+    await this.allReadinessIs(200);
   }
 
   async stopRedis({ kill = false } = {}) {

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./standalone.mjs";
-import { until } from "./until.mjs";
+import { ifReachable, until } from "./until.mjs";
 import { ROOT } from "./xtask.mjs";
 
 /** What stands for gateways: one name, one port, several addresses of this machine. */
@@ -61,7 +61,7 @@ export async function startFollow(more = {}) {
   const text = () => Buffer.concat(said).toString();
   const answers = async () => {
     if (nginx.exitCode !== null) throw new Error(text());
-    return (await fetch(url)).ok;
+    return (await ifReachable(fetch(url)))?.ok;
   };
   await until("it answers", answers, 20_000);
   return {

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { connect } from "./clients.mjs";
 import { given } from "./rooms.mjs";
-import { until } from "./until.mjs";
+import { NotYet, until } from "./until.mjs";
 
 /** Between two messages of one sender: whoever is away a few seconds must not miss more than a room keeps. */
 const PACE_MS = 20;
@@ -36,7 +36,7 @@ export class Member {
   }
 
   /** Waits until it is in the room. */
-  async ready(ms = 10_000) {
+  async ready(ms) {
     await until("in the room", () => this.isIn, ms);
     return this;
   }
@@ -47,10 +47,10 @@ export class Member {
       const payload = { room: this.room, content: `of ${this.user.fullName}`, clientId: randomUUID() };
       await until("stored", async () => {
         const answer = await this.#ask("send-message", payload);
-        if (answer.status !== "ok") throw new Error(JSON.stringify(answer));
+        if (answer?.status !== "ok") throw new NotYet(JSON.stringify(answer ?? "no answer in time"));
         this.acked.push(answer.messageId);
         return true;
-      }, 20_000);
+      });
       await pause(PACE_MS);
     }
   }
@@ -62,7 +62,7 @@ export class Member {
     while (answer?.status !== "ok") {
       if (this.client.id !== id) return;
       const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
-      answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room).catch(() => {});
+      answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room);
     }
     this.#position = answer.position;
     if (answer.recovered === false) this.unrecovered++;
@@ -71,8 +71,11 @@ export class Member {
     this.isIn = true;
   }
 
+  /** The acknowledgement, or nothing where it takes too long: its connection may be lost. */
   #ask(event, payload) {
-    return this.client.socket.timeout(ANSWER_MS).emitWithAck(event, payload);
+    return new Promise((resolve) => {
+      this.client.socket.timeout(ANSWER_MS).emit(event, payload, (late, answer) => resolve(late ? undefined : answer));
+    });
   }
 }
 

@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import protobuf from "protobufjs";
 
-import { until } from "./until.mjs";
+import { NotYet, until } from "./until.mjs";
 
 /** The fields that we look at, with their numbers in OpenTelemetry's protocol. */
 const { root } = protobuf.Root.fromJSON({
@@ -50,18 +50,18 @@ class Collector {
   }
 
   /** The spans of a trace, once there is one for each of `wanted`, which are parts of spans. Nodes send when they like. */
-  trace(id, wanted, ms = 10_000) {
+  trace(id, wanted, ms) {
     return until(`the spans of trace ${id}`, () => {
       const spans = this.spans.filter((span) => span.trace === id);
       const missing = wanted.filter((part) => !spans.some((span) => matches(span, part)));
-      if (missing.length > 0) throw new Error(`missing ${JSON.stringify(missing)}`);
+      if (missing.length > 0) throw new NotYet(`missing ${JSON.stringify(missing)}`);
       return spans;
     }, ms);
   }
 
   /** A span that answers to `wanted`. */
   find(what, wanted) {
-    return until(what, () => this.spans.find(wanted), 10_000);
+    return until(what, () => this.spans.find(wanted));
   }
 
   async #answer(request, response) {

@@ -1,8 +1,10 @@
 // Questions to the Prometheus of a cluster.
 
+import { PATIENCE_MS } from "./until.mjs";
+
 /** Asks the HTTP API; returns the data of the answer. */
 async function ask(cluster, path) {
-  const answer = await fetch(`${cluster.prometheus}/api/v1/${path}`, { signal: AbortSignal.timeout(10_000) });
+  const answer = await fetch(`${cluster.prometheus}/api/v1/${path}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
   const { status, data, error } = await answer.json();
   if (status !== "success") throw new Error(`Prometheus: ${error} (${decodeURIComponent(path)})`);
   return data;

@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./standalone.mjs";
-import { until, within } from "./until.mjs";
+import { PATIENCE_MS, ifReachable, until, within } from "./until.mjs";
 
 /** Starts another one, of which nothing stays. */
 export async function startRedis() {
@@ -19,7 +19,7 @@ export async function startRedis() {
   process.on("exit", () => child.kill("SIGKILL"));
   const ended = once(child, "exit");
   const redis = { url: `redis://127.0.0.1:${port}` };
-  await until("it answers", async () => await redisCommand({ redis }, "PING") === "+PONG", 10_000);
+  await until("it answers", async () => await ifReachable(redisCommand({ redis }, "PING")) === "+PONG");
   return {
     ...redis,
     pid: child.pid,
@@ -37,7 +37,7 @@ export async function redisCommand(cluster, command, { whole = false } = {}) {
   const socket = connect(Number(port), hostname);
   try {
     socket.end(`${command}\r\n`);
-    const [answer] = await within(5000, `answer to ${command}`, once(socket, "data"));
+    const [answer] = await within(PATIENCE_MS, `answer to ${command}`, once(socket, "data"));
     return whole ? answer.toString() : answer.toString().split("\r\n")[0];
   } finally {
     socket.destroy();

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { signedIn } from "./clients.mjs";
 import { RUNNING, startCluster } from "./cluster.mjs";
 import { startIssuer } from "./issuer.mjs";
-import { until } from "./until.mjs";
+import { NotYet, until } from "./until.mjs";
 import { registerMany } from "./users.mjs";
 
 /** Accounts at a cluster that runs already: more than one test uses, so that nobody is in two at a time. */
@@ -139,10 +139,10 @@ export function sendOn(senders, room, window = 4) {
 }
 
 /** Waits until a member has been given all of these messages; then it must have been given them once, in order. */
-export async function complete(client, room, expected, ms = 5000) {
+export async function complete(client, room, expected, ms) {
   await until(`${expected.length} messages of ${room}`, () => {
     const count = given(client, room).length;
-    if (count < expected.length) throw new Error(`${count} of them`);
+    if (count < expected.length) throw new NotYet(`${count} of them`);
     return true;
   }, ms);
   assert.deepEqual(ids(given(client, room)), expected);

@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaults, signed } from "./issuer.mjs";
-import { until, within } from "./until.mjs";
+import { ifReachable, until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
 /**
@@ -68,7 +68,7 @@ export async function startTrusting({ set = {} } = {}) {
 
 /** Not by a handshake: that leaves a connection behind, which the program's end would wait for. */
 async function serves({ internal }) {
-  return (await fetch(`${internal}/readyz`)).ok;
+  return (await ifReachable(fetch(`${internal}/readyz`)))?.ok;
 }
 
 /** A port that nobody listens on. */

@@ -3,6 +3,8 @@
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 
+import { PATIENCE_MS } from "./until.mjs";
+
 /** Connects to a gateway as a user, on polling, and comes for nothing more once it is in. */
 export async function abandonedPoll(gateway, user) {
   const session = `${gateway.url}/socket.io/?EIO=4&transport=polling`;
@@ -11,7 +13,7 @@ export async function abandonedPoll(gateway, user) {
   await fetch(`${session}&sid=${sid}`, { method: "POST", headers, body: `40${JSON.stringify({ token: user.token })}` });
   let packets = [];
   while (!packets.some((packet) => packet.startsWith("40"))) {
-    const answer = await fetch(`${session}&sid=${sid}`, { signal: AbortSignal.timeout(5000) });
+    const answer = await fetch(`${session}&sid=${sid}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
     packets = (await answer.text()).split("\x1e");
   }
 }

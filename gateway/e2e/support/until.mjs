@@ -1,26 +1,45 @@
 // Waiting for conditions. No test waits for a fixed time.
 
-const PAUSE = 10;
+import { AssertionError } from "node:assert/strict";
+
+const PAUSE_MS = 10;
+
+/** How long a test waits for what has no time limit of its own: longer than any busy machine needs. */
+export const PATIENCE_MS = 20_000;
+
+/** Thrown by a condition: not yet. Its message says what was seen instead. */
+export class NotYet extends Error {}
 
 /**
- * Waits until `condition()` is truthy (it may be async, and may throw: that counts as "not yet") and returns its value.
- * After `ms` it throws, saying `what` was awaited and what was seen last.
+ * Waits until `condition()` is truthy (it may be async) and returns its value. "Not yet" are a falsy value, a `NotYet` and a failed
+ * assertion; any other error is one of the test or of the product, and is thrown at once. After `ms` it throws, with what was
+ * awaited and what was seen last.
  */
-export async function until(what, condition, ms = 5000) {
+export async function until(what, condition, ms = PATIENCE_MS) {
   const deadline = Date.now() + ms;
-  let last;
   for (;;) {
+    let seen;
     try {
-      last = await condition();
-      if (last) return last;
+      const value = await condition();
+      if (value) return value;
+      seen = String(value);
     } catch (error) {
-      last = error;
+      if (!(error instanceof NotYet || error instanceof AssertionError)) throw error;
+      seen = error.message;
     }
-    if (Date.now() >= deadline) {
-      const seen = last instanceof Error ? last.message : JSON.stringify(last);
-      throw new Error(`not within ${ms} ms: ${what} (last seen: ${seen})`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    if (Date.now() >= deadline) throw new Error(`not within ${ms} ms: ${what} (last seen: ${seen})`);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+/** What a server answers, or nothing where nobody listens (any more): for servers that start or go away. */
+export async function ifReachable(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    const { code } = error.cause ?? error;
+    if (["ECONNREFUSED", "ECONNRESET", "EPIPE", "UND_ERR_SOCKET"].includes(code)) return undefined;
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 // Accounts, over the HTTP API.
 
-import { inParallel } from "./until.mjs";
+import { PATIENCE_MS, inParallel } from "./until.mjs";
 
 const PASSWORD = "Passw0rd!";
 let count = 0;
@@ -10,7 +10,7 @@ export async function api(cluster, method, path, body, token) {
   const headers = { "content-type": "application/json" };
   if (token) headers.authorization = `Bearer ${token}`;
   const url = `${cluster.balancer}/api${path}`;
-  const answer = await fetch(url, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) });
+  const answer = await fetch(url, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) });
   return { status: answer.status, headers: answer.headers, body: answer.status === 204 ? null : await answer.json() };
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import WebSocket from "ws";
 
-import { until, within } from "./until.mjs";
+import { NotYet, until, within } from "./until.mjs";
 
 /** Between the packets of a polling payload. */
 export const SEPARATOR = "\x1e";
@@ -43,7 +43,7 @@ class Wire {
   until(what, match, ms) {
     return until(what, () => {
       const found = this.packets.find(match);
-      if (found === undefined) throw new Error(`${this.ended ? "closed after" : "came"} ${JSON.stringify(this.packets).slice(-500)}`);
+      if (found === undefined) throw new NotYet(`${this.ended ? "closed after" : "came"} ${JSON.stringify(this.packets).slice(-500)}`);
       return found;
     }, ms);
   }
@@ -51,7 +51,7 @@ class Wire {
   /** Waits until the server has ended the connection. */
   closed(ms = 3000) {
     return until("the server closes the connection", () => {
-      if (!this.ended) throw new Error(`open; came ${JSON.stringify(this.packets).slice(-500)}`);
+      if (!this.ended) throw new NotYet(`open; came ${JSON.stringify(this.packets).slice(-500)}`);
       return true;
     }, ms);
   }

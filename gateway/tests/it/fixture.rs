@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 /// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
 pub const TERMS: Terms = Terms {
     lease: Duration::from_millis(1_200),
-    grace: Duration::from_millis(300),
+    grace: Duration::from_millis(700),
     announce_max: 3,
     notifications: Keep { most: 1_000, age: Duration::from_hours(1) },
 };

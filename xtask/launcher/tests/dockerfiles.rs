@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 const SERVICES: [&str; 3] = ["gateway", "auth-service", "standalone"];
 
 fn read(path: &str) -> String {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 

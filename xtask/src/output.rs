@@ -1,0 +1,150 @@
+//! Where the output of the commands goes that a step of a test run starts: kept for the report, and told line by line, or all
+//! of it at the step's end where another step speaks meanwhile.
+//!
+//! A step is a future; all commands that [`cargo::run`](crate::cargo::run) runs in it belong to it. Outside of any step a
+//! command's output is passed on as it comes, and nothing is kept.
+
+use std::{cell::RefCell, process::ExitStatus, rc::Rc, time::Duration};
+
+use anyhow::{Context, Result};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::unix::pipe::Receiver,
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Of one step; what is longer than this loses its beginning.
+const MOST: usize = 8 * 1024 * 1024;
+/// A process that outlives the command may hold its output open: it is not waited for.
+const REST: Duration = Duration::from_secs(2);
+
+tokio::task_local! {
+    static STEP: Rc<Step>;
+}
+
+struct Step {
+    live: bool,
+    kept: RefCell<String>,
+}
+
+impl Step {
+    fn line(&self, line: &str) {
+        if self.live {
+            eprintln!("{line}");
+        }
+        let mut kept = self.kept.borrow_mut();
+        kept.push_str(line);
+        kept.push('\n');
+        if kept.len() > MOST {
+            let from = kept.ceil_char_boundary(kept.len() - MOST / 2);
+            kept.drain(..from);
+        }
+    }
+}
+
+/// Runs a step; returns what it returns and all that its commands printed.
+pub async fn of_step<T>(live: bool, step: impl Future<Output = T>) -> (T, String) {
+    let log = Rc::new(Step { live, kept: RefCell::default() });
+    let result = STEP.scope(Rc::clone(&log), step).await;
+    let kept = log.kept.take();
+    (result, kept)
+}
+
+/// Says a line, as a command of the step would.
+pub fn say(line: &str) {
+    if STEP.try_with(|step| step.line(line)).is_err() {
+        eprintln!("{line}");
+    }
+}
+
+/// A started command, and its output where a step wants it.
+pub struct Running {
+    pub child: Child,
+    output: Option<Output>,
+}
+
+struct Output {
+    step: Rc<Step>,
+    reader: BufReader<Receiver>,
+    /// A line of which the end has not come.
+    begun: Vec<u8>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(mut command: Command) -> Result<Self> {
+        let Ok(step) = STEP.try_with(Rc::clone) else {
+            return Ok(Self { child: command.spawn()?, output: None });
+        };
+        // One pipe for both, so that lines stay in order.
+        let (reader, writer) = std::io::pipe().context("a pipe")?;
+        let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        // Our copies of the writing end go, or there would never be an end.
+        drop(command);
+        let reader = BufReader::new(Receiver::from_owned_fd(reader.into())?);
+        Ok(Self { child, output: Some(Output { step, reader, begun: Vec::new() }) })
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let Some(output) = &mut self.output else { return Ok(self.child.wait().await?) };
+        let status = tokio::select! {
+            status = self.child.wait() => status?,
+            read = output.pass_on() => { read?; self.child.wait().await? }
+        };
+        // What is in the pipe still.
+        if let Ok(read) = timeout(REST, output.pass_on()).await {
+            read?;
+        }
+        output.flush();
+        Ok(status)
+    }
+}
+
+impl Output {
+    /// May be given up and called again.
+    async fn pass_on(&mut self) -> Result<()> {
+        while self.reader.read_until(b'\n', &mut self.begun).await? > 0 {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if !self.begun.is_empty() {
+            let line = String::from_utf8_lossy(&self.begun);
+            self.step.line(line.trim_end_matches('\n'));
+            self.begun.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn shell(script: &str) -> Result<ExitStatus> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Running::start(command)?.ended().await
+    }
+
+    #[tokio::test]
+    async fn all_of_a_steps_commands_are_kept_in_order() {
+        let step = async {
+            shell("echo one; echo two >&2; printf three").await.unwrap();
+            say("four");
+            shell("exit 3").await.unwrap().code()
+        };
+        let (code, kept) = of_step(false, step).await;
+        assert_eq!((code, kept.as_str()), (Some(3), "one\ntwo\nthree\nfour\n"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_cut_off_at_the_end() {
+        let (_, kept) = of_step(false, shell("for i in $(seq 20000); do echo line $i; done")).await;
+        assert_eq!(kept.lines().count(), 20_000);
+        assert!(kept.ends_with("line 20000\n"));
+    }
+}

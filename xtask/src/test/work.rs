@@ -1,0 +1,101 @@
+//! What each step does.
+
+use std::{path::PathBuf, process::Stdio};
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+
+use crate::{
+    cargo::{self, cargo},
+    install, node_packages, places,
+    ports::Ports,
+    python,
+    servers::{postgres::Postgres, redis::Redis},
+    workdir::Workdir,
+};
+
+/// Files with end-to-end tests that run side by side, each against clusters of its own. Most of their time they wait: for a lease,
+/// a grace, a drain.
+const FILES_AT_ONCE: usize = 3;
+/// Rust tests wait too, and Cargo would run no more than there are processors.
+const TESTS_AT_ONCE: &str = "6";
+
+/// Tests and programs in one build. The programs for the other steps are those that the integration tests of their packages
+/// bring along: a build of their own would have other features of the dependencies, and compile most of them again.
+pub async fn build() -> Result<()> {
+    cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
+    for program in ["jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
+        let file = places::built(program, false)?;
+        ensure!(file.is_file(), "the build made no {}", file.display());
+    }
+    Ok(())
+}
+
+/// Unit, property, contract and integration tests, with servers that are thrown away after.
+pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
+    let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
+    let mut ports = Ports::default();
+    let (redis, postgres) = (ports.next()?, ports.next()?);
+    let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);
+    tests.env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    cargo::run("cargo test", tests).await
+}
+
+/// The tests with real clients. A filter chooses files by their names, or else tests.
+pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
+    let folder = places::root().join("gateway/e2e");
+    let mut files: Vec<PathBuf> =
+        folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
+    files.sort();
+    ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
+    let mut node = Command::new("node");
+    node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
+    let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
+    if let Some(filter) = filter {
+        if files.iter().any(|path| named(path, filter)) {
+            files.retain(|path| named(path, filter));
+        } else {
+            node.arg(format!("--test-name-pattern={filter}"));
+        }
+    }
+    node.args(files).current_dir(&folder).stdin(Stdio::null());
+    node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
+    node_packages::install("gateway/e2e").await?;
+    cargo::run("node --test", node).await
+}
+
+/// The load tests' own library.
+pub async fn load_library() -> Result<()> {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=spec"]).current_dir(places::root().join("loadtest")).stdin(Stdio::null());
+    cargo::run("node --test", node).await
+}
+
+/// Both HTTP interfaces against their documents; the seed is always the same.
+pub async fn fuzz() -> Result<()> {
+    command(&["fuzz", "--no-build"]).await
+}
+
+/// A short storm: what it draws is printed with its seed.
+pub async fn chaos() -> Result<()> {
+    command(&["chaos", "--short", "--no-build"]).await
+}
+
+/// A short form of every scenario: that they work, not how fast anything is.
+pub async fn load() -> Result<()> {
+    command(&["load", "all", "--short", "--no-build"]).await
+}
+
+/// Another command of this program, as it was just built.
+async fn command(args: &[&str]) -> Result<()> {
+    let mut command = Command::new(places::built("xtask", false)?);
+    command.args(args).stdin(Stdio::null()).stdout(std::io::stderr());
+    cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await
+}
+
+fn is_test(path: &std::path::Path) -> bool {
+    path.to_str().is_some_and(|name| name.ends_with(".test.mjs"))
+}
