@@ -11,7 +11,7 @@ import { registerMany } from "./support/users.mjs";
 describe("chat over three nodes", () => {
   let cluster, users;
   before(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ set: { "limits.broadcastRate": 0 } });
     users = await registerMany(cluster, 4);
   });
   after(() => cluster?.stop());

@@ -180,8 +180,10 @@ describe("a gateway is told to end", () => {
     const stuck = await stuckClient(leaving, user);
     await sender.heard("user:online", ({ userId }) => userId === user.id);
     // 12 MB are more than all buffers between the two hold.
-    for (let count = 0; count < 200; count++) await done(sender, "message-client", { message: "x".repeat(60_000) });
-    await until("all have come", () => sender.all("message-server").length === 200);
+    const api = new Api(cluster, 0);
+    const large = { event: "data:updated", data: { text: "x".repeat(60_000) }, to: { everyone: true } };
+    for (let count = 0; count < 200; count++) assert.equal((await api.post("/emit", large)).status, 202);
+    await until("all have come", () => sender.all("data:updated").length === 200);
 
     const { pid } = leaving;
     cluster.signal(leaving, "SIGTERM");

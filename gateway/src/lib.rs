@@ -1,6 +1,6 @@
 //! A Socket.IO gateway node.
 //!
-//! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, limits) →
+//! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, [`limits`]) →
 //! [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`] (cursor in the log,
 //! members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
 //! Updates take it through a [`feed`] instead of a room.
@@ -16,6 +16,7 @@ pub mod event;
 pub mod feed;
 pub mod front;
 pub mod hub;
+pub mod limits;
 pub mod node;
 pub mod ops;
 pub mod roles;

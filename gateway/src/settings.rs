@@ -12,12 +12,12 @@ use jackfield_shared::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::FloodLimits,
     cluster::{
         RedisAccess, RedisTarget, Terms,
         inbox::Keep,
         sessions::{OnConflict, Policy},
     },
+    limits::{FloodLimits, Rate, UserLimits},
 };
 
 /// All of it.
@@ -43,6 +43,7 @@ pub struct GatewaySettings {
     pub drain: Drain,
     pub cors: Cors,
     pub ping: Ping,
+    pub proxy: Proxy,
     pub limits: Limits,
     pub log: LogSettings,
     pub otel: OtelSettings,
@@ -108,10 +109,19 @@ section!(Ping {
     #[serde(with = "humantime_serde")]
     timeout: Duration = Duration::from_secs(20),
 });
+section!(Proxy { hops: u32 = 0 });
 section!(Limits {
     event_rate: u32 = 100,
     event_burst: u32 = 1_000,
     flood_strikes: u32 = 500,
+    broadcast_rate: u32 = 5,
+    broadcast_burst: u32 = 20,
+    private_rate: u32 = 10,
+    private_burst: u32 = 50,
+    user_connect_rate: u32 = 2,
+    user_connect_burst: u32 = 50,
+    user_rooms: u32 = 1_000,
+    user_bytes: u32 = 64 * 1024 * 1024,
     payload: u32 = 65_536,
     message: u32 = 1_000_000,
     attachments: u32 = 10,
@@ -125,6 +135,9 @@ section!(Limits {
     rooms: u32 = 100,
     connections: u32 = 100_000,
     connect_rate: u32 = 0,
+    address_connect_rate: u32 = 500,
+    address_connect_burst: u32 = 5_000,
+    address_pending: u32 = 1_000,
     #[serde(with = "humantime_serde")]
     connect_timeout: Duration = Duration::from_secs(10),
 });
@@ -160,6 +173,7 @@ impl Default for GatewaySettings {
             drain: Drain::default(),
             cors: Cors::default(),
             ping: Ping::default(),
+            proxy: Proxy::default(),
             limits: Limits::default(),
             log: LogSettings::default(),
             otel: OtelSettings::default(),
@@ -242,9 +256,36 @@ impl Settings for GatewaySettings {
         },
         Setting { key: "ping.interval", doc: "Between two pings of the server" },
         Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
-        Setting { key: "limits.eventRate", doc: "Events a second of one connection; 0 for none" },
-        Setting { key: "limits.eventBurst", doc: "Events of one connection at once" },
-        Setting { key: "limits.floodStrikes", doc: "Refused events in a row until a client is sent away; 0 for never" },
+        Setting {
+            key: "proxy.hops",
+            doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",
+        },
+        Setting { key: "limits.eventRate", doc: "Events a second of one user; 0 for no limit" },
+        Setting { key: "limits.eventBurst", doc: "Events of one user at once" },
+        Setting {
+            key: "limits.floodStrikes",
+            doc: "Refused events that came before the time they were told, less those that passed, until a connection is ended; 0 for never",
+        },
+        Setting {
+            key: "limits.broadcastRate",
+            doc: "Events a second of one user to a whole namespace (`message-client`, `message` without a room, `updateProduct`); 0 for no limit",
+        },
+        Setting { key: "limits.broadcastBurst", doc: "Of these, at once" },
+        Setting {
+            key: "limits.privateRate",
+            doc: "`private-message` a second from one user to one other, four times as many to all; 0 for no limit",
+        },
+        Setting { key: "limits.privateBurst", doc: "Of these, at once" },
+        Setting { key: "limits.userConnectRate", doc: "Connects a second of one user; 0 for no limit" },
+        Setting { key: "limits.userConnectBurst", doc: "Connects of one user at once" },
+        Setting {
+            key: "limits.userRooms",
+            doc: "Rooms that one user begins by a first stored message, at once, and as many again in an hour; 0 for no limit",
+        },
+        Setting {
+            key: "limits.userBytes",
+            doc: "Bytes that one user stores in rooms, at once, and as many again in an hour; 0 for no limit",
+        },
         Setting {
             key: "limits.payload",
             doc: "Bytes of one event, binary parts included; 0 for none below `limits.message`",
@@ -272,6 +313,15 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.rooms", doc: "Rooms that one socket may be in; 0 for none" },
         Setting { key: "limits.connections", doc: "Connections of this node; 0 for none" },
         Setting { key: "limits.connectRate", doc: "New connections a second on this node; 0 for none" },
+        Setting {
+            key: "limits.addressConnectRate",
+            doc: "New connections a second from one address (IPv6: one /64), other than this machine's own; 0 for no limit",
+        },
+        Setting { key: "limits.addressConnectBurst", doc: "New connections from one address at once" },
+        Setting {
+            key: "limits.addressPending",
+            doc: "Connections of one address that have shown no good token, this machine's own too; 0 for any number",
+        },
         Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
@@ -295,10 +345,29 @@ impl Redis {
 }
 
 impl Limits {
-    /// How fast one connection may send.
+    /// How fast events may come.
     #[must_use]
     pub fn flood(&self) -> FloodLimits {
-        FloodLimits { rate: self.event_rate, burst: self.event_burst, strikes: self.flood_strikes }
+        FloodLimits { rate: Rate::new(self.event_rate, self.event_burst), strikes: self.flood_strikes }
+    }
+
+    /// What one user may do.
+    #[must_use]
+    pub fn user(&self) -> UserLimits {
+        UserLimits {
+            flood: self.flood(),
+            broadcast: Rate::new(self.broadcast_rate, self.broadcast_burst),
+            private: Rate::new(self.private_rate, self.private_burst),
+            connect: Rate::new(self.user_connect_rate, self.user_connect_burst),
+            rooms: Rate::hourly(self.user_rooms),
+            bytes: Rate::hourly(self.user_bytes),
+        }
+    }
+
+    /// How fast one address may connect.
+    #[must_use]
+    pub fn address_connects(&self) -> Rate {
+        Rate::new(self.address_connect_rate, self.address_connect_burst)
     }
 }
 

@@ -12,6 +12,12 @@ import { registerMany } from "./users.mjs";
 /** Accounts at a cluster that runs already: more than one test uses, so that nobody is in two at a time. */
 const ACCOUNTS = 60;
 
+/** What one user may do is not what most tests are about. */
+const UNLIMITED = Object.fromEntries(
+  ["eventRate", "broadcastRate", "privateRate", "userConnectRate", "userRooms", "userBytes"]
+    .map((limit) => [`limits.${limit}`, 0]),
+);
+
 /** Types of packets of the Socket.IO protocol. */
 const EVENT = 2;
 const ACK = 3;
@@ -25,8 +31,8 @@ export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 export async function startRooms({ set = {}, ...options } = {}) {
   if (RUNNING) return withAccounts(await startCluster());
   const issuer = await startIssuer();
-  const trusted = { "jwt.jwksUrl": issuer.jwksUrl, "limits.eventRate": 0 };
-  const cluster = await startCluster({ set: { ...trusted, ...set }, ...options });
+  const trusted = { "jwt.jwksUrl": issuer.jwksUrl };
+  const cluster = await startCluster({ set: { ...trusted, ...UNLIMITED, ...set }, ...options });
   let count = 0;
   cluster.user = ({ name = `User Number ${++count}`, roles = ["USER"] } = {}) => {
     const id = randomUUID();

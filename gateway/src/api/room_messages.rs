@@ -20,11 +20,8 @@ use super::{
 };
 use crate::{
     node::Node,
-    room::{MAX_CONTENT, Sender, history as history_of, message_body},
+    room::{MAX_CONTENT, SYSTEM, history as history_of, message_body},
 };
-
-/// Who sends, as the room sees it.
-const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
 
 /// A message.
 #[derive(Deserialize, ToSchema)]
@@ -111,7 +108,7 @@ pub async fn send(
         return Err(ApiError::wrong(format!("content must have 1 to {MAX_CONTENT} characters")));
     }
     let body = message_body(&to.name, &content, SYSTEM);
-    // A user's key begins with the user's id, which has no such length.
+    // A user's key begins with a number.
     let appended = node.cluster.log.append(&to, &body, Some(&format!("api {operation}"))).await?;
     Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
 }

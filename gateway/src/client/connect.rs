@@ -3,7 +3,7 @@
 //! What is terminal is answered with CONNECT_ERROR, what is passing by closing the transport: a stock client tells them
 //! apart by nothing else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde_json::json;
@@ -22,7 +22,9 @@ use crate::{
     },
     engine::{Frame, Text},
     hub::Namespace,
+    limits::User,
     ops::metrics,
+    room::SYSTEM,
 };
 
 /// Why a namespace is not joined.
@@ -31,6 +33,8 @@ pub(super) enum Refusal {
     Terminal(&'static str),
     /// For now: the client comes back by itself.
     Passing,
+    /// The user connects too fast: passing, too.
+    TooFast,
 }
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>) {
@@ -49,6 +53,10 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
             metrics::REFUSED.add_for(["unavailable"], 1);
             connection.close();
         }
+        Err(Refusal::TooFast) => {
+            metrics::REFUSED.add_for(["user_connect_rate"], 1);
+            connection.close();
+        }
     }
 }
 
@@ -61,7 +69,10 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
     let identity = identify(connection, auth).await?.ok_or(Refusal::Terminal("missing_token"))?;
     let standing = connection.session.lock().begin(&identity);
     match standing {
-        Standing::Same => admit(connection, namespace, identity),
+        Standing::Same => {
+            let user = connection.belongs_to(&identity.user_id);
+            admit(connection, namespace, identity, user);
+        }
         Standing::Other => return Err(Refusal::Terminal("session_conflict")),
         Standing::Ended => return Err(Refusal::Passing),
         Standing::Claim => return begin(connection, namespace, identity).await,
@@ -73,12 +84,20 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
 async fn begin(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) -> Result<(), Refusal> {
     let node = &connection.node;
     let missed = node.missed();
+    let user = connection.belongs_to(&identity.user_id);
+    if user.connect(Instant::now()).is_err() {
+        // Before the claim: it costs the cluster nothing and evicts nobody.
+        tracing::debug!(user = %identity.user_id, session = %connection.id, "closing a connection: the user connects too fast");
+        connection.session.lock().abandon();
+        return Err(Refusal::TooFast);
+    }
     if let Err(refusal) = claim(connection, &identity).await {
         connection.session.lock().abandon();
         node.connections.remove(&connection.id);
         return Err(refusal);
     }
-    admit(connection, namespace, identity.clone());
+    connection.give_back_place();
+    admit(connection, namespace, identity.clone(), user);
     enter(connection, &identity, missed).await;
     Ok(())
 }
@@ -92,6 +111,10 @@ pub(super) async fn identify(connection: &Connection, auth: Option<&Text>) -> Re
         TokenError::Expired => Refusal::Terminal("token_expired"),
         TokenError::KeysUnavailable => Refusal::Passing,
     })?;
+    // An issuer of its own may write anything there; what the system says must not be forged.
+    if *identity.user_id == *SYSTEM.id {
+        return Err(Refusal::Terminal("invalid_token"));
+    }
     Ok(Some(identity))
 }
 
@@ -155,7 +178,7 @@ async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnati
 
 /// Puts the client into the namespace. CONNECT comes first, `authenticated` second, then everything else; among that, as
 /// soon as the back end answers, how many notifications are unread.
-fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) {
+fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity, user: Arc<User>) {
     let node = &connection.node;
     let id: Arc<str> = random_id().into();
     let authenticated = json!({
@@ -170,6 +193,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
         connection.id.clone(),
         Arc::clone(namespace),
         identity,
+        user,
         Arc::clone(node),
         connection.outbox.clone(),
         Arc::downgrade(connection),

@@ -14,6 +14,7 @@ use crate::{
         sessions::Held,
     },
     engine::Outbox,
+    limits::{Place, User},
     node::Node,
     ops::metrics,
 };
@@ -26,6 +27,8 @@ pub struct Connection {
     pub(super) outbox: Outbox,
     /// The handshake's token.
     pub(super) token: Option<Box<str>>,
+    /// Among the connections of its address that have no session; given back when it has one.
+    pub(super) place: Option<Arc<Place>>,
     pub(super) inbox: Mutex<Inbox>,
     pub(super) session: Mutex<Session>,
     pub(super) readers: Mutex<Readers>,
@@ -34,12 +37,13 @@ pub struct Connection {
 impl Connection {
     /// A new connection, in no namespace yet. It is closed where it does not join one in time.
     #[must_use]
-    pub fn open(node: &Arc<Node>, outbox: Outbox, token: Option<Box<str>>) -> Arc<Self> {
+    pub fn open(node: &Arc<Node>, outbox: Outbox, token: Option<Box<str>>, place: Option<Arc<Place>>) -> Arc<Self> {
         let connection = Arc::new(Self {
             id: SessionId::random(),
             node: Arc::clone(node),
             outbox,
             token,
+            place,
             inbox: Mutex::new(Inbox::new(node.settings.limits.flood())),
             session: Mutex::new(Session::default()),
             readers: Mutex::default(),
@@ -52,7 +56,22 @@ impl Connection {
     /// The transport is gone.
     pub fn closed(&self) {
         self.node.gate.closed();
+        self.give_back_place();
         self.end();
+    }
+
+    /// The connection counts no more among those of its address that have no session.
+    pub(super) fn give_back_place(&self) {
+        if let Some(place) = &self.place {
+            place.give_back();
+        }
+    }
+
+    /// A token of this user was accepted: the user's budgets hold from now on.
+    pub(super) fn belongs_to(&self, user: &Arc<str>) -> Arc<User> {
+        let user = self.node.gate.user(&self.node.settings.limits, user);
+        self.inbox.lock().belongs_to(&user);
+        user
     }
 
     /// Closes the transport after what is queued. A stock client comes back by itself.

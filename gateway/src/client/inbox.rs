@@ -1,10 +1,13 @@
 //! What a connection sent and has not been handled yet: bounded in number and in bytes, in order, without a task while
 //! there is nothing.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use super::limiter::{FloodGuard, FloodLimits, Verdict};
-use crate::engine::Inbound;
+use super::limiter::{FloodGuard, Verdict};
+use crate::{
+    engine::Inbound,
+    limits::{FloodLimits, User},
+};
 
 /// One connection's queue.
 pub(super) struct Inbox {
@@ -59,6 +62,11 @@ impl Inbox {
             running: false,
             shut: false,
         }
+    }
+
+    /// A token of this user was accepted: from now on the user's budget is used.
+    pub(super) fn belongs_to(&mut self, user: &Arc<User>) {
+        self.guard.belongs_to(user);
     }
 
     pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, room: InboxLimits) -> Arrival {
@@ -117,10 +125,10 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Text;
+    use crate::{engine::Text, limits::Rate};
     use proptest::prelude::*;
 
-    const ANY: FloodLimits = FloodLimits { rate: 0, burst: 0, strikes: 0 };
+    const ANY: FloodLimits = FloodLimits { rate: Rate::new(0, 0), strikes: 0 };
 
     fn event(bytes: usize) -> Inbound {
         let content = Text::from("x".repeat(bytes));

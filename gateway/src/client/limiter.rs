@@ -1,50 +1,13 @@
-//! How fast events may come: a token bucket, and a count of those who do not listen. Pure; the time is an argument.
+//! What becomes of an event that has just come: it passes, is refused for a while, or its connection floods.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-/// Fills with `rate` tokens a second up to `burst`.
-#[derive(Debug, Clone, Copy)]
-pub struct TokenBucket {
-    tokens: f32,
-    at: Instant,
-}
+use crate::limits::{Bucket, Conduct, FloodLimits, Rate, User, millis_up};
 
-impl TokenBucket {
-    /// A full bucket.
-    #[must_use]
-    pub fn full(burst: u32, now: Instant) -> Self {
-        Self { tokens: burst as f32, at: now }
-    }
+/// A connection that has shown no token sends hardly more than that.
+const EARLY: (Rate, u32) = (Rate::new(10, 50), 50);
 
-    /// Takes a token, or says after how many milliseconds there will be one.
-    pub fn take(&mut self, rate: u32, burst: u32, now: Instant) -> Result<(), u64> {
-        let rate = rate as f32;
-        let earned = now.saturating_duration_since(self.at).as_secs_f32() * rate;
-        // A clock that stands still must not keep the fractions from adding up.
-        if earned > 0.0 {
-            self.tokens = (self.tokens + earned).min(burst as f32);
-            self.at = now;
-        }
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
-        }
-        Err((((1.0 - self.tokens) / rate) * 1_000.0).ceil() as u64)
-    }
-}
-
-/// What a socket may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FloodLimits {
-    /// Events a second; 0 for any number.
-    pub rate: u32,
-    /// Events at once.
-    pub burst: u32,
-    /// Refused events, without one accepted in between for a second, until the client is sent away; 0 for never.
-    pub strikes: u32,
-}
-
-/// What becomes of an event.
+/// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
@@ -52,79 +15,79 @@ pub(super) enum Verdict {
     Flooding,
 }
 
-/// One connection's state.
-#[derive(Debug)]
+/// One connection's: its own conduct, and whose budget it uses.
 pub(super) struct FloodGuard {
-    bucket: TokenBucket,
-    strikes: u32,
-    struck_at: Instant,
+    budget: Budget,
+    conduct: Conduct,
+}
+
+enum Budget {
+    /// A small one of its own, until a token was accepted.
+    Early(Bucket),
+    User(Arc<User>),
 }
 
 impl FloodGuard {
     pub(super) fn new(limits: FloodLimits, now: Instant) -> Self {
-        Self { bucket: TokenBucket::full(limits.burst, now), strikes: 0, struck_at: now }
+        let bucket = Bucket::full(early(limits).rate, now);
+        Self { budget: Budget::Early(bucket), conduct: Conduct::default() }
+    }
+
+    /// A token of this user was accepted.
+    pub(super) fn belongs_to(&mut self, user: &Arc<User>) {
+        self.budget = Budget::User(Arc::clone(user));
     }
 
     pub(super) fn check(&mut self, limits: FloodLimits, now: Instant) -> Verdict {
-        if limits.rate == 0 {
-            return Verdict::Pass;
-        }
-        let Err(retry_after_ms) = self.bucket.take(limits.rate, limits.burst.max(1), now) else { return Verdict::Pass };
-        // A client that paused has listened.
-        if now.saturating_duration_since(self.struck_at).as_secs() >= 1 {
-            self.strikes = 0;
-        }
-        self.struck_at = now;
-        self.strikes += 1;
-        match limits.strikes {
-            0 => Verdict::Limited { retry_after_ms },
-            most if self.strikes > most => Verdict::Flooding,
-            _ => Verdict::Limited { retry_after_ms },
+        let (taken, strikes) = match &mut self.budget {
+            Budget::Early(bucket) => {
+                let FloodLimits { rate, strikes } = early(limits);
+                (bucket.take(rate, now), strikes)
+            }
+            Budget::User(user) => (user.event(now), limits.strikes),
+        };
+        match taken {
+            Ok(()) => {
+                self.conduct.passed(now);
+                Verdict::Pass
+            }
+            Err(wait) if self.conduct.refused(wait, strikes, now) => Verdict::Flooding,
+            Err(wait) => Verdict::Limited { retry_after_ms: millis_up(wait) },
         }
     }
+}
+
+fn early(FloodLimits { rate, strikes }: FloodLimits) -> FloodLimits {
+    FloodLimits { rate: rate.at_most(EARLY.0), strikes: strikes.min(EARLY.1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    const LIMITS: FloodLimits = FloodLimits { rate: 10, burst: 20, strikes: 5 };
+    use crate::settings::Limits;
 
     #[test]
-    fn a_burst_passes_then_the_rate_then_flooding() {
-        let start = Instant::now();
-        let mut guard = FloodGuard::new(LIMITS, start);
-        assert!((0..20).all(|_| guard.check(LIMITS, start) == Verdict::Pass));
-        assert_eq!(guard.check(LIMITS, start), Verdict::Limited { retry_after_ms: 100 });
-        assert_eq!(guard.check(LIMITS, start + Duration::from_millis(100)), Verdict::Pass);
-        let verdicts: Vec<_> = (0..5).map(|_| guard.check(LIMITS, start + Duration::from_millis(101))).collect();
-        assert_eq!(verdicts.last(), Some(&Verdict::Flooding));
+    fn a_user_has_one_budget_however_many_connections() {
+        let (now, settings) = (Instant::now(), Limits { event_burst: 100, ..Limits::default() });
+        let limits = settings.flood();
+        let user = Arc::new(User::new(settings.user(), now));
+        let passed = |guard: &mut FloodGuard| (0..120).filter(|_| guard.check(limits, now) == Verdict::Pass).count();
+        let connection = || {
+            let mut guard = FloodGuard::new(limits, now);
+            guard.belongs_to(&user);
+            guard
+        };
+        assert_eq!(passed(&mut connection()), 100);
+        assert_eq!(passed(&mut connection()), 0, "a new connection has no new burst");
+        assert_eq!(passed(&mut FloodGuard::new(limits, now)), 50, "before a token was accepted");
     }
 
     #[test]
     fn none_means_none() {
-        let limits = FloodLimits { rate: 0, ..LIMITS };
-        let mut guard = FloodGuard::new(limits, Instant::now());
-        assert!((0..10_000).all(|_| guard.check(limits, Instant::now()) == Verdict::Pass));
-    }
-
-    proptest! {
-        /// Whatever the pauses, no more pass than the burst and what the elapsed time earns.
-        #[test]
-        fn never_more_than_earned(pauses in prop::collection::vec(0_u64..300, 1..200)) {
-            let start = Instant::now();
-            let limits = FloodLimits { strikes: 0, ..LIMITS };
-            let mut guard = FloodGuard::new(limits, start);
-            let (mut elapsed, mut passed) = (0, 0_u64);
-            for pause in pauses {
-                elapsed += pause;
-                if guard.check(limits, start + Duration::from_millis(elapsed)) == Verdict::Pass {
-                    passed += 1;
-                }
-            }
-            prop_assert!(passed <= 20 + elapsed * 10 / 1_000 + 1);
-        }
+        let settings = Limits { event_rate: 0, ..Limits::default() };
+        let mut guard = FloodGuard::new(settings.flood(), Instant::now());
+        assert!((0..10_000).all(|_| guard.check(settings.flood(), Instant::now()) == Verdict::Pass));
+        guard.belongs_to(&Arc::new(User::new(settings.user(), Instant::now())));
+        assert!((0..10_000).all(|_| guard.check(settings.flood(), Instant::now()) == Verdict::Pass));
     }
 }

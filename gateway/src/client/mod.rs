@@ -20,10 +20,4 @@ mod socket;
 mod token;
 mod validity;
 
-pub use self::{
-    connection::Connection,
-    limiter::{FloodLimits, TokenBucket},
-    reader::Reader,
-    socket::Client,
-    token::handshake_token,
-};
+pub use self::{connection::Connection, reader::Reader, socket::Client, token::handshake_token};

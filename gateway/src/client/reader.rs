@@ -17,6 +17,7 @@ use crate::{
     engine::{Frame, Full, Outbox},
     event::Addressee,
     feed::Feed,
+    limits::User,
     node::Node,
     ops::metrics,
 };
@@ -29,6 +30,8 @@ pub struct Reader {
     pub feed: Arc<Feed>,
     /// Who, where a token was shown.
     pub identity: Option<Identity>,
+    /// What the user may do, where a token was shown.
+    pub user: Option<Arc<User>>,
     /// The node it is on.
     pub node: Arc<Node>,
     outbox: Outbox,
@@ -43,6 +46,7 @@ impl Reader {
         id: Arc<str>,
         feed: Arc<Feed>,
         identity: Option<Identity>,
+        user: Option<Arc<User>>,
         connection: &Arc<Connection>,
     ) -> Arc<Self> {
         let mut validity = Validity::default();
@@ -51,6 +55,7 @@ impl Reader {
             id,
             feed,
             identity,
+            user,
             node: Arc::clone(&connection.node),
             outbox: connection.outbox.clone(),
             connection: Arc::downgrade(connection),

@@ -26,6 +26,7 @@ use crate::{
     engine::{Frame, Full, Outbox},
     event::Addressee,
     hub::{MemberKey, Namespace},
+    limits::User,
     node::Node,
     room::Room,
 };
@@ -38,6 +39,8 @@ pub struct Client {
     pub namespace: Arc<Namespace>,
     /// Who.
     pub identity: Identity,
+    /// What the user may do.
+    pub user: Arc<User>,
     /// The node it is on.
     pub node: Arc<Node>,
     outbox: Outbox,
@@ -72,11 +75,13 @@ struct InRoom {
 const TYPING_PACE: Duration = Duration::from_secs(1);
 
 impl Client {
+    #[expect(clippy::too_many_arguments, reason = "one for each thing that a socket is made of")]
     pub(super) fn new(
         id: Arc<str>,
         session: SessionId,
         namespace: Arc<Namespace>,
         identity: Identity,
+        user: Arc<User>,
         node: Arc<Node>,
         outbox: Outbox,
         connection: Weak<Connection>,
@@ -85,6 +90,7 @@ impl Client {
             id,
             namespace,
             identity,
+            user,
             node,
             outbox,
             connection,
@@ -98,6 +104,14 @@ impl Client {
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// The other sockets of the same connection.
+    #[must_use]
+    pub fn siblings(&self) -> Vec<Arc<Client>> {
+        let mut sockets = self.connection.upgrade().map(|connection| connection.sockets()).unwrap_or_default();
+        sockets.retain(|socket| socket.id != self.id);
+        sockets
     }
 
     /// This socket's place among the namespace's members.

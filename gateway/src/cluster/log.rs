@@ -114,6 +114,17 @@ impl Log {
         within(Span::child("append", SpanKind::Producer), appending).await
     }
 
+    /// Where the message stands that was stored under this key within the last [`SAME_KEY_FOR`].
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
+        match self {
+            Self::Memory(log) => log.find(room, key),
+            Self::Redis(log) => log.find(room, key).await,
+        }
+    }
+
     /// Reads at most `count` messages. `seen`, where given, is the newest position that the caller knows: where the log
     /// of the same epoch ends before it, the log has fallen back, and a new epoch begins.
     ///

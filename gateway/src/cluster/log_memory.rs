@@ -82,6 +82,13 @@ impl MemoryLog {
         Ok(Appended { position, new: true })
     }
 
+    pub(super) fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
+        let mut rooms = self.rooms.lock();
+        let Some(log) = rooms.get_mut(room) else { return Ok(None) };
+        log.forget_old(Instant::now());
+        Ok(log.by_key.get(key).copied())
+    }
+
     pub(super) fn read(&self, room: &RoomName, range: Range, count: usize) -> Result<Page, Unavailable> {
         let mut rooms = self.rooms.lock();
         let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);

@@ -45,6 +45,17 @@ impl RedisLog {
         Ok(Appended { position: Position { epoch, number }, new: new == 1 })
     }
 
+    pub(super) async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.link.keys.sent(room, key));
+        let stored: Option<String> = self.link.command(&get).await?;
+        let position = |stored: String| {
+            let (epoch, number) = stored.split_once(' ')?;
+            Some(Position { epoch: epoch.parse().ok()?, number: number.parse().ok()? })
+        };
+        stored.map(|stored| position(stored).ok_or(Unavailable)).transpose()
+    }
+
     pub(super) async fn read(
         &self,
         room: &RoomName,

@@ -35,7 +35,7 @@ use super::{
     upgrade,
     wire::{Wire, WireLimits},
 };
-use crate::{client::Connection, node::Node};
+use crate::{client::Connection, limits::Place, node::Node};
 
 /// Below which path the library speaks Engine.IO; clients' own path is the router's matter.
 pub(super) const PATH: &str = "/socket.io";
@@ -254,7 +254,8 @@ impl EngineIoHandler for Handler {
         let given = extensions.get::<Arc<Wire>>().cloned();
         socket.data.wire.get_or_init(|| given.unwrap_or_else(|| Wire::new(Arc::clone(&self.wires), trace::is_on())));
         let token = extensions.get::<HandshakeToken>().map(|HandshakeToken(token)| token.clone());
-        let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token);
+        let place = extensions.get::<Arc<Place>>().cloned();
+        let connection = Connection::open(&node, Outbox::new(Arc::clone(&socket)), token, place);
         *socket.data.connection.lock() = Some(connection);
         if socket.transport_type() == TransportType::Polling {
             self.polling.lock().insert(socket.id, socket);

@@ -3,10 +3,12 @@
 //! A connection lives long and keeps the request that it began with. Headers and URI are slices of HTTP's read buffer,
 //! so keeping one keeps all 16 KB of it: what matters is copied, and the rest let go.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, Request, Uri, header::CONTENT_TYPE, request::Parts};
 use engineioxide_core::Sid;
 
-use crate::client::handshake_token;
+use crate::{client::handshake_token, limits::Place};
 
 /// The token of a handshake, as an extension of the engine's request.
 #[derive(Clone)]
@@ -20,6 +22,9 @@ pub(super) fn own<B>(parts: &Parts, body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri(parts);
+    if let Some(place) = parts.extensions.get::<Arc<Place>>() {
+        request.extensions_mut().insert(Arc::clone(place));
+    }
     if !has(parts, "sid=")
         && let Some(token) = handshake_token(parts)
     {

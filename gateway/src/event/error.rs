@@ -1,8 +1,10 @@
 //! What a client is told when an event cannot be done.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
-use crate::{cluster::Unavailable, room::HistoryError};
+use crate::{cluster::Unavailable, limits::millis_up, ops::metrics, room::HistoryError};
 
 /// Names of events that are repeated to their sender are cut to this many characters.
 const MAX_NAME: usize = 64;
@@ -25,7 +27,7 @@ pub enum EventError {
     /// The client may not.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// Faster than `limits.eventRate`.
+    /// Faster than one of the limits of rate allows.
     #[error("Too many events")]
     RateLimited {
         /// When there is room for another.
@@ -63,6 +65,14 @@ impl From<HistoryError> for EventError {
             HistoryError::Unavailable(unavailable) => unavailable.into(),
             wrong => Self::Validation(wrong.to_string()),
         }
+    }
+}
+
+/// A limit of rate was reached: the time to wait.
+impl From<Duration> for EventError {
+    fn from(wait: Duration) -> Self {
+        metrics::RATE_LIMITED.add(1);
+        Self::RateLimited { retry_after_ms: millis_up(wait) }
     }
 }
 

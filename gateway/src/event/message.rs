@@ -1,6 +1,8 @@
 //! `message` `"text"` or `{content, room?}`: to everybody in the namespace, or in the room, the sender included, as
 //! `message` `{sender, message, timestamp}`. In place of the text there may be a binary part. Not stored: who is away
-//! misses it.
+//! misses it. To a whole namespace a user may send less than to a room.
+
+use std::time::Instant;
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
@@ -50,7 +52,10 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Sending
             let to = room::to_speak(client, &name)?;
             to.broadcast(&client.node, &frame(client, &heard)?, None).await?;
         }
-        None => client.broadcast(&frame(client, &heard)?).await?,
+        None => {
+            client.user.broadcast(Instant::now())?;
+            client.broadcast(&frame(client, &heard)?).await?;
+        }
     }
     Ok(Sending { status: "ok", message: "Message sent successfully" })
 }

@@ -1,6 +1,8 @@
 //! `message-client` `{id?, message}`: to everybody in the namespace, the sender included, as `message-server`
 //! `{fullName, message}`. In place of the text there may be a binary part. Not stored: who is away misses it.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -37,6 +39,7 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, E
     let message = message.checked("message", event)?;
     let heard = Heard { full_name: &client.identity.name, message: &message };
     let content = event_json("message-server", &heard).ok_or(EventError::Unavailable)?;
+    client.user.broadcast(Instant::now())?;
     client.broadcast(&Frame::event_with(&client.namespace.name, &content, message.parts.clone())).await?;
     Ok(DONE)
 }

@@ -2,7 +2,7 @@
 //! `{id, from:{id,name}, to, content, timestamp}`. Not stored. It goes to the nodes that hold those sessions, and to no
 //! others; `delivered` counts the sessions of `to` that it was sent to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jackfield_shared::{ids::new_id, time::now_rfc3339};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::{EventError, content::Text, parse::Event};
 use crate::{
     client::Client,
     cluster::{notice::event_json, sessions::Order},
+    engine::Frame,
 };
 
 /// Characters of a user's id.
@@ -53,6 +54,7 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
         return Err(EventError::Validation(format!("to must have 1 to {MAX_USER_ID} characters")));
     }
     content.check("content")?;
+    client.user.private(&to, Instant::now())?;
     let (own, node) = (&client.identity.user_id, &client.node);
     let id = new_id();
     let from = From { id: own, name: &client.identity.name };
@@ -60,6 +62,13 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     let heard = event_json("private-message", &heard).ok_or(EventError::Unavailable)?;
     // Whoever writes to themselves is counted once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    let delivered = node.cluster.sessions.send(&users, &Order::event(&heard), Some(&client.session)).await?;
-    Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) })
+    // The sender's own session is left out there, because its sending socket is; its other sockets are on this connection.
+    let order = Order::event(&heard);
+    let delivered = node.cluster.sessions.send(&users, &order, Some(&client.session)).await?;
+    let siblings = client.siblings();
+    for sibling in &siblings {
+        sibling.send(&Frame::event_content(&sibling.namespace.name, &heard));
+    }
+    let here = usize::from(users[0] == *own && !siblings.is_empty());
+    Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) + here })
 }

@@ -1,13 +1,14 @@
 //! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message`
 //! `{id, room, content, sender:{id,name}, timestamp}`, the sender included. Acknowledged once it is stored; sent again with
-//! the same `clientId` it is stored once.
+//! the same `clientId` it is stored once, and acknowledged again whether or not the socket has joined the room again.
 
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
 use crate::{
     client::Client,
-    room::{Sender, message_body},
+    cluster::log::Position,
+    room::{Sender, message_body, rules::Wish},
 };
 
 /// Characters of a `clientId`.
@@ -31,15 +32,69 @@ pub(super) struct Stored {
 
 pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored, EventError> {
     let Sent { room, content, client_id } = event.data()?;
-    let to = room::to_speak(client, &room)?;
+    let to = match room::joined(client, &room) {
+        Ok(to) => to,
+        // After a reconnect a stock client sends again before the application has joined again.
+        Err(not_in_room) => return stored_before(client, &room, client_id.as_deref()).await?.ok_or(not_in_room),
+    };
+    room::may(client, &room, Wish::Send)?;
     content.check("content")?;
-    if client_id.as_ref().is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&id.chars().count())) {
+    if client_id.as_deref().is_some_and(|id| !is_client_id(id)) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
     }
     let sender = Sender { id: &client.identity.user_id, name: &client.identity.name };
     let body = message_body(&room, &content, sender);
-    // A user's own: another's `clientId` may be the same.
-    let key = client_id.map(|id| format!("{} {id}", client.identity.user_id));
+    let key = client_id.map(|id| user_key(&client.identity.user_id, &id));
     let appended = to.append(&client.node, &body, key.as_deref()).await?;
-    Ok(Stored { status: "ok", message_id: appended.position.to_string() })
+    Ok(Stored::at(appended.position))
+}
+
+/// The acknowledgement of a message that this user has stored in the room under the same `clientId`. A user who may not
+/// join the room, or not send to it, is not told of it.
+async fn stored_before(client: &Client, room: &str, client_id: Option<&str>) -> Result<Option<Stored>, EventError> {
+    let Some(client_id) = client_id.filter(|id| is_client_id(id)) else { return Ok(None) };
+    let Ok(name) = room::name(client, room) else { return Ok(None) };
+    if room::may(client, room, Wish::Join).and_then(|()| room::may(client, room, Wish::Send)).is_err() {
+        return Ok(None);
+    }
+    let key = user_key(&client.identity.user_id, client_id);
+    Ok(client.node.cluster.log.find(&name, &key).await?.map(Stored::at))
+}
+
+fn is_client_id(id: &str) -> bool {
+    (1..=MAX_CLIENT_ID).contains(&id.chars().count())
+}
+
+/// The log's key for a user's `clientId`. The length in front keeps users apart, whatever their ids contain.
+fn user_key(user: &str, client_id: &str) -> String {
+    format!("{}:{user}{client_id}", user.len())
+}
+
+impl Stored {
+    fn at(position: Position) -> Self {
+        Self { status: "ok", message_id: position.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_user_cannot_be_taken_for_another() {
+        assert_ne!(user_key("ann b", "c"), user_key("ann", "b c"));
+        assert_ne!(user_key("ann", "1:b"), user_key("ann1", ":b"));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_differ_where_user_or_client_id_do(
+            users in prop::array::uniform2("[a-c0-9: ]{1,4}"), ids in prop::array::uniform2("[a-c0-9: ]{1,4}")
+        ) {
+            let same = users[0] == users[1] && ids[0] == ids[1];
+            prop_assert_eq!(same, user_key(&users[0], &ids[0]) == user_key(&users[1], &ids[1]));
+        }
+    }
 }

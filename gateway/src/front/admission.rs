@@ -2,34 +2,45 @@
 //!
 //! A handshake waits for up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
 //! stock client comes back by itself after either, and its own backoff is all it knows. Requests of connections that
-//! are in already pass untouched.
+//! are in already pass untouched. Of one address, few handshakes wait, and few connections are without a session: see
+//! [`crate::limits::Address`].
 
 use std::{
-    sync::Arc,
+    net::SocketAddr,
+    sync::{Arc, Once},
     time::{Duration, Instant},
 };
 
 use axum::{
     body::Body,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{Request, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use jackfield_shared::error_body::ErrorBody;
+use jackfield_shared::{error_body::ErrorBody, http::client_address::origin};
 
-use crate::{node::Node, ops::metrics};
+use crate::{
+    limits::{Address, Place},
+    node::{Node, Obstacle},
+    ops::metrics,
+};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-pub(super) async fn admit(State(node): State<Arc<Node>>, request: Request<Body>, next: Next) -> Response {
+pub(super) async fn admit(State(node): State<Arc<Node>>, mut request: Request<Body>, next: Next) -> Response {
     let (handshake, transport) = asked(request.uri().query().unwrap_or_default());
     if handshake {
-        if let Err(refusal) = wait(&node).await {
-            metrics::HANDSHAKES_REFUSED.add_for([refusal.code], 1);
-            return refusal.into_response();
+        match wait(&node, address(&node, &request)).await {
+            // The engine hands it to the connection; without one it is given back at once.
+            Ok(Some(place)) => drop(request.extensions_mut().insert(place)),
+            Ok(None) => {}
+            Err(refusal) => {
+                metrics::HANDSHAKES_REFUSED.add_for([refusal.code], 1);
+                return refusal.into_response();
+            }
         }
         metrics::HANDSHAKES.add_for([transport], 1);
     } else if transport == "websocket" {
@@ -39,34 +50,58 @@ pub(super) async fn admit(State(node): State<Arc<Node>>, request: Request<Body>,
 }
 
 /// Whether a query is a handshake's, and which transport it names.
-fn asked(query: &str) -> (bool, &str) {
+fn asked(query: &str) -> (bool, &'static str) {
     let mut asked = (true, "");
     for pair in query.split('&') {
         match pair.split_once('=') {
             Some(("sid", _)) => asked.0 = false,
-            Some(("transport", transport)) => asked.1 = transport,
+            Some(("transport", "polling")) => asked.1 = "polling",
+            Some(("transport", "websocket")) => asked.1 = "websocket",
             _ => {}
         }
     }
     asked
 }
 
-async fn wait(node: &Node) -> Result<(), ErrorBody> {
+/// Whose handshake it is; nothing where that cannot be known, because the settings do not name the proxies in front.
+fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
+    static HINT: Once = Once::new();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    let origin = origin(Some(peer), request.headers(), node.settings.proxy.hops as usize);
+    if origin.is_unknown_proxy {
+        HINT.call_once(|| {
+            tracing::warn!(%peer, "X-Forwarded-For comes from a proxy, but `proxy.hops` is 0: no limit by address holds");
+        });
+        return None;
+    }
+    Some(node.gate.address(&node.settings.limits, origin.address))
+}
+
+async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, ErrorBody> {
     let until = Instant::now() + PATIENCE;
+    let mut turn = None;
     loop {
-        let refusal = match look(node) {
-            Ok(()) => return Ok(()),
+        let refusal = match look(node, address.as_ref()) {
+            Ok(place) => return Ok(place),
             Err(refusal) => refusal,
         };
-        // Who is sent away for good, or would wait in vain, is told at once.
+        // Refuse at once when draining or timed out.
         if refusal.code == "server_draining" || Instant::now() >= until {
             return Err(refusal);
+        }
+        if let Some(address) = &address
+            && turn.is_none()
+        {
+            turn = address.wait();
+            if turn.is_none() {
+                return Err(refusal);
+            }
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn look(node: &Node) -> Result<(), ErrorBody> {
+fn look(node: &Node, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, ErrorBody> {
     let refusal = |code, message: &str| {
         Err(ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS))
     };
@@ -76,8 +111,11 @@ fn look(node: &Node) -> Result<(), ErrorBody> {
     if !node.parts().serves() {
         return refusal("unavailable", "This node is not ready");
     }
-    match node.gate.enter(&node.settings.limits) {
-        true => Ok(()),
-        false => refusal("too_many_connections", "This node takes no more connections at the moment"),
+    match node.gate.enter(&node.settings.limits, address) {
+        Ok(place) => Ok(place),
+        Err(Obstacle::Node) => refusal("too_many_connections", "This node takes no more connections at the moment"),
+        Err(Obstacle::Address) => {
+            refusal("too_many_connections", "Too many connections from this address at the moment")
+        }
     }
 }

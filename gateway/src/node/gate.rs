@@ -1,30 +1,82 @@
-//! How many connections there are, and how fast new ones may come.
+//! Who may connect: how many connections there are, how fast new ones may come, and what each address and user may do.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
 use parking_lot::Mutex;
 
-use crate::{client::TokenBucket, settings::Limits};
+use crate::{
+    limits::{Address, Bucket, Kept, Place, Rate, User},
+    settings::Limits,
+};
 
 /// See the module.
 pub struct Gate {
     open: AtomicUsize,
-    turns: Mutex<TokenBucket>,
+    turns: Mutex<Bucket>,
+    addresses: Kept<IpAddr, Address>,
+    users: Kept<Arc<str>, User>,
 }
 
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { open: AtomicUsize::new(0), turns: Mutex::new(TokenBucket::full(limits.connect_rate, Instant::now())) }
+        Self {
+            open: AtomicUsize::new(0),
+            turns: Mutex::new(Bucket::full(turns(limits), Instant::now())),
+            addresses: Kept::default(),
+            users: Kept::default(),
+        }
     }
 
-    /// Whether one more may come in now. Several at the same instant may go over the limit by as many.
-    pub fn enter(&self, limits: &Limits) -> bool {
-        let full = limits.connections > 0 && self.count() >= limits.connections as usize;
-        let rate = limits.connect_rate;
-        !full && (rate == 0 || self.turns.lock().take(rate, rate, Instant::now()).is_ok())
+    /// What one address may do. Connections from this machine are not limited in their rate: a proxy, an operator or a
+    /// test may well open thousands of them, and no stranger comes from there.
+    #[must_use]
+    pub fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
+        let now = Instant::now();
+        let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };
+        self.addresses.entry(address, now, || Address::new(rate, now))
+    }
+
+    /// What a user may do; the same for all of the user's connections.
+    #[must_use]
+    pub fn user(&self, limits: &Limits, user: &Arc<str>) -> Arc<User> {
+        let now = Instant::now();
+        self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
+    }
+
+    /// Forgets some of the users and addresses that nothing has to be known of. Call it every second or so.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.users.sweep(now);
+        self.addresses.sweep(now);
+    }
+
+    /// Whether one more connection may come in now, from this address where it is known. Nothing is taken where it may
+    /// not. Several at the same instant may go over `limits.connections` by as many.
+    ///
+    /// # Errors
+    /// Says what is in the way.
+    pub fn enter(&self, limits: &Limits, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Obstacle> {
+        let now = Instant::now();
+        if limits.connections > 0 && self.count() >= limits.connections as usize {
+            return Err(Obstacle::Node);
+        }
+        let enter =
+            |address: &Arc<Address>| address.enter(limits.address_pending as usize, now).ok_or(Obstacle::Address);
+        let place = address.map(enter).transpose()?;
+        if self.turns.lock().take(turns(limits), now).is_err() {
+            if let Some(place) = place {
+                place.undo();
+            }
+            return Err(Obstacle::Node);
+        }
+        Ok(place)
     }
 
     /// How many connections are open.
@@ -41,5 +93,51 @@ impl Gate {
     /// A connection is gone.
     pub fn closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a connection may not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The node has or gets too many connections.
+    Node,
+    /// The address has too many without a session, or connects too fast.
+    Address,
+}
+
+fn turns(limits: &Limits) -> Rate {
+    Rate::new(limits.connect_rate, limits.connect_rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_do_not_stand_in_each_others_way() {
+        let limits = Limits { address_pending: 3, address_connect_burst: 5, ..Limits::default() };
+        let gate = Gate::new(&limits);
+        let address = |text: &str| gate.address(&limits, text.parse().unwrap());
+        let (one, other, own) = (address("203.0.113.1"), address("203.0.113.2"), address("127.0.0.1"));
+        let enter = |address: &Arc<Address>| gate.enter(&limits, Some(address));
+        let places: Vec<_> = (0..10).filter_map(|_| enter(&one).ok()).collect();
+        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address)));
+        assert!(enter(&other).is_ok() && gate.enter(&limits, None).is_ok_and(|place| place.is_none()));
+        drop(places);
+        assert_eq!((0..10).filter(|_| enter(&one).is_ok()).count(), 2, "five connects at once");
+        assert!((0..100).all(|_| enter(&own).is_ok()), "this machine's own are not counted by time");
+        let places: Vec<_> = (0..10).filter_map(|_| enter(&own).ok()).collect();
+        assert_eq!(places.len(), 3, "but without a session they are");
+    }
+
+    #[test]
+    fn where_the_node_is_in_the_way_the_address_pays_nothing() {
+        let limits = Limits { connect_rate: 1, address_connect_burst: 2, ..Limits::default() };
+        let gate = Gate::new(&limits);
+        let address = gate.address(&limits, "203.0.113.1".parse().unwrap());
+        assert!(gate.enter(&limits, Some(&address)).is_ok());
+        assert!((0..10).all(|_| gate.enter(&limits, Some(&address)).err() == Some(Obstacle::Node)));
+        let limits = Limits { connect_rate: 0, ..limits };
+        assert!(gate.enter(&limits, Some(&address)).is_ok());
     }
 }

@@ -79,6 +79,7 @@ impl Idle {
 pub(super) async fn sweep(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        node.gate.sweep();
         for batch in node.idle.due().chunks(BATCH) {
             batch.iter().for_each(|connection| node.idle.look(connection));
             tokio::task::yield_now().await;

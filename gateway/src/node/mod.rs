@@ -31,8 +31,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 pub use self::{
-    census::Census, connections::Connections, counts::Counts, departures::Departures, expiry::Expiry, gate::Gate,
-    idle::Idle, readiness::Readiness, report::Report, roster::Roster,
+    census::Census,
+    connections::Connections,
+    counts::Counts,
+    departures::Departures,
+    expiry::Expiry,
+    gate::{Gate, Obstacle},
+    idle::Idle,
+    readiness::Readiness,
+    report::Report,
+    roster::Roster,
 };
 use crate::{
     api::ApiKeys,
@@ -95,7 +103,7 @@ pub struct Node {
     pub departures: Departures,
     /// Who is in [`MAIN`] in the whole cluster.
     pub roster: Roster,
-    /// How many connections there are.
+    /// Who may connect, and what each user may do.
     pub gate: Gate,
     /// Whether clients can be taken.
     pub readiness: Readiness,

@@ -32,6 +32,7 @@ const REFUSALS: &[&str] = &[
     "session_conflict",
     "invalid_namespace",
     "unavailable",
+    "user_connect_rate",
     OTHER,
 ];
 
@@ -108,7 +109,7 @@ jackfield_shared::metric_list! {
 
     /// Events handled, by outcome: ok or the error's code.
     Counter EVENTS = "jackfield_events_total" by outcome in OUTCOMES;
-    /// Packets refused because they came too fast.
+    /// Events refused because they came too fast.
     Counter RATE_LIMITED = "jackfield_rate_limited_total";
     /// Frames queued for sockets by fan-out.
     Counter DELIVERIES = "jackfield_deliveries_total";

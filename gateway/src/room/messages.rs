@@ -19,6 +19,9 @@ pub struct Sender<'a> {
     pub name: &'a str,
 }
 
+/// Who sends what backends send to a room. No user has this id: a token that claims it is refused.
+pub const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
+
 /// What the log keeps of a message that is sent now.
 #[must_use]
 pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Sender<'_>) -> String {

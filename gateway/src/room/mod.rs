@@ -22,6 +22,6 @@ pub(crate) use self::cursor::{Cursor, Live, Read};
 pub use self::{
     history::{HistoryError, history},
     join::{Joined, Joining},
-    messages::{MAX_CONTENT, Sender, array, message_body, object},
+    messages::{MAX_CONTENT, SYSTEM, Sender, array, message_body, object},
     registry::{Room, Rooms},
 };

@@ -91,6 +91,9 @@ async fn the_same_key_is_stored_once(backend: Backend) {
     let other = b.cluster.log.append(&room("r"), "three", Some("v k")).await.unwrap();
     assert_eq!((first.new, again.new, again.position), (true, false, first.position));
     assert_eq!((other.new, other.position.number), (true, 2));
+    let find = async |name: &str, key| b.cluster.log.find(&room(name), key).await.unwrap();
+    assert_eq!(find("r", "u k").await, Some(first.position));
+    assert_eq!((find("r", "u x").await, find("other", "u k").await), (None, None));
     assert_eq!(fixture.nodes[0].heard_so_far().await.len(), 2);
 }
 

@@ -149,7 +149,7 @@ impl Args {
     /// Senders are not to be slowed down. The roster is not what is looked at, and its lists, to everybody at every reconnect,
     /// would be most of the traffic.
     fn settings(&self) -> Vec<String> {
-        let own = ["limits.eventRate=0", "roster.max=50"].map(String::from);
+        let own = ["limits.eventRate=0", "limits.userBytes=0", "roster.max=50"].map(String::from);
         let lease = self.short.then(|| fault::SHORT_LEASE.to_owned());
         own.into_iter().chain(lease).chain(self.set.iter().cloned()).collect()
     }

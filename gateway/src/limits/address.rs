@@ -1,0 +1,149 @@
+//! The budgets of one client address on this node: how fast it may connect, and how many of its connections may be
+//! without a session.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+
+use super::{Bucket, Rate, kept::Keep};
+
+/// Handshakes of one address that wait at the same time; further ones are refused at once.
+const WAITING: usize = 256;
+
+/// See the module. In use while a place or a turn to wait is held.
+pub struct Address {
+    rate: Rate,
+    connects: Mutex<Bucket>,
+    pending: AtomicUsize,
+    waiting: AtomicUsize,
+}
+
+/// One connection's place among those without a session. Given back at most once, at the latest when it is dropped.
+pub struct Place {
+    address: Arc<Address>,
+    held: AtomicBool,
+}
+
+/// A handshake's turn to wait.
+pub struct Turn(Arc<Address>);
+
+impl Address {
+    /// An address from which nobody has connected yet.
+    #[must_use]
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        let connects = Mutex::new(Bucket::full(rate, now));
+        Self { rate, connects, pending: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Takes a connection and a place for it, where there are fewer than `most` (0 for any number). Nothing is taken
+    /// where one of the two is not to be had.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Option<Arc<Place>> {
+        // A place first: it can be given back.
+        let taken = self.pending.fetch_add(1, Ordering::AcqRel);
+        let place = Arc::new(Place { address: Arc::clone(self), held: AtomicBool::new(true) });
+        let is_free = most == 0 || taken < most;
+        (is_free && self.connects.lock().take(self.rate, now).is_ok()).then_some(place)
+    }
+
+    /// A turn to wait, where not too many wait.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>) -> Option<Turn> {
+        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let turn = Turn(Arc::clone(self));
+        (waiting < WAITING).then_some(turn)
+    }
+
+    /// Connections without a session.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+}
+
+impl Keep for Address {
+    fn is_as_new(&self, now: Instant) -> bool {
+        self.connects.lock().is_full(self.rate, now)
+    }
+}
+
+impl Place {
+    /// The connection has a session now, or is gone.
+    pub fn give_back(&self) {
+        if self.held.swap(false, Ordering::AcqRel) {
+            self.address.pending.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The connection was not made after all: it does not count against the rate, either.
+    pub fn undo(&self) {
+        self.address.connects.lock().put_back(self.address.rate);
+        self.give_back();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn places_are_given_back_once() {
+        let now = Instant::now();
+        let address = Arc::new(Address::new(Rate::new(0, 1), now));
+        let places: Vec<_> = (0..3).filter_map(|_| address.enter(2, now)).collect();
+        assert_eq!((places.len(), address.pending()), (2, 2));
+        places[0].give_back();
+        places[0].give_back();
+        assert_eq!(address.pending(), 1);
+        let another = address.enter(2, now);
+        assert!(another.is_some());
+        drop((places, another));
+        assert_eq!(address.pending(), 0);
+    }
+
+    #[test]
+    fn a_refused_connection_takes_nothing() {
+        let now = Instant::now();
+        let address = Arc::new(Address::new(Rate::new(1, 2), now));
+        let first = address.enter(1, now);
+        assert!(first.is_some() && address.enter(1, now).is_none(), "one place");
+        drop(first);
+        assert!(address.enter(1, now).is_some_and(|place| {
+            place.undo();
+            true
+        }));
+        assert!(address.enter(1, now).is_some(), "what was undone is there again");
+        assert!(address.enter(1, now).is_none(), "two at once");
+        assert_eq!(address.pending(), 0);
+        assert!(!address.is_as_new(now) && address.is_as_new(now + Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn few_wait() {
+        let address = Arc::new(Address::new(Rate::new(0, 1), Instant::now()));
+        let turns: Vec<_> = (0..WAITING + 10).filter_map(|_| address.wait()).collect();
+        assert_eq!(turns.len(), WAITING);
+        drop(turns);
+        assert!(address.wait().is_some());
+    }
+}

@@ -1,0 +1,188 @@
+//! A token bucket that gives each refused caller a time of its own. Pure; the time is an argument.
+
+use std::time::{Duration, Instant};
+
+/// Nobody is told to wait longer than this because of others who wait.
+const LONGEST_LINE: Duration = Duration::from_mins(1);
+/// A debt is paid off within this time.
+const LONGEST_DEBT_SECS: f64 = 60.0;
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    per_second: f64,
+    burst: f64,
+}
+
+impl Rate {
+    /// So many a second, and `burst` (at least 1) at once. A rate of 0 means no limit.
+    #[must_use]
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        let burst = if burst == 0 { 1 } else { burst };
+        Self { per_second: per_second as f64, burst: burst as f64 }
+    }
+
+    /// So many at once, and as many again in the course of an hour. 0 means no limit.
+    #[must_use]
+    pub fn hourly(count: u32) -> Self {
+        Self { per_second: f64::from(count) / 3_600.0, burst: f64::from(count.max(1)) }
+    }
+
+    /// This many times as much of both.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        Self { per_second: self.per_second * f64::from(factor), burst: self.burst * f64::from(factor) }
+    }
+
+    /// The smaller rate and the smaller burst of the two; no limit where this is none.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        Self { per_second: self.per_second.min(other.per_second), burst: self.burst.min(other.burst) }
+    }
+
+    /// Whether there is no limit.
+    #[must_use]
+    pub fn is_unlimited(self) -> bool {
+        self.per_second <= 0.0
+    }
+
+    fn time_for(self, tokens: f64) -> Duration {
+        Duration::try_from_secs_f64(tokens / self.per_second).unwrap_or(Duration::MAX / 4)
+    }
+}
+
+/// Fills with time; see [`Rate`].
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    tokens: f64,
+    at: Instant,
+    /// The latest time that a refused caller was told to come back at.
+    told: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn full(rate: Rate, now: Instant) -> Self {
+        Self { tokens: rate.burst, at: now, told: now }
+    }
+
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// The time to wait. Of callers that are refused at the same moment each is told a later time than the one before,
+    /// so that all pass when they come back as told, and nothing is reserved for one that does not.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.ready(rate, now)?;
+        self.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// Whether there is a token, without taking it.
+    ///
+    /// # Errors
+    /// As [`Bucket::take`].
+    pub fn ready(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        if rate.is_unlimited() {
+            self.tokens = rate.burst;
+            return Ok(());
+        }
+        self.earn(rate, now);
+        if self.tokens >= 1.0 {
+            return Ok(());
+        }
+        let first = now + rate.time_for(1.0 - self.tokens);
+        let next = (self.told + rate.time_for(1.0)).min(now + LONGEST_LINE);
+        self.told = first.max(next);
+        Err(self.told - now)
+    }
+
+    /// Takes this many tokens whether or not they are there. The debt is bounded.
+    pub fn charge(&mut self, tokens: f64, rate: Rate, now: Instant) {
+        if !rate.is_unlimited() {
+            self.earn(rate, now);
+            self.tokens = (self.tokens - tokens).max(-LONGEST_DEBT_SECS * rate.per_second);
+        }
+    }
+
+    /// Puts a token back.
+    pub fn put_back(&mut self, rate: Rate) {
+        self.tokens = (self.tokens + 1.0).min(rate.burst);
+    }
+
+    /// Whether the bucket is as a new one: then it need not be kept.
+    #[must_use]
+    pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
+        let mut copy = *self;
+        copy.earn(rate, now);
+        rate.is_unlimited() || (copy.tokens >= rate.burst && self.told <= now)
+    }
+
+    fn earn(&mut self, rate: Rate, now: Instant) {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * rate.per_second;
+        // A clock that stands still must not keep the fractions from adding up.
+        if earned > 0.0 {
+            self.tokens = (self.tokens + earned).min(rate.burst);
+            self.at = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATE: fn() -> Rate = || Rate::new(10, 20);
+
+    fn emptied(now: Instant) -> Bucket {
+        let mut bucket = Bucket::full(RATE(), now);
+        assert!((0..20).all(|_| bucket.take(RATE(), now).is_ok()));
+        bucket
+    }
+
+    #[test]
+    fn the_nth_that_waits_is_told_n_times_as_long() {
+        let now = Instant::now();
+        let mut bucket = emptied(now);
+        for n in 1..=50 {
+            let told = bucket.take(RATE(), now).unwrap_err();
+            assert!(told.abs_diff(Duration::from_millis(100 * n)) < Duration::from_millis(1), "{n}: {told:?}");
+        }
+        // After a pause nobody waits any more.
+        let later = now + Duration::from_secs(7);
+        assert!((0..20).all(|_| bucket.take(RATE(), later).is_ok()));
+        assert!(bucket.take(RATE(), later).unwrap_err() <= Duration::from_millis(101));
+    }
+
+    #[test]
+    fn no_limit_and_debt() {
+        let now = Instant::now();
+        let none = Rate::new(0, 1);
+        let mut bucket = Bucket::full(none, now);
+        assert!((0..10_000).all(|_| bucket.take(none, now).is_ok()) && bucket.is_full(none, now));
+        let mut bucket = Bucket::full(RATE(), now);
+        bucket.charge(40.0, RATE(), now);
+        assert!(bucket.take(RATE(), now).unwrap_err() > Duration::from_secs(2));
+        assert!(bucket.take(RATE(), now + Duration::from_millis(2_101)).is_ok());
+        bucket.charge(1e9, RATE(), now);
+        assert!(bucket.ready(RATE(), now).unwrap_err() < Duration::from_secs(70), "a debt is bounded");
+        assert!(!bucket.is_full(RATE(), now + Duration::from_mins(1)));
+        assert!(bucket.is_full(RATE(), now + Duration::from_mins(3)));
+    }
+
+    proptest! {
+        /// Whatever the pauses, no more pass than the burst and what the elapsed time earns.
+        #[test]
+        fn never_more_than_earned(pauses in prop::collection::vec(0_u64..300, 1..200)) {
+            let start = Instant::now();
+            let mut bucket = Bucket::full(RATE(), start);
+            let (mut elapsed, mut passed) = (0, 0_u64);
+            for pause in pauses {
+                elapsed += pause;
+                passed += u64::from(bucket.take(RATE(), start + Duration::from_millis(elapsed)).is_ok());
+            }
+            prop_assert!(passed <= 20 + elapsed * 10 / 1_000 + 1);
+        }
+    }
+}

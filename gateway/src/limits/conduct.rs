@@ -1,0 +1,165 @@
+//! Whether a client waits as told, or floods. Pure; the time is an argument.
+//!
+//! A refused event is told when to come back. An event that comes once such a time has passed is excused, whichever event
+//! it is: a client that waits as told sends one event for each of these times, not before it. A refused event that
+//! nothing excuses is a strike, and an event that passes takes a strike back, because it makes room for a new one. A
+//! client that keeps `n` events under way and waits as told therefore never has more than `n` strikes, for however long
+//! it goes on; one that comes back too early or sends more than twice the rate has more and more of them.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::Rate;
+
+/// Clients round times to milliseconds, and timers may fire a little early.
+const TOLERANCE: Duration = Duration::from_millis(5);
+
+/// How fast events may come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloodLimits {
+    /// Events of one user.
+    pub rate: Rate,
+    /// Strikes that a connection may have; 0 for any number.
+    pub strikes: u32,
+}
+
+/// One connection's.
+#[derive(Debug, Default)]
+pub struct Conduct {
+    /// Times that the client was told and that excused nothing yet, in order. No more than the strikes that it may have.
+    told: VecDeque<Instant>,
+    strikes: u32,
+}
+
+impl Conduct {
+    /// An event passed.
+    pub fn passed(&mut self, now: Instant) {
+        self.excuses(now);
+        self.strikes = self.strikes.saturating_sub(1);
+    }
+
+    /// An event was refused and is told to come back after `wait`. Returns whether the client floods.
+    #[must_use]
+    pub fn refused(&mut self, wait: Duration, most: u32, now: Instant) -> bool {
+        if most == 0 {
+            return false;
+        }
+        if !self.excuses(now) {
+            self.strikes += 1;
+        }
+        if self.told.len() >= most as usize {
+            self.told.pop_front();
+        }
+        self.told.push_back(now + wait);
+        self.strikes > most
+    }
+
+    fn excuses(&mut self, now: Instant) -> bool {
+        let is_due = self.told.front().is_some_and(|told| *told <= now + TOLERANCE);
+        if is_due {
+            self.told.pop_front();
+            if self.told.is_empty() {
+                // Most clients are never limited again.
+                self.told = VecDeque::new();
+            }
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cmp::Reverse, collections::BinaryHeap};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::Bucket;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// What a client does after a refusal.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Manner {
+        WaitsAsTold,
+        ComesBackAtOnce,
+    }
+
+    /// A client that keeps `window` events under way until `count` were accepted. Returns when that was, in milliseconds,
+    /// or nothing where it was taken for a flooder before.
+    fn run(limits: FloodLimits, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(limits.rate, start);
+        let mut conduct = Conduct::default();
+        let mut trips = trip.iter().cycle();
+        // Milliseconds at which an event reaches the server.
+        let mut arrivals: BinaryHeap<Reverse<u64>> = (0..window.min(count)).map(|_| Reverse(0)).collect();
+        let (mut sent, mut accepted) = (arrivals.len(), 0);
+        while let Some(Reverse(at)) = arrivals.pop() {
+            let now = start + MS * u32::try_from(at).unwrap();
+            match bucket.take(limits.rate, now) {
+                Ok(()) => {
+                    conduct.passed(now);
+                    accepted += 1;
+                    if accepted == count {
+                        return Some(at);
+                    }
+                    if sent < count {
+                        sent += 1;
+                        arrivals.push(Reverse(at + trips.next().unwrap()));
+                    }
+                }
+                Err(wait) => {
+                    if conduct.refused(wait, limits.strikes, now) {
+                        return None;
+                    }
+                    let told = u64::try_from(wait.as_millis()).unwrap() + 1;
+                    let wait = if manner == Manner::WaitsAsTold { told } else { 0 };
+                    arrivals.push(Reverse(at + wait + trips.next().unwrap()));
+                }
+            }
+        }
+        unreachable!("what is not accepted comes back");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        /// However many events are under way, up to the strikes, and however long they travel: a client that waits as
+        /// told is never taken for a flooder, and gets everything through at the rate.
+        #[test]
+        fn a_client_that_waits_gets_everything_through(
+            rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300,
+            window in 1_usize..300, count in 1_usize..1_500, trips in prop::collection::vec(1_u64..400, 1..20)
+        ) {
+            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes };
+            let window = window.min(strikes as usize);
+            let took = run(limits, window, count, &trips, Manner::WaitsAsTold);
+            prop_assert!(took.is_some(), "taken for a flooder");
+            // A bucket that is full while an event travels earns nothing meanwhile.
+            let needed = (count as u64 + 1) * (1_000 / u64::from(rate) + 1 + 400);
+            prop_assert!(took.unwrap() <= needed, "{took:?} of {needed} ms");
+        }
+
+        /// A client that comes back at once is taken for a flooder, unless it is done before.
+        #[test]
+        fn a_client_that_does_not_wait_floods(rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, trip in 1_u64..4) {
+            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes };
+            prop_assert_eq!(run(limits, 4, 100_000, &[trip], Manner::ComesBackAtOnce), None);
+        }
+    }
+
+    #[test]
+    fn more_than_the_burst_and_the_strikes_at_once_floods() {
+        let (limits, now) = (FloodLimits { rate: Rate::new(10, 20), strikes: 5 }, Instant::now());
+        let (mut bucket, mut conduct) = (Bucket::full(limits.rate, now), Conduct::default());
+        let refused: Vec<_> = (0..30)
+            .filter_map(|_| bucket.take(limits.rate, now).err())
+            .map(|wait| conduct.refused(wait, limits.strikes, now))
+            .collect();
+        assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
+        let mut patient = Conduct::default();
+        assert!((0..10_000).all(|_| !patient.refused(MS, 0, now)) && patient.told.is_empty());
+    }
+}

@@ -1,0 +1,130 @@
+//! Users and addresses by key. An entry lives while somebody holds it or it is not as new; then it is forgotten.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, Hash, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+
+/// A sweep looks at one of them, so that it is short.
+const SHARDS: usize = 64;
+/// Entries of a shard that nobody holds; beyond that they are forgotten early.
+const MOST: usize = 4_096;
+
+/// What can be kept.
+pub trait Keep {
+    /// Whether forgetting it would make no difference.
+    fn is_as_new(&self, now: Instant) -> bool;
+}
+
+/// See the module.
+pub struct Kept<K, V> {
+    shards: Vec<Mutex<HashMap<K, Arc<V>>>>,
+    hasher: RandomState,
+    swept: AtomicUsize,
+}
+
+impl<K: Hash + Eq, V: Keep> Kept<K, V> {
+    /// The entry of this key, made now where there is none.
+    pub fn entry(&self, key: K, now: Instant, new: impl FnOnce() -> V) -> Arc<V> {
+        let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
+        let mut entries = self.shards[shard].lock();
+        if let Some(entry) = entries.get(&key) {
+            return Arc::clone(entry);
+        }
+        if entries.len() >= MOST {
+            entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
+            if entries.values().filter(|entry| Arc::strong_count(entry) == 1).count() >= MOST {
+                entries.retain(|_, entry| Arc::strong_count(entry) > 1);
+            }
+        }
+        let entry = Arc::new(new());
+        entries.insert(key, Arc::clone(&entry));
+        entry
+    }
+
+    /// Forgets what makes no difference, in one part of all entries. Call it again and again.
+    pub fn sweep(&self, now: Instant) {
+        let shard = self.swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let mut entries = self.shards[shard].lock();
+        // Nobody else can take hold of an entry while the shard is locked.
+        entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
+        if entries.len() * 4 < entries.capacity() {
+            entries.shrink_to_fit();
+        }
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|entries| entries.lock().len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            swept: AtomicUsize::new(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Until(Instant);
+
+    impl Keep for Until {
+        fn is_as_new(&self, now: Instant) -> bool {
+            now >= self.0
+        }
+    }
+
+    #[test]
+    fn what_is_held_or_remembers_something_stays() {
+        let (kept, start) = (Kept::<u32, Until>::default(), Instant::now());
+        let later = start + Duration::from_secs(10);
+        let held = kept.entry(0, start, || Until(start));
+        for key in 1..=100 {
+            drop(kept.entry(key, start, || Until(if key <= 50 { start } else { later })));
+        }
+        let sweep_all = |now| (0..SHARDS).for_each(|_| kept.sweep(now));
+        sweep_all(start);
+        assert_eq!(kept.len(), 51);
+        assert!(Arc::ptr_eq(&held, &kept.entry(0, start, || unreachable!("it is known"))));
+        sweep_all(later);
+        assert_eq!(kept.len(), 1);
+        drop(held);
+        sweep_all(later);
+        assert!(kept.is_empty());
+    }
+
+    #[test]
+    fn the_number_of_entries_that_nobody_holds_is_bounded() {
+        let (kept, start) = (Kept::<u32, Until>::default(), Instant::now());
+        let later = start + Duration::from_secs(10);
+        let held = kept.entry(u32::MAX, start, || Until(later));
+        for key in 0..600_000 {
+            drop(kept.entry(key, start, || Until(later)));
+        }
+        assert!(kept.len() <= SHARDS * (MOST + 1), "{}", kept.len());
+        assert!(Arc::ptr_eq(&held, &kept.entry(u32::MAX, start, || unreachable!("it is held"))));
+    }
+}

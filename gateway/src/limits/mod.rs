@@ -1,0 +1,33 @@
+//! What one user or one address may do in a given time.
+//!
+//! - [`Bucket`]: the one mechanism, a token bucket that tells each refused caller a time of its own
+//! - [`Conduct`]: whether one connection waits as told, or floods
+//! - [`User`]: the budgets of one user, shared by all of the user's connections to this node
+//! - [`Address`]: the budgets of one client address, and its connections without a session
+//! - [`Kept`]: users and addresses by key; an entry lives while it is in use or remembers something
+//!
+//! Guarantees: memory is bounded; nothing here waits or does I/O; time comes in as an argument. Budgets are per node:
+//! a user or an address that spreads over n nodes has n of them.
+
+mod address;
+mod bucket;
+mod conduct;
+mod kept;
+mod private;
+mod user;
+
+pub use self::{
+    address::{Address, Place},
+    bucket::{Bucket, Rate},
+    conduct::{Conduct, FloodLimits},
+    kept::Kept,
+    user::{User, UserLimits},
+};
+
+use std::time::Duration;
+
+/// Milliseconds, rounded up: a client that waits so long is not early.
+#[must_use]
+pub fn millis_up(wait: Duration) -> u64 {
+    u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,144 @@
+//! The budgets of one user on this node.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::{Bucket, FloodLimits, Rate, kept::Keep, private::Private};
+
+/// Bytes that cost as much as one event.
+const BYTES_PER_EVENT: f64 = 4_096.0;
+
+/// What every user may do.
+#[derive(Debug, Clone, Copy)]
+pub struct UserLimits {
+    /// Events of all connections together.
+    pub flood: FloodLimits,
+    /// Events that go to everybody in a namespace.
+    pub broadcast: Rate,
+    /// Messages to one other user; four times as many to all of them.
+    pub private: Rate,
+    /// Connections.
+    pub connect: Rate,
+    /// Rooms whose log the user begins.
+    pub rooms: Rate,
+    /// Bytes stored in rooms.
+    pub bytes: Rate,
+}
+
+/// See the module. Shared by the user's connections; kept until every budget is whole again after the last of them.
+pub struct User {
+    limits: UserLimits,
+    spent: Mutex<Spent>,
+}
+
+struct Spent {
+    events: Bucket,
+    connects: Bucket,
+    /// What most users never touch.
+    other: Option<Box<Other>>,
+}
+
+struct Other {
+    broadcasts: Bucket,
+    private: Private,
+    rooms: Bucket,
+    bytes: Bucket,
+}
+
+/// A result whose error is the time to wait.
+type Taken = Result<(), Duration>;
+
+impl User {
+    /// A user who has done nothing yet.
+    #[must_use]
+    pub fn new(limits: UserLimits, now: Instant) -> Self {
+        let events = Bucket::full(limits.flood.rate, now);
+        let connects = Bucket::full(limits.connect, now);
+        Self { limits, spent: Mutex::new(Spent { events, connects, other: None }) }
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// The time to wait; so in all that follow.
+    pub fn event(&self, now: Instant) -> Taken {
+        self.spent.lock().events.take(self.limits.flood.rate, now)
+    }
+
+    /// These bytes are sent to the user because of one event: they count as further events.
+    pub fn charge(&self, bytes: usize, now: Instant) {
+        self.spent.lock().events.charge(bytes as f64 / BYTES_PER_EVENT, self.limits.flood.rate, now);
+    }
+
+    /// Takes a connection.
+    ///
+    /// # Errors
+    /// See [`User::event`].
+    pub fn connect(&self, now: Instant) -> Taken {
+        self.spent.lock().connects.take(self.limits.connect, now)
+    }
+
+    /// Takes an event that goes to everybody in a namespace.
+    ///
+    /// # Errors
+    /// See [`User::event`].
+    pub fn broadcast(&self, now: Instant) -> Taken {
+        self.other(now, |other| other.broadcasts.take(self.limits.broadcast, now))
+    }
+
+    /// Takes a message to the user `to`.
+    ///
+    /// # Errors
+    /// See [`User::event`].
+    pub fn private(&self, to: &str, now: Instant) -> Taken {
+        self.other(now, |other| other.private.take(to, self.limits.private, now))
+    }
+
+    /// Whether the user may store a message, and where `is_new`, begin a room with it.
+    ///
+    /// # Errors
+    /// See [`User::event`].
+    pub fn may_store(&self, is_new: bool, now: Instant) -> Taken {
+        self.other(now, |other| {
+            other.bytes.ready(self.limits.bytes, now)?;
+            if is_new { other.rooms.ready(self.limits.rooms, now) } else { Ok(()) }
+        })
+    }
+
+    /// A message of so many bytes was stored; `is_new` where it began its room.
+    pub fn stored(&self, bytes: usize, is_new: bool, now: Instant) {
+        self.other(now, |other| {
+            other.bytes.charge(bytes as f64, self.limits.bytes, now);
+            if is_new {
+                other.rooms.charge(1.0, self.limits.rooms, now);
+            }
+        });
+    }
+
+    fn other<T>(&self, now: Instant, act: impl FnOnce(&mut Other) -> T) -> T {
+        let limits = &self.limits;
+        let new = || {
+            Box::new(Other {
+                broadcasts: Bucket::full(limits.broadcast, now),
+                private: Private::new(limits.private, now),
+                rooms: Bucket::full(limits.rooms, now),
+                bytes: Bucket::full(limits.bytes, now),
+            })
+        };
+        act(self.spent.lock().other.get_or_insert_with(new))
+    }
+}
+
+impl Keep for User {
+    fn is_as_new(&self, now: Instant) -> bool {
+        let (limits, spent) = (&self.limits, self.spent.lock());
+        let other = spent.other.as_ref().is_none_or(|other| {
+            other.broadcasts.is_full(limits.broadcast, now)
+                && other.private.is_full(limits.private, now)
+                && other.rooms.is_full(limits.rooms, now)
+                && other.bytes.is_full(limits.bytes, now)
+        });
+        other && spent.events.is_full(limits.flood.rate, now) && spent.connects.is_full(limits.connect, now)
+    }
+}
