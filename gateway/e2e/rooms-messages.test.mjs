@@ -192,6 +192,24 @@ describe("messages in rooms", () => {
     for (const socket of bobs) assert.ok(socket.all("private-message").every(({ to }) => to === bob.id));
   });
 
+  test("private-message to the sender's other namespace on the same connection, and to oneself there", async () => {
+    const [ana, bob] = [cluster.user(), cluster.user()];
+    const main = await at(0, ana);
+    const chat = await alsoIn(main, "/chat", ana.token).ready();
+    for (const [from, to] of [[main, chat], [chat, main]]) {
+      const content = `from ${from.socket.nsp}`;
+      const { messageId, delivered } = await done(from, "private-message", { to: bob.id, content });
+      assert.equal(delivered, 0);
+      assert.equal((await to.heard("private-message", (heard) => heard.content === content)).id, messageId);
+      const note = await done(from, "private-message", { to: ana.id, content: `note ${content}` });
+      assert.equal(note.delivered, 1);
+      await to.heard("private-message", ({ id }) => id === note.messageId);
+      await done(from, "message", "the last word");
+      await from.heard("message");
+      assert.ok(from.all("private-message").every((heard) => heard.content !== content), "not to the socket itself");
+    }
+  });
+
   test("private-message in /chat", async () => {
     const [ana, bob] = [cluster.user(), cluster.user()];
     const main = await at(1, bob);

@@ -92,8 +92,10 @@ export async function join(client, room, since) {
   const pages = told.slice(begin + 1);
   for (const [index, [name, messages, about]] of pages.entries()) {
     assert.deepEqual([name, about], ["recent-messages", { room, more: index < pages.length - 1 }]);
-    const most = messages.length === 100 || (messages.length < 100 && !about.more);
-    assert.ok(most, `${messages.length} messages in page ${index + 1} of ${pages.length}`);
+    const size = Buffer.byteLength(JSON.stringify(messages));
+    // A page ends where it has 100 messages or 256 KiB.
+    const most = messages.length === 100 || (messages.length < 100 && (!about.more || size > 200 * 1024));
+    assert.ok(most && size < 300 * 1024, `${messages.length} messages, ${size} bytes in page ${index + 1} of ${pages.length}`);
   }
   assert.ok(pages.length > 0, "there is always one");
   const counts = pages.map(([, messages]) => messages.length);

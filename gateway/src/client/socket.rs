@@ -59,6 +59,8 @@ struct InRooms {
     gone: bool,
     /// How often the socket came into a room.
     count: u64,
+    /// Rooms of which the socket was told much lately, and when it may be told as much again; in or out of them.
+    told_much: Vec<(Arc<str>, Instant)>,
 }
 
 /// Between a session's id and the number of a stay, in the id that stands for the stay.
@@ -71,6 +73,14 @@ struct InRoom {
     typed_at: Option<Instant>,
 }
 
+/// Rooms that are remembered for having told the socket much.
+const TOLD_MUCH: usize = 128;
+/// Between two looks whether a client has read what it was sent.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A client that is told much has read it when no more than this waits for it.
+const READ_BYTES: u64 = 16 * 1024;
+/// A client that has not read a page after this time is too slow.
+const READ_WITHIN: Duration = Duration::from_mins(1);
 /// Between two `typing` that pass.
 const TYPING_PACE: Duration = Duration::from_secs(1);
 
@@ -228,6 +238,46 @@ impl Client {
             joined.typed_at = Some(now);
         }
         pass
+    }
+
+    /// When the socket may be told much of this room again, where that was done lately.
+    #[must_use]
+    pub fn told_much(&self, room: &str) -> Option<Instant> {
+        self.rooms.lock().told_much.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
+    }
+
+    /// The socket was told much of this room, and may be told as much again at `again`.
+    pub fn tell_much_from(&self, room: &Arc<str>, again: Instant, now: Instant) {
+        let mut rooms = self.rooms.lock();
+        rooms.told_much.retain(|(name, other)| name != room && *other > now);
+        if rooms.told_much.len() == TOLD_MUCH {
+            // The oldest.
+            rooms.told_much.remove(0);
+        }
+        rooms.told_much.push((Arc::clone(room), again));
+    }
+
+    /// Waits until the client has read most of what was sent to it; false where it is gone, or too slow and closed.
+    pub async fn has_read(&self) -> bool {
+        let until = Instant::now() + READ_WITHIN;
+        while !self.is_gone() {
+            if self.outbox.waiting() <= READ_BYTES {
+                return true;
+            }
+            if Instant::now() >= until {
+                self.too_slow();
+                return false;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        false
+    }
+
+    /// Closes the transport: the client comes back by itself.
+    pub fn close(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.close();
+        }
     }
 
     /// Sends a frame; a client that has no room for it is too slow and is closed.

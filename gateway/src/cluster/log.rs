@@ -4,18 +4,22 @@
 //! [`super::notice::Notice::Message`] on [`super::bus::Channel::Room`]) are one atomic step; a message appended again
 //! under the same key within five minutes is stored once and gets its first position; the newest 1,000 of 24 hours can be
 //! read. An epoch is made with the log and lasts as long as its numbers can be trusted: a log that was lost, or that is
-//! found behind a position that a node has seen, goes on under a new one. Deliberately does not know who is a member.
+//! found behind a position that a node has seen, goes on under a new one. A room that nobody has written to takes no memory:
+//! its position is [`Page::empty`], which lasts as long as the back end remembers anything. Deliberately does not know who
+//! is a member.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use jackfield_shared::trace::{Span, SpanKind, within};
 
-use super::{Unavailable, log_memory::MemoryLog, log_redis::RedisLog, room_name::RoomName};
+use super::{Unavailable, log_memory::MemoryLog, log_redis::RedisLog, membership::Remembered, room_name::RoomName};
 
 /// Messages that a room keeps.
 pub const KEPT: usize = 1_000;
 /// How long a message is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
+/// Bytes of message bodies in one read after a position; the first message is in it however long it is.
+pub const PAGE_BYTES: usize = 256 * 1024;
 /// How long the same key means the same message.
 pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
 
@@ -75,6 +79,9 @@ pub struct Page {
     pub base: u64,
     /// In order, each number once.
     pub messages: Vec<Stored>,
+    /// The position of every room that nobody has written to. A room whose `base` is 0 has been written to for the first
+    /// time since this position was its own.
+    pub empty: Position,
     /// For so long, from when it was asked for, none of `messages` becomes too old to be kept. Never more than [`KEPT_FOR`].
     pub kept_for: Duration,
 }
@@ -82,7 +89,7 @@ pub struct Page {
 /// Which piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// The first so many after this number.
+    /// The first so many after this number, cut at [`PAGE_BYTES`].
     After(u64),
     /// The last so many before this number.
     Before(u64),
@@ -122,6 +129,24 @@ impl Log {
         match self {
             Self::Memory(log) => log.find(room, key),
             Self::Redis(log) => log.find(room, key).await,
+        }
+    }
+
+    /// The position of rooms that nobody has written to, as far as this node knows.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when this node does not know it yet.
+    pub async fn empty(&self) -> Result<Position, Unavailable> {
+        match self {
+            Self::Memory(log) => Ok(log.empty),
+            Self::Redis(log) => log.empty().await,
+        }
+    }
+
+    /// Since when the back end remembers, as [`super::membership`] says it.
+    pub fn remembers(&self, since: Remembered) {
+        if let Self::Redis(log) = self {
+            log.remembers(since);
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     Unavailable,
     bus::Channel,
     bus_memory::MemoryNetwork,
-    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
     notice::Notice,
     now_micros,
     room_name::RoomName,
@@ -22,6 +22,7 @@ use super::{
 #[derive(Clone)]
 pub struct MemoryLog {
     network: MemoryNetwork,
+    pub(super) empty: Position,
     rooms: Arc<Mutex<HashMap<RoomName, RoomLog>>>,
 }
 
@@ -34,9 +35,8 @@ struct RoomLog {
 }
 
 impl RoomLog {
-    fn new() -> Self {
-        let end = Position { epoch: now_micros(), number: 0 };
-        Self { end, messages: VecDeque::new(), keys: VecDeque::new(), by_key: HashMap::new() }
+    fn new(epoch: u64) -> Self {
+        Self { end: Position { epoch, number: 0 }, messages: VecDeque::new(), keys: VecDeque::new(), by_key: HashMap::new() }
     }
 
     fn forget_old(&mut self, now: Instant) {
@@ -57,13 +57,14 @@ impl RoomLog {
 
 impl MemoryLog {
     pub(super) fn new(network: MemoryNetwork) -> Self {
-        Self { network, rooms: Arc::default() }
+        Self { network, empty: Position { epoch: now_micros(), number: 0 }, rooms: Arc::default() }
     }
 
     pub(super) fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
         let now = Instant::now();
         let mut rooms = self.rooms.lock();
-        let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);
+        // Later than the position that it had before.
+        let log = rooms.entry(room.clone()).or_insert_with(|| RoomLog::new(now_micros().max(self.empty.epoch + 1)));
         log.forget_old(now);
         if let Some(position) = key.and_then(|key| log.by_key.get(key)) {
             return Ok(Appended { position: *position, new: false });
@@ -91,8 +92,11 @@ impl MemoryLog {
 
     pub(super) fn read(&self, room: &RoomName, range: Range, count: usize) -> Result<Page, Unavailable> {
         let mut rooms = self.rooms.lock();
-        let log = rooms.entry(room.clone()).or_insert_with(RoomLog::new);
         let now = Instant::now();
+        let Some(log) = rooms.get_mut(room) else {
+            let (end, messages) = (self.empty, Vec::new());
+            return Ok(Page { end, base: 0, messages, empty: self.empty, kept_for: KEPT_FOR });
+        };
         log.forget_old(now);
         let age = log.messages.front().map_or(Duration::ZERO, |(at, _)| now.duration_since(*at));
         let messages = log.messages.iter().map(|(_, stored)| stored);
@@ -102,10 +106,18 @@ impl MemoryLog {
             newest
         };
         let messages = match range {
-            Range::After(number) => messages.filter(|stored| stored.number > number).take(count).cloned().collect(),
+            Range::After(number) => {
+                let mut bytes = 0;
+                let fits = |stored: &&Stored| {
+                    let is_first = bytes == 0;
+                    bytes += stored.body.len().max(1);
+                    is_first || bytes <= PAGE_BYTES
+                };
+                messages.filter(|stored| stored.number > number).take(count).take_while(fits).cloned().collect()
+            }
             Range::Before(number) => last(&mut messages.filter(|stored| stored.number < number)),
             Range::Newest => last(&mut messages.into_iter()),
         };
-        Ok(Page { end: log.end, base: 0, messages, kept_for: KEPT_FOR.saturating_sub(age) })
+        Ok(Page { end: log.end, base: 0, messages, empty: self.empty, kept_for: KEPT_FOR.saturating_sub(age) })
     }
 }

@@ -1,7 +1,10 @@
 //! [`super::log`] over Redis: a stream per room, its numbers and epoch beside it, and scripts that keep them together.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,26 +14,47 @@ use super::{
     Unavailable,
     bus::Channel,
     carried,
-    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
+    membership::Remembered,
     redis_link::RedisLink,
     room_name::RoomName,
 };
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
+static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/remembered.lua")));
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/read.lua")));
 
-/// A room that nobody joins, reads or writes for this long begins a new epoch afterwards.
+/// A room that nobody reads or writes for this long begins a new epoch afterwards.
 const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30);
 
 /// All rooms' logs.
 #[derive(Clone)]
 pub struct RedisLog {
     link: Arc<RedisLink>,
+    /// Epoch of the rooms that nobody has written to; 0 until it is known.
+    empty: Arc<AtomicU64>,
 }
 
 impl RedisLog {
     pub(super) fn new(link: Arc<RedisLink>) -> Self {
-        Self { link }
+        Self { link, empty: Arc::default() }
+    }
+
+    pub(super) fn remembers(&self, Remembered(since): Remembered) {
+        self.empty.store(since, Ordering::Release);
+    }
+
+    pub(super) async fn empty(&self) -> Result<Position, Unavailable> {
+        match self.empty.load(Ordering::Acquire) {
+            0 => self.ask_empty().await,
+            epoch => Ok(Position { epoch, number: 0 }),
+        }
+    }
+
+    async fn ask_empty(&self) -> Result<Position, Unavailable> {
+        let epoch = self.link.script(&REMEMBERED.key(self.link.keys.remembered_since())).await?;
+        self.empty.store(epoch, Ordering::Release);
+        Ok(Position { epoch, number: 0 })
     }
 
     pub(super) async fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
@@ -63,6 +87,7 @@ impl RedisLog {
         count: usize,
         seen: Option<Position>,
     ) -> Result<Page, Unavailable> {
+        let mut empty = self.empty().await?;
         let (what, number) = match range {
             Range::After(number) => ("after", number),
             Range::Before(number) => ("before", number),
@@ -72,10 +97,17 @@ impl RedisLog {
         let mut call = READ.key(keys.log(room));
         call.key(keys.log_head(room)).arg(what).arg(number).arg(count).arg(millis(KEPT_FOR)).arg(millis(EPOCH_KEPT));
         call.arg(seen.map(|seen| seen.epoch.to_string()).unwrap_or_default()).arg(seen.map_or(0, |seen| seen.number));
+        call.arg(empty.epoch).arg(PAGE_BYTES);
         let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, String)>, u64) =
             self.link.script(&call).await?;
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
-        Ok(Page { end: Position { epoch, number: last }, base, messages, kept_for: Duration::from_millis(kept_for) })
+        let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
+        if end == empty && seen.is_some_and(|seen| seen != empty) {
+            // A log that somebody has seen is gone. If everything is, this node may not have heard of it yet.
+            empty = self.ask_empty().await?;
+            end = empty;
+        }
+        Ok(Page { end, base, messages, empty, kept_for })
     }
 }
 

@@ -102,7 +102,8 @@ impl Frame {
     }
 
     /// Bytes that it takes in a queue.
-    pub(super) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.text.len() + self.parts.as_ref().map_or(0, Parts::bytes)
     }
 

@@ -1,7 +1,11 @@
 //! `join-room` `"room"` or `{room, since?}`: the others get `user-joined`; the sender gets `joined`, `recent-messages` and
-//! the acknowledgement `{status, room, position, members, recovered?}`, in this order and before any live message.
+//! the acknowledgement `{status, room, position, members, recovered?}`, in this order and before any live message. More
+//! than a page of a room is told to a socket once in ten seconds.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 
@@ -16,10 +20,14 @@ use crate::{
         Unavailable,
         ids::{Incarnation, IndexEntry},
         presence::Saying,
+        room_name::RoomName,
         room_presence::{Entry, Stay},
     },
-    room::{Joining, rules::Wish},
+    room::{JoinError, Joined, Joining, Room, rules::Wish},
 };
+
+/// Between two times that a socket is told more than a page of the same room.
+const MUCH_PACE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(expecting = "room's name or {room, since?}")]
@@ -47,24 +55,65 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
     let stay = entry.stay;
     let joined = match entered {
         Ok(members) => {
-            let joining = Joining { client: Arc::clone(client), since, ack, members };
-            client.node.rooms.join(&client.node, &name, joining).await
+            let mut joining = Joining::new(Arc::clone(client), since, ack, members);
+            (joining.again, joining.not_before) = (was_in, client.told_much(&text));
+            come_in(&name, joining).await
         }
-        Err(unavailable) => Err(unavailable),
+        Err(unavailable) => Err(unavailable.into()),
     };
     match joined {
-        Ok((room, _)) if client.entered(room.clone(), &stay) => Ok(()),
+        Ok(room) if client.entered(room.clone(), &stay) => Ok(()),
         // The connection ended in between.
         Ok(_) => {
             client.node.rooms.leave(&name, &client.id).await;
             give_back(client, stay, incarnation);
             Ok(())
         }
-        Err(Unavailable) => {
+        Err(error) => {
             if !was_in {
                 give_back(client, stay, incarnation);
             }
-            Err(EventError::Unavailable)
+            Err(match error {
+                JoinError::Unavailable => EventError::Unavailable,
+                JoinError::TooSoon { wait, .. } => wait.into(),
+            })
+        }
+    }
+}
+
+/// Goes on until the socket was told all that it missed and is in. What it is told counts as events of its user.
+async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinError> {
+    let client = Arc::clone(&joining.client);
+    let node = &client.node;
+    loop {
+        let joined = node.rooms.join(node, name, joining.clone()).await;
+        let now = Instant::now();
+        match joined {
+            Ok((room, Joined::In { bytes, is_long, .. })) => {
+                client.user.charge(bytes, now);
+                if is_long || joining.told.is_some() {
+                    client.tell_much_from(&name.name, now + MUCH_PACE, now);
+                }
+                return Ok(room);
+            }
+            Ok((_, Joined::More { told, bytes })) => {
+                client.user.charge(bytes, now);
+                joining.told = Some(told);
+                if !client.has_read().await {
+                    node.rooms.leave(name, &client.id).await;
+                    return Err(JoinError::Unavailable);
+                }
+            }
+            Err(error) => {
+                if let JoinError::TooSoon { bytes, .. } = error {
+                    client.user.charge(bytes, now);
+                }
+                if joining.told.is_some() && joining.again {
+                    // It is out of a room that it believes to be in: it comes back and asks for the rest.
+                    client.close();
+                }
+                return Err(error);
+            }
         }
     }
 }

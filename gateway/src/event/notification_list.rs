@@ -2,6 +2,8 @@
 //! each is `{id,title,message,type,data?,read,createdAt}`. `before` is an id, exclusive, which need not be there any more.
 //! Clients may ask without any argument.
 
+use std::time::Instant;
+
 use serde::Deserialize;
 
 use super::{EventError, parse::Event};
@@ -28,5 +30,6 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<String,
     let before = before.map(|text| NotificationId::parse(&text).ok_or_else(foreign)).transpose()?;
     let page = client.node.cluster.inbox.list(&client.identity.user_id, before, limit).await?;
     let (notifications, unread, more) = (page.notifications.join(","), page.unread, page.more);
+    client.user.charge(notifications.len(), Instant::now());
     Ok(format!("{{\"status\":\"ok\",\"notifications\":[{notifications}],\"unreadCount\":{unread},\"more\":{more}}}"))
 }

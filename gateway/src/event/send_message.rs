@@ -2,6 +2,8 @@
 //! `{id, room, content, sender:{id,name}, timestamp}`, the sender included. Acknowledged once it is stored; sent again with
 //! the same `clientId` it is stored once, and acknowledged again whether or not the socket has joined the room again.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
@@ -45,7 +47,17 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
     let sender = Sender { id: &client.identity.user_id, name: &client.identity.name };
     let body = message_body(&room, &content, sender);
     let key = client_id.map(|id| user_key(&client.identity.user_id, &id));
+    if let Err(wait) = client.user.may_store(!to.is_begun(), Instant::now()) {
+        let known = match &key {
+            Some(key) => client.node.cluster.log.find(&to.name, key).await?,
+            None => None,
+        };
+        return known.map(Stored::at).ok_or_else(|| wait.into());
+    }
     let appended = to.append(&client.node, &body, key.as_deref()).await?;
+    if appended.new {
+        client.user.stored(body.len(), appended.position.number == 1, Instant::now());
+    }
     Ok(Stored::at(appended.position))
 }
 

@@ -96,6 +96,7 @@ async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
         tracing::warn!("the back end has lost what it knew");
         node.forgotten.store(true, Ordering::Release);
     }
+    node.cluster.log.remembers(remembered);
     node.incarnation.store(Some(Arc::new(incarnation.clone())));
     Ok(incarnation)
 }

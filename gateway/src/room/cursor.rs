@@ -54,6 +54,10 @@ impl Cursor {
 
     /// What came after the cursor was read.
     pub(crate) fn read(&mut self, page: &Page) -> Read {
+        if self.at == page.empty && page.base == 0 {
+            // Nobody had written to the room, and the back end has lost nothing since: its first log goes on from there.
+            self.at.epoch = page.end.epoch;
+        }
         if page.end.epoch != self.at.epoch {
             self.at = Position { epoch: page.end.epoch, number: page.base };
             return Read::Anew { at: self.at };
@@ -80,6 +84,8 @@ mod tests {
     /// The log as it is in truth, and a bus that loses, doubles, delays and reorders.
     struct World {
         epoch: u64,
+        /// Of a room that nobody has written to, since the back end last lost everything.
+        empty: u64,
         log: Vec<u64>,
         end: u64,
         base: u64,
@@ -93,6 +99,7 @@ mod tests {
             Page {
                 end: Position { epoch: self.epoch, number: self.end },
                 base: self.base,
+                empty: Position { epoch: self.empty, number: 0 },
                 messages: after.map(|number| Stored { number: *number, body: "".into() }).collect(),
                 kept_for: KEPT_FOR,
             }
@@ -151,6 +158,7 @@ mod tests {
                 Read::Anew { at } => *member = Member { since: at, got: Vec::new() },
             }
             if count > CHURN as usize && world.is_busy {
+                world.epoch += u64::from(world.epoch == world.empty);
                 world.log.extend(world.end + 1..=world.end + CHURN);
                 world.end += CHURN;
                 world.log.drain(..CHURN as usize);
@@ -165,7 +173,7 @@ mod tests {
         /// and after one last reconnect it has them all.
         #[test]
         fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40, is_busy: bool) {
-            let mut world = World { epoch: 1, log: Vec::new(), end: 0, base: 0, is_busy };
+            let mut world = World { epoch: 1, empty: 1, log: Vec::new(), end: 0, base: 0, is_busy };
             let mut bus: Vec<Position> = Vec::new();
             let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
             let mut member = Member { since: cursor.at(), got: Vec::new() };
@@ -176,6 +184,9 @@ mod tests {
                 }
                 match event {
                     Happens::Append => {
+                        if world.epoch == world.empty {
+                            world.epoch += 1;
+                        }
                         world.end += 1;
                         world.log.push(world.end);
                         bus.push(Position { epoch: world.epoch, number: world.end });
@@ -204,7 +215,8 @@ mod tests {
                     }
                     Happens::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
                     Happens::NewEpoch => {
-                        world = World { epoch: world.epoch + 1, log: Vec::new(), end: 0, base: 0, ..world };
+                        let epoch = world.epoch + 1;
+                        world = World { epoch, empty: epoch, log: Vec::new(), end: 0, base: 0, ..world };
                         bus.clear();
                     }
                     Happens::FallBack if world.end > world.base => {
@@ -224,7 +236,8 @@ mod tests {
                 prop_assert_eq!(&member.got, &expected);
             }
             prop_assert_eq!(cursor.at(), Position { epoch: world.epoch, number: world.end });
-            prop_assert_eq!(member.since.epoch, world.epoch);
+            let is_first = member.since == Position { epoch: world.empty, number: 0 };
+            prop_assert!(member.since.epoch == world.epoch || is_first);
             prop_assert_eq!(member.since.number + member.got.len() as u64, world.end);
         }
     }

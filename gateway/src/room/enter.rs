@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     cursor::Cursor,
-    join::{FIRST, Joined, Joining, recent_messages, widest},
+    join::{FIRST, JoinError, Joined, Joining, PER_EVENT, Wanted, part, recent_messages, widest},
     registry::Input,
     task::Task,
     window::Window,
@@ -37,11 +37,12 @@ const SPARE: usize = 50;
 /// Somebody who wants to come in.
 pub(super) struct Waiting {
     pub(super) joining: Joining,
-    pub(super) done: oneshot::Sender<Result<Joined, Unavailable>>,
+    pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
 }
 
-/// The last `recent-messages`, for the next who is told the same: the end, the first message's number, and how many.
-type Told = Option<((Position, u64, usize), Vec<Frame>)>;
+/// The last `recent-messages`, for the next who is told the same: the end, the first message's number, how many, and
+/// whether there are more.
+type Told = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
 impl Task {
     /// One after the other; joins that follow each other together.
@@ -63,12 +64,12 @@ impl Task {
         waiting.retain(|one| !one.done.is_closed() && !one.joining.client.is_gone());
         if !waiting.is_empty() && self.let_in(&mut waiting).await.is_err() {
             for one in waiting {
-                let _ = one.done.send(Err(Unavailable));
+                let _ = one.done.send(Err(JoinError::Unavailable));
             }
         }
     }
 
-    /// Lets them in and takes them out of `waiting`.
+    /// Lets them in, or tells them a part of what they missed, and takes them out of `waiting`.
     async fn let_in(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), Unavailable> {
         self.open().await?;
         let mut told = None;
@@ -82,12 +83,20 @@ impl Task {
                 (behind, caught_up) = (false, true);
             }
             let end = self.at()?;
+            let empty = self.node.cluster.log.empty().await?;
             let now = Instant::now();
-            let is_ahead = |joining: &Joining| !caught_up && joining.since().is_ahead(end);
+            let is_ahead = |joining: &Joining| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
-                let (range, count) = one.joining.since().range(end);
+                let wanted = one.joining.wanted(end, empty);
+                if let (Wanted::After { number, .. }, Some(wait)) = (wanted, one.joining.wait(now))
+                    && end.number.saturating_sub(number) > PER_EVENT as u64
+                {
+                    let _ = one.done.send(Err(JoinError::TooSoon { wait, bytes: 0 }));
+                    continue;
+                }
+                let (range, count) = wanted.range();
                 match self.recent.read(range, count, end, now) {
-                    Some(page) if !is_ahead(&one.joining) => self.admit(one, &page, end, &mut told),
+                    Some(page) if !is_ahead(&one.joining) => waiting.extend(self.answer(one, wanted, &page, end, &mut told)),
                     _ => waiting.push(one),
                 }
             }
@@ -95,9 +104,8 @@ impl Task {
                 behind = true;
                 continue;
             }
-            let Some((range, count)) = widest(waiting.iter().map(|one| one.joining.since().range(end))) else {
-                return Ok(());
-            };
+            let ranges = waiting.iter().map(|one| one.joining.wanted(end, empty).range());
+            let Some((range, count)) = widest(ranges) else { return Ok(()) };
             let most = if range == Range::Newest { count + SPARE } else { count };
             let page = self.node.cluster.log.read(&self.name, range, most, Some(end)).await?;
             if page.end.epoch != end.epoch {
@@ -107,14 +115,17 @@ impl Task {
             }
             let window = Window::of(&page, range, most, end, now);
             for one in std::mem::take(waiting) {
-                let wanted = one.joining.since().range(end);
+                let wanted = one.joining.wanted(end, empty);
+                let own = wanted.range();
                 // Those whose own piece this is are answered whatever it holds, so that this ends.
-                if wanted == (range, count) {
-                    self.admit(one, &page, end, &mut told);
-                } else if let Some(page) = window.read(wanted.0, wanted.1, end, now) {
-                    self.admit(one, &page, end, &mut told);
-                } else {
-                    waiting.push(one);
+                let part = match (range, own.0) {
+                    _ if own == (range, count) => Some(page.clone()),
+                    (Range::After(number), Range::After(later)) => part(&page, number, later),
+                    _ => None,
+                };
+                match part.or_else(|| window.read(own.0, own.1, end, now)) {
+                    Some(page) => waiting.extend(self.answer(one, wanted, &page, end, &mut told)),
+                    None => waiting.push(one),
                 }
             }
             self.recent.fill(window, now);
@@ -130,6 +141,7 @@ impl Task {
             let asked = Instant::now();
             let page = node.cluster.log.read(&name, range, count, None).await?;
             self.cursor = Some(Cursor::new(page.end));
+            self.signals.begun.store(page.end.number > 0, Ordering::Release);
             self.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
         }
         Ok(())
@@ -139,20 +151,58 @@ impl Task {
         self.cursor.map(Cursor::at).ok_or(Unavailable)
     }
 
-    fn admit(&mut self, Waiting { joining, done }: Waiting, page: &Page, end: Position, told: &mut Told) {
+    /// Tells a socket what the page has for it, and lets it in where that is all. Gives it back where what it asks for is
+    /// not kept any more: it is told the newest instead.
+    fn answer(
+        &mut self,
+        mut one: Waiting,
+        wanted: Wanted,
+        page: &Page,
+        end: Position,
+        told: &mut Told,
+    ) -> Option<Waiting> {
+        if !wanted.is_kept(page, end) {
+            one.joining.lost = true;
+            return Some(one);
+        }
+        let Waiting { joining, done } = one;
+        let (shown, more) = wanted.shown(page, end);
+        let messages = &page.messages[shown.clone()];
+        let is_long = more || shown.len() > PER_EVENT;
+        if let (true, Some(wait)) = (is_long, joining.wait(Instant::now())) {
+            let bytes = messages.iter().map(|message| message.body.len()).sum();
+            let _ = done.send(Err(JoinError::TooSoon { wait, bytes }));
+            return None;
+        }
+        let first = messages.first().map_or(0, |message| message.number);
+        let last = messages.last().map_or(end.number, |message| message.number);
+        let same = (end, first, shown.len(), more);
+        if told.as_ref().is_none_or(|(present, _)| *present != same) {
+            *told = Some((same, recent_messages(&self.name, page, shown, more)));
+        }
+        let recent = told.as_ref().map_or(&[][..], |(_, frames)| frames);
+        let name = Arc::clone(&self.name.name);
+        if more {
+            // Nothing live comes in between.
+            self.leave(&joining.client.id);
+            self.guests.insert(Arc::clone(&joining.client.id));
+            let bytes = joining.tell(&name, recent);
+            let _ = done.send(Ok(Joined::More { told: Position { number: last, ..end }, bytes }));
+            return None;
+        }
         let client = &joining.client;
+        self.guests.remove(&client.id);
         if !self.places.contains_key(&client.id) {
             self.places.insert(Arc::clone(&client.id), self.members.len());
             self.members.push(Arc::clone(client));
         }
-        let shown = joining.since().shown(page, end);
-        let first = page.messages[shown.clone()].first().map_or(0, |message| message.number);
-        let same = (end, first, shown.len());
-        if told.as_ref().is_none_or(|(present, _)| *present != same) {
-            *told = Some((same, recent_messages(&self.name, page, shown)));
-        }
-        let recent = told.as_ref().map_or(&[][..], |(_, frames)| frames);
-        joining.tell(&self.name.name, recent, end, joining.since().recovered(page, end));
-        let _ = done.send(Ok(Joined { position: end }));
+        let bytes = joining.tell(&name, recent);
+        let recovered = match wanted {
+            Wanted::Newest(recovered) => recovered,
+            Wanted::After { .. } => Some(true),
+        };
+        joining.acknowledge(&name, end, recovered);
+        let _ = done.send(Ok(Joined::In { position: end, bytes, is_long }));
+        None
     }
 }

@@ -1,6 +1,15 @@
 //! A socket comes into a room: what it missed, or the newest, and from which position on it hears the rest.
+//!
+//! What a socket missed may be much more than its queue takes. It is then told in rounds of at most [`PAGE_BYTES`]: the
+//! room's task sends one, and the socket's own handler asks again from there once the client has read it. So neither the
+//! task nor another socket waits, and what is in memory for one socket is bounded. The socket hears nothing live of the
+//! room before the last round, which lets it in.
 
-use std::{ops::Range as Span, sync::Arc};
+use std::{
+    ops::Range as Span,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -8,14 +17,15 @@ use super::messages::array;
 use crate::{
     client::Client,
     cluster::{
-        log::{KEPT, Page, Position, Range},
+        Unavailable,
+        log::{KEPT, PAGE_BYTES, Page, Position, Range, Stored},
         room_name::RoomName,
     },
     engine::Frame,
 };
 
 /// Messages in one `recent-messages`.
-const PER_EVENT: usize = 100;
+pub(super) const PER_EVENT: usize = 100;
 /// Messages that somebody gets who does not say what was seen, or whose position is not kept.
 const NEWEST: usize = 50;
 
@@ -30,96 +40,197 @@ pub struct Joining {
     pub ack: Option<i64>,
     /// How many members the room has.
     pub members: usize,
+    /// The socket is in the room and joins once more.
+    pub again: bool,
+    /// Up to where earlier rounds have told the socket; nothing in the first.
+    pub told: Option<Position>,
+    /// Not before then may the socket be told more than one page of this room.
+    pub not_before: Option<Instant>,
+    /// What was asked for is not kept any more.
+    pub(super) lost: bool,
 }
 
-/// The socket is in, and was told so.
+/// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Joined {
-    /// Everything after this is heard live.
-    pub position: Position,
+pub enum Joined {
+    /// The socket is in, and was told so.
+    In {
+        /// Everything after this is heard live.
+        position: Position,
+        /// Bytes that were sent.
+        bytes: usize,
+        /// Whether they were more than one page.
+        is_long: bool,
+    },
+    /// There is more: ask again from here when the client has read these bytes. The socket is not in.
+    More {
+        /// The last message that was sent.
+        told: Position,
+        /// Bytes that were sent.
+        bytes: usize,
+    },
+}
+
+/// Why a socket did not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinError {
+    /// The back end does not answer.
+    Unavailable,
+    /// More than a page is missing, and the socket was told as much a moment ago. Nothing was sent.
+    TooSoon {
+        /// Until then.
+        wait: Duration,
+        /// Bytes that were read in vain.
+        bytes: usize,
+    },
+}
+
+impl From<Unavailable> for JoinError {
+    fn from(Unavailable: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// What a socket is to be told of the log, up to the position where the room's members here are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The newest, and what the acknowledgement says of `recovered`.
+    Newest(Option<bool>),
+    /// All after this number. `is_first`: nobody had written to the room then, so its log must be the first one since.
+    After { number: u64, is_first: bool },
 }
 
 impl Joining {
-    pub(super) fn since(&self) -> Since<'_> {
-        Since(self.since.as_deref())
+    /// `socket` wants into a room.
+    #[must_use]
+    pub fn new(client: Arc<Client>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
+        Self { client, since, ack, members, again: false, told: None, not_before: None, lost: false }
     }
 
-    /// Tells the socket, in this order: `joined`, `recent-messages` as [`recent_messages`] wrote them, the acknowledgement.
-    pub(super) fn tell(&self, room: &str, recent: &[Frame], end: Position, recovered: Option<bool>) {
+    pub(super) fn wanted(&self, end: Position, empty: Position) -> Wanted {
+        match self.told {
+            _ if self.lost => Wanted::Newest(Some(false)),
+            Some(told) => Wanted::since(told, end, empty),
+            None => Wanted::of(self.since.as_deref(), end, empty),
+        }
+    }
+
+    /// Whether the log may know of what was seen once the members here have caught up.
+    pub(super) fn is_ahead(&self, end: Position) -> bool {
+        let seen = self.since.as_deref().and_then(|since| since.parse::<Position>().ok());
+        self.told.is_none() && seen.is_some_and(|seen| seen > end)
+    }
+
+    /// How long the socket has to wait before it may be told more than one page.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        let wait = self.not_before?.saturating_duration_since(now);
+        (self.told.is_none() && !wait.is_zero()).then_some(wait)
+    }
+
+    /// Tells the socket these `recent-messages`, after `joined` where they are the first. Returns how many bytes they have.
+    pub(super) fn tell(&self, room: &str, recent: &[Frame]) -> usize {
         let client = &self.client;
-        client.emit("joined", &json!({ "room": room }));
+        if self.told.is_none() {
+            client.emit("joined", &json!({ "room": room }));
+        }
         for frame in recent {
             client.send(frame);
         }
-        if let Some(id) = self.ack {
-            let mut answer = json!({
-                "status": "ok", "room": room, "position": end.to_string(), "members": self.members,
-            });
-            if let Some(recovered) = recovered {
-                answer["recovered"] = recovered.into();
+        recent.iter().map(Frame::bytes).sum()
+    }
+
+    /// Acknowledges the join, where that was asked for.
+    pub(super) fn acknowledge(&self, room: &str, end: Position, recovered: Option<bool>) {
+        let Some(id) = self.ack else { return };
+        let mut answer = json!({
+            "status": "ok", "room": room, "position": end.to_string(), "members": self.members,
+        });
+        if let Some(recovered) = recovered {
+            answer["recovered"] = recovered.into();
+        }
+        if let Some(frame) = Frame::ack(&self.client.namespace.name, id, &answer) {
+            self.client.send(&frame);
+        }
+    }
+}
+
+impl Wanted {
+    /// From what the client wrote.
+    pub(super) fn of(since: Option<&str>, end: Position, empty: Position) -> Self {
+        match since.map(str::parse) {
+            None => Self::Newest(None),
+            Some(Ok(seen)) => Self::since(seen, end, empty),
+            Some(Err(())) => Self::Newest(Some(false)),
+        }
+    }
+
+    fn since(seen: Position, end: Position, empty: Position) -> Self {
+        if seen.epoch == end.epoch && seen <= end {
+            Self::After { number: seen.number, is_first: false }
+        } else if seen == empty {
+            Self::After { number: 0, is_first: true }
+        } else {
+            Self::Newest(Some(false))
+        }
+    }
+
+    /// Which piece of the log has it.
+    pub(super) fn range(self) -> (Range, usize) {
+        match self {
+            Self::Newest(_) => FIRST,
+            Self::After { number, .. } => (Range::After(number), KEPT),
+        }
+    }
+
+    /// Whether `page` has what is wanted, or the beginning of it.
+    pub(super) fn is_kept(self, page: &Page, end: Position) -> bool {
+        match self {
+            Self::Newest(_) => true,
+            Self::After { number, is_first } => {
+                page.end.epoch == end.epoch && page.continues(number) && (page.base == 0 || !is_first)
             }
-            if let Some(frame) = Frame::ack(&client.namespace.name, id, &answer) {
-                client.send(&frame);
+        }
+    }
+
+    /// Which of the page's messages the socket is told, and whether there are more: what is newer than `end` comes to
+    /// everybody at once, live.
+    pub(super) fn shown(self, page: &Page, end: Position) -> (Span<usize>, bool) {
+        let past = page.messages.partition_point(|message| message.number <= end.number);
+        match self {
+            Self::Newest(_) => (past.saturating_sub(NEWEST)..past, false),
+            Self::After { number, .. } => {
+                let last = page.messages[..past].last().map_or(number, |message| message.number);
+                (0..past, last < end.number)
             }
         }
     }
 }
 
-/// The last message or position that was seen, as the client wrote it, and what follows from it.
-#[derive(Clone, Copy)]
-pub(super) struct Since<'a>(pub(super) Option<&'a str>);
-
-impl Since<'_> {
-    /// The position that was seen, where the room's present epoch has it and it is not ahead of `end`.
-    pub(super) fn seen(self, end: Position) -> Option<Position> {
-        let seen: Position = self.0?.parse().ok()?;
-        (seen.epoch == end.epoch && seen <= end).then_some(seen)
-    }
-
-    /// Which piece of the log answers the join.
-    pub(super) fn range(self, end: Position) -> (Range, usize) {
-        match self.seen(end) {
-            Some(seen) => (Range::After(seen.number), KEPT),
-            None => FIRST,
-        }
-    }
-
-    /// Whether the position is one that the log may know when it has caught up.
-    pub(super) fn is_ahead(self, end: Position) -> bool {
-        let seen = self.0.and_then(|since| since.parse::<Position>().ok());
-        seen.is_some_and(|seen| seen > end)
-    }
-
-    /// Whether `page` holds all that was missed; nothing where the client did not say what was seen.
-    pub(super) fn recovered(self, page: &Page, end: Position) -> Option<bool> {
-        self.0?;
-        Some(self.seen(end).is_some_and(|seen| page.end.epoch == end.epoch && page.continues(seen.number)))
-    }
-
-    /// Which of the page's messages the socket is told: what is newer than `end` comes to everybody at once, live.
-    pub(super) fn shown(self, page: &Page, end: Position) -> Span<usize> {
-        let shown = page.messages.partition_point(|message| message.number <= end.number);
-        match self.recovered(page, end) {
-            Some(true) => 0..shown,
-            // Nothing was asked for, or it is not there: the newest.
-            _ => shown.saturating_sub(NEWEST)..shown,
-        }
-    }
-}
-
-/// All `recent-messages` of one join: at least one, and all but the last say that there is more.
-pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>) -> Vec<Frame> {
-    let shown = &page.messages[shown];
-    let mut frames = Vec::with_capacity(shown.len().div_ceil(PER_EVENT).max(1));
-    let mut events = shown.chunks(PER_EVENT);
-    let mut next = Some(events.next().unwrap_or_default());
-    while let Some(messages) = next {
-        next = events.next();
-        let about = json!({ "room": &*name.name, "more": next.is_some() });
+/// Messages as `recent-messages`: at least one event; all but the last, and where `more` the last too, say that there is
+/// more.
+pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, more: bool) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut rest = &page.messages[shown];
+    loop {
+        let (messages, others) = rest.split_at(fitting(rest));
+        rest = others;
+        let about = json!({ "room": &*name.name, "more": more || !rest.is_empty() });
         let data = format!("{},{about}", array(page, messages));
         frames.push(Frame::event_json(&name.namespace, "recent-messages", &data));
+        if rest.is_empty() {
+            return frames;
+        }
     }
-    frames
+}
+
+/// How many of these fit into one event: one at least, where there is any.
+fn fitting(messages: &[Stored]) -> usize {
+    let mut bytes = 0;
+    let fits = |message: &&Stored| {
+        bytes += message.body.len();
+        bytes <= PAGE_BYTES
+    };
+    messages.iter().take(PER_EVENT).take_while(fits).count().max(1).min(messages.len())
 }
 
 /// The piece that is kept from the start: what somebody gets who does not say what was seen.
@@ -131,4 +242,76 @@ pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Ra
         Range::After(number) => *number,
         Range::Before(_) | Range::Newest => u64::MAX,
     })
+}
+
+/// The part of a page that was read after `number` which comes after `later`, where the page has its beginning.
+pub(super) fn part(page: &Page, number: u64, later: u64) -> Option<Page> {
+    let from = usize::try_from(later.checked_sub(number)?).ok()?;
+    let messages = page.messages.get(from..).filter(|rest| page.continues(number) && !rest.is_empty())?.to_vec();
+    Some(Page { messages, ..*page })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cluster::log::KEPT_FOR;
+
+    const EMPTY: Position = Position { epoch: 1, number: 0 };
+
+    /// A page after `number` of a log that ends at `end`, with bodies of these lengths.
+    fn page(number: u64, lengths: &[usize], end: u64) -> Page {
+        let body = |length: &usize| format!("{}}}", "x".repeat(*length)).into();
+        let messages = lengths.iter().zip(number + 1..).map(|(length, number)| Stored { number, body: body(length) });
+        let end = Position { epoch: 2, number: end };
+        Page { end, base: 0, messages: messages.collect(), empty: EMPTY, kept_for: KEPT_FOR }
+    }
+
+    proptest! {
+        /// However long the messages are: each is told once and in order, no event has too many messages or bytes, and
+        /// exactly the last says that there is no more.
+        #[test]
+        fn events_are_bounded_and_whole(lengths in prop::collection::vec(0_usize..40_000, 0..300), more: bool) {
+            let page = page(0, &lengths, lengths.len() as u64);
+            let name = RoomName::parse(&"/".into(), "r").unwrap();
+            let frames = recent_messages(&name, &page, 0..lengths.len(), more);
+            prop_assert!(!frames.is_empty());
+            let mut told = 0;
+            for (index, frame) in frames.iter().enumerate() {
+                let text = std::str::from_utf8(frame.as_bytes()).unwrap();
+                let count = text.matches("{\"id\":").count();
+                prop_assert!(count <= PER_EVENT && frame.bytes() <= PAGE_BYTES + PER_EVENT * 40 + 200);
+                let says_more = text.contains("\"more\":true");
+                prop_assert_eq!(says_more, more || index + 1 < frames.len());
+                for number in told + 1..=told + count as u64 {
+                    prop_assert!(text.contains(&format!("-{number:012}\"")));
+                }
+                told += count as u64;
+            }
+            prop_assert_eq!(told, lengths.len() as u64);
+        }
+    }
+
+    #[test]
+    fn what_was_seen_of_an_empty_room_is_all_of_its_first_log() {
+        let end = Position { epoch: 2, number: 3 };
+        let wanted = Wanted::of(Some(&EMPTY.to_string()), end, EMPTY);
+        assert_eq!(wanted, Wanted::After { number: 0, is_first: true });
+        let first = page(0, &[1, 1, 1], 3);
+        assert!(wanted.is_kept(&first, end));
+        assert!(!wanted.is_kept(&Page { base: 1, ..first.clone() }, end), "its log fell back once");
+        assert!(!wanted.is_kept(&page(1, &[1, 1], 3), end), "its first message is gone");
+        let forgot = Position { epoch: 3, number: 0 };
+        assert_eq!(Wanted::of(Some(&EMPTY.to_string()), end, forgot), Wanted::Newest(Some(false)));
+        assert_eq!(Wanted::of(Some(&EMPTY.to_string()), EMPTY, EMPTY), Wanted::After { number: 0, is_first: false });
+    }
+
+    #[test]
+    fn a_page_answers_those_who_are_within_it() {
+        let page = page(10, &[1; 5], 40);
+        let numbers = |later| part(&page, 10, later).map(|part| part.messages[0].number);
+        assert_eq!([9, 10, 12, 14, 15, 99].map(numbers), [None, Some(11), Some(13), Some(15), None, None]);
+        assert!(part(&page, 9, 12).is_none(), "there is a hole before it");
+    }
 }

@@ -21,7 +21,7 @@ mod window;
 pub(crate) use self::cursor::{Cursor, Live, Read};
 pub use self::{
     history::{HistoryError, history},
-    join::{Joined, Joining},
+    join::{JoinError, Joined, Joining},
     messages::{MAX_CONTENT, SYSTEM, Sender, array, message_body, object},
     registry::{Room, Rooms},
 };

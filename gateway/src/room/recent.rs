@@ -92,7 +92,8 @@ mod tests {
     fn page(length: usize) -> Page {
         let body: Arc<str> = "x".repeat(length).into();
         let messages = (1..=100).map(|number| Stored { number, body: Arc::clone(&body) }).collect();
-        Page { end: Position { epoch: 1, number: 100 }, base: 0, messages, kept_for: KEPT_FOR }
+        let (end, empty) = (Position { epoch: 1, number: 100 }, Position { epoch: 0, number: 0 });
+        Page { end, base: 0, messages, empty, kept_for: KEPT_FOR }
     }
 
     fn filled(budget: &Arc<Budget>, length: usize) -> Recent {

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
     budget::Budget,
-    join::{Joined, Joining},
+    join::{JoinError, Joined, Joining},
     stopwatch::Stopwatch,
     task,
 };
@@ -44,13 +44,15 @@ pub(super) struct Signals {
     /// Something may have been missed: the log is to be read.
     pub(super) missed: AtomicBool,
     pub(super) wake: Notify,
+    /// Somebody has written to the room.
+    pub(super) begun: AtomicBool,
     pub(super) stopwatch: Stopwatch,
 }
 
 /// What a room's task does, one after the other.
 pub(super) enum Input {
     Heard(Notice, Option<Span>),
-    Join(Joining, oneshot::Sender<Result<Joined, Unavailable>>),
+    Join(Joining, oneshot::Sender<Result<Joined, JoinError>>),
     Leave(Arc<str>),
 }
 
@@ -80,17 +82,18 @@ impl Rooms {
         self.len() == 0
     }
 
-    /// Lets a socket in.
+    /// Lets a socket in, or tells it a part of what it missed.
     ///
     /// # Errors
-    /// [`Unavailable`] when the socket is not in the room.
+    /// The socket is not in the room then, unless it was in it before and this was the first round.
     pub async fn join(
         &self,
         node: &Arc<Node>,
         name: &RoomName,
         joining: Joining,
-    ) -> Result<(Room, Joined), Unavailable> {
+    ) -> Result<(Room, Joined), JoinError> {
         let socket = Arc::clone(&joining.client.id);
+        let stays = joining.again && joining.told.is_none();
         let entering = async {
             loop {
                 let room = self.room(node, name);
@@ -107,9 +110,11 @@ impl Rooms {
         match tokio::time::timeout(PATIENCE, entering).await {
             Ok(entered) => entered,
             Err(_) => {
-                // It may be let in later all the same: then it is put out again.
-                self.leave(name, &socket).await;
-                Err(Unavailable)
+                // It may be let in later all the same: then it is put out again, unless it was in before.
+                if !stays {
+                    self.leave(name, &socket).await;
+                }
+                Err(JoinError::Unavailable)
             }
         }
     }
@@ -192,6 +197,12 @@ impl Signals {
 }
 
 impl Room {
+    /// Whether somebody has written to it, as far as its members here know.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.signals.begun.load(Ordering::Acquire)
+    }
+
     /// Stores a message, which comes to everybody in the room, on every node. `key` makes a repetition harmless.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The one task of a room on this node: lets sockets in and out, and delivers, one after the other.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -47,12 +47,15 @@ pub(super) struct Task {
     pub(super) recent: Recent,
     pub(super) members: Vec<Arc<Client>>,
     pub(super) places: HashMap<Arc<str>, usize>,
+    /// Sockets that are being told what they missed, and will ask again.
+    pub(super) guests: HashSet<Arc<str>>,
 }
 
 pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, mut inputs: mpsc::Receiver<Input>) {
     let stopping = node.lifecycle.stopping();
     let recent = Recent::new(node.rooms.budget());
-    let mut task = Task { node, name, signals, cursor: None, recent, members: Vec::new(), places: HashMap::new() };
+    let (members, places, guests) = (Vec::new(), HashMap::new(), HashSet::new());
+    let mut task = Task { node, name, signals, cursor: None, recent, members, places, guests };
     let mut arrived = Vec::new();
     // Where the log did not answer, when it is asked again.
     let mut again_at = Instant::now();
@@ -72,7 +75,8 @@ pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, 
         if task.signals.missed.load(Ordering::Acquire) && Instant::now() >= again_at && !task.catch_up().await {
             again_at = Instant::now() + RETRY;
         }
-        if task.members.is_empty() && inputs.is_empty() && task.node.rooms.close(&task.node, &task.name, &mut inputs) {
+        let is_left = task.members.is_empty() && task.guests.is_empty() && inputs.is_empty();
+        if is_left && task.node.rooms.close(&task.node, &task.name, &mut inputs) {
             return;
         }
     }
@@ -93,6 +97,7 @@ impl Task {
                 let Some(cursor) = &mut self.cursor else { return };
                 match cursor.live(position) {
                     Live::Deliver => {
+                        self.signals.begun.store(true, Ordering::Release);
                         self.recent.push(position, &body);
                         self.deliver(position, &body).await;
                     }
@@ -184,6 +189,7 @@ impl Task {
             let page = self.node.cluster.log.read(&self.name, Range::After(seen.number), KEPT, Some(seen)).await?;
             let read = cursor.read(&page);
             self.cursor = Some(cursor);
+            self.signals.begun.store(page.end.number > 0, Ordering::Release);
             match read {
                 Read::Deliver { lost, from, more } => {
                     if let Some(lost) = lost {
@@ -218,7 +224,8 @@ impl Task {
         }
     }
 
-    fn leave(&mut self, socket: &Arc<str>) {
+    pub(super) fn leave(&mut self, socket: &Arc<str>) {
+        self.guests.remove(socket);
         let Some(place) = self.places.remove(socket) else { return };
         self.members.swap_remove(place);
         if let Some(moved) = self.members.get(place) {

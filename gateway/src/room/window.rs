@@ -16,6 +16,7 @@ const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
 pub(super) struct Window {
     end: Position,
     base: u64,
+    empty: Position,
     /// All messages after this number, up to the end, are in the window.
     floor: u64,
     /// Whether the log keeps none up to `floor`.
@@ -53,7 +54,7 @@ impl Window {
         let knows_ages = page.end.number == end.number + beyond;
         let until = if knows_ages { asked + page.kept_for } else { asked };
         let bytes = messages.iter().map(size).sum();
-        Self { end, base: page.base, floor, is_all, messages, bytes, until }
+        Self { end, base: page.base, empty: page.empty, floor, is_all, messages, bytes, until }
     }
 
     /// A message was delivered. False where it is not the next one: then the window is of no use any more.
@@ -98,7 +99,7 @@ impl Window {
             _ => return None,
         };
         let messages = self.messages.range(first..).take(count).cloned().collect();
-        Some(Page { end, base: self.base, messages, kept_for: self.until - now })
+        Some(Page { end, base: self.base, messages, empty: self.empty, kept_for: self.until - now })
     }
 
     /// Whether it is the one to keep, of the two.
@@ -120,8 +121,11 @@ mod tests {
     use super::*;
     use crate::{
         cluster::log::KEPT_FOR,
-        room::join::{FIRST, Since},
+        room::join::{FIRST, Wanted},
     };
+
+    /// No room of these tests was ever empty.
+    const EMPTY: Position = Position { epoch: 0, number: 0 };
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -164,7 +168,7 @@ mod tests {
             };
             let age = page.iter().map(|(_, at)| now - *at).max().unwrap_or_default();
             let messages = page.into_iter().map(|(one, _)| one.clone()).collect();
-            Page { end, base: self.base, messages, kept_for: KEPT_FOR - age }
+            Page { end, base: self.base, messages, empty: EMPTY, kept_for: KEPT_FOR - age }
         }
     }
 
@@ -206,16 +210,17 @@ mod tests {
         ]
     }
 
-    /// What somebody who joins is told: the numbers, and whether all that was missed is among them.
-    fn told(since: Since<'_>, page: &Page, end: Position) -> (Vec<u64>, Option<bool>) {
-        let shown = &page.messages[since.shown(page, end)];
-        (shown.iter().map(|message| message.number).collect(), since.recovered(page, end))
+    /// What somebody who joins is told: the numbers, and whether there are more; nothing where what was missed is not kept.
+    fn told(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
+        let (shown, more) = wanted.shown(page, end);
+        let numbers = page.messages[shown].iter().map(|message| message.number).collect();
+        wanted.is_kept(page, end).then_some((numbers, more))
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
         /// Whatever happens to the log and to the bus, what the window says is what the log says, or said when it ended where
-        /// the members here are; and who is told that nothing is missing has all up to there.
+        /// the members here are; and a page that follows a position has all up to there.
         #[test]
         fn a_window_says_what_the_log_would(events in prop::collection::vec(happens(), 1..100), most in 0_usize..100_000) {
             let mut now = Instant::now();
@@ -256,22 +261,22 @@ mod tests {
                             let number = log.end.number.saturating_add_signed(-distance);
                             Position { epoch: log.end.epoch - u64::from(!is_of_this_epoch), number }.to_string()
                         });
-                        let since = Since(text.as_deref());
-                        let (range, count) = since.range(cursor);
+                        let wanted = Wanted::of(text.as_deref(), cursor, EMPTY);
+                        let (range, count) = wanted.range();
                         let page = log.read(range, count, now);
-                        let says = told(since, &page, cursor);
+                        let says = told(wanted, &page, cursor);
                         let window_says = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
                         if let Some(page) = &window_says {
-                            let answer = told(since, page, cursor);
+                            let answer = told(wanted, page, cursor);
                             // Where the members here are behind, the log has forgotten for each newer message an old one.
                             let floors = forgotten(cursor)..=forgotten(log.end).min(cursor.number);
-                            let said = |floor| told(since, &log.read_as(range, count, (floor, cursor), now), cursor);
+                            let said = |floor| told(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
                             prop_assert!(floors.clone().any(|floor| answer == said(floor)), "{answer:?} {:?}", said(*floors.start()));
                             prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.number as usize - 1].0));
                         } else {
                             let fresh = Window::of(&page, range, count, cursor, now);
                             if log.end == cursor && !page.kept_for.is_zero() {
-                                let again = fresh.read(range, count, cursor, now).map(|again| told(since, &again, cursor));
+                                let again = fresh.read(range, count, cursor, now).map(|again| told(wanted, &again, cursor));
                                 prop_assert_eq!(again.as_ref(), Some(&says), "what was read is known");
                             }
                             if window.as_ref().is_none_or(|present| fresh.is_better_than(present, now)) {
@@ -281,12 +286,16 @@ mod tests {
                                 }
                             }
                         }
-                        let (numbers, recovered) = window_says.map_or(says, |page| told(since, &page, cursor));
-                        if recovered == Some(true) {
-                            let seen = text.as_ref().and_then(|text| text.parse::<Position>().ok()).unwrap();
-                            prop_assert!(numbers.into_iter().eq(seen.number + 1..=cursor.number), "a hole");
-                        } else {
-                            prop_assert!(numbers.is_sorted() && numbers.len() <= FIRST.1);
+                        let answer = window_says.map_or(says, |page| told(wanted, &page, cursor));
+                        match (wanted, answer) {
+                            (Wanted::After { number, .. }, Some((numbers, more))) => {
+                                prop_assert!(!more, "a read by number alone has all");
+                                prop_assert!(numbers.into_iter().eq(number + 1..=cursor.number), "a hole");
+                            }
+                            (Wanted::Newest(_), Some((numbers, more))) => {
+                                prop_assert!(numbers.is_sorted() && numbers.len() <= FIRST.1 && !more);
+                            }
+                            (_, None) => {}
                         }
                     }
                     _ => {}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_gateway::cluster::{
     bus::Channel,
-    log::{KEPT, KEPT_FOR, Position, Range},
+    log::{KEPT, KEPT_FOR, PAGE_BYTES, Position, Range},
     notice::Notice,
     room_name::RoomName,
 };
@@ -19,6 +19,7 @@ contract!(
     only_the_newest_are_kept,
     a_page_says_how_long_it_is_kept,
     a_room_that_nobody_wrote_to_has_a_position,
+    a_page_after_a_number_is_cut_by_bytes,
     rooms_and_namespaces_do_not_touch_each_other,
 );
 
@@ -147,10 +148,30 @@ async fn a_page_says_how_long_it_is_kept(backend: Backend) {
 async fn a_room_that_nobody_wrote_to_has_a_position(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let log = &fixture.nodes[0].cluster.log;
-    let before = log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
-    assert_eq!((before.end.number, before.messages.len()), (0, 0));
+    let read = async || log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
+    let before = read().await;
+    assert_eq!((before.end, before.end.number, before.messages.len()), (before.empty, 0, 0));
+    assert_eq!((read().await.end, log.empty().await.unwrap()), (before.end, before.end), "it stays");
     let first = append(&fixture.nodes[0], "x").await;
-    assert_eq!(first, Position { number: 1, ..before.end });
+    assert_eq!(first.number, 1);
+    assert!(first > before.end);
+    let after = read().await;
+    assert_eq!((after.end, after.base, after.empty), (first, 0, before.empty));
+}
+
+async fn a_page_after_a_number_is_cut_by_bytes(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let (large, small) = ("x".repeat(PAGE_BYTES / 4), "y");
+    for n in 0..10 {
+        append(node, if n < 6 { &large } else { small }).await;
+    }
+    assert_eq!(numbers(node, Range::After(0), KEPT).await, [1, 2, 3, 4]);
+    assert_eq!(numbers(node, Range::After(1), 2).await, [2, 3]);
+    assert_eq!(numbers(node, Range::After(4), KEPT).await, [5, 6, 7, 8, 9, 10]);
+    append(node, &"z".repeat(PAGE_BYTES * 2)).await;
+    assert_eq!(numbers(node, Range::After(10), KEPT).await, [11], "one at least");
+    assert_eq!(numbers(node, Range::Newest, 8).await.len(), 8, "others are cut by number alone");
 }
 
 async fn rooms_and_namespaces_do_not_touch_each_other(backend: Backend) {

@@ -1,5 +1,5 @@
--- Reads a piece of a room's log and where the log ends. Atomic. Begins an epoch where there is none, and a new one where
--- the log ends before a position that somebody has seen: then it was lost and fell back.
+-- Reads a piece of a room's log and where the log ends. Atomic. Writes nothing for a room that has no log. Begins a new
+-- epoch where the log ends before a position that somebody has seen: then it was lost and fell back.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), b (last number before the epoch began)
@@ -10,6 +10,8 @@
 -- ARGV[5]  how long the epoch of a room that nobody uses is remembered, in milliseconds
 -- ARGV[6]  epoch that was seen, or ""
 -- ARGV[7]  number that was seen
+-- ARGV[8]  epoch of a room that has no log
+-- ARGV[9]  bytes of bodies that are read after a number; the first is read however long it is
 -- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…}, milliseconds for which none of
 --          these is too old to be kept}, in the room's order
 
@@ -18,10 +20,9 @@ local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
 local state = redis.call('HMGET', KEYS[2], 'e', 'n', 'b')
 local epoch, last, base = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0)
 if not epoch then
-  epoch = string.format('%.0f', us)
-  redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
-  redis.call('DEL', KEYS[1])
-elseif ARGV[6] == epoch and last < tonumber(ARGV[7]) then
+  return { ARGV[8], '0', '0', {}, ARGV[4] }
+end
+if ARGV[6] == epoch and last < tonumber(ARGV[7]) then
   epoch = string.format('%.0f', us)
   base = last
   redis.call('HSET', KEYS[2], 'e', epoch, 'b', string.format('%.0f', base))
@@ -30,7 +31,23 @@ redis.call('PEXPIRE', KEYS[2], ARGV[5])
 
 local entries
 if ARGV[1] == 'after' then
-  entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
+  local from, left, bytes, most = ARGV[2] .. '-0', tonumber(ARGV[3]), 0, tonumber(ARGV[9])
+  entries = {}
+  while left > 0 do
+    local some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', math.min(left, 100))
+    if #some == 0 then
+      break
+    end
+    for _, entry in ipairs(some) do
+      bytes = bytes + #entry[2][4]
+      if bytes > most and #entries > 0 then
+        left = 0
+        break
+      end
+      entries[#entries + 1] = entry
+    end
+    from, left = some[#some][1], left - #some
+  end
 elseif ARGV[1] == 'before' then
   -- Nothing is before the first, and Redis knows no interval that ends before 0.
   entries = ARGV[2] ~= '0' and redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '-', 'COUNT', ARGV[3])
