@@ -55,7 +55,7 @@ describe("one user beside others", OWN, () => {
     assert.ok(counts.ok >= 20 && counts.ok <= most, `${counts.ok} of at most ${most}: ${JSON.stringify(counts)}`);
     assert.ok(counts.rate_limited > 0, JSON.stringify(counts));
     for (const client of clients) {
-      await done(client, "echo", "what came before is here");
+      assert.equal(await client.ask("echo", "what came before is here"), "what came before is here");
       assert.ok(client.all("message-server").length <= most, `${client.all("message-server").length} came`);
     }
     undisturbed(clients);
@@ -65,7 +65,7 @@ describe("one user beside others", OWN, () => {
     const clients = await honest(5);
     const counts = await fanOut({ url: node.url, users: node.users(2), from, events: 300, signal: attacked(60) });
     assert.equal(counts.ok, undefined, JSON.stringify(counts));
-    for (const client of clients) await done(client, "echo", "still here");
+    for (const client of clients) assert.equal(await client.ask("echo", "still here"), "still here");
     undisturbed(clients);
   });
 

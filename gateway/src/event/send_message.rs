@@ -22,7 +22,8 @@ struct Sent<'a> {
     room: String,
     #[serde(borrow)]
     content: Text<'a>,
-    client_id: Option<String>,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -37,16 +38,16 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
     let to = match room::joined(client, &room) {
         Ok(to) => to,
         // After a reconnect a stock client sends again before the application has joined again.
-        Err(not_in_room) => return stored_before(client, &room, client_id.as_deref()).await?.ok_or(not_in_room),
+        Err(not_in_room) => return stored_before(client, &room, client_id.as_ref()).await?.ok_or(not_in_room),
     };
     room::may(client, &room, Wish::Send)?;
     content.check("content")?;
-    if client_id.as_deref().is_some_and(|id| !is_client_id(id)) {
+    if client_id.as_ref().is_some_and(|id| !is_client_id(id)) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
     }
     let sender = Sender { id: &client.identity.user_id, name: &client.identity.name };
     let body = message_body(&room, &content, sender);
-    let key = client_id.map(|id| user_key(&client.identity.user_id, &id));
+    let key = client_id.map(|id| user_key(&client.identity.user_id, id.json()));
     if let Err(wait) = client.user.may_store(!to.is_begun(), Instant::now()) {
         let known = match &key {
             Some(key) => client.node.cluster.log.find(&to.name, key).await?,
@@ -63,18 +64,22 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
 
 /// The acknowledgement of a message that this user has stored in the room under the same `clientId`. A user who may not
 /// join the room, or not send to it, is not told of it.
-async fn stored_before(client: &Client, room: &str, client_id: Option<&str>) -> Result<Option<Stored>, EventError> {
+async fn stored_before(
+    client: &Client,
+    room: &str,
+    client_id: Option<&Text<'_>>,
+) -> Result<Option<Stored>, EventError> {
     let Some(client_id) = client_id.filter(|id| is_client_id(id)) else { return Ok(None) };
     let Ok(name) = room::name(client, room) else { return Ok(None) };
     if room::may(client, room, Wish::Join).and_then(|()| room::may(client, room, Wish::Send)).is_err() {
         return Ok(None);
     }
-    let key = user_key(&client.identity.user_id, client_id);
+    let key = user_key(&client.identity.user_id, client_id.json());
     Ok(client.node.cluster.log.find(&name, &key).await?.map(Stored::at))
 }
 
-fn is_client_id(id: &str) -> bool {
-    (1..=MAX_CLIENT_ID).contains(&id.chars().count())
+fn is_client_id(id: &Text<'_>) -> bool {
+    (1..=MAX_CLIENT_ID).contains(&id.characters())
 }
 
 /// The log's key for a user's `clientId`. The length in front keeps users apart, whatever their ids contain.
