@@ -7,7 +7,7 @@ import { closeAll } from "./support/clients.mjs";
 import { PASSWORD, startTlsRedis, USER } from "./support/redis-tls.mjs";
 import { complete, done, join, newRoom, onEachNode, sendMany, startRooms } from "./support/rooms.mjs";
 import { startStandalone } from "./support/standalone.mjs";
-import { NotYet, until } from "./support/until.mjs";
+import { NotYet, ifReachable, until } from "./support/until.mjs";
 
 const RIGHT_AGAIN_MS = 10_000;
 const NOTICED_MS = 10_000;
@@ -128,7 +128,8 @@ describe("Redis over TLS", () => {
 
 /** Up, and without its Redis. */
 async function unready({ internal }) {
-  const answer = await fetch(`${internal}/readyz`);
+  const answer = await ifReachable(fetch(`${internal}/readyz`));
+  if (!answer) return false;
   const { parts } = await answer.json();
   return answer.status === 503 && parts.redis === false && parts.pubSub === false;
 }
