@@ -9,7 +9,9 @@ import { longNamespace } from "./abuse/long-namespace.mjs";
 import { slowReader } from "./abuse/slow-reader.mjs";
 import { Wire } from "./abuse/wire.mjs";
 import { OWN } from "./support/cluster.mjs";
-import { cpuSeconds, growth, metric, startNode } from "./support/node.mjs";
+import { metric } from "./support/metrics.mjs";
+import { cpuSeconds, growth, startNode } from "./support/node.mjs";
+import { here } from "./support/pace.mjs";
 import { within } from "./support/until.mjs";
 
 const MB = 1e6;
@@ -43,7 +45,7 @@ describe("what one connection can make a node hold", OWN, () => {
     test(`too much before a namespace is joined ends the connection: ${name}`, async () => {
       const wire = await Wire.open(node.url);
       for (const packet of packets) await wire.text(packet);
-      await within(5000, "closed", wire.closed);
+      await within(here(5000), "closed", wire.closed);
     });
   }
 
@@ -78,7 +80,7 @@ describe("what one connection can make a node hold", OWN, () => {
   });
 
   test("echoes that are not read: little more than `limits.queueBytes` waits, then the connection is closed", async () => {
-    const slow = () => metric(node, "jackfield_slow_clients_closed_total");
+    const slow = () => metric(node.gateways, "jackfield_slow_clients_closed_total");
     const [width, closedBefore] = [4, await slow()];
     const { result, grown } = await growth(node.pid, () =>
       slowReader({ url: node.url, users: node.users(width), width, events: 200, rate: 0, signal: attacked(20) }));

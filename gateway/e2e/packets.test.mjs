@@ -7,6 +7,7 @@ import msgpack from "socket.io-msgpack-parser";
 import { ALL_BYTES } from "./support/binary.mjs";
 import { TRANSPORTS, VERSIONS, closeAll, connect } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
+import { here } from "./support/pace.mjs";
 import { startTrusting } from "./support/standalone.mjs";
 import { until } from "./support/until.mjs";
 import { SEPARATOR, closeWires, openWire } from "./support/wire.mjs";
@@ -160,7 +161,7 @@ describe("packets on the wire", OWN, () => {
       const client = connect(program.url, { token: program.user().token, parser: msgpack, ...options });
       const closes = [];
       client.socket.io.on("close", (reason) => closes.push(reason));
-      await until("closed", () => closes.length > 0, 3000);
+      await until("closed", () => closes.length > 0, here(3000));
       assert.match(closes[0], /^transport (close|error)$/);
       assert.equal(client.connects, 0);
     });
@@ -171,7 +172,7 @@ describe("packets on the wire", OWN, () => {
       const client = connect(program.url, { token: program.user().token, version, reconnection: false });
       await client.ready();
       client.socket.io.engine.write("2{}");
-      assert.equal(await client.gone(3000), "transport close");
+      assert.equal(await client.gone(here(3000)), "transport close");
     });
   }
 });

@@ -19,7 +19,7 @@ import { parseArgs } from "node:util";
 import { percentile } from "../support/members.mjs";
 import { forgetPeak, memory } from "../support/node.mjs";
 import { freePort } from "../support/standalone.mjs";
-import { inParallel, until } from "../support/until.mjs";
+import { ifReachable, inParallel, until } from "../support/until.mjs";
 import { makeBox } from "./box.mjs";
 
 const BEFORE_MS = 10_000;
@@ -128,8 +128,8 @@ async function start() {
   process.on("exit", () => child.kill("SIGKILL"));
   const ended = once(child, "exit");
   box.enter(child.pid);
-  const ready = async () => (await fetch(`http://127.0.0.1:${internal}/readyz`).catch(() => {}))?.ok;
-  await until("it is ready", ready, 20_000);
+  const ready = async () => (await ifReachable(fetch(`http://127.0.0.1:${internal}/readyz`)))?.ok;
+  await until("it is ready", ready);
   return { url: `http://127.0.0.1:${port}`, child, ended, folder };
 }
 

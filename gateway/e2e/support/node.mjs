@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { defaults, signed } from "./issuer.mjs";
 import { startRedis } from "./redis.mjs";
 import { freePort } from "./standalone.mjs";
-import { until, within } from "./until.mjs";
+import { ifReachable, until, within } from "./until.mjs";
 import { ROOT } from "./xtask.mjs";
 
 const HEADER = { alg: "HS256", typ: "JWT" };
@@ -54,7 +54,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   const ended = once(child, "exit").then(([code, signal]) => signal ?? code);
   started(child.pid);
   const internal = `http://127.0.0.1:${internalPort}`;
-  const up = until("it is ready", async () => (await fetch(`${internal}/readyz`).catch(() => {}))?.ok, 20_000);
+  const up = until("it is ready", async () => (await ifReachable(fetch(`${internal}/readyz`)))?.ok);
   const how = await Promise.race([up, ended]);
   if (how !== true) {
     await redis.stop();
@@ -85,13 +85,6 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
       await redis.stop();
     },
   };
-}
-
-/** A number of `/metrics`, by its name and labels as they are printed there; 0 where it is not there. */
-export async function metric({ internal }, name) {
-  const text = await (await fetch(`${internal}/metrics`)).text();
-  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
-  return Number(line?.split(" ")[1] ?? 0);
 }
 
 /** Bytes of a process that are in memory now, and at most since the last [`forgetPeak`]. */

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import WebSocket from "ws";
 
-import { NotYet, until, within } from "./until.mjs";
+import { here } from "./pace.mjs";
+import { NotYet, PATIENCE_MS, until, within } from "./until.mjs";
 
 /** Between the packets of a polling payload. */
 export const SEPARATOR = "\x1e";
@@ -43,13 +44,14 @@ class Wire {
   until(what, match, ms) {
     return until(what, () => {
       const found = this.packets.find(match);
-      if (found === undefined) throw new NotYet(`${this.ended ? "closed after" : "came"} ${JSON.stringify(this.packets).slice(-500)}`);
-      return found;
+      if (found !== undefined) return found;
+      const came = JSON.stringify(this.packets).slice(-500);
+      throw this.ended ? new Error(`closed, and not within its packets: ${what}; came ${came}`) : new NotYet(`came ${came}`);
     }, ms);
   }
 
   /** Waits until the server has ended the connection. */
-  closed(ms = 3000) {
+  closed(ms = here(3000)) {
     return until("the server closes the connection", () => {
       if (!this.ended) throw new NotYet(`open; came ${JSON.stringify(this.packets).slice(-500)}`);
       return true;
@@ -69,7 +71,7 @@ class WebSocketWire extends Wire {
     wire.socket.on("message", (data, isBinary) => wire.receive(isBinary ? data : data.toString()));
     wire.socket.on("close", () => (wire.ended = true));
     wire.socket.on("error", () => (wire.ended = true));
-    await within(5000, "WebSocket opens", once(wire.socket, "open"));
+    await within(PATIENCE_MS, "WebSocket opens", once(wire.socket, "open"));
     open.add(wire);
     return wire;
   }
@@ -102,7 +104,7 @@ class PollingWire extends Wire {
 
   async post(body) {
     const headers = { "content-type": "text/plain;charset=UTF-8" };
-    const answer = await fetch(this.url, { method: "POST", headers, body, signal: AbortSignal.timeout(10_000) });
+    const answer = await fetch(this.url, { method: "POST", headers, body, signal: AbortSignal.timeout(PATIENCE_MS) });
     await answer.arrayBuffer();
     return answer.status;
   }
