@@ -85,7 +85,8 @@ pub fn running() -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-fn parent() -> Result<PathBuf> {
+/// The folder of all that this user runs.
+pub fn parent() -> Result<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     let path = std::env::temp_dir().join(format!("jackfield-{uid}"));
     match make(&path) {

@@ -104,15 +104,22 @@ export class Client {
   }
 
   /** Sends and waits for the acknowledgement. */
-  ask(name, ...args) {
-    const answer = new Promise((resolve) => this.socket.emit(name, ...args, resolve));
-    return within(PATIENCE_MS, `acknowledgement of ${name}`, answer);
+  async ask(name, ...args) {
+    return (await this.askAll(name, ...args))[0];
   }
 
   /** Sends and waits for the acknowledgement; all of its arguments. */
   askAll(name, ...args) {
-    const answer = new Promise((resolve) => this.socket.emit(name, ...args, (...answers) => resolve(answers)));
-    return within(5000, `acknowledgement of ${name}`, answer);
+    const answer = new Promise((resolve, reject) => {
+      // An acknowledgement that is still to come is lost with the connection.
+      const lost = (reason) => reject(new Error(`no acknowledgement of ${name}: disconnected, ${reason}`));
+      this.socket.once("disconnect", lost);
+      this.socket.emit(name, ...args, (...answers) => {
+        this.socket.off("disconnect", lost);
+        resolve(answers);
+      });
+    });
+    return within(PATIENCE_MS, `acknowledgement of ${name}`, answer);
   }
 
   /** The refusal that the server sent, if it did: a packet, and not a failed transport. */

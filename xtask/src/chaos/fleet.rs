@@ -47,12 +47,14 @@ pub struct Fleet {
     redis_port: u16,
     link: Proxy,
     gateways: Vec<Gateway>,
+    /// Held for those that are started again.
+    _ports: Ports,
 }
 
 impl Fleet {
     /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
     pub async fn start(wanted: &Wanted, secret: &str, workdir: &Workdir) -> Result<Self> {
-        let mut ports = Ports::default();
+        let mut ports = Ports::new()?;
         let redis_port = ports.next()?;
         let redis = Redis::start(workdir, redis_port).await?;
         let link = Proxy::start(ports.next()?, redis_port).await?;
@@ -67,7 +69,7 @@ impl Fleet {
         for gateway in &mut gateways {
             gateway.until_ready().await?;
         }
-        Ok(Self { redis, redis_port, link, gateways })
+        Ok(Self { redis, redis_port, link, gateways, _ports: ports })
     }
 
     /// Public ports of the gateways.

@@ -39,6 +39,8 @@ pub struct Parts {
     balancer: u16,
     api_key: String,
     prometheus: Option<(u16, Server)>,
+    /// Held for those that are started again.
+    _ports: Ports,
     /// Deaths that were said, by name and pid.
     mourned: Vec<(String, u32)>,
 }
@@ -47,7 +49,7 @@ impl Parts {
     /// Starts everything and waits until it is ready.
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
         let logs = workdir.logs();
-        let mut ports = Ports::default();
+        let mut ports = Ports::new()?;
         let (redis_port, postgres_port) = (ports.next()?, ports.next()?);
         let (redis, postgres) =
             tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
@@ -112,6 +114,7 @@ impl Parts {
             balancer,
             api_key,
             prometheus,
+            _ports: ports,
             mourned: Vec::new(),
         })
     }

@@ -34,7 +34,7 @@ pub async fn build() -> Result<()> {
 /// Unit, property, contract and integration tests, with servers that are thrown away after.
 pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
     let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
-    let mut ports = Ports::default();
+    let mut ports = Ports::new()?;
     let (redis, postgres) = (ports.next()?, ports.next()?);
     let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
