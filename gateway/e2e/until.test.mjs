@@ -1,0 +1,66 @@
+// How these tests wait: what is "not yet", and what is a failure.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { test } from "node:test";
+
+import { NotYet, ifReachable, until } from "./support/until.mjs";
+
+/** Waits with a condition that behaves so at the first look, and is satisfied at the second; how often it was asked. */
+async function looks(first) {
+  let count = 0;
+  await until("it is there", () => (++count === 1 ? first() : true));
+  return count;
+}
+
+test("nothing, a NotYet and a failed assertion are waited out", async () => {
+  const firsts = [
+    () => false,
+    () => undefined,
+    () => 0,
+    async () => "",
+    () => { throw new NotYet("seen"); },
+    async () => { throw new NotYet("seen"); },
+    () => assert.equal(1, 2),
+    async () => assert.deepEqual([1], []),
+  ];
+  for (const first of firsts) assert.equal(await looks(first), 2, String(first));
+});
+
+test("any other error is thrown at once, as it is", async () => {
+  const mistakes = [
+    [() => undefined.field, TypeError],
+    [() => nowhere, ReferenceError],
+    [async () => JSON.parse("{"), SyntaxError],
+    [() => { throw new Error("GET /x: 503"); }, /^Error: GET \/x: 503$/],
+    [async () => fetch("http://127.0.0.1:1/"), /fetch failed|bad port/],
+  ];
+  for (const [mistake, what] of mistakes) {
+    const begun = Date.now();
+    await assert.rejects(until("it is there", mistake, 600_000), what, String(mistake));
+    assert.ok(Date.now() - begun < 60_000);
+  }
+});
+
+test("the end of the time says what was awaited and what was seen last", async () => {
+  const seen = [
+    [() => false, "false"],
+    [() => undefined, "undefined"],
+    [() => { throw new NotYet("2 of 3"); }, "2 of 3"],
+    [() => assert.ok(false, "one is not two"), "one is not two"],
+  ];
+  for (const [condition, last] of seen) {
+    await assert.rejects(until("it is there", condition, 20), { message: `not within 20 ms: it is there (last seen: ${last})` });
+  }
+});
+
+test("a server that nobody runs is not there; one that answers anything is", async () => {
+  const server = createServer((_, answer) => answer.writeHead(503).end());
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${server.address().port}`;
+  assert.equal((await ifReachable(fetch(url))).status, 503);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(await ifReachable(fetch(url)), undefined);
+  await assert.rejects(ifReachable(fetch("no url")), TypeError);
+});
