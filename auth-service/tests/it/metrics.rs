@@ -1,36 +1,43 @@
 //! What operators see.
 
-use crate::harness::{Database, TestServer};
+use crate::{
+    harness::{Database, TestServer},
+    processes::{addresses, program},
+};
 
-/// The value of a series. Other tests of this process count too.
+/// The value of a series.
 fn value(text: &str, series: &str) -> f64 {
     let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
+// In a process of its own: other tests of this one are counted too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown() {
     let database = Database::sqlite();
-    let server = TestServer::on(&database).start().await;
-    server.register("shown-nowhere@mail.com").await;
-    server.login("shown-nowhere@mail.com", "P44sw0rd").await;
-    server.login("shown-nowhere@mail.com", "wrong").await;
+    let mut child = program(&[&format!("database.url={}", database.url)]).spawn().unwrap();
+    let (addresses, _logs) = addresses(&mut child).await;
+    let server = TestServer::elsewhere(addresses);
+    server.register("shown-nowhere@mail.com").await.ok(201);
+    server.login("shown-nowhere@mail.com", "P44sw0rd").await.ok(200);
+    server.login("shown-nowhere@mail.com", "wrong").await.error(401, "invalid_credentials");
     server.get("/api/shown-nowhere").await;
 
     let text = server.get_internal("/metrics").await.text;
-    for series in [
-        "jackfield_auth_requests_total{endpoint=\"/api/auth/register\",status=\"2xx\"}",
-        "jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"2xx\"}",
-        "jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"4xx\"}",
-        "jackfield_auth_requests_total{endpoint=\"other\",status=\"4xx\"}",
-        "jackfield_auth_request_seconds_count{endpoint=\"/api/auth/login\"}",
-        "jackfield_auth_logins_failed_total",
-        "jackfield_auth_password_seconds_count{what=\"hash\"}",
-        "jackfield_auth_password_seconds_count{what=\"verify\"}",
-        "jackfield_auth_password_wait_seconds_count",
-        "jackfield_auth_database_connections_limit",
-        "process_resident_memory_bytes",
+    for (series, count) in [
+        ("jackfield_auth_requests_total{endpoint=\"/api/auth/register\",status=\"2xx\"}", 1.0),
+        ("jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"2xx\"}", 1.0),
+        ("jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"4xx\"}", 1.0),
+        ("jackfield_auth_requests_total{endpoint=\"other\",status=\"4xx\"}", 1.0),
+        ("jackfield_auth_request_seconds_count{endpoint=\"/api/auth/login\"}", 2.0),
+        ("jackfield_auth_logins_failed_total", 1.0),
+        ("jackfield_auth_password_seconds_count{what=\"hash\"}", 1.0),
+        ("jackfield_auth_password_seconds_count{what=\"verify\"}", 2.0),
+        ("jackfield_auth_password_wait_seconds_count", 3.0),
     ] {
+        assert!((value(&text, series) - count).abs() < 0.5, "{series}: {}", value(&text, series));
+    }
+    for series in ["jackfield_auth_database_connections_limit", "process_resident_memory_bytes"] {
         assert!(value(&text, series) > 0.0, "{series}");
     }
     assert!(!text.contains("shown-nowhere"), "{text}");

@@ -16,7 +16,8 @@ use crate::harness::Database;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn program(arguments: &[&str]) -> Command {
+/// On free ports, with these settings besides.
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield-auth"));
     command.env_clear().kill_on_drop(true).stdout(Stdio::null()).stderr(Stdio::piped());
     for setting in ["port=0", "host=127.0.0.1", "internal.host=127.0.0.1", "log.format=json"].iter().chain(arguments) {
@@ -26,12 +27,12 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// Reads logs until the program says where it listens. The rest of them must go on being read.
-async fn address(child: &mut Child) -> (String, Lines<BufReader<ChildStderr>>) {
+pub async fn addresses(child: &mut Child) -> ([String; 2], Lines<BufReader<ChildStderr>>) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap() {
         let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it said: {line}"));
-        if let Some(public) = entry["public"].as_str() {
-            return (public.to_owned(), lines);
+        if let (Some(public), Some(internal)) = (entry["public"].as_str(), entry["internal"].as_str()) {
+            return ([public.to_owned(), internal.to_owned()], lines);
         }
     }
     panic!("it ended before it listened");
@@ -49,7 +50,7 @@ async fn four_programs_share_one_new_sqlite_file_and_end_when_asked() {
     let mut programs: Vec<_> = (0..4).map(|_| program(&[&url, "seed.enabled=true"]).spawn().unwrap()).collect();
     let mut sets = Vec::new();
     for child in &mut programs {
-        let (public, _logs) = address(child).await;
+        let ([public, _], _logs) = addresses(child).await;
         let set = reqwest::get(format!("http://{public}/.well-known/jwks.json")).await.unwrap();
         sets.push(set.text().await.unwrap());
     }

@@ -61,6 +61,13 @@ impl Drop for TestServer {
 }
 
 impl TestServer {
+    /// One that runs in a process of its own, which whoever started it ends.
+    pub fn elsewhere([public, internal]: [String; 2]) -> Self {
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let address = |text: String| text.parse().unwrap();
+        Self { public: address(public), internal: address(internal), lifecycle: Lifecycle::new(), http }
+    }
+
     pub fn on(database: &Database) -> Plan {
         let plan = Plan { overrides: Vec::new() };
         plan.set(&format!("database.url={}", database.url))
