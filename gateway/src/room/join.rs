@@ -285,7 +285,8 @@ mod tests {
                 let says_more = text.contains("\"more\":true");
                 prop_assert_eq!(says_more, more || index + 1 < frames.len());
                 for number in told + 1..=told + count as u64 {
-                    prop_assert!(text.contains(&format!("-{number:012}\"")));
+                    let end_of_id = format!("-{number:012}\"");
+                    prop_assert!(text.contains(&end_of_id));
                 }
                 told += count as u64;
             }
