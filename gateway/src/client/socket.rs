@@ -257,10 +257,12 @@ impl Client {
         rooms.told_much.push((Arc::clone(room), again));
     }
 
-    /// Waits until the client has read most of what was sent to it; false where it is gone, or too slow and closed.
+    /// Waits until the client has read most of what was sent to it; false where it is gone or about to be closed, or too
+    /// slow, and then closed.
     pub async fn has_read(&self) -> bool {
         let until = Instant::now() + READ_WITHIN;
-        while !self.is_gone() {
+        let is_leaving = || self.connection.upgrade().is_none_or(|connection| connection.is_let_go());
+        while !self.is_gone() && !is_leaving() {
             if self.outbox.waiting() <= READ_BYTES {
                 return true;
             }
