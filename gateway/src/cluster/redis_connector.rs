@@ -25,7 +25,7 @@ use super::{
     redis_target::{RedisTarget, Tls},
 };
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two lines about attempts that fail for the same reason.
 const REMIND_AFTER: Duration = Duration::from_secs(30);
 /// Between two lines about attempts that fail for reasons that come and go.
