@@ -7,7 +7,7 @@ import { closeAll } from "./support/clients.mjs";
 import { PASSWORD, startTlsRedis, USER } from "./support/redis-tls.mjs";
 import { complete, done, join, newRoom, onEachNode, sendMany, startRooms } from "./support/rooms.mjs";
 import { startStandalone } from "./support/standalone.mjs";
-import { NotYet, ifReachable, until } from "./support/until.mjs";
+import { ifReachable, until } from "./support/until.mjs";
 
 const RIGHT_AGAIN_MS = 10_000;
 const NOTICED_MS = 10_000;
@@ -81,7 +81,7 @@ describe("Redis over TLS", () => {
       for (const [key, value] of Object.entries(changes)) set[key] = of[key]?.(value) ?? value;
       const program = await startStandalone({ set, up: unready });
       try {
-        await until("the reason is logged", () => said.test(program.text()) || Promise.reject(new NotYet(program.text())), NOTICED_MS);
+        await logged(program, said);
         const answer = await fetch(`${program.url}/socket.io/?EIO=4&transport=polling`);
         assert.equal(answer.status, 503);
         assert.doesNotMatch(program.text(), /secret|wrong@|ERROR|panicked/);
@@ -101,7 +101,7 @@ describe("Redis over TLS", () => {
       const url = redis.url("").replace(/\/\/.*@/, "//little:secret@");
       const program = await startStandalone({ set: { ...redis.settings, "redis.url": url }, up: () => true });
       try {
-        await until("it is logged", () => /redis refuses commands of this user: see its ACL/.test(program.text()), NOTICED_MS);
+        await logged(program, /redis refuses commands of this user: see its ACL/);
         assert.equal((await fetch(`${program.internal}/readyz`)).status, 503);
         assert.doesNotMatch(program.text(), /secret/);
       } finally {
@@ -115,7 +115,7 @@ describe("Redis over TLS", () => {
     await redis.ask(`ACL SETUSER ${USER} <later`);
     const program = await startStandalone({ set: { ...redis.settings, "redis.url": redis.url("later") }, up: unready });
     try {
-      await until("it was refused", () => program.text().includes("it refuses the user and password"), NOTICED_MS);
+      await logged(program, /it refuses the user and password/);
       await redis.ask(`ACL SETUSER ${USER} >later`);
       await until("it is ready", async () => (await fetch(`${program.internal}/readyz`)).status === 200, RIGHT_AGAIN_MS);
       assert.match(program.text(), /connected to redis/);
@@ -125,6 +125,14 @@ describe("Redis over TLS", () => {
     }
   });
 });
+
+/** Waits until the program logs it. */
+function logged(program, text) {
+  return until("it is logged", () => {
+    assert.match(program.text(), text);
+    return true;
+  }, NOTICED_MS);
+}
 
 /** Up, and without its Redis. */
 async function unready({ internal }) {

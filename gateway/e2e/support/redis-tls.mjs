@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import { promisify } from "node:util";
 import { freePort } from "./standalone.mjs";
-import { until, within } from "./until.mjs";
+import { ifReachable, until, within } from "./until.mjs";
 
 /** The only name in the server's certificate: the address that it listens on is not. */
 export const NAME = "redis.internal.example";
@@ -68,7 +68,7 @@ export async function startTlsRedis() {
       socket.destroy();
     }
   }
-  await until("it answers", async () => await ask("PING") === "+PONG\r\n", 10_000);
+  await until("it answers", async () => await ifReachable(ask("PING")) === "+PONG\r\n", 10_000);
   const url = (password) =>
     `rediss://${encodeURIComponent(USER)}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
   return {

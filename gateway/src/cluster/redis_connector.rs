@@ -25,7 +25,7 @@ use super::{
     redis_target::{RedisTarget, Tls},
 };
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two lines about attempts that fail for the same reason.
 const REMIND_AFTER: Duration = Duration::from_secs(30);
 /// Between two lines about attempts that fail for reasons that come and go.
@@ -82,7 +82,7 @@ impl Connector {
 
     async fn within<T>(&self, connected: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         let late = |_| Err(failed(io::ErrorKind::TimedOut, format!("no answer within {CONNECT_TIMEOUT:?}")));
-        let outcome = tokio::time::timeout(CONNECT_TIMEOUT, connected).await.unwrap_or_else(late);
+        let outcome = tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(connected)).await.unwrap_or_else(late);
         self.report(outcome.as_ref().err());
         outcome
     }

@@ -28,7 +28,7 @@ use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInv
 use super::{
     PATIENCE, Unavailable,
     patience::{self, Wait},
-    redis_connector::{CONNECT_TIMEOUT, Connector},
+    redis_connector::Connector,
     redis_keys::Keys,
     redis_pool::{self, Manager, Pool},
     redis_shared::SharedConnection,
@@ -65,7 +65,7 @@ impl RedisLink {
     #[must_use]
     pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
         let connector = Arc::new(Connector::new(target));
-        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(CONNECT_TIMEOUT), recycle: Some(PATIENCE) };
+        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) };
         let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
@@ -79,7 +79,7 @@ impl RedisLink {
 
     /// A connection of its own, for subscriptions.
     pub(super) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
-        self.within(Timing::of("pubsub"), CONNECT_TIMEOUT, self.connector.subscriptions()).await
+        self.within(Timing::of("pubsub"), PATIENCE, self.connector.subscriptions()).await
     }
 
     /// One command.

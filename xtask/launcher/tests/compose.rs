@@ -3,14 +3,19 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 fn read(path: &str) -> String {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// What comes after the first of these.
+fn after<'a>(text: &'a str, mark: &str) -> &'a str {
+    text.split_once(mark).map(|(_, rest)| rest).unwrap_or_else(|| panic!("there is no {mark:?}"))
 }
 
 /// The lines of a service, up to the next one.
 fn service(file: &str, name: &str) -> String {
     let text = read(file);
-    let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap_or_else(|| panic!("{file} has no {name}"));
+    let rest = after(&text, &format!("\n  {name}:\n"));
     let own = |line: &&str| line.is_empty() || line.starts_with("   ");
     rest.lines().take_while(own).map(|line| format!("{line}\n")).collect()
 }
@@ -18,17 +23,19 @@ fn service(file: &str, name: &str) -> String {
 /// Variable → what stands there.
 fn environment(file: &str, name: &str) -> BTreeMap<String, String> {
     let service = service(file, name);
-    let (_, rest) = service.split_once("    environment:\n").unwrap();
-    let lines = rest.lines().take_while(|line| line.starts_with("      "));
-    lines.filter_map(|line| Some(line.trim().split_once(": ")?)).map(|(k, v)| (k.into(), v.into())).collect()
+    let lines = after(&service, "    environment:\n").lines().take_while(|line| line.starts_with("      "));
+    lines.filter_map(|line| line.trim().split_once(": ")).map(|(k, v)| (k.into(), v.into())).collect()
 }
 
 /// Variables of README's table of a program.
 fn settings(program: &str) -> Vec<String> {
     let readme = read("README.md");
-    let (_, rest) = readme.split_once(&format!("<!-- settings:{program} -->")).unwrap();
-    let table = rest.split("<!-- /settings").next().unwrap();
-    table.lines().filter_map(|row| Some(row.split('|').nth(2)?.trim().trim_matches('`').to_owned())).collect()
+    let table = after(&readme, &format!("<!-- settings:{program} -->"));
+    table
+        .lines()
+        .take_while(|row| !row.starts_with("<!-- /settings"))
+        .filter_map(|row| Some(row.split('|').nth(2)?.trim().trim_matches('`').to_owned()))
+        .collect()
 }
 
 #[test]
