@@ -126,6 +126,27 @@ describe("a client that was refused", OWN, () => {
     });
   }
 
+  for (const version of Object.keys(VERSIONS)) {
+    for (const [where, beside] of [["alone", false], ["beside another namespace", true]]) {
+      test(`client ${version}, ${where}: tries again at once with a good token, as Socket.IO's documentation has it, and is let in`, async () => {
+        const user = program.user();
+        const namespace = beside ? "/chat" : "/";
+        const client = beside
+          ? alsoIn(await signedIn(program.url, user, { version }), namespace, "garbage")
+          : connect(program.url, { token: "garbage", version });
+        client.socket.on("connect_error", () => {
+          client.socket.auth = { token: user.token };
+          client.socket.connect();
+        });
+        await client.ready();
+        await longEnough();
+        assert.equal(await client.ask("echo", "let in"), "let in");
+        assert.deepEqual(client.errors.map(({ message }) => message), ["invalid_token"]);
+        assert.deepEqual([client.connects, client.disconnects], [1, []]);
+      });
+    }
+  }
+
   test("is told by two packets: the refusal and a DISCONNECT, of its own namespace", async () => {
     for (const [namespace, token, code] of [["/", "garbage", "invalid_token"], ["/chat", undefined, "missing_token"], ["/nowhere", "x", "invalid_namespace"]]) {
       const prefix = namespace === "/" ? "" : `${namespace},`;

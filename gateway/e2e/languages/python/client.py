@@ -1,0 +1,84 @@
+"""What a Python client does: see README.md beside this folder. `client.py sync` or `client.py asyncio`."""
+
+import asyncio
+import os
+import queue
+import sys
+
+import socketio
+
+URL, TOKEN = os.environ["URL"], os.environ["TOKEN"]
+TRANSPORTS = {"websocket": ["websocket"], "polling": ["polling"], "upgrade": ["polling", "websocket"]}[os.environ["TRANSPORT"]]
+EVERY_BYTE = bytes(range(256))
+ECHOED = {"part": EVERY_BYTE, "inside": [{"deep": b"\x01\x02"}, "ñ 👋"], "empty": b""}
+LONG = b"x" * 40_000
+SECONDS = 10
+
+
+def say(step, good, seen=None):
+    print(f"ok {step}" if good else f"failed {step} {seen!r:.200}", flush=True)
+
+
+def one_by_one():
+    heard, gone, refusals = queue.Queue(), [], queue.Queue()
+    client = socketio.Client()
+    client.on("message", lambda data: heard.put(("heard", data["message"])))
+    client.on("file", lambda data: heard.put(("emitted", data["part"])))
+    client.on("disconnect", lambda *reason: gone.append(reason))
+    client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
+    say("connected", client.transport() == TRANSPORTS[-1], client.transport())
+    answer = client.call("echo", ECHOED, timeout=SECONDS)
+    say("echo", answer == ECHOED, answer)
+    answer = client.call("echo", LONG, timeout=SECONDS)
+    say("long", answer == LONG, answer)
+    client.call("message", EVERY_BYTE, timeout=SECONDS)
+    # The first one heard is its own.
+    for step in ["own", "heard", "emitted"]:
+        name, part = heard.get(timeout=SECONDS)
+        say(step, part == EVERY_BYTE and name == step.replace("own", "heard"), (name, part))
+    stranger = socketio.Client()
+    stranger.on("connect_error", lambda data: refusals.put(data))
+    try:
+        stranger.connect(URL, auth={"token": "garbage"}, transports=TRANSPORTS, wait_timeout=SECONDS)
+    except socketio.exceptions.ConnectionError:
+        pass
+    refusal = refusals.get(timeout=SECONDS)
+    say("refused", refusal == {"message": "invalid_token"}, refusal)
+    answer = client.call("echo", "text", timeout=SECONDS)
+    say("alive", answer == "text" and not gone, (answer, gone))
+    client.disconnect()
+
+
+async def at_once():
+    heard, gone, refusals = asyncio.Queue(), [], asyncio.Queue()
+    client = socketio.AsyncClient()
+    client.on("message", lambda data: heard.put_nowait(("heard", data["message"])))
+    client.on("file", lambda data: heard.put_nowait(("emitted", data["part"])))
+    client.on("disconnect", lambda *reason: gone.append(reason))
+    await client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
+    say("connected", client.transport() == TRANSPORTS[-1], client.transport())
+    # Both on their way at the same time.
+    answers = await asyncio.gather(client.call("echo", ECHOED, timeout=SECONDS), client.call("echo", LONG, timeout=SECONDS))
+    say("echo", answers[0] == ECHOED, answers[0])
+    say("long", answers[1] == LONG, answers[1])
+    await client.call("message", EVERY_BYTE, timeout=SECONDS)
+    for step in ["own", "heard", "emitted"]:
+        name, part = await asyncio.wait_for(heard.get(), SECONDS)
+        say(step, part == EVERY_BYTE and name == step.replace("own", "heard"), (name, part))
+    stranger = socketio.AsyncClient()
+    stranger.on("connect_error", lambda data: refusals.put_nowait(data))
+    try:
+        await stranger.connect(URL, auth={"token": "garbage"}, transports=TRANSPORTS, wait_timeout=SECONDS)
+    except socketio.exceptions.ConnectionError:
+        pass
+    refusal = await asyncio.wait_for(refusals.get(), SECONDS)
+    say("refused", refusal == {"message": "invalid_token"}, refusal)
+    answer = await client.call("echo", "text", timeout=SECONDS)
+    say("alive", answer == "text" and not gone, (answer, gone))
+    await client.disconnect()
+
+
+if sys.argv[1] == "sync":
+    one_by_one()
+else:
+    asyncio.run(at_once())

@@ -1,0 +1,89 @@
+//! What a Rust client does: see README.md beside this folder.
+//!
+//! `rust_socketio` 0.6 loses binary acknowledgements, sends nothing but one bare part, and hands an event's first part over
+//! under a name that has the rest of the event in it.
+
+use std::{
+    env,
+    fmt::Debug,
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
+};
+
+use rust_socketio::{ClientBuilder, Event, Payload, TransportType};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() {
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let (parts, heard) = channel();
+    let (closed, gone) = channel();
+    let (opened, open) = channel();
+    let client = builder(&env::var("TOKEN").unwrap())
+        .on(Event::Connect, move |_, _| opened.send(()).unwrap())
+        .on(Event::Close, move |reason, _| closed.send(format!("{reason:?}")).unwrap())
+        .on_any(move |event, payload, _| {
+            if let Payload::Binary(bytes) = payload {
+                parts.send((event.to_string(), bytes.to_vec())).unwrap();
+            }
+        })
+        .connect();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return say("connected", false, error),
+    };
+    say("connected", within(&open).is_some(), "no connect event");
+
+    let ask = |data: Value| {
+        let (answered, answer) = channel();
+        let _ = client.emit_with_ack("echo", data, PATIENCE, move |payload, _| {
+            if let Payload::Text(values) = payload {
+                let _ = answered.send(values);
+            }
+        });
+        within(&answer)
+    };
+    let sent = json!({ "text": "ñ 👋" });
+    let answer = ask(sent.clone());
+    // What came is wrapped in one array more than was sent.
+    say("text", answer == Some(vec![json!([sent])]) || answer == Some(vec![sent]), answer);
+
+    client.emit("message", every_byte.clone()).unwrap();
+    for (step, name) in [("own", "message"), ("heard", "message"), ("emitted", "file")] {
+        let one = within(&heard);
+        let good = one.as_ref().is_some_and(|(event, bytes)| event.starts_with(name) && *bytes == every_byte);
+        say(step, good, one);
+    }
+
+    let (refusals, refusal) = channel();
+    let stranger = builder("garbage").on(Event::Error, move |payload, _| drop(refusals.send(format!("{payload:?}")))).connect();
+    let refusal = within(&refusal);
+    say("refused", refusal.as_ref().is_some_and(|text| text.contains("invalid_token")), refusal);
+    let answer = ask(json!("text"));
+    let is_alive = answer.as_ref().is_some_and(|values| format!("{values:?}").contains("\"text\""));
+    say("alive", is_alive && gone.try_recv().is_err(), answer);
+    drop(stranger);
+    // The client's threads have no end.
+    std::process::exit(0);
+}
+
+fn builder(token: &str) -> ClientBuilder {
+    let transport = match env::var("TRANSPORT").unwrap().as_str() {
+        "websocket" => TransportType::Websocket,
+        "polling" => TransportType::Polling,
+        _ => TransportType::WebsocketUpgrade,
+    };
+    ClientBuilder::new(env::var("URL").unwrap()).auth(json!({ "token": token })).transport_type(transport).reconnect(false)
+}
+
+fn within<T>(channel: &Receiver<T>) -> Option<T> {
+    channel.recv_timeout(PATIENCE).ok()
+}
+
+fn say(step: &str, good: bool, seen: impl Debug) {
+    match good {
+        true => println!("ok {step}"),
+        false => println!("failed {step} {}", format!("{seen:?}").chars().take(200).collect::<String>()),
+    }
+}

@@ -1,0 +1,61 @@
+// Clients in other languages: what each says of itself, and what a stock client on another node sees of it.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+import { Api } from "./api.mjs";
+import { ALL_BYTES, readable } from "./binary.mjs";
+import { signedIn } from "./clients.mjs";
+import { until } from "./until.mjs";
+
+/** As the programs are told them. */
+export const NAMES = ["websocket", "polling", "upgrade"];
+
+/** What a program does that can do everything; `sent` is what another node sees of it. */
+export const STEPS = ["connected", "echo", "long", "sent", "own", "heard", "emitted", "refused", "alive"];
+
+/**
+ * Has a program talk to the first node of a cluster, and a stock client to the second; for each of the steps "ok" or what went
+ * wrong.
+ */
+export async function walkThrough(cluster, [command, ...args], transport, { cwd } = {}) {
+  const user = cluster.user();
+  const other = await signedIn(cluster.urls[1], cluster.user());
+  const env = { ...process.env, URL: cluster.urls[0], TOKEN: user.token, TRANSPORT: transport };
+  const program = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  process.once("exit", () => program.kill("SIGKILL"));
+  const results = {};
+  const rest = [];
+  createInterface({ input: program.stdout }).on("line", (line) => {
+    const [, outcome, step, why] = line.match(/^(ok|failed) (\w+) ?(.*)$/) ?? [];
+    if (step) results[step] = outcome === "ok" ? "ok" : why || "failed";
+    else rest.push(line);
+  });
+  createInterface({ input: program.stderr }).on("line", (line) => rest.push(line));
+  let ended = false;
+  program.on("exit", () => (ended = true));
+  program.on("error", (error) => {
+    rest.push(`${error}`);
+    ended = true;
+  });
+
+  try {
+    const expected = readable(ALL_BYTES);
+    results.sent = await until("its message, at another node", () => ended || other.last("message"), 30_000)
+      .then(() => (readable(other.last("message")?.message) === expected ? "ok" : JSON.stringify(readable(other.last("message")))))
+      .catch((error) => error.message);
+    if (!ended) {
+      // The program's own is the first one that it hears.
+      await until("its own message", () => results.own || ended, 15_000).catch(() => {});
+      await other.ask("message", ALL_BYTES);
+      await until("the other message", () => results.heard || ended, 15_000).catch(() => {});
+      const data = { part: { $binary: ALL_BYTES.toString("base64") }, number: 1 };
+      await new Api(cluster, 1).post("/emit", { event: "file", data, to: { user: user.id } });
+    }
+    await until("the program ends", () => ended, 45_000).catch((error) => rest.push(error.message));
+  } finally {
+    program.kill("SIGKILL");
+    other.close();
+  }
+  return { results, rest: rest.slice(-20).join("\n") };
+}
