@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-import { percentile } from "../support/members.mjs";
+import { percentile } from "../support/percentile.mjs";
 import { forgetPeak, memory } from "../support/node.mjs";
 import { freePort } from "../support/standalone.mjs";
 import { inParallel, until } from "../support/until.mjs";
