@@ -30,7 +30,7 @@ describe("connections that are no clients", OWN, () => {
   let patient, endless;
   // It takes its time, which costs nothing: the others go on meanwhile.
   before(async () => {
-    patient = await startNode({ set: { "ping.interval": "60s" } });
+    patient = await startNode({ set: { "ping.interval": "60s", "ping.timeout": "60s" } });
     const [{ token }] = patient.users(1);
     endless = timed(() => endlessPosts({ url: patient.url, from, token, width: 3, signal: attacked(40) }));
   });
