@@ -32,7 +32,7 @@ describe("connections that are no clients", OWN, () => {
   let patient, endless;
   // It takes its time, which costs nothing: the others go on meanwhile.
   before(async () => {
-    patient = await startNode({ set: { "ping.interval": "60s" } });
+    patient = await startNode({ set: { "ping.interval": "60s", "ping.timeout": "60s" } });
     const [{ token }] = patient.users(1);
     endless = timed(() => endlessPosts({ url: patient.url, from, token, width: 3, signal: attacked(40) }));
   });
@@ -76,10 +76,10 @@ describe("connections that are no clients", OWN, () => {
     });
 
     test("a POST that does not end is ended with its session", async () => {
-      const attack = () => endlessPosts({ url: node.url, from, width: 10, signal: attacked(15) });
+      const attack = () => endlessPosts({ url: node.url, from, width: 10, announced: 10_000, sent: 5000, signal: attacked(15) });
       const { result, seconds } = await timed(attack);
       assert.equal(result.closed, 10, JSON.stringify(result));
-      assert.ok(seconds * 1000 < here(8_000), `closed after ${seconds} s`);
+      assert.ok(seconds > 1 && seconds * 1000 < here(8_000), `closed after ${seconds} s`);
     });
 
     test("a POST that announces more than a message may have is refused at once", async () => {
@@ -92,9 +92,10 @@ describe("connections that are no clients", OWN, () => {
 
   describe("places", () => {
     const PLACES = 1000;
+    const SHARE = 300;
     let node;
     before(async () => {
-      node = await startNode({ set: { "limits.connections": PLACES } });
+      node = await startNode({ set: { "limits.connections": PLACES, "limits.addressPending": SHARE } });
     });
     after(() => node?.stop());
     afterEach(closeAll);
@@ -103,7 +104,7 @@ describe("connections that are no clients", OWN, () => {
       const stop = new AbortController();
       const attacking = handshakes({ url: node.url, from, places: 1.5 * PLACES, signal: stop.signal });
       try {
-        await until("places are taken", async () => await metric(node.gateways, "jackfield_connections") > 0);
+        await until("its share is taken", async () => await metric(node.gateways, "jackfield_connections") >= SHARE);
         for (let round = 0; round < 10; round++) {
           const client = connect(node.url, { token: node.user().token });
           await client.ready(here(5000));
@@ -111,12 +112,11 @@ describe("connections that are no clients", OWN, () => {
           client.close();
         }
         const held = await metric(node.gateways, "jackfield_connections");
-        assert.ok(held <= PLACES / 2, `${held} of ${PLACES} places`);
+        assert.ok(held <= SHARE + 1, `${held} of ${PLACES} places`);
       } finally {
         stop.abort();
       }
-      const counts = await attacking;
-      assert.ok(Object.keys(counts).some((name) => /^answered (429|503)$/.test(name)), JSON.stringify(counts));
+      assert.equal((await attacking).granted, SHARE);
     });
   });
 
@@ -149,6 +149,6 @@ describe("connections that are no clients", OWN, () => {
   test("a POST that does not end ends within half a minute, though its session goes on", async () => {
     const { result, seconds } = await endless;
     assert.equal(result.closed, 3, JSON.stringify(result));
-    assert.ok(seconds * 1000 < here(35_000), `closed after ${seconds} s`);
+    assert.ok(seconds > 10 && seconds * 1000 < here(35_000), `closed after ${seconds} s`);
   });
 });

@@ -13,7 +13,7 @@ import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { growth, startNode } from "./support/node.mjs";
 import { redisNumber } from "./support/redis.mjs";
-import { done, join } from "./support/rooms.mjs";
+import { done, given } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
 /** Attackers are elsewhere. */
@@ -48,7 +48,8 @@ describe("one user beside others", OWN, () => {
   test("a burst of what goes to everybody is mostly refused, and nobody is closed for it", async () => {
     const clients = await honest(5);
     const begun = Date.now();
-    const counts = await fanOut({ url: node.url, users: node.users(2), from, events: 300, size: 1000, signal: attacked(60) });
+    const attack = { url: node.url, users: node.users(2), from, events: 300, signal: attacked(60) };
+    const counts = await fanOut({ ...attack, size: 1000 });
     const seconds = (Date.now() - begun) / 1000;
     // Each of two users: 20 at once, and 5 a second.
     const most = 2 * (20 + 5 * seconds + 1);
@@ -110,7 +111,8 @@ describe("events of one user", OWN, () => {
   test("two connections at a time share it", async () => {
     const begun = Date.now();
     const users = node.users(1);
-    const counts = await freshBursts({ url: node.url, users, from, width: 3, connections: 1, events: 90, signal: attacked(60) });
+    const attack = { url: node.url, users, from, events: 90, signal: attacked(60) };
+    const counts = await freshBursts({ ...attack, width: 3, connections: 1 });
     const most = 100 + (10 * (Date.now() - begun)) / 1000 + 1;
     assert.ok(counts.ok >= 100 && counts.ok <= most, `${counts.ok} of at most ${most}: ${JSON.stringify(counts)}`);
   });
@@ -130,9 +132,8 @@ describe("a room of long messages", OWN, () => {
 
   test("who was away is given all of it, in pages that are bounded in bytes", async () => {
     const client = await signedIn(node.url, node.user());
-    const { recovered, recent } = await join(client, kept.room, kept.since);
-    assert.equal(recovered, true);
-    assert.equal(recent.length, MESSAGES - 1);
+    assert.equal((await done(client, "join-room", kept)).recovered, true);
+    assert.equal(given(client, kept.room).length, MESSAGES - 1);
     const counts = await oldJoins({ url: node.url, users: node.users(1), from, ...kept, joins: 1 });
     assert.ok(counts.received > MESSAGES * 6000, JSON.stringify(counts));
     assert.ok(counts.longest < 300_000, `${counts.longest} bytes in one message`);

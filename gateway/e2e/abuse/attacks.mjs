@@ -18,7 +18,7 @@ import { slowReader } from "./slow-reader.mjs";
 /** `prepare(api)` returns further arguments; `stallsRedis` has Redis stopped for 3 of every 10 seconds meanwhile. */
 export const ATTACKS = {
   // What the machine does by itself: the measure of all others.
-  nothing: { run: async () => ({}) },
+  nothing: { run: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve({}))) },
   "long-namespace": { run: longNamespace },
   "slow-reader": { run: slowReader, users: 8 },
   "no-reader": { run: slowReader, users: 8, options: { rate: 0 } },

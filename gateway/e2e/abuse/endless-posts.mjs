@@ -33,7 +33,10 @@ export async function endlessPosts({ url, from, signal, again, width = 400, anno
 /** A polling session of its own, signed in where there is a token; returns its id. */
 async function handshake(url, { from, token, signal }) {
   const { sid } = JSON.parse((await request(url, { from, signal })).slice(1));
-  if (token) await request(url, { from, signal, query: `&sid=${sid}`, body: `40${JSON.stringify({ token })}` });
+  if (!token) return sid;
+  const query = `&sid=${sid}`;
+  await request(url, { from, signal, query, body: `40${JSON.stringify({ token })}` });
+  while (!(await request(url, { from, signal, query })).split("\x1e").some((packet) => packet.startsWith("40")));
   return sid;
 }
 

@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { percentile } from "../support/members.mjs";
+import { percentile } from "../support/percentile.mjs";
 import { Wire } from "./wire.mjs";
 
 const EVERY_MS = 500;

@@ -6,7 +6,8 @@ import { Wire, binaryFrame, frame } from "./wire.mjs";
 const TOGETHER = 500;
 
 export async function neverJoined({ url, from, signal, again, width = 1 }) {
-  const frames = Buffer.concat(Array.from({ length: TOGETHER }, (_, index) => index % 10 ? binaryFrame("123456789") : frame("3")));
+  const one = (index) => (index % 10 ? binaryFrame("123456789") : frame("3"));
+  const frames = Buffer.concat(Array.from({ length: TOGETHER }, (_, index) => one(index)));
   return onLines({ width, again, signal }, async (counts) => {
     const wire = await Wire.open(url, { from, signal });
     while (wire.isOpen) {

@@ -14,8 +14,9 @@ export async function privateBurst({ url, users, from, signal, again, width = 4,
   const counts = await onLines({ width, again, signal }, async (counts, number) => {
     const wire = await Wire.open(url, { from, signal });
     await wire.join(abusers[number].token);
-    for (let sent = 0; sent < events - 1 && wire.isOpen; sent++) await wire.send("private-message", { to: victim.id, content });
-    await wire.ask("private-message", { to: victim.id, content }).catch(() => {});
+    const message = ["private-message", { to: victim.id, content }];
+    for (let sent = 0; sent < events - 1 && wire.isOpen; sent++) await wire.send(...message);
+    await wire.ask(...message).catch(() => {});
     wire.close();
     addWire(counts, wire);
   });

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-import { percentile } from "../support/members.mjs";
+import { percentile } from "../support/percentile.mjs";
 import { forgetPeak, memory } from "../support/node.mjs";
 import { freePort } from "../support/standalone.mjs";
 import { ifReachable, inParallel, until } from "../support/until.mjs";
@@ -54,10 +54,16 @@ async function measure() {
   const honestAgent = new Agent({ keepAlive: true, localAddress: "127.0.0.2" });
   const crowdAgent = new Agent({ keepAlive: true, localAddress: "127.0.0.1", maxSockets: connections });
   const emails = Array.from({ length: connections }, (_, index) => `crowd-${index}@example.com`);
+  let failed;
   await inParallel(["honest@example.com", ...(given.kind === "unknown" ? [] : emails)], 2, async (email) => {
     const { status } = await post(honestAgent, "/api/auth/register", { email, password: PASSWORD, fullName: "Some Body" });
-    if (status !== 201) throw new Error(`register: ${status}`);
+    if (status !== 201) failed = status;
   });
+  // Whether it died of it is known a moment later.
+  if (failed) await Promise.race([service.ended, pause(1000)]);
+  if (failed && alive()) throw new Error(`register: ${failed}`);
+  const about = { kind: given.kind, connections, box: box.kind };
+  if (!alive()) return { ...about, alive: false, when: "its accounts were made" };
 
   const before = await honest(honestAgent, BEFORE_MS);
   const rss = { before: mb(memory(service.child.pid).now) };
@@ -74,13 +80,16 @@ async function measure() {
   };
   const signingIn = Promise.all(emails.map(signIn));
   const during = await honest(honestAgent, Number(given.seconds) * 1000);
-  const alive = service.child.exitCode === null && service.child.signalCode === null;
-  if (alive) rss.max = mb(memory(service.child.pid).peak);
+  if (alive()) rss.max = mb(memory(service.child.pid).peak);
   going = false;
   await signingIn;
   await pause(AFTER_MS);
-  if (alive) rss.after = mb(memory(service.child.pid).now);
-  return { kind: given.kind, connections, box: box.kind, alive, rss, groupPeak: mb(box.peak()), before, during, crowd };
+  if (alive()) rss.after = mb(memory(service.child.pid).now);
+  return { ...about, alive: alive(), rss, groupPeak: mb(box.peak()), before, during, crowd };
+}
+
+function alive() {
+  return service.child.exitCode === null && service.child.signalCode === null;
 }
 
 /** One sign-in a second, whether the one before was answered or not. */

@@ -4,7 +4,9 @@
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";
 
-export async function slowReader({ url, users, from, signal, again, width = 8, events = 1000, size = 65_000, rate = 16_384 }) {
+export async function slowReader({
+  url, users, from, signal, again, width = 8, events = 1000, size = 65_000, rate = 16_384,
+}) {
   const text = "x".repeat(size);
   return onLines({ width, again, signal }, async (counts, number) => {
     const wire = await Wire.open(url, { from, signal });
