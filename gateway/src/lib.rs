@@ -16,6 +16,7 @@ pub mod event;
 pub mod feed;
 pub mod front;
 pub mod hub;
+mod json_depth;
 pub mod limits;
 pub mod node;
 pub mod ops;

@@ -114,7 +114,8 @@ async fn guesses_at_the_same_time_do_not_slip_through() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_that_succeed_do_not_count() {
     let database = Database::sqlite();
-    let server = TestServer::on(&database).set("login.failures=1").set("password.perAddress=0").set(PATIENT).start().await;
+    let server =
+        TestServer::on(&database).set("login.failures=1").set("password.perAddress=0").set(PATIENT).start().await;
     server.register("ann@mail.com").await.ok(201);
     for reply in join_all((0..60).map(|_| server.login("ann@mail.com", PASSWORD))).await {
         reply.ok(200);

@@ -36,7 +36,12 @@ struct RoomLog {
 
 impl RoomLog {
     fn new(epoch: u64) -> Self {
-        Self { end: Position { epoch, number: 0 }, messages: VecDeque::new(), keys: VecDeque::new(), by_key: HashMap::new() }
+        Self {
+            end: Position { epoch, number: 0 },
+            messages: VecDeque::new(),
+            keys: VecDeque::new(),
+            by_key: HashMap::new(),
+        }
     }
 
     fn forget_old(&mut self, now: Instant) {

@@ -86,12 +86,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The socket is not in the room then, unless it was in it before and this was the first round.
-    pub async fn join(
-        &self,
-        node: &Arc<Node>,
-        name: &RoomName,
-        joining: Joining,
-    ) -> Result<(Room, Joined), JoinError> {
+    pub async fn join(&self, node: &Arc<Node>, name: &RoomName, joining: Joining) -> Result<(Room, Joined), JoinError> {
         let socket = Arc::clone(&joining.client.id);
         let stays = joining.again && joining.told.is_none();
         let entering = async {
