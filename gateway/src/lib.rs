@@ -126,7 +126,8 @@ impl Gateway {
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
-        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node))
+        // No proxy is in front of this port, so nobody is believed about where a call comes from.
+        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node, 0))
     }
 
     /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
