@@ -6,14 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_shared::rate_limit::RateLimit;
 use jsonwebtoken::jwk::JwkSet;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::{
-    failed_logins::FailedLogins, metrics, passwords::Passwords, rate_limit::RateLimit, rules::Email, tokens::Tokens,
-    users::Users,
-};
+use crate::{failed_logins::FailedLogins, metrics, passwords::Passwords, rules::Email, tokens::Tokens, users::Users};
 
 /// The service behind the routes.
 pub struct App {
@@ -31,8 +28,6 @@ pub struct App {
     pub seed_enabled: bool,
     /// Proxies in front whose `X-Forwarded-For` is believed.
     pub proxy_hops: usize,
-    /// Cancelled when the process is to end.
-    pub stopping: CancellationToken,
 }
 
 /// How often a client may try. Each service counts for itself.

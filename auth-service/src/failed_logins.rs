@@ -12,10 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    rate_limit::{Allowance, RateLimit},
-    rules::Email,
-};
+use jackfield_shared::rate_limit::{Allowance, RateLimit};
+
+use crate::rules::Email;
 
 /// Failed sign-ins, by who tried and at which account.
 pub struct FailedLogins {

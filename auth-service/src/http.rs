@@ -17,14 +17,16 @@ pub mod seed;
 pub mod session;
 mod slash;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use axum::Router;
+use axum::{Router, extract::Request, response::IntoResponse as _};
 use jackfield_shared::http::{
     docs,
     identify::{Callers, identified},
+    layers::unavailable,
     measure::{Measures, measured},
 };
+use tower::ServiceExt as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::App, metrics};
@@ -44,7 +46,20 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
     slash::forgiven(identified(routes, Callers::Anybody), "/api")
 }
 
-/// The internal routes.
-pub(crate) fn internal_router(app: &Arc<App>) -> Router {
-    health::router(Arc::clone(app))
+/// The service, once it is built.
+pub(crate) struct Started {
+    /// What the routes use.
+    pub app: Arc<App>,
+    /// The public routes.
+    pub routes: Router,
+}
+
+/// The public routes once they are there; until then, 503 for everything.
+pub(crate) fn once_started(started: Arc<OnceLock<Started>>) -> Router {
+    Router::new().fallback(move |request: Request| async move {
+        match started.get() {
+            Some(started) => started.routes.clone().oneshot(request).await.into_response(),
+            None => unavailable().into_response(),
+        }
+    })
 }

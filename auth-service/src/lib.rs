@@ -1,7 +1,7 @@
 //! Accounts and tokens: the HTTP service that users sign in to and whose tokens gateways verify offline.
 //!
 //! A request's way: [`http`] (limits, shape of errors; one file an endpoint, each parsed by `http::body`) → [`rules`]
-//! (what an address and a password must be) → [`failed_logins`] and [`rate_limit`] (who may still try) →
+//! (what an address and a password must be) → [`failed_logins`] (who may still try) →
 //! [`passwords`] (Argon2id on threads of its own, in turns by client address: [`fair_queue`]) → [`users`] (the port: `users_postgres` or `users_sqlite`) → [`tokens`] (signs with the
 //! [`signing_key`] that the database keeps). [`service`] puts them together and starts them.
 //!
@@ -16,7 +16,6 @@ pub mod fair_queue;
 pub mod http;
 pub mod metrics;
 pub mod passwords;
-pub mod rate_limit;
 pub mod rules;
 pub mod service;
 pub mod settings;

@@ -8,6 +8,8 @@ const EMAIL_MAX: usize = 254;
 const PASSWORD_MIN: usize = 6;
 const PASSWORD_MAX: usize = 50;
 const NAME_MAX: usize = 100;
+/// Without what is invisible, in lower case. Gateways send as "System".
+const RESERVED_NAMES: [&str; 1] = ["system"];
 
 /// An email address as it is stored, compared and rate-limited: without surrounding blanks, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,15 +65,35 @@ pub fn password_is_varied(password: &str, _: &()) -> garde::Result {
     require(good, "must have an upper-case letter, a lower-case letter, and a digit or a symbol")
 }
 
-/// 1 to 100 characters that are not all blanks, none of them a control character.
+/// 1 to 100 characters, one of them at least visible, and none that controls how text is laid out: such a name could look
+/// like another's, or turn the text around it. Nobody is called as the system is.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn check_full_name(typed: &str, _: &()) -> garde::Result {
-    require(!typed.trim().is_empty(), "must be longer than or equal to 1 characters")?;
+    let visible = |c: &char| !c.is_whitespace() && !is_invisible(*c);
+    require(typed.chars().any(|c| visible(&c)), "must be longer than or equal to 1 characters")?;
     require(typed.chars().count() <= NAME_MAX, "must be shorter than or equal to 100 characters")?;
     // A NUL, moreover, is nothing that Postgres could store.
-    require(!typed.chars().any(char::is_control), "must not contain control characters")
+    require(!typed.chars().any(|c| c.is_control() || is_layout(c)), "must not contain control characters")?;
+    let shown: String = typed.chars().filter(visible).flat_map(char::to_lowercase).collect();
+    require(!RESERVED_NAMES.contains(&shown.as_str()), "must not be a reserved name")
+}
+
+/// Sets or turns the direction of text, or ends its line: Unicode's bidi controls and separators.
+fn is_layout(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+}
+
+/// Takes no room by itself, or none that is drawn. Joiners among them are needed within names.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 fn require(good: bool, message: &str) -> garde::Result {
@@ -118,6 +140,22 @@ mod tests {
         assert!(check_full_name(&"x".repeat(101), &()).is_err());
         assert!(check_full_name("a\0b", &()).is_err());
         assert!(check_full_name("Ann\n", &()).is_err(), "blanks that are control characters, too");
+    }
+
+    #[test]
+    fn names_that_deceive() {
+        for good in ["Zoë \u{1f469}\u{200d}\u{1f4bb}", "می\u{200c}خواهم", "Systema", "A System", "ᄒᆞᆫ"] {
+            assert!(check_full_name(good, &()).is_ok(), "{good}");
+        }
+        for layout in ["Ann \u{202e}nimdA", "a\u{200f}b", "a\u{2066}b\u{2069}", "a\u{2028}b"] {
+            assert!(check_full_name(layout, &()).is_err(), "{layout:?}");
+        }
+        for unseen in ["\u{200b}", "\u{200d}\u{feff} ", "\u{3164}", "\u{ad}", "\u{e0041}", "\u{2800}"] {
+            assert!(check_full_name(unseen, &()).is_err(), "{unseen:?}");
+        }
+        for system in ["System", " system ", "SYS\u{200b}TEM", "s y s t e m"] {
+            assert!(check_full_name(system, &()).is_err(), "{system:?}");
+        }
     }
 
     proptest! {

@@ -1,28 +1,41 @@
 //! Puts the service together, and starts and ends it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::Router;
-use jackfield_shared::{ids::new_id, lifecycle::Lifecycle, serve::serve, settings::SettingsError, trace};
+use jackfield_shared::{
+    ids::new_id,
+    lifecycle::Lifecycle,
+    rate_limit::{Allowance, RateLimit},
+    serve::serve,
+    settings::SettingsError,
+    trace,
+};
 use jsonwebtoken::jwk::JwkSet;
 use rand::rngs::OsRng;
-use tokio::{net::TcpListener, sync::watch};
+use sqlx::migrate::MigrateError;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     app::{App, Limits},
     demo::{self, DemoError},
     failed_logins::{FailedLogins, Failures},
-    http,
+    http::{self, Started},
     passwords::{self, Cost, PasswordError, Passwords},
-    rate_limit::{Allowance, RateLimit},
     settings::{AuthSettings, Password},
     signing_key::{KeyError, StoredKey},
     tokens::Tokens,
     users::{OpenError, Users, UsersError},
 };
 
-/// For the database to answer, the schema, the key and the demo users, all together.
-const START_WITHIN: Duration = Duration::from_secs(60);
+/// For one try to have the database answer, its schema, the key and the demo users, all together.
+const TRY_FOR: Duration = Duration::from_secs(60);
+/// Between two tries.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Keys that each limit remembers: some 10 MB when they are long email addresses.
 const REMEMBERED: usize = 100_000;
 
@@ -48,11 +61,29 @@ pub enum StartError {
     #[error("the demo users cannot be made")]
     Demo(#[from] DemoError),
     /// It took too long.
-    #[error("the database was not ready within {} s", START_WITHIN.as_secs())]
+    #[error("the database was not ready within {} s", TRY_FOR.as_secs())]
     TooSlow,
+    /// The process was asked to end while the database did not answer.
+    #[error("ended before the database answered")]
+    Stopped,
     /// A port cannot be had.
     #[error("cannot listen on {0}")]
     Listen(String, #[source] std::io::Error),
+}
+
+impl StartError {
+    /// Whether it may be over soon: the database is away, or starts up.
+    fn is_passing(&self) -> bool {
+        let unavailable = |error: &sqlx::Error| UsersError::is_unavailable(error);
+        match self {
+            Self::Open(OpenError::Database(error)) => unavailable(error),
+            Self::Open(OpenError::Migrate(MigrateError::Execute(error))) => unavailable(error),
+            Self::Users(error) | Self::Demo(DemoError::Users(error)) => matches!(error, UsersError::Unavailable(_)),
+            Self::Demo(DemoError::Password(error)) => *error == PasswordError::Busy,
+            Self::TooSlow => true,
+            _ => false,
+        }
+    }
 }
 
 /// The service, ready to answer; where it is served is the caller's matter.
@@ -62,7 +93,8 @@ pub struct AuthService {
 }
 
 impl AuthService {
-    /// Opens the database, brings its schema up to date, and makes what is missing: signing key, demo users.
+    /// Opens the database, brings its schema up to date, and makes what is missing: signing key, demo users. Waits for a
+    /// database that does not answer, for as long as it takes.
     ///
     /// # Errors
     /// [`StartError`].
@@ -70,12 +102,26 @@ impl AuthService {
         settings.check()?;
         jackfield_shared::metrics::install(crate::metrics::METRICS, lifecycle);
         trace::install(&settings.otel, "jackfield-auth", &new_id(), lifecycle)?;
-        let building = Self::build_slowly(settings, lifecycle);
-        tokio::time::timeout(START_WITHIN, building).await.map_err(|_| StartError::TooSlow)?
+        let stopping = lifecycle.stopping();
+        loop {
+            let trying = tokio::time::timeout(TRY_FOR, Self::try_build(&settings, lifecycle));
+            let tried = stopping.run_until_cancelled(trying).await.ok_or(StartError::Stopped)?;
+            match tried.unwrap_or(Err(StartError::TooSlow)) {
+                Err(error) if error.is_passing() => {
+                    let error = anyhow::Error::from(error);
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "waiting for the database at `database.url` (DATABASE_URL)"
+                    );
+                }
+                built => return built,
+            }
+            stopping.run_until_cancelled(tokio::time::sleep(TRY_AGAIN)).await.ok_or(StartError::Stopped)?;
+        }
     }
 
-    async fn build_slowly(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
-        let AuthSettings { database, seed, token, password, login, register, cors, proxy, .. } = settings;
+    async fn try_build(settings: &AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+        let AuthSettings { database, seed, token, password, login, register, cors, proxy, .. } = settings.clone();
         let users = Users::open(&database.url, database.connections).await?;
         let key = users.signing_key(&StoredKey::generate(&mut OsRng)?).await?;
         let tokens = Tokens::new(token.issuer, token.audience, token.lifetime, &key)?;
@@ -100,7 +146,6 @@ impl AuthService {
             limits: Limits::new(FailedLogins::new(failures, REMEMBERED), RateLimit::new(registrations, REMEMBERED)),
             seed_enabled: seed.enabled,
             proxy_hops: proxy.hops as usize,
-            stopping: lifecycle.stopping(),
         };
         tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are open");
         Ok(Self { app: Arc::new(app), origins: cors.origins })
@@ -109,11 +154,6 @@ impl AuthService {
     /// The public routes: `/api` and below, and the key set. Any other path is answered 404.
     pub fn router(&self) -> Router {
         http::public_router(&self.app, &self.origins)
-    }
-
-    /// The internal routes: `/healthz`, `/readyz` and `/metrics`.
-    pub fn internal_router(&self) -> Router {
-        http::internal_router(&self.app)
     }
 
     /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
@@ -141,39 +181,47 @@ impl AuthService {
 /// The service on its two ports.
 pub struct Server {
     service: AuthService,
-    public: TcpListener,
-    internal: TcpListener,
-    lifecycle: Lifecycle,
+    addresses: (SocketAddr, SocketAddr),
+    serving: [JoinHandle<()>; 2],
 }
 
 impl Server {
-    /// Takes the ports, then builds the service: whoever connects meanwhile waits for it.
+    /// Takes the ports, then builds the service. Until it is built, operators see that it starts, and everybody else is
+    /// answered 503.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn bind(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+        settings.check()?;
         let public = listen(&settings.host, settings.port).await?;
         let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
+        let at = |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Listen("?".into(), error));
+        let addresses = (at(&public)?, at(&internal)?);
+        let started = Arc::new(OnceLock::new());
+        let routes = [
+            (public, http::once_started(Arc::clone(&started))),
+            (internal, http::health::router(Arc::clone(&started), lifecycle.stopping())),
+        ];
+        let serving = routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, lifecycle.clone())));
         let service = AuthService::build(settings, lifecycle).await?;
-        Ok(Self { service, public, internal, lifecycle: lifecycle.clone() })
+        // Nobody else sets it.
+        let _ = started.set(Started { app: Arc::clone(&service.app), routes: service.router() });
+        Ok(Self { service, addresses, serving })
     }
 
     /// Where the public and the internal port are.
-    ///
-    /// # Errors
-    /// Where the system does not say.
-    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.public.local_addr()?, self.internal.local_addr()?))
+    #[must_use]
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        self.addresses
     }
 
     /// Serves until the lifecycle ends. Requests that are being answered then are the lifecycle's tasks.
     pub async fn serve(self) -> AuthService {
-        let Self { service, public, internal, lifecycle } = self;
-        tokio::join!(
-            serve(public, service.router(), lifecycle.clone()),
-            serve(internal, service.internal_router(), lifecycle),
-        );
-        service
+        for serving in self.serving {
+            // A task that panicked has ended, too.
+            let _ = serving.await;
+        }
+        self.service
     }
 }
 
@@ -183,11 +231,12 @@ impl Server {
 /// [`StartError`].
 pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration) -> Result<(), StartError> {
     let starting = Box::pin(Server::bind(settings, lifecycle));
-    let started = lifecycle.stopping().run_until_cancelled(starting).await;
-    let Some(server) = started.transpose()? else { return Ok(()) };
-    if let Ok((public, internal)) = server.addresses() {
-        tracing::info!(%public, %internal, "listening");
-    }
+    let server = match lifecycle.stopping().run_until_cancelled(starting).await {
+        None | Some(Err(StartError::Stopped)) => return Ok(()),
+        Some(started) => started?,
+    };
+    let (public, internal) = server.addresses();
+    tracing::info!(%public, %internal, "listening");
     let service = server.serve().await;
     if !lifecycle.finish(grace).await {
         tracing::warn!("some requests were not answered in time");

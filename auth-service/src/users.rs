@@ -75,15 +75,21 @@ pub enum UsersError {
     Unreadable(&'static str),
 }
 
-impl From<sqlx::Error> for UsersError {
-    fn from(error: sqlx::Error) -> Self {
-        let passing = match &error {
+impl UsersError {
+    /// Whether it says that the database cannot be reached, or is too busy.
+    pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
+        match error {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
             _ => false,
-        };
-        if passing { Self::Unavailable(error) } else { Self::Refused(error) }
+        }
+    }
+}
+
+impl From<sqlx::Error> for UsersError {
+    fn from(error: sqlx::Error) -> Self {
+        if Self::is_unavailable(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
     }
 }
 

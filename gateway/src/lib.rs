@@ -16,6 +16,7 @@ pub mod event;
 pub mod feed;
 pub mod front;
 pub mod hub;
+mod json_depth;
 pub mod limits;
 pub mod node;
 pub mod ops;
@@ -125,7 +126,8 @@ impl Gateway {
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
-        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node))
+        // No proxy is in front of this port, so nobody is believed about where a call comes from.
+        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node, 0))
     }
 
     /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].

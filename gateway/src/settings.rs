@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jackfield_shared::{
+    hosts::is_loopback,
     serve::internal_host,
     settings::{Setting, Settings, SettingsError},
     telemetry::LogSettings,
@@ -19,6 +20,9 @@ use crate::{
     },
     limits::{FloodLimits, Rate, UserLimits},
 };
+
+/// As long as what HS256 makes of it: RFC 7518 asks for no less.
+const SECRET_BYTES: usize = 32;
 
 /// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -215,7 +219,11 @@ impl Settings for GatewaySettings {
             key: "redis.serverName",
             doc: "Name that Redis's certificate must have; none: the host of `redis.url`",
         },
-        Setting { key: "jwt.secret", doc: "HS256 secret shared with the issuer" },
+        Setting {
+            key: "jwt.secret",
+            doc: "HS256 secret shared with the issuer, at least 32 bytes; a shorter one is taken only where `host` is a \
+                  loopback address",
+        },
         Setting { key: "jwt.jwksUrl", doc: "Where the issuer's public keys are (EdDSA, RS256, ES256)" },
         Setting { key: "jwt.issuer", doc: "`iss` that a token must have; none for any" },
         Setting { key: "jwt.audience", doc: "`aud` that a token must have; none for any" },
@@ -461,14 +469,28 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
-    /// Where the keys come from.
+    /// Where the keys come from. Warns where a secret that can be guessed is taken because only this machine gets in.
     ///
     /// # Errors
-    /// Where neither or both of the two ways are configured.
+    /// Where neither or both of the two ways are configured, or the secret can be guessed.
     pub fn key_source(&self) -> Result<KeySource, SettingsError> {
         match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
             ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
-            (secret, "") => Ok(KeySource::Secret(secret.to_owned())),
+            (secret, "") if secret.len() < SECRET_BYTES && !is_loopback(&self.host) => {
+                Err(SettingsError::new(format!(
+                    "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be guessed \
+                 from any token. It is taken only where `host` (HOST) is a loopback address"
+                )))
+            }
+            (secret, "") => {
+                if secret.len() < SECRET_BYTES {
+                    tracing::warn!(
+                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes: it can be guessed from any \
+                         token. It is taken only because `host` is a loopback address"
+                    );
+                }
+                Ok(KeySource::Secret(secret.to_owned()))
+            }
             ("", url) => Ok(KeySource::Url(url.to_owned())),
             _ => Err(SettingsError::new("set one of `jwt.jwksUrl` and `jwt.secret`, not both")),
         }
@@ -527,6 +549,22 @@ mod tests {
         {
             assert_eq!(with(none), Ok(()), "{none}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_for_this_machine_only() {
+        let source = |secret: &str, host: &str| {
+            let overrides = vec![format!("jwt.secret={secret}"), format!("host={host}")];
+            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().key_source()
+        };
+        let refused = |secret: &str, host: &str| source(secret, host).err().map(|error| error.to_string());
+        let (short, long) = ("s".repeat(31), "s".repeat(32));
+        for host in ["0.0.0.0", "::", "10.0.0.1"] {
+            let said = refused(&short, host).unwrap();
+            assert!(said.contains("JWT_SECRET") && said.contains("32 bytes") && !said.contains(&short), "{said}");
+            assert_eq!(refused(&long, host), None);
+        }
+        assert_eq!(refused("s", "127.0.0.1"), None);
     }
 
     #[test]

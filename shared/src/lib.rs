@@ -7,7 +7,7 @@
 //!   reaches what listens
 //! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
 //! - [`health`]: whether such a program is well · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: what is counted
-//! - [`lifecycle`]: start, signals, end
+//! - [`lifecycle`]: start, signals, end · [`rate_limit`]: how often somebody may try
 //!
 //! This crate knows neither sockets nor SQL.
 
@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod origins;
 pub mod program;
+pub mod rate_limit;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

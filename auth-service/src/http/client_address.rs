@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use axum::{
@@ -21,6 +21,17 @@ impl FromRequestParts<Arc<App>> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        Ok(Self(origin(peer, &parts.headers, app.proxy_hops).address))
+        let origin = origin(peer, &parts.headers, app.proxy_hops);
+        if origin.is_unknown_proxy {
+            static HINT: Once = Once::new();
+            HINT.call_once(|| {
+                tracing::warn!(
+                    proxy = %origin.address,
+                    "X-Forwarded-For comes from a proxy, but `proxy.hops` (PROXY_HOPS) is 0: the limits by address take all \
+                     of its clients for one"
+                );
+            });
+        }
+        Ok(Self(origin.address))
     }
 }

@@ -1,6 +1,9 @@
 //! `/healthz`, `/readyz`, `/metrics`: for the orchestrator and Prometheus, on the internal port only.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -11,18 +14,23 @@ use axum::{
 };
 use jackfield_shared::metrics;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::Started;
 use crate::{app::App, metrics::look};
 
 /// For the database to answer.
 const WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) fn router(app: Arc<App>) -> Router {
+type Starting = (Arc<OnceLock<Started>>, CancellationToken);
+
+/// The routes of a service that is built, or will be.
+pub(crate) fn router(started: Arc<OnceLock<Started>>, stopping: CancellationToken) -> Router {
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(app)
+        .with_state((started, stopping))
 }
 
 /// 200 while the process answers at all.
@@ -31,8 +39,12 @@ async fn alive() -> Response {
 }
 
 /// 200 when requests can be answered, else 503; the body says which part is missing.
-async fn ready(State(app): State<Arc<App>>) -> Response {
-    let (database, draining) = (database_answers(&app).await, app.stopping.is_cancelled());
+async fn ready(State((started, stopping)): State<Starting>) -> Response {
+    let database = match started.get() {
+        Some(started) => database_answers(&started.app).await,
+        None => false,
+    };
+    let draining = stopping.is_cancelled();
     let (status, word) = match database && !draining {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
@@ -40,8 +52,10 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     (status, Json(json!({ "status": word, "parts": { "database": database, "draining": draining } }))).into_response()
 }
 
-async fn render(State(app): State<Arc<App>>) -> Response {
-    look(&app);
+async fn render(State((started, _)): State<Starting>) -> Response {
+    if let Some(started) = started.get() {
+        look(&started.app);
+    }
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render()).into_response()
 }
 

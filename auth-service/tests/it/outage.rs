@@ -7,6 +7,7 @@ use std::{
 };
 
 use jackfield_shared::lifecycle::Lifecycle;
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -33,6 +34,23 @@ async fn relay(at: SocketAddr, target: SocketAddr) -> (SocketAddr, Lifecycle) {
     (at, lifecycle)
 }
 
+async fn server_of(database: &Database) -> SocketAddr {
+    let options: PgConnectOptions = database.url.parse().unwrap();
+    let host = (options.get_host().to_owned(), options.get_port());
+    tokio::net::lookup_host(host).await.unwrap().next().unwrap()
+}
+
+/// The database's URL as it is seen through a relay.
+fn through(database: &Database, at: SocketAddr) -> String {
+    let options: PgConnectOptions = database.url.parse().unwrap();
+    options.host("127.0.0.1").port(at.port()).to_url_lossy().to_string()
+}
+
+/// Nobody listens there.
+async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
 async fn until_ready_is(server: &TestServer, status: u16) {
     let start = Instant::now();
     while server.get_internal("/readyz").await.status != status {
@@ -41,17 +59,42 @@ async fn until_ready_is(server: &TestServer, status: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_waits_for_postgres_at_its_start() {
+    Database::postgres().await.run(from_before_postgres).await;
+}
+
+async fn from_before_postgres(database: Database) {
+    let (target, absent) = (server_of(&database).await, free_address().await);
+    let url = through(&database, absent);
+    let [port, internal] = [free_address().await, free_address().await].map(|at| at.port());
+    let plan = TestServer::on(&database).set(&format!("database.url={url}")).set(&format!("port={port}"));
+    let starting = tokio::task::spawn(plan.set(&format!("internal.port={internal}")).start());
+    let ask = async |port: u16, path: &str| {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.ok()?;
+        Some((answer.status().as_u16(), answer.headers().contains_key("retry-after")))
+    };
+    let begun = Instant::now();
+    while ask(internal, "/readyz").await.is_none_or(|(status, _)| status != 503) {
+        assert!(begun.elapsed() < PATIENCE, "it never said that it starts");
+    }
+    assert_eq!(ask(internal, "/healthz").await, Some((200, false)), "nobody has to restart it");
+    assert_eq!(ask(port, "/.well-known/jwks.json").await, Some((503, true)));
+
+    let _up = relay(absent, target).await;
+    let server = tokio::time::timeout(PATIENCE, starting).await.unwrap().unwrap();
+    until_ready_is(&server, 200).await;
+    server.register("ann@mail.com").await.ok(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_goes_and_comes_back() {
     Database::postgres().await.run(through_an_outage).await;
 }
 
 async fn through_an_outage(database: Database) {
-    let options: sqlx::postgres::PgConnectOptions = database.url.parse().unwrap();
-    let host = (options.get_host().to_owned(), options.get_port());
-    let target = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+    let target = server_of(&database).await;
     let (at, up) = relay("127.0.0.1:0".parse().unwrap(), target).await;
-    let here = options.host("127.0.0.1").port(at.port());
-    let url = sqlx::ConnectOptions::to_url_lossy(&here).to_string();
+    let url = through(&database, at);
     let server = Arc::new(TestServer::on(&database).set(&format!("database.url={url}")).start().await);
     let token = server.register("ann@mail.com").await.ok(201).token().to_owned();
     until_ready_is(&server, 200).await;

@@ -1,7 +1,7 @@
 //! `jackfield`: the whole system in one process on one port, for trying it and for small installations.
 //!
-//! Without any setting it needs nothing: the cluster is in memory, users are in the SQLite file `jackfield.db`, and the
-//! demo users are there. `REDIS_URL` and `DATABASE_URL` switch to real back ends, one by one.
+//! Without any setting it needs nothing: the cluster is in memory, users are in the SQLite file `jackfield.db`, only this
+//! machine reaches it, and the demo users are there. `REDIS_URL` and `DATABASE_URL` switch to real back ends, one by one.
 
 mod page;
 mod program;

@@ -1,6 +1,10 @@
 //! Both services on one port, until the process is asked to end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -24,13 +28,18 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let internal = listen(gateway.internal_host(), gateway.internal_port()?).await?;
     let lifecycle = Lifecycle::new();
     lifecycle.leave_on_signal()?;
+    let seeded = auth.seed.enabled;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
-    let auth = Arc::new(AuthService::build(auth, &lifecycle).await?);
+    // It waits for its database, for as long as nobody ends the process.
+    let building = AuthService::build(auth, &lifecycle);
+    let Some(built) = lifecycle.leaving().run_until_cancelled(building).await else { return Ok(()) };
+    let auth = Arc::new(built?);
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
     let keys = if own_keys { KeySource::Local(auth.jwks()) } else { gateway.key_source()? };
     let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
 
     println!("{announcement}");
+    tell_of_demo_users(seeded, public.local_addr()?.ip());
     // One of them answers where there is nothing: two would not get along.
     let routes = gateway.router().reset_fallback().merge(page::router()).merge(auth.router());
     let serving = Arc::clone(&gateway);
@@ -42,6 +51,17 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let _ = tokio::time::timeout(GRACE, auth.close()).await;
     anyhow::ensure!(ended, "some work did not end in time");
     Ok(())
+}
+
+/// Says in the log who can sign in as a demo user, or why nobody can.
+fn tell_of_demo_users(seeded: bool, at: IpAddr) {
+    match (seeded, at.is_loopback()) {
+        (true, false) => {
+            tracing::warn!(%at, "others reach the demo users, whose password everybody knows: `seed.enabled`")
+        }
+        (false, _) => tracing::info!("there are no demo users: set `seed.enabled` (SEED_ENABLED) to have them"),
+        (true, true) => {}
+    }
 }
 
 /// The gateway's, with a `/readyz` and `/metrics` that speak for both.
@@ -91,6 +111,11 @@ impl Announcement {
             for (email, ..) in demo::USERS {
                 lines.push(("demo user", format!("{email}, password {}", demo::PASSWORD)));
             }
+        } else {
+            lines.push((
+                "demo users",
+                "none; SEED_ENABLED=true makes them, with a password that everybody knows".into(),
+            ));
         }
         Self { lines }
     }

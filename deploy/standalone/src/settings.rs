@@ -2,15 +2,33 @@
 
 use jackfield_auth::AuthSettings;
 use jackfield_gateway::settings::GatewaySettings;
-use jackfield_shared::settings::{Setting, Settings, SettingsError, Sources, load};
+use jackfield_shared::{
+    hosts::is_loopback,
+    settings::{Setting, Settings, SettingsError, Sources, load},
+};
 use serde::{Deserialize, Serialize};
 
-/// The auth service's settings with the one default that is another in this program: the demo users are there.
+/// The gateway's settings with the one default that is another in this program: only this machine reaches it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct Embedded(AuthSettings);
+struct Embedded(GatewaySettings);
 
 impl Default for Embedded {
+    fn default() -> Self {
+        Self(GatewaySettings { host: "127.0.0.1".into(), ..GatewaySettings::default() })
+    }
+}
+
+impl Settings for Embedded {
+    const TABLE: &'static [Setting] = GatewaySettings::TABLE;
+}
+
+/// The auth service's settings where the demo users are there unless settings say otherwise.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Seeded(AuthSettings);
+
+impl Default for Seeded {
     fn default() -> Self {
         let mut settings = AuthSettings::default();
         settings.seed.enabled = true;
@@ -18,7 +36,7 @@ impl Default for Embedded {
     }
 }
 
-impl Settings for Embedded {
+impl Settings for Seeded {
     const TABLE: &'static [Setting] = AuthSettings::TABLE;
 }
 
@@ -30,11 +48,12 @@ pub fn read(sources: &Sources) -> Result<(GatewaySettings, AuthSettings), Settin
     let keys = |table: &'static [Setting]| table.iter().map(|setting| setting.key).collect();
     let of_gateway = Sources { others: keys(AuthSettings::TABLE), ..sources.clone() };
     let of_auth = Sources { others: keys(GatewaySettings::TABLE), ..sources.clone() };
-    let mut gateway: GatewaySettings = load(&of_gateway)?;
-    let Embedded(mut auth) = load(&of_auth)?;
-    if !auth.database.url.starts_with("sqlite:") {
-        // Users whose password everybody knows get into a real database only where somebody says so.
-        auth = load(&of_auth)?;
+    let Embedded(mut gateway) = load(&of_gateway)?;
+    let mut auth: AuthSettings = load(&of_auth)?;
+    // Everybody knows the demo users' password: others get at them, or they into a real database, only where the settings
+    // say so.
+    if is_loopback(&gateway.host) && auth.database.url.starts_with("sqlite:") {
+        Seeded(auth) = load(&of_auth)?;
     }
     for (of_gateway, of_auth) in
         [(&mut gateway.jwt.issuer, &auth.token.issuer), (&mut gateway.jwt.audience, &auth.token.audience)]
@@ -59,7 +78,7 @@ mod tests {
     #[test]
     fn without_any_setting_it_is_a_demo_of_its_own() {
         let (gateway, auth) = with(&[]).unwrap();
-        assert_eq!((gateway.port, gateway.redis.url.as_str()), (3_000, ""));
+        assert_eq!((gateway.port, gateway.host.as_str(), gateway.redis.url.as_str()), (3_000, "127.0.0.1", ""));
         assert_eq!((auth.database.url.as_str(), auth.seed.enabled), ("sqlite://jackfield.db", true));
         assert_eq!((gateway.jwt.issuer.as_str(), gateway.jwt.audience.as_str()), ("jackfield", "jackfield"));
     }
@@ -69,6 +88,18 @@ mod tests {
         assert!(!with(&["database.url=postgres://h/d"]).unwrap().1.seed.enabled);
         assert!(with(&["database.url=postgres://h/d", "seed.enabled=true"]).unwrap().1.seed.enabled);
         assert!(!with(&["seed.enabled=false"]).unwrap().1.seed.enabled);
+    }
+
+    #[test]
+    fn others_get_at_demo_users_only_when_told() {
+        for host in ["0.0.0.0", "::", "10.0.0.1"] {
+            let host = format!("host={host}");
+            assert!(!with(&[&host]).unwrap().1.seed.enabled);
+            assert!(with(&[&host, "seed.enabled=true"]).unwrap().1.seed.enabled);
+        }
+        assert!(with(&["host=::1"]).unwrap().1.seed.enabled);
+        let environment = vec![("HOST".to_owned(), "0.0.0.0".to_owned())];
+        assert!(!read(&Sources { environment, ..Sources::default() }).unwrap().1.seed.enabled);
     }
 
     #[test]

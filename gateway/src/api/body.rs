@@ -10,6 +10,7 @@ use jackfield_shared::http::layers::for_status;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::json_depth::{MAX_DEPTH, is_deeper};
 
 /// What is repeated of a message that may hold the caller's own text.
 const SHOWN: usize = 200;
@@ -33,6 +34,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // What is passed on as it was written reaches clients in other languages, whose libraries take less than ours.
+    if is_deeper(bytes, MAX_DEPTH) {
+        return Err(ApiError::wrong(format!("body: at most {MAX_DEPTH} levels of objects and arrays")));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -68,6 +73,8 @@ mod tests {
         assert!(said("{}").starts_with("body: missing field `users`"));
         assert!(said("{").starts_with("body: "));
         assert!(said(r#"{"users":[]}1"#).starts_with("body: more"));
+        let deep = format!(r#"{{"users":{}1{}}}"#, "[".repeat(64), "]".repeat(64));
+        assert_eq!(said(&deep), "body: at most 64 levels of objects and arrays");
         assert!(said(&format!(r#"{{"users":[],"{}":1}}"#, "x".repeat(1_000))).len() <= SHOWN);
     }
 }

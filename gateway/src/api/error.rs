@@ -1,5 +1,7 @@
 //! What a backend is told when a call cannot be done.
 
+use std::time::Duration;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -19,6 +21,9 @@ pub enum ApiError {
     /// No key, or one that nobody has.
     #[error("Send a valid API key as `Authorization: Bearer <key>`")]
     InvalidKey,
+    /// The address sent too many wrong keys; it may come back after this time.
+    #[error("Too many wrong API keys, try again later")]
+    TooManyWrongKeys(Duration),
     /// The key is not good for this.
     #[error("This needs a key with the scope {}", .0.name())]
     NeedScope(Scope),
@@ -67,6 +72,10 @@ impl IntoResponse for ApiError {
         let body = |status, code| ErrorBody::new(status, code, self.to_string());
         match &self {
             Self::InvalidKey => body(StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Self::TooManyWrongKeys(wait) => {
+                let seconds = wait.as_secs().saturating_add(1);
+                body(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts").retry_after(seconds)
+            }
             Self::NeedScope(_) => body(StatusCode::FORBIDDEN, "need_scope"),
             Self::Validation(messages) => ErrorBody::validation(messages.clone()),
             Self::NotFound(_) => body(StatusCode::NOT_FOUND, "not_found"),
@@ -91,6 +100,9 @@ pub enum Errors {
     /// `need_scope`
     #[response(status = 403)]
     NeedScope(ErrorDoc),
+    /// `too_many_attempts`, with `Retry-After`: wrong keys
+    #[response(status = 429)]
+    TooManyWrongKeys(ErrorDoc),
     /// `unavailable`, with `Retry-After`
     #[response(status = 503)]
     Unavailable(ErrorDoc),
@@ -121,6 +133,9 @@ pub enum PostErrors {
     /// `idempotency_key_reused`
     #[response(status = 422)]
     KeyReused(ErrorDoc),
+    /// `too_many_attempts`, with `Retry-After`: wrong keys
+    #[response(status = 429)]
+    TooManyWrongKeys(ErrorDoc),
     /// `unavailable`, with `Retry-After`
     #[response(status = 503)]
     Unavailable(ErrorDoc),

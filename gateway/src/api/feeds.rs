@@ -35,7 +35,7 @@ pub struct Request {
     /// The feed's own where it is left out.
     #[schema(min_length = 1, max_length = 64, example = "PRODUCTOS")]
     entity: Option<String>,
-    /// Anything, at most 64 KiB of JSON.
+    /// Anything, at most 64 KiB of JSON, nested less than 64 levels deep.
     #[schema(value_type = Value)]
     data: Box<RawValue>,
 }

@@ -2,8 +2,8 @@
 //! reply is given again.
 //!
 //! A key belongs to its caller. A call of which nobody knows whether it was done may be made again under the same key: it
-//! runs under the first attempt's [`OperationId`], so that what is stored by that id is stored once. What goes wrong by
-//! the caller's fault is a reply like another.
+//! runs under the first attempt's [`OperationId`], so that what is stored by that id is stored once. A call that was
+//! refused (4xx) did nothing, so nothing is kept: the corrected call may have the same key.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -96,21 +96,25 @@ async fn attempt(
     let id = new_id();
     let fingerprint = fingerprint(&parts, &body);
     let names = &node.cluster.idempotency;
-    match names.begin(Attempt { name: &name, fingerprint: &fingerprint, id: &id }).await? {
-        Begun::Go(id) => parts.extensions.insert(OperationId(id)),
+    let first_id = match names.begin(Attempt { name: &name, fingerprint: &fingerprint, id: &id }).await? {
+        Begun::Go(id) => id,
         Begun::Running => return Err(ApiError::InProgress),
         Begun::Other => return Err(ApiError::KeyReused),
         Begun::Done(reply) => return Ok(replayed(&reply)),
     };
+    let is_first = first_id == id;
+    parts.extensions.insert(OperationId(first_id));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let (parts, body) = response.into_parts();
     // It was made here a moment ago, so it is whole and fits.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let status = parts.status;
     // Where this is not kept, the next attempt goes ahead under the same id after a while.
-    let _ = match status.is_server_error() {
-        true => names.failed(&name).await,
-        false => names.done(&name, &Bytes::from([status.as_str().as_bytes(), b" ", &body].concat())).await,
+    let _ = match () {
+        () if status.is_client_error() && is_first => names.refused(&name).await,
+        // An attempt before this one may have been done.
+        () if status.is_client_error() || status.is_server_error() => names.failed(&name).await,
+        () => names.done(&name, &Bytes::from([status.as_str().as_bytes(), b" ", &body].concat())).await,
     };
     Ok(Response::from_parts(parts, Body::from(body)))
 }

@@ -1,7 +1,7 @@
 //! The HTTP interface for backends, `/v1`: one file an endpoint. Any node answers for the whole cluster.
 //!
-//! A call's way: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`idempotency`] (done once) →
-//! [`caller`] (which key, and what it may) → endpoint → [`crate::cluster`]. Guarantees: nobody without a key learns anything;
+//! A call's way: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`wrong_keys`] (who guesses) →
+//! [`idempotency`] (done once) → [`caller`] (which key, and what it may) → endpoint → [`crate::cluster`]. Guarantees: nobody without a key learns anything;
 //! input is checked whole before anything is done; what is for many users takes no round trip for each of them.
 //! Deliberately does not know sockets: what is for them goes over the bus, to this node as to the others.
 
@@ -22,6 +22,7 @@ mod room_messages;
 mod room_path;
 mod user_id;
 mod users;
+mod wrong_keys;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,6 +36,7 @@ use jackfield_shared::http::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::keys::ApiKeys;
+use self::wrong_keys::WrongKeys;
 use crate::{node::Node, ops::metrics};
 
 /// Ten thousand users and what they are told.
@@ -43,8 +45,8 @@ const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration
 /// Users in one call.
 const MAX_USERS: usize = 10_000;
 
-/// The routes of `node`.
-pub fn router(node: &Arc<Node>) -> Router {
+/// The routes of `node`, on a port with `hops` proxies in front.
+pub fn router(node: &Arc<Node>, hops: usize) -> Router {
     let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
         .routes(routes!(emit::emit))
         .routes(routes!(users::status_of_one))
@@ -59,7 +61,9 @@ pub fn router(node: &Arc<Node>) -> Router {
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
         .split_for_parts();
-    let endpoints = endpoints.layer(from_fn_with_state(Arc::clone(node), idempotency::once));
+    let endpoints = endpoints
+        .layer(from_fn_with_state(Arc::clone(node), idempotency::once))
+        .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
     let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));
     let routes =
         measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });

@@ -44,7 +44,7 @@ pub struct Request {
     message: String,
     #[schema(min_length = 1, max_length = 64, example = "info")]
     r#type: String,
-    /// Anything, at most 16 KiB of JSON.
+    /// Anything, at most 16 KiB of JSON, nested less than 64 levels deep.
     #[schema(value_type = Option<Value>)]
     data: Option<Box<RawValue>>,
 }
@@ -62,7 +62,7 @@ pub struct ManyRequest {
     message: String,
     #[schema(min_length = 1, max_length = 64, example = "info")]
     r#type: String,
-    /// Anything, at most 16 KiB of JSON.
+    /// Anything, at most 16 KiB of JSON, nested less than 64 levels deep.
     #[schema(value_type = Option<Value>)]
     data: Option<Box<RawValue>>,
 }

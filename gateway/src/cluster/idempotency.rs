@@ -82,4 +82,15 @@ impl Idempotency {
             Self::Redis(names) => names.failed(name).await,
         }
     }
+
+    /// It was refused, and nothing was done: the name is free for anything.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; then the same may be tried again after [`ATTEMPT`].
+    pub async fn refused(&self, name: &str) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(names) => names.refused(name),
+            Self::Redis(names) => names.refused(name).await,
+        }
+    }
 }

@@ -23,11 +23,12 @@ pub struct MemoryIdempotency {
 #[derive(Default)]
 struct Names {
     by_name: HashMap<Box<str>, Entry>,
-    /// In the order in which they end.
+    /// In the order in which they end; a name that was freed and taken again stands here twice.
     ending: VecDeque<(Instant, Box<str>)>,
 }
 
 struct Entry {
+    end: Instant,
     fingerprint: Box<str>,
     id: String,
     state: State,
@@ -46,9 +47,9 @@ impl MemoryIdempotency {
         names.forget(now);
         let running = State::Running { until: now + ATTEMPT };
         let Some(entry) = names.by_name.get_mut(attempt.name) else {
-            let entry = Entry { fingerprint: attempt.fingerprint.into(), id: attempt.id.to_owned(), state: running };
-            names.by_name.insert(attempt.name.into(), entry);
-            names.ending.push_back((now + KEPT_FOR, attempt.name.into()));
+            let (fingerprint, id, end) = (attempt.fingerprint.into(), attempt.id.to_owned(), now + KEPT_FOR);
+            names.by_name.insert(attempt.name.into(), Entry { end, fingerprint, id, state: running });
+            names.ending.push_back((end, attempt.name.into()));
             return Ok(Begun::Go(attempt.id.to_owned()));
         };
         Ok(match &entry.state {
@@ -72,6 +73,11 @@ impl MemoryIdempotency {
         Ok(())
     }
 
+    pub(super) fn refused(&self, name: &str) -> Result<(), Unavailable> {
+        self.names.lock().by_name.remove(name);
+        Ok(())
+    }
+
     fn set(&self, name: &str, state: State) {
         if let Some(entry) = self.names.lock().by_name.get_mut(name) {
             entry.state = state;
@@ -82,7 +88,9 @@ impl MemoryIdempotency {
 impl Names {
     fn forget(&mut self, now: Instant) {
         while self.ending.front().is_some_and(|(end, _)| *end <= now) {
-            if let Some((_, name)) = self.ending.pop_front() {
+            if let Some((_, name)) = self.ending.pop_front()
+                && self.by_name.get(&name).is_some_and(|entry| entry.end <= now)
+            {
                 self.by_name.remove(&name);
             }
         }

@@ -48,4 +48,8 @@ impl RedisIdempotency {
         let mut call = END.key(self.link.keys.once(name));
         self.link.script::<i64>(call.arg("until").arg("0")).await.map(drop)
     }
+
+    pub(super) async fn refused(&self, name: &str) -> Result<(), Unavailable> {
+        self.link.command::<i64>(redis::cmd("DEL").arg(self.link.keys.once(name))).await.map(drop)
+    }
 }

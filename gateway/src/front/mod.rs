@@ -39,7 +39,7 @@ pub fn router(node: &Arc<Node>) -> Router {
     let path = settings.socket_path();
     let mut routes = client_js::router(path).route(path, engine.clone()).route(&format!("{path}/"), engine);
     if settings.api.public {
-        routes = routes.merge(api::router(node));
+        routes = routes.merge(api::router(node, node.settings.proxy.hops as usize));
     }
     cors::wrap(routes, &settings.cors.origins)
 }

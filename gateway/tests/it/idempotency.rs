@@ -9,6 +9,7 @@ contract!(
     who_comes_second_waits_and_then_gets_the_reply,
     another_thing_under_the_same_name_is_told_so,
     what_failed_is_tried_again_under_the_first_id,
+    what_was_refused_leaves_its_name_free,
     of_many_at_once_one_goes_ahead,
 );
 
@@ -53,6 +54,17 @@ async fn what_failed_is_tried_again_under_the_first_id(backend: Backend) {
     a.failed("unknown").await.unwrap();
     a.done("unknown", &Bytes::new()).await.unwrap();
     assert_eq!(a.begin(attempt("unknown", "f", "id")).await.unwrap(), go("id"));
+}
+
+async fn what_was_refused_leaves_its_name_free(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (a, b) = (&a.cluster.idempotency, &b.cluster.idempotency);
+    assert_eq!(a.begin(attempt("k", "f", "id1")).await.unwrap(), go("id1"));
+    a.refused("k").await.unwrap();
+    assert_eq!(b.begin(attempt("k", "corrected", "id2")).await.unwrap(), go("id2"));
+    assert_eq!(a.begin(attempt("k", "f", "id3")).await.unwrap(), Begun::Other);
+    a.refused("unknown").await.unwrap();
 }
 
 async fn of_many_at_once_one_goes_ahead(backend: Backend) {

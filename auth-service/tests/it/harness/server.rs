@@ -35,7 +35,7 @@ impl Plan {
         let settings: AuthSettings = load(&Sources { overrides: self.overrides, ..Sources::default() })?;
         let lifecycle = Lifecycle::new();
         let server = Server::bind(settings, &lifecycle).await?;
-        let (public, internal) = server.addresses().unwrap();
+        let (public, internal) = server.addresses();
         lifecycle.spawn(async move { server.serve().await.close().await });
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         Ok(TestServer { public, internal, lifecycle, http })

@@ -1,0 +1,86 @@
+//! Wrong API keys, counted by client address: beyond a limit an address is refused before its key is looked at, so that
+//! keys cannot be guessed. A call without a key counts as one with a wrong key.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use jackfield_shared::{
+    http::client_address::origin,
+    rate_limit::{Allowance, RateLimit},
+};
+use parking_lot::Mutex;
+
+use super::error::ApiError;
+
+/// Wrong keys of one address. Enough for a backend whose key has just been changed; far too few to find one.
+const ALLOWED: Allowance = Allowance { count: 100, window: Duration::from_mins(1) };
+/// Addresses that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The counts of one port.
+#[derive(Clone)]
+pub(super) struct WrongKeys {
+    counts: Arc<Mutex<RateLimit<IpAddr>>>,
+    hops: usize,
+}
+
+impl WrongKeys {
+    /// Nothing counted yet; `hops` proxies are in front of the port.
+    pub(super) fn new(hops: usize) -> Self {
+        Self { counts: Arc::new(Mutex::new(RateLimit::new(ALLOWED, REMEMBERED))), hops }
+    }
+}
+
+/// The layer.
+pub(super) async fn limited(State(wrong): State<WrongKeys>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let client = origin(peer, request.headers(), wrong.hops).address;
+    if let Err(wait) = wrong.counts.lock().check(&client, Instant::now()) {
+        return ApiError::TooManyWrongKeys(wait).into_response();
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        wrong.counts.lock().record(&client, Instant::now());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use tower::ServiceExt as _;
+
+    async fn ask(routes: &Router, from: &str, right: bool) -> Response {
+        let path = if right { "/right" } else { "/wrong" };
+        let request = axum::http::Request::get(path).header("x-forwarded-for", from).body(Body::empty()).unwrap();
+        routes.clone().oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_guesses_is_refused_whatever_it_sends() {
+        let routes = Router::new()
+            .route("/right", get(|| async {}))
+            .route("/wrong", get(|| async { StatusCode::UNAUTHORIZED }))
+            .layer(from_fn_with_state(WrongKeys::new(1), limited));
+        for _ in 0..ALLOWED.count {
+            assert_eq!(ask(&routes, "6.6.6.6", true).await.status(), 200);
+            assert_eq!(ask(&routes, "6.6.6.6", false).await.status(), 401);
+        }
+        for right in [false, true] {
+            let refused = ask(&routes, "6.6.6.6", right).await;
+            assert_eq!(refused.status(), 429);
+            assert!(refused.headers().contains_key("retry-after"));
+        }
+        assert_eq!(ask(&routes, "7.7.7.7", true).await.status(), 200);
+    }
+}
