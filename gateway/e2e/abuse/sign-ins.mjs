@@ -55,8 +55,10 @@ async function measure() {
   const crowdAgent = new Agent({ keepAlive: true, localAddress: "127.0.0.1", maxSockets: connections });
   const emails = Array.from({ length: connections }, (_, index) => `crowd-${index}@example.com`);
   let failed;
-  await inParallel(["honest@example.com", ...(given.kind === "unknown" ? [] : emails)], 2, async (email) => {
-    const { status } = await post(honestAgent, "/api/auth/register", { email, password: PASSWORD, fullName: "Some Body" });
+  await inParallel(["honest@example.com", ...(given.kind === "unknown" ? [] : emails)], 2, async (email, index) => {
+    // Each from an address of its own: how many accounts one may have is not what is measured.
+    const agent = new Agent({ localAddress: `127.3.0.${(index % 254) + 1}` });
+    const { status } = await post(agent, "/api/auth/register", { email, password: PASSWORD, fullName: "Some Body" });
     if (status !== 201) failed = status;
   });
   // Whether it died of it is known a moment later.
