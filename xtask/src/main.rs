@@ -63,7 +63,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args).await.map(done),
         Command::Cluster(args) => cluster::run(args).await.map(done),
-        Command::Test(args) => test::run(&args).await,
+        Command::Test(args) => Box::pin(test::run(&args)).await,
         Command::Lint => lint::run().await,
         Command::Chaos(args) => chaos::run(*args).await.map(done),
         Command::Load(args) => load::run(&args).await.map(done),

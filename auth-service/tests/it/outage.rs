@@ -68,7 +68,8 @@ async fn from_before_postgres(database: Database) {
     let url = through(&database, absent);
     let [port, internal] = [free_address().await, free_address().await].map(|at| at.port());
     let plan = TestServer::on(&database).set(&format!("database.url={url}")).set(&format!("port={port}"));
-    let starting = tokio::task::spawn(plan.set(&format!("internal.port={internal}")).start());
+    let mut starting = tokio::task::JoinSet::new();
+    starting.spawn(plan.set(&format!("internal.port={internal}")).start());
     let ask = async |port: u16, path: &str| {
         let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.ok()?;
         Some((answer.status().as_u16(), answer.headers().contains_key("retry-after")))
@@ -81,7 +82,7 @@ async fn from_before_postgres(database: Database) {
     assert_eq!(ask(port, "/.well-known/jwks.json").await, Some((503, true)));
 
     let _up = relay(absent, target).await;
-    let server = tokio::time::timeout(PATIENCE, starting).await.unwrap().unwrap();
+    let server = tokio::time::timeout(PATIENCE, starting.join_next()).await.unwrap().unwrap().unwrap();
     until_ready_is(&server, 200).await;
     server.register("ann@mail.com").await.ok(201);
 }

@@ -97,7 +97,7 @@ impl Task {
                 let (range, count) = wanted.range();
                 match self.recent.read(range, count, end, now) {
                     Some(page) if !is_ahead(&one.joining) => {
-                        waiting.extend(self.answer(one, wanted, &page, end, &mut told))
+                        waiting.extend(self.answer(one, wanted, &page, end, &mut told));
                     }
                     _ => waiting.push(one),
                 }

@@ -56,7 +56,7 @@ pub fn failures(output: &str) -> Vec<String> {
     // Node tells all of them again at the end, each with its place before it.
     let node = output.split("✖ failing tests:").skip(1).flat_map(|rest| {
         let lines: Vec<&str> = rest.lines().collect();
-        lines.windows(2).filter_map(|pair| node_failure(pair)).collect::<Vec<_>>()
+        lines.windows(2).filter_map(node_failure).collect::<Vec<_>>()
     });
     names.extend(node);
     let unittest =
