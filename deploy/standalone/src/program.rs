@@ -31,7 +31,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let seeded = auth.seed.enabled;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
     // It waits for its database, for as long as nobody ends the process.
-    let building = AuthService::build(auth, &lifecycle);
+    let building = Box::pin(AuthService::build(auth, &lifecycle));
     let Some(built) = lifecycle.leaving().run_until_cancelled(building).await else { return Ok(()) };
     let auth = Arc::new(built?);
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
@@ -57,7 +57,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
 fn tell_of_demo_users(seeded: bool, at: IpAddr) {
     match (seeded, at.is_loopback()) {
         (true, false) => {
-            tracing::warn!(%at, "others reach the demo users, whose password everybody knows: `seed.enabled`")
+            tracing::warn!(%at, "others reach the demo users, whose password everybody knows: `seed.enabled`");
         }
         (false, _) => tracing::info!("there are no demo users: set `seed.enabled` (SEED_ENABLED) to have them"),
         (true, true) => {}
