@@ -178,7 +178,6 @@ mod tests {
             ("rediss://localhost", true),
             ("valkey://localhost", false),
             ("valkeys://localhost", true),
-            ("redis://:xs://x@localhost", false),
         ] {
             let target = RedisTarget::new(RedisAccess { url, ..RedisAccess::default() });
             assert_eq!(target.map(|target| target.tls.is_some()), Ok(encrypted), "{url}");
