@@ -180,7 +180,7 @@ describe("binary parts over three nodes", OWN, () => {
       ["send-message", { room, content: "x", clientId: part }, /clientId/],
       ["private-message", { to, content: part }, /content/],
       ["private-message", { to: part, content: "x" }, /to/],
-      ["join-room", part, /payload/],
+      ["join-room", part, /binary/],
       ["join-room", { room: part }, /room/],
       ["join-room", { room, since: part }, /since/],
       ["leave-room", { room: part }, /room/],

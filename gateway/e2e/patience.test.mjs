@@ -138,7 +138,7 @@ describe("a client that was refused", OWN, () => {
           client.socket.auth = { token: user.token };
           client.socket.connect();
         });
-        await client.ready();
+        await client.heard("authenticated");
         await longEnough();
         assert.equal(await client.ask("echo", "let in"), "let in");
         assert.deepEqual(client.errors.map(({ message }) => message), ["invalid_token"]);

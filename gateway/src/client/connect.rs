@@ -38,15 +38,14 @@ pub(super) enum Refusal {
 }
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>) {
+    connection.asks_for(namespace);
     match join(connection, namespace, auth).await {
         Ok(()) => {}
         Err(Refusal::Terminal(code)) => {
             metrics::REFUSED.add_for([code], 1);
-            // Clients before 4.1 stay away only where they are disconnected, too. A full queue means that the client does
-            // not read: nobody is there to be told.
-            for frame in [Frame::connect_error(namespace, code), Frame::disconnect(namespace)] {
-                let _ = connection.outbox.send(&frame);
-            }
+            connection.refused_by(namespace);
+            // A full queue means that the client does not read: nobody is there to be told.
+            let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
             connection.node.idle.watch(connection);
         }
         Err(Refusal::Passing) => {

@@ -13,11 +13,14 @@ use crate::{
         ids::{Holding, Incarnation, IndexEntry, SessionId},
         sessions::Held,
     },
-    engine::Outbox,
+    engine::{Frame, Outbox},
     limits::{Place, User},
     node::Node,
     ops::metrics,
 };
+
+/// Namespaces that refused a connection and are remembered for its end.
+const REFUSED_MAX: usize = 16;
 
 /// See the module. Its session begins with the first accepted token.
 pub struct Connection {
@@ -32,6 +35,8 @@ pub struct Connection {
     pub(super) inbox: Mutex<Inbox>,
     pub(super) session: Mutex<Session>,
     pub(super) readers: Mutex<Readers>,
+    /// Namespaces whose last answer to this client was a refusal for good.
+    refused: Mutex<Vec<Box<str>>>,
 }
 
 impl Connection {
@@ -47,6 +52,7 @@ impl Connection {
             inbox: Mutex::new(Inbox::new(node.settings.limits.flood())),
             session: Mutex::new(Session::default()),
             readers: Mutex::default(),
+            refused: Mutex::default(),
         });
         node.idle.watch(&connection);
         node.gate.opened();
@@ -74,8 +80,29 @@ impl Connection {
         user
     }
 
+    /// The client asks for a namespace, whatever it was told before.
+    pub(super) fn asks_for(&self, namespace: &str) {
+        self.refused.lock().retain(|refused| **refused != *namespace);
+    }
+
+    /// The namespace refused the client for good.
+    pub(super) fn refused_by(&self, namespace: &str) {
+        let mut refused = self.refused.lock();
+        if refused.len() < REFUSED_MAX {
+            refused.push(namespace.into());
+        }
+    }
+
     /// Closes the transport after what is queued. A stock client comes back by itself.
+    ///
+    /// Clients before 4.1 take the end of the transport for a lost connection even in a namespace that refused them, and
+    /// stay away only after a DISCONNECT. It is sent here and not behind the CONNECT_ERROR: there it would put out a
+    /// client that tries again at once with a better token, whose socket takes it for the answer to that.
     pub fn close(&self) {
+        for namespace in std::mem::take(&mut *self.refused.lock()) {
+            // A full queue means that the client does not read: nobody is there to be told.
+            let _ = self.outbox.send(&Frame::disconnect(&namespace));
+        }
         self.let_go();
         self.end();
         self.outbox.close();
