@@ -54,11 +54,15 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   const ended = once(child, "exit").then(([code, signal]) => signal ?? code);
   started(child.pid);
   const internal = `http://127.0.0.1:${internalPort}`;
-  const up = until("it is ready", async () => (await ifReachable(fetch(`${internal}/readyz`)))?.ok);
-  const how = await Promise.race([up, ended]);
+  let early;
+  ended.then((how) => (early = `it ended with ${how}`), (error) => (early = `${error}`));
+  const ready = async () => early ?? (await ifReachable(fetch(`${internal}/readyz`)))?.ok;
+  const how = await until("it is ready", ready).catch((error) => error);
   if (how !== true) {
+    // What goes on would keep the tests from their end.
+    child.kill("SIGKILL");
     await redis.stop();
-    throw new Error(`it ended with ${how}:\n${Buffer.concat(said)}`);
+    throw new Error(`${how}:\n${Buffer.concat(said)}`);
   }
   let count = 0;
   return {

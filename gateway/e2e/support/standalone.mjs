@@ -35,8 +35,10 @@ export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const urls = { url: `http://127.0.0.1:${port}`, internal: `http://127.0.0.1:${internal}` };
   let early;
   ended.then((how) => (early = `it ended with ${how}`), (error) => (early = `${error}`));
-  const how = await until("it is up", async () => early ?? (await isUp(urls)), START_MS);
+  const how = await until("it is up", async () => early ?? (await isUp(urls)), START_MS).catch((error) => error);
   if (how !== true) {
+    // What goes on would keep the tests from their end.
+    child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
     throw new Error(`${how}:\n${text()}`);
   }

@@ -1,6 +1,6 @@
 //! What each step does.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -17,6 +17,8 @@ use crate::{
 /// Files with end-to-end tests that run side by side, each against clusters of its own. Most of their time they wait: for a lease,
 /// a grace, a drain.
 const FILES_AT_ONCE: usize = 3;
+/// No file takes nearly as long. One that does hangs: it is ended and told of, and the others are not waited for in vain.
+const MOST_OF_A_FILE: Duration = Duration::from_mins(10);
 /// Rust tests wait too, and Cargo would run no more than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
@@ -52,6 +54,7 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
     ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
     let mut node = Command::new("node");
     node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
+    node.arg(format!("--test-timeout={}", MOST_OF_A_FILE.as_millis()));
     let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
     if let Some(filter) = filter {
         if files.iter().any(|path| named(path, filter)) {
