@@ -102,9 +102,10 @@ describe("what reaches many, and connects, of one user", () => {
     const url = cluster.urls[0];
     const [client, other] = [await signedIn(url, cluster.user()), await signedIn(url, cluster.user())];
     const chat = await alsoIn(client, "/chat", client.socket.auth.token).ready();
-    const refused = await refusedOf(client, 30, "message-client", (n) => ({ message: `m${n}` }));
-    assert.ok(refused.length >= 5 && refused.length <= 10, `${refused.length} refused`);
-    assert.equal((await chat.ask("message", "in another namespace")).code, "rate_limited");
+    const refused = await refusedOf(client, 50, "message-client", (n) => ({ message: `m${n}` }));
+    assert.ok(refused.length >= 10 && refused.length <= 30, `${refused.length} refused`);
+    // Time brings a few more.
+    assert.ok((await refusedOf(chat, 20, "message", (n) => `m${n}`)).length >= 5, "another namespace has no budget of its own");
     await insist(client, "message", "after the wait");
     const room = newRoom();
     await join(client, room);
@@ -132,8 +133,8 @@ describe("what reaches many, and connects, of one user", () => {
   test("updates of a feed count, too", async () => {
     const admin = cluster.user({ roles: ["ADMIN"] });
     const writer = await reading(cluster.urls[0], { token: admin.token });
-    const refused = await refusedOf(writer, 30, "updateProduct", (id) => ({ id }));
-    assert.ok(refused.length >= 5 && refused.length <= 10, `${refused.length} refused`);
+    const refused = await refusedOf(writer, 50, "updateProduct", (id) => ({ id }));
+    assert.ok(refused.length >= 10 && refused.length <= 30, `${refused.length} refused`);
   });
 
   test("a user who connects too fast is let in later, and loses no session meanwhile", async () => {
