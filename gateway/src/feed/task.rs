@@ -115,7 +115,11 @@ impl Task {
         match cursor.live(position) {
             Live::Deliver => self.deliver(body).await,
             Live::Seen => {}
-            Live::Repair => self.feed.signals.missed(),
+            // At once, and as a part of this update's trace; where the log does not answer, `run` reads it again.
+            Live::Repair if !self.is_behind() => {
+                self.catch_up().await;
+            }
+            Live::Repair => {}
         }
     }
 

@@ -102,7 +102,11 @@ impl Task {
                         self.deliver(position, &body).await;
                     }
                     Live::Seen => {}
-                    Live::Repair => self.signals.missed(),
+                    // At once, and as a part of this message's trace; where the log does not answer, `run` reads it again.
+                    Live::Repair if !self.signals.missed.load(Ordering::Acquire) => {
+                        self.catch_up().await;
+                    }
+                    Live::Repair => {}
                 }
             }
             Notice::Frame(frame) => {
