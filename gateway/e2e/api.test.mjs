@@ -9,7 +9,7 @@ import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { shown } from "./support/notifications.mjs";
 import { TIMESTAMP, join, newRoom, onEachNode, startRooms } from "./support/rooms.mjs";
-import { until } from "./support/until.mjs";
+import { inParallel, until } from "./support/until.mjs";
 
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
@@ -135,6 +135,35 @@ describe("the API for backends", OWN, () => {
     for (const client of clients) {
       await client.heard("new-message", ({ content }) => content === "second");
       assert.equal(client.all("new-message").length, 2);
+    }
+  });
+
+  test("a refused call leaves its Idempotency-Key free for the corrected one, on whichever node", async () => {
+    const headers = { "idempotency-key": randomUUID() };
+    const room = newRoom();
+    const wrong = await apis[0].post(`/rooms/${room}/messages`, { content: "" }, headers);
+    assert.deepEqual([wrong.status, wrong.body.code], [400, "validation_failed"]);
+    const right = await apis[1].post(`/rooms/${room}/messages`, { content: "hi" }, headers);
+    assert.equal(right.status, 201, JSON.stringify(right.body));
+    const again = await apis[2].post(`/rooms/${room}/messages`, { content: "hi" }, headers);
+    assert.deepEqual([again.status, again.body], [201, right.body]);
+  });
+
+  test("JSON that clients' libraries would refuse to read is refused: more than 64 levels", async () => {
+    const nested = (levels) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
+    const notification = (data) => `{"title":"t","message":"m","type":"info","data":${data}}`;
+    const user = `/users/${randomUUID()}/notifications`;
+    assert.equal((await apis[0].post(user, notification(nested(63)))).status, 201);
+    for (const levels of [64, 8_000]) {
+      for (const [path, body] of [
+        [user, notification(nested(levels))],
+        ["/feeds/productos", `{"type":"CREATE","data":${nested(levels)}}`],
+        ["/emit", `{"event":"x","data":{"a":${nested(levels)}},"to":{"everyone":true}}`],
+      ]) {
+        const { status, body: { code, message } } = await apis[0].post(path, body);
+        assert.deepEqual([status, code], [400, "validation_failed"], path);
+        assert.match(String(message), /64 levels/);
+      }
     }
   });
 
@@ -272,4 +301,23 @@ test("keys: what a key is not good for it cannot do; without one nothing is said
   }
   const open = await fetch(`${cluster.urls[0]}/v1/users/u`, { headers: { authorization: "Bearer reading key" } });
   assert.equal(open.status, 200);
+});
+
+test("keys cannot be guessed: wrong ones are limited by address, and then right ones are refused as well", OWN, async (t) => {
+  const cluster = await startRooms({ nodes: 1 });
+  t.after(() => cluster.stop());
+  const [right, wrong] = [new Api(cluster), new Api(cluster, 0, "guess")];
+  const answers = await inParallel(Array.from({ length: 150 }), 10, () => wrong.get("/stats"));
+  const refused = answers.filter(({ status }) => status !== 401);
+  assert.ok(refused.length > 0 && refused.length <= 50, `${refused.length} of 150`);
+  for (const { status, body, headers } of refused) {
+    assert.deepEqual([status, body.code], [429, "too_many_attempts"]);
+    assert.ok(Number(headers.get("retry-after")) >= 1);
+  }
+  // One wrong key is forgotten every 0.6 s, so others have to keep coming.
+  await until("a right key is refused", async () => {
+    const [answer] = await Promise.all([right.get("/stats"), ...Array.from({ length: 10 }, () => wrong.get("/stats"))]);
+    return answer.status === 429;
+  });
+  await until("it is let in again", async () => (await right.get("/stats")).status === 200);
 });

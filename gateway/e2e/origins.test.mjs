@@ -43,11 +43,22 @@ describe("origins of pages", () => {
       assert.match(allowed.headers.get("access-control-allow-methods"), new RegExp(method));
       assert.match(allowed.headers.get("access-control-allow-headers"), /authorization/);
       const refused = await preflight(path, "https://friend.example", method);
-      assert.equal(refused.headers.get("access-control-allow-origin"), null, path);
+      const none = await ask(path, {}, method);
+      for (const answer of [refused, none]) {
+        for (const header of ["allow-origin", "allow-credentials"]) {
+          assert.equal(answer.headers.get(`access-control-${header}`), null, `${path}: ${header}`);
+        }
+      }
     }
     const answer = await ask("/v1/openapi.json", { origin: FRIEND });
     assert.equal(answer.headers.get("access-control-allow-origin"), FRIEND);
     assert.equal((await ask("/v1/stats", { origin: FRIEND })).headers.get("access-control-allow-origin"), FRIEND);
+  });
+
+  test("the demo users are reset by a page of the same site, and not by another one", async () => {
+    for (const [site, status] of [["cross-site", 403], ["same-site", 200], ["same-origin", 200], ["none", 200]]) {
+      assert.equal((await ask("/api/seed/", { "sec-fetch-site": site })).status, status, site);
+    }
   });
 
   test("a refusal is said once for each origin, with the setting that would allow it", async () => {
