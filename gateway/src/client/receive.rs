@@ -144,7 +144,7 @@ impl Connection {
     /// The client sent what is no packet of the protocol: nothing after it can be understood, so the connection ends, as
     /// with Node's server. A stock client comes back by itself.
     fn malformed(self: &Arc<Self>) {
-        metrics::SENT_AWAY.add_for(["malformed"], 1);
+        metrics::MALFORMED.add(1);
         tracing::debug!(session = %self.id, "closing a connection that sent a malformed packet");
         self.close();
     }

@@ -37,7 +37,7 @@ const REFUSALS: &[&str] = &[
 ];
 
 /// Why clients are sent away for good.
-const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "malformed", "ended_by_backend", OTHER];
+const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
 
 /// Routes of the HTTP API, as they are written.
 const ENDPOINTS: &[&str] = &[
@@ -106,6 +106,8 @@ jackfield_shared::metric_list! {
     Counter SENT_AWAY = "jackfield_sent_away_total" by reason in REASONS;
     /// Connections closed because their queue was full.
     Counter TOO_SLOW = "jackfield_slow_clients_closed_total";
+    /// Connections closed because they sent what is no packet of the protocol.
+    Counter MALFORMED = "jackfield_malformed_clients_closed_total";
 
     /// Events handled, by outcome: ok or the error's code.
     Counter EVENTS = "jackfield_events_total" by outcome in OUTCOMES;
