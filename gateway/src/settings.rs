@@ -146,9 +146,10 @@ section!(Limits {
     connect_timeout: Duration = Duration::from_secs(10),
 });
 
-/// Bytes of a message, of a queue, at least.
+/// Bytes of a message, of a queue and of an inbox, at least.
 const LEAST_MESSAGE: u32 = 1_024;
-const LEAST_QUEUE: u32 = 65_536;
+const LEAST_QUEUE: u32 = 524_288;
+const LEAST_INBOX: u32 = 65_536;
 /// Binary parts of an event, at most.
 const MOST_ATTACHMENTS: u32 = 1_000;
 
@@ -390,10 +391,11 @@ impl GatewaySettings {
         if limits.message < LEAST_MESSAGE {
             return wrong("`limits.message` must be at least 1024: a CONNECT with its token has to fit");
         }
-        if limits.queue_bytes < LEAST_QUEUE || limits.inbox_bytes < LEAST_QUEUE {
-            return wrong(
-                "`limits.queueBytes` and `limits.inboxBytes` must be at least 65536: a connection's memory has to end",
-            );
+        if limits.queue_bytes < LEAST_QUEUE {
+            return wrong("`limits.queueBytes` must be at least 524288: a page of a room that was missed has to fit");
+        }
+        if limits.inbox_bytes < LEAST_INBOX {
+            return wrong("`limits.inboxBytes` must be at least 65536: an event has to fit");
         }
         if limits.event_rate > 0 && limits.event_burst == 0 {
             return wrong("`limits.eventBurst` must be at least 1 where `limits.eventRate` is");
