@@ -181,7 +181,7 @@ mod tests {
         prop::collection::vec(step, 1..400)
     }
 
-    /// What waits, as a plain list in the order it came: key, ticket, number, and how often each key was served since.
+    /// The model: a plain list of waiting items in order of arrival: key, ticket, number, and how often each key was served since.
     type Waiting = Vec<(u8, Ticket, u32, [u32; 6])>;
 
     proptest! {

@@ -48,7 +48,7 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
 
 /// The service, once it is built.
 pub(crate) struct Started {
-    /// What the routes use.
+    /// The service behind the routes.
     pub app: Arc<App>,
     /// The public routes.
     pub routes: Router,

@@ -75,7 +75,7 @@ impl Passwords {
     /// Starts the threads. They end soon after the lifecycle does, which waits for them.
     ///
     /// # Errors
-    /// Where the parameters are none that Argon2 knows, or the system gives no threads or no randomness.
+    /// Argon2 refuses the parameters, or the system gives no threads or no randomness.
     pub async fn new(cost: Cost, limits: Limits, lifecycle: &Lifecycle) -> Result<Self, PasswordError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if limits.concurrency == 0 { cores() } else { limits.concurrency as usize };
@@ -203,7 +203,7 @@ fn start_thread(number: usize, line: Arc<Line>, mut hasher: Hasher) -> Result<on
     Ok(end)
 }
 
-/// What a thread does until the line is closed.
+/// Runs a thread until the line is closed.
 fn serve(line: &Line, hasher: &mut Hasher) {
     let mut patience = None;
     loop {

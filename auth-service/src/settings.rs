@@ -156,7 +156,7 @@ impl Settings for AuthSettings {
 }
 
 impl AuthSettings {
-    /// Where the internal port listens.
+    /// The address that the internal port listens on.
     #[must_use]
     pub fn internal_host(&self) -> &str {
         internal_host(&self.internal.host, &self.host)

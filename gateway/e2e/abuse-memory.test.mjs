@@ -1,4 +1,4 @@
-// What one client can make a node hold in memory: bounded in bytes, whatever is sent and however little is read.
+// The memory that one client can make a node hold is bounded in bytes, whatever is sent and however little is read.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -127,7 +127,7 @@ describe("what waits too long", OWN, () => {
 
 describe("events while Redis does not answer", OWN, () => {
   let node;
-  // What a node has grown by once, it does not grow by again.
+  // A fresh node for each test: memory that a node has grown by once does not show again.
   beforeEach(async () => {
     node = await startNode();
   });

@@ -1,4 +1,4 @@
-// What one user may take from the others: a share of events that belongs to the user, a smaller one of what goes to many or
+// One user takes a bounded share from the others: a share of events that belongs to the user, a smaller one of what goes to many or
 // to one person, and old messages once.
 
 import assert from "node:assert/strict";

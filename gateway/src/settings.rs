@@ -1,28 +1,17 @@
-//! The gateway's settings, their defaults, and a line of text for each.
+//! The gateway's settings, their defaults, and a line of text for each. [`check`] refuses what makes no sense, [`meaning`]
+//! has them as the rest of the gateway takes them.
+
+mod check;
+mod meaning;
 
 use std::time::Duration;
 
 use jackfield_shared::{
-    hosts::is_loopback,
-    serve::internal_host,
-    settings::{Setting, Settings, SettingsError},
+    settings::{Setting, Settings},
     telemetry::LogSettings,
     trace::OtelSettings,
-    verify::KeySource,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    cluster::{
-        RedisAccess, RedisTarget, Terms,
-        inbox::Keep,
-        sessions::{OnConflict, Policy},
-    },
-    limits::{FloodLimits, Rate, UserLimits},
-};
-
-/// As long as what HS256 makes of it: RFC 7518 asks for no less.
-const SECRET_BYTES: usize = 32;
 
 /// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -145,13 +134,6 @@ section!(Limits {
     #[serde(with = "humantime_serde")]
     connect_timeout: Duration = Duration::from_secs(10),
 });
-
-/// Bytes of a message, of a queue and of an inbox, at least.
-const LEAST_MESSAGE: u32 = 1_024;
-const LEAST_QUEUE: u32 = 524_288;
-const LEAST_INBOX: u32 = 65_536;
-/// Binary parts of an event, at most.
-const MOST_ATTACHMENTS: u32 = 1_000;
 
 /// The feed that every gateway has where the configuration names none.
 const PRODUCTS: &str = "productos;greeting=Updates Notifications WS: Productos - Tienda API NestJS;\
@@ -342,242 +324,13 @@ impl Settings for GatewaySettings {
     ];
 }
 
-impl Redis {
-    /// Where Redis is and what TLS verifies.
-    ///
-    /// # Errors
-    /// Names the setting, and the file where it is one.
-    pub fn target(&self) -> Result<RedisTarget, SettingsError> {
-        let Self { url, ca_file, cert_file, key_file, server_name, prefix: _ } = self;
-        RedisTarget::new(RedisAccess { url, ca_file, cert_file, key_file, server_name })
-    }
-}
-
-impl Limits {
-    /// How fast events may come.
-    #[must_use]
-    pub fn flood(&self) -> FloodLimits {
-        FloodLimits { rate: Rate::new(self.event_rate, self.event_burst), strikes: self.flood_strikes }
-    }
-
-    /// What one user may do.
-    #[must_use]
-    pub fn user(&self) -> UserLimits {
-        UserLimits {
-            flood: self.flood(),
-            broadcast: Rate::new(self.broadcast_rate, self.broadcast_burst),
-            private: Rate::new(self.private_rate, self.private_burst),
-            connect: Rate::new(self.user_connect_rate, self.user_connect_burst),
-            rooms: Rate::hourly(self.user_rooms),
-            bytes: Rate::hourly(self.user_bytes),
-        }
-    }
-
-    /// How fast one address may connect.
-    #[must_use]
-    pub fn address_connects(&self) -> Rate {
-        Rate::new(self.address_connect_rate, self.address_connect_burst)
-    }
-}
-
-impl GatewaySettings {
-    /// Whether limits and path make sense.
-    ///
-    /// # Errors
-    /// Names the first setting that does not.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        let limits = &self.limits;
-        let wrong = |text: &str| Err(SettingsError::new(format!("setting {text}")));
-        if limits.message < LEAST_MESSAGE {
-            return wrong("`limits.message` must be at least 1024: a CONNECT with its token has to fit");
-        }
-        if limits.queue_bytes < LEAST_QUEUE {
-            return wrong("`limits.queueBytes` must be at least 524288: a page of a room that was missed has to fit");
-        }
-        if limits.inbox_bytes < LEAST_INBOX {
-            return wrong("`limits.inboxBytes` must be at least 65536: an event has to fit");
-        }
-        if limits.event_rate > 0 && limits.event_burst == 0 {
-            return wrong("`limits.eventBurst` must be at least 1 where `limits.eventRate` is");
-        }
-        if limits.attachments > MOST_ATTACHMENTS {
-            return wrong("`limits.attachments` must be at most 1000");
-        }
-        if limits.connect_timeout.is_zero() {
-            return wrong("`limits.connectTimeout` must be more than 0: connections that join nothing have to end");
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        let path = &self.socket.path;
-        if !path.starts_with('/') || self.socket_path().is_empty() || !path.chars().all(plain) {
-            return wrong("`socket.path` must be such as `/socket.io/`: letters, digits, `/`, `-`, `_`, `.` and `~`");
-        }
-        Ok(())
-    }
-
-    /// `socket.path` without the slash at its end.
-    #[must_use]
-    pub fn socket_path(&self) -> &str {
-        self.socket.path.trim_end_matches('/')
-    }
-
-    /// Where the internal port listens.
-    #[must_use]
-    pub fn internal_host(&self) -> &str {
-        internal_host(&self.internal.host, &self.host)
-    }
-
-    /// The internal port: `internal.port`, or the public one + 10000.
-    ///
-    /// # Errors
-    /// Where there is no such port.
-    pub fn internal_port(&self) -> Result<u16, SettingsError> {
-        match self.internal.port {
-            0 => self
-                .port
-                .checked_add(10_000)
-                .ok_or_else(|| SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)")),
-            port => Ok(port),
-        }
-    }
-
-    /// Where the internal port is found.
-    #[must_use]
-    pub fn address(&self) -> String {
-        if !self.node.address.is_empty() {
-            return self.node.address.clone();
-        }
-        let system = rustix::system::uname();
-        format!("{}:{}", system.nodename().to_string_lossy(), self.internal_port().unwrap_or_default())
-    }
-
-    /// How many sessions a user may have.
-    ///
-    /// # Errors
-    /// Says what may stand there.
-    pub fn policy(&self) -> Result<Policy, SettingsError> {
-        let limit = match self.session.policy.as_str() {
-            "single" => Some(1),
-            "multi" => Some(0),
-            number => number.parse().ok().filter(|number| *number > 0),
-        };
-        let limit = limit.ok_or_else(|| {
-            SettingsError::new("setting `session.policy` must be `single`, `multi`, or a number from 1")
-        })?;
-        let on_conflict = match self.session.on_conflict.as_str() {
-            "evict" => OnConflict::Evict,
-            "reject" => OnConflict::Reject,
-            _ => return Err(SettingsError::new("setting `session.onConflict` must be `evict` or `reject`")),
-        };
-        Ok(Policy { limit, on_conflict })
-    }
-
-    /// Where the keys come from. Warns where a secret that can be guessed is taken because only this machine gets in.
-    ///
-    /// # Errors
-    /// Where neither or both of the two ways are configured, or the secret can be guessed.
-    pub fn key_source(&self) -> Result<KeySource, SettingsError> {
-        match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
-            ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
-            (secret, "") if secret.len() < SECRET_BYTES && !is_loopback(&self.host) => {
-                Err(SettingsError::new(format!(
-                    "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be guessed \
-                 from any token. It is taken only where `host` (HOST) is a loopback address"
-                )))
-            }
-            (secret, "") => {
-                if secret.len() < SECRET_BYTES {
-                    tracing::warn!(
-                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes: it can be guessed from any \
-                         token. It is taken only because `host` is a loopback address"
-                    );
-                }
-                Ok(KeySource::Secret(secret.to_owned()))
-            }
-            ("", url) => Ok(KeySource::Url(url.to_owned())),
-            _ => Err(SettingsError::new("set one of `jwt.jwksUrl` and `jwt.secret`, not both")),
-        }
-    }
-
-    /// Delay and window of the way out. A cluster of its own has no other node to spare, and no balancer to wait for.
-    #[must_use]
-    pub fn way_out(&self) -> (Duration, Duration) {
-        if self.redis.url.is_empty() { (Duration::ZERO, Duration::ZERO) } else { (self.drain.delay, self.drain.window) }
-    }
-
-    /// The terms of leases and absences.
-    #[must_use]
-    pub fn terms(&self) -> Terms {
-        Terms {
-            lease: self.presence.lease,
-            grace: self.presence.grace,
-            announce_max: self.rooms.announce_max as usize,
-            notifications: Keep { most: self.notifications.max as usize, age: self.notifications.max_age },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_shared::settings::{Sources, load, undocumented};
+    use jackfield_shared::settings::undocumented;
 
     #[test]
     fn every_setting_is_in_the_table_and_none_besides() {
         assert_eq!(undocumented::<GatewaySettings>(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn limits_that_make_no_sense_are_refused_by_name() {
-        let with = |setting: &str| {
-            let overrides = vec![setting.to_owned()];
-            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().check()
-        };
-        assert_eq!(GatewaySettings::default().check(), Ok(()));
-        for (wrong, name) in [
-            ("limits.message=0", "limits.message"),
-            ("limits.queueBytes=0", "limits.queueBytes"),
-            ("limits.inboxBytes=0", "limits.inboxBytes"),
-            ("limits.eventBurst=0", "limits.eventBurst"),
-            ("limits.attachments=1001", "limits.attachments"),
-            ("limits.connectTimeout=0s", "limits.connectTimeout"),
-            ("socket.path=sockets", "socket.path"),
-            ("socket.path=/", "socket.path"),
-            ("socket.path=/{x}", "socket.path"),
-        ] {
-            let error = with(wrong).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{name}`")), "{error}");
-        }
-        for none in ["limits.inbox=0", "limits.queue=0", "limits.payload=0", "limits.queueAge=0s", "socket.path=/a/b/"]
-        {
-            assert_eq!(with(none), Ok(()), "{none}");
-        }
-    }
-
-    #[test]
-    fn a_secret_that_can_be_guessed_is_for_this_machine_only() {
-        let source = |secret: &str, host: &str| {
-            let overrides = vec![format!("jwt.secret={secret}"), format!("host={host}")];
-            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().key_source()
-        };
-        let refused = |secret: &str, host: &str| source(secret, host).err().map(|error| error.to_string());
-        let (short, long) = ("s".repeat(31), "s".repeat(32));
-        for host in ["0.0.0.0", "::", "10.0.0.1"] {
-            let said = refused(&short, host).unwrap();
-            assert!(said.contains("JWT_SECRET") && said.contains("32 bytes") && !said.contains(&short), "{said}");
-            assert_eq!(refused(&long, host), None);
-        }
-        assert_eq!(refused("s", "127.0.0.1"), None);
-    }
-
-    #[test]
-    fn policies() {
-        let with = |policy: &str| {
-            let overrides = vec![format!("session.policy={policy}")];
-            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().policy()
-        };
-        assert_eq!(with("single").unwrap().limit, 1);
-        assert_eq!(with("multi").unwrap().limit, 0);
-        assert_eq!(with("3").unwrap().limit, 3);
-        assert!(with("0").is_err() && with("many").is_err());
     }
 }

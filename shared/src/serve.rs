@@ -123,7 +123,7 @@ async fn answer(
     router.oneshot(request).await
 }
 
-/// Where the internal port listens: at `internal`, or where that is empty at `public`, unless it stands for all addresses.
+/// The address of the internal port: `internal`, or if that is empty `public`, unless that stands for all addresses.
 /// What is meant for operators is not to be reachable from everywhere by itself.
 #[must_use]
 pub fn internal_host<'a>(internal: &'a str, public: &'a str) -> &'a str {

@@ -14,7 +14,7 @@ use super::PasswordError;
 
 const SALT_BYTES: usize = 16;
 
-/// What hashing a password costs.
+/// The cost of hashing a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// KiB.
@@ -53,7 +53,7 @@ impl Hasher {
     /// A hasher without memory yet.
     ///
     /// # Errors
-    /// Where the parameters are none that Argon2 knows.
+    /// Argon2 refuses the parameters.
     pub fn new(cost: Cost) -> Result<Self, PasswordError> {
         Ok(Self { params: cost.params()?, memory: Vec::new() })
     }

@@ -36,7 +36,7 @@ pub(super) enum Refused {
     Closed,
 }
 
-/// What a thread is to do.
+/// The next step of a thread.
 pub(super) enum Next {
     /// Give this one a turn.
     Serve(Waiter),

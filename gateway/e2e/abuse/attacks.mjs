@@ -17,7 +17,7 @@ import { slowReader } from "./slow-reader.mjs";
 
 /** `prepare(api)` returns further arguments; `stallsRedis` has Redis stopped for 3 of every 10 seconds meanwhile. */
 export const ATTACKS = {
-  // What the machine does by itself: the measure of all others.
+  // No attack: the noise of the machine itself, to compare with.
   nothing: { run: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve({}))) },
   "long-namespace": { run: longNamespace },
   "slow-reader": { run: slowReader, users: 8 },
