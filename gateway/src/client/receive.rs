@@ -153,7 +153,7 @@ impl Connection {
     fn refuse(&self, packet: &Inbound, error: &EventError) {
         match packet {
             Inbound::Event { namespace, content, ack, .. } => {
-                self.answer(namespace, *ack, error, &event::name_of(content));
+                self.answer(namespace, *ack, error, &content.event_name());
             }
             Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
             // The client tries again by itself where its CONNECT was not answered.

@@ -163,12 +163,17 @@ fn skip(parts: usize) -> State {
     if parts == 0 { State::Whole } else { State::Skip(parts) }
 }
 
-/// What is left of an event that is refused: its name, cut, for the answer.
+/// A refused event keeps nothing but its name, for the answer.
 fn refused(namespace: Box<str>, content: &str, ack: Option<i64>, excess: Excess) -> Inbound {
+    Inbound::Refused { namespace, event: event_name(content).into(), ack, excess }
+}
+
+/// The name of an event that is not handled, cut to 64 characters; empty where it is not found at once. Only the beginning
+/// of the JSON is read, however long it is.
+pub(super) fn event_name(content: &str) -> String {
     let end = (0..=NAME_WITHIN.min(content.len())).rev().find(|end| content.is_char_boundary(*end)).unwrap_or(0);
     let mut names = serde_json::Deserializer::from_str(content[..end].trim_start_matches('[')).into_iter::<String>();
-    let name: String = names.next().and_then(Result::ok).unwrap_or_default().chars().take(LONGEST_NAMESPACE).collect();
-    Inbound::Refused { namespace, event: name.into(), ack, excess }
+    names.next().and_then(Result::ok).unwrap_or_default().chars().take(LONGEST_NAMESPACE).collect()
 }
 
 fn text(value: Value) -> Option<Text> {

@@ -113,6 +113,12 @@ impl Text {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    /// The name of the event that this is the content of, cut to 64 characters; empty where it is not found at once.
+    #[must_use]
+    pub fn event_name(&self) -> String {
+        decoder::event_name(self.as_str())
+    }
 }
 
 impl From<String> for Text {

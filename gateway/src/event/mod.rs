@@ -147,12 +147,6 @@ fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     Some(EventError::Validation(format!("{path}{name} takes no binary parts")))
 }
 
-/// The name of an event that is not handled; empty where it has none.
-#[must_use]
-pub fn name_of(content: &Text) -> String {
-    Event::parse(content.as_str(), None).map(|event| event.name.into_owned()).unwrap_or_default()
-}
-
 /// The `error` event that says what was wrong with `event`.
 #[must_use]
 pub fn error_frame(to: &dyn Addressee, error: &EventError, event: &str) -> Option<Frame> {
