@@ -2,17 +2,18 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { deepJson } from "./abuse/deep-json.mjs";
 import { heavyEvents } from "./abuse/heavy-events.mjs";
 import { longNamespace } from "./abuse/long-namespace.mjs";
 import { slowReader } from "./abuse/slow-reader.mjs";
-import { Wire } from "./abuse/wire.mjs";
+import { Wire, binaryFrame } from "./abuse/wire.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { metric } from "./support/metrics.mjs";
-import { cpuSeconds, growth, startNode } from "./support/node.mjs";
+import { cpuSeconds, growth, memory, startNode } from "./support/node.mjs";
 import { here } from "./support/pace.mjs";
-import { within } from "./support/until.mjs";
+import { until, within } from "./support/until.mjs";
 
 const MB = 1e6;
 /** What a node may grow by for other reasons: buffers of a message on its way, and what the allocator keeps. */
@@ -92,12 +93,90 @@ describe("what one connection can make a node hold", OWN, () => {
   test("an event that is too long costs no more where it is deep", async () => {
     const seconds = async (flat) => {
       const from = cpuSeconds(node.pid);
-      const counts = await deepJson({ url: node.url, users: node.users(1), events: 30, flat, signal: attacked(30) });
-      assert.equal(counts.payload_too_large, 30, JSON.stringify(counts));
+      const counts = await deepJson({ url: node.url, users: node.users(1), events: 15, flat, signal: attacked(30) });
+      assert.equal(counts.payload_too_large, 15, JSON.stringify(counts));
       return cpuSeconds(node.pid) - from;
     };
     const [flat, deep] = [await seconds(true), await seconds(false)];
     assert.ok(deep < 2 * flat + 0.2, `${deep} s of CPU, where flat ones took ${flat} s`);
+  });
+});
+
+describe("what many bytes cost", OWN, () => {
+  let node;
+  before(async () => {
+    node = await startNode();
+  });
+  after(() => node?.stop());
+
+  /** What the node read, in bytes, until it ended the connection on which `send` was called again and again. */
+  async function readUntilClosed(send) {
+    const signal = attacked(20);
+    const wire = await Wire.open(node.url, { signal });
+    await wire.join(node.user().token);
+    let bytes = 0;
+    while (wire.isOpen) bytes += await send(wire);
+    assert.ok(!signal.aborted, "it was never closed");
+    return bytes;
+  }
+  const heavy = Buffer.alloc(990_000, "x");
+
+  test("events of a megabyte are a flood after 30 of them", async () => {
+    const bytes = await readUntilClosed(async (wire) => {
+      await wire.send("echo", heavy.toString());
+      return heavy.length;
+    });
+    assert.ok(bytes < 35 * MB, `${bytes / MB} MB`);
+  });
+
+  test("so are binary parts that belong to a refused event", async () => {
+    let promised = false;
+    const bytes = await readUntilClosed(async (wire) => {
+      if (!promised) await wire.text(`5900-["echo",${Array.from({ length: 900 }, (_, num) => `{"_placeholder":true,"num":${num}}`)}]`);
+      promised = true;
+      await wire.write(binaryFrame(heavy));
+      return heavy.length;
+    });
+    assert.ok(bytes < 15 * MB, `${bytes / MB} MB`);
+  });
+
+  test("and packets that mean nothing to the server", async () => {
+    const bytes = await readUntilClosed(async (wire) => {
+      await wire.text(`431["${heavy}"]`);
+      return heavy.length;
+    });
+    assert.ok(bytes < 15 * MB, `${bytes / MB} MB`);
+  });
+
+  test("who sends 64 KB ten times a second is never limited", async () => {
+    const wire = await Wire.open(node.url);
+    await wire.join(node.user().token);
+    const heard = [];
+    wire.heard = (text) => heard.push(text);
+    for (let sent = 0; sent < 100; sent++) {
+      await wire.ask("echo", "x".repeat(64_000));
+      await pause(100);
+    }
+    assert.ok(wire.isOpen && !heard.some((text) => text.includes("rate_limited")));
+    wire.close();
+  });
+});
+
+describe("memory of connections that ended", OWN, () => {
+  test("goes back to the system", async () => {
+    const node = await startNode();
+    try {
+      const MANY = 1500;
+      const before = memory(node.pid).now;
+      const wires = [];
+      const join = async (user, index) => (await Wire.open(node.url, { from: `127.4.0.${index + 1}` })).join(user.token);
+      while (wires.length < MANY) wires.push(...await Promise.all(node.users(50).map(join)));
+      const grown = memory(node.pid).now - before;
+      for (const wire of wires) wire.close();
+      await until("most of it is given back", () => memory(node.pid).now - before < grown / 2, here(30_000));
+    } finally {
+      await node.stop();
+    }
   });
 });
 
@@ -127,9 +206,10 @@ describe("what waits too long", OWN, () => {
 
 describe("events while Redis does not answer", OWN, () => {
   let node;
-  // A fresh node for each test: memory that a node has grown by once does not show again.
+  // A fresh node for each test: memory that a node has grown by once does not show again. So many bytes are a flood where
+  // events are limited.
   beforeEach(async () => {
-    node = await startNode();
+    node = await startNode({ set: { "limits.eventRate": 0 } });
   });
   afterEach(() => node?.stop());
 

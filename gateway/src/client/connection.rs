@@ -117,6 +117,11 @@ impl Connection {
             metrics::TOO_SLOW.add(1);
             tracing::info!(session = %self.id, "closing a client that does not read as fast as it is sent to");
         }
+        self.cut_off();
+    }
+
+    /// Ends the connection at once; what waits for the client is dropped.
+    pub(super) fn cut_off(&self) {
         self.let_go();
         self.end();
         self.outbox.abort();

@@ -69,12 +69,19 @@ impl Inbox {
         self.guard.belongs_to(user);
     }
 
-    pub(super) fn push(&mut self, packet: Inbound, limits: FloodLimits, room: InboxLimits) -> Arrival {
+    /// A binary part came. Returns whether the client floods with them.
+    #[must_use]
+    pub(super) fn part(&mut self, bytes: usize, limits: FloodLimits) -> bool {
+        !self.shut && self.guard.part(bytes, limits)
+    }
+
+    /// A packet came, whose text has so many bytes.
+    pub(super) fn push(&mut self, packet: Inbound, text: usize, limits: FloodLimits, room: InboxLimits) -> Arrival {
         if self.shut {
             return Arrival::Queued;
         }
         let now = Instant::now();
-        match self.guard.check(limits, now) {
+        match self.guard.check(text, limits, now) {
             Verdict::Pass if room.are_reached(self.queue.len(), self.bytes, packet.bytes()) => {
                 return Arrival::Limited { packet, retry_after_ms: FULL_RETRY_MS };
             }
@@ -128,7 +135,7 @@ mod tests {
     use crate::{engine::Text, limits::Rate};
     use proptest::prelude::*;
 
-    const ANY: FloodLimits = FloodLimits { rate: Rate::new(0, 0), strikes: 0 };
+    const ANY: FloodLimits = FloodLimits { rate: Rate::new(0, 0), strikes: 0, payload: 0 };
 
     fn event(bytes: usize) -> Inbound {
         let content = Text::from("x".repeat(bytes));
@@ -145,7 +152,7 @@ mod tests {
                 match step {
                     None => drop(inbox.pop()),
                     Some(bytes) => {
-                        let full = matches!(inbox.push(event(bytes), ANY, room), Arrival::Limited { .. });
+                        let full = matches!(inbox.push(event(bytes), bytes, ANY, room), Arrival::Limited { .. });
                         let after = inbox.queue.len() + 1;
                         prop_assert!(!full || after > 10 || inbox.bytes + bytes > 1_000);
                     }
@@ -161,9 +168,9 @@ mod tests {
     fn nothing_is_taken_after_a_malformed_packet() {
         let room = InboxLimits { packets: 0, bytes: 1_000 };
         let mut inbox = Inbox::new(ANY);
-        assert_eq!(inbox.push(event(2_000), ANY, room), Arrival::Start);
-        assert_eq!(inbox.push(Inbound::Malformed, ANY, room), Arrival::Queued);
-        assert_eq!(inbox.push(event(1), ANY, room), Arrival::Queued);
+        assert_eq!(inbox.push(event(2_000), 2_000, ANY, room), Arrival::Start);
+        assert_eq!(inbox.push(Inbound::Malformed, 1, ANY, room), Arrival::Queued);
+        assert_eq!(inbox.push(event(1), 1, ANY, room), Arrival::Queued);
         assert_eq!((inbox.pop().is_some(), inbox.pop().unwrap().1, inbox.pop()), (true, Inbound::Malformed, None));
     }
 }

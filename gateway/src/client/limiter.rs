@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::limits::{Bucket, Conduct, FloodLimits, Rate, User, millis_up};
+use crate::limits::{Bucket, Conduct, Cost, FloodLimits, Rate, User, millis_up};
 
 /// A connection that has shown no token sends hardly more than that.
 const EARLY: (Rate, u32) = (Rate::new(10, 50), 50);
@@ -19,6 +19,8 @@ pub(super) enum Verdict {
 pub(super) struct FloodGuard {
     budget: Budget,
     conduct: Conduct,
+    /// Binary parts that came and belong to no event that was checked.
+    parts: Cost,
 }
 
 enum Budget {
@@ -30,7 +32,7 @@ enum Budget {
 impl FloodGuard {
     pub(super) fn new(limits: FloodLimits, now: Instant) -> Self {
         let bucket = Bucket::full(early(limits).rate, now);
-        Self { budget: Budget::Early(bucket), conduct: Conduct::default() }
+        Self { budget: Budget::Early(bucket), conduct: Conduct::default(), parts: Cost::none() }
     }
 
     /// A token of this user was accepted.
@@ -38,27 +40,36 @@ impl FloodGuard {
         self.budget = Budget::User(Arc::clone(user));
     }
 
-    pub(super) fn check(&mut self, limits: FloodLimits, now: Instant) -> Verdict {
+    /// A binary part came. Returns whether there are too many that make up no event.
+    #[must_use]
+    pub(super) fn part(&mut self, bytes: usize, limits: FloodLimits) -> bool {
+        self.parts = self.parts.with_part(bytes);
+        limits.is_exceeded_by(self.parts)
+    }
+
+    /// A packet came, whose text has so many bytes and whose binary parts came before.
+    pub(super) fn check(&mut self, text: usize, limits: FloodLimits, now: Instant) -> Verdict {
+        let cost = Cost::event(text, std::mem::replace(&mut self.parts, Cost::none()));
         let (taken, strikes) = match &mut self.budget {
             Budget::Early(bucket) => {
-                let FloodLimits { rate, strikes } = early(limits);
+                let FloodLimits { rate, strikes, .. } = early(limits);
                 (bucket.take(rate, now), strikes)
             }
-            Budget::User(user) => (user.event(now), limits.strikes),
+            Budget::User(user) => (user.event(cost, now), limits.strikes),
         };
         match taken {
             Ok(()) => {
-                self.conduct.passed(now);
+                self.conduct.passed(cost, now);
                 Verdict::Pass
             }
-            Err(wait) if self.conduct.refused(wait, strikes, now) => Verdict::Flooding,
+            Err(wait) if self.conduct.refused(cost, wait, strikes, now) => Verdict::Flooding,
             Err(wait) => Verdict::Limited { retry_after_ms: millis_up(wait) },
         }
     }
 }
 
-fn early(FloodLimits { rate, strikes }: FloodLimits) -> FloodLimits {
-    FloodLimits { rate: rate.at_most(EARLY.0), strikes: strikes.min(EARLY.1) }
+fn early(limits: FloodLimits) -> FloodLimits {
+    FloodLimits { rate: limits.rate.at_most(EARLY.0), strikes: limits.strikes.min(EARLY.1), ..limits }
 }
 
 #[cfg(test)]
@@ -71,7 +82,7 @@ mod tests {
         let (now, settings) = (Instant::now(), Limits { event_burst: 100, ..Limits::default() });
         let limits = settings.flood();
         let user = Arc::new(User::new(settings.user(), now));
-        let passed = |guard: &mut FloodGuard| (0..120).filter(|_| guard.check(limits, now) == Verdict::Pass).count();
+        let passed = |guard: &mut FloodGuard| (0..120).filter(|_| guard.check(0, limits, now) == Verdict::Pass).count();
         let connection = || {
             let mut guard = FloodGuard::new(limits, now);
             guard.belongs_to(&user);
@@ -86,8 +97,31 @@ mod tests {
     fn none_means_none() {
         let settings = Limits { event_rate: 0, ..Limits::default() };
         let mut guard = FloodGuard::new(settings.flood(), Instant::now());
-        assert!((0..10_000).all(|_| guard.check(settings.flood(), Instant::now()) == Verdict::Pass));
+        assert!((0..10_000).all(|_| guard.check(0, settings.flood(), Instant::now()) == Verdict::Pass));
         guard.belongs_to(&Arc::new(User::new(settings.user(), Instant::now())));
-        assert!((0..10_000).all(|_| guard.check(settings.flood(), Instant::now()) == Verdict::Pass));
+        assert!((0..10_000).all(|_| guard.check(0, settings.flood(), Instant::now()) == Verdict::Pass));
+    }
+
+    #[test]
+    fn bytes_count_as_events() {
+        let (now, settings) = (Instant::now(), Limits::default());
+        let limits = settings.flood();
+        let user = Arc::new(User::new(settings.user(), now));
+        let mut guard = FloodGuard::new(limits, now);
+        guard.belongs_to(&user);
+        let verdicts: Vec<_> = (0..100).map(|_| guard.check(999_000, limits, now)).collect();
+        let passed = verdicts.iter().filter(|verdict| **verdict == Verdict::Pass).count();
+        let flooding = verdicts.iter().position(|verdict| *verdict == Verdict::Flooding);
+        assert_eq!((passed, flooding), (17, Some(17 + 8)), "1,000 at once, and 500 strikes");
+    }
+
+    #[test]
+    fn parts_without_an_event_flood() {
+        let limits = Limits::default().flood();
+        let mut guard = FloodGuard::new(limits, Instant::now());
+        let parts = (0..).take_while(|_| !guard.part(1_000_000, limits)).count();
+        assert_eq!(parts, 8, "500 strikes and one event");
+        let mut any = FloodGuard::new(limits, Instant::now());
+        assert!((0..1_000).all(|_| !any.part(1_000_000, FloodLimits { strikes: 0, ..limits })));
     }
 }

@@ -26,11 +26,19 @@ use crate::{
 };
 
 impl Connection {
-    /// A packet came. Never waits: it is called on the transport's reader.
-    pub fn receive(self: &Arc<Self>, packet: Inbound) {
+    /// Something came that is not yet an event, or never will be: a binary part, or what means nothing to us.
+    pub fn receive_part(self: &Arc<Self>, bytes: usize) {
+        if self.inbox.lock().part(bytes, self.node.settings.limits.flood()) {
+            self.flooding();
+        }
+    }
+
+    /// A packet came, whose text has so many bytes; its binary parts were received before. Never waits: it is called on
+    /// the transport's reader.
+    pub fn receive(self: &Arc<Self>, packet: Inbound, text: usize) {
         let limits = &self.node.settings.limits;
         let room = InboxLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
-        let arrival = self.inbox.lock().push(packet, limits.flood(), room);
+        let arrival = self.inbox.lock().push(packet, text, limits.flood(), room);
         match arrival {
             Arrival::Queued => {}
             Arrival::Start => {

@@ -41,17 +41,18 @@ impl Connection {
         }
     }
 
-    /// The client goes on too fast for too long after it was told so. Nothing more is taken of it, and it does not get
-    /// the while that others are given.
+    /// The client goes on too fast for too long after it was told so. Nothing more is read of it, and it does not get the
+    /// while that others are given.
     pub(super) fn flooding(self: &Arc<Self>) {
         self.let_go();
+        self.outbox.stop_reading();
         let error = EventError::RateLimited { retry_after_ms: 0 };
         self.send_away("flooding", |client| event::error_frame(client, &error, ""));
         self.send_readers_away(&error);
         let (connection, stopping) = (Arc::clone(self), self.node.lifecycle.stopping());
         self.node.lifecycle.spawn(async move {
             stopping.run_until_cancelled(tokio::time::sleep(LAST_MOMENT)).await;
-            connection.close();
+            connection.cut_off();
         });
     }
 

@@ -102,6 +102,13 @@ impl Outbox {
         self.0.close(DisconnectReason::ClosingServer);
     }
 
+    /// Reads nothing more, until [`Outbox::abort`] ends the transport.
+    pub fn stop_reading(&self) {
+        if let Some(wire) = self.0.data.wire() {
+            wire.stop_reading();
+        }
+    }
+
     /// Ends the transport at once: what is queued is dropped.
     pub fn abort(&self) {
         if let Some(wire) = self.0.data.wire() {

@@ -206,22 +206,36 @@ impl SocketData {
 
     /// What waits for the client has waited for too long.
     pub(super) fn too_slow(&self) {
-        let connection = self.connection.lock().clone();
-        if let Some(connection) = connection {
+        if let Some(connection) = self.connection() {
             connection.too_slow();
         }
     }
 
-    fn receive(&self, inbound: Option<Inbound>) {
-        let Some(inbound) = inbound else { return };
-        if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
-            wire.connect_seen();
+    fn receive_text(&self, text: Str, limits: DecoderLimits) {
+        let bytes = text.len();
+        let Some(connection) = self.connection() else { return };
+        match self.decoder.text(text, limits) {
+            Some(inbound) => {
+                if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
+                    wire.connect_seen();
+                }
+                connection.receive(inbound, bytes);
+            }
+            None => connection.receive_part(bytes),
         }
-        // Cloned out of the lock: handling may end the connection, which takes it.
-        let connection = self.connection.lock().clone();
-        if let Some(connection) = connection {
-            connection.receive(inbound);
+    }
+
+    fn receive_binary(&self, part: &Bytes, limits: DecoderLimits) {
+        let Some(connection) = self.connection() else { return };
+        connection.receive_part(part.len());
+        if let Some(inbound) = self.decoder.binary(part, limits) {
+            connection.receive(inbound, 0);
         }
+    }
+
+    /// Cloned out of the lock: handling may end the connection, which takes it.
+    fn connection(&self) -> Option<Arc<Connection>> {
+        self.connection.lock().clone()
     }
 }
 
@@ -271,10 +285,10 @@ impl EngineIoHandler for Handler {
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<SocketData>>) {
-        socket.data.receive(socket.data.decoder.text(text, self.decoding));
+        socket.data.receive_text(text, self.decoding);
     }
 
     fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<SocketData>>) {
-        socket.data.receive(socket.data.decoder.binary(&bytes, self.decoding));
+        socket.data.receive_binary(&bytes, self.decoding);
     }
 }

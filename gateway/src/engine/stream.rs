@@ -60,6 +60,10 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check()?;
+        if self.wire.is_deaf() {
+            // Nobody wakes the reader: its task ends with the connection.
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let read = self.read(cx, buf);
         if matches!(read, Poll::Ready(Ok(()))) && !self.wire.may_read(buf.filled().len() - before) {

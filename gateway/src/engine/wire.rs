@@ -45,6 +45,8 @@ pub(super) struct Wire {
     /// Listed in [`Stragglers`].
     watched: AtomicBool,
     aborted: AtomicBool,
+    /// Nothing more is read.
+    deaf: AtomicBool,
     /// A POST is being read.
     posting: AtomicBool,
     /// The answer to a poll is being written.
@@ -66,6 +68,7 @@ impl Wire {
             admitted: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
             posting: AtomicBool::new(false),
             answering: AtomicBool::new(false),
             writer: Mutex::default(),
@@ -143,6 +146,15 @@ impl Wire {
 
     fn unread_limit(&self) -> u32 {
         if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
+    }
+
+    /// Nothing more is read of a client that is about to be cut off, whatever it sends; what waits for it still leaves.
+    pub(super) fn stop_reading(&self) {
+        self.deaf.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
     }
 
     /// Tears the transport down: what waits is dropped.

@@ -2,16 +2,17 @@
 //!
 //! A refused event is told when to come back. An event that comes once such a time has passed is excused, whichever event
 //! it is: a client that waits as told sends one event for each of these times, not before it. A refused event that
-//! nothing excuses is a strike, and an event that passes takes a strike back, because it makes room for a new one. A
-//! client that keeps `n` events under way and waits as told therefore never has more than `n` strikes, for however long
-//! it goes on; one that comes back too early or sends more than twice the rate has more and more of them.
+//! nothing excuses is a strike, or as many as it costs (see [`Cost`]), and an event that passes takes them back, because it
+//! makes room for a new one. A client that keeps events of a cost of `n` under way and waits as told therefore never has
+//! more than `n` strikes, for however long it goes on; one that comes back too early or sends more than twice the rate has
+//! more and more of them.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use super::Rate;
+use super::{Cost, Rate};
 
 /// Clients round times to milliseconds, and timers may fire a little early.
 const TOLERANCE: Duration = Duration::from_millis(5);
@@ -23,6 +24,17 @@ pub struct FloodLimits {
     pub rate: Rate,
     /// Strikes that a connection may have; 0 for any number.
     pub strikes: u32,
+    /// Bytes that one event may have; 0 for any number.
+    pub payload: usize,
+}
+
+impl FloodLimits {
+    /// Whether binary parts that make up no event so far cost more than an event may have, and the strikes besides.
+    #[must_use]
+    pub fn is_exceeded_by(self, parts: Cost) -> bool {
+        let full = Cost::none().with_part(self.payload);
+        self.strikes > 0 && self.payload > 0 && parts.0 > full.0 + f64::from(self.strikes)
+    }
 }
 
 /// One connection's.
@@ -30,30 +42,30 @@ pub struct FloodLimits {
 pub struct Conduct {
     /// Times that the client was told and that excused nothing yet, in order. No more than the strikes that it may have.
     told: VecDeque<Instant>,
-    strikes: u32,
+    strikes: f64,
 }
 
 impl Conduct {
     /// An event passed.
-    pub fn passed(&mut self, now: Instant) {
+    pub fn passed(&mut self, Cost(cost): Cost, now: Instant) {
         self.excuses(now);
-        self.strikes = self.strikes.saturating_sub(1);
+        self.strikes = (self.strikes - cost).max(0.0);
     }
 
     /// An event was refused and is told to come back after `wait`. Returns whether the client floods.
     #[must_use]
-    pub fn refused(&mut self, wait: Duration, most: u32, now: Instant) -> bool {
+    pub fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
         if most == 0 {
             return false;
         }
         if !self.excuses(now) {
-            self.strikes += 1;
+            self.strikes += cost;
         }
         if self.told.len() >= most as usize {
             self.told.pop_front();
         }
         self.told.push_back(now + wait);
-        self.strikes > most
+        self.strikes > f64::from(most)
     }
 
     fn excuses(&mut self, now: Instant) -> bool {
@@ -89,7 +101,7 @@ mod tests {
 
     /// A client that keeps `window` events under way until `count` were accepted. Returns when that was, in milliseconds,
     /// or nothing where it was taken for a flooder before.
-    fn run(limits: FloodLimits, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
+    fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
         let start = Instant::now();
         let mut bucket = Bucket::full(limits.rate, start);
         let mut conduct = Conduct::default();
@@ -101,7 +113,8 @@ mod tests {
             let now = start + MS * u32::try_from(at).unwrap();
             match bucket.take(limits.rate, now) {
                 Ok(()) => {
-                    conduct.passed(now);
+                    bucket.charge(cost.beyond_one(), limits.rate, now);
+                    conduct.passed(cost, now);
                     accepted += 1;
                     if accepted == count {
                         return Some(at);
@@ -112,7 +125,7 @@ mod tests {
                     }
                 }
                 Err(wait) => {
-                    if conduct.refused(wait, limits.strikes, now) {
+                    if conduct.refused(cost, wait, limits.strikes, now) {
                         return None;
                     }
                     let told = u64::try_from(wait.as_millis()).unwrap() + 1;
@@ -130,36 +143,41 @@ mod tests {
         /// told is never taken for a flooder, and gets everything through at the rate.
         #[test]
         fn a_client_that_waits_gets_everything_through(
-            rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300,
+            rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, cost in 1_u32..20,
             window in 1_usize..300, count in 1_usize..1_500, trips in prop::collection::vec(1_u64..400, 1..20)
         ) {
-            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes };
-            let window = window.min(strikes as usize);
-            let took = run(limits, window, count, &trips, Manner::WaitsAsTold);
+            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
+            prop_assume!(cost <= strikes);
+            let window = window.min((strikes / cost) as usize);
+            let took = run(limits, Cost(f64::from(cost)), window, count, &trips, Manner::WaitsAsTold);
             prop_assert!(took.is_some(), "taken for a flooder");
             // A bucket that is full while an event travels earns nothing meanwhile.
-            let needed = (count as u64 + 1) * (1_000 / u64::from(rate) + 1 + 400);
+            let needed = (count as u64 + 1) * u64::from(cost) * (1_000 / u64::from(rate) + 1 + 400);
             prop_assert!(took.unwrap() <= needed, "{took:?} of {needed} ms");
         }
 
         /// A client that comes back at once is taken for a flooder, unless it is done before.
         #[test]
         fn a_client_that_does_not_wait_floods(rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, trip in 1_u64..4) {
-            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes };
-            prop_assert_eq!(run(limits, 4, 100_000, &[trip], Manner::ComesBackAtOnce), None);
+            let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
+            prop_assert_eq!(run(limits, Cost::ONE, 4, 100_000, &[trip], Manner::ComesBackAtOnce), None);
         }
     }
 
     #[test]
     fn more_than_the_burst_and_the_strikes_at_once_floods() {
-        let (limits, now) = (FloodLimits { rate: Rate::new(10, 20), strikes: 5 }, Instant::now());
+        let (limits, now) = (FloodLimits { rate: Rate::new(10, 20), strikes: 5, payload: 0 }, Instant::now());
         let (mut bucket, mut conduct) = (Bucket::full(limits.rate, now), Conduct::default());
         let refused: Vec<_> = (0..30)
             .filter_map(|_| bucket.take(limits.rate, now).err())
-            .map(|wait| conduct.refused(wait, limits.strikes, now))
+            .map(|wait| conduct.refused(Cost::ONE, wait, limits.strikes, now))
             .collect();
         assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
         let mut patient = Conduct::default();
-        assert!((0..10_000).all(|_| !patient.refused(MS, 0, now)) && patient.told.is_empty());
+        assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.told.is_empty());
+        // What costs more is a flood sooner.
+        let mut heavy = Conduct::default();
+        let refused: Vec<_> = (0..3).map(|_| heavy.refused(Cost(2.5), MS * 100, 5, now)).collect();
+        assert_eq!(refused, [false, false, true]);
     }
 }

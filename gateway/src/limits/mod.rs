@@ -1,6 +1,7 @@
 //! What one user or one address may do in a given time.
 //!
 //! - [`Bucket`]: the one mechanism, a token bucket that tells each refused caller a time of its own
+//! - [`Cost`]: what something that came counts as: an event, or more for many bytes
 //! - [`Conduct`]: whether one connection waits as told, or floods
 //! - [`User`]: the budgets of one user, shared by all of the user's connections to this node
 //! - [`Address`]: the budgets of one client address, and its connections without a session
@@ -12,6 +13,7 @@
 mod address;
 mod bucket;
 mod conduct;
+mod cost;
 mod kept;
 mod private;
 mod user;
@@ -20,6 +22,7 @@ pub use self::{
     address::{Address, Place},
     bucket::{Bucket, Rate},
     conduct::{Conduct, FloodLimits},
+    cost::Cost,
     kept::Kept,
     user::{User, UserLimits},
 };

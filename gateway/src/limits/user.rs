@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{Bucket, FloodLimits, Rate, kept::Keep, private::Private};
+use super::{Bucket, Cost, FloodLimits, Rate, kept::Keep, private::Private};
 
-/// Bytes that cost as much as one event.
-const BYTES_PER_EVENT: f64 = 4_096.0;
+/// Bytes sent to a user that cost as much as one event.
+const SENT_BYTES_PER_EVENT: f64 = 4_096.0;
 
 /// What every user may do.
 #[derive(Debug, Clone, Copy)]
@@ -58,17 +58,22 @@ impl User {
         Self { limits, spent: Mutex::new(Spent { events, connects, other: None }) }
     }
 
-    /// Takes an event.
+    /// Takes an event. What it costs beyond one may become a debt.
     ///
     /// # Errors
     /// The time to wait; so in all that follow.
-    pub fn event(&self, now: Instant) -> Taken {
-        self.spent.lock().events.take(self.limits.flood.rate, now)
+    pub fn event(&self, cost: Cost, now: Instant) -> Taken {
+        let (rate, events) = (self.limits.flood.rate, &mut self.spent.lock().events);
+        events.take(rate, now)?;
+        if cost > Cost::ONE {
+            events.charge(cost.beyond_one(), rate, now);
+        }
+        Ok(())
     }
 
     /// These bytes are sent to the user because of one event: they count as further events.
     pub fn charge(&self, bytes: usize, now: Instant) {
-        self.spent.lock().events.charge(bytes as f64 / BYTES_PER_EVENT, self.limits.flood.rate, now);
+        self.spent.lock().events.charge(bytes as f64 / SENT_BYTES_PER_EVENT, self.limits.flood.rate, now);
     }
 
     /// Takes a connection.

@@ -10,6 +10,7 @@ mod connections;
 mod counts;
 mod departures;
 mod drain;
+mod ebb;
 mod expiry;
 mod gate;
 mod heartbeat;
@@ -186,6 +187,7 @@ impl Node {
         tasks.spawn(roster::keep_current(Arc::clone(self)));
         tasks.spawn(idle::sweep(Arc::clone(self)));
         tasks.spawn(expiry::sweep(Arc::clone(self)));
+        tasks.spawn(ebb::give_back_memory(Arc::clone(self)));
         tasks.spawn(Arc::clone(&self.verifier).keep_fresh(tasks.stopping()));
     }
 

@@ -32,7 +32,11 @@ impl Limits {
     /// How fast events may come.
     #[must_use]
     pub fn flood(&self) -> FloodLimits {
-        FloodLimits { rate: Rate::new(self.event_rate, self.event_burst), strikes: self.flood_strikes }
+        FloodLimits {
+            rate: Rate::new(self.event_rate, self.event_burst),
+            strikes: self.flood_strikes,
+            payload: self.payload as usize,
+        }
     }
 
     /// What one user may do.

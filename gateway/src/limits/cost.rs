@@ -1,0 +1,52 @@
+//! What something that came costs its sender: one for an event, and more for many bytes.
+
+/// Bytes that cost as much as one event.
+const BYTES_PER_EVENT: f64 = 16_384.0;
+/// A binary part costs at least as much as one with so many bytes.
+const LEAST_PART: usize = 1_024;
+
+/// In events, at least one where it is an event's.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Cost(pub(super) f64);
+
+impl Cost {
+    /// A short event's.
+    pub const ONE: Self = Self(1.0);
+
+    /// An event's with so many bytes of text, whose binary parts cost `parts`.
+    #[must_use]
+    pub fn event(text: usize, Self(parts): Self) -> Self {
+        // Whole ones only: short events are alike.
+        Self(1.0 + (text as f64 / BYTES_PER_EVENT).floor() + parts)
+    }
+
+    /// Nothing yet.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(0.0)
+    }
+
+    /// With a further binary part of so many bytes.
+    #[must_use]
+    pub fn with_part(self, bytes: usize) -> Self {
+        Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)
+    }
+
+    /// Tokens beyond the first.
+    pub(super) fn beyond_one(self) -> f64 {
+        (self.0 - 1.0).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_parts_cost() {
+        let none = Cost::none();
+        assert_eq!(Cost::event(16_383, none), Cost::ONE);
+        assert_eq!(Cost::event(65_536, none), Cost(5.0));
+        assert_eq!(Cost::event(0, none.with_part(0).with_part(16_384)), Cost(1.0 + 1.0 / 16.0 + 1.0));
+    }
+}

@@ -1,0 +1,61 @@
+//! Gives memory back to the system once many connections have ended.
+//!
+//! The allocator keeps what connections used: of the 190 MB of 8,000 of them, all of it. It is given back once at most half
+//! of the connections are left that there were, and no more of them are ending. Not more often, because meanwhile everything
+//! else waits: 0.1 s for these 8,000.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Node;
+
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What fewer connections leave behind is not worth the pause.
+const LEAST: usize = 1_000;
+
+/// The number of connections over time. Pure.
+#[derive(Debug, Default)]
+struct Ebb {
+    /// The most since memory was last given back.
+    peak: usize,
+    last: usize,
+}
+
+impl Ebb {
+    /// There are so many connections now: whether memory is to be given back.
+    fn is_low(&mut self, now: usize) -> bool {
+        let ending = now < self.last;
+        self.last = now;
+        self.peak = self.peak.max(now);
+        let is_low = !ending && now <= self.peak / 2 && self.peak - now >= LEAST;
+        if is_low {
+            self.peak = now;
+        }
+        is_low
+    }
+}
+
+pub(super) async fn give_back_memory(node: Arc<Node>) {
+    let stopping = node.lifecycle.stopping();
+    let mut ebb = Ebb::default();
+    while stopping.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        if ebb.is_low(node.gate.count()) {
+            // Off the workers: they go on until they need memory.
+            drop(tokio::task::spawn_blocking(jackfield_memory::give_back).await);
+            tracing::debug!(connections = node.gate.count(), "memory of connections that ended was given back");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_many_have_left_and_no_more_are_leaving() {
+        let mut ebb = Ebb::default();
+        let counts = [0, 3_000, 8_000, 7_000, 3_000, 10, 10, 10, 900, 10, 10, 1_500, 900, 900, 500, 500];
+        let low: Vec<_> = counts.iter().map(|now| ebb.is_low(*now)).collect();
+        let times: Vec<_> = low.iter().enumerate().filter(|(_, low)| **low).map(|(at, _)| at).collect();
+        assert_eq!(times, [6, 15], "after 8,000, and after 1,500");
+    }
+}
