@@ -251,11 +251,11 @@ impl Settings for GatewaySettings {
             key: "proxy.hops",
             doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",
         },
-        Setting { key: "limits.eventRate", doc: "Events a second of one user; 0 for no limit" },
+        Setting { key: "limits.eventRate", doc: "Events a second of one user, where each 16 KiB of an event count as one more; 0 for no limit" },
         Setting { key: "limits.eventBurst", doc: "Events of one user at once" },
         Setting {
             key: "limits.floodStrikes",
-            doc: "Refused events that came before the time they were told, less those that passed, until a connection is ended; 0 for never",
+            doc: "Refused events that came before the time they were told, counted as for `limits.eventRate`, less those that passed, until a connection is ended; 0 for never",
         },
         Setting {
             key: "limits.broadcastRate",
@@ -311,7 +311,7 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.addressConnectBurst", doc: "New connections from one address at once" },
         Setting {
             key: "limits.addressPending",
-            doc: "Connections of one address that have shown no good token, this machine's own too; 0 for any number",
+            doc: "Connections of one address that have shown no good token, this machine's own too: much less than `limits.connections`; 0 for any number",
         },
         Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
         Setting { key: "log.format", doc: "`pretty` or `json`" },

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 
 import { onLines } from "./lines.mjs";
-import { dial } from "./wire.mjs";
+import { dial, forwarded } from "./wire.mjs";
 
 /** Answers are short; everything after the first bytes of one is passed over. */
 const MOST = 4096;
@@ -18,7 +18,8 @@ export async function endlessPosts({ url, from, signal, again, width = 400, anno
     const ended = new Promise((resolve) => socket.once("close", resolve));
     socket.write([
       `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1`, `Host: ${new URL(url).host}`,
-      "Content-Type: text/plain;charset=UTF-8", `Content-Length: ${announced}`, `X-Request-Id: ${randomUUID()}`, "", "",
+      "Content-Type: text/plain;charset=UTF-8", `Content-Length: ${announced}`, `X-Request-Id: ${randomUUID()}`, ...forwarded(from),
+      "", "",
     ].join("\r\n"));
     socket.write(body);
     counts.begun = (counts.begun ?? 0) + 1;
@@ -49,7 +50,7 @@ export async function request(url, { from, signal, query = "", body }) {
   const length = body === undefined ? [] : [`Content-Length: ${Buffer.byteLength(body)}`];
   socket.write([
     `${body === undefined ? "GET" : "POST"} /socket.io/?EIO=4&transport=polling${query} HTTP/1.1`,
-    `Host: ${new URL(url).host}`, "Connection: close", ...length, "", body ?? "",
+    `Host: ${new URL(url).host}`, "Connection: close", ...length, ...forwarded(from), "", body ?? "",
   ].join("\r\n"));
   await ended;
   const answer = Buffer.concat(chunks).toString();

@@ -4,11 +4,13 @@
 //   node abuse/measure.mjs --binary PATH [--all | --attack NAME,NAME] --rounds 3
 //
 // The first prints one line of JSON, the second a table of medians, the attacks taken in turn. A gateway (a release build
-// says more) is started with its default settings and a Redis of its own. Honest clients and attackers are processes of
-// their own, the attackers with less of a claim to the processor; they come from other addresses of 127.0.0.0/8. RSS is in
-// MB, echoes are in ms: for 20 s before, and during the attack; 10 s after it, RSS once more.
+// says more) is started with its default settings and a Redis of its own, as behind a proxy: honest clients and attackers
+// come from addresses that are not this machine's, which has no limits. They are processes of their own, the attackers with
+// less of a claim to the processor. RSS is in MB, echoes are in ms: for 20 s before, and during the attack; 10 s after it,
+// RSS once more. Before it, a process that does nothing but keep a processor busy stands in for the attackers': what is
+// compared is what they do to the gateway, not what they take from the machine that they happen to share with it.
 
-import { execFile, fork } from "node:child_process";
+import { execFile, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants, setPriority } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
@@ -52,16 +54,20 @@ async function measure(name) {
   const { users = 0, prepare, stallsRedis } = ATTACKS[name];
   const limit = Number(given.memory) * MIB;
   const box = makeBox(limit);
-  const node = await startNode({ binary: given.binary, started: box.enter });
+  const node = await startNode({ set: { "proxy.hops": 1 }, binary: given.binary, started: box.enter });
   const children = [];
   try {
     const honest = child(children, "honest.mjs");
     honest.send({ url: node.url, users: node.users(Number(given.honest)) });
     await within(30_000, "honest clients are connected", once(honest, "message"));
     const prepared = await prepare?.(new Api(node));
+    const busy = spawn(process.execPath, ["-e", "for (;;);"]);
+    children.push(busy);
+    setPriority(busy.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     await phase(honest);
     await pause(BEFORE_MS);
     const before = await phase(honest);
+    busy.kill("SIGKILL");
 
     const rss = { before: mb(memory(node.pid).now) };
     forgetPeak(node.pid);

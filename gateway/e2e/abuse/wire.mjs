@@ -26,6 +26,9 @@ export function frame(payload, kind = TEXT) {
 
 export const binaryFrame = (payload) => frame(payload, BINARY);
 
+/** Where a gateway trusts a proxy in front of it, `from` stands for an address that is not this machine's own. */
+export const forwarded = (from) => (from ? [`X-Forwarded-For: ${from.replace(/^127\./, "198.")}`] : []);
+
 /** Opens a TCP connection, from the local address `from`; it ends when `signal` is aborted. */
 export function dial(url, { from, signal } = {}) {
   const { hostname, port } = new URL(url);
@@ -65,7 +68,8 @@ export class Wire {
     const socket = dial(url, { from, signal });
     socket.write([
       `GET /socket.io/?EIO=4&transport=websocket${query} HTTP/1.1`, `Host: ${new URL(url).host}`, "Connection: Upgrade",
-      "Upgrade: websocket", "Sec-WebSocket-Version: 13", `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`, "", "",
+      "Upgrade: websocket", "Sec-WebSocket-Version: 13", `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,
+      ...forwarded(from), "", "",
     ].join("\r\n"));
     const rest = await new Promise((resolve, reject) => {
       let head = Buffer.alloc(0);

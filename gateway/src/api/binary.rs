@@ -8,11 +8,18 @@ use super::error::ApiError;
 use crate::engine::Parts;
 
 const KEY: &str = "$binary";
+/// What marks the place of a part on the wire.
+const PLACEHOLDER: &str = "_placeholder";
 
 /// Takes the binary parts, of which there may be so many, out of the data: placeholders stay in their places.
 pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiError> {
     let mut parts = Vec::new();
+    let is_ambiguous = has_placeholder(data);
     take_all(data, &mut parts)?;
+    if is_ambiguous && !parts.is_empty() {
+        // Clients would take it for the place of a part, and end the connection where there is no such part.
+        return Err(ApiError::wrong(format!("data with binary parts must not have a field {PLACEHOLDER}")));
+    }
     match parts.len() > most {
         true => Err(ApiError::wrong(format!("data may have {most} binary parts"))),
         false => Ok(Parts::new(parts)),
@@ -25,12 +32,20 @@ fn take_all(value: &mut Value, parts: &mut Vec<Bytes>) -> Result<(), ApiError> {
         Value::Object(fields) if fields.len() == 1 && fields.contains_key(KEY) => {
             let part = fields[KEY].as_str().and_then(|text| STANDARD.decode(text).ok());
             let part = part.ok_or_else(|| ApiError::wrong(format!("{KEY} must be base64 with padding")))?;
-            *value = serde_json::json!({ "_placeholder": true, "num": parts.len() });
+            *value = serde_json::json!({ PLACEHOLDER: true, "num": parts.len() });
             parts.push(part.into());
             Ok(())
         }
         Value::Object(fields) => fields.values_mut().try_for_each(|field| take_all(field, parts)),
         _ => Ok(()),
+    }
+}
+
+fn has_placeholder(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_placeholder),
+        Value::Object(fields) => fields.contains_key(PLACEHOLDER) || fields.values().any(has_placeholder),
+        _ => false,
     }
 }
 
@@ -54,5 +69,8 @@ mod tests {
     fn what_is_no_base64_and_too_many_are_refused() {
         assert!(take(&mut json!({ "$binary": "?" }), 9).is_err() && take(&mut json!({ "$binary": 1 }), 9).is_err());
         assert!(take(&mut json!([{ "$binary": "" }, { "$binary": "" }]), 1).is_err());
+        let mut placeholder = json!({ "a": [{ "_placeholder": true, "num": 7 }], "b": { "$binary": "" } });
+        assert!(take(&mut placeholder, 9).is_err());
+        assert_eq!(take(&mut json!({ "_placeholder": true, "num": 7 }), 9).unwrap(), None, "text is passed on as it is");
     }
 }

@@ -1,5 +1,9 @@
 //! A WebSocket's bare stream: what was read too early comes first, and what is read and written is counted.
 //!
+//! The protocol library reads with a small buffer, because idle sockets are many and each has one. While a client sends
+//! more than that buffer holds, [`AHEAD`] bytes are read at once and handed on in parts: a message of 64 KiB costs 5 system
+//! calls, not 256.
+//!
 //! Guarantees: bytes that came with the handshake are read first; a client in no namespace cannot make us read more than
 //! [`Wire::may_read`] allows; after [`Wire::abort`] every read and write fails, also one that was waiting.
 
@@ -7,22 +11,29 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+use tokio_util::io::poll_read_buf;
 
 use super::{sent_frames::SentFrames, wire::Wire};
 
+/// Bytes that are read at once from a client that sends many.
+const AHEAD: usize = 16 * 1024;
+
 /// See the module.
 pub(super) struct Stream {
+    /// Read, and not handed on yet.
     early: Bytes,
+    /// The last read was full: there is probably more.
+    is_busy: bool,
     wire: Arc<Wire>,
     sent: SentFrames,
     stream: TcpStream,
@@ -33,12 +44,17 @@ impl Stream {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
         // An empty slice would keep the buffer that it is of.
         let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-        Some(Self { early, wire, sent: SentFrames::default(), stream: parts.io.into_inner() })
+        Some(Self { early, is_busy: false, wire, sent: SentFrames::default(), stream: parts.io.into_inner() })
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            if !(self.is_busy && self.wire.is_admitted()) {
+                let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+                self.is_busy = buf.remaining() == 0;
+                return read;
+            }
+            ready!(self.read_ahead(cx))?;
         }
         let count = self.early.len().min(buf.remaining());
         buf.put_slice(&self.early[..count]);
@@ -47,6 +63,14 @@ impl Stream {
             self.early = Bytes::new();
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ahead = BytesMut::with_capacity(AHEAD);
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut ahead));
+        self.is_busy = ahead.len() == ahead.capacity();
+        self.early = ahead.freeze();
+        Poll::Ready(read.map(drop))
     }
 
     fn check(&self) -> io::Result<()> {
