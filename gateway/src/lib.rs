@@ -143,7 +143,11 @@ impl Gateway {
 
     /// Serves `router` on `listener` until the lifecycle ends.
     pub async fn serve(&self, listener: TcpListener, router: Router) {
-        jackfield_shared::serve::serve(listener, router, self.node.lifecycle.clone()).await;
+        let lifecycle = &self.node.lifecycle;
+        // On a worker thread: another would hand every connection over to one.
+        let serving = lifecycle.spawn(jackfield_shared::serve::serve(listener, router, lifecycle.clone()));
+        // A task that panicked has ended, too.
+        let _ = serving.await;
     }
 }
 

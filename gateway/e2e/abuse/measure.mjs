@@ -90,8 +90,8 @@ async function measure(name) {
     await pause(AFTER_MS);
     watching.stop();
     rss.after = node.alive() ? mb(memory(node.pid).now) : undefined;
-    const process = { alive, rss, groupPeak: mb(box.peak()), cpuPercent };
-    return { attack: name, box: box.kind, ...process, before, during, attacker: counts };
+    const gateway = { alive, rss, groupPeak: mb(box.peak()), cpuPercent };
+    return { attack: name, box: box.kind, ...gateway, before, during, attacker: counts };
   } finally {
     for (const one of children) one.kill("SIGKILL");
     await node.stop();
