@@ -251,7 +251,10 @@ impl Settings for GatewaySettings {
             key: "proxy.hops",
             doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",
         },
-        Setting { key: "limits.eventRate", doc: "Events a second of one user, where each 16 KiB of an event count as one more; 0 for no limit" },
+        Setting {
+            key: "limits.eventRate",
+            doc: "Events a second of one user, where each 16 KiB of an event count as one more; 0 for no limit",
+        },
         Setting { key: "limits.eventBurst", doc: "Events of one user at once" },
         Setting {
             key: "limits.floodStrikes",

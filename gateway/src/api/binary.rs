@@ -71,6 +71,10 @@ mod tests {
         assert!(take(&mut json!([{ "$binary": "" }, { "$binary": "" }]), 1).is_err());
         let mut placeholder = json!({ "a": [{ "_placeholder": true, "num": 7 }], "b": { "$binary": "" } });
         assert!(take(&mut placeholder, 9).is_err());
-        assert_eq!(take(&mut json!({ "_placeholder": true, "num": 7 }), 9).unwrap(), None, "text is passed on as it is");
+        assert_eq!(
+            take(&mut json!({ "_placeholder": true, "num": 7 }), 9).unwrap(),
+            None,
+            "text is passed on as it is"
+        );
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A handshake waits for up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
 //! stock client comes back by itself after either, and its own backoff is all it knows. Requests of connections that
-//! are in already pass untouched. Of one address, few handshakes wait, and few connections are without a session: see
-//! [`crate::limits::Address`].
+//! are in already pass untouched. Few handshakes wait, fewer of one address, and few of its connections are without a
+//! session: see [`crate::limits::Address`]. Waiting is also what keeps an address beyond its limits from asking again at
+//! once.
 
 use std::{
     net::SocketAddr,
@@ -27,7 +28,8 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Between the first looks at whether it may come in now, and between the later ones.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
 pub(super) async fn admit(State(node): State<Arc<Node>>, mut request: Request<Body>, next: Next) -> Response {
@@ -79,7 +81,7 @@ fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
 
 async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, ErrorBody> {
     let until = Instant::now() + PATIENCE;
-    let mut turn = None;
+    let (mut waiting, mut pause) = (None, LOOK_AGAIN.0);
     loop {
         let refusal = match look(node, address.as_ref()) {
             Ok(place) => return Ok(place),
@@ -89,15 +91,14 @@ async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<P
         if refusal.code == "server_draining" || Instant::now() >= until {
             return Err(refusal);
         }
-        if let Some(address) = &address
-            && turn.is_none()
-        {
-            turn = address.wait();
-            if turn.is_none() {
+        if waiting.is_none() {
+            waiting = node.gate.wait(address.as_ref());
+            if waiting.is_none() {
                 return Err(refusal);
             }
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_AGAIN.1);
     }
 }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{Bucket, Rate, kept::Keep};
 
 /// Handshakes of one address that wait at the same time; further ones are refused at once.
-const WAITING: usize = 256;
+const WAITING: usize = 1_024;
 
 /// See the module. In use while a place or a turn to wait is held.
 pub struct Address {

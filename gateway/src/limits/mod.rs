@@ -19,7 +19,7 @@ mod private;
 mod user;
 
 pub use self::{
-    address::{Address, Place},
+    address::{Address, Place, Turn},
     bucket::{Bucket, Rate},
     conduct::{Conduct, FloodLimits},
     cost::Cost,

@@ -12,13 +12,17 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    limits::{Address, Bucket, Kept, Place, Rate, User},
+    limits::{Address, Bucket, Kept, Place, Rate, Turn, User},
     settings::Limits,
 };
+
+/// Handshakes that wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
+const WAITING: usize = 8_192;
 
 /// See the module.
 pub struct Gate {
     open: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
     turns: Mutex<Bucket>,
     addresses: Kept<IpAddr, Address>,
     users: Kept<Arc<str>, User>,
@@ -28,6 +32,7 @@ impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             open: AtomicUsize::new(0),
+            waiting: Arc::default(),
             turns: Mutex::new(Bucket::full(turns(limits), Instant::now())),
             addresses: Kept::default(),
             users: Kept::default(),
@@ -79,6 +84,17 @@ impl Gate {
         Ok(place)
     }
 
+    /// Leave for a handshake to wait, where not too many do.
+    #[must_use]
+    pub fn wait(&self, address: Option<&Arc<Address>>) -> Option<Waiting> {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let mut waiting = Waiting { of_address: None, all: Arc::clone(&self.waiting) };
+        if let Some(address) = address {
+            waiting.of_address = Some(address.wait()?);
+        }
+        (before < WAITING).then_some(waiting)
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -93,6 +109,18 @@ impl Gate {
     /// A connection is gone.
     pub fn closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Leave to wait, until it is dropped.
+pub struct Waiting {
+    of_address: Option<Turn>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -128,6 +156,21 @@ mod tests {
         assert!((0..100).all(|_| enter(&own).is_ok()), "this machine's own are not counted by time");
         let places: Vec<_> = (0..10).filter_map(|_| enter(&own).ok()).collect();
         assert_eq!(places.len(), 3, "but without a session they are");
+    }
+
+    #[test]
+    fn few_handshakes_wait() {
+        let (limits, now) = (Limits::default(), Instant::now());
+        let gate = Gate::new(&limits);
+        let address = gate.addresses.entry([203, 0, 113, 1].into(), now, || Address::new(Rate::new(0, 1), now));
+        let of_one: Vec<_> = (0..WAITING).map_while(|_| gate.wait(Some(&address))).collect();
+        assert!(of_one.len() < WAITING / 4, "{}", of_one.len());
+        let of_others: Vec<_> = (0..WAITING).map_while(|_| gate.wait(None)).collect();
+        assert_eq!(of_one.len() + of_others.len(), WAITING);
+        drop(of_one);
+        assert!(gate.wait(Some(&address)).is_some());
+        drop(of_others);
+        assert_eq!(gate.waiting.load(Ordering::Acquire), 0);
     }
 
     #[test]
