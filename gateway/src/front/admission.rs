@@ -28,7 +28,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between the first looks at whether it may come in now, and between the later ones.
+/// Between the first looks at whether it may come in now, and between the later ones, where the time is not known.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
@@ -39,9 +39,9 @@ pub(super) async fn admit(State(node): State<Arc<Node>>, mut request: Request<Bo
             // The engine hands it to the connection; without one it is given back at once.
             Ok(Some(place)) => drop(request.extensions_mut().insert(place)),
             Ok(None) => {}
-            Err(refusal) => {
-                metrics::HANDSHAKES_REFUSED.add_for([refusal.code], 1);
-                return refusal.into_response();
+            Err(Refusal { error, .. }) => {
+                metrics::HANDSHAKES_REFUSED.add_for([error.code], 1);
+                return error.into_response();
             }
         }
         metrics::HANDSHAKES.add_for([transport], 1);
@@ -79,7 +79,13 @@ fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
     Some(node.gate.address(&node.settings.limits, origin.address))
 }
 
-async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, ErrorBody> {
+/// Why a handshake may not come in now, and when it may, where that is known.
+struct Refusal {
+    error: ErrorBody,
+    wait: Option<Duration>,
+}
+
+async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
     let until = Instant::now() + PATIENCE;
     let (mut waiting, mut pause) = (None, LOOK_AGAIN.0);
     loop {
@@ -88,7 +94,7 @@ async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<P
             Err(refusal) => refusal,
         };
         // Refuse at once when draining or timed out.
-        if refusal.code == "server_draining" || Instant::now() >= until {
+        if node.turns_away() || Instant::now() >= until {
             return Err(refusal);
         }
         if waiting.is_none() {
@@ -97,15 +103,20 @@ async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<P
                 return Err(refusal);
             }
         }
-        tokio::time::sleep(pause).await;
+        let due = until.min(Instant::now() + refusal.wait.unwrap_or(pause));
+        while Instant::now() < due && !node.turns_away() {
+            tokio::time::sleep(LOOK_AGAIN.1.min(due - Instant::now())).await;
+        }
         pause = (pause * 2).min(LOOK_AGAIN.1);
     }
 }
 
-fn look(node: &Node, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, ErrorBody> {
-    let refusal = |code, message: &str| {
-        Err(ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS))
+fn look(node: &Node, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+    let refusal_until = |wait, code, message: &str| {
+        let error = ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS);
+        Err(Refusal { error, wait })
     };
+    let refusal = |code, message| refusal_until(None, code, message);
     if node.turns_away() {
         return refusal("server_draining", "This node is on its way out");
     }
@@ -115,8 +126,8 @@ fn look(node: &Node, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>
     match node.gate.enter(&node.settings.limits, address) {
         Ok(place) => Ok(place),
         Err(Obstacle::Node) => refusal("too_many_connections", "This node takes no more connections at the moment"),
-        Err(Obstacle::Address) => {
-            refusal("too_many_connections", "Too many connections from this address at the moment")
+        Err(Obstacle::Address { wait }) => {
+            refusal_until(wait, "too_many_connections", "Too many connections from this address at the moment")
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -43,13 +43,18 @@ impl Address {
 
     /// Takes a connection and a place for it, where there are fewer than `most` (0 for any number). Nothing is taken
     /// where one of the two is not to be had.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Option<Arc<Place>> {
+    ///
+    /// # Errors
+    /// The time to wait, where it is known: whoever asks again then comes in, and nobody else at the same time.
+    pub fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Result<Arc<Place>, Option<Duration>> {
         // A place first: it can be given back.
         let taken = self.pending.fetch_add(1, Ordering::AcqRel);
         let place = Arc::new(Place { address: Arc::clone(self), held: AtomicBool::new(true) });
-        let is_free = most == 0 || taken < most;
-        (is_free && self.connects.lock().take(self.rate, now).is_ok()).then_some(place)
+        if most > 0 && taken >= most {
+            return Err(None);
+        }
+        self.connects.lock().take(self.rate, now).map_err(Some)?;
+        Ok(place)
     }
 
     /// A turn to wait, where not too many wait.
@@ -102,21 +107,19 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn places_are_given_back_once() {
         let now = Instant::now();
         let address = Arc::new(Address::new(Rate::new(0, 1), now));
-        let places: Vec<_> = (0..3).filter_map(|_| address.enter(2, now)).collect();
+        let places: Vec<_> = (0..3).filter_map(|_| address.enter(2, now).ok()).collect();
         assert_eq!((places.len(), address.pending()), (2, 2));
         places[0].give_back();
         places[0].give_back();
         assert_eq!(address.pending(), 1);
         let another = address.enter(2, now);
-        assert!(another.is_some());
+        assert!(another.is_ok());
         drop((places, another));
         assert_eq!(address.pending(), 0);
     }
@@ -126,14 +129,15 @@ mod tests {
         let now = Instant::now();
         let address = Arc::new(Address::new(Rate::new(1, 2), now));
         let first = address.enter(1, now);
-        assert!(first.is_some() && address.enter(1, now).is_none(), "one place");
+        assert!(first.is_ok() && address.enter(1, now).is_err_and(|wait| wait.is_none()), "one place");
         drop(first);
-        assert!(address.enter(1, now).is_some_and(|place| {
+        assert!(address.enter(1, now).is_ok_and(|place| {
             place.undo();
             true
         }));
-        assert!(address.enter(1, now).is_some(), "what was undone is there again");
-        assert!(address.enter(1, now).is_none(), "two at once");
+        assert!(address.enter(1, now).is_ok(), "what was undone is there again");
+        let wait = address.enter(1, now).err().flatten();
+        assert!(wait.is_some_and(|wait| address.enter(1, now + wait).is_ok()), "two at once, then {wait:?}");
         assert_eq!(address.pending(), 0);
         assert!(!address.is_as_new(now) && address.is_as_new(now + Duration::from_mins(1)));
     }

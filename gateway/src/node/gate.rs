@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -72,8 +72,9 @@ impl Gate {
         if limits.connections > 0 && self.count() >= limits.connections as usize {
             return Err(Obstacle::Node);
         }
-        let enter =
-            |address: &Arc<Address>| address.enter(limits.address_pending as usize, now).ok_or(Obstacle::Address);
+        let enter = |address: &Arc<Address>| {
+            address.enter(limits.address_pending as usize, now).map_err(|wait| Obstacle::Address { wait })
+        };
         let place = address.map(enter).transpose()?;
         if self.turns.lock().take(turns(limits), now).is_err() {
             if let Some(place) = place {
@@ -130,7 +131,10 @@ pub enum Obstacle {
     /// The node has or gets too many connections.
     Node,
     /// The address has too many without a session, or connects too fast.
-    Address,
+    Address {
+        /// After which it may come in, where that is known.
+        wait: Option<Duration>,
+    },
 }
 
 fn turns(limits: &Limits) -> Rate {
@@ -149,7 +153,7 @@ mod tests {
         let (one, other, own) = (address("203.0.113.1"), address("203.0.113.2"), address("127.0.0.1"));
         let enter = |address: &Arc<Address>| gate.enter(&limits, Some(address));
         let places: Vec<_> = (0..10).filter_map(|_| enter(&one).ok()).collect();
-        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address)));
+        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address { wait: None })));
         assert!(enter(&other).is_ok() && gate.enter(&limits, None).is_ok_and(|place| place.is_none()));
         drop(places);
         assert_eq!((0..10).filter(|_| enter(&one).is_ok()).count(), 2, "five connects at once");
