@@ -54,7 +54,7 @@ async function measure(name) {
   const { users = 0, prepare, stallsRedis } = ATTACKS[name];
   const limit = Number(given.memory) * MIB;
   const box = makeBox(limit);
-  const node = await startNode({ set: { "proxy.hops": 1 }, binary: given.binary, started: box.enter });
+  const node = await startNode({ binary: given.binary, started: box.enter });
   const children = [];
   try {
     const honest = child(children, "honest.mjs");

@@ -42,6 +42,8 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
     "jwt.secret": secret,
     "api.keys": `test:emit+notify+read+publish:${createHash("sha256").update(apiKey).digest("hex")}`,
     "session.policy": "multi",
+    // As behind a proxy: what says where it comes from is not from this machine.
+    "proxy.hops": 1,
     "drain.delay": "0s",
     ...set,
   };

@@ -21,11 +21,12 @@ struct Ebb {
 }
 
 impl Ebb {
-    /// There are so many connections now: whether memory is to be given back.
-    fn is_low(&mut self, now: usize) -> bool {
-        let ending = now < self.last;
+    /// There are so many connections now, and there were at most `peak` since the last call: whether memory is to be given
+    /// back.
+    fn is_low(&mut self, now: usize, peak: usize) -> bool {
+        let ending = now < self.last.max(peak);
         self.last = now;
-        self.peak = self.peak.max(now);
+        self.peak = self.peak.max(peak);
         let is_low = !ending && now <= self.peak / 2 && self.peak - now >= LEAST;
         if is_low {
             self.peak = now;
@@ -38,7 +39,7 @@ pub(super) async fn give_back_memory(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     let mut ebb = Ebb::default();
     while stopping.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-        if ebb.is_low(node.gate.count()) {
+        if ebb.is_low(node.gate.count(), node.gate.take_peak()) {
             // Off the workers: they go on until they need memory.
             drop(tokio::task::spawn_blocking(jackfield_memory::give_back).await);
             tracing::debug!(connections = node.gate.count(), "memory of connections that ended was given back");
@@ -54,8 +55,11 @@ mod tests {
     fn memory_is_given_back_once_many_have_left_and_no_more_are_leaving() {
         let mut ebb = Ebb::default();
         let counts = [0, 3_000, 8_000, 7_000, 3_000, 10, 10, 10, 900, 10, 10, 1_500, 900, 900, 500, 500];
-        let low: Vec<_> = counts.iter().map(|now| ebb.is_low(*now)).collect();
+        let low: Vec<_> = counts.iter().map(|now| ebb.is_low(*now, *now)).collect();
         let times: Vec<_> = low.iter().enumerate().filter(|(_, low)| **low).map(|(at, _)| at).collect();
         assert_eq!(times, [6, 15], "after 8,000, and after 1,500");
+        let mut between = Ebb::default();
+        let low = [(0, 2_000), (0, 0), (0, 0)].map(|(now, peak)| between.is_low(now, peak));
+        assert_eq!(low, [false, true, false], "they came and left between two looks");
     }
 }

@@ -22,6 +22,8 @@ const WAITING: usize = 8_192;
 /// See the module.
 pub struct Gate {
     open: AtomicUsize,
+    /// The most that were open at the same time since somebody asked.
+    peak: AtomicUsize,
     waiting: Arc<AtomicUsize>,
     turns: Mutex<Bucket>,
     addresses: Kept<IpAddr, Address>,
@@ -32,6 +34,7 @@ impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             open: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
             waiting: Arc::default(),
             turns: Mutex::new(Bucket::full(turns(limits), Instant::now())),
             addresses: Kept::default(),
@@ -104,7 +107,13 @@ impl Gate {
 
     /// A connection is open.
     pub fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(open, Ordering::Relaxed);
+    }
+
+    /// The most connections that were open at the same time since this was last called.
+    pub(super) fn take_peak(&self) -> usize {
+        self.peak.swap(self.count(), Ordering::Relaxed)
     }
 
     /// A connection is gone.
