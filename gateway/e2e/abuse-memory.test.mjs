@@ -16,7 +16,7 @@ import { here } from "./support/pace.mjs";
 import { until, within } from "./support/until.mjs";
 
 const MB = 1e6;
-/** What a node may grow by for other reasons: buffers of a message on its way, and what the allocator keeps. */
+/** Growth of a node for other reasons: buffers of a message on its way, and memory that the allocator keeps. */
 const SLACK = 8 * MB;
 /** Of the queue of one connection: `limits.queueBytes`, and the frame that was too much. */
 const QUEUE = 2 * MB;
@@ -109,8 +109,8 @@ describe("what many bytes cost", OWN, () => {
   });
   after(() => node?.stop());
 
-  /** What the node read, in bytes, until it ended the connection on which `send` was called again and again. */
-  async function readUntilClosed(send) {
+  /** Calls `send` until the node ends the connection; returns how many bytes the kernel took for it until then. */
+  async function sentUntilClosed(send) {
     const signal = attacked(20);
     const wire = await Wire.open(node.url, { signal });
     await wire.join(node.user().token);
@@ -122,7 +122,7 @@ describe("what many bytes cost", OWN, () => {
   const heavy = Buffer.alloc(990_000, "x");
 
   test("events of a megabyte are a flood after 30 of them", async () => {
-    const bytes = await readUntilClosed(async (wire) => {
+    const bytes = await sentUntilClosed(async (wire) => {
       await wire.send("echo", heavy.toString());
       return heavy.length;
     });
@@ -131,7 +131,7 @@ describe("what many bytes cost", OWN, () => {
 
   test("so are binary parts that belong to a refused event", async () => {
     let promised = false;
-    const bytes = await readUntilClosed(async (wire) => {
+    const bytes = await sentUntilClosed(async (wire) => {
       if (!promised) await wire.text(`5900-["echo",${Array.from({ length: 900 }, (_, num) => `{"_placeholder":true,"num":${num}}`)}]`);
       promised = true;
       await wire.write(binaryFrame(heavy));
@@ -141,7 +141,7 @@ describe("what many bytes cost", OWN, () => {
   });
 
   test("and packets that mean nothing to the server", async () => {
-    const bytes = await readUntilClosed(async (wire) => {
+    const bytes = await sentUntilClosed(async (wire) => {
       await wire.text(`431["${heavy}"]`);
       return heavy.length;
     });

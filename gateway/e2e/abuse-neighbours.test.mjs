@@ -1,5 +1,5 @@
-// One user takes a bounded share from the others: a share of events that belongs to the user, a smaller one of what goes to many or
-// to one person, and old messages once.
+// One user takes little from the others: all connections of a user share one budget of events, a smaller one holds for
+// events that go to many or to one person, and old messages are read once.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

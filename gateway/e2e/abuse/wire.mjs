@@ -26,7 +26,7 @@ export function frame(payload, kind = TEXT) {
 
 export const binaryFrame = (payload) => frame(payload, BINARY);
 
-/** Where a gateway trusts a proxy in front of it, `from` stands for an address that is not this machine's own. */
+/** The header for a gateway that trusts one proxy: for it, `from` becomes an address that is not this machine's own. */
 export const forwarded = (from) => (from ? [`X-Forwarded-For: ${from.replace(/^127\./, "198.")}`] : []);
 
 /** Opens a TCP connection, from the local address `from`; it ends when `signal` is aborted. */

@@ -42,7 +42,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
     "jwt.secret": secret,
     "api.keys": `test:emit+notify+read+publish:${createHash("sha256").update(apiKey).digest("hex")}`,
     "session.policy": "multi",
-    // As behind a proxy: what says where it comes from is not from this machine.
+    // As behind a proxy: requests with X-Forwarded-For come from other machines.
     "proxy.hops": 1,
     "drain.delay": "0s",
     ...set,
@@ -61,7 +61,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   const ready = async () => early ?? (await ifReachable(fetch(`${internal}/readyz`)))?.ok;
   const how = await until("it is ready", ready).catch((error) => error);
   if (how !== true) {
-    // What goes on would keep the tests from their end.
+    // A program that goes on would keep the tests from ending.
     child.kill("SIGKILL");
     await redis.stop();
     throw new Error(`${how}:\n${Buffer.concat(said)}`);

@@ -37,7 +37,7 @@ export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   ended.then((how) => (early = `it ended with ${how}`), (error) => (early = `${error}`));
   const how = await until("it is up", async () => early ?? (await isUp(urls)), START_MS).catch((error) => error);
   if (how !== true) {
-    // What goes on would keep the tests from their end.
+    // A program that goes on would keep the tests from ending.
     child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
     throw new Error(`${how}:\n${text()}`);

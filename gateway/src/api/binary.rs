@@ -8,7 +8,7 @@ use super::error::ApiError;
 use crate::engine::Parts;
 
 const KEY: &str = "$binary";
-/// What marks the place of a part on the wire.
+/// The field that marks the place of a part on the wire.
 const PLACEHOLDER: &str = "_placeholder";
 
 /// Takes the binary parts, of which there may be so many, out of the data: placeholders stay in their places.

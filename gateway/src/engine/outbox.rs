@@ -102,7 +102,7 @@ impl Outbox {
         self.0.close(DisconnectReason::ClosingServer);
     }
 
-    /// Reads nothing more, until [`Outbox::abort`] ends the transport.
+    /// Reads nothing more from a WebSocket, until [`Outbox::abort`] ends the transport.
     pub fn stop_reading(&self) {
         if let Some(wire) = self.0.data.wire() {
             wire.stop_reading();

@@ -148,7 +148,8 @@ impl Wire {
         if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
     }
 
-    /// Nothing more is read of a client that is about to be cut off, whatever it sends; what waits for it still leaves.
+    /// Reads nothing more from a WebSocket that is about to be cut off; its queue is still written. A polling client's POSTs
+    /// are still read, one at a time.
     pub(super) fn stop_reading(&self) {
         self.deaf.store(true, Ordering::Release);
     }

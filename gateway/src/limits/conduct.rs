@@ -92,7 +92,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What a client does after a refusal.
+    /// A client's reaction to a refusal.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Manner {
         WaitsAsTold,
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
         let mut patient = Conduct::default();
         assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.told.is_empty());
-        // What costs more is a flood sooner.
+        // Expensive events are a flood sooner.
         let mut heavy = Conduct::default();
         let refused: Vec<_> = (0..3).map(|_| heavy.refused(Cost(2.5), MS * 100, 5, now)).collect();
         assert_eq!(refused, [false, false, true]);

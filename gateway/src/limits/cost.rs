@@ -1,19 +1,19 @@
-//! What something that came costs its sender: one for an event, and more for many bytes.
+//! The cost of received data, counted against its sender: 1 for an event, and more for many bytes.
 
 /// Bytes that cost as much as one event.
 const BYTES_PER_EVENT: f64 = 16_384.0;
 /// A binary part costs at least as much as one with so many bytes.
 const LEAST_PART: usize = 1_024;
 
-/// In events, at least one where it is an event's.
+/// In events: at least 1 for an event, any fraction for binary parts.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Cost(pub(super) f64);
 
 impl Cost {
-    /// A short event's.
+    /// The cost of a short event.
     pub const ONE: Self = Self(1.0);
 
-    /// An event's with so many bytes of text, whose binary parts cost `parts`.
+    /// The cost of an event with `text` bytes of text, whose binary parts cost `parts`.
     #[must_use]
     pub fn event(text: usize, Self(parts): Self) -> Self {
         // Whole ones only: short events are alike.
@@ -26,7 +26,7 @@ impl Cost {
         Self(0.0)
     }
 
-    /// With a further binary part of so many bytes.
+    /// Adds a binary part of so many bytes.
     #[must_use]
     pub fn with_part(self, bytes: usize) -> Self {
         Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)

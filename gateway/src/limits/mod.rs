@@ -1,7 +1,7 @@
 //! What one user or one address may do in a given time.
 //!
 //! - [`Bucket`]: the one mechanism, a token bucket that tells each refused caller a time of its own
-//! - [`Cost`]: what something that came counts as: an event, or more for many bytes
+//! - [`Cost`]: the cost of received data, in events: more for many bytes
 //! - [`Conduct`]: whether one connection waits as told, or floods
 //! - [`User`]: the budgets of one user, shared by all of the user's connections to this node
 //! - [`Address`]: the budgets of one client address, and its connections without a session

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use super::Node;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// What fewer connections leave behind is not worth the pause.
+/// The memory of fewer connections is not worth the pause.
 const LEAST: usize = 1_000;
 
 /// The number of connections over time. Pure.

@@ -39,7 +39,7 @@ impl Limits {
         }
     }
 
-    /// What one user may do.
+    /// The limits of one user.
     #[must_use]
     pub fn user(&self) -> UserLimits {
         UserLimits {
@@ -75,7 +75,7 @@ impl GatewaySettings {
     /// The internal port: `internal.port`, or the public one + 10000.
     ///
     /// # Errors
-    /// Where there is no such port.
+    /// If there is no such port.
     pub fn internal_port(&self) -> Result<u16, SettingsError> {
         match self.internal.port {
             0 => self
@@ -86,7 +86,7 @@ impl GatewaySettings {
         }
     }
 
-    /// Where the internal port is found.
+    /// The address of the internal port.
     #[must_use]
     pub fn address(&self) -> String {
         if !self.node.address.is_empty() {
@@ -117,10 +117,11 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
-    /// Where the keys come from. Warns where a secret that can be guessed is taken because only this machine gets in.
+    /// The source of the keys that verify tokens. Warns if a secret that can be guessed is accepted because only this machine
+    /// can connect.
     ///
     /// # Errors
-    /// Where neither or both of the two ways are configured, or the secret can be guessed.
+    /// If neither or both of the two ways are configured, or the secret can be guessed.
     pub fn key_source(&self) -> Result<KeySource, SettingsError> {
         match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
             ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
