@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Cost;
+
 /// Nobody is told to wait longer than this because of others who wait.
 const LONGEST_LINE: Duration = Duration::from_mins(1);
 /// A debt is paid off within this time.
@@ -73,8 +75,16 @@ impl Bucket {
     /// The time to wait. Of callers that are refused at the same moment each is told a later time than the one before,
     /// so that all pass when they come back as told, and nothing is reserved for one that does not.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
-        self.ready(rate, now)?;
-        self.tokens -= 1.0;
+        self.take_for(Cost::ONE, rate, now)
+    }
+
+    /// Takes as many tokens as something costs. One has to be there; the others may become a debt.
+    ///
+    /// # Errors
+    /// As [`Bucket::take`]; after an expensive caller the next one is told to wait for as long as its tokens take.
+    pub fn take_for(&mut self, cost: Cost, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.ready_for(cost, rate, now)?;
+        self.charge(cost.0, rate, now);
         Ok(())
     }
 
@@ -83,6 +93,10 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::take`].
     pub fn ready(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.ready_for(Cost::ONE, rate, now)
+    }
+
+    fn ready_for(&mut self, Cost(cost): Cost, rate: Rate, now: Instant) -> Result<(), Duration> {
         if rate.is_unlimited() {
             self.tokens = rate.burst;
             return Ok(());
@@ -92,7 +106,7 @@ impl Bucket {
             return Ok(());
         }
         let first = now + rate.time_for(1.0 - self.tokens);
-        let next = (self.told + rate.time_for(1.0)).min(now + LONGEST_LINE);
+        let next = (self.told + rate.time_for(cost)).min(now + LONGEST_LINE);
         self.told = first.max(next);
         Err(self.told - now)
     }
@@ -169,6 +183,16 @@ mod tests {
         assert!(bucket.ready(RATE(), now).unwrap_err() < Duration::from_secs(70), "a debt is bounded");
         assert!(!bucket.is_full(RATE(), now + Duration::from_mins(1)));
         assert!(bucket.is_full(RATE(), now + Duration::from_mins(3)));
+    }
+
+    /// Told apart by its cost, each passes when it comes back as told: so expensive callers are no faster than their tokens.
+    #[test]
+    fn expensive_callers_are_told_later_times() {
+        let now = Instant::now();
+        let (mut bucket, cost) = (emptied(now), Cost::ONE.with_part(4 * 16_384));
+        let told: Vec<_> = (0..10).map(|_| bucket.take_for(cost, RATE(), now).unwrap_err()).collect();
+        assert!(told.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(499)), "{told:?}");
+        assert!(told.iter().all(|wait| bucket.take_for(cost, RATE(), now + *wait + Duration::from_millis(1)).is_ok()));
     }
 
     proptest! {

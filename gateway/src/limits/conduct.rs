@@ -111,9 +111,8 @@ mod tests {
         let (mut sent, mut accepted) = (arrivals.len(), 0);
         while let Some(Reverse(at)) = arrivals.pop() {
             let now = start + MS * u32::try_from(at).unwrap();
-            match bucket.take(limits.rate, now) {
+            match bucket.take_for(cost, limits.rate, now) {
                 Ok(()) => {
-                    bucket.charge(cost.beyond_one(), limits.rate, now);
                     conduct.passed(cost, now);
                     accepted += 1;
                     if accepted == count {

@@ -6,7 +6,7 @@ const BYTES_PER_EVENT: f64 = 16_384.0;
 const LEAST_PART: usize = 1_024;
 
 /// In events: at least 1 for an event, any fraction for binary parts.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost(pub(super) f64);
 
 impl Cost {
@@ -30,11 +30,6 @@ impl Cost {
     #[must_use]
     pub fn with_part(self, bytes: usize) -> Self {
         Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)
-    }
-
-    /// Tokens beyond the first.
-    pub(super) fn beyond_one(self) -> f64 {
-        (self.0 - 1.0).max(0.0)
     }
 }
 

@@ -63,12 +63,7 @@ impl User {
     /// # Errors
     /// The time to wait; so in all that follow.
     pub fn event(&self, cost: Cost, now: Instant) -> Taken {
-        let (rate, events) = (self.limits.flood.rate, &mut self.spent.lock().events);
-        events.take(rate, now)?;
-        if cost > Cost::ONE {
-            events.charge(cost.beyond_one(), rate, now);
-        }
-        Ok(())
+        self.spent.lock().events.take_for(cost, self.limits.flood.rate, now)
     }
 
     /// These bytes are sent to the user because of one event: they count as further events.
