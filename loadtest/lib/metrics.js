@@ -47,13 +47,23 @@ export function thresholds(settings, timed) {
   };
 }
 
-// Of each virtual user, so many errors are said in words.
+// Of each virtual user, so many errors and refusals are said in words.
 const SAID = 3;
 let said = 0;
+
+function say(how, text) {
+  said += 1;
+  if (said <= SAID) how(text);
+}
 
 // Something went wrong that should not.
 export function error(text) {
   metrics.errors.add(1);
-  said += 1;
-  if (said <= SAID) console.error(text);
+  say(console.error, text);
+}
+
+// A handshake came to nothing. No threshold of its own: what follows from it has one.
+export function refused(why) {
+  metrics.refused.add(1);
+  say(console.warn, `a handshake came to nothing: ${why}`);
 }

@@ -3,7 +3,7 @@
 import exec from 'k6/execution';
 
 import { Client } from './client.js';
-import { error, metrics, thresholds } from './metrics.js';
+import { error, metrics, refused, thresholds } from './metrics.js';
 import { read } from './settings.js';
 import { summarize, table } from './summary.js';
 import { polling } from './transport/polling.js';
@@ -85,7 +85,7 @@ export class Scenario {
     const client = new Client({ transport: this.transport, namespace, token, now, ackLimit: settle });
     client.userId = id;
     client.on(':connected', (ms) => metrics.connect_ms.add(ms));
-    client.on(':failed', () => metrics.refused.add(1));
+    client.on(':failed', refused);
     client.on(':packet-error', error);
     client.on(':disconnected', (why) => why !== 'dropped' && why !== 'left' && metrics.disconnects.add(1));
     client.on(':over', (why) => why !== 'left' && error(`sent away: ${why}`));

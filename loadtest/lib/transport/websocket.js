@@ -2,11 +2,14 @@
 
 import { WebSocket } from 'k6/experimental/websockets';
 
+import { seeingTheFirstFrame } from './first-frame.js';
+
 // Transports of the server at that base URL.
 export function websocket(baseUrl) {
   const url = `${baseUrl.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`;
-  return ({ frame, closed }) => {
+  return seeingTheFirstFrame(({ opened, frame, closed }) => {
     const socket = new WebSocket(url);
+    socket.onopen = opened;
     socket.onmessage = ({ data }) => frame(data);
     socket.onerror = ({ error }) => closed(`websocket: ${error}`);
     socket.onclose = ({ code }) => closed(`websocket closed: ${code}`);
@@ -14,5 +17,5 @@ export function websocket(baseUrl) {
       send: (text) => socket.send(text),
       close: () => socket.close(),
     };
-  };
+  });
 }
