@@ -1,7 +1,7 @@
-//! A client asks for a namespace: token, session, CONNECT, `authenticated`.
+//! Joins a client to a namespace: token, session, CONNECT, `authenticated`.
 //!
-//! What is terminal is answered with CONNECT_ERROR, what is passing by closing the transport: a stock client tells them
-//! apart by nothing else.
+//! Permanent refusals are answered with CONNECT_ERROR, temporary ones by closing the transport: a stock client has no
+//! other way to tell them apart.
 
 use std::{sync::Arc, time::Instant};
 
@@ -29,11 +29,11 @@ use crate::{
 
 /// Why a namespace is not joined.
 pub(super) enum Refusal {
-    /// For good: the code that the client gets.
+    /// Permanent: the code that the client receives.
     Terminal(&'static str),
-    /// For now: the client comes back by itself.
+    /// Temporary: the client reconnects by itself.
     Passing,
-    /// The user connects too fast: passing, too.
+    /// The user connects too fast: temporary, too.
     TooFast,
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
         Err(Refusal::Terminal(code)) => {
             metrics::REFUSED.add_for([code], 1);
             connection.refused_by(namespace);
-            // A full queue means that the client does not read: nobody is there to be told.
+            // A client with a full queue does not read: nothing can be sent to it.
             let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
             connection.node.idle.watch(connection);
         }
@@ -79,13 +79,13 @@ async fn join(connection: &Arc<Connection>, namespace: &str, auth: Option<&Text>
     Ok(())
 }
 
-/// The connection's first namespace, and with it its session.
+/// Joins the connection's first namespace, and claims its session.
 async fn begin(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity) -> Result<(), Refusal> {
     let node = &connection.node;
     let missed = node.missed();
     let user = connection.belongs_to(&identity.user_id);
     if user.connect(Instant::now()).is_err() {
-        // Before the claim: it costs the cluster nothing and evicts nobody.
+        // Refused before the claim, so that it costs the cluster nothing and evicts nobody.
         tracing::debug!(user = %identity.user_id, session = %connection.id, "closing a connection: the user connects too fast");
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
@@ -101,7 +101,7 @@ async fn begin(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identit
     Ok(())
 }
 
-/// Whom the client's token speaks for; nothing where it shows none.
+/// The identity in the client's token; `None` if the client sent none.
 pub(super) async fn identify(connection: &Connection, auth: Option<&Text>) -> Result<Option<Identity>, Refusal> {
     let from_auth = auth_token(auth);
     let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
@@ -110,7 +110,7 @@ pub(super) async fn identify(connection: &Connection, auth: Option<&Text>) -> Re
         TokenError::Expired => Refusal::Terminal("token_expired"),
         TokenError::KeysUnavailable => Refusal::Passing,
     })?;
-    // An issuer of its own may write anything there; what the system says must not be forged.
+    // A configured issuer may write any id into a token; messages of the system must not be forged.
     if *identity.user_id == *SYSTEM.id {
         return Err(Refusal::Terminal("invalid_token"));
     }
@@ -123,12 +123,12 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     let incarnation = node.incarnation().ok_or(Refusal::Passing)?;
     let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
     {
-        // Under the lock, so that an end at this moment either is seen here or takes out what is put in.
+        // Under the lock, so that a concurrent end is either seen here or removes the entry.
         let session = connection.session.lock();
         if session.is_ended() {
             return Err(Refusal::Passing);
         }
-        // From here on an eviction finds the session, even one that overtakes the claim's answer.
+        // From here on an eviction finds the session, even one that arrives before the claim's answer.
         node.connections.insert(connection, Some(&identity.user_id));
     }
     let answer = ask(connection, &holding, &incarnation).await;
@@ -144,7 +144,7 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
         }
         Err(Unavailable) => {
             metrics::CLAIMS.add_for(["unavailable"], 1);
-            // It may have been granted all the same, or be granted when the back end wakes up.
+            // The claim may have succeeded all the same, or may still succeed once Redis answers: release it.
             node.departures.push(IndexEntry::Session(holding), incarnation);
             Err(Refusal::Passing)
         }
@@ -155,15 +155,16 @@ async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnati
     let node = &connection.node;
     let (cluster, policy) = (&node.cluster, node.policy);
     let noted = IndexEntry::Session(holding.clone());
-    // The note goes out first, on the same connection: it is there before the claim is.
+    // The note is sent first, on the same connection: it is stored before the claim.
     let (noted, claimed) = tokio::join!(
+        biased;
         cluster.membership.note(incarnation, std::slice::from_ref(&noted)),
         cluster.sessions.claim(holding, incarnation, policy, &[])
     );
     noted?;
     match claimed? {
         Claimed::Refused { holders } => {
-            // Who was registered before it claimed and is not live now is dead: its sessions stand in nobody's way.
+            // Nodes register before they claim, so a holder that is not live is dead: retry without its sessions.
             let live = cluster.membership.live().await?;
             let dead: Vec<_> = holders.iter().filter(|holder| !live.contains(holder)).cloned().collect();
             match dead.is_empty() {
@@ -175,8 +176,8 @@ async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnati
     }
 }
 
-/// Puts the client into the namespace. CONNECT comes first, `authenticated` second, then everything else; among that, as
-/// soon as the back end answers, how many notifications are unread.
+/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, then everything else; the count of
+/// unread notifications follows as soon as the back end answers.
 fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Identity, user: Arc<User>) {
     let node = &connection.node;
     let id: Arc<str> = random_id().into();
@@ -198,7 +199,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
         Arc::downgrade(connection),
     ));
     let sent = {
-        // Under the lock, so that an eviction at this moment comes after CONNECT and not before it.
+        // Under the lock, so that a concurrent eviction is sent after CONNECT and not before it.
         let mut session = connection.session.lock();
         if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
             return;
@@ -220,15 +221,15 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace>, identity: Ide
     metrics::CONNECTS.add(1);
 }
 
-/// Makes the user's presence known, and looks at what happened since the claim began, when the node had missed messages
-/// `missed` times.
+/// Announces the user's presence, then handles an end, an eviction or a bus gap since the claim began; `missed` is the
+/// node's count of bus gaps at that time.
 async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     let node = &connection.node;
     let held = connection.session.lock().incarnation();
     if let Some(incarnation) = held {
         let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
         let entered = node.cluster.presence.enter(&[holding], &incarnation, Saying::Aloud).await;
-        // Under a lost lease, or where it is not known: the next reassertion writes it again.
+        // The lease was lost, or the outcome is unknown: the next reassertion writes the presence again.
         if entered.is_err() || node.incarnation().as_ref() != Some(&incarnation) {
             node.reassert_soon();
         }
@@ -241,14 +242,16 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     if evicted {
         connection.evicted();
     } else if node.missed() != missed {
-        // An eviction of this session may have been among what was missed, and what is said again while a session is
-        // being claimed leaves it out.
+        // The bus may have lost an eviction of this session, and a reassertion skips sessions that are being claimed:
+        // reassert again.
         node.reassert_soon();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::{
         body::Body,
         http::{Request, StatusCode},
@@ -257,7 +260,13 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{Gateway, cluster::MemoryCluster, node::MAIN, settings::GatewaySettings};
+    use crate::{
+        Gateway,
+        cluster::{MemoryCluster, room_name::RoomName},
+        node::MAIN,
+        room::{JoinError, Joined, Joining, Rooms},
+        settings::GatewaySettings,
+    };
 
     fn identity() -> Identity {
         let user: Arc<str> = "u".into();
@@ -270,7 +279,7 @@ mod tests {
         }
     }
 
-    /// A connection that has just shaken hands.
+    /// A connection right after its handshake.
     async fn shake_hands(gateway: &Gateway) -> Arc<Connection> {
         let request = Request::get("/socket.io/?EIO=4&transport=polling").body(Body::empty()).unwrap();
         let response = gateway.router().oneshot(request).await.unwrap();
@@ -278,23 +287,85 @@ mod tests {
         gateway.node().idle.all().pop().unwrap()
     }
 
-    #[tokio::test]
-    async fn what_ends_while_it_begins_leaves_nothing_behind() {
-        let lifecycle = Lifecycle::new();
+    fn gateway(lifecycle: &Lifecycle) -> Gateway {
         let settings = GatewaySettings::default();
         let cluster = MemoryCluster::new(settings.terms());
         let keys = KeySource::Secret("not a secret".to_owned());
-        let gateway = Gateway::build_in(&cluster, settings, keys, &lifecycle).unwrap();
+        Gateway::build_in(&cluster, settings, keys, lifecycle).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_ends_while_it_begins_leaves_nothing_behind() {
+        let lifecycle = Lifecycle::new();
+        let gateway = gateway(&lifecycle);
         let node = gateway.node();
         let namespace = node.hub.namespace(MAIN).unwrap();
         let connection = shake_hands(&gateway).await;
         assert!(matches!(connection.session.lock().begin(&identity()), Standing::Claim));
-        // What another thread may do at any moment: here, after the decision to claim and before it is acted on.
+        // Another thread may do this at any moment: here, between the decision to claim and the claim.
         connection.close();
         let begun = begin(&connection, namespace, identity()).await;
         assert_eq!((node.connections.len(), node.connections.census().users, namespace.len()), (0, 0, 0));
         assert!(matches!(begun, Err(Refusal::Passing)));
         assert_eq!(node.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
         lifecycle.stop();
+    }
+
+    /// A socket in the main namespace.
+    async fn connected(gateway: &Gateway) -> (Arc<Connection>, Arc<Client>) {
+        let namespace = gateway.node().hub.namespace(MAIN).unwrap();
+        let connection = shake_hands(gateway).await;
+        assert!(matches!(connection.session.lock().begin(&identity()), Standing::Claim));
+        assert!(begin(&connection, namespace, identity()).await.is_ok());
+        let client = Arc::clone(&connection.session.lock().sockets[0]);
+        (connection, client)
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_left_while_it_joins_a_room_is_refused_at_once() {
+        let lifecycle = Lifecycle::new();
+        let gateway = gateway(&lifecycle);
+        let node = gateway.node();
+        let (connection, client) = connected(&gateway).await;
+        let room = RoomName::parse(&client.namespace.name, "r").unwrap();
+        connection.close();
+        let joining = Joining::new(client, None, None, 1);
+        // It used to ask the room's task again and again, for two seconds.
+        let joined = tokio::time::timeout(Duration::from_secs(1), node.rooms.join(node, &room, joining)).await;
+        assert!(matches!(joined, Ok(Err(JoinError::Unavailable))));
+        until_empty(&node.rooms).await;
+        lifecycle.stop();
+    }
+
+    #[tokio::test]
+    async fn a_room_is_closed_where_a_socket_fails_between_two_rounds_of_its_join() {
+        let lifecycle = Lifecycle::new();
+        let gateway = gateway(&lifecycle);
+        let node = gateway.node();
+        let (connection, client) = connected(&gateway).await;
+        let room = RoomName::parse(&client.namespace.name, "r").unwrap();
+        for _ in 0..40 {
+            node.cluster.log.append(&room, &format!("\"{}\"", "x".repeat(50_000)), None).await.unwrap();
+        }
+        let since = node.cluster.log.empty().await.unwrap().to_string();
+        let mut joining = Joining::new(client, Some(since), None, 1);
+        let Ok((_, Joined::More { told, .. })) = node.rooms.join(node, &room, joining.clone()).await else {
+            panic!("two megabytes in one round")
+        };
+        assert_eq!(node.rooms.len(), 1);
+        joining.told = Some(told);
+        connection.close();
+        assert!(matches!(node.rooms.join(node, &room, joining).await, Err(JoinError::Unavailable)));
+        until_empty(&node.rooms).await;
+        lifecycle.stop();
+    }
+
+    async fn until_empty(rooms: &Rooms) {
+        let closed = async {
+            while !rooms.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the room stays open");
     }
 }

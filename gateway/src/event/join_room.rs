@@ -1,6 +1,6 @@
-//! `join-room` `"room"` or `{room, since?}`: the others get `user-joined`; the sender gets `joined`, `recent-messages` and
-//! the acknowledgement `{status, room, position, members, recovered?}`, in this order and before any live message. More
-//! than a page of a room is told to a socket once in ten seconds.
+//! `join-room` `"room"` or `{room, since?}`: the others get `user-joined`; the sender gets `joined`, `recent-messages`
+//! and the acknowledgement `{status, room, position, members, recovered?}`, in this order and before any live message.
+//! A socket gets more than a page of a room at most once in ten seconds.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ use crate::{
     room::{JoinError, Joined, Joining, Room, rules::Wish},
 };
 
-/// Between two times that a socket is told more than a page of the same room.
+/// Shortest time before a socket may again get more than a page of the same room.
 const MUCH_PACE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ struct Wanted {
     since: Option<String>,
 }
 
-/// The room's task acknowledges, so that nothing comes in between.
+/// The room's task sends the acknowledgement, so that no live message comes in between.
 pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
     let (text, since) = match event.text_or()? {
         TextOr::Text(room) => (room, None),
@@ -81,7 +81,7 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
     }
 }
 
-/// Goes on until the socket was told all that it missed and is in. What it is told counts as events of its user.
+/// Repeats until the socket has all that it missed and is in the room. The bytes it gets count as events of its user.
 async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinError> {
     let client = Arc::clone(&joining.client);
     let node = &client.node;
@@ -109,7 +109,7 @@ async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinErro
                     client.user.charge(bytes, now);
                 }
                 if joining.told.is_some() && joining.again {
-                    // It is out of a room that it believes to be in: it comes back and asks for the rest.
+                    // The client believes that it is in the room: it reconnects and asks for the rest.
                     client.close();
                 }
                 return Err(error);
@@ -118,12 +118,13 @@ async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinErro
     }
 }
 
-/// Counts the user among the members, and returns how many there are.
+/// Registers the user as a member of the room, and returns the number of members.
 async fn enter(client: &Client, entry: &Entry, incarnation: &Incarnation) -> Result<usize, Unavailable> {
     let node = &client.node;
     let noted = [IndexEntry::Room(entry.stay.clone())];
-    // The note goes out first, on the same connection.
+    // The note is sent first, on the same connection.
     let (noted, members) = tokio::join!(
+        biased;
         node.cluster.membership.note(incarnation, &noted),
         node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation, Saying::Aloud)
     );

@@ -1,12 +1,13 @@
-//! How a room's task lets sockets in: from what it keeps, or from the log, which those who come together ask together.
+//! How a room's task admits sockets: from the messages in memory, or from the log. Joins that arrive together share
+//! their reads of the log.
 //!
-//! What a join is told is what the log held up to the cursor, the position that the members here have come to. A message
-//! may have been acknowledged elsewhere before the join was asked for and not have come over the bus yet: then it is beyond
-//! the cursor, and comes live, after the acknowledgement, whose `position` is the cursor's. That is what is promised:
-//! everything after `position` is heard, once and in order; and nobody who comes back is told less than he saw, because a
-//! `since` beyond the cursor makes the log be read first. It is the same whether the piece up to the cursor is read from
-//! the log or was kept: a message's place and text never change, and what was lost with a log that began anew is said to
-//! those who are in as it is to every other member.
+//! A join is answered with the log up to the cursor, the position that the members here have reached. A message
+//! acknowledged elsewhere before the join may not have arrived over the bus yet: it is then beyond the cursor, and the
+//! socket receives it live, after the acknowledgement, whose `position` is the cursor's. This is the guarantee: a
+//! socket receives everything after `position`, once and in order. If a returning client's `since` is beyond the
+//! cursor, the task reads the log first, so the client does not get less than it already saw. Both hold whether the
+//! messages up to the cursor come from the log or from memory: a message's position and text never change, and when a
+//! log begins anew, these sockets are reset like every other member.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -31,21 +32,21 @@ use crate::{
     engine::Frame,
 };
 
-/// The newest are read with so many more: what is beyond the cursor is not shown, and there are to be fifty all the same.
+/// Extra messages in a read of the newest: those beyond the cursor are not sent, and fifty should remain.
 const SPARE: usize = 50;
 
-/// Somebody who wants to come in.
+/// A socket that waits to be admitted.
 pub(super) struct Waiting {
     pub(super) joining: Joining,
     pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
 }
 
-/// The last `recent-messages`, for the next who is told the same: the end, the first message's number, how many, and
-/// whether there are more.
+/// The last encoded `recent-messages`, reused for the next socket with the same answer, that is: the end, the first
+/// message's number, the count, and whether there is more.
 type Told = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
 impl Task {
-    /// One after the other; joins that follow each other together.
+    /// Handles the inputs in order, and consecutive joins together.
     pub(super) async fn handle_all(&mut self, arrived: &mut Vec<Input>) {
         let mut together = Vec::new();
         for input in arrived.drain(..) {
@@ -60,8 +61,12 @@ impl Task {
     }
 
     pub(super) async fn join_all(&mut self, mut waiting: Vec<Waiting>) {
-        // Who does not wait any more is put out by whoever gave up waiting.
-        waiting.retain(|one| !one.done.is_closed() && !one.joining.client.is_gone());
+        // A caller that gave up waiting removes its socket itself.
+        waiting.retain(|one| !one.done.is_closed());
+        // An unanswered caller would take this task for ended, and ask again at once.
+        for one in waiting.extract_if(.., |one| one.joining.client.is_gone()) {
+            let _ = one.done.send(Err(JoinError::Unavailable));
+        }
         if !waiting.is_empty() && self.let_in(&mut waiting).await.is_err() {
             for one in waiting {
                 let _ = one.done.send(Err(JoinError::Unavailable));
@@ -69,7 +74,7 @@ impl Task {
         }
     }
 
-    /// Lets them in, or tells them a part of what they missed, and takes them out of `waiting`.
+    /// Admits them, or sends them one part of the missed messages, and takes them out of `waiting`.
     async fn let_in(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), Unavailable> {
         self.open().await?;
         let mut told = None;
@@ -111,7 +116,7 @@ impl Task {
             let most = if range == Range::Newest { count + SPARE } else { count };
             let page = self.node.cluster.log.read(&self.name, range, most, Some(end)).await?;
             if page.end.epoch != end.epoch {
-                // The log began anew in between: those who are in are told first.
+                // The log began anew meanwhile: reset the members first.
                 behind = true;
                 continue;
             }
@@ -119,7 +124,7 @@ impl Task {
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
                 let own = wanted.range();
-                // Those whose own piece this is are answered whatever it holds, so that this ends.
+                // A join for exactly this piece is answered with it, however much it contains, so that the loop ends.
                 let part = match (range, own.0) {
                     _ if own == (range, count) => Some(page.clone()),
                     (Range::After(number), Range::After(later)) => part(&page, number, later),
@@ -134,7 +139,7 @@ impl Task {
         }
     }
 
-    /// Nothing is heard here before the first one comes.
+    /// Subscribes and sets the cursor for the first join; until then the room receives nothing.
     async fn open(&mut self) -> Result<(), Unavailable> {
         if self.cursor.is_none() {
             let (node, name) = (Arc::clone(&self.node), self.name.clone());
@@ -153,8 +158,8 @@ impl Task {
         self.cursor.map(Cursor::at).ok_or(Unavailable)
     }
 
-    /// Tells a socket what the page has for it, and lets it in where that is all. Gives it back where what it asks for is
-    /// not kept any more: it is told the newest instead.
+    /// Sends a socket its part of the page, and admits it if no more remains. Returns it if the messages it asks for
+    /// are no longer kept: it gets the newest instead.
     fn answer(
         &mut self,
         mut one: Waiting,
@@ -185,7 +190,7 @@ impl Task {
         let recent = told.as_ref().map_or(&[][..], |(_, frames)| frames);
         let name = Arc::clone(&self.name.name);
         if more {
-            // Nothing live comes in between.
+            // The socket receives nothing live between the rounds.
             self.leave(&joining.client.id);
             self.guests.insert(Arc::clone(&joining.client.id));
             let bytes = joining.tell(&name, recent);

@@ -26,22 +26,22 @@ use crate::{
     ops::metrics,
 };
 
-/// What a room's task may be behind; beyond that it reads the log.
+/// Inputs that may wait for a room's task. Beyond that the task reads the log.
 const MAILBOX: usize = 1_024;
 
 /// A room with members here. Cheap to clone.
 #[derive(Clone)]
 pub struct Room {
-    /// Which.
+    /// The room's name.
     pub name: RoomName,
     mailbox: mpsc::Sender<Input>,
     pub(super) signals: Arc<Signals>,
 }
 
-/// What reaches a room's task however full its mailbox is.
+/// State that reaches a room's task even if its mailbox is full.
 #[derive(Default)]
 pub(super) struct Signals {
-    /// Something may have been missed: the log is to be read.
+    /// Messages may have been missed: the task has to read the log.
     pub(super) missed: AtomicBool,
     pub(super) wake: Notify,
     /// Somebody has written to the room.
@@ -49,7 +49,7 @@ pub(super) struct Signals {
     pub(super) stopwatch: Stopwatch,
 }
 
-/// What a room's task does, one after the other.
+/// The inputs of a room's task, handled in order.
 pub(super) enum Input {
     Heard(Notice, Option<Span>),
     Join(Joining, oneshot::Sender<Result<Joined, JoinError>>),
@@ -64,7 +64,7 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// The room, where it has members here.
+    /// The room, if it has members here.
     #[must_use]
     pub fn find(&self, name: &RoomName) -> Option<Room> {
         self.by_name.lock().get(name).cloned()
@@ -82,10 +82,10 @@ impl Rooms {
         self.len() == 0
     }
 
-    /// Lets a socket in, or tells it a part of what it missed.
+    /// Admits a socket, or sends it one part of the messages that it missed.
     ///
     /// # Errors
-    /// The socket is not in the room then, unless it was in it before and this was the first round.
+    /// The socket is then not in the room, unless it was in it before and this was the first round.
     pub async fn join(&self, node: &Arc<Node>, name: &RoomName, joining: Joining) -> Result<(Room, Joined), JoinError> {
         let socket = Arc::clone(&joining.client.id);
         let stays = joining.again && joining.told.is_none();
@@ -93,47 +93,47 @@ impl Rooms {
             loop {
                 let room = self.room(node, name);
                 let (done, answer) = oneshot::channel();
-                // A room whose task has just ended is not found the next time.
+                // If the room's task has just ended, the next attempt starts a new one.
                 if room.mailbox.send(Input::Join(joining.clone(), done)).await.is_ok()
                     && let Ok(joined) = answer.await
                 {
                     return joined.map(|joined| (room, joined));
                 }
+                if node.lifecycle.stopping().is_cancelled() {
+                    return Err(JoinError::Unavailable);
+                }
             }
         };
-        // Not of the allowance, which may be used up: who waits behind many others does not wait for the back end.
-        match tokio::time::timeout(PATIENCE, entering).await {
-            Ok(entered) => entered,
-            Err(_) => {
-                // It may be let in later all the same: then it is put out again, unless it was in before.
-                if !stays {
-                    self.leave(name, &socket).await;
-                }
-                Err(JoinError::Unavailable)
-            }
+        // Not the event's allowance, which may be used up: waiting behind other sockets is not waiting for the back
+        // end.
+        let entered = tokio::time::timeout(PATIENCE, entering).await.unwrap_or(Err(JoinError::Unavailable));
+        if entered.is_err() && !stays {
+            // The task may still admit it after the timeout, or holds the room open for its next round.
+            self.leave(name, &socket).await;
         }
+        entered
     }
 
-    /// Puts a socket out. Does nothing where it is not in.
+    /// Removes a socket from the room. Does nothing if it is not in.
     pub async fn leave(&self, name: &RoomName, socket: &Arc<str>) {
         if let Some(room) = self.find(name) {
-            // The task ends only when nobody is in the room.
+            // Fails only if the task has ended, because nobody is in the room or the node stops.
             let _ = room.mailbox.send(Input::Leave(Arc::clone(socket))).await;
         }
     }
 
-    /// Puts a socket out without waiting for the room's task: for sockets that are gone, to which nothing is sent anyway.
+    /// Removes a socket without waiting for the room's task: for closed sockets, to which nothing is sent anyway.
     pub(crate) fn leave_soon(&self, node: &Node, name: &RoomName, socket: Arc<str>) {
         let Some(room) = self.find(name) else { return };
         if let Err(mpsc::error::TrySendError::Full(input)) = room.mailbox.try_send(Input::Leave(socket)) {
-            // Ends when the task comes to it, or ends itself.
+            // Completes when the mailbox has space, or the task ends.
             node.lifecycle.spawn(async move {
                 let _ = room.mailbox.send(input).await;
             });
         }
     }
 
-    /// Hands over what came for a room. What there is no room for is read from the log.
+    /// Passes a bus message to the room's task. If the mailbox is full, the task reads the log instead.
     pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: Notice, span: Option<Span>) {
         match self.find(name) {
             Some(room) => {
@@ -141,19 +141,19 @@ impl Rooms {
                     room.signals.missed();
                 }
             }
-            // Its members left, and the end of the subscription got lost.
+            // Its members left, and the unsubscribe was lost.
             None => node.cluster.bus.unsubscribe(&[Channel::Room(name.clone())]),
         }
     }
 
-    /// The bus may have missed something, in any room.
+    /// The bus may have missed messages, in any room.
     pub(crate) fn missed(&self) {
         for room in self.by_name.lock().values() {
             room.signals.missed();
         }
     }
 
-    /// What all rooms together may keep of their messages in memory.
+    /// Memory budget for the messages of all rooms together.
     pub(super) fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.budget)
     }
@@ -170,8 +170,8 @@ impl Rooms {
         room
     }
 
-    /// Forgets a room that nobody is in, unless somebody is on the way in. The subscription is given up first, so that
-    /// the next task's comes after it.
+    /// Removes a room that nobody is in, unless inputs are waiting. Unsubscribes first, so that the next task's
+    /// subscribe comes after it.
     pub(super) fn close(&self, node: &Node, name: &RoomName, inputs: &mut mpsc::Receiver<Input>) -> bool {
         let mut rooms = self.by_name.lock();
         if !inputs.is_empty() {
@@ -192,13 +192,13 @@ impl Signals {
 }
 
 impl Room {
-    /// Whether somebody has written to it, as far as its members here know.
+    /// Whether it has messages, as far as its members here know.
     #[must_use]
     pub fn is_begun(&self) -> bool {
         self.signals.begun.load(Ordering::Acquire)
     }
 
-    /// Stores a message, which comes to everybody in the room, on every node. `key` makes a repetition harmless.
+    /// Stores a message and sends it to all members, on every node. `key` makes a retry idempotent.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was stored.
@@ -214,7 +214,7 @@ impl Room {
         appended
     }
 
-    /// Sends a packet that is not stored to everybody in the room, on every node, but the socket `except`.
+    /// Sends a packet, without storing it, to all members on every node, except the socket `except`.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
