@@ -1,4 +1,4 @@
-// What one client address may do to nginx, and what it may not: fill a disk, take all places, hash passwords all day.
+// Limits of one client address at nginx: it cannot fill a disk, take all places, or have passwords hashed all day.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -29,7 +29,7 @@ describe("bodies", () => {
     const options = { method: "POST", headers: { "content-length": SIZE } };
     const open = Array.from({ length: 8 }, () => request(`${nginx.url}${POLL}&sid=x`, options).on("error", () => {}));
     for (const one of open) one.write(Buffer.alloc(SIZE / 2));
-    // nginx unlinks such a file as it creates it, but says so.
+    // nginx unlinks such a file as it creates it, but logs it.
     const filed = () => nginx.text().includes("temporary file");
     await until("all that was sent has arrived, or is in a file", () =>
       nginx.gateways.received >= open.length * SIZE / 2 || filed(), 10_000);
@@ -57,14 +57,14 @@ describe("limits of an address", () => {
 
   const client = () => `203.0.113.${++count}`;
   const ask = (path, address, options = {}) => fetch(nginx.url + path, { ...options, headers: { "x-forwarded-for": address } });
-  /** How many of so many requests at once were answered with which status. */
+  /** Sends so many requests at once; returns the number of answers by status, and one that was refused. */
   async function statuses(times, path, address, options) {
     const answers = await Promise.all(Array.from({ length: times }, () => ask(path, address, options)));
     const counts = {};
     for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
     return { ...counts, refused: answers.find(({ status }) => status > 200) };
   }
-  /** Refused for now, in the shape of all errors. */
+  /** The refusal is temporary, and has the shape of all errors. */
   async function refusal(answer, status, code) {
     const body = await answer.json();
     assert.deepEqual([answer.status, body.statusCode, body.code], [status, status, code]);
@@ -104,7 +104,7 @@ describe("limits of an address", () => {
     for (let round = 0; round < 8; round++) served += (await statuses(6, "/api/auth/login", address, login))[200] ?? 0;
     assert.ok(served >= 10 && served < 40, `${served} of 48`);
     await refusal(await ask("/%61pi//auth/register", address, login), 429, "rate_limited");
-    // Those who are signed in already go on.
+    // The limit of sign-ins does not affect users who are signed in already.
     assert.equal((await ask("/api/auth/check-status", address)).status, 200);
     served = 0;
     for (let round = 0; round < 20; round++) served += (await statuses(6, "/api/auth/check-status", address))[200] ?? 0;
@@ -113,11 +113,21 @@ describe("limits of an address", () => {
   });
 
   test("a network of IPv6 is one client", async () => {
-    const from = (network) => statuses(1, POLL, `2001:db8:1:${network}:${(++count).toString(16)}::1`);
-    let served = 0;
-    for (let index = 0; index < 40; index++) served += (await from("2"))[200] ?? 0;
-    assert.ok(served >= 10 && served < 40, `${served} of 40`);
-    assert.equal((await from("3"))[200], 1);
+    const from = (network) => statuses(1, POLL, `2001:db8:${network}:${(++count).toString(16)}::1`);
+    // However many zeros the network has, which are left out where they are most.
+    const networks = {
+      "1:2": () => from("1:2"),
+      "0:0": () => statuses(1, POLL, `2001:db8::${(++count).toString(16)}`),
+      "0:0 of few zeros": () => statuses(1, POLL, `2001:db9::${(++count).toString(16)}:2:3:4`),
+      "7:0": () => statuses(1, POLL, `2001:db8:7::${(++count).toString(16)}:0:1`),
+      "::7": () => statuses(1, POLL, `2001::7:1:${(++count).toString(16)}:1:1`),
+    };
+    for (const [network, ask] of Object.entries(networks)) {
+      let served = 0;
+      for (let index = 0; index < 40; index++) served += (await ask())[200] ?? 0;
+      assert.ok(served >= 10 && served < 40, `${network}: ${served} of 40`);
+    }
+    assert.equal((await from("1:3"))[200], 1);
   });
 });
 
