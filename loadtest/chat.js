@@ -1,6 +1,6 @@
-// Rooms: everybody sends, everybody has to get everything, once and in one order.
+// Rooms: every member sends, and every member must receive every message once, in one order.
 //
-// Own settings: RATE messages a second of each client, of LENGTH characters.
+// Own settings: RATE, messages per second of each client; LENGTH, characters per message.
 
 import { room } from './lib/jobs/room.js';
 import { Scenario } from './lib/scenario.js';

@@ -1,7 +1,7 @@
-// A thundering herd: everybody connects at once, then everybody loses the connection at once and comes back with the stock
-// client's pauses.
+// A thundering herd: all clients connect at once, then all lose the connection at once and reconnect with the stock
+// client's delays.
 //
-// Own settings: WAVES, how often in DURATION (the first is the connecting).
+// Own settings: WAVES, the number of waves in DURATION (the first wave is the first connect).
 
 import { storm } from './lib/jobs/storm.js';
 import { Scenario } from './lib/scenario.js';

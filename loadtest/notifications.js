@@ -1,7 +1,7 @@
-// A backend notifies users over the gateways' HTTP API, and they read what they get.
+// A backend notifies users over the gateways' HTTP API; each user marks every second notification as read.
 //
-// Own settings: API_URL, where `/v1` is, one or more with commas between; API_KEY; RATE notifications a second of each client;
-// the limit POST_P95.
+// Own settings: API_URL, one or more base URLs of `/v1`, separated by commas; API_KEY; RATE, notifications per second
+// of each client; the limit POST_P95.
 
 import { notifications } from './lib/jobs/notifications.js';
 import { Scenario } from './lib/scenario.js';

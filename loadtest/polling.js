@@ -1,6 +1,6 @@
-// As `chat`, over HTTP long-polling: two requests stand open for each client.
+// As `chat`, over HTTP long-polling: each client has one GET open, and at most one POST.
 //
-// Own settings: RATE messages a second of each client, of LENGTH characters.
+// Own settings: RATE, messages per second of each client; LENGTH, characters per message.
 
 import { room } from './lib/jobs/room.js';
 import { Scenario } from './lib/scenario.js';

@@ -1,8 +1,8 @@
-// Who is online: each coming and going of a user is announced once, and a lost connection not at all.
+// Presence: each time a user comes or goes must be announced once, and a lost connection not at all.
 //
-// Own settings: STAY, how long somebody stays; GRACE, which must be the gateways' `presence.grace`, 2 s or more (the stock
-// client is away for 1.5 s at most when it loses a connection); limits ONLINE_P95 from the opening of the connection, and
-// OFFLINE_P95 from the end of the grace.
+// Own settings: STAY, how long a user stays; GRACE, which must be the gateways' `presence.grace`, 2 s or more (the
+// stock client starts to reconnect at most 1.5 s after it loses a connection); limits ONLINE_P95, from the opening of
+// the connection, and OFFLINE_P95, from the end of the grace.
 
 import { presence } from './lib/jobs/presence.js';
 import { Scenario } from './lib/scenario.js';

@@ -1,7 +1,7 @@
-// As `chat`, for long, by clients that lose their connections again and again: whoever comes back must get what it missed.
+// As `chat`, for long, with clients that lose their connections again and again and must recover what they missed.
 //
-// Own settings: RATE messages a second of each client, of LENGTH characters; DROP_EVERY, the time between two losses of a
-// client (on average).
+// Own settings: RATE, messages per second of each client; LENGTH, characters per message; DROP_EVERY, the average time
+// between two connection losses of a client.
 
 import { room } from './lib/jobs/room.js';
 import { Scenario } from './lib/scenario.js';

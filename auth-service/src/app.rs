@@ -1,4 +1,4 @@
-//! What the endpoints share: one of each part, and the limits on who may try.
+//! The state that all endpoints share: one of each part, and the limits on sign-ins and registrations.
 
 use std::{
     net::IpAddr,
@@ -22,30 +22,30 @@ pub struct App {
     pub tokens: Tokens,
     /// The public keys, for a verifier in the same process.
     pub jwks: watch::Sender<JwkSet>,
-    /// Who may still try.
+    /// Limits on sign-ins and registrations.
     pub limits: Limits,
     /// Whether `/api/seed` is served.
     pub seed_enabled: bool,
-    /// Proxies in front whose `X-Forwarded-For` is believed.
+    /// Proxies in front whose `X-Forwarded-For` is trusted.
     pub proxy_hops: usize,
 }
 
-/// How often a client may try. Each service counts for itself.
+/// How often a client may sign in or register. Each service process counts for itself.
 pub struct Limits {
     failed_logins: Mutex<FailedLogins>,
     registrations: Mutex<RateLimit<IpAddr>>,
 }
 
-/// Too many tries; come back later.
+/// Too many attempts; the client may retry later.
 #[derive(Debug, thiserror::Error)]
 #[error("Too many attempts, try again later")]
 pub struct TooMany {
-    /// How much later.
+    /// How long the client must wait.
     pub wait: Duration,
 }
 
 impl TooMany {
-    /// Counted: it is made only to be answered.
+    /// Counts the refusal here, because every value made here is sent to a client.
     fn told(what: &'static str, wait: Duration) -> Self {
         metrics::RATE_LIMITED.add_for([what], 1);
         Self { wait }
@@ -74,7 +74,7 @@ impl Limits {
         lock(&self.failed_logins).record(email, client, Instant::now());
     }
 
-    /// Counts a registration from this client, where it may be tried.
+    /// Counts a registration from this client, if its limit allows one.
     ///
     /// # Errors
     /// [`TooMany`].
@@ -84,7 +84,7 @@ impl Limits {
     }
 }
 
-/// A panic cannot have left the counts half written, so a poisoned lock is as good as any.
+/// A panic cannot have left the counts half written, so a poisoned lock is safe to use.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

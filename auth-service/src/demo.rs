@@ -1,4 +1,4 @@
-//! The two demo users. Their password is public, so they exist only where `seed.enabled` is set.
+//! The two demo users. Their password is public, so the service creates them only if `seed.enabled` is set.
 
 use std::net::IpAddr;
 
@@ -11,14 +11,14 @@ use crate::{
     users::{Account, User, Users, UsersError},
 };
 
-/// What both demo users sign in with. Short of what registration asks for, on purpose: sign-in does not check that.
+/// The password of both demo users. It breaks the rules for registration on purpose: sign-in does not check them.
 pub const PASSWORD: &str = "test123";
 
 /// Address, full name and roles of each.
 pub const USERS: [(&str, &str, &[Role]); 2] =
     [("test1@mail.com", "Test 1", &[Role::Admin]), ("test2@mail.com", "Test 2", &[Role::Admin, Role::User])];
 
-/// Why the demo users are not there.
+/// Why the demo users could not be created or reset.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// Could not hash.
@@ -29,7 +29,7 @@ pub enum DemoError {
     Users(#[from] UsersError),
 }
 
-/// Makes those that are missing; leaves the others as they are.
+/// Creates the missing demo users; leaves the others unchanged.
 ///
 /// # Errors
 /// [`DemoError`].
@@ -43,7 +43,7 @@ pub async fn make_missing(users: &Users, passwords: &Passwords) -> Result<(), De
     Ok(())
 }
 
-/// Makes both what they were at first, for this client, and answers them.
+/// Resets both to their initial state and returns them. The hashes wait for turns of `client`.
 ///
 /// # Errors
 /// [`DemoError`].

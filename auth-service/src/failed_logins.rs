@@ -1,9 +1,10 @@
-//! Which sign-ins may still be tried after others failed, without I/O and without a clock of its own.
+//! Limits on sign-ins after failures, without I/O and without a clock of its own.
 //!
 //! Guarantees:
-//! - One client address guesses at one account, and at all accounts together, no more often than allowed.
-//! - An account that is guessed at from many addresses leaves each address one guess per window.
-//! - A stranger locks nobody out: whatever failed elsewhere, the first sign-in of an address may be tried.
+//! - One client address cannot guess more often than allowed, at one account or at all accounts together.
+//! - Once an account has too many failures from all addresses, each address has one guess per window. This needs a
+//!   limit per pair: if `of_pair` is 0, `of_account` is never checked.
+//! - A stranger cannot lock the owner out: failures from other addresses never block an address's first sign-in.
 //!
 //! Only failures count, and an account that does not exist counts like one that does.
 
@@ -16,7 +17,7 @@ use jackfield_shared::rate_limit::{Allowance, RateLimit};
 
 use crate::rules::Email;
 
-/// Failed sign-ins, by who tried and at which account.
+/// Failed sign-ins, by client address and account.
 pub struct FailedLogins {
     of_pair: RateLimit<(Email, IpAddr)>,
     of_address: RateLimit<IpAddr>,
@@ -32,12 +33,12 @@ pub struct Failures {
     pub of_address: u32,
     /// Of one account, from all addresses.
     pub of_account: u32,
-    /// The time in which each of them comes back, evenly.
+    /// The time in which each allowance comes back, evenly.
     pub window: Duration,
 }
 
 impl FailedLogins {
-    /// Nothing has failed yet. At most `keys` of each kind are remembered.
+    /// No failures yet. Remembers at most `keys` keys per limit.
     #[must_use]
     pub fn new(failures: Failures, keys: usize) -> Self {
         let allowance = |count| Allowance { count, window: failures.window };
@@ -48,7 +49,7 @@ impl FailedLogins {
         }
     }
 
-    /// Whether a sign-in may be tried; if not, how long to wait.
+    /// Whether a sign-in may be attempted.
     ///
     /// # Errors
     /// The time to wait.

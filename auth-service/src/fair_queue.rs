@@ -1,8 +1,8 @@
 //! A queue that serves its keys in turn, without I/O and without a clock.
 //!
 //! Guarantees:
-//! - Items of one key leave in the order they came in. Keys take turns: between two items of one key, every other key that
-//!   waits is served once. So a key with one item waits for at most one item of each other key.
+//! - Items of one key leave in the order they came in. Keys take turns: between two items of one key, the queue serves
+//!   every other waiting key once. So a key with one item waits for at most one item of each other key.
 //! - At most `per_key` items of one key wait, and at most `in_all` of all keys. When the whole queue is full, an item of a
 //!   key with a short line takes the place of the last item of the longest line: no key can fill the queue for the others.
 //!
@@ -22,7 +22,7 @@ pub struct Ticket(u64);
 pub enum Full {
     /// The key has as many waiting as one key may have.
     Key,
-    /// As many wait as may wait in all, and no key has a longer line than this one would have.
+    /// The whole queue is full, and no key has a longer line than this one would have.
     All,
 }
 
@@ -94,7 +94,7 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
         Ok(ticket)
     }
 
-    /// The first item of the key whose turn it is. The key goes to the end of the turns.
+    /// Takes the first item of the key that is next in turn. The key moves to the end of the turns.
     pub fn pop(&mut self) -> Option<T> {
         let key = self.turns.pop_front()?;
         let line = self.lines.get_mut(&key)?;
@@ -108,7 +108,7 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
         Some(item)
     }
 
-    /// Takes an item out of its line. Returns `None` when it waits no more.
+    /// Takes an item out of its line. Returns `None` if it no longer waits.
     pub fn remove(&mut self, key: &K, ticket: Ticket) -> Option<T> {
         let line = self.lines.get_mut(key)?;
         let at = line.iter().position(|(waiting, _)| *waiting == ticket)?;
@@ -181,7 +181,8 @@ mod tests {
         prop::collection::vec(step, 1..400)
     }
 
-    /// The model: a plain list of waiting items in order of arrival: key, ticket, number, and how often each key was served since.
+    /// The model: a plain list of waiting items in order of arrival: key, ticket, number, and how often each key was
+    /// served since.
     type Waiting = Vec<(u8, Ticket, u32, [u32; 6])>;
 
     proptest! {
@@ -200,7 +201,7 @@ mod tests {
                             Err(Full::All) => prop_assert!(waiting.len() == in_all && longest <= before + 1),
                             Ok(ticket) => {
                                 if waiting.len() == in_all {
-                                    // One item of a longest line is gone: the last of it.
+                                    // One of the longest lines has lost its last item.
                                     let gone = waiting.iter().rposition(|item| {
                                         of_key(&waiting, item.0) == longest && queue.line(&item.0) < longest
                                     });
@@ -221,7 +222,7 @@ mod tests {
                         for index in 0..waiting.len() {
                             waiting[index].3[usize::from(key)] += 1;
                             let (own, _, _, served) = waiting[index];
-                            // Those of its own key that were ahead of it, and it is next.
+                            // The turns that its own key needs: past ones, those for items ahead of it, and its own.
                             let turns = served[usize::from(own)] + of_key(&waiting[..index].to_vec(), own) as u32 + 1;
                             prop_assert!(served.iter().all(|count| *count <= turns), "{served:?} of {turns} turns");
                         }

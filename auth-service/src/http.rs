@@ -1,7 +1,7 @@
-//! The HTTP interface: one file an endpoint, and what all of them share.
+//! The HTTP interface: one file per endpoint, and the parts that all of them share.
 //!
-//! Guarantees: whatever goes wrong, the body is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because
-//! [`layers`] rewrites what any other layer answers; every request ends within a bounded time and reads a bounded body.
+//! Guarantees: the body of every error is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because [`layers`]
+//! rewrites the errors of all other layers; every request ends within a bounded time and reads a bounded body.
 
 pub mod body;
 pub mod check_status;
@@ -54,7 +54,7 @@ pub(crate) struct Started {
     pub routes: Router,
 }
 
-/// The public routes once they are there; until then, 503 for everything.
+/// The public routes once the service is built; until then, 503 for every request.
 pub(crate) fn once_started(started: Arc<OnceLock<Started>>) -> Router {
     Router::new().fallback(move |request: Request| async move {
         match started.get() {

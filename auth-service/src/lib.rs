@@ -1,13 +1,13 @@
 //! Accounts and tokens: the HTTP service that users sign in to and whose tokens gateways verify offline.
 //!
-//! A request's way: [`http`] (limits, shape of errors; one file an endpoint, each parsed by `http::body`) → [`rules`]
-//! (what an address and a password must be) → [`failed_logins`] (who may still try) →
-//! [`passwords`] (Argon2id on threads of its own, in turns by client address: [`fair_queue`]) → [`users`] (the port: `users_postgres` or `users_sqlite`) → [`tokens`] (signs with the
-//! [`signing_key`] that the database keeps). [`service`] puts them together and starts them.
+//! The path of a request: [`http`] (limits, shape of errors; one file per endpoint, bodies parsed by `http::body`) →
+//! [`rules`] (valid addresses, passwords and names) → [`failed_logins`] (limits on sign-in attempts) → [`passwords`]
+//! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] (the port: `users_postgres` or
+//! `users_sqlite`) → [`tokens`] (signs with the [`signing_key`] from the database). [`service`] builds and starts them.
 //!
-//! Architecture invariants: SQL is named in the two `users_…` files alone; a password is hashed only with a
-//! [`passwords::Turn`]; nothing here knows sockets or rooms. Refresh tokens, logout and the administration of users are
-//! not here yet.
+//! Architecture invariants: only the two `users_…` files contain SQL; a password is hashed only with a
+//! [`passwords::Turn`]; nothing here knows sockets or rooms. Refresh tokens, logout and the administration of users do
+//! not exist yet.
 
 pub mod app;
 pub mod demo;

@@ -12,7 +12,7 @@ use jackfield_shared::{
     telemetry,
 };
 
-/// At the end, how long requests that are being answered may take.
+/// After a stop signal, the longest wait for requests in progress.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Accounts and tokens. Every setting is also an environment variable: see README.

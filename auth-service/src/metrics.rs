@@ -5,7 +5,7 @@ use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
 
 use crate::app::App;
 
-/// As the routes are written.
+/// Route patterns as the router spells them, some of them for endpoints that do not exist yet.
 const ENDPOINTS: &[&str] = &[
     "/api/auth/register",
     "/api/auth/login",
@@ -42,7 +42,7 @@ jackfield_shared::metric_list! {
     Gauge DATABASE_LIMIT = "jackfield_auth_database_connections_limit";
 }
 
-/// Looks at what goes up and down.
+/// Samples the gauges.
 pub(crate) fn look(app: &App) {
     let pool = app.users.pool();
     DATABASE.set_for(["idle"], pool.idle);

@@ -1,10 +1,10 @@
 //! Hashes and verifies passwords with Argon2id, on threads of its own.
 //!
-//! Guarantees: never on an async thread; as many threads as configured, each with one block of 19 MB that it uses for every
-//! password, so memory does not grow with the number of sign-ins; a thread that nobody needed for a while wipes its block
-//! and gives it back. Client addresses take turns (see [`crate::fair_queue`]), so one that floods makes nobody else wait
-//! long; nobody waits longer than configured. Verifying for a user who does not exist costs what it costs for one who does.
-//! Does not know users, and never logs a password or a hash.
+//! Guarantees: never on an async thread; as many threads as configured, each with one block of memory (19 MB at the
+//! standard cost) that it reuses for every password, so memory does not grow with the number of sign-ins; an idle
+//! thread wipes and frees its block. Client addresses take turns (see [`crate::fair_queue`]), so one that floods does
+//! not make the others wait long; no request waits longer than configured. Verifying for an unknown user costs as much
+//! as for a known one (see [`Passwords::nobodys_hash`]). Does not know users, and never logs a password or a hash.
 
 mod hasher;
 mod line;
@@ -26,32 +26,32 @@ use line::{Line, Next, Refused};
 
 /// Requests that may wait for a turn, of all addresses.
 const MAX_WAITING: usize = 4_096;
-/// A thread that nobody needed for this long gives its memory back.
+/// A thread that is idle for this long frees its memory.
 const MEMORY_KEPT: Duration = Duration::from_secs(10);
-/// Whose password nobody waits for: those of the service itself.
+/// The address for the service's own passwords, which no client waits for.
 pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// How many passwords are hashed and wait.
+/// Limits on hashing and on the wait for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Hashed at the same time; 0 for one a core.
+    /// Passwords hashed at the same time; 0 for one per core.
     pub concurrency: u32,
-    /// Waiting of one client address; 0 for no limit.
+    /// Requests of one client address that may wait; 0 for no limit.
     pub per_address: u32,
-    /// How long one may wait.
+    /// How long a request may wait.
     pub wait: Duration,
 }
 
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PasswordError {
-    /// Too many of the same address are waiting: a passing state.
+    /// Too many requests of the same address are waiting. Temporary.
     #[error("too many sign-ins of one address at once")]
     Crowded,
-    /// Too many others are waiting: a passing state.
+    /// Too many requests are waiting, the wait was too long, or the process is stopping. Temporary.
     #[error("too many sign-ins at once")]
     Busy,
-    /// Never the caller's fault: a stored hash that is none, no randomness, a process that ends.
+    /// Never the caller's fault: an invalid stored hash, no randomness, a process that is stopping.
     #[error("{0}")]
     Failed(&'static str),
 }
@@ -64,7 +64,7 @@ pub struct Passwords {
     nobodys: String,
 }
 
-/// The right to hash now: a thread that waits for orders. It serves the next one when this is dropped.
+/// The right to hash now: a thread that waits for orders. When this is dropped, it serves the next request.
 pub struct Turn {
     orders: mpsc::SyncSender<Order>,
 }
@@ -72,7 +72,7 @@ pub struct Turn {
 type Order = Box<dyn FnOnce(&mut Hasher) + Send>;
 
 impl Passwords {
-    /// Starts the threads. They end soon after the lifecycle does, which waits for them.
+    /// Starts the threads. They end soon after the lifecycle stops, and the lifecycle waits for them.
     ///
     /// # Errors
     /// Argon2 refuses the parameters, or the system gives no threads or no randomness.
@@ -81,7 +81,7 @@ impl Passwords {
         let threads = if limits.concurrency == 0 { cores() } else { limits.concurrency as usize };
         let per_address = if limits.per_address == 0 { usize::MAX } else { limits.per_address as usize };
         let line = Arc::new(Line::new(per_address, MAX_WAITING));
-        // Made first, so that the threads end whatever fails from here on.
+        // Created first: if anything below fails, its drop closes the line and the threads end.
         let mut new = Self { cost, line: Arc::clone(&line), wait: limits.wait, nobodys: String::new() };
         let mut ends = Vec::with_capacity(threads);
         for number in 0..threads {
@@ -92,7 +92,7 @@ impl Passwords {
             stopping.cancelled().await;
             line.close();
             for end in ends {
-                // An error is what says that the thread has ended: nothing is ever sent.
+                // Nothing is ever sent; the error means that the thread has ended.
                 let _ = end.await;
             }
         });
@@ -101,7 +101,7 @@ impl Passwords {
         Ok(new)
     }
 
-    /// Whether a request of this client could wait for a turn now: to be asked before anything is done for it.
+    /// Whether a request of this client could wait for a turn now. Call it before any other work for the request.
     ///
     /// # Errors
     /// [`PasswordError::Crowded`], [`PasswordError::Busy`].
@@ -112,18 +112,18 @@ impl Passwords {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`PasswordError::Crowded`] and [`PasswordError::Busy`], at once or when it did not come in time.
+    /// [`PasswordError::Crowded`] or [`PasswordError::Busy`] at once; `Busy` if the turn does not come in time.
     pub async fn turn(&self, client: IpAddr) -> Result<Turn, PasswordError> {
         let (waiter, turn) = oneshot::channel();
         let _place = self.line.join(client, waiter).map_err(refused)?;
         let begun = Instant::now();
         let turn = tokio::time::timeout(self.wait, turn).await;
         metrics::PASSWORD_WAIT.record(begun.elapsed());
-        // Its time is over, or its place was given to an address that has fewer waiting.
+        // It timed out, or a request of an address with fewer waiting took its place.
         turn.ok().and_then(Result::ok).ok_or_else(|| refused(Refused::Full(Full::All)))
     }
 
-    /// A hash that no password matches, of the same cost as everybody's.
+    /// A hash that no password matches, made at the current cost.
     #[must_use]
     pub fn nobodys_hash(&self) -> &str {
         &self.nobodys
@@ -142,7 +142,7 @@ impl Drop for Passwords {
     }
 }
 
-/// Counted: it is made only to be answered.
+/// Counts the refusal here, because every error made here is returned to a caller.
 fn refused(why: Refused) -> PasswordError {
     metrics::PASSWORD_BUSY.add(1);
     match why {
@@ -152,7 +152,7 @@ fn refused(why: Refused) -> PasswordError {
 }
 
 impl Turn {
-    /// A new hash of `password`, in PHC format, and the turn back.
+    /// Returns a new hash of `password`, in PHC format, and this turn.
     ///
     /// # Errors
     /// [`PasswordError::Failed`].
@@ -161,16 +161,16 @@ impl Turn {
         Ok((hash, self))
     }
 
-    /// Whether `password` is the one that `hash` was made of, and the turn back.
+    /// Returns whether `hash` was made from `password`, and this turn.
     ///
     /// # Errors
-    /// [`PasswordError::Failed`], where `hash` is none.
+    /// [`PasswordError::Failed`], also if `hash` is not a valid hash.
     pub async fn verify(self, password: String, hash: String) -> Result<(bool, Self), PasswordError> {
         let matches = self.order("verify", move |hasher| hasher.verify(&password, &hash)).await?;
         Ok((matches, self))
     }
 
-    /// `what` is what it is timed as.
+    /// `what` is the label of the duration metric.
     async fn order<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -182,16 +182,16 @@ impl Turn {
             let begun = Instant::now();
             let result = work(hasher);
             metrics::PASSWORD.record_for([what], begun.elapsed());
-            // A request that ended meanwhile wants no answer.
+            // The receiver is gone if the request has ended meanwhile.
             let _ = answer.send(result);
         };
-        // One order at a time, so the one place is free and this never blocks.
+        // A turn gives one order at a time, so the channel's only slot is free.
         self.orders.try_send(Box::new(order)).map_err(|_| ENDED)?;
         done.await.map_err(|_| ENDED)?
     }
 }
 
-/// Starts one thread; what it returns resolves when the thread has ended.
+/// Starts one thread. The returned receiver resolves when the thread has ended.
 fn start_thread(number: usize, line: Arc<Line>, mut hasher: Hasher) -> Result<oneshot::Receiver<()>, PasswordError> {
     let (alive, end) = oneshot::channel();
     let work = move || {
@@ -203,14 +203,14 @@ fn start_thread(number: usize, line: Arc<Line>, mut hasher: Hasher) -> Result<on
     Ok(end)
 }
 
-/// Runs a thread until the line is closed.
+/// Runs a thread until the line is closed and empty.
 fn serve(line: &Line, hasher: &mut Hasher) {
     let mut patience = None;
     loop {
         match line.next(patience) {
             Next::Serve(waiter) => {
                 let (orders, ordered) = mpsc::sync_channel::<Order>(1);
-                // A request that ended meanwhile takes no turn: the channel is closed again, and the next one is served.
+                // If the request has ended, the turn is dropped, the channel closes, and the thread serves the next.
                 let _ = waiter.send(Turn { orders });
                 while let Ok(order) = ordered.recv() {
                     // Nothing here panics. If something did, the thread would go on with the next password.

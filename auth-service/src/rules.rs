@@ -1,6 +1,6 @@
-//! What an email address, a password and a name must look like. Pure functions, used by the requests' validation.
+//! The rules for email addresses, passwords and names. Pure functions, used by the requests' validation.
 //!
-//! Messages are worded so that they follow the name of the field, as class-validator has them: "email must be an email".
+//! Each message continues the name of its field, as in class-validator: "email must be an email".
 
 use garde::rules::email::parse_email;
 
@@ -8,7 +8,7 @@ const EMAIL_MAX: usize = 254;
 const PASSWORD_MIN: usize = 6;
 const PASSWORD_MAX: usize = 50;
 const NAME_MAX: usize = 100;
-/// Without what is invisible, in lower case. Gateways send as "System".
+/// In lower case, without invisible characters. Gateways send as "System".
 const RESERVED_NAMES: [&str; 1] = ["system"];
 
 /// An email address as it is stored, compared and rate-limited: without surrounding blanks, in lower case.
@@ -16,7 +16,7 @@ const RESERVED_NAMES: [&str; 1] = ["system"];
 pub struct Email(String);
 
 impl Email {
-    /// The address that somebody typed, normalised. Whether it is one at all is for [`check_email`].
+    /// Normalises a typed address. [`check_email`] checks whether it is valid.
     #[must_use]
     pub fn new(typed: &str) -> Self {
         Self(typed.trim().to_lowercase())
@@ -29,10 +29,10 @@ impl Email {
     }
 }
 
-/// An address as people have them; surrounding blanks are forgiven.
+/// A valid email address; surrounding blanks are allowed.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The error message says what is wrong.
 pub fn check_email(typed: &str, _: &()) -> garde::Result {
     let email = Email::new(typed);
     let good = email.as_str().len() <= EMAIL_MAX && parse_email(email.as_str()).is_ok();
@@ -42,7 +42,7 @@ pub fn check_email(typed: &str, _: &()) -> garde::Result {
 /// At least 6 characters.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The error message says what is wrong.
 pub fn password_is_long_enough(password: &str, _: &()) -> garde::Result {
     require(password.chars().count() >= PASSWORD_MIN, "must be longer than or equal to 6 characters")
 }
@@ -50,42 +50,42 @@ pub fn password_is_long_enough(password: &str, _: &()) -> garde::Result {
 /// At most 50 characters.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The error message says what is wrong.
 pub fn password_is_short_enough(password: &str, _: &()) -> garde::Result {
     require(password.chars().count() <= PASSWORD_MAX, "must be shorter than or equal to 50 characters")
 }
 
-/// An upper-case letter, a lower-case letter, and a digit or a symbol.
+/// An upper-case letter, a lower-case letter, and a character that is not a letter.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The error message says what is wrong.
 pub fn password_is_varied(password: &str, _: &()) -> garde::Result {
     let has = |kind: fn(char) -> bool| password.chars().any(kind);
     let good = has(char::is_uppercase) && has(char::is_lowercase) && has(|c| !c.is_alphabetic());
     require(good, "must have an upper-case letter, a lower-case letter, and a digit or a symbol")
 }
 
-/// 1 to 100 characters, one of them at least visible, and none that controls how text is laid out: such a name could look
-/// like another's, or turn the text around it. Nobody is called as the system is.
+/// 1 to 100 characters, at least one of them visible, and none that controls the layout of text: such a name could look
+/// like another user's, or reverse the text around it. Reserved names are refused.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The error message says what is wrong.
 pub fn check_full_name(typed: &str, _: &()) -> garde::Result {
     let visible = |c: &char| !c.is_whitespace() && !is_invisible(*c);
     require(typed.chars().any(|c| visible(&c)), "must be longer than or equal to 1 characters")?;
     require(typed.chars().count() <= NAME_MAX, "must be shorter than or equal to 100 characters")?;
-    // A NUL, moreover, is nothing that Postgres could store.
+    // Besides, Postgres cannot store a NUL.
     require(!typed.chars().any(|c| c.is_control() || is_layout(c)), "must not contain control characters")?;
     let shown: String = typed.chars().filter(visible).flat_map(char::to_lowercase).collect();
     require(!RESERVED_NAMES.contains(&shown.as_str()), "must not be a reserved name")
 }
 
-/// Sets or turns the direction of text, or ends its line: Unicode's bidi controls and separators.
+/// Changes the direction of text, or ends its line: Unicode's bidi controls and separators.
 fn is_layout(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// Takes no room by itself, or none that is drawn. Joiners among them are needed within names.
+/// Is not drawn by itself, or is drawn as blank space. Some are joiners, which names need.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

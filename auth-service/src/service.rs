@@ -1,4 +1,4 @@
-//! Puts the service together, and starts and ends it.
+//! Builds, starts and stops the service.
 
 use std::{
     net::SocketAddr,
@@ -32,11 +32,11 @@ use crate::{
     users::{OpenError, Users, UsersError},
 };
 
-/// For one try to have the database answer, its schema, the key and the demo users, all together.
+/// Timeout of one attempt to start: database connection, schema, signing key and demo users together.
 const TRY_FOR: Duration = Duration::from_secs(60);
-/// Between two tries.
+/// Pause between two attempts.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// Keys that each limit remembers: some 10 MB when they are long email addresses.
+/// Keys that each limit remembers: about 10 MB if they are long email addresses.
 const REMEMBERED: usize = 100_000;
 
 /// Why the service cannot start.
@@ -60,19 +60,19 @@ pub enum StartError {
     /// The demo users cannot be made.
     #[error("the demo users cannot be made")]
     Demo(#[from] DemoError),
-    /// It took too long.
+    /// One attempt took longer than `TRY_FOR`.
     #[error("the database was not ready within {} s", TRY_FOR.as_secs())]
     TooSlow,
-    /// The process was asked to end while the database did not answer.
+    /// The process was stopped before the database answered.
     #[error("ended before the database answered")]
     Stopped,
-    /// A port cannot be had.
+    /// A port cannot be bound.
     #[error("cannot listen on {0}")]
     Listen(String, #[source] std::io::Error),
 }
 
 impl StartError {
-    /// Whether it may be over soon: the database is away, or starts up.
+    /// Whether a retry may help: the database is away or starts up, or the hasher is busy.
     fn is_passing(&self) -> bool {
         let unavailable = |error: &sqlx::Error| UsersError::is_unavailable(error);
         match self {
@@ -86,15 +86,15 @@ impl StartError {
     }
 }
 
-/// The service, ready to answer; where it is served is the caller's matter.
+/// The service, built but not served: the caller binds it to a port.
 pub struct AuthService {
     app: Arc<App>,
     origins: Vec<String>,
 }
 
 impl AuthService {
-    /// Opens the database, brings its schema up to date, and makes what is missing: signing key, demo users. Waits for a
-    /// database that does not answer, for as long as it takes.
+    /// Opens the database, brings its schema up to date, and creates what is missing: the signing key and, if enabled,
+    /// the demo users. Waits for a database that does not answer, for as long as it takes.
     ///
     /// # Errors
     /// [`StartError`].
@@ -151,12 +151,12 @@ impl AuthService {
         Ok(Self { app: Arc::new(app), origins: cors.origins })
     }
 
-    /// The public routes: `/api` and below, and the key set. Any other path is answered 404.
+    /// The public routes: `/api` and below, and the key set. Any other path gets 404.
     pub fn router(&self) -> Router {
         http::public_router(&self.app, &self.origins)
     }
 
-    /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
+    /// Samples the gauges, for [`jackfield_shared::metrics::render`].
     pub fn look(&self) {
         crate::metrics::look(&self.app);
     }
@@ -172,7 +172,7 @@ impl AuthService {
         http::health::database_answers(&self.app).await
     }
 
-    /// Gives the database back, after the last request.
+    /// Closes the database connections. Call it after the last request.
     pub async fn close(&self) {
         self.app.users.close().await;
     }
@@ -186,8 +186,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the ports, then builds the service. Until it is built, operators see that it starts, and everybody else is
-    /// answered 503.
+    /// Binds the ports, then builds the service. Until it is built, the internal port reports it alive but unready, and
+    /// the public port answers 503.
     ///
     /// # Errors
     /// [`StartError`].
@@ -204,28 +204,29 @@ impl Server {
         ];
         let serving = routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, lifecycle.clone())));
         let service = AuthService::build(settings, lifecycle).await?;
-        // Nobody else sets it.
+        // Only this line sets it, so it cannot fail.
         let _ = started.set(Started { app: Arc::clone(&service.app), routes: service.router() });
         Ok(Self { service, addresses, serving })
     }
 
-    /// Where the public and the internal port are.
+    /// The addresses of the public and the internal port.
     #[must_use]
     pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
         self.addresses
     }
 
-    /// Serves until the lifecycle ends. Requests that are being answered then are the lifecycle's tasks.
+    /// Serves until the lifecycle stops. The lifecycle tracks the requests that are still in progress then.
     pub async fn serve(self) -> AuthService {
         for serving in self.serving {
-            // A task that panicked has ended, too.
+            // An error means that the task panicked: it has ended, too.
             let _ = serving.await;
         }
         self.service
     }
 }
 
-/// Runs the service on its two ports until the lifecycle ends and every request is answered, at most for `grace`.
+/// Runs the service on its two ports until the lifecycle stops. Then waits for requests in progress, at most `grace`,
+/// and for the database connections to close, again at most `grace`.
 ///
 /// # Errors
 /// [`StartError`].
@@ -241,7 +242,7 @@ pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration)
     if !lifecycle.finish(grace).await {
         tracing::warn!("some requests were not answered in time");
     }
-    // Whoever still asks gets no answer; a connection that hangs must not keep the process.
+    // Requests still in progress get no answer. A database connection that hangs must not keep the process alive.
     let _ = tokio::time::timeout(grace, service.close()).await;
     Ok(())
 }

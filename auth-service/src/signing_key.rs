@@ -1,7 +1,7 @@
-//! The key that signs tokens: how it is made, kept and shown.
+//! The key that signs tokens: generated, stored and published here.
 //!
 //! Guarantees: the private part leaves this module only as bytes for the database and as the signer's key; `Debug`
-//! shows the `kid` alone.
+//! shows only the `kid`.
 
 use std::fmt;
 
@@ -26,12 +26,12 @@ pub enum KeyError {
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Random,
-    /// What is stored is no Ed25519 key.
+    /// The stored bytes are not an Ed25519 key.
     #[error("the stored signing key {0} is not an Ed25519 key in PKCS #8")]
     Unreadable(String),
 }
 
-/// An Ed25519 key pair as it stands in the database.
+/// An Ed25519 key pair, as stored in the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredKey {
     /// Its name in tokens and in the key set; a UUID v7.
@@ -50,7 +50,7 @@ impl StoredKey {
     /// A new key.
     ///
     /// # Errors
-    /// Where there is no randomness.
+    /// [`KeyError::Random`].
     pub fn generate(random: &mut impl TryCryptoRng) -> Result<Self, KeyError> {
         let mut seed = [0; 32];
         random.try_fill_bytes(&mut seed).map_err(|_| KeyError::Random)?;
@@ -58,7 +58,7 @@ impl StoredKey {
         Ok(Self { kid: new_id(), pkcs8: pkcs8.as_bytes().to_vec() })
     }
 
-    /// The key as the signer takes it.
+    /// The private key, in the signer's type.
     #[must_use]
     pub fn encoding_key(&self) -> EncodingKey {
         EncodingKey::from_ed_der(&self.pkcs8)
@@ -67,7 +67,7 @@ impl StoredKey {
     /// The public part, for everybody.
     ///
     /// # Errors
-    /// Where the stored bytes are no key.
+    /// [`KeyError::Unreadable`].
     pub fn public_jwk(&self) -> Result<Jwk, KeyError> {
         let key = SigningKey::from_pkcs8_der(&self.pkcs8).map_err(|_| KeyError::Unreadable(self.kid.clone()))?;
         let common = CommonParameters {

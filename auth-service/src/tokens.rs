@@ -1,7 +1,7 @@
-//! Makes tokens, and verifies those of its own making.
+//! Issues tokens, and verifies those that it issued.
 //!
-//! Guarantees: EdDSA and nothing else, with the key that the token's `kid` names; issuer, audience and times are
-//! checked. Does not know whether the user still exists.
+//! Guarantees: EdDSA and nothing else, with the key that the token's `kid` names; checks issuer, audience and times.
+//! Does not know whether the user still exists.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     users::User,
 };
 
-/// Longer ones are refused before anything is parsed.
+/// Bytes. Longer tokens are refused before parsing.
 const MAX_TOKEN: usize = 8 * 1_024;
 
 /// Signs and verifies.
@@ -39,7 +39,7 @@ impl Tokens {
     /// Signs with `key`.
     ///
     /// # Errors
-    /// Where the key is none.
+    /// [`KeyError`] if `key` is not a valid key.
     pub fn new(issuer: String, audience: String, lifetime: Duration, key: &StoredKey) -> Result<Self, KeyError> {
         let jwk: Jwk = key.public_jwk()?;
         let public = JwkSet { keys: vec![jwk] };
@@ -55,7 +55,7 @@ impl Tokens {
         &self.public
     }
 
-    /// A token of `user` for the login `sid`, good from `now` (Unix seconds) on.
+    /// A token of `user` for the login `sid`, valid from `now` (Unix seconds) on.
     ///
     /// # Errors
     /// [`SignError`].
@@ -76,7 +76,7 @@ impl Tokens {
         Ok(encode(&self.header, &claims, &self.signer)?)
     }
 
-    /// The claims of a token that this service signed and that is good now.
+    /// The claims of a token that this service signed and that is valid now.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Claims> {
         if token.len() > MAX_TOKEN {
@@ -86,7 +86,7 @@ impl Tokens {
         let key = self.keys.find(Some(&kid))?;
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = 0;
-        // "On or after" its end a token is over, as RFC 7519 has it.
+        // RFC 7519: a token is expired "on or after" its `exp`.
         validation.reject_tokens_expiring_in_less_than = 1;
         validation.validate_nbf = true;
         validation.set_issuer(&[&self.issuer]);

@@ -1,12 +1,13 @@
 //! The accounts, and the key that signs their tokens: the port to the database.
 //!
 //! Guarantees, the same on Postgres and on SQLite, for however many services on one database:
-//! - An email address belongs to one user: of several who insert it at the same time exactly one succeeds.
-//! - There is one signing key: of several who offer theirs at the same time, all are answered the same one.
-//! - A hash is replaced only where it still is the one that was read, so a new password is never undone.
-//! - The schema is brought up to date at [`Users::open`], by one at a time.
+//! - An email address belongs to one user: of several inserts at the same time, exactly one succeeds.
+//! - There is one signing key: if several services offer theirs at the same time, all receive the same one.
+//! - [`Users::replace_hash`] replaces only the hash that was read, so it never undoes a new password.
+//! - [`Users::open`] brings the schema up to date, one service at a time.
 //!
-//! Takes addresses as [`Email`], so none is stored or looked up that was not normalised. Hashes no passwords.
+//! Lookups take an [`Email`], so they are always normalised; the caller normalises the addresses that it stores. Hashes
+//! no passwords.
 
 use jackfield_shared::{claims::Role, settings::SettingsError};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{rules::Email, signing_key::StoredKey, users_postgres::PostgresUsers, users_sqlite::SqliteUsers};
 
-/// A user as everybody who may see it sees it.
+/// A user, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
@@ -29,12 +30,12 @@ pub struct User {
     pub full_name: String,
     /// Whether the user may sign in and connect.
     pub is_active: bool,
-    /// Of ADMIN, SUPERUSER, USER.
+    /// Any of ADMIN, SUPERUSER, USER.
     #[schema(value_type = Vec<String>, example = json!(["USER"]))]
     pub roles: Vec<Role>,
 }
 
-/// A user with what proves it. Has no `Debug`: a hash is nothing for logs.
+/// A user with its password hash. Has no `Debug`: a hash must not be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// The user.
@@ -48,9 +49,9 @@ pub struct Account {
 pub struct Pool {
     /// Open.
     pub open: usize,
-    /// Open, and nobody uses them.
+    /// Open and unused.
     pub idle: usize,
-    /// At most.
+    /// How many may be open.
     pub limit: usize,
 }
 
@@ -61,22 +62,22 @@ impl Pool {
     }
 }
 
-/// Why the database did not do as asked.
+/// Why a database operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// It cannot be reached, or is too busy: a passing state.
+    /// The database cannot be reached, or is too busy. Temporary.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
-    /// It refused, which no input can cause.
+    /// The database refused the operation, which no input can cause.
     #[error("the database refused")]
     Refused(#[source] sqlx::Error),
-    /// A stored value is none that this version knows.
+    /// This version cannot read a stored value.
     #[error("the database holds a value of column `{0}` that cannot be read")]
     Unreadable(&'static str),
 }
 
 impl UsersError {
-    /// Whether it says that the database cannot be reached, or is too busy.
+    /// Whether `error` means that the database cannot be reached, or is too busy.
     pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
@@ -104,13 +105,13 @@ fn is_passing(code: &str) -> bool {
 /// Why the database cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// `database.url` is not one.
+    /// `database.url` is not the URL of a database.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The file of a SQLite database cannot be made.
     #[error("the database file {0} cannot be made")]
     File(String, #[source] std::io::Error),
-    /// It does not answer or refuses.
+    /// The database does not answer, or refuses.
     #[error("the database at `database.url` (DATABASE_URL) cannot be opened")]
     Database(#[from] sqlx::Error),
     /// The schema cannot be brought up to date.
@@ -149,7 +150,7 @@ impl Users {
         }
     }
 
-    /// Stores a new account. False, and nothing stored, where the address is taken.
+    /// Stores a new account. Returns false, and stores nothing, if the address is taken.
     ///
     /// # Errors
     /// [`UsersError`].
@@ -173,7 +174,7 @@ impl Users {
         either!(self, users => users.find(id).await)
     }
 
-    /// Replaces a user's hash where it still is `old`; whether it was.
+    /// Replaces a user's hash if it still is `old`; returns whether it did.
     ///
     /// # Errors
     /// [`UsersError`].
@@ -181,7 +182,7 @@ impl Users {
         either!(self, users => users.replace_hash(id, old, new).await)
     }
 
-    /// Makes the accounts what they are given as, by address, all or none; those that exist keep their ids.
+    /// Creates or overwrites these accounts, matched by address, all or none; existing ones keep their ids.
     ///
     /// # Errors
     /// [`UsersError`].
@@ -189,7 +190,7 @@ impl Users {
         either!(self, users => users.reset(accounts).await)
     }
 
-    /// The signing key; where there was none, `candidate` becomes it.
+    /// The signing key. If there is none yet, `candidate` becomes it.
     ///
     /// # Errors
     /// [`UsersError`].
@@ -211,13 +212,13 @@ impl Users {
         either!(self, users => users.pool())
     }
 
-    /// Gives the connections back. Everything asked afterwards fails.
+    /// Closes the connections. Every later operation fails.
     pub async fn close(&self) {
         either!(self, users => users.close().await);
     }
 }
 
-/// The error of a `database.url` that is none.
+/// The error for a `database.url` that is not the URL of a database.
 pub(crate) fn not_a_database() -> SettingsError {
     SettingsError::new(
         "setting `database.url` (DATABASE_URL) must be `sqlite://FILE` or `postgres://USER:PASSWORD@HOST/NAME`",

@@ -17,7 +17,7 @@ use crate::{
     users::{Account, OpenError, Pool, User, UsersError, not_a_database},
 };
 
-/// For a connection, whether from the pool or new.
+/// Timeout for getting a connection, from the pool or new.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 const BY_EMAIL: &str =
@@ -73,7 +73,7 @@ impl PostgresUsers {
     }
 
     pub(crate) async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
-        // The unique index decides who is first; the others read what the first one wrote.
+        // The unique index lets only the first insert in; the other services read the key that it wrote.
         sqlx::query(
             "INSERT INTO signing_keys (kid, pkcs8, state, created_at) VALUES ($1, $2, 'current', $3)
              ON CONFLICT DO NOTHING",
@@ -102,8 +102,8 @@ impl PostgresUsers {
     }
 }
 
-/// They take Postgres's advisory lock, so services that start at the same time wait for each other. What a later version
-/// added is left alone: during a roll-out, and after one that was taken back, this version works on its tables.
+/// They take Postgres's advisory lock, so services that start at the same time wait for each other. They ignore the
+/// migrations of a later version: during a roll-out, or after a roll-back, this version works on the newer tables.
 fn migrations() -> Migrator {
     let mut migrations = sqlx::migrate!("migrations/postgres");
     migrations.set_ignore_missing(true);

@@ -1,7 +1,7 @@
 //! [`Users`](crate::users::Users) in one SQLite file.
 //!
-//! In WAL mode, so that readers do not wait for the writer; who wants to write waits for the writer before, for a
-//! bounded time. The file is made readable by its owner alone, because the signing key is in it.
+//! In WAL mode, so that readers do not wait for the writer; a writer waits for the previous one, for a bounded time.
+//! A new file is readable by its owner only, because it holds the signing key.
 
 use std::{
     fs::{OpenOptions, hard_link, remove_file},
@@ -26,7 +26,7 @@ use crate::{
     users::{Account, OpenError, Pool, User, UsersError, not_a_database},
 };
 
-/// For the writer before, and for a connection of the pool.
+/// How long to wait for the previous writer, and for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -43,7 +43,7 @@ impl SqliteUsers {
     pub(crate) async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|_| not_a_database())?;
         let file = options.get_filename().to_owned();
-        // A database in memory would be another one for each connection.
+        // With a database in memory, each connection would have its own.
         if file.as_os_str().is_empty() || url.contains(":memory:") {
             Err(not_a_database())?;
         }
@@ -85,7 +85,7 @@ impl SqliteUsers {
         let existing = "(email) DO UPDATE SET password_hash = excluded.password_hash, full_name = excluded.full_name,
             is_active = excluded.is_active, roles = excluded.roles, updated_at = excluded.updated_at";
         let mut connection = self.pool.acquire().await?;
-        // A transaction that began as a reader's could not wait for its turn to write.
+        // IMMEDIATE: a transaction that starts as a reader cannot wait for its turn to write.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for account in accounts {
             insert(&mut transaction, account, existing).await?;
@@ -94,7 +94,7 @@ impl SqliteUsers {
     }
 
     pub(crate) async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
-        // The unique index decides who is first; the others read what the first one wrote.
+        // The unique index lets only the first insert in; the other services read the key that it wrote.
         sqlx::query(
             "INSERT INTO signing_keys (kid, pkcs8, state, created_at) VALUES ($1, $2, 'current', $3)
              ON CONFLICT DO NOTHING",
@@ -123,7 +123,7 @@ impl SqliteUsers {
     }
 }
 
-/// Turning a new file to WAL needs it for oneself, and for that alone SQLite does not wait as `busy_timeout` says.
+/// Retries while busy: switching a new file to WAL needs an exclusive lock, for which SQLite ignores `busy_timeout`.
 async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
     let start = Instant::now();
     loop {
@@ -138,9 +138,9 @@ fn is_busy(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "5")
 }
 
-/// All migrations in one transaction that is the writer's from its start: SQLite's own lock, which processes that
-/// start at the same time wait for. (The migrator itself locks nothing on SQLite.) What a later version added is left
-/// alone.
+/// Runs all migrations in one transaction that holds SQLite's write lock from its start, so processes that start at
+/// the same time wait for each other. (The migrator itself locks nothing on SQLite.) Ignores the migrations of a later
+/// version.
 async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -150,8 +150,8 @@ async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
     Ok(transaction.commit().await?)
 }
 
-/// Made under another name and linked, so that the database's own file is never opened and closed here: closing it
-/// would drop the locks that SQLite has on it elsewhere in this process.
+/// Creates the file under another name and links it, so that this never opens and closes the database's own file:
+/// closing it would drop the locks that SQLite has on it elsewhere in this process.
 fn make_file(path: &Path) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());

@@ -1,11 +1,11 @@
-// The page: signs in over HTTP, then talks over the stock Socket.IO client. Whatever others wrote is shown as text only.
+// The page: signs in over HTTP, then uses the stock Socket.IO client. Text of other users is never shown as HTML.
 'use strict';
 
 const MESSAGES_SHOWN = 200;
 const NOTES_SHOWN = 50;
 const ANSWER_WITHIN = 5000;
 
-// What a reason means to somebody who does not know the protocol. Others are shown as they come.
+// Reasons in words for people who do not know the protocol. Other reasons are shown as received.
 const REASONS = {
   missing_token: 'there was no token',
   invalid_token: 'the token is not valid',
@@ -28,7 +28,7 @@ const REASONS = {
 const $ = (id) => document.getElementById(id);
 
 let socket = null;
-// Why the server is about to send this client away; it says so in an event before it does.
+// Why the server is about to disconnect this client: it sends an event before it does.
 let farewell = null;
 let ownId = null;
 
@@ -99,7 +99,7 @@ function accountForm(form, path, fields) {
   });
 }
 
-// A token that is about to end is renewed in place, without a new connection.
+// Renews a token that is about to expire, without a new connection.
 async function renewToken(current) {
   try {
     const { token } = await ask('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });

@@ -1,5 +1,5 @@
-// Connections that are used for something else than they are for: floods, promises that are not kept, requests that do not
-// end, and places that nobody wants to sit on.
+// Abused connections: floods, announced binary parts that never come, requests that never end, and places that are
+// taken but not used.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -17,11 +17,11 @@ import { growth, startNode } from "./support/node.mjs";
 import { here } from "./support/pace.mjs";
 import { until } from "./support/until.mjs";
 
-/** Attackers are elsewhere. */
+/** Attackers come from another address. */
 const from = "127.0.0.2";
 const MB = 1e6;
 const attacked = (seconds) => AbortSignal.timeout(here(seconds * 1000));
-/** Seconds that `work` takes, and what it returns. */
+/** The seconds that `work` takes, and its result. */
 async function timed(work) {
   const begun = Date.now();
   const result = await work();
@@ -30,7 +30,7 @@ async function timed(work) {
 
 describe("connections that are no clients", OWN, () => {
   let patient, endless;
-  // It takes its time, which costs nothing: the others go on meanwhile.
+  // It takes long, but runs beside the other tests.
   before(async () => {
     patient = await startNode({ set: { "ping.interval": "60s", "ping.timeout": "60s" } });
     const [{ token }] = patient.users(1);

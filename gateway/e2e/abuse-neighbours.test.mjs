@@ -1,4 +1,4 @@
-// One user takes little from the others: all connections of a user share one budget of events, a smaller one holds for
+// One user takes little from the others: all connections of a user share one budget of events, a smaller one applies to
 // events that go to many or to one person, and old messages are read once.
 
 import assert from "node:assert/strict";
@@ -16,7 +16,7 @@ import { redisNumber } from "./support/redis.mjs";
 import { done, given } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
-/** Attackers are elsewhere. */
+/** Attackers come from another address. */
 const from = "127.0.0.2";
 const MB = 1e6;
 const attacked = (seconds) => AbortSignal.timeout(seconds * 1000);
@@ -41,7 +41,7 @@ describe("one user beside others", OWN, () => {
     assert.equal((await client.ask("message-client", { message: "x".repeat(1000) })).status, "ok");
     const long = await client.ask("message-client", { message: "x".repeat(1001) });
     assert.equal(long.code, "validation_failed", JSON.stringify(long));
-    // Characters, and not bytes or halves of a surrogate pair.
+    // The limit counts characters, not bytes or halves of a surrogate pair.
     assert.equal((await client.ask("message-client", { message: "🙂".repeat(1000) })).status, "ok");
   });
 
@@ -97,14 +97,14 @@ describe("events of one user", OWN, () => {
   after(() => node?.stop());
   afterEach(closeAll);
 
-  // A CONNECT is an event, too, and what was asked last is not waited for: a little less than the burst is counted.
+  // The 90 events of the first connection pass, and in all no more than the burst and its refill.
   test("a new connection has no new burst", async () => {
     const begun = Date.now();
     const users = node.users(2);
     const counts = await freshBursts({ url: node.url, users, from, connections: 4, events: 90, signal: attacked(60) });
     const most = 100 + (10 * (Date.now() - begun)) / 1000 + 1;
     assert.ok(counts.ok >= 90 && counts.ok <= most, `${counts.ok} of at most ${most}: ${JSON.stringify(counts)}`);
-    // It is this user's alone.
+    // The budget is this user's alone.
     const other = await freshBursts({ url: node.url, users: users.slice(1), from, connections: 1, events: 90 });
     assert.equal(other.ok, 90, JSON.stringify(other));
   });
@@ -121,7 +121,7 @@ describe("events of one user", OWN, () => {
 
 describe("a room of long messages", OWN, () => {
   const MESSAGES = 300;
-  /** Of one message, as JSON: a thousand times `\u0001`, and what is around it. */
+  /** Bytes of one message, as JSON: a thousand times `\u0001`, and the fields around it. */
   const EACH = 6200;
   let node, kept;
   before(async () => {

@@ -1,6 +1,6 @@
-// One call for many users: all of them get it, and it costs no round trip for each.
+// One call for many users: all of them get it, and an emit costs no round trip for each.
 //
-// MANY_USERS says how many; 10,000 takes a minute and a gigabyte.
+// MANY_USERS is their number; 10,000 takes a minute and a gigabyte.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -64,7 +64,7 @@ describe("the API for backends", OWN, () => {
     await apis[0].post("/emit", { event: "for-chat", data: { n: 3 }, to: { everyone: true, namespace: "/chat" } });
     assert.equal((await chat.heard("for-chat")).n, 3);
 
-    // After all of it, one more for everybody there is in either.
+    // After all of it, one more event for everybody in each namespace.
     await apis[0].post("/emit", { event: "last", to: { everyone: true } });
     await apis[0].post("/emit", { event: "last", to: { everyone: true, namespace: "/chat" } });
     for (const client of [...clients, chat]) await client.heard("last");
@@ -220,11 +220,11 @@ describe("the API for backends", OWN, () => {
       assert.deepEqual([node.draining, node.version, typeof node.age], [false, "0.1.0", "number"]);
       assert.equal(node.address.split(":").at(-1), new URL(cluster.gateways[index].internal).port);
     }
-    // Who was here before this test may be counted for a moment yet.
+    // Users of earlier tests may still be counted for a moment.
     const stats = { nodes: 3, users: 3, sockets: 3, rooms: 1 };
     await until("the cluster has said so", async () => assert.deepEqual(await apis[2].read("/stats"), stats) ?? true);
 
-    // A user's further devices, on other nodes too, are sockets and no further users.
+    // A user's further devices, on other nodes too, count as sockets, not as users.
     const user = cluster.user();
     for (const url of cluster.urls) await signedIn(url, user);
     await until("each node has said so", async () => {
@@ -294,7 +294,7 @@ test("keys: what a key is not good for it cannot do; without one nothing is said
   for (const key of ["", "reading", "reading key ", sha256("reading key"), cluster.apiKey]) {
     for (const headers of [{}, { "idempotency-key": "k" }]) {
       const answer = await new Api(cluster, 0, key).post("/emit", emit, headers);
-      // A key that ends in a space is the key: HTTP trims what a header ends in.
+      // A key with a space at its end is the key: HTTP trims the values of headers.
       if (key === "reading key ") assert.equal(answer.status, 403);
       else assert.deepEqual([answer.status, answer.body.code], [401, "invalid_api_key"], key);
     }

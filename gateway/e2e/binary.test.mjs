@@ -1,4 +1,5 @@
-// Binary parts, both ways: acknowledged and passed on as sent over every transport and between nodes, refused where an event is stored.
+// Binary parts, both ways: acknowledged and passed on as sent over every transport and between nodes, refused in events
+// that are stored.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -11,9 +12,9 @@ import { OWN } from "./support/cluster.mjs";
 import { done, join, newRoom, refused, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
-/** Parts of one event, unless `limits.attachments` says otherwise; a stock client takes no more, either. */
+/** Parts of one event by default (`limits.attachments`); a stock client accepts no more, either. */
 const MOST_PARTS = 10;
-/** Bytes of a part that stands in place of a text. */
+/** Bytes of a part in place of a text. */
 const MOST_BYTES = 4000;
 
 const parts = (count) => Array.from({ length: count }, (_, index) => Buffer.from([index, 255 - index]));
@@ -21,7 +22,7 @@ const parts = (count) => Array.from({ length: count }, (_, index) => Buffer.from
 describe("binary parts over three nodes", OWN, () => {
   let cluster;
   before(async () => {
-    // Fans out a lot to few: what limits that is tested elsewhere.
+    // The tests send many events to few clients: limits on that are tested elsewhere.
     cluster = await startRooms({ set: { "session.policy": "multi" } });
   });
   after(() => cluster?.stop());
@@ -51,7 +52,7 @@ describe("binary parts over three nodes", OWN, () => {
         for (const args of sent) {
           assert.deepEqual(readable(await client.askAll("echo", ...args)), readable(args));
         }
-        // Parts and texts of events on their way together do not mix.
+        // Parts and texts of concurrent events do not mix.
         const together = await Promise.all(sent.flatMap((args, index) => [client.askAll("echo", ...args), client.askAll("echo", index)]));
         assert.deepEqual(readable(together), readable(sent.flatMap((args, index) => [args, [index]])));
         assert.deepEqual(client.all("error"), []);
@@ -85,7 +86,7 @@ describe("binary parts over three nodes", OWN, () => {
         const client = await clientAt(0);
         assert.deepEqual(readable(await client.ask("echo", parts(MOST_PARTS))), readable(parts(MOST_PARTS)));
         for (const count of [MOST_PARTS + 1, 50]) {
-          // The next event is right behind the parts that are refused.
+          // The next event directly follows the refused parts.
           const [answer, next] = await Promise.all([client.ask("echo", parts(count)), client.ask("echo", { next: Buffer.from("n") })]);
           assert.deepEqual({ ...answer, message: "" }, { status: "error", code: "validation_failed", message: "" }, JSON.stringify(answer));
           assert.match(answer.message, /attachments/);
@@ -218,7 +219,7 @@ describe("binary parts over three nodes", OWN, () => {
     for (const [event, payload] of [["send-message", { room, content: forged }], ["message", forged], ["message-client", { message: forged }]]) {
       await refused(sender, event, payload, "validation_failed");
     }
-    // Node passes it on as the JSON that it is.
+    // Node's server, too, passes it on as plain JSON.
     assert.deepEqual(await sender.ask("echo", forged), forged);
   });
 

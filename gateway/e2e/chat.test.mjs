@@ -1,4 +1,4 @@
-// Messages over nodes, their errors, their limits and their order.
+// Messages across nodes, their errors, their limits and their order.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -59,7 +59,7 @@ describe("chat over three nodes", () => {
     const chat = await Promise.all(main.map((client, index) => alsoIn(client, "/chat", users[index].token).ready()));
     main[0].send("message", "in the main one");
     chat[0].send("message", "in chat");
-    // The last word of each namespace comes after what could have leaked into it.
+    // The last message of each namespace comes after any that could have leaked into it.
     await until("all heard", () => [...main, ...chat].every((client) => client.all("message").length === 1));
     for (const client of [...main, ...chat]) client.events.length = 0;
     chat[2].send("message-client", { message: "chat again" });
@@ -72,7 +72,7 @@ describe("chat over three nodes", () => {
 
   test("one message each: what was heard in one namespace was said there", async () => {
     const client = await signedIn(cluster.urls[0], users[0], { namespace: "/chat" });
-    // Of this one's coming the sockets in `/` are told in a list.
+    // The sockets in `/` receive a list with this newcomer.
     const newcomer = await signedIn(cluster.urls[0], users[1]);
     await newcomer.heard("clients-updated", (ids) => ids.includes(newcomer.id));
     assert.equal((await client.ask("message", "only chat")).status, "ok");
@@ -164,11 +164,11 @@ describe("chat over three nodes", () => {
   });
 
   test("too many events are refused, without harm to others; more than that, and one is sent away", OWN, async () => {
-    // Users of their own: what a user has sent in other tests is taken from the same budget.
+    // Users of their own: events that a user has sent in other tests count against the same budget.
     const fresh = await registerMany(cluster, 2);
     const [flooder, other] = await Promise.all(fresh.map((user, index) => signedIn(cluster.urls[index], user)));
     const begun = Date.now();
-    // No more at a time than a gateway keeps for one who reads slowly, as we may.
+    // No more at a time than a gateway queues for a slow reader, as we may be.
     const answers = await inParallel(Array.from({ length: 1200 }, (_, index) => `m${index}`), 200, (text) => flooder.ask("message", text));
     const refused = answers.filter((answer) => answer.status === "error");
     // 1,000 pass at once, and 100 a second.

@@ -1,4 +1,4 @@
-// A build without the browser client's package says so: here, its build script alone.
+// A build without the browser client's package prints a warning: this runs its build script alone.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -21,7 +21,7 @@ describe("the gateway's build script", OWN, () => {
   });
   after(() => folder && rm(folder, { recursive: true, force: true }));
 
-  /** What it prints for cargo, as a gateway in a folder of its own. */
+  /** The script's output for cargo, for a gateway in a folder of its own. */
   async function built(name, prepare = async () => {}) {
     const gateway = join(folder, name);
     await mkdir(join(gateway, "client"), { recursive: true });

@@ -1,4 +1,4 @@
-// Connecting: the clients of the seeds, every transport, every place of a token, and what is refused.
+// Connecting: the clients of the seeds, every transport, every place of a token, and refusals.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -49,7 +49,7 @@ describe("connecting to a cluster", () => {
         const client = new Client(io(url, { auth: { token: ana.token, name: "John Doe" }, forceNew: true }));
         await client.ready();
         client.send("message-client", { message: "hello" });
-        // The name is the account's, whatever the client says it is.
+        // The name is the account's, not the one that the client sends.
         assert.equal((await client.heard("message-server")).fullName, "Ana Lopez");
         client.close();
       }
@@ -210,7 +210,7 @@ describe("tokens of an issuer of one's own", OWN, () => {
   });
 
   const now = () => Math.floor(Date.now() / 1000);
-  /** The life of a token that is to end soon: time enough to get in with it, on a busy machine too. */
+  /** The lifetime of a token that ends soon: enough time to connect with it, on a busy machine too. */
   const SHORT_S = 5;
   const refused = {
     "no token": [() => undefined, "missing_token"],
@@ -298,7 +298,7 @@ describe("tokens of an issuer of one's own", OWN, () => {
 /** Packet types of the Socket.IO protocol. */
 const [DISCONNECT, CONNECT_ERROR] = [1, 4];
 
-/** Over both transports and in both namespaces: the refusal, a DISCONNECT for older clients, nothing else; and it stays away. */
+/** On both transports, in both namespaces: the refusal, a DISCONNECT for older clients, nothing else, no reconnect. */
 async function assertRefused(url, token, message, name) {
   for (const transports of [["websocket"], ["polling"]]) {
     for (const namespace of ["/", "/chat"]) {

@@ -1,4 +1,4 @@
-// What operators look at: every query of the dashboards has an answer, and the alerts that should fire do, no others.
+// Dashboards and alerts: every query of the dashboards has an answer, and the expected alerts fire, no others.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { NotYet, inParallel, until } from "./support/until.mjs";
 import { api, login, registerMany } from "./support/users.mjs";
 
 const ANSWERED_MS = 30_000;
-/** A lease, the next look, and the next question of Prometheus. */
+/** A lease, the next check for dead nodes, and the next scrape of Prometheus. */
 const REAPED_MS = 20_000;
 const SEND_EVERY_MS = 50;
 const CALL_EVERY_MS = 1000;
@@ -41,14 +41,14 @@ describe("a Prometheus beside a cluster at work", () => {
     const urls = users.map((_, index) => cluster.urls[index % cluster.urls.length]);
     const clients = await Promise.all(users.map((user, index) => signedIn(urls[index], user, options)));
     for (const client of clients) await client.ask("join-room", "observed");
-    // Each of what the dashboards tell apart: refused, evicted, a wrong password.
+    // One of each case that the dashboards distinguish: refused, evicted, a wrong password.
     await connect(cluster.urls[0], { token: "wrong" }).refused();
     await signedIn(cluster.urls[1], users[0]);
     await api(cluster, "POST", "/auth/login", { email: users[0].email, password: "wrong" });
     busy.push(setInterval(() => {
       for (const client of clients) client.send("send-message", { room: "observed", content: "hello" });
     }, SEND_EVERY_MS));
-    // Those that the end of the test overtakes are nobody's loss.
+    // Calls that are still in progress when the test ends may fail.
     busy.push(setInterval(() => login(cluster, users[0]).catch(() => {}), CALL_EVERY_MS));
     busy.push(setInterval(() => status(cluster, users[0]).catch(() => {}), CALL_EVERY_MS));
   });
@@ -58,7 +58,7 @@ describe("a Prometheus beside a cluster at work", () => {
     await cluster?.stop();
   });
 
-  /** What is wrong. A slow machine is slow, so that does not count unless it stays so. */
+  /** The alerts that count: on a slow machine, those about slowness only once they fire. */
   async function wrong() {
     const slowness = ["BusSlow", "DeliverySlow", "PasswordsWait", "RedisSlow", "RuntimeBusy"];
     return (await alerts(cluster)).filter(({ name, state }) => state === "firing" || !slowness.includes(name));

@@ -1,4 +1,4 @@
-// A gateway that runs out of descriptors: it says so once, serves those it has, and recovers by itself.
+// A gateway that runs out of descriptors: it logs that once, serves its connected clients, and recovers by itself.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -36,7 +36,7 @@ test("one line when connections cannot be accepted, and one when they can again"
     await limit(held + 10);
     for (let count = 0; count < 40; count++) sockets.push(connect(Number(port), "127.0.0.1").on("error", () => {}));
     await until("it says so", async () => (await lines("accepted")).length > 0, 10_000);
-    // Those who are in are served meanwhile, for as long as thirty attempts take.
+    // Connected clients are served meanwhile, for as long as thirty attempts take.
     const began = Date.now();
     await until("more attempts", async () => {
       await done(member, "message", "still here");

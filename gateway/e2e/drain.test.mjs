@@ -1,4 +1,4 @@
-// Gateways that are told to end: nothing is lost, nobody was away, and nobody can hold them up.
+// Gateways that are to end: no message is lost, no user is announced as gone, and no client can hold them up.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -14,27 +14,27 @@ import { complete, done, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { abandonedPoll, stuckClient } from "./support/stuck.mjs";
 import { PATIENCE_MS, until } from "./support/until.mjs";
 
-/** What the drain of a gateway without any delay may take where nobody is slow; 60 s would be the window. */
+/** The longest drain of a gateway without any delay if no client is slow; the window would be 60 s. */
 const EMPTY_SOON_MS = 8000;
-/** What it may take besides where somebody takes nothing. */
+/** The longest drain if a client reads nothing. */
 const STUCK_MS = 8000;
-/** Who is back within the grace was never away: the default, and more where a client needs more time to come back. */
+/** A user who is back within this grace is never announced as gone: the default, and longer on a busy machine. */
 const GRACE_MS = grace(5000);
 
-/** Who stays away is announced within so long, on any machine. */
+/** A user who stays away is announced within this time, on any machine. */
 const OFFLINE_MS = GRACE_MS + PATIENCE_MS;
 
-/** Transports and pauses of the stock client, all by default; and WebSockets from the start. */
+/** The stock client's default transports and delays; and the same with WebSocket from the start. */
 const STOCK = { transports: undefined, reconnectionDelay: undefined, reconnectionDelayMax: undefined };
 const KINDS = [STOCK, { ...STOCK, transports: ["websocket"] }];
 
-/** The balancer takes us for a client of this number's address, and chooses a gateway for it. */
+/** A client address for the balancer, by which it chooses a gateway. */
 const from = (number) => ({ extraHeaders: { "x-forwarded-for": `198.51.100.${number}` } });
 
 describe("a gateway is told to end", () => {
   let cluster;
   before(async () => {
-    // Queues in which a client that reads nothing is not closed as too slow before the drain comes to it.
+    // Long queues, so that a client that reads nothing is not closed as too slow before the drain comes to it.
     const queues = { "limits.queueBytes": 64 * 1024 * 1024, "limits.queueAge": "0s" };
     cluster = await startRooms({ set: { "drain.window": "60s", "presence.grace": `${GRACE_MS}ms`, ...queues } });
   });
@@ -52,7 +52,7 @@ describe("a gateway is told to end", () => {
     await ended(gateway, pid, 0, ms);
   }
 
-  /** Members of a room behind the balancer, of whom some send, until `change()` is done; then everybody has everything. */
+  /** Members of a room behind the balancer, some sending until `change()` is done; then all have all messages. */
   async function underLoad(count, change) {
     const room = newRoom();
     const members = Array.from({ length: count }, (_, index) =>
@@ -70,7 +70,7 @@ describe("a gateway is told to end", () => {
     }
     await sending;
 
-    // Somebody goes now: once that one is announced, so would everybody be who was taken for gone before.
+    // One more user leaves now: once that is announced, any earlier false announcement would have arrived, too.
     const last = cluster.user();
     const leaver = await signedIn(cluster.urls[0], last);
     await join(leaver, room);
@@ -132,7 +132,7 @@ describe("a gateway is told to end", () => {
       const answer = await client.ask("send-message", { room, content: `${index} ${number}` });
       return answer.messageId;
     }));
-    // Once the first is answered, all that were sent with it have come.
+    // Once the first is answered, all that were sent with it have arrived.
     await Promise.all(answers.map(([first]) => first));
     cluster.signal(leaving, "SIGTERM");
     const acked = await Promise.all(answers.flat());

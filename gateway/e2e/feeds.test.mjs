@@ -1,4 +1,4 @@
-// Feeds: who may read and who may update, one order for all readers, and nothing to do with sessions.
+// Feeds: permissions to read and to update, one order for all readers, and independence of sessions.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ const FEEDS = [
 ];
 const ORDERS = "/ws/v1/pedidos";
 
-/** Waits until a reader was told of these updates; then it was told of them once, in order, and of nothing else since. */
+/** Waits until a reader received so many updates; they must be these, each once, in order. */
 async function complete(reader, expected, ms) {
   const updates = () => reader.all("updates").map(({ data }) => data);
   await until(`${expected.length} updates`, () => updates().length >= expected.length, ms);
@@ -173,12 +173,12 @@ describe("feeds of a cluster", () => {
     const writer = await open(cluster.urls[0]);
     const sent = Array.from({ length: 8 }, (_, number) => ({ number }));
     for (const data of sent.slice(0, 5)) await done(writer, "updateProduct", data);
-    // A node may not have heard all of them yet: a reader there is told of them either way, and once.
+    // A node may not have received all of them yet: a reader there gets each of them once either way.
     const readers = await Promise.all(cluster.urls.map(open));
     for (const data of sent.slice(5)) await done(writer, "updateProduct", data);
     for (const reader of readers) {
       await reader.heard("updates", ({ data }) => data.number === 7);
-      // What was kept before may come first.
+      // Updates that were kept before may come first.
       const numbers = reader.all("updates").map(({ data }) => data.number).filter((number) => number !== undefined);
       const first = numbers[0];
       assert.ok(first <= 2, `${numbers}`);
@@ -190,7 +190,7 @@ describe("feeds of a cluster", () => {
   });
 
   test("at its end a token is said, and the reader of a feed that wants one is sent away; a new one can be shown", async () => {
-    // Time enough to get in, on a busy machine too.
+    // Enough time to connect, on a busy machine too.
     const soon = Math.floor(Date.now() / 1000) + 6;
     const ending = () => cluster.token({ sub: user.id, exp: soon });
     const [ends, goes, free] = await Promise.all([
@@ -206,7 +206,7 @@ describe("feeds of a cluster", () => {
     assert.equal(await ends.gone(), "io server disconnect");
     assert.equal(ends.events.at(-1).name, "token:expired");
     await done(goes, "updateProduct", "still here");
-    // Who needs no token goes on reading, and may not do more than others from then on.
+    // A reader that needs no token goes on reading, but loses its roles.
     await until("its roles are over", async () => (await free.ask("updateProduct", "x")).code === "forbidden");
     assert.equal(free.connected, true);
     await refused(await reading(cluster.urls[0]), "token:refresh", { token: user.token }, "forbidden");
@@ -218,7 +218,7 @@ describe("feeds of a cluster", () => {
     const chat = await signedIn(cluster.urls[0], ana);
     const reader = await reading(cluster.urls[1], { token: ana.token });
     await listed([witness, chat], [witness, chat]);
-    // What another node had told about a newer session would have come before this.
+    // Another node's news of a newer session would have arrived before this.
     await done(witness, "message", "after the reader");
     await chat.heard("message", ({ message }) => message === "after the reader");
     assert.deepEqual([chat.connected, chat.all("session:replaced")], [true, []]);
@@ -232,7 +232,7 @@ describe("feeds of a cluster", () => {
     for (const one of [reader, beside]) await complete(one, ["after the session"]);
     assert.deepEqual([beside.connects, beside.disconnects], [1, []]);
 
-    // The feed can be left, and nothing more is heard of it; the rest of a connection goes on.
+    // A client that leaves the feed receives no more of it; the rest of its connection goes on.
     const left = alsoIn(newer, PRODUCTS, ana.token);
     await left.heard("connection");
     left.close();
@@ -278,12 +278,12 @@ describe("feeds of a cluster", () => {
     await cluster.stopRedis();
     await refused(writer, "updateProduct", "lost", "unavailable");
     await cluster.startRedis();
-    // A connection that died with Redis may answer for a moment still, whatever readiness says.
+    // A node that is ready may still use a connection that died with Redis for a moment.
     await until("updates are taken again", async () => (await writer.ask("updateProduct", "lost")).status === "ok");
     for (let number = 1; number <= 20; number++) await done(writer, "updateProduct", number);
     for (const reader of readers) {
       await reader.heard("updates", ({ data }) => data === 20);
-      // What was answered `unavailable` may have been stored or not.
+      // An update that was answered `unavailable` may have been stored or not.
       const heard = reader.all("updates").map(({ data }) => data).filter((data) => data !== "lost");
       assert.deepEqual(heard, Array.from({ length: 21 }, (_, number) => number));
       assert.equal(reader.connects, 1);

@@ -1,4 +1,4 @@
-// Handshakes that are none, and what is said of them: on a node, and through nginx.
+// Invalid handshakes and their errors: at a node, and through nginx.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -19,7 +19,7 @@ describe("handshakes", OWN, () => {
   afterEach(closeAll);
 
   const upgrade = { Upgrade: "websocket", Connection: "Upgrade", "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13" };
-  /** A WebSocket handshake with some headers changed, or left out where there is no value. */
+  /** A WebSocket handshake with some headers changed, or left out if they have no value. */
   const handshake = (url, changed, query = "EIO=4&transport=websocket") => {
     const headers = Object.entries({ Host: new URL(url).host, ...upgrade, ...changed }).filter(([, value]) => value !== undefined);
     return rawRequest(url, [`GET /socket.io/?${query} HTTP/1.1`, ...headers.map(([name, value]) => `${name}: ${value}`)]);
@@ -64,7 +64,7 @@ describe("handshakes", OWN, () => {
     });
   }
 
-  // nginx writes a Connection of its own.
+  // Not through nginx, which writes a Connection of its own.
   test("a node: Connection does not say upgrade: refused", async () => {
     for (const connection of [undefined, "keep-alive", "Upgraded"]) {
       const { status } = await handshake(cluster.urls[0], { Connection: connection });

@@ -10,11 +10,11 @@ import { here } from "./support/pace.mjs";
 import { NotYet, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
-/** Lease, then the grace, as PROTOCOL says. */
+/** The promised bound: the lease, then the grace. */
 const GONE_MS = 15_000;
 const FROZEN_MS = 8000;
 const RIGHT_AGAIN_MS = 5000;
-/** A message that was sent while a node was not right again is lost; then another is sent. */
+/** A message that is sent before a node has recovered is lost: after this time another is sent. */
 const AGAIN_MS = 300;
 
 const about = (client, event, user) => client.all(event).filter(({ userId }) => userId === user.id);
@@ -33,7 +33,7 @@ describe("a gateway is lost", () => {
   });
   afterEach(closeAll);
 
-  /** Who of `users` is online, as each observer is told when it asks. */
+  /** The number of `users` that are online, as answered to each observer. */
   const online = (users) =>
     Promise.all(observers.map(async (observer) => {
       const { online } = await observer.ask("presence:subscribe", { userIds: users.map(({ id }) => id) });
@@ -41,8 +41,8 @@ describe("a gateway is lost", () => {
     }));
 
   /**
-   * Somebody comes and goes, and every observer is told of it: by then it would have been told of whoever was taken for gone
-   * before, and of nobody twice.
+   * A user comes and goes, and every observer receives that: any earlier false or repeated announcement would have
+   * arrived by then.
    */
   async function graceOver() {
     const [last] = await registerMany(cluster, 1);
@@ -64,7 +64,6 @@ describe("a gateway is lost", () => {
     const killed = Date.now();
     await Promise.all(lost.map((client) => client.gone()));
     const returned = await Promise.all(back.map((user, index) => signedIn(cluster.urls[index % 2 ? 0 : 2], user)));
-    // One of those who stay away asks for a new login at once, while the dead node's claim still stands.
     await allKnow("user:offline", away, here(GONE_MS) - (Date.now() - killed));
     assert.deepEqual(await online(away), [0, 0]);
     assert.deepEqual(await online(back), [back.length, back.length]);
@@ -75,7 +74,7 @@ describe("a gateway is lost", () => {
     await until("online again", () => observers.every((one) => away.every((user) => about(one, "user:online", user).length === 2)));
     await graceOver();
     await cluster.restartGateway(victim.id);
-    // The restarted gateway takes clients, and is heard on the others.
+    // The restarted gateway accepts clients, and the others receive its messages.
     const [last] = await registerMany(cluster, 1);
     const client = await signedIn(victim.url, last);
     assert.equal((await client.ask("message", "back again")).status, "ok");
@@ -112,7 +111,7 @@ describe("a gateway is lost", () => {
     const clearedUp = () => metric(survivors, "jackfield_nodes_reaped_total");
     const before = await clearedUp();
     cluster.signal(victim, "SIGKILL");
-    // Round robin put some of them there.
+    // Round robin has put some of the WebSocket clients there.
     await until("some lost their connection", () => clients.some((client) => client.disconnects.length > 0));
     const everyone = [...observers, ...clients];
     await until("all are back", () => everyone.every((client) => client.connected));
@@ -123,7 +122,7 @@ describe("a gateway is lost", () => {
     for (const [index, client] of clients.entries()) assert.equal((await client.ask("message", `hello ${index}`)).status, "ok");
     await until("everybody hears everybody", () => everyone.every((client) => client.all("message").length === clients.length));
     await cluster.restartGateway(victim.id);
-    // Also those that came back before the dead node was cleared up after.
+    // This holds for clients that came back before the dead node was reaped, too.
     await until("a survivor has cleared up after it", async () => await clearedUp() > before);
     await graceOver();
     for (const observer of observers) {
@@ -140,7 +139,7 @@ describe("a gateway is lost", () => {
 
     cluster.signal(frozen, "SIGSTOP");
     const stopped = Date.now();
-    // Who signs in elsewhere meanwhile is the newer session; the frozen node cannot know.
+    // A sign-in elsewhere meanwhile is the newer session; the frozen node cannot know.
     const arrived = await Promise.all(moved.map((user, index) => signedIn(cluster.urls[index % 2 ? 0 : 2], user)));
     for (const observer of observers) observer.send("message", "while it was frozen");
     await until("8 s have passed", () => Date.now() - stopped >= FROZEN_MS, FROZEN_MS + 1000);
@@ -178,10 +177,10 @@ describe("a gateway is lost", () => {
     for (const client of [...staying, ...arrived]) assert.deepEqual(client.disconnects, []);
     await graceOver();
     for (const observer of observers) {
-      // Away for less than lease and grace together is not away.
+      // An absence shorter than lease and grace together is not announced.
       for (const user of watched) assert.equal(about(observer, "user:offline", user).length, 0, "wrongly offline");
     }
-    // A newer login still wins, over the node that was frozen too.
+    // A newer login still evicts the older session, on the node that was frozen too.
     const next = await signedIn(cluster.urls[0], { token: await login(cluster, stay[0]) });
     assert.equal(await staying[0].gone(here(1000)), "io server disconnect");
     assert.equal(next.connected, true);

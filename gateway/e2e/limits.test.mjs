@@ -1,4 +1,4 @@
-// What one user, and one address, may do: each limit holds, and a client that keeps to what it is told loses nothing.
+// Limits of one user, and of one address: each holds, and a client that waits as answered loses nothing.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -12,19 +12,19 @@ import { reading } from "./support/feeds.mjs";
 import { done, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
-/** Sends until it is accepted, waiting each time as it is told. Returns how often it was refused. */
+/** Sends until it is accepted, waiting for `retryAfterMs` after each refusal. Returns the number of refusals. */
 async function insist(client, event, payload) {
   for (let refused = 0; ; refused++) {
     const answer = await client.ask(event, payload);
     if (answer.status === "ok") return refused;
     assert.equal(answer.code, "rate_limited", JSON.stringify(answer));
     assert.ok(answer.retryAfterMs > 0, JSON.stringify(answer));
-    // Not a wait for something to happen: it is what the server asked for.
+    // Not a wait for something to happen: the server asked for this delay.
     await sleep(answer.retryAfterMs);
   }
 }
 
-/** What was refused of so many events that were sent at once. */
+/** Sends so many events at once; returns the refusals. */
 async function refusedOf(client, count, event, payload) {
   const answers = await Promise.all(Array.from({ length: count }, (_, index) => client.ask(event, payload(index))));
   const refused = answers.filter(({ status }) => status === "error");
@@ -64,7 +64,7 @@ describe("events of one user", () => {
     const waits = (await refusedOf(client, BURST + 30, "echo", (n) => n)).map(({ retryAfterMs }) => retryAfterMs);
     assert.ok(waits.length >= 20, `${waits.length} refused`);
     const steps = waits.slice(1).map((wait, index) => wait - waits[index]);
-    // Each has a time of its own, 1/rate after the one before, less what passed between the two.
+    // Each waits until 1/rate after the one before, so its wait is longer by that, less the time between the two.
     assert.ok(waits.at(-1) - waits[0] > (waits.length - 1) * 1000 / RATE * 0.5, waits.join());
     assert.ok(steps.filter((step) => step > 0).length > steps.length * 0.8, waits.join());
   });
@@ -104,7 +104,7 @@ describe("what reaches many, and connects, of one user", () => {
     const chat = await alsoIn(client, "/chat", client.socket.auth.token).ready();
     const refused = await refusedOf(client, 50, "message-client", (n) => ({ message: `m${n}` }));
     assert.ok(refused.length >= 10 && refused.length <= 30, `${refused.length} refused`);
-    // Time brings a few more.
+    // A few more pass with time.
     assert.ok((await refusedOf(chat, 20, "message", (n) => `m${n}`)).length >= 5, "another namespace has no budget of its own");
     await insist(client, "message", "after the wait");
     const room = newRoom();
@@ -140,7 +140,7 @@ describe("what reaches many, and connects, of one user", () => {
   test("a user who connects too fast is let in later, and loses no session meanwhile", async () => {
     const user = cluster.user();
     const sessions = [];
-    // Each takes the place of the one before.
+    // Each replaces the session before.
     for (let count = 0; count < 5; count++) sessions.push(await signedIn(cluster.urls[0], user));
     const session = sessions.at(-1);
     const hasty = connect(cluster.urls[0], { token: user.token, reconnection: false });
@@ -197,7 +197,7 @@ describe("one address", () => {
     const from = (host) => ({ extraHeaders: { "x-forwarded-for": `2001:db8:1:2::${host}` }, reconnection: false });
     const clients = [];
     for (let host = 1; host <= 12; host++) clients.push(await signedIn(cluster.urls[0], cluster.user(), from(host)));
-    // The thirteenth gets in by waiting, because a second brings another; of many more at once, some do not.
+    // The thirteenth is accepted after a wait, because each second allows one more; of many at once, some are refused.
     const answers = await Promise.all(Array.from({ length: 10 }, (_, host) => shake(`2001:db8:1:2::${host + 20}`)));
     const refused = answers.filter(({ status }) => status === 503);
     assert.ok(refused.length >= 4, `${refused.length} refused`);

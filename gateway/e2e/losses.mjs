@@ -1,12 +1,12 @@
-// Is anything lost while gateways are killed, drained, added and taken away? To be run by hand against a cluster that runs:
+// Is anything lost while gateways are killed, drained, added and taken away? To be run by hand on a running cluster:
 //
 //   node losses.mjs http://localhost:8080 [--seconds 60] [--clients 60] [--senders 12] [--rooms 6] [--rate 10]
 //
-// Stock clients, a third of each: polling only, WebSocket only, and as the stock client does by itself. All are members of a
-// room; senders send (so many messages a second each, again with the same `clientId` until acknowledged). Who was away joins
-// with what it saw last. At the end every member must have been given every acknowledged message once, and in order; and
-// nobody who was there, or back within the grace, may have been announced as gone.
-// Prints one line of JSON; ends with 1 where anything is wrong.
+// Stock clients, a third of each: polling only, WebSocket only, and the default. All are members of a room; senders
+// send at most `--rate` messages a second each, again with the same `clientId` until acknowledged. A client that was
+// away joins with the last message that it saw. At the end every member must have received every acknowledged message
+// of its room once, and in order; no member that was there, or back within the grace, may have been announced as gone.
+// Prints one line of JSON; exits with 1 if anything is wrong.
 
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -19,7 +19,7 @@ import { register } from "./support/users.mjs";
 const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 const SETTLE_MS = 60_000;
 const ANSWER_MS = 5_000;
-/** Who is away for less is not announced as gone: `presence.grace`, but for what a client notices later than its gateway. */
+/** A shorter absence is not announced: `presence.grace`, less the delay of a client behind its gateway. */
 const GRACE_MS = 4_500;
 
 const number = (value) => ({ type: "string", default: String(value) });
@@ -72,7 +72,7 @@ class Member {
     }
   }
 
-  /** Whether it is there, or may be back in time. */
+  /** Whether it is there, or away for less than the grace. */
   get counts() {
     return this.#left === 0 || Date.now() - this.#left < GRACE_MS;
   }
@@ -108,7 +108,7 @@ class Member {
     this.#since = id;
   }
 
-  /** The acknowledgement, or nothing where the connection is lost before it. */
+  /** The acknowledgement, or a value without a `status` if it does not come in time or the connection is lost. */
   #ask(event, data) {
     const socket = this.#socket;
     return new Promise((resolve) => {

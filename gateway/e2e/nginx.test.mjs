@@ -17,7 +17,7 @@ describe("nginx follows its gateways", () => {
   });
   after(() => nginx?.stop());
 
-  /** Who answers to a client of that address. Each has a connection of its own: nginx ends those that idle when it changes. */
+  /** The answer to a client of that address. Each has its own connection: nginx closes idle ones when it reloads. */
   async function asked(path, client) {
     const [answer] = await once(get(url + path, { headers: { "x-forwarded-for": client }, agent: false }), "response");
     return { status: answer.statusCode, ...JSON.parse((await answer.toArray()).join("")) };
@@ -26,12 +26,12 @@ describe("nginx follows its gateways", () => {
   const websocket = (client) => asked("/socket.io/?EIO=4&transport=websocket", client);
   const clients = Array.from({ length: 40 }, (_, index) => `203.0.113.${index}`);
 
-  /** Who answers to each of many clients. */
+  /** The gateways that answer each of many clients. */
   async function answering(request) {
     return Promise.all(clients.map(async (client) => (await request(client)).gateway));
   }
 
-  /** Waits until exactly these answer, and nginx has begun to. */
+  /** Waits until exactly these gateways answer. */
   function inUse(addresses, request = poll) {
     return until(`${addresses} answer`, async () => {
       const seen = [...new Set(await answering(request))].sort();
@@ -64,7 +64,7 @@ describe("nginx follows its gateways", () => {
     await inUse([ADDRESSES[0]]);
     await inUse([ADDRESSES[0]], websocket);
     gateways.ready[ADDRESSES[1]] = true;
-    // For a moment nginx as it was answers beside nginx as it is.
+    // For a moment nginx with the old list answers beside nginx with the new one.
     await until("all are where they were", async () => assert.deepEqual(await answering(poll), before) ?? true);
   });
 

@@ -1,4 +1,4 @@
-// Notifications: on connect, on every device, and while everything else goes wrong.
+// Notifications: on connect, on every device, and during failures of everything else.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -29,7 +29,7 @@ describe("notifications", OWN, () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  /** A device of the user on each node, which has been told the count. */
+  /** A device of the user on each node, which has received the count. */
   async function devices(user) {
     const clients = await Promise.all(cluster.urls.map((url) => signedIn(url, user)));
     await Promise.all(clients.map((client) => client.heard("notification:unread_count")));
@@ -98,7 +98,7 @@ describe("notifications", OWN, () => {
     for (const client of mine) {
       assert.deepEqual(client.last("notification:read"), { notificationId: null, all: true, success: true });
     }
-    // What is not there any more is not unread: nobody hears of it.
+    // A notification that does not exist was not unread: no event is sent.
     assert.deepEqual(await a.ask("notification:mark_read", { notificationId: "019aa4f0-0000-7000-8000-000000000000" }), { success: true });
     await notify(apis[2], user);
     await allShow(mine, 1);
@@ -165,7 +165,7 @@ describe("notifications", OWN, () => {
     const frozen = cluster.gateways[1];
     cluster.signal(frozen, "SIGSTOP");
     try {
-      // Whoever clears up after the frozen node takes its sessions out of the user's: what comes then is not for them.
+      // The node that reaps the frozen one removes its sessions: later notifications are not sent to them.
       await until("the frozen node's session is gone", async () => {
         const { sockets } = await apis[0].read(`/users/${user.id}`);
         if (sockets !== 2) throw new NotYet(`${sockets} sockets`);
@@ -241,7 +241,7 @@ describe("notifications", OWN, () => {
           await operations[name][1](api, choose(clients.filter((client) => client !== dying)));
           done[name] = (done[name] ?? 0) + 1;
         } catch (error) {
-          // Only what was under way at the node when it died may fail.
+          // Only operations that were under way at the node when it died may fail.
           if (!early || killed === undefined || error instanceof assert.AssertionError) throw error;
           failed[name] = (failed[name] ?? 0) + 1;
         }

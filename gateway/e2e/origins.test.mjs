@@ -1,4 +1,4 @@
-// Which browsers' pages may come: asked of the server, and of a browser.
+// The allowed origins of web pages: tested at the server, and with a browser.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-// Packets as other clients write them, and packets that no client would: what is taken, and what ends the connection.
+// Packets as other clients write them are accepted, and packets that no client would write end the connection.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -12,7 +12,7 @@ import { startTrusting } from "./support/standalone.mjs";
 import { until } from "./support/until.mjs";
 import { SEPARATOR, closeWires, openWire } from "./support/wire.mjs";
 
-/** Far longer than any of these tests waits for the end of a connection: it must not be what ends one. */
+/** Far longer than any of these tests waits for the end of a connection: this timeout must not end one. */
 const CONNECT_TIMEOUT = "60s";
 
 describe("packets on the wire", OWN, () => {
@@ -31,9 +31,9 @@ describe("packets on the wire", OWN, () => {
   /** Acknowledgement ids of their own, so that no answer is taken for another's. */
   let id = 0;
 
-  // 0xfb 0xff is the shortest that has both characters in which the two alphabets differ.
+  // 0xfb 0xff is the shortest input whose base64 has both characters in which the two alphabets differ.
   const odd = Buffer.from([0xfb, 0xff, 0xfe, 0x00]);
-  /** Acknowledgements with their parts, as base64, in place of the placeholders: how a server numbers parts is its own affair. */
+  /** Acknowledgements with parts, as base64, in place of the placeholders: a server may number parts as it likes. */
   const whole = (answers) => {
     const left = [...answers];
     const together = [];
@@ -100,7 +100,7 @@ describe("packets on the wire", OWN, () => {
     assert.deepEqual(answers, ['431["first"]', '461-2[{"_placeholder":true,"num":0}]', ALL_BYTES, '433["last"]']);
   });
 
-  /** Lists of packets; each of the last ones is what nobody may send. */
+  /** Lists of packets; the last of each is not allowed. */
   const malformed = {
     "an unknown type": ["4abc"],
     "an unknown number": ['49["echo",1]'],
@@ -126,7 +126,7 @@ describe("packets on the wire", OWN, () => {
         await Promise.all(Object.entries(malformed).map(async ([name, packets]) => {
           const client = await begin(transport);
           const came = client.packets.length;
-          // A payload that is refused may be answered by the end of the connection.
+          // The server may answer a refused payload by closing the connection.
           for (const packet of packets) await Promise.resolve(client.send(asSent(packet))).catch(() => {});
           await client.closed().catch((error) => assert.fail(`${name}: ${error.message}`));
           assert.deepEqual(client.packets.slice(came).filter((packet) => /error/.test(packet)), [], name);
@@ -138,7 +138,7 @@ describe("packets on the wire", OWN, () => {
       for (const packet of ['42["echo",1]', '421["echo",1]', '42/chat,["echo",1]', '451-["echo",{"_placeholder":true,"num":0}]']) {
         const client = await wire(transport);
         await Promise.resolve(client.send(packet)).catch(() => {});
-        // Whatever is to come after a binary event's text, it cannot mend it.
+        // A part after the text of a binary event does not make it valid.
         if (packet.startsWith("45")) await Promise.resolve(client.send(asSent(ALL_BYTES))).catch(() => {});
         await client.closed().catch((error) => assert.fail(`${packet}: ${error.message}`));
       }

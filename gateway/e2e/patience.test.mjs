@@ -1,4 +1,4 @@
-// A client that keeps to what it is told: after `rate_limited` it waits `retryAfterMs`, and after a refusal it stays away.
+// A well-behaved client: after `rate_limited` it waits `retryAfterMs`, and after a refusal it stays away.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -66,7 +66,7 @@ describe("a client that waits as long as it is told", OWN, () => {
 });
 
 describe("a client that was refused", OWN, () => {
-  /** After this time the server closes the connections that are in no namespace: what older clients took for a lost one. */
+  /** After this time the server closes connections that are in no namespace, which older clients took for lost ones. */
   const CONNECT_TIMEOUT_MS = 1000;
   let program;
   before(async () => {
@@ -78,7 +78,7 @@ describe("a client that was refused", OWN, () => {
     closeWires();
   });
 
-  /** A connection of now was in no namespace for too long; then a client whose connection is lost came back. */
+  /** Waits until a new connection in no namespace is closed; then until clients that lost their connection are back. */
   async function longEnough() {
     const witness = await openWire(program.url);
     await witness.closed(10 * CONNECT_TIMEOUT_MS);

@@ -1,4 +1,4 @@
-// README's examples, as README prints them: what its curl commands send reaches what its clients listen for.
+// README's examples, as README prints them: the events of its curl commands reach the listeners of its clients.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -43,7 +43,7 @@ describe("README's examples", OWN, () => {
     for (const child of children.splice(0)) child.kill();
   });
 
-  /** What a program prints, as it prints it. */
+  /** Starts a program; `text` is its output so far. */
   function start(command, args, env) {
     const child = spawn(command, args, { env: { ...process.env, ...env }, cwd: folder });
     const said = { text: "" };
@@ -118,11 +118,11 @@ describe("README's examples", OWN, () => {
     const user = cluster.user();
     const said = start(process.env.PYTHON ?? "python3", [file], { URL: cluster.urls[0], TOKEN: user.token });
     await until("online", async () => {
-      // It prints nothing before: what it does print then is an error.
+      // It prints nothing before: any output is an error.
       if (said.text) throw new Error(said.text);
       return online(user)();
     });
-    // Its feed is joined a moment after its main namespace: what comes before is not for it.
+    // It joins its feed a moment after its main namespace, and does not get earlier updates: so the calls are repeated.
     await until("both are printed", async () => {
       await callAll(user);
       return said.text.includes("new: Order 7") && said.text.includes("feed: CREATE Shirt");

@@ -1,4 +1,4 @@
-// A Redis that answers and takes no writes: it is full, or it has become a replica. And one that hands over to another.
+// A Redis that answers but refuses writes: it is full, or it has become a replica. And one that hands over to another.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -36,7 +36,7 @@ describe("Redis takes no writes", () => {
       const lost = await metric(cluster.gateways, "jackfield_leases_lost_total");
       assert.equal(await redisCommand(cluster, refuse), "+OK");
 
-      // Nothing is done by halves.
+      // A refused operation has no effect.
       for (const member of members) {
         await refused(member, "send-message", { room, content: "again", clientId: "c" }, "unavailable");
         await refused(member, "join-room", newRoom(), "unavailable");
@@ -45,7 +45,7 @@ describe("Redis takes no writes", () => {
       const newcomer = connect(cluster.urls[0], { token: cluster.user().token });
       await until("refused for now", () => newcomer.errors.length > 0, here(NOTICED_MS));
       assert.equal(newcomer.refusal, undefined, "nothing terminal");
-      // Nobody is sent away, also where no lease holds any more. A full one can still be read, and a history's life prolonged.
+      // No client is disconnected, even without a lease. A full Redis still serves reads and extends histories' expiry.
       const leasesLost = async () => await metric(cluster.gateways, "jackfield_leases_lost_total") - lost;
       await until("both leases are lost", async () => await leasesLost() === 2, here(NOTICED_MS));
       if (history) {
@@ -80,7 +80,7 @@ test("a Redis hands over to its replica, and keeps its connections", async () =>
     assert.equal(await redisCommand({ redis: second }, `REPLICAOF 127.0.0.1 ${new URL(first.url).port}`), "+OK");
     await until("the replica has everything", async () => (await role(first)).includes("state=online"));
 
-    // From now on the address leads to the other one.
+    // From now on the address leads to the other Redis.
     link.to(second.url);
     assert.equal(await redisCommand({ redis: first }, "FAILOVER"), "+OK");
     await until("the roles are changed", async () => (await role(first)).includes("role:slave"));

@@ -1,4 +1,4 @@
-// Redis over TLS, as managed ones are: with a client certificate, a user of its own, and a name that is not its address.
+// Redis over TLS, as managed services offer it: with a client certificate, a user, and a name that is not its address.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -134,7 +134,7 @@ function logged(program, text) {
   }, NOTICED_MS);
 }
 
-/** Up, and without its Redis. */
+/** Whether the program is up, and without its Redis. */
 async function unready({ internal }) {
   const answer = await ifReachable(fetch(`${internal}/readyz`));
   if (!answer) return false;

@@ -10,12 +10,12 @@ import { NotYet, PATIENCE_MS, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
 const NOTICED_MS = 5000;
-/** `unavailable` comes after the 2 s that Redis has. */
+/** `unavailable` is sent after Redis has not answered for 2 s. */
 const ANSWERED_MS = 3000;
 const RIGHT_AGAIN_MS = 5000;
-/** A message that was sent while a node was not right again is lost; then another is sent. */
+/** A message that is sent before a node has recovered is lost: after this time another is sent. */
 const AGAIN_MS = 300;
-/** Shorter than the default, so that whoever was taken for gone is announced soon. */
+/** Shorter than the default, so that a false announcement comes soon. */
 const GRACE_MS = grace(2000);
 
 describe("Redis goes away", () => {
@@ -65,7 +65,7 @@ describe("Redis goes away", () => {
       const alive = await fetch(`${gateway.internal}/healthz`);
       assert.equal(alive.status, 200);
     }
-    // Sockets stay; what needs Redis says so in time, and pretends nothing.
+    // Sockets stay; events that need Redis are refused in time, and none claims success.
     const asked = Date.now();
     const answers = await Promise.all(clients.map((client) => client.ask("message", "into the void")));
     const answered = Date.now() - asked;
@@ -75,7 +75,7 @@ describe("Redis goes away", () => {
     }
     const subscribe = await clients[0].ask("presence:subscribe", { userIds: [users[1].id] });
     assert.equal(subscribe.code, "unavailable");
-    // What does not need it goes on.
+    // Events that do not need Redis go on.
     assert.equal((await clients[0].ask("message", "")).code, "validation_failed");
 
     await Promise.all(cluster.urls.map(async (url) => {
@@ -110,7 +110,7 @@ describe("Redis goes away", () => {
       return true;
     }, rest());
     await listed(everyone, everyone, rest());
-    // Who was connected before is a session again: a login elsewhere sends it away.
+    // A client that was connected before is a session again: a login elsewhere evicts it.
     for (const index of [0, 1, 2]) {
       const next = await signedIn(cluster.urls[(index + 1) % 3], { token: await login(cluster, users[index]) });
       assert.equal(await clients[index].gone(rest()), "io server disconnect");
@@ -125,7 +125,7 @@ describe("Redis goes away", () => {
       assert.equal(client.connected, true);
       assert.deepEqual(client.disconnects, []);
     }
-    // Somebody goes now: once that one is announced, so would everybody be who was taken for gone before.
+    // One more user leaves now: once that is announced, any earlier false announcement would have arrived, too.
     const [last] = await registerMany(cluster, 1);
     (await signedIn(cluster.urls[0], last)).close();
     const all = [...users, ...newcomers].map(({ id }) => id);

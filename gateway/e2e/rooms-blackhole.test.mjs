@@ -1,5 +1,5 @@
-// A peer whose packets vanish: nobody closes its connection, nobody answers on it. What its rooms see of it, and what a
-// gateway that is to end does about it.
+// A peer whose packets vanish: its connection is not closed, and nothing is answered on it. Its rooms must see it
+// leave, and it must not hold up a gateway that is to end.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -10,17 +10,17 @@ import { here } from "./support/pace.mjs";
 import { complete, done, join, newRoom, sendMany, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
-/** Of the gateways that are to notice it. With the defaults (25 s, 20 s, 5 s) the same sum is below the promised 60 s. */
+/** Of the gateways that must notice it. With the defaults (25 s, 20 s, 5 s) the same sum is below the promised 60 s. */
 const PING = { "ping.interval": "1s", "ping.timeout": "1s", "presence.grace": "500ms" };
-/** The longest time that those allow: a ping later, no answer, the grace. */
+/** The sum of those: until the next ping, without an answer, the grace. */
 const NOTICED_MS = 2500;
-/** What waits besides: for Redis, for the next look. */
+/** Further delays: Redis, and the time between checks. */
 const SLACK_MS = 5000;
-/** Of messages in its absence. */
+/** The most messages in its absence. */
 const MOST = 800;
-/** How a gateway drains that is to end. */
+/** Of the gateway that is to end. */
 const DRAIN = { "drain.delay": "0s", "drain.window": "1s" };
-/** The window, and the grace of 10 s for what is still going on then. */
+/** The window, and the grace of 10 s for work that is still in progress then. */
 const ENDED_MS = 11_000 + SLACK_MS;
 
 describe("a black hole", () => {
@@ -106,7 +106,7 @@ describe("a black hole", () => {
       for (const { link } of holes) link.swallow();
       cluster.signal(ending, "SIGTERM");
       await until("the gateway has ended", () => !cluster.alive(ending), here(ENDED_MS));
-      // It has given back what they held.
+      // It has removed them from the room.
       for (const { user } of holes) await observer.heard("user-left", ({ userId }) => userId === user.id);
       assert.equal((await done(observer, "room-members", { room })).count, 1);
     });

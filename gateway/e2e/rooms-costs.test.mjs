@@ -1,4 +1,4 @@
-// What rooms may cost: long catch-ups, quotas of what is stored, and rooms that nobody ever wrote to.
+// Costs of rooms: long catch-ups, quotas of stored data, and rooms that nobody ever wrote to.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -19,7 +19,7 @@ describe("what a room has to tell", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  /** A room with so many messages of 6 KB, its first position, and a member who has heard them all. */
+  /** A room with so many messages of 6 KB, its first position, and a member who has received them all. */
   async function longRoom(count) {
     const room = newRoom();
     const member = await signedIn(cluster.urls[0], cluster.user());
@@ -47,7 +47,7 @@ describe("what a room has to tell", () => {
       const again = await late.ask("join-room", { room, since: position });
       assert.equal(again.code, "rate_limited");
       assert.ok(again.retryAfterMs > 1000 && again.retryAfterMs <= 10_000, `${again.retryAfterMs}`);
-      // Less than a page may be had at any time, and the socket is still in the room.
+      // A join with less than a page to send is accepted at any time, and the socket is still in the room.
       assert.equal((await join(late, room, log.at(-2))).recovered, true);
       log.push(...await sendMany([member], room, 1));
       await until("the last is heard", () => late.all("new-message").some(({ id }) => id === log.at(-1)));
@@ -83,7 +83,7 @@ describe("what a room has to tell", () => {
       const reader = await signedIn(costly.urls[0], costly.user());
       const { recent } = await join(reader, room);
       assert.equal(recent.length, 50);
-      // 50 x 6 KB are some 75 events of the 100.
+      // 50 x 6 KB cost some 75 events of the 100.
       const asked = await Promise.all(Array.from({ length: 50 }, () => reader.ask("echo", 1)));
       assert.ok(asked.filter(({ code }) => code === "rate_limited").length >= 15);
       assert.equal(reader.connected, true);
@@ -124,7 +124,7 @@ describe("what a room has to tell", () => {
     const other = await signedIn(cluster.urls[1], cluster.user());
     await refused(other, "send-message", message, "not_in_room");
 
-    // Once it was allowed to: a rule that refuses it now tells it nothing, either.
+    // A user who was allowed to send once: if a rule refuses it now, it does not learn of the stored message, either.
     const id = cluster.user().id;
     const as = (roles) => connect(cluster.urls[0], { token: cluster.token({ sub: id, name: "Once Admin", roles }) }).ready();
     const admin = await as(["ADMIN"]);

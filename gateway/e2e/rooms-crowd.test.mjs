@@ -1,4 +1,4 @@
-// Many who come into one room at once, new or with what they saw last, while others send.
+// Many clients that join one room at once, new or with the last message that they saw, while others send.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -8,9 +8,9 @@ import { OWN } from "./support/cluster.mjs";
 import { redisCalls } from "./support/redis.mjs";
 import { complete, done, given, join, newRoom, sendMany, sendOn, startRooms } from "./support/rooms.mjs";
 
-/** On one node. */
+/** Clients on one node. */
 const CROWD = 120;
-/** Of the log, by a crowd: what is read besides is what messages that were overtaken may make necessary. */
+/** The most reads of the log for a crowd: more than one, because gaps in live messages may need reads, too. */
 const MOST_READS = 12;
 
 describe("a crowd", OWN, () => {
@@ -31,7 +31,7 @@ describe("a crowd", OWN, () => {
       const some = Array.from({ length: 20 }, () => signedIn(cluster.urls[0], cluster.user()));
       crowd.push(...await Promise.all(some));
     }
-    // Every reading of the log begins with this one.
+    // Every read of the log begins with this command.
     const reads = () => redisCalls(cluster, "hmget");
     const load = sendOn([here, there], room, 1);
     const before = await reads();
@@ -51,7 +51,7 @@ describe("a crowd", OWN, () => {
     await load.stop();
     for (const { recent, recovered } of back) assert.deepEqual([recent.length >= 30, recovered], [true, true]);
 
-    // What was acknowledged is the log. What one member was given is not: the last messages may be on their way to it.
+    // The acknowledged messages are the log. Those of one member are not: the last ones may be on their way to it.
     const log = [...sent, ...load.acked].sort();
     for (const client of [here, there]) await complete(client, room, log);
     for (const client of crowd) await complete(client, room, log.slice(log.indexOf(given(client, room)[0].id)));

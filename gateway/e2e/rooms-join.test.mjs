@@ -1,4 +1,4 @@
-// Joining rooms: what is told first, what was missed, and neither hole nor double while others send.
+// Joining rooms: the first events, missed messages, and neither gaps nor duplicates while others send.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -128,14 +128,14 @@ describe("joining a room", () => {
     const { position } = await join(reader, room);
     for (const sender of senders) await join(sender, room);
     const log = () => ids(given(reader, room));
-    // A node may hear of a message after it was acknowledged: who joins there gets it live. So all nodes have to.
+    // A node may receive a message after it was acknowledged, and a new member there then gets it live: wait for all.
     const more = async (count) => {
       const all = log().length + count;
       await sendMany(senders, room, count);
       await until("all came", () => clients.every((client) => given(client, room).length === all));
     };
     const since = async (id, pages) => {
-      // One socket is told as much once in a while.
+      // A new socket each time: one may get so much only once in a while.
       const late = await signedIn(cluster.urls[2], cluster.user());
       const answer = await join(late, room, id);
       late.close();
@@ -158,7 +158,7 @@ describe("joining a room", () => {
     assert.deepEqual([ids(tooLate.recent), tooLate.pages], [log().slice(-50), [50]]);
     assert.equal(tooLate.position, log().at(-1));
 
-    // The whole log is there: what is paged through is what was sent.
+    // The whole log is there, in pages.
     assert.deepEqual(ids(await history(late, room, { limit: 100 })), log().slice(1));
     assert.deepEqual(ids(await history(late, room)), log().slice(1));
   });
@@ -222,7 +222,7 @@ describe("joining a room", () => {
 
   test("going and coming back with what was seen last, while others send at full speed", async () => {
     const room = newRoom();
-    // On the last node there is nobody else: with the one who comes and goes, so does the node's part in the room.
+    // The last node has no other member: when its traveller leaves, the node leaves the room, too.
     const senders = await Promise.all(cluster.urls.slice(0, 2).map((url) => signedIn(url, cluster.user())));
     for (const sender of senders) await join(sender, room);
     const load = sendOn(senders, room);
@@ -245,7 +245,7 @@ describe("joining a room", () => {
   });
 });
 
-/** Waits until a client has had so many live messages. */
+/** Waits until a client has received so many live messages. */
 function live(client, count) {
   return until(`${count} live messages`, () => client.all("new-message").length >= count);
 }

@@ -1,4 +1,4 @@
-// Who is in a room: comings and goings by user, counts, and who may come in at all.
+// Members of a room: announcements by user, counts, and permission to join.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -8,7 +8,7 @@ import { grace, here } from "./support/pace.mjs";
 import { done, join, newRoom, onEachNode, refused, sendMany, startRooms } from "./support/rooms.mjs";
 import { NotYet, until } from "./support/until.mjs";
 
-/** Time enough to come back within it, on a busy machine too. */
+/** Enough time to reconnect within it, on a busy machine too. */
 const GRACE_MS = grace(2000);
 /** Lease, then the grace, and a little. */
 const GONE_MS = 15_000;
@@ -35,7 +35,7 @@ describe("members of a room", () => {
   const shown = ({ id, fullName }) => ({ userId: id, name: fullName });
   const sorted = (users) => users.map(shown).sort((a, b) => (a.userId < b.userId ? -1 : 1));
 
-  /** Waits until the room has exactly these members, as a client on any node is told. */
+  /** Waits until the room has exactly these members, as answered to `client`. */
   async function membersAre(client, room, users) {
     await until(`${users.length} members`, async () => {
       const answer = await done(client, "room-members", { room });
@@ -47,7 +47,7 @@ describe("members of a room", () => {
     assert.deepEqual(answer, { status: "ok", room, count: users.length, members: sorted(users) });
   }
 
-  /** Nothing that was said in the room before is still on its way to any of these. */
+  /** Afterwards no earlier event of the room is on its way to any of these. */
   async function allHeard(speaker, room, clients) {
     const message = newRoom("word");
     await done(speaker, "message", { content: message, room });
@@ -99,7 +99,7 @@ describe("members of a room", () => {
     await done(bob, "leave-room", room);
     await until("all of it", () => eve.all("user-left").length === 2);
     await join(ana, room);
-    // Of others, who are in no room of hers, she may hear.
+    // She may receive events about others outside her rooms.
     const others = /^(user:|clients-|notification:)/;
     const names = ana.events.slice(before).map(({ name }) => name).filter((name) => !others.test(name));
     assert.deepEqual(names, ["joined", "recent-messages"]);
@@ -112,7 +112,7 @@ describe("members of a room", () => {
     for (const observer of observers) await join(observer, room);
     const sockets = [await at(1, ana), await at(2, ana)];
     for (const socket of sockets) await join(socket, room);
-    // Going one after the other: only the last one counts.
+    // They leave one after the other: only the last one counts.
     sockets[0].close();
     const gone = await at(2, eve);
     await join(gone, room);
@@ -141,7 +141,7 @@ describe("members of a room", () => {
     first.close();
     const back = await at(2, ana);
     assert.equal((await join(back, room)).members, 3);
-    // Eve goes later and stays away: when she is announced, Ana's time would be over too.
+    // Eve leaves later and stays away: when she is announced, Ana's grace would be over, too.
     other.close();
     for (const observer of observers) await observer.heard("user-left", ({ userId }) => userId === eve.id);
     await allHeard(back, room, observers);
@@ -165,7 +165,7 @@ describe("members of a room", () => {
       const answers = await Promise.all([inOneGo.ask("leave-room", room), inOneGo.ask("join-room", room)]);
       assert.deepEqual(answers.map(({ status }) => status), ["ok", "ok"]);
     }
-    // Eve is announced after the grace: whoever was taken for gone before her would be by then.
+    // Eve is announced after the grace: any earlier false announcement would have arrived by then.
     const witness = await at(0, eve);
     await join(witness, room);
     witness.close();
@@ -242,7 +242,7 @@ describe("members of a room", () => {
     await refused(admin, "send-message", { room: silent, content: "x" }, "forbidden");
     await sendMany([admin], room, 1, "the news");
     assert.equal((await user.heard("new-message")).content, "the news 0");
-    // A rule is for its pattern, not for what looks like it.
+    // A rule applies to its pattern, not to similar names.
     for (const name of [newRoom("staff"), newRoom("news")]) {
       await join(user, name);
       await sendMany([user], name, 1);
@@ -291,7 +291,7 @@ describe("members of a room", () => {
     for (const { id } of users.slice(1)) await observer.heard("user-left", ({ userId }) => userId === id, rest());
     await membersAre(back, room, [bob, users[0]]);
 
-    // One who goes now is announced after the grace: so would be the one who came back, and anybody a second time.
+    // One more user leaves, and is announced after the grace: any false announcement would have arrived by then.
     const witness = await at(1, users[2]);
     await join(witness, room);
     witness.close();

@@ -1,4 +1,4 @@
-// What is said in rooms and between users: stored, not stored, and refused.
+// Messages in rooms and between users: stored, not stored, and refused.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -78,7 +78,7 @@ describe("messages in rooms", () => {
         done(socket, "send-message", { room, content: `as ${clientId} at ${socket.url}`, clientId })));
       assert.equal(new Set(answers.map(({ messageId }) => messageId)).size, 1);
     }
-    // What makes it another message: another user, another room, no clientId.
+    // Another user, another room, or no clientId makes it another message.
     const elsewhere = newRoom();
     await join(sockets[0], elsewhere);
     await done(other, "send-message", { room, content: "another user's", clientId: "a" });
@@ -154,7 +154,7 @@ describe("messages in rooms", () => {
       return heard(room).length === 3;
     });
     const third = heard(room)[2];
-    // The gateway's second began after the first was sent, and was over before the third was heard.
+    // The gateway's second began after the first was sent, and was over before the third was received.
     assert.ok(third.at - sent >= 1000, `${third.at - sent} ms between two`);
     assert.equal(third.args[0].isTyping, false);
     await done(ana, "room-history", { room });
@@ -284,7 +284,7 @@ describe("messages in rooms", () => {
     for (const name of ["x", "A-1_b.c:d", "x".repeat(64), "users", "__proto__", "constructor"]) {
       assert.equal((await join(sender, name)).room, name);
       const [sent] = await sendMany([sender], name, 1);
-      // Alone, not in order with all others: a cluster that runs may know these names.
+      // Only this message, not the whole log: a cluster that was already running may know these names.
       await sender.heard("new-message", ({ id, room: of }) => id === sent && of === name);
       await done(sender, "leave-room", name);
     }

@@ -1,4 +1,4 @@
-// What holds of stored messages while transports are cut, and while Redis is away, with its data and without.
+// Guarantees for stored messages while transports are cut, and while Redis is away, with its data and without.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -10,10 +10,10 @@ import {
 } from "./support/rooms.mjs";
 import { NotYet, until } from "./support/until.mjs";
 
-/** `unavailable` comes after the 2 s that Redis has. */
+/** `unavailable` is sent after Redis has not answered for 2 s. */
 const ANSWERED_MS = 3000;
 const RIGHT_AGAIN_MS = 5000;
-/** Time enough to come back within it, on a busy machine too. */
+/** Enough time to reconnect within it, on a busy machine too. */
 const GRACE_MS = grace(2000);
 
 describe("nothing stored is lost", () => {
@@ -37,7 +37,7 @@ describe("nothing stored is lost", () => {
     await until("it noticed", () => client.disconnects.length > count);
   }
 
-  /** Sends this message until it is stored, as the contract says one does. */
+  /** Sends this message until it is stored, as the protocol expects of clients. */
   async function sendUntilStored(client, payload, ms = here(RIGHT_AGAIN_MS)) {
     const answer = await until("stored", async () => {
       const answer = await client.ask("send-message", payload);
@@ -47,7 +47,7 @@ describe("nothing stored is lost", () => {
     return answer.messageId;
   }
 
-  /** Waits until the room has exactly so many members, and until one is told so on each of the nodes of `clients`. */
+  /** Waits until the room has exactly so many members, as answered to each of `clients`. */
   async function countIs(clients, room, count) {
     await until(`${count} members`, async () => {
       const answers = await Promise.all(clients.map((client) => client.ask("room-members", { room })));
@@ -63,7 +63,7 @@ describe("nothing stored is lost", () => {
     const { position } = await join(away, room);
     for (const client of [sender, ...others]) await join(client, room);
 
-    // It had seen nothing: its position says where it was.
+    // It had received nothing: the position of its join is its cursor.
     await cut(away);
     const unseen = await sendMany([sender], room, 3, "unseen");
     for (const client of [sender, ...others]) await complete(client, room, unseen);
@@ -86,7 +86,7 @@ describe("nothing stored is lost", () => {
     const live = await sendMany([sender], room, 5, "live");
     const all = [...unseen, ...seen, ...missed, ...live];
     for (const client of [sender, ...others, away]) await complete(client, room, all);
-    // Somebody goes and is announced after the grace: by then the other would be, had it been taken for gone.
+    // Another user leaves and is announced after the grace: a false announcement would have arrived by then.
     const user = cluster.user();
     const witness = await signedIn(cluster.urls[0], user);
     await join(witness, room);
@@ -204,7 +204,7 @@ describe("nothing stored is lost", () => {
     const [id] = await sendMany([observer], room, 1);
     for (const client of clients) await complete(client, room, [id]);
 
-    // Somebody else goes and is announced after the grace: by then the others would be, had they been taken for gone.
+    // Another user leaves and is announced after the grace: a false announcement would have arrived by then.
     const user = cluster.user();
     const witness = await signedIn(cluster.urls[0], user);
     await join(witness, room);
@@ -276,7 +276,7 @@ describe("nothing stored is lost", () => {
     const fromReset = await join(late, room, resets[0].position);
     assert.deepEqual([ids(fromReset.recent), fromReset.recovered], [[...kept].sort(), true]);
 
-    // Who was in is in, on every node, and the announcements go on.
+    // All members are still in, on every node, and the announcements go on.
     const everyone = [...clients, away, late];
     await countIs(everyone, room, everyone.length);
     for (const client of clients) {

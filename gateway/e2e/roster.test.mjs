@@ -1,4 +1,4 @@
-// Who is there: lists, counts, comings and goings.
+// The roster: lists, counts, and announcements.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -10,9 +10,9 @@ import { done } from "./support/rooms.mjs";
 import { registerMany } from "./support/users.mjs";
 
 const sorted = (list) => [...list].sort();
-/** Time enough to come back within it, on a busy machine too. */
+/** Enough time to reconnect within it, on a busy machine too. */
 const GRACE = { "presence.grace": `${grace(2000)}ms` };
-/** What a socket is told of itself on connecting. */
+/** The events that a socket receives about itself on connecting. */
 const PERSONAL = ["authenticated", "notification:unread_count"];
 
 describe("roster of a small cluster", () => {
@@ -20,7 +20,7 @@ describe("roster of a small cluster", () => {
   before(async () => {
     cluster = await startCluster({ set: GRACE });
     users = await registerMany(cluster, 34);
-    // For tests of comings and goings: nobody who was there a moment ago, and would be within the grace.
+    // For tests of announcements: users who were not online a moment ago, so that no grace is running for them.
     fresh = await registerMany(cluster, 6);
   });
   after(() => cluster?.stop());
@@ -67,7 +67,7 @@ describe("roster of a small cluster", () => {
       const offline = await observer.heard("user:offline", ({ userId }) => userId === ana.id);
       assert.deepEqual(offline, { userId: ana.id, timestamp: offline.timestamp });
     }
-    // Whatever else was told of her came before this, in /chat too.
+    // Any other announcement of her would have arrived before this, in /chat too.
     await done(observers[2], "message", "the last word");
     for (const observer of observers) await observer.heard("message", ({ message }) => message === "the last word");
     await done(inChat, "message", "the last word in /chat");
@@ -88,7 +88,7 @@ describe("roster of a small cluster", () => {
     }
     clients[0].close();
     const back = await signedIn(cluster.urls[1], ana);
-    // Bob goes later than Ana did and stays away: when he is announced, her time would be over too.
+    // Bob leaves later than Ana did and stays away: when he is announced, her grace would be over, too.
     clients[1].close();
     for (const observer of observers) {
       await observer.heard("user:offline", ({ userId }) => userId === bob.id);
@@ -153,7 +153,7 @@ describe("roster above roster.max", () => {
     for (const event of ["user:online", "user:offline"]) {
       for (const user of [ana, bob]) await watcher.heard(event, ({ userId }) => userId === user.id);
       await former.heard(event, ({ userId }) => userId === bob.id);
-      // Whatever was told to the others came before this.
+      // Any announcement to the others would have arrived before this.
       await done(watcher, "message", event);
       for (const client of crowd) await client.heard("message", ({ message }) => message === event);
       assert.deepEqual(former.all(event).map(({ userId }) => userId), [bob.id]);

@@ -1,4 +1,4 @@
-// One session per user, wherever in the cluster.
+// One session per user, in the whole cluster.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -9,16 +9,16 @@ import { grace, here } from "./support/pace.mjs";
 import { NotYet, until } from "./support/until.mjs";
 import { login, registerMany } from "./support/users.mjs";
 
-/** Within so long the older session is gone. */
+/** The older session is closed within this time. */
 const REPLACED_MS = 1000;
-/** More of the same storm: `STORM_ROUNDS=100`. */
+/** Rounds of the storm; more with `STORM_ROUNDS=100`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 20);
 
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
-/** Sent away for a newer session: told why, then by a packet, for good. */
+/** Evicted by a newer session: received the reason, then a DISCONNECT, and does not reconnect. */
 function assertReplaced(client) {
-  // A passing refusal closes the transport before the namespace is joined; the client comes back by itself.
+  // A temporary refusal closes the transport before the namespace is joined; the client reconnects by itself.
   assert.equal(client.connects, 1);
   assert.equal(client.disconnects.at(-1), "io server disconnect");
   assert.equal(client.comesBack, false);
@@ -35,7 +35,7 @@ describe("one session per user", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  /** Waits until exactly one client of each user is left, and until the cluster says the same. */
+  /** Waits until exactly one client of each user is left, and until the roster shows the same. */
   async function oneEach(groups, ms) {
     const clients = groups.flat();
     await until("one connected socket for each user, and the others sent away", () => {
@@ -68,7 +68,7 @@ describe("one session per user", () => {
       await witness.heard("message", ({ sender }) => sender === second.id);
       if (transports[0] === "websocket") second.close();
     }
-    // Going from one session to the next is not going away. Eve goes now: once she is announced, so would Ana have been.
+    // A replaced session is no absence. Eve leaves now: once she is announced, Ana would have been, too.
     (await signedIn(cluster.urls[0], eve)).close();
     await witness.heard("user:offline", ({ userId }) => userId === eve.id);
     assert.deepEqual(witness.all("user:offline").filter(({ userId }) => userId === ana.id), []);
@@ -108,7 +108,7 @@ describe("one session per user", () => {
 
     main.close();
     assert.equal((await chat.ask("message", "still here")).status, "ok");
-    // Eve goes later than Ana left `/`: once she is announced, so would Ana have been.
+    // Eve leaves later than Ana left `/`: once she is announced, Ana would have been, too.
     (await signedIn(cluster.urls[1], eve)).close();
     await witness.heard("user:offline", ({ userId }) => userId === eve.id);
     assert.deepEqual([offline(ana), await online()], [0, 1]);
@@ -128,7 +128,7 @@ describe("one session per user", () => {
         groups[index].push(connect(pick(cluster.urls), { token: users[index].token, transports }));
       }
       const survivors = await oneEach(groups, 30_000);
-      // The one that is left is the last in the server's order: only a login after it can send it away.
+      // The one that is left is the last in the server's order: only a login after it can evict it.
       const next = await Promise.all(users.map((user) => signedIn(pick(cluster.urls), user)));
       for (const survivor of survivors) {
         await survivor.gone();

@@ -1,4 +1,4 @@
-// Settings that change what a client meets: where Socket.IO is, what is compressed, and limits that are set to none.
+// Settings that clients notice: the path of Socket.IO, compression, and limits that are switched off.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -71,7 +71,7 @@ describe("limits.compression", OWN, () => {
     closeWires();
   });
 
-  /** The poll that brings the acknowledgement of an echo of so many characters, as it comes: its headers and bytes. */
+  /** The poll with the acknowledgement of an echo of so many characters: its headers, bytes as received, and text. */
   async function polled({ url, user }, characters, acceptEncoding) {
     const handshake = `${url}/socket.io/?EIO=4&transport=polling`;
     const { sid } = JSON.parse((await (await fetch(handshake)).text()).slice(1));
@@ -123,7 +123,7 @@ describe("limits.compression", OWN, () => {
 
   test("clients that accept it get what was sent, binary parts too", async () => {
     for (const version of Object.keys(VERSIONS)) {
-      // The stock client's requests in Node ask for nothing by themselves; what it cannot read here it cannot answer.
+      // In Node the stock client does not ask for compression by itself, and could not read a compressed answer.
       const client = await signedIn(program.url, program.user(), { version, transports: ["polling"] });
       const sent = { text: "ñ 👋".repeat(2000), part: Buffer.alloc(5000, "x") };
       const { text, part } = await client.ask("echo", sent);

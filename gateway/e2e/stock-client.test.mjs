@@ -1,4 +1,4 @@
-// What a stock client may expect because Node's server does so: arguments, texts and namespaces as they were sent.
+// Behaviour of Node's server that a stock client may expect: arguments, texts and namespaces arrive as they were sent.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -113,7 +113,7 @@ describe("a stock client", OWN, () => {
           const heard = await socket.heard("private-message", (one) => one.content === content);
           assert.deepEqual({ ...heard, timestamp: "" }, { id: messageId, from: { id: ana.id, name: ana.fullName }, to: bob.id, content, timestamp: "" });
         }
-        // To oneself: the same holds.
+        // The same holds for a message to oneself.
         const note = `note from ${sender.socket.nsp}`;
         await done(sender, "private-message", { to: ana.id, content: note });
         for (const socket of [sendersOther, elsewhere]) await socket.heard("private-message", (one) => one.content === note);
@@ -139,7 +139,7 @@ describe("a stock client", OWN, () => {
     for (const node of [0, 2]) {
       const again = await at(node, ana);
       assert.deepEqual(await again.ask("send-message", payload), { status: "ok", messageId });
-      // What was not stored is another matter, and so is another user's clientId of the same name.
+      // A message that was not stored is refused, and so is the same clientId of another user.
       await refused(again, "send-message", { ...payload, clientId: randomUUID() }, "not_in_room");
       await refused(again, "send-message", { ...payload, clientId: undefined }, "not_in_room");
       await refused(again, "send-message", { ...payload, room: newRoom() }, "not_in_room");
@@ -173,7 +173,7 @@ describe("a stock client", OWN, () => {
     const sent = [];
     for (const payload of payloads) sent.push((await client.socket.emitWithAck("send-message", payload)).messageId);
     client.socket.io.engine.close();
-    // Put into its queue while it is away: they go out before anybody could join again.
+    // Queued while it is away: they are sent before it could join again.
     const again = payloads.map((payload) => client.socket.emitWithAck("send-message", payload));
     assert.deepEqual((await Promise.all(again)).map(({ messageId }) => messageId), sent);
     await complete(member, room, sent);

@@ -1,4 +1,4 @@
-// Traces as a collector gets them, and the ids that log lines carry.
+// Traces as a collector receives them, and the ids that log lines carry.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -36,14 +36,14 @@ describe("traces of a cluster", OWN, () => {
   });
   afterEach(closeAll);
 
-  /** The one span that answers to `wanted`. */
+  /** The one span that matches `wanted`. */
   function one(spans, wanted) {
     const found = spans.filter((span) => matches(span, wanted));
     assert.equal(found.length, 1, `${JSON.stringify(wanted)} of ${spans.map(({ name, instance }) => `${name} ${instance}`)}`);
     return found[0];
   }
 
-  /** That spans are within one another, as far as clocks of one machine can say. */
+  /** Asserts that each span is the parent of the next and begins first, as far as clocks of one machine can show. */
   function follow(...chain) {
     for (const [index, span] of chain.entries()) {
       assert.ok(span.end >= span.start, span.name);
@@ -100,7 +100,7 @@ describe("traces of a cluster", OWN, () => {
     const deliver = one(spans, { name: "deliver", instance: nodes[1] });
     follow(call, append, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
 
-    // Who does not record is not recorded.
+    // A trace that the caller does not record is not continued.
     const [quiet, loud] = [randomBytes(16).toString("hex"), randomBytes(16).toString("hex")];
     await new Api(cluster, 2).get("/stats", { traceparent: `00-${quiet}-${parent}-00` });
     await new Api(cluster, 2).get("/stats", { traceparent: `00-${loud}-${parent}-01` });
@@ -161,11 +161,11 @@ describe("traces of a cluster", OWN, () => {
     const call = await new Api(cluster, 0).get("/nodes");
     const requestId = call.headers.get("x-request-id");
 
-    // A session that is sent away leaves a line.
+    // A session that is ended leaves a line.
     await new Api(cluster, 1).post(`/users/${user.id}/disconnect`, { reason: "test" });
     await client.heard("session:ended");
 
-    // The last words of all: what was written before them is there with them.
+    // A last request to each process: once its line is there, so are all lines before it.
     const words = await Promise.all(nodes.map(async (_, node) => (await new Api(cluster, node).get("/stats")).headers.get("x-request-id")));
     words.push((await ask("login", { email, password: "Wrong-horse-77" })).headers.get("x-request-id"));
     const wanted = [requestId, asked, ...words];

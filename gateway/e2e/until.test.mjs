@@ -1,4 +1,4 @@
-// How these tests wait: what is "not yet", and what is a failure.
+// How these tests wait: the meaning of "not yet", and of a failure.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { NotYet, ifReachable, until } from "./support/until.mjs";
 
-/** Waits with a condition that behaves so at the first look, and is satisfied at the second; how often it was asked. */
+/** Waits with a condition that runs `first` on its first call, and holds on the second; returns the number of calls. */
 async function looks(first) {
   let count = 0;
   await until("it is there", () => (++count === 1 ? first() : true));

@@ -1,4 +1,4 @@
-// `cargo xtask cluster` itself: what it prints, what it is told, and how it ends.
+// `cargo xtask cluster` itself: its output, its commands, and its end.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";

@@ -1,6 +1,6 @@
-//! How deep JSON is nested, told from its text.
+//! The depth of nested JSON, from its text.
 
-/// Levels that what is passed on may have. Clients' JSON libraries refuse to read what is far deeper.
+/// Most levels of data that is passed on. Clients' JSON libraries refuse far deeper data.
 pub const MAX_DEPTH: usize = 64;
 
 /// Whether well-formed JSON has objects and arrays within each other more than `most` levels deep.

@@ -1,12 +1,12 @@
 //! A Socket.IO gateway node.
 //!
-//! A message's way: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue, [`limits`]) →
-//! [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`] (cursor in the log,
-//! members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes the same way. [`ops`] is what operators see of it.
-//! Updates take it through a [`feed`] instead of a room.
+//! The way of a message: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue,
+//! [`limits`]) → [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`]
+//! (cursor in the log, members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes
+//! the same way. Updates go through a [`feed`] instead of a room. [`ops`] shows operators the state of the node.
 //!
-//! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other nodes;
-//! [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
+//! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other
+//! nodes; [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
 
 pub mod api;
 pub mod client;
@@ -51,25 +51,25 @@ use crate::{
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// A port cannot be had.
+    /// A port cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
 }
 
-/// A running gateway: its work in the background has begun.
+/// A running gateway: its background work has started.
 pub struct Gateway {
     node: Arc<Node>,
 }
 
 impl Gateway {
-    /// Starts a gateway, over Redis where `redis.url` is set, else as a cluster of its own. Does not wait for Redis:
-    /// the gateway is unready until it answers.
+    /// Starts a gateway, over Redis if `redis.url` is set, else as a cluster of its own. Does not wait for Redis: the
+    /// gateway is unready until it answers.
     ///
     /// # Errors
-    /// Settings that make no sense.
+    /// Invalid settings.
     pub fn build(settings: GatewaySettings, keys: KeySource, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         let id = node_id(&settings)?;
         let terms = settings.terms();
@@ -83,7 +83,7 @@ impl Gateway {
     /// Starts a gateway as one more node of a cluster within this process.
     ///
     /// # Errors
-    /// Settings that make no sense.
+    /// Invalid settings.
     pub fn build_in(
         cluster: &MemoryCluster,
         settings: GatewaySettings,
@@ -126,11 +126,11 @@ impl Gateway {
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
-        // No proxy is in front of this port, so nobody is believed about where a call comes from.
+        // No proxy is in front of this port, so no forwarding header is trusted for a caller's address.
         ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node, 0))
     }
 
-    /// Looks at what goes up and down, for [`jackfield_shared::metrics::render`].
+    /// Samples the gauges, for [`jackfield_shared::metrics::render`].
     pub fn look(&self) {
         ops::metrics::look(&self.node);
     }
@@ -144,7 +144,7 @@ impl Gateway {
     /// Serves `router` on `listener` until the lifecycle ends.
     pub async fn serve(&self, listener: TcpListener, router: Router) {
         let lifecycle = &self.node.lifecycle;
-        // On a worker thread: another would hand every connection over to one.
+        // On a worker thread: any other thread would hand every connection over to one.
         let serving = lifecycle.spawn(jackfield_shared::serve::serve(listener, router, lifecycle.clone()));
         // A task that panicked has ended, too.
         let _ = serving.await;
@@ -154,13 +154,13 @@ impl Gateway {
 /// A listener on a host and port.
 ///
 /// # Errors
-/// Says which cannot be had.
+/// Names the address that cannot be bound.
 pub async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
     let at = format!("{host}:{port}");
     TcpListener::bind(&at).await.map_err(|error| StartError::Listen(at, error))
 }
 
-/// The configured name with a random part, so that a node started again is never taken for the one before.
+/// The configured name with a random part, so that a restarted node is never taken for the one before.
 fn node_id(settings: &GatewaySettings) -> Result<NodeId, SettingsError> {
     let name = &settings.node.id;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

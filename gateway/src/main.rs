@@ -13,7 +13,7 @@ use jackfield_shared::{
     telemetry,
 };
 
-/// At the end, how long what runs in the background may take.
+/// How long background work may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A Socket.IO gateway node. Every setting is also an environment variable: see README.

@@ -1,6 +1,6 @@
-//! Who may do a thing, by role. Pure.
+//! Permission by role. Pure.
 
-/// Holders of one of these roles; or anybody, where it is open.
+/// Holders of one of these roles, or anybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles(Option<Vec<String>>);
 
@@ -11,13 +11,13 @@ impl Roles {
         Self((text != "*").then(|| text.split('+').map(|role| role.trim().to_owned()).collect()))
     }
 
-    /// Nobody, whatever the roles.
+    /// Allows nobody, whatever the roles.
     #[must_use]
     pub fn nobody() -> Self {
         Self(Some(Vec::new()))
     }
 
-    /// Whether somebody with these roles may.
+    /// Whether a user with these roles is allowed.
     #[must_use]
     pub fn allow(&self, roles: &[Box<str>]) -> bool {
         self.0.as_ref().is_none_or(|wanted| roles.iter().any(|role| wanted.iter().any(|other| **other == **role)))

@@ -4,7 +4,7 @@ import re
 
 from objects import seconds
 
-# What an Ingress for one path takes over from the one for the host (`minionInheritanceList` of the controller).
+# Annotations that an Ingress for one path inherits from that for the host (`minionInheritanceList` of the controller).
 INHERITED = {"max-fails", "proxy-connect-timeout", "client-max-body-size", "lb-method"}
 
 

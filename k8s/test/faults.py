@@ -61,11 +61,11 @@ FAULTS = [
     ("prod", "PrometheusRule jackfield-alerts", "== 0", "== 1", "the PrometheusRules are not those of"),
     ("prod", "Service auth-service", "  name: auth-service", "  name: sign-in", "no rule knows the job sign-in"),
     ("prod", "ConfigMap jackfield-grafana", "nodes.json", "node.json", "the dashboards are not those of"),
-    # Endings.
+    # Shutdown.
     ("dev", "Deployment gateway", "PeriodSeconds: 45", "PeriodSeconds: 32", "its grace is no longer"),
     ("dev", "ConfigMap gateway-settings", "data:\n", "data:\n  DRAIN_WINDOW: 40s\n", "its grace is no longer"),
     ("dev", "Deployment auth-service", "seconds: 5\n", "seconds: 25\n", "its grace is no longer"),
-    # Ways through the network.
+    # Network policies and the Ingress.
     ("dev", "ConfigMap gateway-settings", "auth-service:3001", "auth-service:80", "no Service auth-service with port 80"),
     ("dev", "NetworkPolicy auth-service", f"{NAME}: gateway", f"{NAME}: redis", "auth-service may not hear it on 3001"),
     ("dev", "NetworkPolicy gateway-to-redis", "port: 6379", "port: 6380", "may not speak to redis on 6379"),
@@ -77,7 +77,7 @@ FAULTS = [
     ("prod", "Ingress jackfield", "ClassName: nginx", "ClassName: traefik", "traefik passes WebSockets"),
     ("prod", "Ingress jackfield-sockets", "websocket-services: gateway", "websocket-services: g", "passes WebSockets to g"),
     ("prod", "Ingress jackfield", "host: jackfield.example.com", "host: example.com", "CORS_ORIGINS does not have"),
-    # What the Ingress controller does.
+    # Behaviour of the Ingress controller.
     ("prod", "Ingress jackfield", 'max-fails: "0"', 'max-fails: "1"', "loses its clients on polling"),
     ("prod", "Ingress jackfield", "connect-timeout: 500ms", "connect-timeout: 2s", "is waited for"),
     ("prod", "Ingress jackfield-sockets", "error timeout http_503", "error timeout", "refuses for all"),

@@ -14,7 +14,7 @@ METRICS = set(re.findall(r'"(jackfield_\w+)"', (ROOT / "gateway/src/ops/metrics.
 PROMETHEUS_RULES = [yaml.safe_load(p.read_text()) for p in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))]
 DASHBOARDS = {p.name: p.read_text() for p in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
 
-# Which of README's tables of settings a container's environment is held against.
+# Container → the settings table in README that its environment is checked against.
 PROGRAMS = {"gateway": "gateway", "auth-service": "auth"}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 

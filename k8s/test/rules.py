@@ -14,12 +14,12 @@ from balancing import balancing
 from network import ways
 from objects import DASHBOARDS, METRICS, PROGRAMS, PROMETHEUS_RULES, Workload, external_secrets, fits, seconds, settings
 
-# The newest that the pinned package knows.
+# The newest version that the pinned package knows.
 KUBERNETES = kubernetes_validate.latest_version()
 # Kinds of the Prometheus operator, which have no schema here.
 WITHOUT_SCHEMA = {("monitoring.coreos.com/v1", kind) for kind in ("ServiceMonitor", "PrometheusRule")}
-# What a program may take beyond its drain, in seconds: for the last clients' events (3), for what they held (4), for what
-# runs in the background (10).
+# Seconds that a program may take beyond its drain: for the events of the last clients (3), for releasing their sessions
+# (4), for background work (10).
 LAST_WORK = 17
 
 
@@ -29,7 +29,7 @@ def schema(overlay):
             yield from against_schema(json.dumps(o))
 
 
-# The same objects come again and again, and the package reads its schemas anew for each.
+# Cached: the same objects are checked again and again, and the package reads its schemas anew for each.
 @cache
 def against_schema(text):
     o = json.loads(text)
@@ -121,7 +121,7 @@ def references(overlay):
             for variable in container.get("env", []):
                 if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
                     held = overlay.named("Secret", secret["name"]) or {"data": {}}
-                    # What an overlay makes itself has a hash after its name.
+                    # A Secret that an overlay makes itself has a hash after its name.
                     asked_for = any(secret["name"].startswith(n) and secret["key"] == k for n, k in external)
                     may_be_absent = asked_for and (overlay.name != "dev" or secret.get("optional"))
                     if secret["key"] not in held["data"] and not may_be_absent:
@@ -170,7 +170,7 @@ def scaling(overlay):
             if metric["type"] == "Pods" and metric["pods"]["metric"]["name"] not in METRICS:
                 yield f"HorizontalPodAutoscaler {name}: the gateway has no metric {metric['pods']['metric']['name']}"
             if metric["type"] == "Pods" and overlay.name != "components":
-                # Without it, an autoscaler goes up by the CPU and never comes down.
+                # Without it, an autoscaler scales up by the CPU and never down.
                 yield f"HorizontalPodAutoscaler {name}: nobody says that {metric['pods']['metric']['name']} is served"
             if metric["type"] == "Resource":
                 resource = metric["resource"]["name"]

@@ -34,7 +34,7 @@ def problems_of(name, texts):
     return problems(Overlay(name, [parsed(text) for text in texts.values()]))
 
 
-# All but the broken one come again with each fault, and nobody changes them.
+# Cached: all objects but the broken one are the same for each fault, and nothing changes them.
 parsed = cache(yaml.safe_load)
 
 

@@ -1,13 +1,13 @@
-// A Socket.IO client in one namespace, over any transport (lib/transport). It does what the stock client does: answers
-// pings and gives up a server that sends none; comes back by itself, with the stock pauses, when a handshake fails or the
-// transport closes; never comes back after CONNECT_ERROR or DISCONNECT.
+// A Socket.IO client in one namespace, over any transport (lib/transport). Like the stock client, it answers pings and
+// closes the connection if the server sends none; reconnects, with the stock delays, when a handshake fails or the
+// transport closes; never reconnects after CONNECT_ERROR or DISCONNECT.
 //
-// What it does not do: binary, several namespaces over one connection, upgrades from polling, keeping events for later
+// It does not support binary, several namespaces over one connection, upgrades from polling, or buffering of events
 // while there is no connection. It knows neither k6 nor node: timers are the only globals it uses.
 
 import { PONG, decode, decodeMessage, encodeConnect, encodeDisconnect, encodeEvent, eventName } from './packet.js';
 
-// Pauses before coming back, in ms: the first, doubled each time up to the longest, each of it give or take a half.
+// Delays before reconnecting, in ms: the first one, doubled each time up to the longest, each ±50 % at random.
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 5000;
 
@@ -27,7 +27,7 @@ export class Client {
   #pending = new Map();
   #nextId = 0;
 
-  // `transport(handlers)` opens a connection: `{send(frame), close()}`, and tells `frame(text)` and `closed(why)`.
+  // `transport(handlers)` opens a connection `{send(frame), close()}`, and calls `frame(text)` and `closed(why)`.
   // Times are in ms; `now` is a clock.
   constructor({ transport, namespace = '/', token, now = Date.now, connectLimit = 20_000, ackLimit = 10_000 }) {
     this.#transport = transport;
@@ -38,14 +38,14 @@ export class Client {
     this.#ackLimit = ackLimit;
   }
 
-  // `idle`, `connecting`, `connected`, `pausing`, or `over`: sent away or left, and never coming back.
+  // `idle`, `connecting`, `connected`, `pausing`, or `over`: refused, disconnected by the server, or left; final.
   state = 'idle';
-  // The public id; only while connected.
+  // The public socket id; set only while connected.
   id = undefined;
 
-  // Listens to an event of the server, or to one of the client's own, which no server sends: `:connected` (ms since this
-  // connection was begun, attempts before it), `:failed` (why) for a try that came to nothing, `:disconnected` (why),
-  // `:over` (why), `:packet-error` (text).
+  // Adds a listener for a server event, or for one of the client's own, which no server sends: `:connected` (ms since
+  // this attempt began, failures since the last connect, a lost connection included), `:failed` (why) for a failed
+  // attempt, `:disconnected` (why), `:over` (why), `:packet-error` (text).
   on(name, listener) {
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener]);
     return this;
@@ -55,7 +55,7 @@ export class Client {
   open() {
     this.state = 'connecting';
     this.#begun = this.#now();
-    // By this a late word of an old connection is told from the new one's.
+    // Identifies this connection, so that late calls from an old one are ignored.
     const link = {};
     this.#link = link;
     this.#wait(this.#connectLimit, () => this.#lost(link, 'timeout'));
@@ -65,15 +65,15 @@ export class Client {
     });
   }
 
-  // Sends an event; false where there is no connection.
+  // Sends an event; returns false if there is no connection.
   emit(...args) {
     if (this.state !== 'connected') return false;
     this.#link.transport.send(encodeEvent(this.#namespace, args));
     return true;
   }
 
-  // Sends an event and waits for its acknowledgement. Fails where there is no connection, where it is lost before the
-  // answer, and after `ackLimit`.
+  // Sends an event and waits for its acknowledgement. Rejects if there is no connection, if the connection is lost
+  // before the answer, and after `ackLimit`.
   call(...args) {
     return new Promise((resolve, reject) => {
       if (this.state !== 'connected') return reject(new Error('not connected'));
@@ -86,13 +86,13 @@ export class Client {
     });
   }
 
-  // Leaves for good, with a word.
+  // Ends the client for good; sends DISCONNECT if it is connected.
   leave() {
     if (this.state === 'connected') this.#link.transport.send(encodeDisconnect(this.#namespace));
     this.#end('left');
   }
 
-  // Loses the connection without a word to the namespace, and comes back: what a bad network does.
+  // Closes the transport without DISCONNECT, and reconnects: simulates a bad network.
   drop() {
     if (this.#link !== null) this.#lost(this.#link, 'dropped');
   }
@@ -148,7 +148,7 @@ export class Client {
     this.#tell(':connected', this.#now() - this.#begun, attempts);
   }
 
-  // The transport is gone, or has to go: this was passing.
+  // The transport closed, or has to be closed: reconnect after a delay.
   #lost(link, why) {
     if (this.#link !== link) return;
     const was = this.state;
@@ -160,7 +160,7 @@ export class Client {
     this.#tell(was === 'connected' ? ':disconnected' : ':failed', why);
   }
 
-  // This is final.
+  // Ends the client for good: no reconnect.
   #end(why) {
     if (this.state === 'over') return;
     const was = this.state;

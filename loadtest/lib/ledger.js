@@ -1,9 +1,9 @@
-// Who should have got what in one room: every stored message, at every member, exactly once, in one order. Pure.
+// Checks deliveries in one room: every member must receive every message exactly once, in one order. Pure.
 //
-// Times are in ms of any clock. A message is known by its key, which its sender chose, and once it is stored also by its
-// id; ids compared as strings sort in the room's order.
+// Times are in ms of any clock. The key, which the sender chose, identifies a message; a stored message also has an id.
+// Ids compared as strings sort in the room's order.
 
-// Messages that everybody has are remembered for so long, to tell a second delivery from a wrong order.
+// How long, in ms, to remember messages that all members have, to recognise a second delivery by its key.
 const REMEMBERED = 60_000;
 
 export class Ledger {
@@ -17,25 +17,25 @@ export class Ledger {
     this.counts = { sent: 0, stored: 0, delivered: 0, doubled: 0, disordered: 0, unknown: 0 };
   }
 
-  // It is being sent for the first time.
+  // The message is being sent for the first time.
   sent(key, at) {
     this.#messages.set(key, { at, stored: false, again: false, got: new Uint8Array(this.members), missing: this.members });
     this.#open += 1;
     this.counts.sent += 1;
   }
 
-  // It has to be sent again: from now on it has no age, which would only say how long its sender was away.
+  // The message is sent again: from now on it has no age, which would only show how long its sender was away.
   sentAgain(key) {
     this.#messages.get(key).again = true;
   }
 
-  // How long ago it was sent; nothing where it was sent twice, or is not known.
+  // How long ago the message was sent; undefined if it was sent again or is unknown.
   age(key, at) {
     const message = this.#messages.get(key);
     return message === undefined || message.again ? undefined : at - message.at;
   }
 
-  // Its sender was told that it is stored.
+  // The sender received the acknowledgement: the message is stored.
   stored(key, at) {
     const message = this.#messages.get(key);
     message.stored = true;
@@ -43,7 +43,7 @@ export class Ledger {
     this.#finish(message, at);
   }
 
-  // A member got it; false where the member should not have got it.
+  // A member received the message; returns false if it is unknown, or the member has it already.
   delivered(member, key, id, at) {
     const message = this.#messages.get(key);
     const inOrder = id > this.#lastId[member];
@@ -65,7 +65,7 @@ export class Ledger {
     return this.#open === 0;
   }
 
-  // Deliveries that are still missing.
+  // Deliveries that are still missing, also of messages that nobody acknowledged.
   missed() {
     return [...this.#messages.values()].reduce((sum, message) => sum + message.missing, 0);
   }
@@ -74,7 +74,7 @@ export class Ledger {
     if (!message.stored || message.missing > 0) return;
     message.done = at;
     this.#open -= 1;
-    // A Map is in the order of sending: the oldest come first.
+    // A Map keeps the order of sending: the oldest messages come first.
     for (const [key, { done }] of this.#messages) {
       if (done === undefined || at - done < REMEMBERED) break;
       this.#messages.delete(key);

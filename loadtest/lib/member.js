@@ -1,7 +1,7 @@
-// A member of one room: joins whenever it is connected, with what it saw last; sends each message until it is stored; and
-// tells the ledger what it gets.
+// A member of one room: joins on every connect, with the position of the last message it saw; sends each message until
+// it is stored; and records in the ledger what it receives.
 
-// Between two tries to send what the server could not store.
+// Delay in ms before it resends a message that was not acknowledged as stored.
 const AGAIN = 500;
 
 export class Member {
@@ -15,8 +15,8 @@ export class Member {
   #sent = 0;
   #waiting = [];
 
-  // `report(what, ms)`: `ack`, `delivery` and `recovered` of a message, without ms where they say nothing; `joined`;
-  // `report('error', text)`.
+  // `report(what, ms)`: `ack`, `delivery` and `recovered` of a message, without ms if it was sent again or is unknown;
+  // `joined`; `report('error', text)`.
   constructor({ client, room, index, ledger, now, report }) {
     this.#client = client;
     this.#room = room;
@@ -33,7 +33,7 @@ export class Member {
 
   joined = false;
 
-  // Joins; to be called whenever the client is connected.
+  // Joins the room. Call it on every connect.
   async join() {
     const asked = { room: this.#room, since: this.#last };
     const ack = await this.#ask('join-room', asked);
@@ -45,7 +45,7 @@ export class Member {
     for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  // Sends a message, through as many connections as it takes.
+  // Sends a message until it is stored, over as many connections as needed.
   async send(length) {
     const key = `${this.#index}-${this.#sent}`;
     this.#sent += 1;
@@ -63,18 +63,18 @@ export class Member {
     this.#ledger.stored(key, this.#now());
   }
 
-  // Lets whoever waits to send go on; for the end, when nobody comes back any more.
+  // Resumes all sends that wait for a rejoin. For the end of the run, when no client reconnects.
   release() {
     for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  // The answer, or nothing where it was an error or never came.
+  // The answer, or undefined if it was an error or never came.
   async #ask(event, payload) {
     let ack;
     try {
       ack = await this.#client.call(event, payload);
     } catch (lost) {
-      // A connection may be lost; a connection that stays owes an answer.
+      // A lost connection is no error; a missing answer on a live connection is.
       if (this.#client.state === 'connected' && lost.message === 'no ack in time') this.#report('error', `${event}: no ack`);
       return undefined;
     }
@@ -88,7 +88,7 @@ export class Member {
   }
 
   #caughtUp(messages) {
-    // At the first join these are other people's past.
+    // At the first join these are old messages: ignore them.
     if (this.#last === undefined) return;
     for (const message of messages) this.#got(message, 'recovered');
   }

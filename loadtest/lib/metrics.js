@@ -1,39 +1,39 @@
-// What is counted and measured, and the limits it is judged by.
+// The metrics of a run, and the thresholds that judge it.
 
 import { Counter, Rate, Trend } from 'k6/metrics';
 
 export const metrics = {
-  // Clients that got in at all, of those that should.
+  // The share of clients that got in: connected, and joined if the scenario has rooms.
   connect_success: new Rate('connect_success'),
-  // From the beginning of the successful attempt to the CONNECT packet's answer.
+  // From the start of the successful attempt to the answer to its CONNECT packet.
   connect_ms: new Trend('connect_ms', true),
-  // From the end of a connection to the client being where it was.
+  // From the loss of a connection until the client is back: connected, or in its room again.
   comeback_ms: new Trend('comeback_ms', true),
   // From an event to its acknowledgement.
   ack_ms: new Trend('ack_ms', true),
-  // From the sending to each one that hears of it.
+  // From the sending of a message to each delivery.
   delivery_ms: new Trend('delivery_ms', true),
-  // From a user's opening of a connection to somebody's hearing of it; and from the end of the grace of one who left.
+  // From a user's opening of a connection, or from the end of the grace after a user left, to the announcement.
   online_ms: new Trend('online_ms', true),
   offline_ms: new Trend('offline_ms', true),
   // From a backend's request to its answer.
   post_ms: new Trend('post_ms', true),
-  // Messages that a client got only by coming back.
+  // Messages that a client received only by rejoining.
   recovered: new Counter('recovered'),
   missed: new Counter('missed'),
   doubled: new Counter('doubled'),
   disordered: new Counter('disordered'),
   errors: new Counter('errors'),
-  // Handshakes that came to nothing; the client tries again.
+  // Failed handshakes; the client retries.
   refused: new Counter('refused'),
-  // Connections that ended though nobody here wanted it.
+  // Connections that ended, but not because of the load test.
   disconnects: new Counter('disconnects'),
-  // Virtual users that came to the end of what they had to do.
+  // Virtual users that completed their job.
   finished: new Counter('finished'),
 };
 
-// k6's thresholds. A time that was never measured would pass: `finished` fails then, because no virtual user finishes
-// without having seen what it is there to see.
+// k6's thresholds. A time that was never measured passes. `finished` is there to fail then: it counts a virtual user
+// only if its job returned true.
 export function thresholds(settings, timed) {
   const never = ['missed', 'doubled', 'disordered'].map((name) => [name, ['count==0']]);
   const times = timed.map((name) => [name, [`p(95)<${settings[name.replace('_ms', 'P95')]}`]]);
@@ -47,7 +47,7 @@ export function thresholds(settings, timed) {
   };
 }
 
-// Of each virtual user, so many errors and refusals are said in words.
+// How many errors and refusals each virtual user logs as text; all of them are counted.
 const SAID = 3;
 let said = 0;
 
@@ -56,13 +56,13 @@ function say(how, text) {
   if (said <= SAID) how(text);
 }
 
-// Something went wrong that should not.
+// Counts an error, and logs the first few (`SAID`).
 export function error(text) {
   metrics.errors.add(1);
   say(console.error, text);
 }
 
-// A handshake came to nothing. No threshold of its own: what follows from it has one.
+// Counts a failed handshake, and logs it. It has no threshold of its own: its consequences have.
 export function refused(why) {
   metrics.refused.add(1);
   say(console.warn, `a handshake came to nothing: ${why}`);

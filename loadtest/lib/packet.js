@@ -1,11 +1,11 @@
-// Engine.IO 4 and Socket.IO 5 on the wire, as text. No binary: nothing that is load-tested here sends any.
+// Engine.IO 4 and Socket.IO 5 on the wire, as text. No binary: no scenario sends or receives any.
 //
 // Both protocols begin a packet with a digit. An Engine.IO packet of type `4` carries a Socket.IO packet.
 
 const ENGINE = ['open', 'close', 'ping', 'pong', 'message', 'upgrade', 'noop'];
 const SOCKET = ['connect', 'disconnect', 'event', 'ack', 'connect_error'];
 
-// Between the packets of one HTTP body.
+// Separates the packets of one HTTP body.
 const SEPARATOR = '\x1e';
 
 export const PONG = '3';
@@ -18,8 +18,8 @@ export function decode(frame) {
   return { type, text: frame.slice(1) };
 }
 
-// The Socket.IO packet in a message: `{type, namespace, id?, json}`. The JSON is left as text: most events of a load test
-// are heard and not looked at.
+// The Socket.IO packet in a message: `{type, namespace, id?, json}`. The JSON stays text: a load test receives most
+// events without reading them.
 export function decodeMessage(text) {
   const type = SOCKET[Number(text[0])];
   if (type === undefined) throw new Error(`not a Socket.IO packet of text: ${shorten(text)}`);
@@ -38,7 +38,7 @@ export function decodeMessage(text) {
   return packet;
 }
 
-// The name of an event, from the text of its array, without reading the rest where that can be had.
+// The name of an event, from the text of its array. Parses the rest only if the name contains an escape.
 export function eventName(json) {
   const end = json.indexOf('"', 2);
   if (!json.startsWith('["') || end === -1) throw new Error(`not an event: ${shorten(json)}`);
@@ -46,12 +46,12 @@ export function eventName(json) {
   return name.includes('\\') ? JSON.parse(json)[0] : name;
 }
 
-// The frame of an event; with a number, the server will acknowledge it.
+// The frame of an event; with an `id`, the server will acknowledge it.
 export function encodeEvent(namespace, args, id) {
   return `42${prefix(namespace)}${id ?? ''}${JSON.stringify(args)}`;
 }
 
-// The frame that asks to be let into a namespace.
+// The frame that asks to connect to a namespace.
 export function encodeConnect(namespace, auth) {
   return `40${prefix(namespace)}${JSON.stringify(auth)}`;
 }

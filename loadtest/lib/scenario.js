@@ -1,4 +1,4 @@
-// What every scenario file hands to k6: options with thresholds, users before the run, the summary after it.
+// The part of a scenario that all have in common: options with thresholds, users before the run, the summary after it.
 
 import exec from 'k6/execution';
 
@@ -10,12 +10,12 @@ import { polling } from './transport/polling.js';
 import { websocket } from './transport/websocket.js';
 import { prepare, user } from './users.js';
 
-// Ms since the beginning of the run, finely: one clock for all virtual users.
+// Ms since the start of the run, with fractions: one clock for all virtual users.
 export const now = () => exec.instance.currentTestRunDuration;
 
 export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
-// Waits until it is so; false where it is not within that time.
+// Waits until `so()` is true; returns false if that takes longer than `limit` ms.
 export async function until(so, limit) {
   for (const end = now() + limit; !so();) {
     if (now() > end) return false;
@@ -24,8 +24,8 @@ export async function until(so, limit) {
   return true;
 }
 
-// `timed`: the times that it measures and is judged by. A job is a function of the scenario, the users that were prepared
-// and the number of its virtual user; it is done when its promise is.
+// `timed`: the times that have a threshold. A job is a function of the scenario, the prepared users and the number of
+// its virtual user; it is done when its promise resolves.
 export class Scenario {
   constructor(name, { defaults = {}, short = {}, timed, transport = 'websocket' }) {
     this.name = name;
@@ -39,7 +39,7 @@ export class Scenario {
       thresholds: thresholds(settings, timed),
       summaryTrendStats: ['count', 'med', 'p(95)', 'p(99)', 'max'],
       setupTimeout: '10m',
-      // k6 keeps so many idle connections to a server, and a poll is a request that waits.
+      // k6 keeps this many idle connections to a server. Polling needs many, because a poll is a request that waits.
       batch: 2000,
       batchPerHost: 2000,
       systemTags: ['error_code'],
@@ -68,18 +68,18 @@ export class Scenario {
     }
   }
 
-  // The users of a virtual user of k6, each of whom is one client.
+  // The users of one k6 virtual user; each is one client.
   users(prepared, group) {
     const { clients } = this.settings;
     return Array.from({ length: clients }, (_, index) => user(this.settings, prepared, group * clients + index));
   }
 
-  // Their clients, none of them connected.
+  // The clients of these users, not connected yet.
   clients(prepared, group) {
     return this.users(prepared, group).map((one) => this.client(one));
   }
 
-  // A client that counts what happens to it.
+  // A client that counts its connects, failures and disconnects.
   client({ id, token }) {
     const { namespace, settle } = this.settings;
     const client = new Client({ transport: this.transport, namespace, token, now, ackLimit: settle });
@@ -93,7 +93,8 @@ export class Scenario {
     return client;
   }
 
-  // Opens them one after the other, at the rate that all virtual users have together, and waits until all are `there`.
+  // Opens the clients one after the other, at this virtual user's share of `connectRate`, and waits until all are
+  // `there`, at most `settle` ms.
   async open(clients, there = (client) => client.state === 'connected') {
     const { vus, connectRate, settle } = this.settings;
     for (const client of clients) {

@@ -1,35 +1,35 @@
-// The settings of a run, from k6's environment (`-e NAME=value`). Each scenario has its own defaults; `SHORT=1` takes those
-// of its short form, which is over in seconds and says whether it works, not how fast.
+// The settings of a run, from k6's environment (`-e NAME=value`). Each scenario has its own defaults; `SHORT=1` takes
+// those of its short form, which ends within seconds and shows whether it works, not how fast.
 
-// Times of answers are not judged by short runs: they are made on machines that do other things.
+// Short runs have loose limits for times, because they run on machines that do other work.
 const PATIENT = { CONNECT_P95: 5000, ACK_P95: 5000, DELIVERY_P95: 5000, COMEBACK_P95: 10_000 };
 
 const COMMON = {
-  // Where everything is.
+  // The base URL of gateways and auth service.
   BASE_URL: 'http://localhost:3000',
   // Namespace of the clients.
   NAMESPACE: '/chat',
-  // Virtual users of k6, each with a group of clients of its own, and clients of each.
+  // Virtual users of k6, and the number of clients that each of them has.
   VUS: 10,
   CLIENTS: 10,
-  // How long it goes on once everybody is there.
+  // How long the scenario runs once all clients are connected (`connect-storm`: from its start).
   DURATION: '30s',
-  // Clients that connect in a second.
+  // Clients that connect per second; 0 for all at once.
   CONNECT_RATE: 200,
-  // Until when what is missing may still come.
+  // How long to wait for missing connections, answers and messages.
   SETTLE: '15s',
-  // Limits: 95 % within so many ms, and so many of what should not be at all.
+  // Limits: 95 % within this many ms; at most this many errors and unwanted disconnects.
   CONNECT_P95: 1000,
   ACK_P95: 250,
   DELIVERY_P95: 250,
   COMEBACK_P95: 3000,
   ERRORS: 0,
   DISCONNECTS: 0,
-  // Of tokens made here (HS256); without a secret, users are registered and signed in through /api.
+  // For tokens made here (HS256). Without a secret, the run registers users and signs them in through /api.
   JWT_SECRET: '',
   JWT_ISSUER: '',
   JWT_AUDIENCE: '',
-  // `table` or `json`: what is printed at the end.
+  // The format of the summary at the end: `table` or `json`.
   SUMMARY: 'table',
 };
 

@@ -1,4 +1,4 @@
-// What is printed when a scenario is over: a short table, or one line of JSON.
+// The summary that is printed at the end of a scenario: a short table, or one line of JSON.
 
 const TIMES = [
   ['connect_ms', 'connect'],
@@ -11,7 +11,7 @@ const TIMES = [
 ];
 const COUNTS = ['missed', 'doubled', 'disordered', 'errors', 'disconnects', 'refused', 'recovered'];
 
-// From what k6 hands to `handleSummary`: everything that is known of the run.
+// Makes the summary of the run from the data that k6 passes to `handleSummary`.
 export function summarize(scenario, settings, { metrics, state }) {
   const values = (name) => metrics[name]?.values;
   const times = TIMES.filter(([name]) => values(name)?.count > 0).map(([name, label]) => {

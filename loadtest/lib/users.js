@@ -4,20 +4,20 @@ import crypto from 'k6/crypto';
 import encoding from 'k6/encoding';
 import http from 'k6/http';
 
-// Longer than any run.
+// Lifetime of a token in seconds, longer than any run.
 const LIFETIME = 86_400;
 // Sign-ins at a time: each costs the auth service a hash.
 const AT_ONCE = 10;
 // Meets the rules for passwords.
 const PASSWORD = 'Load-test-1';
 
-// What all virtual users of a run have in common; made once, before it.
+// The data that all virtual users of a run share; made once, before the run.
 export function prepare(settings, count) {
   const run = Math.floor(Math.random() * 2 ** 40).toString(36);
   return { run, registered: settings.jwtSecret === '' ? signIn(settings.baseUrl, count) : null };
 }
 
-// `{id, token}` of the user of that number.
+// `{id, token}` of the user with this number.
 export function user(settings, { run, registered }, number) {
   if (registered !== null) return registered[number];
   const id = `load-${run}-${number}`;
@@ -34,8 +34,8 @@ function sign({ jwtSecret, jwtIssuer, jwtAudience }, id) {
   return `${signed}.${crypto.hmac('sha256', jwtSecret, signed, 'base64rawurl')}`;
 }
 
-// Users are the same in every run, by their numbers: once one of them is unknown, so are all after it. They are not tried,
-// because failed sign-ins are limited.
+// Every run has the same users, by number, so after the first unknown user all later ones are unknown, too. They
+// register without trying to sign in, because failed sign-ins are limited.
 function signIn(baseUrl, count) {
   const users = [];
   let known = true;

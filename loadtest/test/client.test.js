@@ -3,7 +3,7 @@ import { beforeEach, mock, test } from 'node:test';
 
 import { Client } from '../lib/client.js';
 
-// Everything that the client wrote and what it heard, and a server's side of each of its connections.
+// The server's side of each connection, with the frames that the client sent; and the client's own events.
 let links;
 let heard;
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { seeingTheFirstFrame } from '../lib/transport/first-frame.js';
 
-// WebSockets that do nothing by themselves, and what a client hears of them.
+// WebSockets that do nothing by themselves, and everything that a client receives from them.
 function begin(patience) {
   const sockets = [];
   const heard = [];

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Ledger } from '../lib/ledger.js';
 import { Member } from '../lib/member.js';
 
-// A member whose client answers what the test tells it to, and everything that was asked and reported.
+// A member whose client gives the test's answers, and records of all its calls and reports.
 function enter(answers) {
   const listeners = {};
   const asked = [];

@@ -12,7 +12,7 @@ pub enum Role {
     Admin,
     /// May administer users.
     Superuser,
-    /// What a registration gives.
+    /// The role of a newly registered user.
     User,
 }
 
@@ -51,7 +51,7 @@ pub struct Claims {
     pub roles: Vec<Role>,
     /// The login that the token belongs to.
     pub sid: String,
-    /// This very token.
+    /// The token's id.
     pub jti: String,
     /// Issued at.
     pub iat: u64,
@@ -61,14 +61,14 @@ pub struct Claims {
     pub exp: u64,
 }
 
-/// Who a verified token speaks for. Cheap to clone.
+/// The user that a verified token identifies. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// 1 to 128 characters.
     pub user_id: Arc<str>,
-    /// Shown to others; the address or the id where the token names nobody.
+    /// Shown to others; the email address, or else the id, if the token has no name.
     pub name: Arc<str>,
-    /// The user's address, where the token has one.
+    /// The user's email address, if the token has one.
     pub email: Option<Arc<str>>,
     /// Roles as the token writes them.
     pub roles: Arc<[Box<str>]>,

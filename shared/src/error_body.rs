@@ -1,4 +1,4 @@
-//! The one shape of an HTTP error: what Nest clients already read, plus a stable code.
+//! The one shape of an HTTP error: the one that Nest clients already read, plus a stable code.
 //!
 //! `{"statusCode":400,"error":"Bad Request","code":"validation_failed","message":["email must be an email"]}`
 
@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 
-/// What a person reads: a list for validation errors, one sentence otherwise.
+/// The text for people: a list for validation errors, one sentence otherwise.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
 pub enum Message {
@@ -48,7 +48,7 @@ impl ErrorBody {
         Self::build(StatusCode::BAD_REQUEST, "validation_failed", Message::Many(messages))
     }
 
-    /// 500 `internal`, with an id to be found in the logs and nothing else.
+    /// 500 `internal`, whose message holds only an id that is also in the logs.
     #[must_use]
     pub fn internal(id: &str) -> Self {
         let message = format!("Unexpected error, look for {id} in the server's logs");

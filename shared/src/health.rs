@@ -1,6 +1,6 @@
-//! Asks a program's internal port whether it is well: for images that hold nothing else that could ask.
+//! Queries a program's health endpoints on its internal port: for images that contain no HTTP client.
 //!
-//! Deliberately no HTTP client: it runs every few seconds beside the program, and reads one line.
+//! Deliberately uses no HTTP library: it runs every few seconds beside the program, and reads one line.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,27 +8,27 @@ use std::{
     time::Duration,
 };
 
-/// For each of connecting, asking and the answer.
+/// For each of connecting, sending and receiving.
 const WITHIN: Duration = Duration::from_secs(3);
 
 /// Longer than any status line.
 const LINE: u64 = 1024;
 
-/// Who is not well, and what it said.
+/// A failed check: the URL, and the error or the status line.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwell {
-    /// Nobody answers there.
+    /// The program does not answer.
     #[error("{0} does not answer: {1}")]
     Silent(String, std::io::Error),
-    /// It answered, and not with 200.
+    /// The answer is not 200.
     #[error("{0} answers {1}")]
     Says(String, String),
 }
 
-/// Asks for `/readyz`, or else for `/healthz`, of the program whose internal port is on `host`.
+/// Requests `/readyz` if `ready`, else `/healthz`, from the program whose internal port is on `host`.
 ///
 /// # Errors
-/// Where the answer is not 200, or there is none in time.
+/// The answer is not 200, or does not come in time.
 pub fn ask(host: &str, port: u16, ready: bool) -> Result<(), Unwell> {
     let path = if ready { "/readyz" } else { "/healthz" };
     let url = format!("http://{host}:{port}{path}");
@@ -50,7 +50,7 @@ fn status_line(host: &str, port: u16, path: &str) -> std::io::Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-/// Who listens on all addresses is asked on the one of this machine.
+/// The address to connect to: loopback for a program that listens on all addresses.
 fn reachable(host: &str) -> String {
     match host.parse() {
         Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// Answers one request; gives what was asked.
+    /// Answers one request; returns its request line.
     fn once(answer: &'static str) -> (u16, std::thread::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

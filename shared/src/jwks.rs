@@ -1,8 +1,8 @@
 //! Verification keys by `kid`, from a JWK Set or from one shared secret.
 //!
-//! Guarantees: a key is only ever used with the one algorithm its own type fixes, never with what a token says,
+//! Guarantees: a key is only ever used with the one algorithm its own type fixes, never with the one a token names,
 //! so neither `alg: none` nor an HMAC made with a public key passes. Private or symmetric members of a fetched set
-//! are ignored. What an issuer sends is read up to a bounded size. When to fetch is for [`crate::verify`].
+//! are ignored. An issuer's answer is read up to a bounded size. [`crate::verify`] decides when to fetch.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use jsonwebtoken::{
 
 /// Bytes of a JWK Set. A key with its certificates has a few thousand.
 const MAX_SET: usize = 1024 * 1024;
-/// Keys of a JWK Set. An issuer that changes keys shows a few at a time.
+/// Keys of a JWK Set. An issuer that rotates keys publishes a few at a time.
 const MAX_KEYS: usize = 100;
 
-/// Why a JWK Set was not taken.
+/// Why a JWK Set could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The issuer did not answer, or not in time, or with an error. Does not show the URL, which may hold a secret.
@@ -25,7 +25,7 @@ pub enum FetchError {
     /// The answer is too long.
     #[error("the JWK Set has more than {MAX_SET} bytes")]
     TooLong,
-    /// The answer is none.
+    /// The answer is not a JWK Set.
     #[error("the answer is no JWK Set")]
     Malformed,
     /// There are too many keys.
@@ -39,7 +39,7 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// The JWK Set at `url`. Stops reading where it is too long.
+/// Fetches the JWK Set at `url`. Stops reading once it is too long.
 ///
 /// # Errors
 /// [`FetchError`].
@@ -65,7 +65,7 @@ pub struct VerificationKey {
     pub algorithm: Algorithm,
 }
 
-/// Keys by `kid`; a token without `kid` is accepted where there is exactly one key.
+/// Keys by `kid`; a token without `kid` is accepted if there is exactly one key.
 #[derive(Clone, Default)]
 pub struct KeySet {
     by_id: HashMap<String, VerificationKey>,
@@ -176,7 +176,7 @@ mod tests {
         };
         let result = fetched(Router::new().route("/keys", get(endless))).await;
         assert!(matches!(result, Err(FetchError::TooLong)), "{result:?}");
-        // What was sent besides is in buffers of the connection.
+        // The bytes sent beyond the limit are in buffers of the connection.
         assert!(sent.load(Ordering::Relaxed) < 16 * MAX_SET, "{} bytes were sent", sent.load(Ordering::Relaxed));
     }
 }

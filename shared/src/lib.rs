@@ -1,13 +1,12 @@
-//! What the gateway and the auth service must agree on, and nothing else.
+//! Everything that the gateway and the auth service must agree on, and nothing else.
 //!
-//! - [`claims`]: the content of a token · [`verify`]: who may be believed, and [`jwks`]: with which keys
-//! - [`error_body`]: the one shape of an HTTP error, and [`http`]: what gives it to every error
+//! - [`claims`]: the content of a token · [`verify`]: whether a token is valid, and [`jwks`]: the keys for that
+//! - [`error_body`]: the one shape of an HTTP error, and [`http`]: the layers that apply it to every error
 //! - [`ids`] and [`time`]: how ids and times are written
-//! - [`serve`]: HTTP connections · [`origins`]: which browsers' pages may come · [`hosts`]: who
-//!   reaches what listens
-//! - [`settings`]: defaults < file < environment < flags · [`program`]: what every `main` does
-//! - [`health`]: whether such a program is well · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: what is counted
-//! - [`lifecycle`]: start, signals, end · [`rate_limit`]: how often somebody may try
+//! - [`serve`]: HTTP connections · [`origins`]: the allowed origins of web pages · [`hosts`]: loopback addresses
+//! - [`settings`]: defaults < file < environment < flags · [`program`]: the common part of every `main`
+//! - [`health`]: the health check of such a program · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: metrics
+//! - [`lifecycle`]: start, signals, end · [`rate_limit`]: token buckets by key
 //!
 //! This crate knows neither sockets nor SQL.
 

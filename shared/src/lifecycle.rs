@@ -1,10 +1,11 @@
 //! Start and end of a process: the only place that handles signals, and the only one that spawns tasks.
 //!
-//! An end has two stages. First the process is [leaving](Lifecycle::leave): everything still works, and what others rely
-//! on is handed over. Then it [stops](Lifecycle::stop). A program that has nothing to hand over stops at once.
+//! Shutdown has two stages. First the process is [leaving](Lifecycle::leave): everything still works while it hands
+//! over its work. Then it [stops](Lifecycle::stop). A program that has nothing to hand over stops at once.
 //!
-//! Guarantees: every task is tracked and is asked to end by one token; [`Lifecycle::finish`] waits for all of them, for
-//! a bounded time. A second signal ends the process at once.
+//! Guarantees: every task is tracked, but for the one that waits for a second signal, and is to end on one token;
+//! [`Lifecycle::finish`] waits for all of them, for a bounded time. A signal that comes once leaving has begun ends the
+//! process at once.
 
 use std::{future::Future, time::Duration};
 
@@ -18,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// A runtime with this many worker threads, 0 for one per core.
 ///
 /// # Errors
-/// Where threads cannot be had.
+/// The threads cannot be started.
 pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if workers > 0 {
@@ -27,7 +28,7 @@ pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// Cheap to clone; all clones speak of the same process or test.
+/// Cheap to clone; all clones share the state of the same process or test.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     leave: CancellationToken,
@@ -42,13 +43,13 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// The token of the first stage: cancelled once the process is on its way out, at the latest when it stops.
+    /// The token of the first stage: cancelled once the process is leaving, at the latest when it stops.
     #[must_use]
     pub fn leaving(&self) -> CancellationToken {
         self.leave.clone()
     }
 
-    /// Begins the first stage. Whoever hands over ends it with [`Lifecycle::stop`].
+    /// Begins the first stage. The task that hands over ends it with [`Lifecycle::stop`].
     pub fn leave(&self) {
         self.leave.cancel();
     }
@@ -75,20 +76,20 @@ impl Lifecycle {
         tokio::spawn(self.tasks.track_future(task))
     }
 
-    /// From now on SIGINT or SIGTERM asks everything to end, and a second one exits with 130 at once. Call before
+    /// From now on SIGINT or SIGTERM calls [`Lifecycle::stop`], and a second one exits with 130 at once. Call before
     /// anything is served, so that no signal ends the process in another way.
     ///
     /// # Errors
-    /// Where the signal handlers cannot be installed.
+    /// The signal handlers cannot be installed.
     pub fn stop_on_signal(&self) -> std::io::Result<()> {
         self.on_signal(Self::stop)
     }
 
-    /// As [`Lifecycle::stop_on_signal`], for a process that has something to hand over: the first signal begins with
+    /// As [`Lifecycle::stop_on_signal`], for a process that has something to hand over: the first signal calls
     /// [`Lifecycle::leave`].
     ///
     /// # Errors
-    /// Where the signal handlers cannot be installed.
+    /// The signal handlers cannot be installed.
     pub fn leave_on_signal(&self) -> std::io::Result<()> {
         self.on_signal(Self::leave)
     }

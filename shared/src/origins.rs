@@ -1,16 +1,16 @@
-//! Which browsers' pages may talk to a service: patterns of origins, as `cors.origins` lists them, and the service's own.
+//! Decides which web pages may talk to a service: those of the origins in `cors.origins`, and the service's own.
 
 use std::collections::HashSet;
 
 use axum::http::{HeaderMap, HeaderValue, header::HOST};
 use parking_lot::Mutex;
 
-/// Refused origins that are said in the log: strangers choose them.
+/// Refused origins that are logged: bounded, because strangers choose them.
 const MAX_SAID: usize = 100;
 /// Characters of an origin in the log.
 const MAX_SHOWN: usize = 256;
 
-/// The origins whose pages may come. Who is refused is said in the log, once for each origin.
+/// The allowed origins. A refusal is logged once per origin, for a bounded number of origins.
 #[derive(Debug)]
 pub struct AllowList {
     patterns: Vec<String>,
@@ -18,13 +18,13 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Those that fit one of these patterns: see [`matches`].
+    /// Allows the origins that match one of these patterns: see [`matches`].
     #[must_use]
     pub fn new(patterns: &[String]) -> Self {
         Self { patterns: patterns.to_vec(), said: Mutex::default() }
     }
 
-    /// Whether a page of this origin may make a request with these headers. Every page may talk to where it came from.
+    /// Whether a page of this origin may make a request with these headers. A page may always talk to its own host.
     #[must_use]
     pub fn allows(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let origin = origin.to_str().unwrap_or("not readable");
@@ -56,7 +56,7 @@ impl AllowList {
     }
 }
 
-/// Whether the page came from the host that it talks to. The scheme is not compared: whoever ends TLS may stand in front.
+/// Whether the page came from the host that it talks to. The scheme is not compared: a proxy may terminate TLS.
 fn is_own(origin: &str, host: Option<&str>) -> bool {
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))

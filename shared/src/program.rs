@@ -1,4 +1,5 @@
-//! What every program's `main` does alike: read where settings come from, and end with a line that says what is wrong.
+//! The common part of every program's `main`: the arguments that name the sources of settings, and the exit code, after
+//! one line about what failed.
 
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
@@ -26,7 +27,7 @@ impl SettingsArguments {
     }
 }
 
-/// What a program can do besides serving.
+/// A program's commands besides serving.
 #[derive(Subcommand)]
 pub enum Command {
     /// Ask the program that runs here with these settings whether it is alive; exits 0 if it is

@@ -1,8 +1,8 @@
 //! A token bucket for each key, without I/O and without a clock of its own.
 //!
-//! Guarantees: within any stretch of time no key passes more often than the allowance plus what came back meanwhile;
-//! memory is bounded, whoever asks with however many keys. When there are too many, those not heard of for longest are
-//! forgotten, which gives them their full allowance again.
+//! Guarantees: in any period no key passes more often than its allowance plus the refill of that period; memory is
+//! bounded for any number of keys. When there are too many, the keys that were unused for longest are forgotten, which
+//! restores their full allowance.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use std::{
 /// How often something may happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// At once; 0 for no limit.
+    /// Uses at once; 0 for no limit.
     pub count: u32,
-    /// The time in which all of it comes back, evenly.
+    /// The time of a full refill, which is even.
     pub window: Duration,
 }
 
-/// Who has how much of the allowance left.
+/// The remaining allowance of each key.
 ///
-/// For each key one moment is kept: when its bucket is full again. Each use moves it by one share of the window.
+/// It keeps one time per key: when its bucket is full again. Each use moves that by one share of the window.
 pub struct RateLimit<K> {
     allowance: Allowance,
     recent: HashMap<K, Instant>,
@@ -30,13 +30,13 @@ pub struct RateLimit<K> {
 }
 
 impl<K: Hash + Eq + Clone> RateLimit<K> {
-    /// Everybody has the whole allowance. At most `keys` are remembered.
+    /// Every key has its whole allowance. At most `keys` are remembered.
     #[must_use]
     pub fn new(allowance: Allowance, keys: usize) -> Self {
         Self { allowance, recent: HashMap::new(), older: HashMap::new(), half: (keys / 2).max(1) }
     }
 
-    /// Whether `key` has something left; if not, how long until it has.
+    /// Whether `key` has any allowance left.
     ///
     /// # Errors
     /// The time to wait.
@@ -49,7 +49,7 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// Uses up one of `key`'s allowance, which may be more than is left when several checked at once.
+    /// Uses up one of `key`'s allowance, even if none is left: several callers may have checked at once.
     pub fn record(&mut self, key: &K, now: Instant) {
         if self.allowance.count == 0 {
             return;
@@ -72,7 +72,7 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         Ok(())
     }
 
-    /// Whether `key` has used nothing for a whole window.
+    /// Whether `key` has used nothing for a whole window, or for up to two after several uses.
     #[must_use]
     pub fn is_untouched(&self, key: &K, now: Instant) -> bool {
         self.full_again(key).is_none_or(|full| full + self.allowance.window <= now + self.share())

@@ -1,9 +1,10 @@
 //! Accepts connections and serves HTTP/1.1 with upgrades.
 //!
-//! Guarantees: `TCP_NODELAY` is on; a peer that acknowledges nothing is given up by the kernel; one that does not finish
-//! its headers in time is closed; every connection's task is tracked and ends soon after the lifecycle does. Requests
-//! carry the peer's address as [`ConnectInfo`], and one host: others are answered 400, as HTTP/1.1 demands. A failure to
-//! accept (out of descriptors, mostly) is logged when it begins and when it is over.
+//! Guarantees: `TCP_NODELAY` is on; the kernel drops a peer that acknowledges nothing; a connection whose headers are
+//! not complete in time is closed; every connection's task is tracked and ends soon after the lifecycle does. Requests
+//! carry the peer's address as [`ConnectInfo`]; several `Host` headers, or none in HTTP/1.1, are answered 400, as
+//! HTTP/1.1 demands. Failures to accept (mostly for lack of descriptors) are logged when they begin and when they are
+//! over.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -25,13 +26,13 @@ use tower::ServiceExt as _;
 use crate::{error_body::ErrorBody, lifecycle::Lifecycle};
 
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// A peer that acknowledges nothing of what was sent for this long is gone.
+/// A peer that acknowledges no sent data for this long is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-/// At the end, how long a request that is being answered may take.
+/// How long a request in progress may take at shutdown.
 const LAST_ANSWERS: Duration = Duration::from_secs(8);
-/// After a failure to accept, so that the loop does not spin.
+/// The pause after a failure to accept, so that the loop does not spin.
 const BREATHE: Duration = Duration::from_millis(50);
-/// Without another failure for this long they are over: while descriptors are short, some connections are accepted.
+/// Failures are over after this long without another: while descriptors are short, some connections are accepted.
 const CALM: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener` until the lifecycle ends.
@@ -63,19 +64,19 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
     }
 }
 
-/// Failures to accept that follow one another.
+/// A series of failures to accept.
 #[derive(Default)]
 struct Failures {
     last: Option<Instant>,
 }
 
 impl Failures {
-    /// Counts one. Whether there was none before.
+    /// Notes a failure; returns whether it is the first of its series.
     fn is_first(&mut self) -> bool {
         self.last.replace(Instant::now()).is_none()
     }
 
-    /// Ends when the last is long enough ago; never where there was none.
+    /// Completes once the last failure is long enough ago; never if there was none.
     async fn over(&self) {
         match self.last {
             Some(last) => tokio::time::sleep_until(last + CALM).await,
@@ -85,7 +86,7 @@ impl Failures {
 }
 
 fn tune(stream: &TcpStream) {
-    // Where an option cannot be set the connection still works.
+    // The connection works without these options, too.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }
@@ -99,7 +100,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecyc
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );
-    // An error is the peer's manner of leaving.
+    // An error is ignored: the peer has left, or sent no valid HTTP.
     tokio::select! {
         _ = serving.as_mut() => {}
         () = lifecycle.stopping().cancelled_owned() => {
@@ -123,8 +124,8 @@ async fn answer(
     router.oneshot(request).await
 }
 
-/// The address of the internal port: `internal`, or if that is empty `public`, unless that stands for all addresses.
-/// What is meant for operators is not to be reachable from everywhere by itself.
+/// The address of the internal port: `internal`, or if that is empty `public`, or loopback if that stands for all
+/// addresses: by default, endpoints for operators must not be reachable from everywhere.
 #[must_use]
 pub fn internal_host<'a>(internal: &'a str, public: &'a str) -> &'a str {
     match (internal, public) {

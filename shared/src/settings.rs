@@ -1,10 +1,10 @@
 //! Settings: defaults < file (TOML) < environment < `--set key=value`.
 //!
 //! Every setting has one key in camelCase with dots (`session.onConflict`) and, made from it, one environment variable
-//! (`SESSION_ON_CONFLICT`); the same with `_FILE` names a file that holds the value, as secrets are given to containers.
-//! Guarantees: an unknown key in the file or in `--set` is refused; an error names the key, the
-//! source and what was expected, never the value, which may be a secret. The type of a setting is that of its default;
-//! a list is written with commas, or as a JSON array where an item holds one.
+//! (`SESSION_ON_CONFLICT`); the same with `_FILE` names a file that holds the value, as containers receive secrets.
+//! Guarantees: an unknown key in the file or in `--set` is refused; an error names the key and the expected value, and
+//! the source if the key is unknown or the text has the wrong type, never the actual value, which may be a secret. The
+//! type of a setting is that of its default; a list is written with commas, or as a JSON array if an item holds one.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub struct Setting {
     /// `session.onConflict`.
     pub key: &'static str,
-    /// What it does, with its unit.
+    /// Its effect, with its unit.
     pub doc: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub trait Settings: Serialize + DeserializeOwned + Default {
     const TABLE: &'static [Setting];
 }
 
-/// Where settings are read from.
+/// The sources of settings.
 #[derive(Default, Clone)]
 pub struct Sources {
     /// A TOML file.
@@ -41,17 +41,17 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// `key=value` of the command line.
     pub overrides: Vec<String>,
-    /// Keys that are another part's of the same process, to be passed over in silence.
+    /// Keys that belong to another part of the same process, and are ignored silently.
     pub others: Vec<&'static str>,
 }
 
-/// What is wrong, and where.
+/// A message that names the invalid setting.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct SettingsError(String);
 
 impl SettingsError {
-    /// A setting that has the right type and still makes no sense.
+    /// For a setting that has the right type but makes no sense.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -112,8 +112,8 @@ pub fn env_name(key: &str) -> String {
     name
 }
 
-/// What the environment says of a setting, by its variable or by a file that `…_FILE` names, and which of the two it was.
-/// The line end that an editor leaves at a file's end is no part of the value.
+/// A setting's text in the environment, from its variable or from the file that `…_FILE` names, and which of the two it
+/// was. The line end that an editor leaves at a file's end is not part of the value.
 fn from_environment(key: &str, environment: &BTreeMap<&str, &str>) -> Result<Option<(String, String)>, SettingsError> {
     let name = env_name(key);
     let of_file = format!("{name}_FILE");
@@ -143,7 +143,7 @@ pub fn markdown_table<S: Settings>() -> String {
     table
 }
 
-/// Keys that stand in the defaults and not in the table, or the other way round: must be empty.
+/// Keys that are only in the defaults or only in the table: must be empty.
 #[must_use]
 pub fn undocumented<S: Settings>() -> Vec<String> {
     let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));

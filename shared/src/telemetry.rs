@@ -1,6 +1,6 @@
-//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key: whatever
-//! `log.level` says, libraries say no more than at `debug`. Lines say the request
-//! ([`crate::http::identify`]), the trace ([`crate::trace`]) and the session that they are about, where there is one.
+//! Logs: JSON for machines, one pretty line for people. Never a token, a password or a key: libraries log at `debug` at
+//! most, regardless of `log.level`. A line names its request ([`crate::http::identify`]), trace ([`crate::trace`]) and
+//! session, if it has one.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -38,13 +38,13 @@ impl Default for LogSettings {
 /// Sends this process's logs to standard error. Call once, first thing in `main`.
 ///
 /// # Errors
-/// Says what is wrong with `log.level`.
+/// `log.level` is not a valid filter.
 pub fn init(settings: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::from_str(&settings.level).map_err(|error| {
         format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}")
     })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
-    // At `trace` some libraries write what goes over the wire.
+    // At `trace` some libraries log the bytes on the wire.
     let no_wire = filter_fn(|line| *line.level() < Level::TRACE || line.target().starts_with("jackfield"));
     let registry = tracing_subscriber::registry().with(filter).with(no_wire);
     let installed = match settings.format {

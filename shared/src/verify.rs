@@ -1,8 +1,8 @@
-//! Decides whom a token speaks for, offline.
+//! Verifies tokens offline and returns the user that they identify.
 //!
 //! Guarantees: the algorithm is the key's, never the token's; `exp` holds to the second, `nbf` within a few seconds;
-//! `iss` and `aud` are checked where the configuration names them; an unknown `kid` causes at most one fetch of the key
-//! set per cooldown, whoever asks. The last good key set stays in use while the issuer is away. Does not know of
+//! `iss` and `aud` are checked if the configuration names them; tokens with an unknown `kid` cause at most one fetch of
+//! the key set per cooldown, all together. The last good key set stays in use while the issuer is away. Does not check
 //! revocations.
 
 use std::{
@@ -24,14 +24,14 @@ use crate::{
 
 /// How often the key set is fetched again, so that the next key is known before it signs.
 const REFRESH: Duration = Duration::from_secs(300);
-/// Between two fetches that unknown `kid`s ask for, and between two tries while there are no keys at all.
+/// Between two fetches that tokens with an unknown `kid` cause, or any token while there are no keys.
 const COOLDOWN: Duration = Duration::from_secs(10);
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer tokens are refused before anything is parsed.
 const MAX_TOKEN: usize = 8 * 1024;
 const MAX_USER_ID: usize = 128;
-/// Seconds by which the issuer's clock may be ahead of ours: for `nbf` and `iat`, never for `exp`.
+/// Seconds by which the issuer's clock may be ahead of ours: for `nbf`, never for `exp`. `iat` is not checked.
 const LEEWAY: u64 = 5;
 
 /// Why a token is refused.
@@ -40,21 +40,21 @@ pub enum TokenError {
     /// Malformed, wrongly signed, of another issuer or audience, or without a user.
     #[error("invalid_token")]
     Invalid,
-    /// It was good, and its time is over.
+    /// Correctly signed, but past its `exp`.
     #[error("token_expired")]
     Expired,
-    /// No key was ever loaded, so nothing can be said: a passing state.
+    /// No key is loaded, so the token cannot be verified: a temporary state.
     #[error("unavailable")]
     KeysUnavailable,
 }
 
-/// Where the keys come from.
+/// The source of the keys.
 pub enum KeySource {
     /// One HS256 secret that the issuer shares with us.
     Secret(String),
     /// A JWK Set at this URL.
     Url(String),
-    /// A JWK Set that lives in this process.
+    /// A JWK Set that this process maintains itself.
     Local(watch::Receiver<JwkSet>),
 }
 
@@ -69,7 +69,7 @@ pub struct Verifier {
     audience: Option<String>,
 }
 
-/// What we read of a token, ours or a foreign issuer's.
+/// The claims that we read of a token, ours or a foreign issuer's.
 #[derive(Deserialize)]
 struct ForeignClaims {
     sub: Option<Value>,
@@ -84,7 +84,7 @@ struct ForeignClaims {
 }
 
 impl Verifier {
-    /// A verifier; `issuer` and `audience` are checked where given.
+    /// A verifier; `issuer` and `audience` are checked if given.
     #[must_use]
     pub fn new(source: KeySource, issuer: Option<String>, audience: Option<String>) -> Arc<Self> {
         let (keys, url, local) = match source {
@@ -128,7 +128,7 @@ impl Verifier {
         }
     }
 
-    /// Whom `token` speaks for. `Bearer ` in front is optional.
+    /// The user that `token` identifies. `Bearer ` in front is optional.
     pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         let token = strip_bearer(token);
         if token.len() > MAX_TOKEN {
@@ -154,8 +154,8 @@ impl Verifier {
     fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY;
-        // `leeway` extends `exp` as well. An expired token must not evict a good session before its own end is noticed, so
-        // take that back; one second more, because RFC 7519 ends a token on its `exp`, not after it.
+        // `leeway` extends `exp` as well. An expired token must not evict a good session before its own end is
+        // noticed, so undo that; one second more, because RFC 7519 ends a token on its `exp`, not after it.
         validation.reject_tokens_expiring_in_less_than = LEEWAY + 1;
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp"]);
@@ -174,7 +174,7 @@ impl Verifier {
     }
 
     async fn fetch_for_unknown_key(&self) {
-        // The lock makes it single-flight: who waited here finds that the fetch was just done.
+        // The lock makes it single-flight: a caller that waited here finds that the fetch was just done.
         let last = *self.last_fetch.lock().await;
         if self.url.is_some() && last.is_none_or(|at| at.elapsed() >= COOLDOWN) {
             self.fetch().await;

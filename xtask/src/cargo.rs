@@ -13,16 +13,16 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// Builds the product's programs. All of them at once: then features are those of every other build of the workspace,
-/// and nothing is compiled twice. Without optimisations also those that tests add: such a program is for tests, or for trying.
+/// Builds the product's programs, all at once: the features are then the same as in every other build of the workspace,
+/// and nothing is compiled twice. A debug build also has the features that tests add: it is for tests and for trying.
 pub async fn build(release: bool) -> Result<()> {
     let mut command = cargo(&["build", "--workspace", "--bins"]);
     command.args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
     run("cargo build", command).await
 }
 
-/// Runs it to a good end, its output [passed on](crate::output). Given up before that, it is asked to end with everything that
-/// it started.
+/// Runs a command and fails if it does; its output is [passed on](crate::output). If the future is dropped before that,
+/// the command and everything that it started get SIGTERM.
 pub async fn run(name: &str, mut command: Command) -> Result<()> {
     command.process_group(0);
     let mut running = Running::start(command).with_context(|| format!("{name} could not be started"))?;
@@ -33,13 +33,13 @@ pub async fn run(name: &str, mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// A process group that must not go on without us.
+/// A process group that gets SIGTERM when this is dropped.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // They may be gone already.
+            // The processes may have ended already.
             let _ = kill_process_group(leader, Signal::TERM);
         }
     }

@@ -31,11 +31,11 @@ pub struct Spec {
     log: PathBuf,
 }
 
-/// What of our own environment a server gets; a setting of the user's shell must not change a cluster.
+/// Variables that a server inherits. No others: a setting in the user's shell must not change a cluster.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "RUST_BACKTRACE"];
 
 impl Spec {
-    /// A server that writes what it says to `<logs>/<name>.log`.
+    /// A server whose output goes to `<logs>/<name>.log`.
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, logs: &Path) -> Self {
         let name = name.into();
         let log = logs.join(format!("{name}.log"));
@@ -54,13 +54,13 @@ impl Spec {
         self
     }
 
-    /// Runs as that user; only root can ask for it.
+    /// Runs as that user, which only root can do.
     pub fn user(mut self, user: Option<String>) -> Self {
         self.user = user;
         self
     }
 
-    /// Starts it. Where it writes to an old log, it goes on at the end.
+    /// Starts it. An existing log file is appended to.
     pub fn start(&self) -> Result<Server> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("log file {}", self.log.display()))?;
@@ -77,7 +77,7 @@ impl Spec {
         Ok(Server { name: self.name.clone(), pid, child, ended: None, log: self.log.clone() })
     }
 
-    /// Runs it to its end, which must be a good one.
+    /// Runs it to its end; fails unless it exits with code 0 within `limit`.
     pub async fn run(&self, limit: Duration) -> Result<()> {
         let mut server = self.start()?;
         match server.wait(limit).await {
@@ -109,14 +109,14 @@ impl Spec {
     }
 }
 
-/// For a server that was told to end, however long its way out is configured to be.
+/// How long a server may take to end after SIGTERM, whatever drain is configured.
 const LEAVES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A started server.
 pub struct Server {
     /// As in its [`Spec`].
     pub name: String,
-    /// Of the server itself: nothing stands between it and us.
+    /// Of the server itself: `setpriv` replaces itself with it.
     pub pid: u32,
     child: Child,
     ended: Option<ExitStatus>,
@@ -140,7 +140,7 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().context("VmRSS")
     }
 
-    /// Waits for its end, so long.
+    /// Waits for its end, at most `limit`.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = tokio::time::timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
@@ -148,17 +148,17 @@ impl Server {
         self.ended
     }
 
-    /// Sends a signal. A frozen process is woken, or it would never hear it.
+    /// Sends a signal, then SIGCONT: a frozen process would not handle the signal otherwise.
     pub fn signal(&mut self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let (None, Some(pid)) = (self.ended(), pid) {
-            // It may end in this very moment, which is what was wanted.
+            // An error means that the process has just ended, which is as good.
             let _ = kill_process(pid, signal);
             let _ = kill_process(pid, Signal::CONT);
         }
     }
 
-    /// Ends it: `first`, the same again after half the time, then SIGKILL.
+    /// Ends it: sends `first`, sends it again after half of `limit`, then SIGKILL.
     pub async fn stop(&mut self, first: Signal, limit: Duration) {
         for _ in 0..2 {
             self.signal(first);
@@ -170,7 +170,7 @@ impl Server {
         self.wait(limit).await;
     }
 
-    /// Has it end by itself, which takes a server that sends its clients away first a while, and must end well.
+    /// Sends SIGTERM and waits until the server has drained and exited; fails unless it exits with code 0.
     pub async fn leave(&mut self) -> Result<()> {
         if let Some(status) = self.ended() {
             anyhow::bail!("{} is not running: {}", self.name, describe(status));
@@ -185,7 +185,7 @@ impl Server {
         }
     }
 
-    /// Waits until `check` says yes; says what was wrong, with the end of the log, if it never does.
+    /// Waits until `check` succeeds. If it never does, the error has the last error of `check` and the end of the log.
     pub async fn until_ready<F: Future<Output = Result<()>>>(&mut self, check: impl Fn() -> F) -> Result<()> {
         let pause = Duration::from_millis(50);
         let mut last = anyhow::anyhow!("nothing was tried");
@@ -214,7 +214,7 @@ impl Server {
     }
 }
 
-/// What we start may open as many files as the system lets us: a client is one, and so is its other end.
+/// Raises our limit of open files to the maximum, and so that of our children: both ends of each client's socket count.
 pub fn open_files() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,9 +1,9 @@
 //! `cargo xtask cluster`: a real cluster of processes on this machine, and the commands that speak to a running one.
 //!
 //! - [`parts`]: the processes, how they are started and in which order they end
-//! - [`keep`]: the loop that stays: deaths are reported, commands carried out, everything ended together
+//! - [`keep`]: the main loop, which reports deaths, carries out commands and ends everything together
 //! - [`control`]: the commands, from another terminal, over a socket in the cluster's folder
-//! - [`rolling`]: the one that takes several steps
+//! - [`rolling`]: the one command that takes several steps
 
 mod addresses;
 mod control;
@@ -28,7 +28,7 @@ pub struct Args {
     start: Start,
 }
 
-/// What to start.
+/// The cluster to start.
 #[derive(clap::Args, Default)]
 pub struct Start {
     /// How many gateways
@@ -46,10 +46,10 @@ pub struct Start {
     /// A setting of the auth service (repeatable)
     #[arg(long = "auth-set", value_name = "KEY=VALUE")]
     pub auth_set: Vec<String>,
-    /// With a Prometheus that asks all of them, and goes by the rules in deploy/prometheus
+    /// Also start a Prometheus that scrapes all of them, with the rules in deploy/prometheus
     #[arg(long)]
     pub prometheus: bool,
-    /// What `--cluster` calls it [default: the process id]
+    /// Name of the cluster, for `--cluster` [default: the process id]
     #[arg(long)]
     pub name: Option<String>,
     /// Keep the log files, in this folder
@@ -72,7 +72,7 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// Tell a gateway to end (SIGTERM), and wait until it has sent its clients elsewhere
+    /// Stop a gateway (SIGTERM), and wait until it has drained
     StopGateway {
         /// `gw1`, …
         id: String,
@@ -81,7 +81,7 @@ enum Command {
     },
     /// Restart all gateways one after the other: SIGTERM, exit code 0, started again, ready, next
     RollingRestart {
-        /// Seconds between two of them, in which clients come back, and balancers take the new one for good
+        /// Seconds between two gateways, in which clients reconnect and balancers accept the new one
         #[arg(long, default_value_t = 4.0)]
         pause: f64,
         #[command(flatten)]

@@ -9,7 +9,7 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Listens from its making on: a signal that comes before [`Ending::wait`] is not lost.
+/// Listens from its creation on: a signal before [`Ending::wait`] is not lost.
 pub struct Ending {
     interrupt: Signal,
     terminate: Signal,
@@ -31,7 +31,7 @@ impl Ending {
         })
     }
 
-    /// Returns when it is time. May be dropped and called again.
+    /// Waits for a reason to end, and returns it. Cancel-safe.
     pub async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
@@ -50,14 +50,14 @@ async fn closed(input: &mut Option<oneshot::Receiver<()>>) {
     }
 }
 
-/// A thread of its own, because a blocking read cannot be given up; it ends with the process.
+/// Reads in a thread of its own, because a blocking read cannot be cancelled; the thread ends with the process.
 fn watch_input() -> oneshot::Receiver<()> {
     let (closed, receiver) = oneshot::channel();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut ignored = [0; 64];
         while matches!(input.read(&mut ignored), Ok(1..)) {}
-        // Nobody may be waiting any more.
+        // The receiver may be gone already.
         let _ = closed.send(());
     });
     receiver

@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: holds both services against their OpenAPI documents with schemathesis.
+//! `cargo xtask fuzz`: tests both services against their OpenAPI documents with schemathesis.
 //!
-//! Calls that are as the documents want them, and calls that are not; whatever a service answers must be in its document,
-//! and none of it a 5xx. Which checks there are is said in `xtask/fuzz`. What is called is a cluster of its own.
+//! It makes valid and invalid calls to a cluster of its own. Each answer must be in the service's document, and must
+//! not be a 5xx. The checks are configured in `xtask/fuzz`.
 
 use anyhow::{Result, bail, ensure};
 use tokio::process::Command;
@@ -14,10 +14,10 @@ use crate::{
     workdir::Workdir,
 };
 
-/// Schemathesis.
+/// The requirements file of schemathesis.
 pub const REQUIREMENTS: &str = "xtask/fuzz/requirements.txt";
 
-/// Who calls must never be told to come later, and no password is hashed for long.
+/// No limits by account or address: sign-ins and registrations must not be refused with 429.
 const AUTH_SETTINGS: [&str; 4] =
     ["login.failures=0", "login.failuresPerAddress=0", "register.perAddress=0", "password.perAddress=0"];
 
@@ -26,7 +26,7 @@ pub struct Args {
     /// Random calls of each operation, besides those that try every limit in the document
     #[arg(long, default_value_t = 20)]
     examples: u32,
-    /// Draw the same calls again, or others
+    /// Seed of the random calls: the same seed draws the same calls
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Take the programs as they were built last
@@ -39,7 +39,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let mut ending = Ending::listen()?;
     tokio::select! {
         result = fuzz(args) => result,
-        // Servers are killed as they are dropped.
+        // Servers are killed when they are dropped.
         why = ending.wait() => bail!("{why}: not finished"),
     }
 }
@@ -79,7 +79,7 @@ async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Work
     let folder = places::root().join("xtask/fuzz");
     let mut command = Command::new(python::programs(REQUIREMENTS).await?.join("schemathesis"));
     command.arg("--no-color").arg("--config-file").arg(folder.join("schemathesis.toml")).args(["run", document]);
-    // Drawn anew each time from the seed, and not from what an earlier run remembered.
+    // Draw from the seed only, not from a database that an earlier run left.
     command.args(["--generation-database", "none", "--seed"]).arg(args.seed.to_string());
     command.arg("--max-examples").arg(args.examples.to_string());
     // Leaves nothing behind in the repository.

@@ -1,4 +1,4 @@
-//! Installs what `cluster` and `test` need: on Debian and its kin with apt, elsewhere it says what to install.
+//! Installs what `cluster` and `test` need: with apt on Debian and derivatives; elsewhere it prints what to install.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
@@ -14,7 +14,7 @@ struct Tool {
     present: fn() -> bool,
 }
 
-/// What README's Python example needs.
+/// The requirements file of README's Python example.
 pub const E2E: &str = "gateway/e2e/requirements.txt";
 
 const TOOLS: [Tool; 8] = [
@@ -29,7 +29,7 @@ const TOOLS: [Tool; 8] = [
         present: || ["prometheus", "promtool"].iter().all(|program| places::on_path(program).is_some()),
     },
     Tool { package: "python3-venv", what: "Python 3 with venv", present: python::present },
-    // Ties children to us; where there is no Linux there is nothing like it, and they outlive a SIGKILL.
+    // Ends our children with us. Only Linux has this: elsewhere children outlive us if we get SIGKILL.
     Tool {
         package: "util-linux",
         what: "setpriv (util-linux)",
@@ -42,7 +42,7 @@ pub fn chromium() -> Option<std::path::PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
 }
 
-/// All of it; does nothing where all is there.
+/// Installs all of it; does nothing if all is there.
 pub async fn everything() -> Result<()> {
     servers().await?;
     node().await?;
@@ -50,7 +50,7 @@ pub async fn everything() -> Result<()> {
     packages().await
 }
 
-/// Node's and Python's packages, k6, schemathesis and what judges `k8s/`.
+/// Node's and Python's packages, k6, schemathesis, and the tools for the test of `k8s/`.
 pub async fn packages() -> Result<()> {
     node_packages::install("gateway/e2e").await?;
     python::programs(E2E).await?;
@@ -59,7 +59,7 @@ pub async fn packages() -> Result<()> {
     k8s::install().await
 }
 
-/// Is there a Node.js that is new enough?
+/// Fails unless Node.js 20 or later is there, with npm.
 pub async fn node() -> Result<()> {
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
     let node = String::from_utf8_lossy(&node);
@@ -74,7 +74,7 @@ fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Servers and the browser.
+/// Installs the missing ones of `TOOLS`.
 pub async fn servers() -> Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
     if missing.is_empty() {

@@ -1,7 +1,7 @@
-//! The test of `k8s/`: both overlays are built and held against the schemas of Kubernetes, and against the repository.
+//! The test of `k8s/`: builds the overlays and checks them against Kubernetes's schemas and against the repository.
 //!
-//! The rules are Python's, beside what they judge ([`k8s/test`](../../../k8s/test)), because the package with the schemas
-//! is. Here is only what they need: that package, and a program that builds overlays.
+//! The rules are in [`k8s/test`](../../../k8s/test), and in Python, because the package with the schemas is. This
+//! module only provides what they need: that package, and a program that builds overlays.
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use tokio::process::Command;
 use crate::{cargo, output, places, python};
 
 const REQUIREMENTS: &str = "k8s/test/requirements.txt";
-/// Built where there is no kubectl; the newest that Go 1.26 takes.
+/// Built if there is neither kubectl nor kustomize; the newest version that Go 1.26 can build.
 const KUSTOMIZE: &str = "5.8.2";
 
-/// The package, and where there is neither kubectl nor kustomize, kustomize.
+/// Installs the package, and kustomize if there is neither kubectl nor kustomize.
 pub async fn install() -> Result<()> {
     python::programs(REQUIREMENTS).await?;
     builder().await.map(drop)
 }
 
-/// Runs the rules on both overlays, and on overlays that were broken on purpose.
+/// Runs the rules on the overlays, and on overlays that were broken on purpose.
 pub async fn test() -> Result<()> {
     let python = python::programs(REQUIREMENTS).await?.join("python");
     let mut rules = Command::new(python);
-    // Leaves nothing behind in the repository.
+    // `-B`: leave nothing behind in the repository.
     rules.args(["-B", "k8s/test/test_manifests.py"]).current_dir(places::root()).env("KUSTOMIZE", builder().await?);
     cargo::run("the test of k8s/", rules).await
 }
 
-/// A command that builds an overlay, short of the overlay.
+/// The command that builds an overlay, without its last argument: the overlay.
 async fn builder() -> Result<String> {
     if places::on_path("kubectl").is_some() {
         return Ok("kubectl kustomize".into());

@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: what is checked for those who work on the code, and not for those who use it: a newer compiler may find
-//! more to say, and that must not keep anybody from running the tests.
+//! `cargo xtask lint`: formatting and clippy, for people who change the code. It is no part of `cargo xtask test`: a
+//! newer compiler may warn of more, and that must not keep anybody from running the tests.
 
 use std::{process::ExitCode, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     test::{Kind, Report, Voice, step},
 };
 
-/// Runs all of it; fails where anything is found.
+/// Runs all of it; fails if anything is found.
 pub async fn run() -> Result<ExitCode> {
     let mut ending = Ending::listen()?;
     let report = tokio::select! {

@@ -1,7 +1,7 @@
 //! `cargo xtask load`: k6 against a cluster. Starts one of its own on this machine, or takes the one at a URL.
 //!
-//! The scenarios are in `loadtest/`; each judges itself by thresholds, and k6 ends badly where one is not kept. Only this
-//! machine is ever loaded, unless whoever runs it says that the target is theirs.
+//! The scenarios are in `loadtest/`; each has thresholds, and k6 fails if one is not met. Only this machine is ever
+//! loaded, unless the caller declares with an option that the target is theirs.
 
 mod target;
 
@@ -20,10 +20,10 @@ use crate::{
 };
 use target::Target;
 
-/// The Python package that is k6.
+/// The requirements file of k6, which comes as a Python package.
 pub const K6: &str = "loadtest/requirements.txt";
 
-/// What to run: files in `loadtest/`.
+/// The scenarios: files in `loadtest/`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// One after the other
@@ -52,7 +52,7 @@ impl Scenario {
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to run
+    /// Scenario to run
     #[arg(value_enum)]
     scenario: Scenario,
     /// Gateways of the cluster that is started
@@ -73,7 +73,7 @@ pub struct Args {
     /// Start no cluster, load this one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are taken from the environment
     #[arg(long, conflicts_with_all = ["nodes", "set", "release", "no_build", "logs"])]
     url: Option<String>,
-    /// Where that one's HTTP API for backends is, which `notifications` needs
+    /// URL of that cluster's HTTP API for backends, which `notifications` needs
     #[arg(long, requires = "url", value_name = "URL")]
     api_url: Option<String>,
     /// The URL is not on this machine, and I may load what is there
@@ -90,12 +90,12 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs what was asked for.
+/// Runs the chosen scenarios.
 pub async fn run(args: &Args) -> Result<()> {
     let mut ending = Ending::listen()?;
     tokio::select! {
         result = load(args) => result,
-        // Servers are killed as they are dropped.
+        // Servers are killed when they are dropped.
         why = ending.wait() => bail!("{why}: not finished"),
     }
 }
@@ -144,13 +144,13 @@ fn in_megabytes(parts: &Parts) -> String {
     each.unwrap_or_else(|_| "unknown".into())
 }
 
-/// What is waited for in the short form is shorter.
+/// Settings of the gateways; the short form has a shorter grace, so that scenarios wait less.
 fn settings(args: &Args) -> Vec<String> {
     let short = args.short.then(|| "presence.grace=2s".to_owned());
     short.into_iter().chain(args.set.iter().cloned()).collect()
 }
 
-/// All that were asked for, though one fails: each is told of. `look` looks after the servers after each.
+/// Runs all chosen scenarios even if one fails, and reports each failure. `look` checks the servers after each.
 async fn scenarios(
     args: &Args,
     k6: &Path,
@@ -179,8 +179,8 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &s
         command.args(["--local-ips", range]);
     }
     command.arg(format!("{name}.js")).current_dir(places::root().join("loadtest"));
-    // Nothing of our own environment: a stray VUS or K6_DURATION must not change a run. Secrets are in the environment and not
-    // among the arguments, which everybody on the machine can read.
+    // Nothing else of our own environment: a stray VUS or K6_DURATION must not change a run. Secrets go into the
+    // environment, because everybody on the machine can read arguments.
     let inherited = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
     command.env_clear().envs(inherited.into_iter().filter_map(|(name, value)| Some((name, value?))));
     command.env("K6_NO_USAGE_REPORT", "true").envs(target.environment());
@@ -194,7 +194,7 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &s
     command
 }
 
-/// Where to send the load is not among the scenario's settings: that is for `--url`, which looks at it.
+/// Splits the scenario's settings. The target is not among them: it is for `--url`, which checks it.
 fn pairs(env: &[String]) -> Result<Vec<(&str, &str)>> {
     let pairs: Vec<(&str, &str)> = env
         .iter()

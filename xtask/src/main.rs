@@ -1,7 +1,8 @@
 //! The commands of the README, started as `cargo xtask <command>`.
 //!
 //! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] checks
-//! everything and [`lint`] the code's form, [`install`] fetches what those need. Nothing here is part of the product: no service depends on it.
+//! everything and [`lint`] the code's form, [`install`] fetches what those need. Nothing here is part of the product:
+//! no service depends on it.
 
 mod cargo;
 mod chaos;
@@ -38,25 +39,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build and run everything in one process, on http://localhost:3000 unless told otherwise
+    /// Build and run everything in one process, on http://localhost:3000 by default
     Run(run::Args),
     /// A whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
     Cluster(cluster::Args),
-    /// Check everything: the tests of all crates, end-to-end tests against a cluster, and what else there is to try
+    /// Check everything: the tests of all crates, and end-to-end, fuzz, chaos and load tests against clusters
     Test(test::Args),
-    /// Formatting and clippy, without a warning: what CI checks besides
+    /// Check that formatting and clippy find nothing, as CI does
     Lint,
     /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
     Chaos(Box<chaos::Args>),
     /// Load a cluster with k6 and judge it by thresholds
     Load(load::Args),
-    /// Hold both HTTP interfaces against their OpenAPI documents with random calls
+    /// Test both HTTP interfaces against their OpenAPI documents with random calls
     Fuzz(fuzz::Args),
     /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
     Install,
 }
 
-// One thread on purpose: children are told to end with the thread that started them, and this one lives as long as we do.
+// One thread on purpose: the kernel kills a child when the thread that started it ends; this one lives to the end.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;

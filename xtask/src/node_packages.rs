@@ -7,8 +7,8 @@ use tokio::process::Command;
 
 use crate::{cargo, output, places};
 
-/// The browser client, which the gateway's build takes in. Everything works without it but
-/// `GET /socket.io/socket.io.js`, so a missing npm is only said.
+/// Installs the browser client, which the gateway's build embeds. Everything works without it but
+/// `GET /socket.io/socket.io.js` and the page, so a missing npm is only reported.
 pub async fn browser_client() -> Result<()> {
     if places::on_path("npm").is_none() {
         let folder = folder("gateway/client");
@@ -22,7 +22,7 @@ pub async fn browser_client() -> Result<()> {
     install("gateway/client").await
 }
 
-/// `npm ci` where the packages are missing or older than the lock file.
+/// Runs `npm ci` if the packages are missing or older than the lock file.
 pub async fn install(package: &str) -> Result<()> {
     let folder = folder(package);
     let lock = folder.join("package-lock.json");

@@ -1,5 +1,5 @@
-//! Where the output of the commands goes that a step of a test run starts: kept for the report, and told line by line, or all
-//! of it at the step's end where another step speaks meanwhile.
+//! The output of the commands that a step of a test run starts: kept for the report, and printed line by line, or all
+//! at once at the step's end if another step prints meanwhile.
 //!
 //! A step is a future; all commands that [`cargo::run`](crate::cargo::run) runs in it belong to it. Outside of any step a
 //! command's output is passed on as it comes, and nothing is kept.
@@ -14,9 +14,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Of one step; what is longer than this loses its beginning.
+/// Bytes kept of one step; beyond that, the beginning is dropped.
 const MOST: usize = 8 * 1024 * 1024;
-/// A process that outlives the command may hold its output open: it is not waited for.
+/// How long to read after a command has ended: a process that outlives it may hold its output open.
 const REST: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
@@ -51,14 +51,14 @@ pub async fn of_step<T>(live: bool, step: impl Future<Output = T>) -> (T, String
     (result, kept)
 }
 
-/// Says a line, as a command of the step would.
+/// Prints a line, as a command of the step would.
 pub fn say(line: &str) {
     if STEP.try_with(|step| step.line(line)).is_err() {
         eprintln!("{line}");
     }
 }
 
-/// A started command, and its output where a step wants it.
+/// A started command, and its output if it runs in a step.
 pub struct Running {
     pub child: Child,
     output: Option<Output>,
@@ -67,7 +67,7 @@ pub struct Running {
 struct Output {
     step: Rc<Step>,
     reader: BufReader<Receiver>,
-    /// A line of which the end has not come.
+    /// The beginning of a line whose end has not arrived.
     begun: Vec<u8>,
 }
 
@@ -80,7 +80,7 @@ impl Running {
         // One pipe for both, so that lines stay in order.
         let (reader, writer) = std::io::pipe().context("a pipe")?;
         let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
-        // Our copies of the writing end go, or there would never be an end.
+        // Drop our copies of the writing end, or the reader would never see the end.
         drop(command);
         let reader = BufReader::new(Receiver::from_owned_fd(reader.into())?);
         Ok(Self { child, output: Some(Output { step, reader, begun: Vec::new() }) })
@@ -93,7 +93,7 @@ impl Running {
             status = self.child.wait() => status?,
             read = output.pass_on() => { read?; self.child.wait().await? }
         };
-        // What is in the pipe still.
+        // The rest of the pipe.
         if let Ok(read) = timeout(REST, output.pass_on()).await {
             read?;
         }
@@ -103,7 +103,7 @@ impl Running {
 }
 
 impl Output {
-    /// May be given up and called again.
+    /// Passes lines on until the end of the pipe. Cancel-safe.
     async fn pass_on(&mut self) -> Result<()> {
         while self.reader.read_until(b'\n', &mut self.begun).await? > 0 {
             self.flush();

@@ -1,4 +1,4 @@
-//! Where things are in the repository and on this machine.
+//! Paths in the repository and on this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// Where this user keeps what can be fetched again.
+/// This user's cache folder, for files that can be fetched again.
 pub fn cache() -> Result<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
@@ -19,20 +19,20 @@ pub fn cache() -> Result<PathBuf> {
 
 /// A program of this repository, built with that profile. The target directory is the one this program itself is in.
 pub fn built(program: &str, release: bool) -> Result<PathBuf> {
-    // Its name is not to be trusted: a build that replaced this very program makes it `xtask (deleted)`.
+    // Only the folder is used: after a build replaced this program, its name is `xtask (deleted)`.
     let me = std::env::current_exe().context("this program's own path")?;
     let target = me.parent().and_then(Path::parent).context("this program is not in a target directory")?;
     Ok(target.join(if release { "release" } else { "debug" }).join(program))
 }
 
-/// A program on the search path. Servers often stand in `/usr/sbin`, which is on nobody's path but root's.
+/// A program on the search path. Servers are often in `/usr/sbin`, which only root has on the path.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let extra = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(extra).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The folder that holds `postgres` and `initdb`: Debian's newest version, or wherever the search path has both.
+/// The folder that holds `postgres` and `initdb`: Debian's newest version, or the one on the search path.
 pub fn postgres_programs() -> Option<PathBuf> {
     let both = |folder: &Path| ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
     let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();

@@ -1,8 +1,8 @@
 //! Free loopback ports, from below the range that the system hands to outgoing connections: a port from there could be
 //! taken by any client while a stopped server is waiting to be started again on it.
 //!
-//! Nor may another cluster take it meanwhile: a port belongs to whoever has the lock on its file, in a folder that all programs
-//! of this user share, until the [`Ports`] that handed it out are dropped.
+//! Another cluster cannot take it meanwhile either: each port has a file in a folder that all programs of this user
+//! share, and the [`Ports`] that handed the port out hold a lock on that file until they are dropped.
 
 use std::{
     collections::HashMap,
@@ -33,7 +33,7 @@ impl Ports {
         Ok(Self { folder, held: HashMap::new() })
     }
 
-    /// The next free port. Starts at a random place, so that clusters started together do not meet.
+    /// The next free port, from a random one on, so that clusters started together do not try the same ports.
     pub fn next(&mut self) -> Result<u16> {
         let start = RandomState::new().hash_one(()) % u64::from(COUNT);
         for step in 0..u64::from(COUNT) {
@@ -51,7 +51,7 @@ impl Ports {
         bail!("no free port between {FIRST} and {}", FIRST + COUNT)
     }
 
-    /// Nothing, where somebody else has it.
+    /// Locks a port; none if another [`Ports`] holds it.
     fn lock(&self, port: u16) -> Result<Option<File>> {
         let path = self.folder.join(port.to_string());
         let file = File::create(&path).with_context(|| path.display().to_string())?;

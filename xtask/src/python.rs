@@ -1,7 +1,7 @@
 //! Programs that come as Python packages: each set of them in an environment of its own, in the user's cache folder.
 //!
-//! What is in an environment is fixed by a requirements file with hashes; another file is another environment, so nothing
-//! is ever upgraded in place. Environments stay: they are made once a machine, not once a run.
+//! A requirements file with hashes fixes the content of an environment; a changed file makes another environment, so
+//! nothing is ever upgraded in place. Environments stay: they are made once, not in each run.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,7 +18,7 @@ use crate::{cargo, output, places};
 /// Written last: an environment without it was never finished.
 const FINISHED: &str = "finished";
 
-/// Can environments be made here? Debian has the means in a package of its own.
+/// Can environments be made here? Debian has `venv` in a package of its own.
 pub fn present() -> bool {
     let mut python = std::process::Command::new("python3");
     python.args(["-c", "import ensurepip, venv"]).stderr(std::process::Stdio::null());
@@ -38,7 +38,7 @@ pub async fn programs(requirements: &str) -> Result<PathBuf> {
     if environment.join(FINISHED).exists() {
         return Ok(programs);
     }
-    // Whoever comes second waits, and finds it made.
+    // A second process waits here, and then finds the environment finished.
     let _lock = lock(&environment.with_extension("lock")).await?;
     if !environment.join(FINISHED).exists() {
         output::say(&format!("installing {requirements} in {}", environment.display()));
@@ -58,7 +58,7 @@ async fn make(environment: &Path, requirements: &Path) -> Result<()> {
     cargo::run("pip install", pip).await
 }
 
-/// Held until the file is dropped; the system lets go of it when we die.
+/// Waits for the lock, which is held until the file is dropped; the system releases it when we die.
 async fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| path.display().to_string())?;
     loop {

@@ -1,4 +1,4 @@
-//! Is it up? Small questions over TCP, each with its own time limit.
+//! Readiness checks over TCP, each with its own timeout.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use tokio::{
 pub const LIMIT: Duration = Duration::from_secs(60);
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// Redis answers, and has loaded what it had.
+/// Redis answers, and has loaded its data.
 pub async fn redis(port: u16) -> Result<()> {
     let answer = ask(port, "PING\r\n", false).await?;
     if answer.starts_with("+PONG") { Ok(()) } else { bail!("Redis answers {}", answer.trim()) }
 }
 
-/// Answers an HTTP request with 200.
+/// A GET of `path` is answered with 200.
 pub async fn http_ok(port: u16, path: &str) -> Result<()> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     let answer = ask(port, &request, true).await?;
@@ -29,7 +29,7 @@ pub async fn http_ok(port: u16, path: &str) -> Result<()> {
     }
 }
 
-/// Takes a connection.
+/// The port accepts a connection.
 pub async fn tcp(port: u16) -> Result<()> {
     tokio::time::timeout(QUESTION, TcpStream::connect(("127.0.0.1", port)))
         .await

@@ -1,4 +1,4 @@
-//! The test of `deploy/prometheus`: its rules and its configuration are what Prometheus takes, and each alert fires when it
+//! The test of `deploy/prometheus`: Prometheus accepts its rules and its configuration, and each alert fires when it
 //! should and not before.
 
 use std::path::PathBuf;

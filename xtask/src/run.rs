@@ -19,7 +19,7 @@ pub struct Args {
     args: Vec<String>,
 }
 
-/// Builds the standalone program and becomes it: signals, terminal and exit code are its own.
+/// Builds the standalone program and replaces this process with it: signals, terminal and exit code are its own.
 pub async fn run(args: &Args) -> Result<()> {
     if !args.no_build {
         node_packages::browser_client().await?;

@@ -1,4 +1,4 @@
-//! The servers of others that a cluster stands on: how each is started here, and when it is up.
+//! The third-party servers of a cluster: how each is started here, and when it is ready.
 
 pub mod nginx;
 pub mod postgres;

@@ -1,11 +1,11 @@
-//! `cargo xtask test`: everything that is checked, in one command. Every step runs, whatever became of the others, unless it
-//! needs what another one could not make; then all are told of.
+//! `cargo xtask test`: all tests in one command. Every step runs even if others fail, unless it needs the result of one
+//! that failed; a report on all steps follows.
 //!
-//! - [`work`]: what each step does
+//! - [`work`]: the work of each step
 //! - [`step`]: runs one
-//! - [`counts`], [`report`]: what became of it
+//! - [`counts`], [`report`]: its result
 //!
-//! Here is their order. Steps that wait most of the time run beside each other, those that judge speed alone.
+//! This file has their order. Steps that mostly wait run at the same time, steps that judge speed run alone.
 
 mod counts;
 mod report;
@@ -32,7 +32,7 @@ pub struct Args {
     only: Option<Step>,
 }
 
-/// What can be asked for by itself.
+/// A step that can be run by itself.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Step {
     /// Unit, property, contract and integration tests
@@ -47,7 +47,7 @@ enum Step {
     E2e,
     /// Both HTTP interfaces against their documents
     Fuzz,
-    /// What is lost while things break
+    /// Messages lost while gateways, Redis and connections break
     Chaos,
     /// Every load scenario, in short
     Load,
@@ -81,7 +81,7 @@ impl Args {
         steps.iter().any(|step| self.wants(*step))
     }
 
-    /// Does a step, if it is asked for and nothing that it needs has failed.
+    /// Runs a step, if it was requested and nothing that it needs has failed.
     async fn test(&self, step: Step, needs: &[&Line], voice: Voice, work: impl Future<Output = Result<()>>) -> Line {
         let missing = needs.iter().find(|line| !matches!(line.outcome, Outcome::Passed | Outcome::LeftOut));
         match missing {
@@ -92,7 +92,7 @@ impl Args {
     }
 }
 
-/// Runs the steps that were asked for; fails where one of them does.
+/// Runs the requested steps; fails if one of them does.
 pub async fn run(args: &Args) -> Result<ExitCode> {
     let mut ending = Ending::listen()?;
     let report = tokio::select! {
@@ -107,7 +107,7 @@ async fn all(args: &Args) -> Report {
     let begun = Instant::now();
     let filter = args.filter.as_deref();
 
-    // The gateway's build takes the browser client in.
+    // The gateway's build embeds the browser client.
     let client = async {
         install::node().await?;
         node_packages::install("gateway/client").await
@@ -123,7 +123,7 @@ async fn all(args: &Args) -> Report {
             _ => Line::skipped("build", Outcome::NotRun(client.name)),
         }
     };
-    // Downloads, and what is soon done.
+    // Downloads, and short steps.
     let meanwhile = async {
         let held = Voice::Held;
         let servers = step("servers", Kind::Preparation, held, install::servers()).await;
@@ -145,7 +145,7 @@ async fn all(args: &Args) -> Report {
     };
     let e2e = args.test(Step::E2e, &needs, Voice::Live, work::end_to_end(filter));
     let (e2e, (cargo, fuzz, chaos)) = tokio::join!(e2e, others);
-    // Its thresholds are times.
+    // Runs alone, because its thresholds are times.
     let load = args.test(Step::Load, &needs, Voice::Live, work::load()).await;
 
     let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, fuzz, chaos, load];

@@ -1,7 +1,7 @@
 //! The folder of one running cluster or test run: data, logs and the control socket, gone at the end.
 //!
-//! All of a user's stand in `<temp>/jackfield-<uid>/<name>`. A folder whose owner was killed has a control socket that
-//! nobody listens on; whoever starts next removes it.
+//! A user's folders are `<temp>/jackfield-<uid>/<name>`. A folder whose owner was killed has a control socket without a
+//! listener; the next cluster or test run removes it.
 
 use std::{
     fs::{self, DirBuilder},
@@ -22,7 +22,7 @@ const SOCKET: &str = "control.sock";
 pub struct Workdir {
     path: PathBuf,
     logs: Option<PathBuf>,
-    /// Of the folder, and of the cluster.
+    /// Name of the folder, and of the cluster.
     pub name: String,
 }
 
@@ -34,7 +34,7 @@ impl Workdir {
         }
         let parent = parent()?;
         remove_stale(&parent);
-        // The socket is there before the folder gets its name: nobody ever sees one without a listener.
+        // The socket is there before the folder gets its name, so a named folder always has a listener.
         let unborn = parent.join(format!(".new-{}", std::process::id()));
         make(&unborn)?;
         let mut workdir = Self { path: unborn, logs: None, name: name.into() };
@@ -45,12 +45,12 @@ impl Workdir {
         Ok((workdir, listener))
     }
 
-    /// Where log files go: into the folder, unless they are to be kept.
+    /// The folder for log files: this one, unless they are to be kept.
     pub fn logs(&self) -> &Path {
         self.logs.as_deref().unwrap_or(&self.path)
     }
 
-    /// Log files outlive this.
+    /// Puts the log files into `folder`, which is kept.
     pub fn keep_logs_in(&mut self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         self.logs = Some(folder.canonicalize()?);
@@ -85,7 +85,7 @@ pub fn running() -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The folder of all that this user runs.
+/// The folder that holds those of all that this user runs.
 pub fn parent() -> Result<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     let path = std::env::temp_dir().join(format!("jackfield-{uid}"));
@@ -100,7 +100,7 @@ pub fn parent() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Others may pass through (Postgres runs as another user than root) and not look around.
+/// Other users may pass through (Postgres runs as another user than root) but not list it.
 fn make(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o711).create(path)
 }
@@ -119,7 +119,7 @@ fn remove_stale(parent: &Path) {
 }
 
 fn remove(path: &Path) {
-    // A server that was killed a moment ago may still be writing: what it leaves is swept up by the next try.
+    // A server that was killed a moment ago may still write: the next try removes those files.
     let gone = (0..5).any(|_| fs::remove_dir_all(path).is_ok() || !path.exists());
     if !gone {
         eprintln!("{} could not be removed", path.display());

@@ -1,4 +1,4 @@
-//! Reads a JSON body, and says everything that is wrong with it at once, as class-validator does.
+//! Reads a JSON body, and reports all of its errors at once (the first 20), as class-validator does.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// What is repeated of a field's name that we do not know, and how many of them.
+/// Characters of an unknown or repeated field's name that an error shows; and messages in one error.
 const NAME_SHOWN: usize = 64;
 const MESSAGES: usize = 20;
 
@@ -25,7 +25,7 @@ pub trait Input: DeserializeOwned + Validate<Context = ()> {
     const FIELDS: &'static [&'static str];
 }
 
-/// A body that was read and found good.
+/// A body that was parsed and passed validation.
 pub struct Body<T>(pub T);
 
 impl<T: Input, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -41,7 +41,7 @@ impl<T: Input, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A JSON object, with the keys that stand in it more than once: programs differ in which of the values they take.
+/// A JSON object, with the keys that occur in it more than once: parsers differ in which of the values they use.
 #[derive(Default)]
 struct Object {
     fields: Map<String, Value>,
@@ -92,7 +92,7 @@ fn parse<T: Input>(bytes: &[u8]) -> Result<T, ErrorBody> {
         T::FIELDS.iter().copied().filter(|field| !object.get(*field).is_some_and(Value::is_string)).collect();
     messages.extend(not_text.iter().map(|field| format!("{field} must be a string")));
 
-    // With an empty text for each field that has none, the rules of the others can be checked all the same.
+    // An empty text stands in for each field that is not a string, so that the rules of the others are still checked.
     let text = |field: &str| object.get(field).filter(|value| value.is_string()).cloned().unwrap_or_else(|| "".into());
     let fields: Map<_, _> = T::FIELDS.iter().map(|field| ((*field).to_owned(), text(field))).collect();
     let input: T = serde_json::from_value(Value::Object(fields)).map_err(|_| wrong("body must be a JSON object"))?;

@@ -1,4 +1,4 @@
-//! GET `/api/auth/check-status`: is the token still good? Answers a renewed one of the same login.
+//! GET `/api/auth/check-status`: verifies a token, and returns a renewed one of the same login.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::app::App;
 /// Why the token is not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckStatusError {
-    /// None, not ours, expired, or of a user who is gone.
+    /// No token, not issued here, not valid now, or its user no longer exists.
     #[error("Token not valid")]
     InvalidToken,
     /// The user was deactivated.
     #[error("User is inactive, talk with an admin")]
     UserInactive,
-    /// Something inside.
+    /// An internal failure.
     #[error(transparent)]
     Failure(#[from] Failure),
 }

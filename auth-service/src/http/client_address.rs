@@ -1,4 +1,4 @@
-//! Where a request comes from, for limits.
+//! The address of a request's client, for limits.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,7 +13,7 @@ use jackfield_shared::http::client_address::origin;
 
 use crate::app::App;
 
-/// The client's address. One of version 6 stands for its whole /64, which is one customer's.
+/// The client's address. An IPv6 address counts as its whole /64, which belongs to one customer.
 pub struct ClientAddress(pub IpAddr);
 
 impl FromRequestParts<Arc<App>> for ClientAddress {

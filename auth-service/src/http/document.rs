@@ -1,4 +1,4 @@
-//! The OpenAPI document, but for the endpoints, which add themselves.
+//! The OpenAPI document without the endpoints, which the router adds.
 
 use jackfield_shared::http::docs::ErrorDoc;
 use utoipa::{

@@ -1,5 +1,5 @@
-//! From what failed inside to what a client is told: a passing state says when to come back, anything else gets an id
-//! that is found in the logs.
+//! Turns internal failures into error responses: a temporary failure says when to retry, any other carries an id that
+//! is also in the logs.
 
 use std::{error::Error, time::Duration};
 
@@ -8,10 +8,10 @@ use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable, ids::ne
 
 use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
 
-/// When a client that has too many requests waiting may come back: some of them are answered by then.
+/// When a client with too many waiting requests may retry: some of them are answered by then.
 const CROWD_WAITS: Duration = Duration::from_secs(1);
 
-/// What every endpoint may run into.
+/// Internal failures that the endpoints have in common.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The database.
@@ -63,7 +63,7 @@ pub(crate) fn internal(error: &(dyn Error + 'static)) -> ErrorBody {
     ErrorBody::internal(&id)
 }
 
-/// Whole seconds, never early.
+/// Whole seconds, rounded up, so that a retry is never early; at least 1.
 fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::Started;
 use crate::{app::App, metrics::look};
 
-/// For the database to answer.
+/// Timeout for the database's answer.
 const WITHIN: Duration = Duration::from_secs(2);
 
 type Starting = (Arc<OnceLock<Started>>, CancellationToken);
 
-/// The routes of a service that is built, or will be.
+/// The routes. They also work before the service is built.
 pub(crate) fn router(started: Arc<OnceLock<Started>>, stopping: CancellationToken) -> Router {
     Router::new()
         .route("/healthz", get(alive))
@@ -59,7 +59,7 @@ async fn render(State((started, _)): State<Starting>) -> Response {
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render()).into_response()
 }
 
-/// Whether the database answers in time.
+/// Whether the database answers within `WITHIN`.
 pub(crate) async fn database_answers(app: &App) -> bool {
     matches!(tokio::time::timeout(WITHIN, app.users.ping()).await, Ok(Ok(())))
 }

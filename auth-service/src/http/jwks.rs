@@ -6,7 +6,7 @@ use axum::{Json, extract::State, http::header::CACHE_CONTROL, response::IntoResp
 
 use crate::app::App;
 
-/// Gateways fetch it again after as long.
+/// Gateways refresh the key set at the same interval, 300 s.
 const CACHEABLE: &str = "public, max-age=300";
 
 /// The public keys, as RFC 7517 writes them.

@@ -1,4 +1,4 @@
-//! What stands around every route: [`jackfield_shared::http::layers`], and CORS.
+//! The layers around every route: [`jackfield_shared::http::layers`], and CORS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use jackfield_shared::{
 };
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 
-/// The wait for a turn to be hashed included.
+/// `answer_within` includes the wait for a turn to hash.
 const LIMITS: Limits = Limits { body: 16 * 1_024, answer_within: Duration::from_secs(30) };
 
 pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {

@@ -1,7 +1,7 @@
 //! POST `/api/auth/login`: signs in.
 //!
-//! Guarantees: an address that nobody has is answered as a wrong password is, and takes as long. Only failed tries count
-//! against the limit, so many sign-ins of one user at the same time are fine.
+//! Guarantees: an unknown address gets the same answer as a wrong password, after the same time. Only failed attempts
+//! count against the limit, so many sign-ins of one user at the same time are fine.
 
 use std::sync::Arc;
 
@@ -28,19 +28,19 @@ use crate::{
     users::Account,
 };
 
-/// Why nobody was signed in.
+/// Why a sign-in was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No such user, or another password: nobody learns which.
+    /// No such user, or a wrong password: the client cannot tell which.
     #[error("Invalid Credentials")]
     InvalidCredentials,
-    /// The password was right.
+    /// The password was right, but the user is deactivated.
     #[error("User is inactive, talk with an admin")]
     UserInactive,
-    /// Too many tries failed.
+    /// Too many attempts failed.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// Something inside.
+    /// An internal failure.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -58,7 +58,7 @@ impl IntoResponse for LoginError {
     }
 }
 
-/// Who wants in. Has no `Debug`: a password is nothing for logs.
+/// A request to sign in. Has no `Debug`: a password must not be logged.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = LoginRequest)]
@@ -67,7 +67,7 @@ pub struct Request {
     #[schema(format = "email", max_length = 254, example = "test1@mail.com")]
     #[garde(custom(check_email))]
     email: String,
-    /// Whether it would pass as a new one is not checked.
+    /// Not checked against the rules for new passwords.
     #[schema(format = "password", example = "test123")]
     #[garde(skip)]
     password: String,
@@ -102,7 +102,7 @@ pub async fn login(
     let account = app.users.find_by_email(&email).await.map_err(Failure::from)?;
 
     let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
-    // Again, because others may have failed while this one waited: so no more can slip through than have a turn.
+    // Again, because others may have failed during the wait: only requests that have a turn now can slip through.
     app.limits.may_log_in(&email, client)?;
     let hash = account.as_ref().map_or(app.passwords.nobodys_hash(), |account| &account.password_hash);
     let verified = turn.verify(request.password.clone(), hash.to_owned()).await;
@@ -124,7 +124,7 @@ pub async fn login(
     Ok(Session { token, user: account.user }.answer(StatusCode::OK))
 }
 
-/// Hashes the password as all are hashed now. The sign-in is good whether that works or not.
+/// Hashes the password at the current cost. The sign-in succeeds even if this fails.
 async fn rehash(app: &App, turn: Turn, account: &Account, password: String) {
     let replaced = match turn.hash(password).await {
         Ok((hash, _)) => app.users.replace_hash(account.user.id, &account.password_hash, &hash).await,

@@ -27,16 +27,16 @@ use crate::{
     users::{Account, User},
 };
 
-/// Why nobody was registered.
+/// Why a registration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// Somebody has the address.
+    /// Another account has the address.
     #[error("The email address is taken")]
     EmailTaken,
-    /// The client registers too many.
+    /// The client registers too often.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// Something inside.
+    /// An internal failure.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -52,7 +52,7 @@ impl IntoResponse for RegisterError {
     }
 }
 
-/// Who wants an account. Has no `Debug`: a password is nothing for logs.
+/// A request to register. Has no `Debug`: a password must not be logged.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = RegisterRequest)]
@@ -71,7 +71,7 @@ pub struct Request {
     )]
     #[garde(custom(password_is_long_enough), custom(password_is_short_enough), custom(password_is_varied))]
     password: String,
-    /// Trimmed; what others are shown.
+    /// Trimmed; shown to others.
     #[schema(
         max_length = 100,
         example = "Ann Lee",
@@ -87,7 +87,7 @@ impl Input for Request {
     const FIELDS: &'static [&'static str] = &["email", "password", "fullName"];
 }
 
-/// Makes an account with the role USER and signs in.
+/// Creates an account with the role USER and signs in.
 #[utoipa::path(
     post, path = "/api/auth/register", tag = "auth", request_body = Request,
     responses(

@@ -1,7 +1,7 @@
-//! GET `/api/seed`: makes the demo users what they were at first. Only where `seed.enabled`; elsewhere nothing is here.
+//! GET `/api/seed`: resets the demo users to their initial state. Answers 404 unless `seed.enabled` is set.
 //!
-//! It changes data although it is a GET, so a page of another site cannot have a visitor's browser send it, and each
-//! address may send it as often as it may register.
+//! It changes data although it is a GET. So it refuses requests that a page of another site makes a browser send, and
+//! each reset counts against the client address's limit on registrations.
 
 use std::sync::Arc;
 
@@ -27,19 +27,19 @@ use crate::{
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why nothing was reset.
+/// Why a reset was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// This service has no demo users.
     #[error("not here")]
     Disabled,
-    /// A page of another site had the browser send it.
+    /// A page of another site made the browser send the request.
     #[error("Not from a page of another site")]
     CrossSite,
     /// The client resets and registers too often.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// Something inside.
+    /// An internal failure.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -82,7 +82,8 @@ pub async fn seed(
     if !app.seed_enabled {
         return Err(SeedError::Disabled);
     }
-    // Every browser of today sends it; other clients do not, and cannot be tricked into a request.
+    // Current browsers send it to HTTPS and localhost addresses. Other clients do not, and no page can trick them into
+    // a request.
     if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
         return Err(SeedError::CrossSite);
     }

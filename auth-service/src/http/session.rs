@@ -1,4 +1,4 @@
-//! What a client gets when it has signed in.
+//! The answer to a client that has signed in.
 
 use axum::{
     Json,
@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use crate::users::User;
 
-/// A token and whose it is.
+/// A token and its user.
 #[derive(Serialize, ToSchema)]
 pub struct Session {
     /// For `Authorization: Bearer …` and for the gateway.
     pub token: String,
-    /// Whom it speaks for.
+    /// The user that the token identifies.
     pub user: User,
 }
 

@@ -1,4 +1,4 @@
-//! Every route answers with a slash at its end as without it, as Nest's do.
+//! A route below a base path also answers with one slash at its end, as Nest's do.
 
 use axum::{
     Router,
@@ -8,7 +8,7 @@ use axum::{
 };
 use tower::ServiceExt as _;
 
-/// The routes; a path below `base` that none of them has and that ends in a slash is asked again without it.
+/// The routes. If none of them matches a path below `base` that ends in a slash, they are tried again without it.
 pub(super) fn forgiven(routes: Router, base: &str) -> Router {
     let inner = routes.clone();
     let again = move |mut request: Request| {

@@ -1,7 +1,7 @@
-//! Argon2id in one block of memory that is used again and again.
+//! Argon2id in one reused block of memory.
 //!
-//! Guarantees: hashes and verifies PHC strings exactly as the `argon2` crate does, and allocates nothing large but the one
-//! block, at its first use. [`Hasher::forget`] wipes the block and gives it back.
+//! Guarantees: hashes and verifies PHC strings exactly as the `argon2` crate does. The block is the only large
+//! allocation; it is made at first use, and again when a hash needs more memory. [`Hasher::forget`] wipes and frees it.
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
@@ -26,7 +26,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What OWASP's password storage recommendations ask of Argon2id.
+    /// The Argon2id parameters that OWASP recommends for password storage.
     pub const STANDARD: Self = Self { memory: 19_456, passes: 2, lanes: 1 };
 
     fn params(self) -> Result<Params, PasswordError> {
@@ -79,10 +79,10 @@ impl Hasher {
         Ok(hash.to_string())
     }
 
-    /// Whether `password` is the one that `hash` was made of, whatever Argon2 and parameters it was made with.
+    /// Whether `hash` was made from `password`, with any variant of Argon2 and any parameters.
     ///
     /// # Errors
-    /// [`PasswordError::Failed`], where `hash` is none.
+    /// [`PasswordError::Failed`] if `hash` is not a valid hash.
     pub fn verify(&mut self, password: &str, hash: &str) -> Result<bool, PasswordError> {
         self.matches(password, hash).ok_or(PasswordError::Failed("a stored hash is none"))
     }
@@ -98,7 +98,7 @@ impl Hasher {
         Some(self.output(&argon2, expected.len(), password, salt)? == expected)
     }
 
-    /// Wipes the memory, which passwords could be guessed from, and gives it back.
+    /// Wipes and frees the memory: its content would help to guess passwords.
     pub fn forget(&mut self) {
         self.memory.zeroize();
         self.memory = Vec::new();
@@ -169,7 +169,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// In memory that earlier passwords of any cost have used.
+        /// Reuses memory that earlier passwords of any cost have used.
         #[test]
         fn it_does_what_the_crate_does(
             passwords in prop::collection::vec((".{0,50}", 8_u32..200, 1_u32..3, 1_u32..3), 1..6),

@@ -1,7 +1,7 @@
-//! The line of those who wait for a turn, between the async requests that wait and the threads that serve them.
+//! The line of requests that wait for a turn: async requests join it, hashing threads serve it.
 //!
-//! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the line, so it costs
-//! no hash; a closed line takes nobody, and its threads end once it is empty.
+//! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the line, so it
+//! costs no hash; a closed line refuses new requests, and its threads end once it is empty.
 
 use std::{
     net::IpAddr,
@@ -21,7 +21,7 @@ struct State {
     closed: bool,
 }
 
-/// Those who wait.
+/// The waiting requests.
 pub(super) struct Line {
     state: Mutex<State>,
     changed: Condvar,
@@ -30,9 +30,9 @@ pub(super) struct Line {
 /// Why a request cannot wait.
 #[derive(Clone, Copy)]
 pub(super) enum Refused {
-    /// Too many wait already.
+    /// Too many requests wait already.
     Full(Full),
-    /// The process ends.
+    /// The process is stopping.
     Closed,
 }
 
@@ -40,9 +40,9 @@ pub(super) enum Refused {
 pub(super) enum Next {
     /// Give this one a turn.
     Serve(Waiter),
-    /// Nobody came for as long as it wanted to wait.
+    /// No request came within the thread's `patience`.
     Idle,
-    /// End.
+    /// The line is closed and empty: end.
     Closed,
 }
 
@@ -82,7 +82,7 @@ impl Line {
         Ok(Place { line: self, client, ticket })
     }
 
-    /// For a thread: waits for whose turn it is, at most `patience` where there is one.
+    /// Called by a thread: waits for the next request, at most for `patience` if it is given.
     pub(super) fn next(&self, patience: Option<Duration>) -> Next {
         let empty = |state: &mut State| state.queue.is_empty() && !state.closed;
         let state = self.lock();
@@ -100,7 +100,7 @@ impl Line {
         }
     }
 
-    /// From now on nobody may join.
+    /// Refuses every later request to join.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -111,7 +111,7 @@ impl Line {
         self.lock().queue.len()
     }
 
-    /// The queue is never left half changed, so a poisoned lock is as good as any.
+    /// A panic never leaves the queue half changed, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -106,7 +106,7 @@ async fn the_demo_users_sign_in_and_can_be_reset(database: Database) {
     let second = server.login("test2@mail.com", demo::PASSWORD).await.ok(200);
     assert_eq!(second.body["user"]["roles"], serde_json::json!(["ADMIN", "USER"]));
 
-    // Somebody changed one of them.
+    // Give one of them a stored hash that cannot be parsed.
     let id: Uuid = first.body["user"]["id"].as_str().unwrap().parse().unwrap();
     let users = database.users().await;
     let before = users.find_by_email(&Email::new("test1@mail.com")).await.unwrap().unwrap().password_hash;
@@ -116,7 +116,7 @@ async fn the_demo_users_sign_in_and_can_be_reset(database: Database) {
     assert_eq!(reset.body["users"][0], first.body["user"]);
     server.login("test1@mail.com", demo::PASSWORD).await.ok(200);
 
-    // A start leaves what is there alone.
+    // A start leaves existing demo users unchanged.
     let again = TestServer::on(&database).seeded().start().await;
     assert_eq!(again.login("test1@mail.com", demo::PASSWORD).await.ok(200).body["user"], first.body["user"]);
 }

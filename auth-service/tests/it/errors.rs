@@ -1,4 +1,4 @@
-//! Every error has one shape; and what else the HTTP interface promises around the endpoints.
+//! Every error has one shape, and the other guarantees of the HTTP interface that belong to no endpoint.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ async fn bodies_that_cannot_be_read() {
     form.error(415, "unsupported_media_type");
     let large = json!({ "email": "a@b.c", "password": "x".repeat(17_000) }).to_string();
     server.post_raw(JSON, large.clone()).await.error(413, "payload_too_large");
-    // Without a length known before.
+    // The same body, chunked, without a `Content-Length`.
     let pieces =
         futures_util::stream::iter([Ok::<_, std::io::Error>(large[..9_000].to_owned()), Ok(large[9_000..].to_owned())]);
     server.post_raw(JSON, reqwest::Body::wrap_stream(pieces)).await.error(413, "payload_too_large");
@@ -113,7 +113,7 @@ async fn browsers_of_allowed_origins_may_ask() {
     }
     let without = server.get("/.well-known/jwks.json").await.ok(200);
     assert_eq!(without.header("access-control-allow-credentials"), "", "nobody asked");
-    // Errors can be read as well.
+    // A page of an allowed origin can read errors, too.
     let login = server.http.post(server.url("/api/auth/login")).header("origin", "http://localhost:1");
     let refused = server.send(login.json(&json!({}))).await.error(400, "validation_failed");
     assert_eq!(refused.header("access-control-allow-origin"), "http://localhost:1");

@@ -5,14 +5,14 @@ use futures_util::future::join_all;
 use crate::harness::{Database, Reply, TestServer};
 
 const PASSWORD: &str = "P44sw0rd";
-/// For many who come at once: on a busy machine the last of them waits long for a turn.
+/// For many requests at once: on a busy machine the last of them waits long for a turn.
 const PATIENT: &str = "password.wait=60s";
 
 fn retry_after(reply: &Reply) -> u64 {
     reply.header("retry-after").parse().unwrap()
 }
 
-/// A sign-in from a client address of its own; the server must believe one proxy.
+/// Signs in from the client address `client`; the server must trust one proxy.
 async fn login_from(server: &TestServer, client: &str, email: &str, password: &str) -> Reply {
     let body = serde_json::json!({ "email": email, "password": password });
     let request = server.http.post(server.url("/api/auth/login")).header("x-forwarded-for", client);
@@ -47,7 +47,7 @@ async fn spraying_passwords_over_many_accounts_is_stopped() {
         reply.error(401, "invalid_credentials");
         tried += 1;
     }
-    // One comes back every 18 s.
+    // One attempt comes back every 18 s.
     assert!((50..60).contains(&tried), "{tried} accounts were tried");
     login_from(&server, "7.7.7.7", "ann@mail.com", PASSWORD).await.ok(200);
 }
@@ -64,7 +64,7 @@ async fn no_stranger_locks_the_owner_out() {
     }
     wrong("6.6.6.6").await.error(429, "too_many_attempts");
     login_from(&server, "7.7.7.7", "ann@mail.com", PASSWORD).await.ok(200);
-    // Many strangers together: beyond the account's limit each has one try, and the owner's address has one too.
+    // Many strangers together: beyond the account's limit each has one attempt, and so has the owner's address.
     for number in 0..20 {
         wrong(&format!("8.8.8.{number}")).await.error(401, "invalid_credentials");
     }

@@ -1,4 +1,4 @@
-//! What operators see.
+//! The metrics that operators see.
 
 use crate::{
     harness::{Database, TestServer},
@@ -11,7 +11,7 @@ fn value(text: &str, series: &str) -> f64 {
     found.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
-// In a process of its own: other tests of this one are counted too.
+// The service runs in its own process, because the metrics of this one also count other tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown() {
     let database = Database::sqlite();
@@ -31,7 +31,7 @@ async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown(
         ("jackfield_auth_requests_total{endpoint=\"other\",status=\"4xx\"}", 1.0),
         ("jackfield_auth_request_seconds_count{endpoint=\"/api/auth/login\"}", 2.0),
         ("jackfield_auth_logins_failed_total", 1.0),
-        // One more, at the start: of the password of nobody.
+        // One more hash, at the start: the one for unknown users.
         ("jackfield_auth_password_seconds_count{what=\"hash\"}", 2.0),
         ("jackfield_auth_password_seconds_count{what=\"verify\"}", 2.0),
         ("jackfield_auth_password_wait_seconds_count", 4.0),

@@ -1,4 +1,4 @@
-//! Postgres away and back, seen through a relay that can be cut.
+//! Postgres goes away and comes back, behind a relay that the test can cut.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use crate::harness::{Database, TestServer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Passes bytes on to `target`, until stopped; then nobody listens on its port.
+/// Forwards bytes to `target` until stopped; then nothing listens on its port.
 async fn relay(at: SocketAddr, target: SocketAddr) -> (SocketAddr, Lifecycle) {
     let lifecycle = Lifecycle::new();
     let listener = TcpListener::bind(at).await.unwrap();
@@ -40,13 +40,13 @@ async fn server_of(database: &Database) -> SocketAddr {
     tokio::net::lookup_host(host).await.unwrap().next().unwrap()
 }
 
-/// The database's URL as it is seen through a relay.
+/// The database's URL through the relay at `at`.
 fn through(database: &Database, at: SocketAddr) -> String {
     let options: PgConnectOptions = database.url.parse().unwrap();
     options.host("127.0.0.1").port(at.port()).to_url_lossy().to_string()
 }
 
-/// Nobody listens there.
+/// An address on which nothing listens.
 async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

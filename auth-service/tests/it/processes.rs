@@ -1,4 +1,4 @@
-//! The program itself: several on one SQLite file, its end on a signal, its complaint about a bad setting.
+//! The program itself: several processes on one SQLite file, exit on a signal, the error for a bad setting.
 
 use std::{
     process::{Output, Stdio},
@@ -16,7 +16,7 @@ use crate::harness::Database;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// On free ports, with these settings besides.
+/// The program, on free ports and with these settings.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jackfield-auth"));
     command.env_clear().kill_on_drop(true).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -26,7 +26,7 @@ pub fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Reads logs until the program says where it listens. The rest of them must go on being read.
+/// Reads the log until the program logs its addresses. Returns the reader, because the caller must read the rest.
 pub async fn addresses(child: &mut Child) -> ([String; 2], Lines<BufReader<ChildStderr>>) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap() {

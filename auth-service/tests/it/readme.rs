@@ -1,4 +1,4 @@
-//! README's table of settings is the code's.
+//! README's table of settings matches the code.
 
 use jackfield_auth::AuthSettings;
 use jackfield_shared::settings::markdown_table;

@@ -15,7 +15,7 @@ async fn four_services_end_with_one_key(database: Database) {
     for server in &servers {
         server.check_status(&token).await.ok(200);
     }
-    // And the one started later, when the others are gone.
+    // A service that starts after the others are gone accepts the token, too.
     drop(servers);
     let late = TestServer::on(&database).start().await;
     late.check_status(&token).await.ok(200);

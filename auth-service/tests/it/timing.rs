@@ -1,4 +1,4 @@
-//! How long a refusal takes must not tell whether the address is known.
+//! The duration of a refusal must not reveal whether the address is known.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ async fn an_unknown_address_takes_as_long_as_a_known_one() {
     server.register("ann@mail.com").await.ok(201);
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // Side by side, so that whatever else the machine does slows both.
+        // Alternating, so that other load on the machine slows both.
         for (times, email) in [(&mut known, "ann@mail.com"), (&mut unknown, "bob@mail.com")] {
             let start = Instant::now();
             server.login(email, "wrong").await.error(401, "invalid_credentials");

@@ -1,4 +1,4 @@
-//! Tokens that check-status must not believe.
+//! Tokens that check-status must refuse.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jackfield_auth::{signing_key::StoredKey, tokens::Tokens};

@@ -1,4 +1,4 @@
-//! The promises of the `users` port, each one case, on both databases.
+//! The guarantees of the `users` port, one case each, on both databases.
 
 use futures_util::future::join_all;
 use jackfield_auth::{

@@ -19,7 +19,7 @@ use serde_json::{json, to_value};
 
 use crate::page;
 
-/// At the end, how long what runs in the background may take.
+/// At the end, how long background work may take.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs both.
@@ -30,7 +30,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     lifecycle.leave_on_signal()?;
     let seeded = auth.seed.enabled;
     let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
-    // It waits for its database, for as long as nobody ends the process.
+    // It waits for its database until that answers or the process is asked to end.
     let building = Box::pin(AuthService::build(auth, &lifecycle));
     let Some(built) = lifecycle.leaving().run_until_cancelled(building).await else { return Ok(()) };
     let auth = Arc::new(built?);
@@ -40,7 +40,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
 
     println!("{announcement}");
     tell_of_demo_users(seeded, public.local_addr()?.ip());
-    // One of them answers where there is nothing: two would not get along.
+    // Only the auth service's fallback stays: axum cannot merge routers that both have one.
     let routes = gateway.router().reset_fallback().merge(page::router()).merge(auth.router());
     let serving = Arc::clone(&gateway);
     tokio::join!(
@@ -53,7 +53,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     Ok(())
 }
 
-/// Says in the log who can sign in as a demo user, or why nobody can.
+/// Logs a warning if other machines reach the demo users, and how to get demo users if there are none.
 fn tell_of_demo_users(seeded: bool, at: IpAddr) {
     match (seeded, at.is_loopback()) {
         (true, false) => {
@@ -64,7 +64,7 @@ fn tell_of_demo_users(seeded: bool, at: IpAddr) {
     }
 }
 
-/// The gateway's, with a `/readyz` and `/metrics` that speak for both.
+/// The gateway's internal routes, with a `/readyz` and `/metrics` for both services.
 fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     let others = gateway.internal_router();
     let looking = (Arc::clone(&gateway), Arc::clone(&auth));
@@ -88,7 +88,7 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).fallback_service(others)
 }
 
-/// What is printed at the start.
+/// The lines printed at the start.
 struct Announcement {
     lines: Vec<(&'static str, String)>,
 }
@@ -104,7 +104,7 @@ impl Announcement {
             ("accounts", format!("{}/api", url(public))),
             ("operators", format!("{}/readyz, /healthz, /metrics", url(internal))),
         ];
-        // Addresses of back ends may hold passwords, so only their kind is said.
+        // URLs of back ends may hold passwords, so only the kind is printed, or the SQLite file.
         lines.push(("cluster", if gateway.redis.url.is_empty() { "in memory" } else { "Redis" }.into()));
         lines.push(("users", auth.database.url.strip_prefix("sqlite://").unwrap_or("Postgres").into()));
         if auth.seed.enabled {

@@ -8,7 +8,7 @@ use jackfield_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The gateway's settings with the one default that is another in this program: only this machine reaches it.
+/// The gateway's settings with the one default that differs in this program: only this machine reaches it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Embedded(GatewaySettings);
@@ -23,7 +23,7 @@ impl Settings for Embedded {
     const TABLE: &'static [Setting] = GatewaySettings::TABLE;
 }
 
-/// The auth service's settings where the demo users are there unless settings say otherwise.
+/// The auth service's settings with the demo users enabled by default.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Seeded(AuthSettings);
@@ -50,15 +50,15 @@ pub fn read(sources: &Sources) -> Result<(GatewaySettings, AuthSettings), Settin
     let of_auth = Sources { others: keys(GatewaySettings::TABLE), ..sources.clone() };
     let Embedded(mut gateway) = load(&of_gateway)?;
     let mut auth: AuthSettings = load(&of_auth)?;
-    // Everybody knows the demo users' password: others get at them, or they into a real database, only where the settings
-    // say so.
+    // The demo users' password is public. Without an explicit setting they exist only if no other machine reaches them
+    // and the database is SQLite.
     if is_loopback(&gateway.host) && auth.database.url.starts_with("sqlite:") {
         Seeded(auth) = load(&of_auth)?;
     }
     for (of_gateway, of_auth) in
         [(&mut gateway.jwt.issuer, &auth.token.issuer), (&mut gateway.jwt.audience, &auth.token.audience)]
     {
-        // Tokens of another issuer are checked as the settings say; our own always.
+        // Tokens of another issuer are checked as configured; our own always.
         let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
         if own_keys && of_gateway.is_empty() {
             of_gateway.clone_from(of_auth);

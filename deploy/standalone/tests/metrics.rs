@@ -1,6 +1,6 @@
-//! Metrics, what is written about them, and who asks for them: all of it names the same.
+//! Checks that the metrics, their documents, and the rules and dashboards that query them use the same names.
 //!
-//! It stands here because nothing else knows both services.
+//! It is here because no other crate knows both services.
 
 use std::{
     collections::HashSet,
@@ -29,12 +29,12 @@ fn metrics() -> impl Iterator<Item = &'static dyn Listed> {
     LISTS.iter().flat_map(|(_, list)| list.iter().copied())
 }
 
-/// What comes after `key` in each line that begins with it, `- ` or not.
+/// The text after `key` in each line that begins with it, with or without `- `.
 fn values<'a>(yaml: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     yaml.lines().filter_map(move |line| line.trim_start().trim_start_matches("- ").strip_prefix(key)).map(str::trim)
 }
 
-/// Everything that may stand in a query: histograms by their parts.
+/// All names that a query may use: histograms by their parts.
 fn known() -> HashSet<String> {
     let mut names: HashSet<String> = ["up".into()].into();
     for metric in metrics() {
@@ -121,7 +121,7 @@ fn every_alert_is_tested_and_has_its_line_in_the_readme() {
     let (tests, readme) = (read("deploy/prometheus/tests/alerts.yml"), read("README.md"));
     let alerts: Vec<&str> = values(&rules, "alert:").collect();
     assert!(alerts.len() > 20, "{alerts:?}");
-    // A test in which it fires says with which labels.
+    // A test in which the alert fires gives its labels.
     let fires =
         |alert: &str| tests.contains(&format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels"));
     for alert in &alerts {

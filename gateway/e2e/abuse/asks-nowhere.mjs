@@ -1,4 +1,4 @@
-// Without a token: keeps a connection by asking for a namespace that there is not, again and again.
+// Without a token: tries to keep a connection by requesting an unknown namespace again and again.
 
 import { setTimeout as pause } from "node:timers/promises";
 

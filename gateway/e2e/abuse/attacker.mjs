@@ -1,4 +1,4 @@
-// The process of the attackers: one attack until it is told to stop, then what they saw.
+// The process of the attackers: runs one attack until a message stops it, then sends their counts.
 
 import { once } from "node:events";
 

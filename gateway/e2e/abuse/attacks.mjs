@@ -1,4 +1,4 @@
-// All attacks as the long measurement runs them: again and again until it is over. `users` is how many accounts one has.
+// All attacks as the long measurement runs them: again and again until it is over. `users` is the number of accounts.
 
 import { asksNowhere } from "./asks-nowhere.mjs";
 import { BREACHES, brokenPromises } from "./broken-promises.mjs";
@@ -15,7 +15,7 @@ import { fillRoom, oldJoins } from "./old-joins.mjs";
 import { privateBurst } from "./private-burst.mjs";
 import { slowReader } from "./slow-reader.mjs";
 
-/** `prepare(api)` returns further arguments; `stallsRedis` has Redis stopped for 3 of every 10 seconds meanwhile. */
+/** `prepare(api)` returns further arguments; `stallsRedis` stops Redis for 3 of every 10 seconds meanwhile. */
 export const ATTACKS = {
   // No attack: the noise of the machine itself, to compare with.
   nothing: { run: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve({}))) },

@@ -1,12 +1,12 @@
-// A limit to the memory of one process: a control group, as a container has one, inside the group that we are in ourselves.
-// Where none can be made, whoever uses this watches the process and kills it.
+// A memory limit for one process: a control group, as a container has one, inside our own group. If none can be made,
+// the caller watches the process and kills it.
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const GROUPS = "/sys/fs/cgroup";
 
-/** `kind` says how it is limited; `enter(pid)` puts a process in; `peak()` is the most it had, in bytes, where known. */
+/** `kind` is the kind of limit; `enter(pid)` puts a process in; `peak()` is its peak memory in bytes, if known. */
 export function makeBox(bytes) {
   const ours = readFileSync("/proc/self/cgroup", "utf8").split("\n").map((line) => line.split(":"));
   const path = (controller) => ours.find(([, name]) => name === controller)?.[2];

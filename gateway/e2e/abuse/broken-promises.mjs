@@ -1,18 +1,18 @@
-// Signed in: an event announces binary parts, and they do not come. A server that loses its way in the stream must end it: a
-// stock client then comes back.
+// Signed in: an event announces binary parts, and they do not come. A server that can no longer parse the stream must
+// close it, so that a stock client reconnects.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire, binaryFrame } from "./wire.mjs";
 
 const HOLE = (number) => `{"_placeholder":true,"num":${number}}`;
 
-/** What may follow the announcement. */
+/** The packets of each breach. */
 export const BREACHES = {
   "text comes instead": ['451-["echo",' + HOLE(0) + "]", '42["echo","x"]'],
   "a part that nobody announced": [Buffer.alloc(10)],
 };
 
-/** Breaks one promise; then asks for `echo`s for as long as it is served, five at most. */
+/** Breaks one promise; then sends `echo`s while the connection is open, five at most. */
 export async function brokenPromises({ url, users, from, signal, again, width = 1, breach = "text comes instead" }) {
   return onLines({ width, again, signal }, async (counts, number) => {
     const wire = await Wire.open(url, { from, signal });

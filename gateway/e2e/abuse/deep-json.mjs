@@ -1,4 +1,5 @@
-// Signed in: events of nearly a megabyte of opening brackets. Whoever reads them to the end to find their name is busy.
+// Signed in: events of nearly a megabyte of nested brackets. A server that parses them to the end to find their name is
+// kept busy.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";

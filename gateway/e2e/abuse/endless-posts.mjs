@@ -1,11 +1,11 @@
-// Polling POSTs whose bodies are announced, begun, and never ended. Each holds what has come of it.
+// Polling POSTs whose bodies are announced, begun, and never ended. A server may hold the received part of each.
 
 import { randomUUID } from "node:crypto";
 
 import { onLines } from "./lines.mjs";
 import { dial, forwarded } from "./wire.mjs";
 
-/** Answers are short; everything after the first bytes of one is passed over. */
+/** Characters of an answer that are kept: answers are short. */
 const MOST = 4096;
 
 export async function endlessPosts({ url, from, signal, again, width = 400, announced = 999_000, sent = 990_000, token }) {
@@ -31,7 +31,7 @@ export async function endlessPosts({ url, from, signal, again, width = 400, anno
   });
 }
 
-/** A polling session of its own, signed in where there is a token; returns its id. */
+/** Opens a polling session, signed in if there is a token; returns its id. */
 async function handshake(url, { from, token, signal }) {
   const { sid } = JSON.parse((await request(url, { from, signal })).slice(1));
   if (!token) return sid;

@@ -1,5 +1,5 @@
-// A few users, each with a burst of `message-client`, which goes to everybody in the namespace; then again over a new
-// connection. Whoever shares the node gets more than a queue holds.
+// A few users each send a burst of `message-client`, which is for everybody in the namespace; then again over a new
+// connection. Without limits, the other clients of the node would be sent more than a queue holds.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";
@@ -10,7 +10,7 @@ export async function fanOut({ url, users, from, signal, again, width = 2, event
     const wire = await Wire.open(url, { from, signal });
     await wire.join(users[number].token);
     for (let sent = 0; sent < events - 1 && wire.isOpen; sent++) await wire.send("message-client", { message });
-    // Events are handled in order: with this answer, all were.
+    // Events are handled in order: after this answer, all were.
     await wire.ask("message-client", { message }).catch(() => {});
     wire.close();
     addWire(counts, wire);

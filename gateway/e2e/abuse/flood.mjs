@@ -1,4 +1,4 @@
-// Signed in: events without end, whatever is answered.
+// Signed in: sends events without end, regardless of the answers.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire, frame } from "./wire.mjs";

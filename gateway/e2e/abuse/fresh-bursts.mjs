@@ -1,4 +1,4 @@
-// One user takes the whole burst that a connection is allowed, connects again, and takes another.
+// One user uses up a whole burst of events, connects again, and tries to use another.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";

@@ -1,9 +1,9 @@
-// Handshakes one after the other from one address, of which nothing ever comes: each holds a place of the node.
+// Handshakes one after the other from one address, and nothing after them: each holds a place of the node.
 
 import { onLines } from "./lines.mjs";
 import { dial, forwarded } from "./wire.mjs";
 
-/** `places` are asked for, or they are asked for without end; counts `granted`, and other answers by status. */
+/** Requests `places` handshakes, by default without end; counts `granted`, and other answers by status. */
 export async function handshakes({ url, from, signal, again, width = 32, places = Infinity }) {
   const request = [
     "GET /socket.io/?EIO=4&transport=polling HTTP/1.1", `Host: ${new URL(url).host}`, ...forwarded(from), "", "",

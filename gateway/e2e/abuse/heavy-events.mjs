@@ -1,12 +1,12 @@
-// Signed in: events of nearly a megabyte behind one that waits for Redis. What is refused for its size only when its turn
-// comes is held in memory until then.
+// Signed in: events of nearly a megabyte behind one that waits for Redis. An event that is refused for its size only
+// when its turn comes is held in memory until then.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";
 
 /**
- * `ahead` events that need Redis, then `events` of `size` bytes; resolves once the last was answered. `joined` is called
- * first: it may stop Redis.
+ * Sends `ahead` events that need Redis, then `events` of `size` bytes; resolves once the last was answered. `joined` is
+ * called before them: it may stop Redis.
  */
 export async function heavyEvents({
   url, users, from, signal, again, width = 1, ahead = 300, events = 600, size = 999_000, joined = () => {},

@@ -1,5 +1,5 @@
-// The process of the honest clients: each sends an echo twice a second, however long the answers take, and comes back
-// when its connection is lost. Every message from the parent ends a phase, and is answered with its numbers.
+// The process of the honest clients: each sends an echo twice a second, however long the answers take, and reconnects
+// when its connection is lost. Every message from the parent ends a phase, and is answered with the phase's numbers.
 
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
@@ -8,11 +8,11 @@ import { percentile } from "../support/percentile.mjs";
 import { Wire } from "./wire.mjs";
 
 const EVERY_MS = 500;
-/** As the stock client, without its randomness. */
+/** The stock client's delay before it reconnects, without its randomness. */
 const BACK_MS = 1000;
 
 let phase = { took: [], disconnected: 0, refused: 0 };
-/** Begin of each echo that is not answered yet. */
+/** Start times of the echoes that are not answered yet. */
 const waiting = new Set();
 
 const [{ url, users }] = await once(process, "message");
@@ -21,7 +21,7 @@ await Promise.all(everybody);
 process.send("ready");
 process.on("message", () => {
   const now = performance.now();
-  // What has no answer yet has taken this long at least.
+  // An echo without an answer has taken at least this long.
   const took = [...phase.took, ...[...waiting].map((begun) => now - begun)];
   const { disconnected, refused } = phase;
   const [p50, p99] = [50, 99].map((part) => Math.round(percentile(took, part) * 10) / 10);
@@ -51,6 +51,6 @@ async function echo(wire) {
   waiting.add(begun);
   const answered = await wire.ask("echo", "hello").then(() => true, () => false);
   waiting.delete(begun);
-  // What was lost with its connection is counted there.
+  // An echo that is lost with its connection counts as a disconnect only.
   if (answered) phase.took.push(performance.now() - begun);
 }

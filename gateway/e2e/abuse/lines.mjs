@@ -1,13 +1,13 @@
-// Several attackers side by side, each doing the same thing again and again; and what they saw, added up.
+// Several attackers side by side, each doing the same thing again and again; and the sums of their counts.
 
 import { setTimeout as pause } from "node:timers/promises";
 
-/** Before whoever was refused or thrown out tries again. */
+/** The pause between two attempts of one attacker. */
 const PAUSE_MS = 20;
 
 /**
- * Runs `once(counts, number, signal)` on `width` lines: one time each, or where `again`, until `signal` is aborted. What it
- * throws counts as `refused`: a closed connection is what an attacker has to reckon with. Resolves with `counts`.
+ * Runs `once(counts, number)` on `width` lines: one time each, or if `again`, until `signal` is aborted. An error that
+ * it throws counts as `refused`: an attacker has to expect closed connections. Resolves with `counts`.
  */
 export async function onLines({ width = 1, again = false, signal }, once) {
   const counts = { refused: 0 };
@@ -31,7 +31,7 @@ export function add(counts, more) {
   for (const [name, number] of Object.entries(more)) counts[name] = (counts[name] ?? 0) + number;
 }
 
-/** Adds what a connection saw, and that it was closed where the other side did it. */
+/** Adds the counts of a connection, and whether the other side closed it. */
 export function addWire(counts, wire, signal) {
   add(counts, { received: wire.bytes, closed: wire.isOpen || signal?.aborted ? 0 : 1, ...wire.outcomes });
   counts.longest = Math.max(counts.longest ?? 0, wire.longest);

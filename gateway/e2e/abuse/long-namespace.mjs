@@ -1,5 +1,5 @@
-// Without a token: asks for a namespace with a name of nearly a megabyte, a thousand times, and does not read the refusals.
-// A server that repeats the name holds a gigabyte for one connection.
+// Without a token: requests a namespace with a name of nearly a megabyte, a thousand times, and does not read the
+// refusals. A server that repeats the name holds a gigabyte for one connection.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";

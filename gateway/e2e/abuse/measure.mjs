@@ -1,14 +1,14 @@
-// What an attack costs the others: one gateway with a limit to its memory, honest clients, and attackers beside them.
+// Measures the cost of an attack for others: one gateway with a memory limit, honest clients, and attackers.
 //
 //   node abuse/measure.mjs --binary PATH --attack long-namespace [--seconds 60] [--memory 1024] [--honest 50]
 //   node abuse/measure.mjs --binary PATH [--all | --attack NAME,NAME] --rounds 3
 //
-// The first prints one line of JSON, the second a table of medians, the attacks taken in turn. A gateway (a release build
-// says more) is started with its default settings and a Redis of its own, as behind a proxy: honest clients and attackers
-// come from addresses that are not this machine's, which has no limits. They are processes of their own, the attackers with
-// less of a claim to the processor. RSS is in MB, echoes are in ms: for 20 s before, and during the attack; 10 s after it,
-// RSS once more. Before it, a process that does nothing but keep a processor busy stands in for the attackers': what is
-// compared is what they do to the gateway, not what they take from the machine that they happen to share with it.
+// The first prints one line of JSON, the second takes the attacks in turn and prints a table of medians. It starts a
+// gateway (best a release build) with its default settings and a Redis of its own, as behind a proxy: honest clients
+// and attackers do not come from this machine's addresses, because those may connect at any rate. Both are processes
+// of their own, the attackers with a lower priority. RSS is in MB, echoes are in ms: for 20 s before, and during the
+// attack; RSS once more 10 s after it. Before it, a process that only keeps a processor busy stands in for the
+// attackers': so the comparison shows their effect on the gateway, not on the machine that they share with it.
 
 import { execFile, fork, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -84,7 +84,7 @@ async function measure(name) {
     const cpuPercent = alive ? Math.round(((cpuSeconds(node.pid) - cpu) / given.seconds) * 100) : undefined;
     rss.max = mb(watching.peak());
     attacker.send("stop");
-    // On a machine that is too busy they may not get to it: what the others saw is known by then.
+    // On a machine that is too busy they may not stop in time: the honest clients' numbers are known by then.
     const [counts] = await within(20_000, "the attackers stop", once(attacker, "message")).catch(() => []);
     attacker.kill("SIGKILL");
     await pause(AFTER_MS);
@@ -105,13 +105,13 @@ function child(children, file) {
   return one;
 }
 
-/** Ends a phase of the honest clients; resolves with what they saw in it. */
+/** Ends a phase of the honest clients; resolves with its numbers. */
 async function phase(honest) {
   honest.send("phase");
   return (await within(30_000, "honest clients say what they saw", once(honest, "message")))[0];
 }
 
-/** Keeps the peak of a process that may be gone when it is wanted; kills it beyond `limit`. */
+/** Samples the peak memory of a process, which may be gone by the end; kills it beyond `limit`. */
 function watch(node, limit) {
   let peak = 0;
   const timer = setInterval(() => {
@@ -141,7 +141,7 @@ function stall({ redis }) {
   return { stop: () => (going = false) };
 }
 
-/** Several attacks, several times, each in a process of its own; prints what came out as it comes, then the medians. */
+/** Several attacks, several times, each in a process of its own; prints the results as they come, then the medians. */
 async function compare(rounds) {
   const runs = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {

@@ -1,4 +1,4 @@
-// Without a token, and in no namespace: frames without end, binary ones that mean nothing here, and pongs.
+// Without a token, and in no namespace: sends frames without end, binary ones that mean nothing here, and pongs.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire, binaryFrame, frame } from "./wire.mjs";
@@ -13,7 +13,7 @@ export async function neverJoined({ url, from, signal, again, width = 1 }) {
     while (wire.isOpen) {
       await wire.write(frames);
       counts.frames = (counts.frames ?? 0) + TOGETHER;
-      // What the server says has its turn too, its farewell among it.
+      // Lets the server's data be read, too, its close among it.
       await new Promise((resolve) => setImmediate(resolve));
     }
     addWire(counts, wire, signal);

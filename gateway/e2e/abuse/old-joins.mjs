@@ -1,10 +1,10 @@
-// A member joins a room again and again and says each time that it has seen nothing: an event of 92 bytes asks for all that
-// the room keeps, here messages whose characters become six bytes each.
+// A member joins a room again and again, each time as if it had seen only the first message: an event of about 110
+// bytes requests all that the room keeps, here messages whose characters become six bytes each.
 
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";
 
-/** A room that keeps so many messages, sent by a backend; the attack wants `{room, since}`. */
+/** Fills a room with so many messages, sent by a backend; returns `{room, since}` for the attack. */
 export async function fillRoom(api, { messages = 900, content = "\u0001".repeat(1000) } = {}) {
   const room = `kept-${crypto.randomUUID()}`;
   const post = async () => {

@@ -1,5 +1,5 @@
-// A few users, each with a burst of private messages to one victim, who polls from far away and so cannot be sent to as
-// fast: its session must outlive them.
+// A few users each send a burst of private messages to one victim, who polls from far away and so cannot receive them
+// as fast: its session must survive.
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -20,13 +20,13 @@ export async function privateBurst({ url, users, from, signal, again, width = 4,
     wire.close();
     addWire(counts, wire);
   });
-  // Long enough for the victim to come for what was sent, or to find that its session is gone.
+  // Long enough for the victim to poll the messages, or to find that its session is gone.
   await pause(again ? 0 : 3000);
   stopped.abort();
   return { ...counts, ...await watching };
 }
 
-/** Polls, half a second on its way each time, and joins anew when the session was lost; counts how often that was. */
+/** Polls, each time with a delay of half a second, and joins anew after it lost the session; counts the losses. */
 async function poll(url, victim, signal) {
   const counts = { victimLost: 0, victimReceived: 0 };
   let session;

@@ -1,11 +1,11 @@
-// What a crowd at the door costs the auth service, and others who want to sign in: many connections from one address sign
-// in without a pause, and one user from another address does once a second.
+// Measures the cost of a crowd for the auth service and for other users' sign-ins: many connections from one address
+// sign in without a pause, and one user from another address signs in once a second.
 //
 //   node abuse/sign-ins.mjs --binary PATH [--seconds 60] [--connections 100] [--kind right|wrong|unknown] [--memory 512]
 //
-// `right`: accounts with their passwords; `wrong`: with others; `unknown`: addresses that there are not. Prints one line of
-// JSON: RSS in MB, before, at most and 10 s after; sign-ins in ms, for 10 s before and during. The service is started with
-// its default settings, on an SQLite of its own, within so many MiB of memory (512 in `docker-compose.yml`).
+// `right`: accounts with their passwords; `wrong`: with wrong ones; `unknown`: addresses without an account. Prints one
+// line of JSON: RSS in MB, before, at most and 10 s after; sign-ins in ms, for 10 s before and during. The service is
+// started with its default settings, on an SQLite of its own, within `--memory` MiB (512 in `docker-compose.yml`).
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -56,12 +56,12 @@ async function measure() {
   const emails = Array.from({ length: connections }, (_, index) => `crowd-${index}@example.com`);
   let failed;
   await inParallel(["honest@example.com", ...(given.kind === "unknown" ? [] : emails)], 2, async (email, index) => {
-    // Each from an address of its own: how many accounts one may have is not what is measured.
+    // Each from an address of its own: the limit of accounts per address is not measured.
     const agent = new Agent({ localAddress: `127.3.0.${(index % 254) + 1}` });
     const { status } = await post(agent, "/api/auth/register", { email, password: PASSWORD, fullName: "Some Body" });
     if (status !== 201) failed = status;
   });
-  // Whether it died of it is known a moment later.
+  // If the service died of it, that shows a moment later.
   if (failed) await Promise.race([service.ended, pause(1000)]);
   if (failed && alive()) throw new Error(`register: ${failed}`);
   const about = { kind: given.kind, connections, box: box.kind };
@@ -110,7 +110,7 @@ async function honest(agent, ms) {
   return { p50: percentile(took, 50), p99: percentile(took, 99), statuses };
 }
 
-/** Resolves with the status; "failed" where there was no answer. */
+/** Resolves with the status; "failed" if there was no answer. */
 function post(agent, path, body) {
   const text = JSON.stringify(body);
   const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(text) };

@@ -1,5 +1,5 @@
-// A WebSocket by hand, speaking Engine.IO and Socket.IO just as far as it is told to: it can read slowly or not at all,
-// promise what it does not send, and never pauses by itself.
+// A WebSocket by hand, which speaks Engine.IO and Socket.IO only as far as its caller wants: it can read slowly or not
+// at all, announce parts that it does not send, and never pauses by itself.
 
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
@@ -8,10 +8,10 @@ import { connect } from "node:net";
 const TEXT = 0x81;
 const BINARY = 0x82;
 const PONG = 0x8a;
-/** How often a reader that has stopped looks whether it was closed: only a write tells. */
+/** How often a reader that has stopped checks whether it was closed: only a write shows that. */
 const PROBE_MS = 250;
 
-/** A masked frame. Zeros are a mask like any other, and spare the work. */
+/** A masked frame. A mask of zeros is valid, and saves the work. */
 export function frame(payload, kind = TEXT) {
   const data = Buffer.from(payload);
   const size = data.length;
@@ -33,7 +33,7 @@ export const forwarded = (from) => (from ? [`X-Forwarded-For: ${from.replace(/^1
 export function dial(url, { from, signal } = {}) {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), localAddress: from, highWaterMark: 16_384 });
-  // What went wrong shows in its being closed.
+  // Every error also closes the socket.
   socket.on("error", () => {});
   const end = () => socket.destroy();
   if (signal?.aborted) end();
@@ -49,9 +49,9 @@ export class Wire {
   packets = 0;
   /** The longest message, in bytes. */
   longest = 0;
-  /** How acknowledgements and `error` events turned out: "ok", or their code. */
+  /** Outcomes of acknowledgements and `error` events, counted: "ok", or their code. */
   outcomes = {};
-  /** What namespaces were told to leave, or refused: packets of types 1 and 4. */
+  /** Received DISCONNECTs and refusals of a CONNECT: packets of types 1 and 4. */
   refusals = [];
   isOpen = true;
   /** Called with the text of each Socket.IO packet. */
@@ -63,7 +63,7 @@ export class Wire {
   #asked = new Map();
   #nextAck = 0;
 
-  /** Connects. Rejects where that is refused. */
+  /** Connects. Rejects if that is refused. */
   static async open(url, { from, signal, query = "" } = {}) {
     const socket = dial(url, { from, signal });
     socket.write([
@@ -120,7 +120,7 @@ export class Wire {
     return this.text(`42${this.#nextAck++}${JSON.stringify(args)}`);
   }
 
-  /** Sends an event and resolves with what it was acknowledged with: the JSON text of the list. */
+  /** Sends an event and resolves with the acknowledgement: the JSON text of its list. */
   ask(...args) {
     if (!this.isOpen) return Promise.reject(new Error("closed"));
     const id = this.#nextAck++;
@@ -129,7 +129,7 @@ export class Wire {
     return answer;
   }
 
-  /** Joins `/`; rejects where that is refused. */
+  /** Joins `/`; rejects if that is refused. */
   async join(token) {
     const joined = new Promise((resolve, reject) => this.#asked.set("join", { resolve, reject }));
     this.text(`40${JSON.stringify({ token })}`);
@@ -137,13 +137,13 @@ export class Wire {
     return this;
   }
 
-  /** Reads no more, and pongs now and then; resolves when the connection is over. */
+  /** Stops reading, and pongs now and then; resolves when the connection is over. */
   async stall() {
     this.#socket.pause();
     await this.#probe();
   }
 
-  /** Likewise, but reads so many bytes a second. */
+  /** Likewise, but still reads so many bytes a second. */
   async drip(bytes) {
     this.#socket.removeAllListeners("data");
     this.#socket.pause();
@@ -215,7 +215,7 @@ export class Wire {
   }
 }
 
-/** Where the payload of a server's frame begins, and where it ends; where that is not there yet, how much to wait for. */
+/** Begin and end of the payload of a server's frame; while its length is unknown, `end` is how much to wait for. */
 function extent(bytes) {
   if (bytes.length < 2) return { end: 2 };
   const short = bytes[1] & 0x7f;

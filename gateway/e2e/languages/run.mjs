@@ -1,4 +1,4 @@
-// Stock clients of other languages against a cluster of this machine, on every transport: see README.md.
+// Stock clients of other languages against a cluster on this machine, on every transport: see README.md.
 
 import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
@@ -14,14 +14,14 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const BUILT = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "jackfield/languages");
 const run = (command, args, options) => promisify(execFile)(command, args, { maxBuffer: 1 << 26, ...options });
 
-/** What `rust_socketio` can do, with Node's server, too: it reads nothing after a binary part that came by WebSocket. */
+/** The steps of `rust_socketio`: with Node's server, too, it reads nothing after a binary part over a WebSocket. */
 const rustSteps = (transport) => {
   const last = transport === "polling" ? ["own", "heard", "emitted", "refused", "alive"] : ["refused"];
   return ["connected", "text", "sent", ...last];
 };
 const all = () => STEPS;
 
-/** Of each language: builds its program and says how it is started. */
+/** Of each language: its steps by transport; and `build`, which builds its program and returns the command for it. */
 const LANGUAGES = {
   "python-sync": { steps: all, build: () => python("sync") },
   "python-asyncio": { steps: all, build: () => python("asyncio") },

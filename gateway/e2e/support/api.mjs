@@ -16,7 +16,7 @@ export class Api {
   /** The body of an answer that must be 200. */
   async read(path) {
     const { status, body } = await this.get(path);
-    // No assertion: whoever waits for something in the answer does not wait for another status.
+    // No assertion: `until` would retry it, but another status must fail at once.
     if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
     return body;
   }

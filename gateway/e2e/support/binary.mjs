@@ -1,10 +1,10 @@
-// Binary parts in what clients send and receive.
+// Binary parts that clients send and receive.
 
 const isBinary = (value) => ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
 
 /**
- * A copy with each binary part as `<hex>`: each kind of client hands binary parts over in a type of its own, and only the bytes are
- * promised. A part that came back as a placeholder, or as JSON of its bytes, stays visible.
+ * A copy with each binary part as `<hex>`: each kind of client delivers binary parts in a type of its own, and only
+ * their bytes are promised. A part that came back as a placeholder, or as JSON of its bytes, stays visible.
  */
 export function readable(value) {
   if (isBinary(value)) return `<${bytes(value).toString("hex")}>`;

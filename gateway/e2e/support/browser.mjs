@@ -6,11 +6,11 @@ import { NotYet, PATIENCE_MS, until } from "./until.mjs";
 /** Debian's browser; nothing is downloaded. */
 export function startBrowser() {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  // The sandbox does not work for root, as whom CI runs; only our own page is opened.
+  // The sandbox does not work for root, and CI runs as root; only our own page is opened.
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 }
 
-/** The page as one user has it: a browser context, and what went wrong in it. */
+/** The page of one user: a browser context, and its errors. */
 export class Page {
   /** Uncaught errors, and messages of the browser such as a violated content policy. */
   problems = [];

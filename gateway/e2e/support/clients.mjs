@@ -1,4 +1,4 @@
-// Stock clients that remember what happened to them.
+// Stock clients that record their history.
 
 import { Manager as Manager4, io as io4 } from "socket.io-client";
 import client3 from "socket.io-client-3";
@@ -24,7 +24,7 @@ const CONNECT_ERROR = 4;
 
 const open = new Set();
 
-/** Closes all clients that are still there. */
+/** Closes all clients that are still open. */
 export function closeAll() {
   for (const client of open) client.close();
   open.clear();
@@ -60,7 +60,7 @@ export class Client {
     return this.socket.id;
   }
 
-  /** Where it is connected to. */
+  /** The URL that it connects to. */
   get url() {
     return this.socket.io.uri;
   }
@@ -69,7 +69,7 @@ export class Client {
     return this.socket.connected;
   }
 
-  /** Whether it will come back by itself: the stock client's own word. */
+  /** Whether it will reconnect by itself, as the stock client states. */
   get comesBack() {
     return this.socket.active;
   }
@@ -88,7 +88,7 @@ export class Client {
     return this.all(name).at(-1);
   }
 
-  /** Waits until an event of that name came whose first argument satisfies `match`; returns that. */
+  /** Waits for an event of that name whose first argument satisfies `match`; returns that argument. */
   async heard(name, match = () => true, ms = PATIENCE_MS) {
     const event = await until(`\`${name}\``, () => {
       const found = this.events.find((event) => event.name === name && match(event.args[0]));
@@ -122,12 +122,12 @@ export class Client {
     return within(PATIENCE_MS, `acknowledgement of ${name}`, answer);
   }
 
-  /** The refusal that the server sent, if it did: a packet, and not a failed transport. */
+  /** The refusal that the server sent, if any: a packet, and not a failed transport. */
   get refusal() {
     return this.packets.find(({ type, nsp }) => type === CONNECT_ERROR && nsp === this.socket.nsp)?.data.message;
   }
 
-  /** Waits until it is connected and was told so by `authenticated`. */
+  /** Waits until it is connected and has received `authenticated`. */
   async ready(ms = PATIENCE_MS) {
     await until("connected", () => {
       if (this.refusal && !this.comesBack) throw new Error(`refused for good: ${this.refusal}`);

@@ -1,5 +1,5 @@
-// A cluster of real processes, from `cargo xtask cluster`; or, with E2E_URL, one that runs already behind one address, for the
-// tests that need no more of it than that.
+// A cluster of real processes, from `cargo xtask cluster`; or, with E2E_URL, one that runs already behind one address,
+// for the tests that need only that address.
 
 import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ let count = 0;
 /** The address of a cluster that runs already. */
 export const RUNNING = process.env.E2E_URL?.replace(/\/$/, "");
 
-/** For tests that do more to a cluster than be its clients, or need its settings: `test(name, OWN, …)`. */
+/** For tests that need more than clients of a cluster, or settings of their own: `test(name, OWN, …)`. */
 export const OWN = { skip: RUNNING ? "needs a cluster of its own" : false };
 
 /** Runs `cargo xtask cluster` with these arguments to its end. */
@@ -22,11 +22,11 @@ export function xtask(...args) {
 }
 
 /**
- * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service; `logs` is a folder for their logs.
- * Its processes end with this one, whatever happens: the cluster watches the pipe that is its standard input.
+ * Starts a cluster. `set` and `authSet` are settings of the gateways and of the auth service; `logs` is a folder for
+ * their logs. Its processes end with this one in any case: the cluster watches the pipe that is its standard input.
  */
 export async function startCluster({ nodes = 3, set = {}, authSet = {}, prometheus = false, logs } = {}) {
-  // Three clients of it are on any of its nodes.
+  // The balancer chooses the nodes: three clients may be on any of them.
   if (RUNNING) return { balancer: RUNNING, urls: [RUNNING, RUNNING, RUNNING], stop: async () => {} };
   const name = `e2e-${process.pid}-${++count}`;
   const args = ["cluster", "--json", "--nodes", String(nodes), "--name", name, ...NO_BUILD];
@@ -73,17 +73,17 @@ class Cluster {
     return this.gateways.find((gateway) => gateway.id === id);
   }
 
-  /** What `--cluster` calls it. */
+  /** Its name for `--cluster`. */
   get name() {
     return this.#process.name;
   }
 
-  /** The process that holds it all together. */
+  /** The id of the process that runs the cluster. */
   get pid() {
     return this.#process.child.pid;
   }
 
-  /** What the cluster said on its standard error. */
+  /** The standard error of the cluster so far. */
   get log() {
     return this.#process.text();
   }
@@ -111,7 +111,7 @@ class Cluster {
     process.kill(part.pid, name);
   }
 
-  /** Whether the process that we knew is still there. */
+  /** Whether the process is still running. */
   alive(part) {
     try {
       return process.kill(part.pid, 0);
@@ -125,7 +125,7 @@ class Cluster {
     this.gateway(id).pid = pid;
   }
 
-  /** After a test that failed on the way: starts what it left dead, and waits until all are ready. */
+  /** Restarts gateways that a failed test left dead, and waits until all are ready. */
   async restartDead() {
     for (const gateway of this.gateways) if (!this.alive(gateway)) await this.restartGateway(gateway.id);
     await this.allReadinessIs(200);

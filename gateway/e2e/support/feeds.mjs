@@ -12,7 +12,7 @@ export async function reading(url, options = {}) {
   return reader;
 }
 
-/** What a reader was told since it was greeted: names and first arguments, in order. */
+/** All events that a reader received, its greeting too: names and first arguments, in order. */
 export function told(reader) {
   return reader.events.map(({ name, args }) => [name, args[0]]);
 }

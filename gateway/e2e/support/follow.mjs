@@ -1,4 +1,4 @@
-// deploy/nginx/follow, as a container runs it, in front of what stands for gateways and accounts.
+// deploy/nginx/follow, as a container runs it, in front of stand-ins for gateways and accounts.
 
 import { spawn } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -9,13 +9,13 @@ import { freePort } from "./standalone.mjs";
 import { ifReachable, until } from "./until.mjs";
 import { ROOT } from "./xtask.mjs";
 
-/** What stands for gateways: one name, one port, several addresses of this machine. */
+/** The stand-ins for gateways: one name, one port, several addresses of this machine. */
 export const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
 
 /** Starts it with more variables in its environment. */
 export async function startFollow(more = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-nginx-"));
-  // Where root starts nginx, its workers are somebody else.
+  // If root starts nginx, its workers run as another user.
   await chmod(folder, 0o755);
   const gateways = await startGateways();
   const port = await freePort();
@@ -29,12 +29,12 @@ export async function startFollow(more = {}) {
     await writeFile(join(folder, name), `#!/bin/sh\n${text}\n`);
     await chmod(join(folder, name), 0o755);
   }
-  /** From now on the name stands for these addresses. */
+  /** From now on the name resolves to these addresses. */
   async function resolves(name, addresses) {
     await writeFile(join(folder, "new"), addresses.map((address) => `${address} STREAM ${name}\n`).join(""));
     await rename(join(folder, "new"), join(folder, "names", name));
   }
-  // The name service: what it says of a name is what stands in the file of that name.
+  // The name service: its answer for a name is the content of the file of that name.
   await program("getent", `echo "$2" >> "${folder}/looks"\ncat "${folder}/names/$2"`);
   await resolves("gateways", ADDRESSES.slice(0, 2));
   await resolves("accounts", [ADDRESSES[0]]);
@@ -52,7 +52,7 @@ export async function startFollow(more = {}) {
     EVERY: "0.1",
     ...more,
   };
-  // Writes like one whose disk is full, while there is such a file.
+  // While the file `full` exists, it writes as if the disk were full.
   await program("sed", `if [ -e "${folder}/full" ]; then echo "half of it"; exit 4; fi\nPATH=\${PATH#*:} exec sed "$@"`);
   const nginx = spawn(join(ROOT, "deploy/nginx/follow"), { env, stdio: ["ignore", "ignore", "pipe"] });
   nginx.stderr.on("data", (data) => said.push(data));
@@ -67,9 +67,9 @@ export async function startFollow(more = {}) {
   return {
     url, nginx, ended, gateways, resolves, text,
     run: env.RUN,
-    /** From now on nothing can be written, or all again. */
+    /** From now on writes fail, or succeed again. */
     diskIsFull: (full) => full ? writeFile(join(folder, "full"), "") : rm(join(folder, "full")),
-    /** Waits until the names and the gateways were looked at anew, and what was seen then had its effect. */
+    /** Waits until the names and the gateways were checked anew, and the result had its effect. */
     async lookedAt() {
       const looks = async () => (await readFile(join(folder, "looks"), "utf8")).split("accounts").length;
       const from = await looks();
@@ -84,7 +84,7 @@ export async function startFollow(more = {}) {
   };
 }
 
-/** Answers on all the addresses, on one port: who it is and what it was asked. */
+/** Answers on all the addresses, on one port, with the address and the headers of the request. */
 async function startGateways() {
   const state = { ready: Object.fromEntries(ADDRESSES.map((address) => [address, true])), held: [], received: 0 };
   const answer = (address) => (request, response) => {

@@ -1,4 +1,4 @@
-// An issuer of tokens of our own: a gateway that trusts it can be shown any token there is.
+// An issuer of tokens of our own: tests can send any token to a gateway that trusts it.
 
 import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-// Clients in other languages: what each says of itself, and what a stock client on another node sees of it.
+// Clients in other languages: the results that each prints, and the view of a stock client on another node.
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -8,15 +8,15 @@ import { ALL_BYTES, readable } from "./binary.mjs";
 import { signedIn } from "./clients.mjs";
 import { until } from "./until.mjs";
 
-/** As the programs are told them. */
+/** The values of TRANSPORT for the programs. */
 export const NAMES = ["websocket", "polling", "upgrade"];
 
-/** What a program does that can do everything; `sent` is what another node sees of it. */
+/** The steps of a program that can do everything; another node checks `sent`. */
 export const STEPS = ["connected", "echo", "long", "sent", "own", "heard", "emitted", "refused", "alive"];
 
 /**
- * Has a program talk to the first node of a cluster, and a stock client to the second; for each of the steps "ok" or what went
- * wrong.
+ * Runs a program with the first node of a cluster, and a stock client with the second; returns "ok" or the error of
+ * each step.
  */
 export async function walkThrough(cluster, [command, ...args], transport, { cwd } = {}) {
   const user = cluster.user();
@@ -45,7 +45,7 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
       .then(() => (readable(other.last("message")?.message) === expected ? "ok" : JSON.stringify(readable(other.last("message")))))
       .catch((error) => error.message);
     if (!ended) {
-      // The program's own is the first one that it hears.
+      // The program's own message is the first one that it receives.
       await until("its own message", () => results.own || ended, 15_000).catch(() => {});
       await other.ask("message", ALL_BYTES);
       await until("the other message", () => results.heard || ended, 15_000).catch(() => {});

@@ -1,4 +1,5 @@
-// A TCP link to a server that can turn into a black hole: everything disappears in it, in both directions, and nobody is told.
+// A TCP link to a server that can turn into a black hole: it then drops everything, in both directions, and neither
+// side notices.
 
 import { connect as connectTcp, createServer } from "node:net";
 
@@ -12,7 +13,7 @@ export async function startLink(url) {
     for (const [from, to] of [[near, far], [far, near]]) {
       sockets.add(from);
       from.setNoDelay(true);
-      // What is read of a hole is acknowledged and gone: a kernel has nothing to complain of.
+      // A black hole still reads and so acknowledges everything: the sender's kernel sees no error.
       from.on("data", (data) => whole && to.write(data));
       from.on("end", () => whole && to.end());
       from.on("error", () => whole && to.destroy());

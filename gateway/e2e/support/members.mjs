@@ -1,4 +1,4 @@
-// Members of a room that come back by themselves, as the contract says one does, and that know how long they were away.
+// Members of a room that reconnect by themselves, as the protocol expects of clients, and that measure their absences.
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
@@ -7,9 +7,9 @@ import { connect } from "./clients.mjs";
 import { given } from "./rooms.mjs";
 import { NotYet, until } from "./until.mjs";
 
-/** Between two messages of one sender: whoever is away a few seconds must not miss more than a room keeps. */
+/** Between two messages of one sender: a member away for a few seconds must not miss more than a room keeps. */
 const PACE_MS = 20;
-/** Without an answer for so long, a message is sent again. */
+/** A request without an answer for this long is sent again. */
 const ANSWER_MS = 2000;
 
 /** A member of a room: joins it on every connection, with the last message that it saw. */
@@ -58,7 +58,7 @@ export class Member {
   async #join() {
     const { id } = this.client;
     let answer;
-    // Asked again until there is an answer, or another connection, which joins itself.
+    // Sent again until it succeeds, or until there is another connection, which joins itself.
     while (answer?.status !== "ok") {
       if (this.client.id !== id) return;
       const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
@@ -71,7 +71,7 @@ export class Member {
     this.isIn = true;
   }
 
-  /** The acknowledgement, or nothing where it takes too long: its connection may be lost. */
+  /** The acknowledgement, or nothing if it takes too long: the connection may be lost. */
   #ask(event, payload) {
     return new Promise((resolve) => {
       this.client.socket.timeout(ANSWER_MS).emit(event, payload, (late, answer) => resolve(late ? undefined : answer));

@@ -1,8 +1,8 @@
-// What gateways say on `/metrics`.
+// The values on gateways' `/metrics`.
 
 import assert from "node:assert/strict";
 
-/** The sum over these gateways of a series, or of all with that name. Each is there from the start. */
+/** The sum over these gateways of a series, or of all with that name. Each exists from the start. */
 export async function metric(gateways, name) {
   const pages = await Promise.all(gateways.map(async ({ internal }) => (await fetch(`${internal}/metrics`)).text()));
   const lines = pages.flatMap((page) => page.split("\n")).filter((line) => [" ", "{"].some((end) => line.startsWith(name + end)));

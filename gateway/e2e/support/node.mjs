@@ -1,5 +1,5 @@
 // One gateway with a Redis of its own, started directly: for tests that watch the process or stop its Redis. It takes a
-// second, where a whole cluster takes ten.
+// second, and a whole cluster takes ten.
 
 import { execFile, spawn } from "node:child_process";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
@@ -16,7 +16,7 @@ import { ROOT } from "./xtask.mjs";
 
 const HEADER = { alg: "HS256", typ: "JWT" };
 
-/** The gateway that is tested: one that is named, the one that `cargo xtask test` has built, or one built now. */
+/** The gateway that is tested: that of GATEWAY, the one that `cargo xtask test` has built, or one built now. */
 async function program() {
   if (process.env.GATEWAY) return process.env.GATEWAY;
   if (process.env.XTASK) return join(dirname(process.env.XTASK), "jackfield-gateway");
@@ -49,7 +49,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   };
   const args = Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   const child = spawn(binary ?? await program(), args, { stdio: ["ignore", "pipe", "pipe"] });
-  // Whatever becomes of the test, it does not stay behind.
+  // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
   const said = [];
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
@@ -93,19 +93,19 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   };
 }
 
-/** Bytes of a process that are in memory now, and at most since the last [`forgetPeak`]. */
+/** Bytes of a process that are in memory now, and their peak since the last [`forgetPeak`]. */
 export function memory(pid) {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const bytes = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)[1]) * 1024;
   return { now: bytes("VmRSS"), peak: bytes("VmHWM") };
 }
 
-/** From now on, the peak counts anew. */
+/** Resets the peak. */
 export function forgetPeak(pid) {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
-/** Does `work`; returns what it returned, and by how many bytes the process grew meanwhile at most. */
+/** Does `work`; returns its result, and by how many bytes the process grew meanwhile at most. */
 export async function growth(pid, work) {
   forgetPeak(pid);
   const before = memory(pid).now;

@@ -1,4 +1,4 @@
-// What a device knows of its user's notifications, by what it was told alone.
+// A user's notifications: as stored, and as a device knows them from the events that it received.
 
 import { randomUUID } from "node:crypto";
 
@@ -9,7 +9,7 @@ export async function notify(api, user, title = `about ${randomUUID()}`) {
   return body.notificationId;
 }
 
-/** The truth: what is stored, newest first, read in pages over the HTTP API. */
+/** The stored notifications, newest first, read in pages over the HTTP API. */
 export async function stored(api, user) {
   const all = [];
   for (;;) {
@@ -22,8 +22,8 @@ export async function stored(api, user) {
 }
 
 /**
- * Goes through everything that a client was told since it connected to an inbox that was empty, and returns where a count
- * is not that of what it had been told before: no entry is the promise.
+ * Goes through all events that a client received since it connected with an empty inbox, and returns each count that
+ * does not follow from the events before it: there must be none.
  */
 export function wrongCounts(client) {
   const unread = new Map();

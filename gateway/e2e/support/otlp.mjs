@@ -1,11 +1,11 @@
-// A collector that takes traces over OTLP (HTTP, protobuf) and remembers their spans.
+// A collector that accepts traces over OTLP (HTTP, protobuf) and keeps their spans.
 
 import { createServer } from "node:http";
 import protobuf from "protobufjs";
 
 import { NotYet, until } from "./until.mjs";
 
-/** The fields that we look at, with their numbers in OpenTelemetry's protocol. */
+/** The fields that we use, with their numbers in OpenTelemetry's protocol. */
 const { root } = protobuf.Root.fromJSON({
   nested: {
     Value: message({
@@ -29,7 +29,7 @@ function message(fields) {
   return { fields: Object.fromEntries(entries) };
 }
 
-/** Starts one; `url` is what `otel.exporterOtlpEndpoint` takes. */
+/** Starts one; `url` is the value for `otel.exporterOtlpEndpoint`. */
 export async function startCollector() {
   const collector = new Collector();
   await new Promise((resolve) => collector.server.listen(0, "127.0.0.1", resolve));
@@ -40,7 +40,7 @@ export async function startCollector() {
 class Collector {
   /** Every span: `{trace, id, parent, name, kind, start, end, attributes, service, instance}`; times in nanoseconds. */
   spans = [];
-  /** What was asked that is not an export of traces. */
+  /** Requests that are not exports of traces. */
   strange = [];
   server = createServer((request, response) => this.#answer(request, response));
 
@@ -49,7 +49,7 @@ class Collector {
     this.server.closeAllConnections();
   }
 
-  /** The spans of a trace, once there is one for each of `wanted`, which are parts of spans. Nodes send when they like. */
+  /** The spans of a trace, once one matches each of `wanted`, parts of spans. Nodes send at different times. */
   trace(id, wanted, ms) {
     return until(`the spans of trace ${id}`, () => {
       const spans = this.spans.filter((span) => span.trace === id);
@@ -59,7 +59,7 @@ class Collector {
     }, ms);
   }
 
-  /** A span that answers to `wanted`. */
+  /** Waits for a span that satisfies `wanted`. */
   find(what, wanted) {
     return until(what, () => this.spans.find(wanted));
   }
@@ -72,7 +72,7 @@ class Collector {
     } else {
       this.#take(Request.decode(Buffer.concat(chunks)));
     }
-    // An empty answer is an empty message: all were taken.
+    // An empty answer is an empty message: all spans were accepted.
     response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
   }
 
@@ -97,7 +97,7 @@ class Collector {
   }
 }
 
-/** Whether a span is as `part` says, as far as it says it. */
+/** Whether a span has all values of `part`. */
 export const matches = (span, part) => Object.entries(part).every(([key, value]) => span[key] === value);
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");

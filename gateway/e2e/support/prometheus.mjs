@@ -1,8 +1,8 @@
-// Questions to the Prometheus of a cluster.
+// Queries to the Prometheus of a cluster.
 
 import { PATIENCE_MS } from "./until.mjs";
 
-/** Asks the HTTP API; returns the data of the answer. */
+/** Queries the HTTP API; returns the data of the answer. */
 async function ask(cluster, path) {
   const answer = await fetch(`${cluster.prometheus}/api/v1/${path}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
   const { status, data, error } = await answer.json();
@@ -10,7 +10,7 @@ async function ask(cluster, path) {
   return data;
 }
 
-/** The numbers that a query is answered with now, infinities and "not a number" left out. */
+/** The current answer to a query: its numbers, without infinities and "not a number". */
 export async function numbers(cluster, query) {
   const { result } = await ask(cluster, `query?query=${encodeURIComponent(query)}`);
   return result.map(({ value }) => Number(value[1])).filter(Number.isFinite);

@@ -1,4 +1,4 @@
-// A Redis that speaks TLS only, wants client certificates, and knows users by name; and the certificates for it.
+// A Redis that speaks TLS only, requires client certificates, and has named users; and the certificates for it.
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,12 +12,12 @@ import { ifReachable, until, within } from "./until.mjs";
 
 /** The only name in the server's certificate: the address that it listens on is not. */
 export const NAME = "redis.internal.example";
-/** Both hold what must be percent-encoded in a URL. */
+/** Both hold characters that must be percent-encoded in a URL. */
 export const USER = "jack@field";
 export const PASSWORD = "p#ss/w:rd-%-secret";
 
 const run = promisify(execFile);
-/** What README says the user needs. */
+/** The permissions that the user needs, according to README. */
 const MAY = "~jackfield:* &jackfield:* +@all -@admin -@dangerous";
 
 /** An authority, a server's and a client's certificate by it, and another authority, in files of a new folder. */
@@ -48,12 +48,12 @@ export async function startTlsRedis() {
   const own = ["--bind", "127.0.0.1", "--port", "0", "--tls-port", String(port), ...tls, "--tls-auth-clients", "yes"];
   const rest = ["--aclfile", file("users"), "--dir", folder, "--save", ""];
   const child = spawn("redis-server", [...own, ...rest], { stdio: "ignore" });
-  // Whatever becomes of the test, it does not stay behind.
+  // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
   const ended = once(child, "exit");
   const [ca, cert, key] = await Promise.all(["ca.pem", "client.pem", "client.key"].map((name) => readFile(file(name))));
 
-  /** One command, written as in `redis-cli`; all of the answer that comes at once, without the login's. */
+  /** Sends one command, written as in `redis-cli`; returns all of its answer that comes at once. */
   async function ask(command) {
     const socket = connect({ port, host: "127.0.0.1", ca, cert, key, servername: NAME });
     try {

@@ -1,4 +1,4 @@
-// A word with the cluster's Redis, and others beside it.
+// Commands to the cluster's Redis, and further servers beside it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { freePort } from "./standalone.mjs";
 import { PATIENCE_MS, ifReachable, until, within } from "./until.mjs";
 
-/** Starts another one, of which nothing stays. */
+/** Starts another Redis, which leaves nothing behind. */
 export async function startRedis() {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), "jackfield-redis-"));
   const own = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder, "--save", ""];
   const child = spawn("redis-server", own, { stdio: "ignore" });
-  // Whatever becomes of the test, it does not stay behind.
+  // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
   const ended = once(child, "exit");
   const redis = { url: `redis://127.0.0.1:${port}` };
@@ -51,7 +51,7 @@ export async function redisCalls(cluster, command) {
   return Number(answer.slice(1));
 }
 
-/** A number that `INFO` has in a section of its. */
+/** A number from a section of `INFO`. */
 export async function redisNumber(cluster, section, name) {
   const text = await redisCommand(cluster, `INFO ${section}`, { whole: true });
   return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(text)[1]);

@@ -9,10 +9,10 @@ import { startIssuer } from "./issuer.mjs";
 import { NotYet, until } from "./until.mjs";
 import { registerMany } from "./users.mjs";
 
-/** Accounts at a cluster that runs already: more than one test uses, so that nobody is in two at a time. */
+/** Accounts at a cluster that runs already: more than one test uses, so that no user is in two tests at a time. */
 const ACCOUNTS = 60;
 
-/** What one user may do is not what most tests are about. */
+/** Most tests are not about the limits of one user. */
 const UNLIMITED = Object.fromEntries(
   ["eventRate", "broadcastRate", "privateRate", "userConnectRate", "userRooms", "userBytes"]
     .map((limit) => [`limits.${limit}`, 0]),
@@ -26,7 +26,7 @@ export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /**
  * A cluster that trusts an issuer of ours: `cluster.user()` makes as many users as a test wants, at no cost, and
- * `cluster.token(claims)` any token. Nobody is limited in how fast to send, unless `set` says otherwise.
+ * `cluster.token(claims)` any token. The rates of users are not limited, unless `set` does so.
  */
 export async function startRooms({ set = {}, ...options } = {}) {
   if (RUNNING) return withAccounts(await startCluster());
@@ -44,7 +44,7 @@ export async function startRooms({ set = {}, ...options } = {}) {
   return cluster;
 }
 
-/** Where another issuer cannot be had, users are accounts, with names of their own, and taken in turn. */
+/** A cluster that runs already does not trust our issuer: its users are accounts with names of their own, in turn. */
 async function withAccounts(cluster) {
   const accounts = await registerMany(cluster, ACCOUNTS);
   let next = 0;
@@ -61,14 +61,14 @@ export function newRoom(prefix = "room") {
   return `${prefix}-${randomUUID()}`;
 }
 
-/** Asks, and expects it to be done. */
+/** Sends an event, and expects success. */
 export async function done(client, event, payload) {
   const answer = await client.ask(event, payload);
   assert.equal(answer.status, "ok", `${event}: ${JSON.stringify(answer)}`);
   return answer;
 }
 
-/** Asks, and expects it to be refused with this code; returns what is said about it. */
+/** Sends an event, and expects a refusal with this code; returns its message. */
 export async function refused(client, event, payload, code) {
   const answer = await client.ask(event, payload);
   assert.deepEqual({ ...answer, message: "" }, { status: "error", code, message: "" }, JSON.stringify(answer));
@@ -76,8 +76,8 @@ export async function refused(client, event, payload, code) {
 }
 
 /**
- * Joins a room; returns what the acknowledgement said, `recent` (the messages of all `recent-messages`), and `pages` (how
- * many were in each). Fails where it is not told in this order, with nothing else of the room in between: `joined`,
+ * Joins a room; returns the acknowledgement, `recent` (the messages of all `recent-messages`), and `pages` (their
+ * number in each). Fails unless these come in this order, with nothing else of the room in between: `joined`,
  * `recent-messages`, acknowledgement.
  */
 export async function join(client, room, since) {
@@ -93,7 +93,7 @@ export async function join(client, room, since) {
   for (const [index, [name, messages, about]] of pages.entries()) {
     assert.deepEqual([name, about], ["recent-messages", { room, more: index < pages.length - 1 }]);
     const size = Buffer.byteLength(JSON.stringify(messages));
-    // A page ends where it has 100 messages or 256 KiB.
+    // A page ends once it has 100 messages or 256 KiB.
     const most = messages.length === 100 || (messages.length < 100 && (!about.more || size > 200 * 1024));
     assert.ok(most && size < 300 * 1024, `${messages.length} messages, ${size} bytes in page ${index + 1} of ${pages.length}`);
   }
@@ -102,7 +102,7 @@ export async function join(client, room, since) {
   return { ...answer, recent: pages.flatMap(([, messages]) => messages), pages: counts };
 }
 
-/** Every stored message of a room that a client was given, live or on joining, in the order in which it came. */
+/** Every stored message of a room that a client received, live or on joining, in the order in which they came. */
 export function given(client, room) {
   return client.events.flatMap(({ name, args: [data, about] }) => {
     if (name === "new-message" && data.room === room) return [data];
@@ -135,7 +135,7 @@ export function sendOn(senders, room, window = 4) {
     while (going) acked.push(await sendOne(sender, room, `number ${acked.length}`));
   };
   const lines = Promise.all(senders.flatMap((sender) => Array.from({ length: window }, () => line(sender))));
-  // A failure is told by `stop`; until then nobody waits for it.
+  // `stop` returns a failure; until then nothing awaits it.
   lines.catch(() => {});
   return {
     acked,
@@ -146,7 +146,7 @@ export function sendOn(senders, room, window = 4) {
   };
 }
 
-/** Waits until a member has been given all of these messages; then it must have been given them once, in order. */
+/** Waits until a member received so many messages; they must be these, each once, in order. */
 export async function complete(client, room, expected, ms) {
   await until(`${expected.length} messages of ${room}`, () => {
     const count = given(client, room).length;

@@ -11,8 +11,8 @@ import { ifReachable, until, within } from "./until.mjs";
 import { NO_BUILD, ROOT, START_MS, XTASK } from "./xtask.mjs";
 
 /**
- * Starts it on a free port, with a database of its own and no other server. `set` are further settings; `up` says whether it
- * is up, which means that it serves.
+ * Starts it on a free port, with a database of its own and no other server. `set` are further settings; `up` checks
+ * whether it is up, by default whether it serves.
  */
 export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-e2e-"));
@@ -22,7 +22,7 @@ export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const sets = Object.entries({ ...own, ...set }).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   const args = [...XTASK.slice(1), "run", ...NO_BUILD, "--", ...sets];
   const child = spawn(XTASK[0], args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-  // Whatever becomes of the test, it does not stay behind.
+  // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
   const said = [];
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
@@ -44,10 +44,10 @@ export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   }
   return {
     ...urls,
-    // As a cluster is spoken to: behind one address.
+    // For code that uses a cluster behind one address.
     balancer: urls.url,
     text,
-    /** Asks it to end; how it did. */
+    /** Sends the signal; returns the exit code, or the signal that ended it. */
     async stop(signal = "SIGTERM") {
       child.kill(signal);
       const how = await within(20_000, "it ends", ended);
@@ -68,7 +68,7 @@ export async function startTrusting({ set = {} } = {}) {
   return program;
 }
 
-/** Not by a handshake: that leaves a connection behind, which the program's end would wait for. */
+/** Sends no handshake: that leaves a connection behind, which the program's end would wait for. */
 async function serves({ internal }) {
   return (await ifReachable(fetch(`${internal}/readyz`)))?.ok;
 }

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 
 import { PATIENCE_MS } from "./until.mjs";
 
-/** Connects to a gateway as a user, on polling, and comes for nothing more once it is in. */
+/** Connects to a gateway as a user, on polling, and polls no more once it has joined. */
 export async function abandonedPoll(gateway, user) {
   const session = `${gateway.url}/socket.io/?EIO=4&transport=polling`;
   const { sid } = JSON.parse((await (await fetch(session)).text()).slice(1));
@@ -18,7 +18,7 @@ export async function abandonedPoll(gateway, user) {
   }
 }
 
-/** Likewise over a bare TCP connection; from the moment the namespace is asked for, nothing is read any more. */
+/** Likewise by WebSocket over a bare TCP connection, which is not read any more from the CONNECT on. */
 export async function stuckClient(gateway, user) {
   const { hostname, port } = new URL(gateway.url);
   const socket = connect(Number(port), hostname);

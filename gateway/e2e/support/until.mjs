@@ -1,19 +1,19 @@
-// Waiting for conditions. No test waits for a fixed time.
+// Waiting for conditions, so that tests need not wait for a fixed time.
 
 import { AssertionError } from "node:assert/strict";
 
 const PAUSE_MS = 10;
 
-/** How long a test waits for what has no time limit of its own: longer than any busy machine needs. */
+/** How long a test waits for a condition without a time limit of its own: longer than any busy machine needs. */
 export const PATIENCE_MS = 20_000;
 
-/** Thrown by a condition: not yet. Its message says what was seen instead. */
+/** Thrown by a condition that does not hold yet. Its message describes the state seen instead. */
 export class NotYet extends Error {}
 
 /**
- * Waits until `condition()` is truthy (it may be async) and returns its value. "Not yet" are a falsy value, a `NotYet` and a failed
- * assertion; any other error is one of the test or of the product, and is thrown at once. After `ms` it throws, with what was
- * awaited and what was seen last.
+ * Waits until `condition()` is truthy (it may be async) and returns its value. A falsy value, a `NotYet` and a failed
+ * assertion mean "not yet"; any other error is one of the test or of the product, and is thrown at once. After `ms` it
+ * throws; the message holds `what` and the state seen last.
  */
 export async function until(what, condition, ms = PATIENCE_MS) {
   const deadline = Date.now() + ms;
@@ -32,7 +32,7 @@ export async function until(what, condition, ms = PATIENCE_MS) {
   }
 }
 
-/** What a server answers, or nothing where nobody listens (any more): for servers that start or go away. */
+/** A server's answer, or nothing if no server listens (any more): for servers that start or go away. */
 export async function ifReachable(answer) {
   try {
     return await answer;

@@ -1,4 +1,4 @@
-// Connections without a client library: every packet is written by hand, and nothing but pings is answered.
+// Connections without a client library: every packet is written by hand, and only pings are answered.
 
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
@@ -15,7 +15,7 @@ const [PING, PONG] = ["2", "3"];
 
 const open = new Set();
 
-/** Closes all connections that are still there. */
+/** Closes all connections that are still open. */
 export function closeWires() {
   for (const wire of open) wire.close();
   open.clear();
@@ -26,7 +26,7 @@ export function openWire(url, { transport = "websocket", path = "/socket.io/" } 
   return (transport === "polling" ? PollingWire : WebSocketWire).open(`${url}${path}?EIO=4&transport=${transport}`);
 }
 
-/** What both transports have in common: `packets` that came (pings excluded), and `ended` once the server closed. */
+/** The common part of both transports: received `packets` (without pings), and `ended` once it is closed. */
 class Wire {
   /** Texts, and Buffers for binary ones. */
   packets = [];
@@ -97,7 +97,7 @@ class PollingWire extends Wire {
     return wire;
   }
 
-  /** Sends packets in one payload; the answer's status. */
+  /** Sends packets in one payload; returns the answer's status. */
   async send(...packets) {
     return this.post(packets.join(SEPARATOR));
   }
@@ -132,7 +132,7 @@ class PollingWire extends Wire {
   }
 }
 
-/** Sends bytes to a server, and takes what comes up to the end of a response's head: its status and headers. */
+/** Sends these lines to a server; returns the status and headers of its response. */
 export async function rawRequest(url, lines) {
   const { hostname, port } = new URL(url);
   const socket = connectTcp(Number(port), hostname);

@@ -11,13 +11,13 @@ const KEY: &str = "$binary";
 /// The field that marks the place of a part on the wire.
 const PLACEHOLDER: &str = "_placeholder";
 
-/// Takes the binary parts, of which there may be so many, out of the data: placeholders stay in their places.
+/// Takes at most `most` binary parts out of the data, and leaves placeholders in their places.
 pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiError> {
     let mut parts = Vec::new();
     let is_ambiguous = has_placeholder(data);
     take_all(data, &mut parts)?;
     if is_ambiguous && !parts.is_empty() {
-        // Clients would take it for the place of a part, and end the connection where there is no such part.
+        // Clients would take it for the place of a part, and end the connection if there is no such part.
         return Err(ApiError::wrong(format!("data with binary parts must not have a field {PLACEHOLDER}")));
     }
     match parts.len() > most {

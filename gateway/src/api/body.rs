@@ -1,4 +1,4 @@
-//! Reads a JSON body, and names what is wrong with it by its path.
+//! Reads a JSON body; an error names the path of the wrong field.
 
 use axum::{
     body::Bytes,
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use crate::json_depth::{MAX_DEPTH, is_deeper};
 
-/// What is repeated of a message that may hold the caller's own text.
+/// Most characters of an error, which may repeat the caller's own text.
 const SHOWN: usize = 200;
 
 /// A body that was read.
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // What is passed on as it was written reaches clients in other languages, whose libraries take less than ours.
+    // Data that is passed on as it was written reaches clients in other languages, whose libraries take less depth.
     if is_deeper(bytes, MAX_DEPTH) {
         return Err(ApiError::wrong(format!("body: at most {MAX_DEPTH} levels of objects and arrays")));
     }
@@ -43,7 +43,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let path = error.path().to_string();
         let text = error.inner().to_string();
         let what = text.split(" at line ").next().unwrap_or_default();
-        // What is no JSON at all has no path.
+        // Text that is no JSON at all has no path.
         let whole = if path == "." || path == "?" { format!("body: {what}") } else { format!("{path}: {what}") };
         ApiError::wrong(whole.chars().take(SHOWN).collect::<String>())
     })?;

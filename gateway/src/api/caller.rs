@@ -1,4 +1,4 @@
-//! Who calls: the API key in `Authorization`, and whether it is good for what is asked.
+//! The caller: the API key in `Authorization`, and whether it has the scope for the call.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::node::Node;
 
-/// A scope as a type, so that an endpoint says in its arguments what it needs.
+/// A scope as a type, so that an endpoint's arguments name the scope that it needs.
 pub trait Needs: Send {
     /// The scope.
     const SCOPE: Scope;
@@ -33,7 +33,7 @@ macro_rules! needs {
 }
 needs!(Emit, Notify, Read, Disconnect, Publish);
 
-/// A caller whose key is good for `N`.
+/// A caller whose key has the scope `N`.
 pub struct Caller<N: Needs>(PhantomData<N>);
 
 impl<N: Needs> FromRequestParts<Arc<Node>> for Caller<N> {
@@ -48,7 +48,7 @@ impl<N: Needs> FromRequestParts<Arc<Node>> for Caller<N> {
     }
 }
 
-/// Whose key a request came with.
+/// The configured key that a request came with, if any.
 pub fn of<'a>(headers: &HeaderMap, node: &'a Node) -> Option<&'a ApiKey> {
     let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
     node.api_keys.find(strip_bearer(given))

@@ -1,6 +1,6 @@
-//! POST `/v1/users/{id}/disconnect`: ends the user's sockets everywhere: the sessions, and the places in feeds that were
-//! taken with a token of the user. The clients get `session:ended` `{reason, at}` and a DISCONNECT, and do not come back by
-//! themselves.
+//! POST `/v1/users/{id}/disconnect`: ends the user's sockets on all nodes: the sessions, and the places in feeds that
+//! were taken with a token of the user. The clients get `session:ended` `{reason, at}` and a DISCONNECT, and do not
+//! come back by themselves.
 
 use std::sync::Arc;
 
@@ -30,23 +30,23 @@ use crate::{
 
 const MAX_REASON: usize = 256;
 
-/// Why.
+/// Why the sockets end.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DisconnectRequest)]
 pub struct Request {
-    /// What the client is told.
+    /// The reason that the client gets.
     #[schema(max_length = 256)]
     reason: Option<String>,
 }
 
-/// How many sessions were told to end. Readers of feeds, who have no session, are told too and not counted.
+/// Number of sessions that were sent the end. Readers of feeds have no session: they are ended, too, but not counted.
 #[derive(Serialize, ToSchema)]
 pub struct Disconnected {
     sessions: usize,
 }
 
-/// Ends a user's sockets: sessions, and what is read of feeds with a token of the user.
+/// Ends a user's sockets: the sessions, and the places in feeds that were taken with a token of the user.
 #[utoipa::path(
     post, path = "/v1/users/{id}/disconnect", tag = "users", request_body = Request, security(("apiKey" = [])),
     params(

@@ -1,4 +1,4 @@
-//! POST `/v1/emit`: an event to users, a room or everyone. Not stored: who is not there does not get it.
+//! POST `/v1/emit`: sends an event to users, a room or everyone. Not stored: absent users do not get it.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ use crate::{
 };
 
 const MAX_EVENT: usize = 128;
-/// What Socket.IO's own clients say of themselves: nobody can listen to these as events.
+/// Events that Socket.IO's own clients raise themselves: nobody can listen to these as events.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
-/// An event and whom it is for.
+/// An event and its receivers.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EmitRequest)]
@@ -48,7 +48,7 @@ pub struct Request {
         pattern = "^(?!(connect|connect_error|disconnect|disconnecting|newListener|removeListener)$)"
     )]
     event: String,
-    /// `timestamp`, the moment of sending, is added to it. `{"$binary": "<base64>"}` anywhere in it is a binary part.
+    /// The node adds `timestamp`, the moment of sending. `{"$binary": "<base64>"}` anywhere in it is a binary part.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({"type": "order", "data": {"id": 7}}))]
     data: Map<String, Value>,
@@ -87,7 +87,7 @@ struct ToUsers {
 struct ToRoom {
     #[schema(pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$")]
     room: String,
-    /// `/` where it is left out.
+    /// `/` if left out.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -99,7 +99,7 @@ struct ToEveryone {
     /// Always `true`.
     #[schema(schema_with = only_true)]
     everyone: bool,
-    /// `/` where it is left out.
+    /// `/` if left out.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -108,7 +108,7 @@ fn only_true() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
 
-/// How many sessions it was sent to, where that is known: not for rooms and everyone.
+/// Number of sessions that it was sent to; left out for rooms and everyone.
 #[derive(Serialize, ToSchema)]
 pub struct Emitted {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ pub async fn emit(
         )));
     }
     data.insert("timestamp".to_owned(), now_rfc3339().into());
-    // Text and JSON are always JSON.
+    // A name and JSON data can always be written as JSON.
     let mut data = Value::Object(data);
     let parts = binary::take(&mut data, node.settings.limits.attachments as usize)?;
     let event = event_json(&event, &data).ok_or(ApiError::Unavailable)?;

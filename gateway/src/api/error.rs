@@ -1,4 +1,4 @@
-//! What a backend is told when a call cannot be done.
+//! The errors that answer a backend's call.
 
 use std::time::Duration;
 
@@ -15,37 +15,37 @@ use utoipa::IntoResponses;
 use super::keys::Scope;
 use crate::{cluster::Unavailable, room::HistoryError};
 
-/// Why a call was not done. The codes are the contract; the words may change.
+/// Why a call was refused or failed. The codes are the contract; the words may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// No key, or one that nobody has.
+    /// No key, or an unknown one.
     #[error("Send a valid API key as `Authorization: Bearer <key>`")]
     InvalidKey,
-    /// The address sent too many wrong keys; it may come back after this time.
+    /// The address sent too many wrong keys; it may try again after this time.
     #[error("Too many wrong API keys, try again later")]
     TooManyWrongKeys(Duration),
-    /// The key is not good for this.
+    /// The key does not have this scope.
     #[error("This needs a key with the scope {}", .0.name())]
     NeedScope(Scope),
-    /// A sentence for each thing that is wrong.
+    /// One sentence for each error.
     #[error("{}", .0.join("; "))]
     Validation(Vec<String>),
-    /// There is no such thing.
+    /// The named thing does not exist.
     #[error("There is no such {0}")]
     NotFound(&'static str),
     /// The same `Idempotency-Key` came with another call.
     #[error("This Idempotency-Key was used for another call")]
     KeyReused,
-    /// The same call is being done at this moment.
+    /// The same call is still running.
     #[error("The call with this Idempotency-Key is being done")]
     InProgress,
-    /// Redis did not answer in time: it may or may not have been done.
+    /// Redis did not answer in time: the call may or may not have taken effect.
     #[error("Not available at the moment, try again")]
     Unavailable,
 }
 
 impl ApiError {
-    /// One thing is wrong with the input.
+    /// A validation error with one sentence.
     pub fn wrong(message: impl Into<String>) -> Self {
         Self::Validation(vec![message.into()])
     }
@@ -87,7 +87,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What every call may answer, as the document says it.
+/// The errors that every call may answer with, for the OpenAPI document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
 pub enum Errors {
@@ -108,7 +108,7 @@ pub enum Errors {
     Unavailable(ErrorDoc),
 }
 
-/// What every POST may answer, as the document says it.
+/// The errors that every POST may answer with, for the OpenAPI document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
 pub enum PostErrors {
@@ -141,7 +141,7 @@ pub enum PostErrors {
     Unavailable(ErrorDoc),
 }
 
-/// What a call about something that may not be there answers besides.
+/// The further errors of a call whose target may not exist.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
 pub enum Missing {

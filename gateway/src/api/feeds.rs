@@ -1,4 +1,4 @@
-//! POST `/v1/feeds/{feed}`: tells a feed's readers what became of something.
+//! POST `/v1/feeds/{feed}`: sends a feed's readers an update.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ const MAX_ENTITY: usize = 64;
 /// Bytes of JSON.
 const MAX_DATA: usize = 64 * 1_024;
 
-/// What became of what.
+/// An update for a feed's readers.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedRequest)]
 pub struct Request {
     r#type: ChangeDoc,
-    /// The feed's own where it is left out.
+    /// The feed's own if left out.
     #[schema(min_length = 1, max_length = 64, example = "PRODUCTOS")]
     entity: Option<String>,
     /// Anything, at most 64 KiB of JSON, nested less than 64 levels deep.
@@ -40,23 +40,23 @@ pub struct Request {
     data: Box<RawValue>,
 }
 
-/// What became of it.
+/// The kind of change.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = Change)]
 enum ChangeDoc {
-    /// It is new.
+    /// It was created.
     Create,
-    /// It is another.
+    /// It was changed.
     Update,
-    /// It is gone.
+    /// It was deleted.
     Delete,
 }
 
-/// It is stored, and on its way.
+/// The update was stored, and is on its way.
 #[derive(Serialize, ToSchema)]
 pub struct Published {
-    /// Sorts in the feed's order.
+    /// Ids sort in the feed's order.
     id: String,
 }
 

@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: a POST that carries one is done once in five minutes, on whichever nodes it is asked for, and its
-//! reply is given again.
+//! `Idempotency-Key`: a POST with a key runs once in five minutes, in the whole cluster, and repeated calls get its
+//! reply again.
 //!
-//! A key belongs to its caller. A call of which nobody knows whether it was done may be made again under the same key: it
-//! runs under the first attempt's [`OperationId`], so that what is stored by that id is stored once. A call that was
-//! refused (4xx) did nothing, so nothing is kept: the corrected call may have the same key.
+//! A key belongs to its caller. If it is not known whether a call was done, it may be repeated under the same key: it
+//! runs under the first attempt's [`OperationId`], so that data stored by that id is stored once. A first attempt that
+//! was refused (4xx) did nothing, so nothing is kept: the corrected call may have the same key.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -29,11 +29,11 @@ use crate::{
 };
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// In a reply that was given before.
+/// Marks a reply that was sent before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY: usize = 255;
 
-/// The header, as the document says it.
+/// The header, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "a description")]
@@ -61,7 +61,7 @@ impl<S: Sync> FromRequestParts<S> for OperationId {
     }
 }
 
-/// The layer.
+/// The layer that runs a POST with a key once.
 pub async fn once(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();
     let caller = caller::of(request.headers(), &node).map(|key| key.name.clone());
@@ -72,7 +72,7 @@ pub async fn once(State(node): State<Arc<Node>>, request: Request, next: Next) -
                 Err(error) => error.into_response(),
             }
         }
-        // Who has no valid key is told so by the endpoint.
+        // The endpoint refuses calls without a valid API key.
         _ => next.run(request).await,
     }
 }
@@ -106,10 +106,10 @@ async fn attempt(
     parts.extensions.insert(OperationId(first_id));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let (parts, body) = response.into_parts();
-    // It was made here a moment ago, so it is whole and fits.
+    // The endpoint made it a moment ago, so it is whole and fits.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let status = parts.status;
-    // Where this is not kept, the next attempt goes ahead under the same id after a while.
+    // If this fails, the next attempt goes ahead under the same id after a while.
     let _ = match () {
         () if status.is_client_error() && is_first => names.refused(&name).await,
         // An attempt before this one may have been done.
@@ -119,7 +119,7 @@ async fn attempt(
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// Differs where the call is another one.
+/// Differs for another path, query or body.
 fn fingerprint(parts: &Parts, body: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(parts.uri.path_and_query().map_or("/", |path| path.as_str()));
@@ -128,7 +128,7 @@ fn fingerprint(parts: &Parts, body: &[u8]) -> String {
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `<status> <JSON>`, as it was kept.
+/// The response from the stored reply, `<status> <JSON>`.
 fn replayed(reply: &Bytes) -> Response {
     let status = reply.get(..3).and_then(|status| StatusCode::from_bytes(status).ok());
     let (Some(status), Some(body)) = (status, reply.get(4..)) else {

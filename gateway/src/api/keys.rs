@@ -1,17 +1,17 @@
-//! The API keys of the configuration: a name, what it may, and the key's SHA-256. The key itself is kept nowhere.
+//! The configured API keys: a name, its scopes, and the key's SHA-256. The key itself is not stored.
 
 use jackfield_shared::settings::SettingsError;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-/// What a key may.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Emit events.
     Emit,
     /// Write and delete notifications.
     Notify,
-    /// Read who is there, notifications, rooms.
+    /// Read presence, notifications and rooms.
     Read,
     /// End users' sessions.
     Disconnect,
@@ -28,13 +28,13 @@ impl Scope {
         ("publish", Self::Publish),
     ];
 
-    /// As the configuration writes it.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, scope)| *scope == self).map_or("", |(name, _)| name)
     }
 }
 
-/// Whose key a call came with.
+/// A configured key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// For logs, and to tell callers apart.
@@ -44,7 +44,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Whether the key is good for this.
+    /// Whether the key has this scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
@@ -55,10 +55,10 @@ impl ApiKey {
 pub struct ApiKeys(Vec<ApiKey>);
 
 impl ApiKeys {
-    /// Reads `name:scope+scope:sha256` for each.
+    /// Parses `name:scope+scope:sha256` for each.
     ///
     /// # Errors
-    /// Says which cannot be read, by its name or place, and never shows a hash.
+    /// Names the entry that cannot be read, by its name or place, and never shows a hash.
     pub fn parse(texts: &[String]) -> Result<Self, SettingsError> {
         let keys: Vec<ApiKey> =
             texts.iter().enumerate().map(|(place, text)| key(place, text)).collect::<Result<_, _>>()?;
@@ -70,7 +70,7 @@ impl ApiKeys {
         }
     }
 
-    /// Whose key this is. Takes the same time whichever it is, and where it is nobody's.
+    /// The entry of this key, if any. Takes the same time for every key, known or not.
     pub fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let mut found = u64::MAX;

@@ -1,9 +1,10 @@
-//! The HTTP interface for backends, `/v1`: one file an endpoint. Any node answers for the whole cluster.
+//! The HTTP interface for backends, `/v1`: one file per endpoint. Any node answers for the whole cluster.
 //!
-//! A call's way: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`wrong_keys`] (who guesses) →
-//! [`idempotency`] (done once) → [`caller`] (which key, and what it may) → endpoint → [`crate::cluster`]. Guarantees: nobody without a key learns anything;
-//! input is checked whole before anything is done; what is for many users takes no round trip for each of them.
-//! Deliberately does not know sockets: what is for them goes over the bus, to this node as to the others.
+//! The way of a call: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`wrong_keys`]
+//! (guessing) → [`idempotency`] (runs once) → [`caller`] (key and scope) → endpoint → [`crate::cluster`]. Guarantees: a
+//! caller without a valid key gets nothing but the OpenAPI document; all input is checked before a call takes effect; a
+//! call for many users takes no round trip for each of them. Deliberately does not know sockets: messages for them go
+//! over the bus, to this node as to the others.
 
 mod binary;
 mod body;
@@ -39,10 +40,10 @@ pub use self::keys::ApiKeys;
 use self::wrong_keys::WrongKeys;
 use crate::{node::Node, ops::metrics};
 
-/// Ten thousand users and what they are told.
+/// The body has room for ten thousand users and their message.
 const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
 
-/// Users in one call.
+/// Most users in one call.
 const MAX_USERS: usize = 10_000;
 
 /// The routes of `node`, on a port with `hops` proxies in front.

@@ -1,4 +1,4 @@
-//! GET `/v1/nodes`: which nodes live. GET `/v1/stats`: what is on all of them together.
+//! GET `/v1/nodes`: the live nodes. GET `/v1/stats`: the totals of all of them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::node::{NAMESPACES, Node, Report};
 
-/// A node that lives, as of its last heartbeat.
+/// A live node, as of its last heartbeat.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Node)]
@@ -23,15 +23,15 @@ pub struct NodeDoc {
     version: String,
     #[schema(format = DateTime)]
     started_at: String,
-    /// Seconds since then.
+    /// Seconds since `startedAt`.
     age: u64,
     /// One for each namespace that a connection is in.
     sockets: usize,
-    /// On its way out.
+    /// The node is shutting down.
     draining: bool,
 }
 
-/// By id.
+/// Sorted by id.
 #[derive(Serialize, ToSchema)]
 pub struct Nodes {
     nodes: Vec<NodeDoc>,
@@ -41,16 +41,16 @@ pub struct Nodes {
 #[derive(Serialize, ToSchema)]
 pub struct Stats {
     nodes: usize,
-    /// With a session, on however many nodes. Where a node has more than 512 users, those who have sessions on several
-    /// nodes are estimated from a sample, and the number is a few per cent off.
+    /// Users with a session on any node, each counted once. If a node has more than 512 users, those who have sessions
+    /// on several nodes are estimated from a sample, and the number is a few per cent off.
     users: usize,
     /// One for each namespace that a connection is in.
     sockets: usize,
-    /// With a member on some node.
+    /// Rooms with a member on any node.
     rooms: usize,
 }
 
-/// Which nodes live.
+/// The live nodes.
 #[utoipa::path(
     get, path = "/v1/nodes", tag = "cluster", security(("apiKey" = [])),
     responses((status = 200, description = "By id", body = Nodes), Errors),

@@ -1,5 +1,5 @@
-//! POST and GET `/v1/users/{id}/notifications`, DELETE `…/{notificationId}`, and POST `/v1/users/notifications` for many
-//! users at once.
+//! POST and GET `/v1/users/{id}/notifications`, DELETE `…/{notificationId}`, and POST `/v1/users/notifications` for
+//! many users at once.
 
 use std::sync::Arc;
 
@@ -67,37 +67,37 @@ pub struct ManyRequest {
     data: Option<Box<RawValue>>,
 }
 
-/// It is stored, and on its way to the user's devices.
+/// The notification was stored, and is on its way to the user's devices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stored {
     notification_id: String,
     unread_count: u64,
-    /// Sessions that it went to.
+    /// Sessions that it was sent to.
     delivered: usize,
 }
 
-/// It is stored for each, and on its way.
+/// The notification was stored for each user, and is on its way.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredForMany {
     /// The same for all users.
     notification_id: String,
-    /// For how many users.
+    /// Number of users.
     users: usize,
-    /// Sessions that it went to.
+    /// Sessions that it was sent to.
     delivered: usize,
 }
 
-/// Which notifications.
+/// Selects notifications.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Which {
-    /// Those before the one with this id, which is not among them; the newest where it is left out.
+    /// Selects those before the one with this id, without that one; the newest if left out.
     #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
-    /// 1 to 100, else 50.
+    /// 1 to 100; 50 if left out.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
@@ -128,7 +128,7 @@ pub struct Notification {
     created_at: String,
 }
 
-/// Notifies a user: stores the notification, and tells the user's devices.
+/// Notifies a user: stores the notification, and sends it to the user's devices.
 #[utoipa::path(
     post, path = "/v1/users/{id}/notifications", tag = "notifications", request_body = Request,
     security(("apiKey" = [])),
@@ -199,7 +199,7 @@ pub async fn list(
     Ok(([(CONTENT_TYPE, "application/json")], json))
 }
 
-/// Deletes a notification, and tells the user's devices.
+/// Deletes a notification, and informs the user's devices.
 #[utoipa::path(
     delete, path = "/v1/users/{id}/notifications/{notificationId}", tag = "notifications", security(("apiKey" = [])),
     params(
@@ -221,7 +221,7 @@ pub async fn delete(
     }
 }
 
-/// Under the operation's id, so that a repeated call stores it once.
+/// Uses the operation's id, so that a repeated call stores the notification once.
 fn posted(
     OperationId(id): &OperationId,
     title: &str,

@@ -16,20 +16,20 @@ use super::{
 };
 use crate::node::Node;
 
-/// Members that are listed.
+/// Most members that are listed.
 const LISTED: usize = 500;
 
-/// Where.
+/// The room's namespace.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Where {
-    /// `/` where it is left out.
+    /// `/` if left out.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
-/// Who is in a room.
+/// A room's members.
 #[derive(Serialize, ToSchema)]
 pub struct Members {
     room: String,
@@ -47,7 +47,7 @@ pub struct Member {
     name: String,
 }
 
-/// Who is in a room, on all nodes.
+/// The members of a room, on all nodes.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
     params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Where),

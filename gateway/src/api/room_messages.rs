@@ -1,4 +1,4 @@
-//! POST and GET `/v1/rooms/{room}/messages`: send to a room as the system, and its stored messages.
+//! POST and GET `/v1/rooms/{room}/messages`: sends to a room as the system, and reads its stored messages.
 
 use std::sync::Arc;
 
@@ -30,30 +30,30 @@ use crate::{
 pub struct Request {
     #[schema(min_length = 1, max_length = 1_000)]
     content: String,
-    /// `/` where it is left out.
+    /// `/` if left out.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
-/// It is stored.
+/// The message was stored.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sent {
     message_id: String,
 }
 
-/// Which messages.
+/// Selects messages.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Which {
-    /// `/` where it is left out.
+    /// `/` if left out.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
-    /// Those before this message's id, which is not among them; the newest where it is left out.
+    /// Selects those before this message's id, without that one; the newest if left out.
     #[param(pattern = "^[0-9A-Fa-f]{14}-[0-9]{12}$")]
     before: Option<String>,
-    /// 1 to 100, else 50.
+    /// 1 to 100; 50 if left out.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
@@ -76,7 +76,7 @@ pub struct StoredMessage {
     timestamp: String,
 }
 
-/// Who sent it.
+/// The sender of a message.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a description: the messages are JSON text already")]
 pub struct StoredSender {
@@ -84,7 +84,7 @@ pub struct StoredSender {
     name: String,
 }
 
-/// Sends to a room as the system; stored as every message is.
+/// Sends to a room as the system; the message is stored like any other.
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/messages", tag = "rooms", request_body = Request, security(("apiKey" = [])),
     params(
@@ -108,7 +108,7 @@ pub async fn send(
         return Err(ApiError::wrong(format!("content must have 1 to {MAX_CONTENT} characters")));
     }
     let body = message_body(&to.name, &content, SYSTEM);
-    // A user's key begins with a number.
+    // Differs from every user's key: those begin with a number.
     let appended = node.cluster.log.append(&to, &body, Some(&format!("api {operation}"))).await?;
     Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
 }

@@ -1,9 +1,9 @@
-//! Rooms as paths and queries name them.
+//! Rooms as the API's paths, queries and bodies name them.
 
 use super::error::ApiError;
 use crate::{cluster::room_name::RoomName, node::NAMESPACES};
 
-/// The room of this name; the main namespace's where none is given.
+/// The room of this name; in the main namespace if none is given.
 pub fn room(namespace: Option<&str>, name: &str) -> Result<RoomName, ApiError> {
     RoomName::parse(&namespace_of(namespace)?.into(), name)
         .ok_or_else(|| ApiError::wrong("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:"))

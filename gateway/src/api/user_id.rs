@@ -1,4 +1,4 @@
-//! Users' ids as they come in paths and bodies.
+//! Users' ids in paths and bodies.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::{MAX_USERS, error::ApiError};
 
-/// Characters of a user's id.
+/// Most characters of a user's id.
 const MAX_LENGTH: usize = 128;
 
-/// What [`check_many`] takes, as the document says it.
+/// The input of [`check_many`], for the OpenAPI document.
 pub fn many() -> Array {
     let id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_LENGTH));
     ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MAX_USERS)).build()
 }
 
-/// One id; `field` is named where it is none.
+/// Checks one id; an error names `field`.
 pub fn check(field: &str, id: &str) -> Result<(), ApiError> {
     match (1..=MAX_LENGTH).contains(&id.chars().count()) {
         true => Ok(()),
@@ -23,7 +23,7 @@ pub fn check(field: &str, id: &str) -> Result<(), ApiError> {
     }
 }
 
-/// Many ids, each once, in the order in which they first came; `field` is named where something is wrong.
+/// Checks many ids, and returns each once, in the order in which they first came; an error names `field`.
 pub fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
     if !(1..=MAX_USERS).contains(&ids.len()) {
         return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));

@@ -1,6 +1,6 @@
-//! GET `/v1/users/{id}` and POST `/v1/users/status`: whether users are there.
+//! GET `/v1/users/{id}` and POST `/v1/users/status`: whether users are online.
 //!
-//! A user within the grace after the last socket is gone still counts as online, as everybody else is told.
+//! A user within the grace after the last socket is gone still counts as online, as in presence events.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{cluster::sessions::Live, node::Node};
 
-/// Whether a user is there.
+/// Whether a user is online.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserStatus {
     #[schema(value_type = String)]
     user_id: Arc<str>,
-    /// As `user:online` and `user:offline` have it.
+    /// Agrees with `user:online` and `user:offline`.
     online: bool,
     /// Connections, on all nodes.
     sockets: usize,
@@ -37,7 +37,7 @@ pub struct UserStatus {
     since: Option<String>,
 }
 
-/// Whom to look at.
+/// The users to look up.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = StatusRequest)]
@@ -46,17 +46,17 @@ pub struct Request {
     user_ids: Vec<Arc<str>>,
 }
 
-/// In the order asked for, each user once.
+/// In the order of the request, each user once.
 #[derive(Serialize, ToSchema)]
 pub struct Statuses {
     users: Vec<UserStatus>,
 }
 
-/// Whether a user is there.
+/// Whether a user is online.
 #[utoipa::path(
     get, path = "/v1/users/{id}", tag = "users", security(("apiKey" = [])),
     params((
-        // Others are at those two addresses.
+        // Other endpoints have those two paths.
         "id" = String, Path, description = "The user; one of whom the id is `status` or `notifications` is asked for in a POST",
         min_length = 1, max_length = 128, pattern = "^(?!(status|notifications)$)",
     )),
@@ -75,7 +75,7 @@ pub async fn status_of_one(
     status.map(Json).ok_or(ApiError::Unavailable)
 }
 
-/// Whether many users are there.
+/// Whether many users are online.
 #[utoipa::path(
     post, path = "/v1/users/status", tag = "users", request_body = Request, security(("apiKey" = [])),
     params(IdempotencyKey),

@@ -1,4 +1,4 @@
-//! Wrong API keys, counted by client address: beyond a limit an address is refused before its key is looked at, so that
+//! Wrong API keys, counted by client address: beyond a limit an address is refused before its key is checked, so that
 //! keys cannot be guessed. A call without a key counts as one with a wrong key.
 
 use std::{
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::error::ApiError;
 
-/// Wrong keys of one address. Enough for a backend whose key has just been changed; far too few to find one.
+/// Wrong keys per address. Enough for a backend whose key has just been changed; far too few to guess one.
 const ALLOWED: Allowance = Allowance { count: 100, window: Duration::from_mins(1) };
 /// Addresses that are remembered.
 const REMEMBERED: usize = 10_000;
@@ -40,7 +40,7 @@ impl WrongKeys {
     }
 }
 
-/// The layer.
+/// The layer that refuses addresses with too many wrong keys.
 pub(super) async fn limited(State(wrong): State<WrongKeys>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let client = origin(peer, request.headers(), wrong.hops).address;

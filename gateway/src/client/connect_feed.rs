@@ -1,7 +1,7 @@
-//! A client asks for a feed: a token where the feed wants one, CONNECT, the greeting, and the updates that were kept.
+//! Joins a client to a feed: a token if the feed requires one, CONNECT, the greeting, and the updates that were kept.
 //!
-//! No session is claimed: whoever reads a feed in one tab keeps the session in the other. A connection that has shown no
-//! token counts among those of its address that have no session for as long as it reads.
+//! No session is claimed: a user who reads a feed in one tab keeps the session in the other. A connection that sent no
+//! token counts among its address's connections without a session for as long as it reads.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) async fn join(connection: &Arc<Connection>, feed: &Arc<Feed>, auth: Option<&Text>) -> Result<(), Refusal> {
-    // Who shows a token is held to it, even where none is needed.
+    // A token that is sent must be valid, even if the feed requires none.
     let identity = identify(connection, auth).await?;
     if identity.is_none() && feed.rule.read == Read::Token {
         return Err(Refusal::Terminal("missing_token"));

@@ -1,7 +1,7 @@
-//! One Engine.IO connection, from its first byte to its last: what it has, what it is in, and how that ends.
+//! One Engine.IO connection, from its first byte to its last: its state, its memberships, and its end.
 //!
-//! What comes in: [`super::receive`] · how it joins: [`super::connect`] · how it is sent away: [`super::send_away`] · its
-//! token: [`super::renew`] · the feeds it reads: [`super::readers`].
+//! Packets: [`super::receive`] · joining: [`super::connect`] · permanent disconnects: [`super::send_away`] · token
+//! expiry: [`super::renew`] · feeds: [`super::readers`].
 
 use std::{sync::Arc, time::Instant};
 
@@ -19,10 +19,10 @@ use crate::{
     ops::metrics,
 };
 
-/// Namespaces that refused a connection and are remembered for its end.
+/// Most namespaces that refused a connection and are remembered for its end.
 const REFUSED_MAX: usize = 16;
 
-/// See the module. Its session begins with the first accepted token.
+/// See the module. Its session begins with the first token that a namespace accepts.
 pub struct Connection {
     /// The session that this connection is or will be.
     pub id: SessionId,
@@ -30,17 +30,17 @@ pub struct Connection {
     pub(super) outbox: Outbox,
     /// The handshake's token.
     pub(super) token: Option<Box<str>>,
-    /// Among the connections of its address that have no session; given back when it has one.
+    /// Its place among its address's connections without a session; released once it has a session or a feed's token.
     pub(super) place: Option<Arc<Place>>,
     pub(super) inbox: Mutex<Inbox>,
     pub(super) session: Mutex<Session>,
     pub(super) readers: Mutex<Readers>,
-    /// Namespaces whose last answer to this client was a refusal for good.
+    /// Namespaces whose last answer to this client was a permanent refusal.
     refused: Mutex<Vec<Box<str>>>,
 }
 
 impl Connection {
-    /// A new connection, in no namespace yet. It is closed where it does not join one in time.
+    /// A new connection, in no namespace yet. It is closed if it does not join one in time.
     #[must_use]
     pub fn open(node: &Arc<Node>, outbox: Outbox, token: Option<Box<str>>, place: Option<Arc<Place>>) -> Arc<Self> {
         let connection = Arc::new(Self {
@@ -66,26 +66,26 @@ impl Connection {
         self.end();
     }
 
-    /// The connection counts no more among those of its address that have no session.
+    /// Stops counting the connection among its address's connections without a session.
     pub(super) fn give_back_place(&self) {
         if let Some(place) = &self.place {
             place.give_back();
         }
     }
 
-    /// A token of this user was accepted: the user's budgets hold from now on.
+    /// A token of this user was accepted: the user's budgets apply from now on.
     pub(super) fn belongs_to(&self, user: &Arc<str>) -> Arc<User> {
         let user = self.node.gate.user(&self.node.settings.limits, user);
         self.inbox.lock().belongs_to(&user);
         user
     }
 
-    /// The client asks for a namespace, whatever it was told before.
+    /// The client asks for a namespace again: forgets its earlier refusal.
     pub(super) fn asks_for(&self, namespace: &str) {
         self.refused.lock().retain(|refused| **refused != *namespace);
     }
 
-    /// The namespace refused the client for good.
+    /// The namespace refused the client permanently.
     pub(super) fn refused_by(&self, namespace: &str) {
         let mut refused = self.refused.lock();
         if refused.len() < REFUSED_MAX {
@@ -93,14 +93,14 @@ impl Connection {
         }
     }
 
-    /// Closes the transport after what is queued. A stock client comes back by itself.
+    /// Closes the transport after its queue was written. A stock client reconnects by itself.
     ///
-    /// Clients before 4.1 take the end of the transport for a lost connection even in a namespace that refused them, and
-    /// stay away only after a DISCONNECT. It is sent here and not behind the CONNECT_ERROR: there it would put out a
-    /// client that tries again at once with a better token, whose socket takes it for the answer to that.
+    /// Clients before 4.1 treat the end of the transport as a lost connection even in a namespace that refused them,
+    /// and stay away only after a DISCONNECT. It is sent here and not right after the CONNECT_ERROR: a client that
+    /// retries at once with a better token would take it for the answer to that.
     pub fn close(&self) {
         for namespace in std::mem::take(&mut *self.refused.lock()) {
-            // A full queue means that the client does not read: nobody is there to be told.
+            // A client with a full queue does not read: nothing can be sent to it.
             let _ = self.outbox.send(&Frame::disconnect(&namespace));
         }
         self.let_go();
@@ -108,10 +108,10 @@ impl Connection {
         self.outbox.close();
     }
 
-    /// More waits for the client than may, or for longer: the transport is closed at once, so that the client comes back
-    /// by itself, and it is out of every namespace, however long the transport takes to die.
+    /// Too many bytes wait for the client, or for too long: closes the transport at once, so that the client reconnects
+    /// by itself, and takes it out of every namespace without waiting for the transport to end.
     pub fn too_slow(&self) {
-        // A sender says so for every frame until the connection is gone.
+        // A sender calls this for every frame until the connection is gone: count it once.
         let is_over = self.session.lock().is_ended() && self.readers.lock().is_empty();
         if !is_over {
             metrics::TOO_SLOW.add(1);
@@ -120,15 +120,15 @@ impl Connection {
         self.cut_off();
     }
 
-    /// Ends the connection at once; what waits for the client is dropped.
+    /// Ends the connection at once and drops the bytes queued for the client.
     pub(super) fn cut_off(&self) {
         self.let_go();
         self.end();
         self.outbox.abort();
     }
 
-    /// The connection is in no namespace, unless it joins one: since `now`, where that is new. True where it has to be
-    /// put on the list of such connections.
+    /// The connection is in no namespace, unless it joins one: since `now`, unless it was in none before. True if the
+    /// caller must put it on the list of such connections.
     pub fn idle_from(&self, now: Instant) -> bool {
         let mut session = self.session.lock();
         session.idle_from.get_or_insert(now);
@@ -140,20 +140,20 @@ impl Connection {
         self.session.lock().idle_listed = false;
     }
 
-    /// Since when the connection is in no namespace; nothing while it is in one.
+    /// Since when the connection is in no namespace; `None` while it is in one.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let idle_from = self.session.lock().idle_from;
         idle_from.filter(|_| self.is_idle())
     }
 
-    /// A namespace lets the connection in.
+    /// A namespace admits the connection.
     pub(super) fn admitted(&self, session: &mut Session) {
         session.idle_from = None;
         self.outbox.admitted();
     }
 
-    /// Whether the connection is in no namespace: then it has no reason to stay.
+    /// Whether the connection is in no namespace and no feed, so that it may be closed.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.session.lock().sockets.is_empty() && self.readers.lock().is_empty()
@@ -165,14 +165,14 @@ impl Connection {
         self.session.lock().sockets.clone()
     }
 
-    /// What this connection holds in the cluster, where its claim is through and it lasts.
+    /// The session that this connection holds in the cluster; `None` until its claim is complete and once it has ended.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         let (user, generation) = self.session.lock().live()?;
         Some(Held { holding: Holding { user, session: self.id.clone() }, generation })
     }
 
-    /// What this connection holds was written again under `incarnation`; false where it has ended meanwhile.
+    /// Its session was written again under `incarnation`; false if it has ended meanwhile.
     #[must_use]
     pub fn reasserted(&self, incarnation: &Incarnation) -> bool {
         self.session.lock().reassert(incarnation)
@@ -194,13 +194,13 @@ impl Connection {
         }
     }
 
-    /// Out of everything. Does nothing the second time.
+    /// Leaves every namespace and feed, and ends the session. Does nothing the second time.
     fn end(&self) {
         self.end_readers();
         self.end_session();
     }
 
-    /// Out of every namespace but feeds, and the session is over: the sockets that it had. Does nothing the second time.
+    /// Leaves every namespace but feeds, and ends the session. Returns the sockets that it had: none the second time.
     pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
         let (sockets, departure) = {
             let mut session = self.session.lock();

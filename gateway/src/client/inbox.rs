@@ -1,5 +1,5 @@
-//! What a connection sent and has not been handled yet: bounded in number and in bytes, in order, without a task while
-//! there is nothing.
+//! Packets that a connection sent and that have not been handled yet: bounded in number and in bytes, in order, without
+//! a task while there are none.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -12,34 +12,34 @@ use crate::{
 /// One connection's queue.
 pub(super) struct Inbox {
     queue: VecDeque<(Instant, Inbound)>,
-    /// Of what is in the queue.
+    /// Of all packets in the queue.
     bytes: usize,
     guard: FloodGuard,
-    /// A task is handling what is here.
+    /// A task is handling the queue.
     running: bool,
-    /// Nothing more is taken.
+    /// No more packets are accepted.
     shut: bool,
 }
 
-/// What is to be done with a packet that has just come.
+/// The next step for a packet that has just arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Nothing: whoever handles the queue comes to it, or nobody does because it is shut.
+    /// Nothing: the running task handles it, or it was dropped because the queue is shut.
     Queued,
-    /// Somebody has to start handling the queue.
+    /// The caller must start a task that handles the queue.
     Start,
-    /// Too fast; the packet is given back for the answer.
+    /// Refused, because of the rate or a full queue; returned for the answer.
     Limited { packet: Inbound, retry_after_ms: u64 },
     /// Too fast for too long.
     Flooding,
 }
 
-/// What may wait.
+/// Limits of the queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InboxLimits {
     /// Packets; 0 for any number.
     pub(super) packets: usize,
-    /// Bytes. A packet for which nothing else waits always fits.
+    /// Bytes. An empty queue takes any packet.
     pub(super) bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl InboxLimits {
     }
 }
 
-/// When the queue is full, by how much the client is asked to wait.
+/// The client's time to wait when the queue is full.
 const FULL_RETRY_MS: u64 = 1_000;
 
 impl Inbox {
@@ -69,13 +69,13 @@ impl Inbox {
         self.guard.belongs_to(user);
     }
 
-    /// A binary part came. Returns whether the client floods with them.
+    /// Counts a binary part. Returns whether the client floods with them.
     #[must_use]
     pub(super) fn part(&mut self, bytes: usize, limits: FloodLimits) -> bool {
         !self.shut && self.guard.part(bytes, limits)
     }
 
-    /// A packet came, whose text has so many bytes.
+    /// Queues a packet whose text has `text` bytes.
     pub(super) fn push(&mut self, packet: Inbound, text: usize, limits: FloodLimits, room: InboxLimits) -> Arrival {
         if self.shut {
             return Arrival::Queued;
@@ -86,7 +86,7 @@ impl Inbox {
                 return Arrival::Limited { packet, retry_after_ms: FULL_RETRY_MS };
             }
             Verdict::Pass => {
-                // What comes after it cannot be understood.
+                // Nothing after it can be decoded.
                 self.shut |= packet == Inbound::Malformed;
                 self.bytes += packet.bytes();
                 self.queue.push_back((now, packet));
@@ -97,19 +97,19 @@ impl Inbox {
         if std::mem::replace(&mut self.running, true) { Arrival::Queued } else { Arrival::Start }
     }
 
-    /// The next packet and when it came; after nothing, handling has ended.
+    /// The next packet and its time of arrival; `None` ends the handling.
     pub(super) fn pop(&mut self) -> Option<(Instant, Inbound)> {
         let next = self.queue.pop_front();
         self.bytes -= next.as_ref().map_or(0, |(_, packet)| packet.bytes());
         if next.is_none() {
             self.running = false;
-            // Sockets are idle most of the time: what a burst needed is given back.
+            // Sockets are idle most of the time: free the memory that a burst needed.
             self.queue = VecDeque::new();
         }
         next
     }
 
-    /// Takes nothing more; what is here is still handled.
+    /// Accepts no more packets; those in the queue are still handled.
     pub(super) fn shut(&mut self) {
         self.shut = true;
     }
@@ -118,7 +118,7 @@ impl Inbox {
         self.shut
     }
 
-    /// Whether everything that was taken has been handled.
+    /// Whether all accepted packets have been handled.
     pub(super) fn is_done(&self) -> bool {
         !self.running
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     proptest! {
-        /// However packets come and go, neither number nor bytes go over the limit, but for one that is alone.
+        /// In any order of packets, neither number nor bytes exceed the limit, except for a packet that is alone.
         #[test]
         fn what_waits_is_bounded(steps in prop::collection::vec(prop::option::of(0usize..400), 1..200)) {
             let room = InboxLimits { packets: 10, bytes: 1_000 };

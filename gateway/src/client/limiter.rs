@@ -1,10 +1,10 @@
-//! What becomes of an event that has just come: it passes, is refused for a while, or its connection floods.
+//! Decides about an event on arrival: it passes, is refused for a while, or marks its connection as flooding.
 
 use std::{sync::Arc, time::Instant};
 
 use crate::limits::{Bucket, Conduct, Cost, FloodLimits, Rate, User, millis_up};
 
-/// A connection that has shown no token sends hardly more than that.
+/// Highest rate and strikes of a connection from which no token was accepted yet.
 const EARLY: (Rate, u32) = (Rate::new(10, 50), 50);
 
 /// See the module.
@@ -15,16 +15,16 @@ pub(super) enum Verdict {
     Flooding,
 }
 
-/// One connection's: its own conduct, and whose budget it uses.
+/// One connection's flood guard: its own conduct, and the budget that it uses.
 pub(super) struct FloodGuard {
     budget: Budget,
     conduct: Conduct,
-    /// Binary parts that came and belong to no event that was checked.
+    /// Cost of the binary parts received since the last checked packet.
     parts: Cost,
 }
 
 enum Budget {
-    /// A small one of its own, until a token was accepted.
+    /// A small one of its own, until a token is accepted.
     Early(Bucket),
     User(Arc<User>),
 }
@@ -40,14 +40,14 @@ impl FloodGuard {
         self.budget = Budget::User(Arc::clone(user));
     }
 
-    /// A binary part came. Returns whether there are too many that make up no event.
+    /// Counts a binary part. Returns whether the parts that belong to no event yet are too many.
     #[must_use]
     pub(super) fn part(&mut self, bytes: usize, limits: FloodLimits) -> bool {
         self.parts = self.parts.with_part(bytes);
         limits.is_exceeded_by(self.parts)
     }
 
-    /// A packet came, whose text has so many bytes and whose binary parts came before.
+    /// Checks a packet whose text has `text` bytes and whose binary parts were counted before.
     pub(super) fn check(&mut self, text: usize, limits: FloodLimits, now: Instant) -> Verdict {
         let cost = Cost::event(text, std::mem::replace(&mut self.parts, Cost::none()));
         let (taken, strikes) = match &mut self.budget {

@@ -1,9 +1,9 @@
 //! A connection and its sockets: authentication, the ordered queue, limits, and the end.
 //!
-//! One Engine.IO connection is a [`Connection`] and, once a token was accepted, one session; each namespace it is in is
-//! a [`Client`], and each feed it reads a [`Reader`], which is no part of the session. Guarantees: what a connection sends
-//! is handled one after the other, in order; nothing reaches a socket before its CONNECT was answered, and nothing it
-//! sends in that instant is lost.
+//! One Engine.IO connection is a [`Connection`] and, once a namespace accepted a token, one session; each namespace it
+//! is in is a [`Client`], and each feed it reads a [`Reader`], which is no part of the session. Guarantees: a
+//! connection's packets are handled one after the other, in order; a socket receives nothing before the answer to its
+//! CONNECT, and no packet that it sends at that moment is lost.
 
 mod connect;
 mod connect_feed;

@@ -1,4 +1,4 @@
-//! One connection's place in one feed. A reader may be nobody in particular, belongs to no session, and sends little.
+//! One connection's membership in one feed. A reader may be anonymous, belongs to no session, and sends little.
 
 use std::sync::{
     Arc, Weak,
@@ -26,17 +26,17 @@ use crate::{
 pub struct Reader {
     /// Public: it gives no power over the connection.
     pub id: Arc<str>,
-    /// Of what.
+    /// The feed that it reads.
     pub feed: Arc<Feed>,
-    /// Who, where a token was shown.
+    /// The user, if it sent a token.
     pub identity: Option<Identity>,
-    /// What the user may do, where a token was shown.
+    /// The user's budgets, if it sent a token.
     pub user: Option<Arc<User>>,
     /// The node it is on.
     pub node: Arc<Node>,
     outbox: Outbox,
     connection: Weak<Connection>,
-    /// Of the token, where one was shown.
+    /// Of the token, if it sent one.
     validity: Mutex<Validity>,
     gone: AtomicBool,
 }
@@ -64,7 +64,7 @@ impl Reader {
         })
     }
 
-    /// Puts the reader into its feed, and sends it these frames first. Does nothing where the connection has ended.
+    /// Adds the reader to its feed, these frames first. False if its connection has ended or already reads the feed.
     #[must_use]
     pub fn enter(self: &Arc<Self>, first: &[Frame]) -> bool {
         self.connection.upgrade().is_some_and(|connection| connection.take_in(self, first))
@@ -76,7 +76,7 @@ impl Reader {
         &self.outbox
     }
 
-    /// Whether it is out of the feed.
+    /// Whether it has left the feed.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
@@ -88,14 +88,14 @@ impl Reader {
         }
     }
 
-    /// Whether it showed a token whose roles allow it to send updates, and which is still good at this Unix second.
+    /// Whether it sent a token whose roles allow it to send updates, and which is still valid at this Unix second.
     #[must_use]
     pub fn may_update(&self, now: u64) -> bool {
         let allowed = self.identity.as_ref().is_some_and(|identity| self.feed.rule.update.allow(&identity.roles));
         allowed && now < self.validity.lock().expires_at
     }
 
-    /// The user showed another token. Returns the later end of the two.
+    /// The user sent another token. Returns the later expiry of the two.
     #[must_use]
     pub fn renew(&self, expires_at: u64) -> u64 {
         let mut validity = self.validity.lock();
@@ -103,7 +103,7 @@ impl Reader {
         validity.expires_at
     }
 
-    /// Tells the reader that its token runs out, or sends it away, where that is so at this Unix second.
+    /// Warns the reader if its token is about to expire at this Unix second, and removes it if the token has expired.
     pub fn look_at_token(&self, now: u64) {
         let (step, expires_at) = {
             let mut validity = self.validity.lock();
@@ -117,7 +117,7 @@ impl Reader {
         }
     }
 
-    /// Says why, then sends the reader out of its feed for good.
+    /// Sends the reason and a DISCONNECT, then removes the reader from its feed for good.
     pub(super) fn send_away(&self, reason: &'static str, event: &str, data: &serde_json::Value) {
         metrics::SENT_AWAY.add_for([reason], 1);
         self.emit(event, data);
@@ -134,7 +134,7 @@ impl Reader {
         }
     }
 
-    /// Its queue is full: the transport is closed, so that the client comes back by itself.
+    /// Its queue is full: closes the transport, so that the client reconnects by itself.
     pub(super) fn too_slow(&self) {
         if let Some(connection) = self.connection.upgrade() {
             connection.too_slow();

@@ -1,4 +1,4 @@
-//! A connection's places in feeds. They outlive its session, which they are no part of, and end with the transport.
+//! A connection's memberships in feeds. They are no part of its session, outlive it, and end with the transport.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Readers {
         self.readers.iter().find(|reader| reader.namespace() == namespace)
     }
 
-    /// Those that showed this user's token.
+    /// The readers that sent this user's token.
     pub(super) fn of(&self, user: &str) -> Vec<Arc<Reader>> {
         let is_theirs =
             |reader: &&Arc<Reader>| reader.identity.as_ref().is_some_and(|identity| *identity.user_id == *user);
@@ -28,7 +28,7 @@ impl Readers {
         self.readers.is_empty()
     }
 
-    /// False where nobody comes in any more, or the same feed is read already.
+    /// False if the connection has ended, or reads the feed already.
     pub(super) fn add(&mut self, reader: &Arc<Reader>) -> bool {
         let welcome = !self.over && self.find(reader.namespace()).is_none();
         if welcome {
@@ -42,7 +42,7 @@ impl Readers {
         Some(self.readers.swap_remove(place))
     }
 
-    /// All that are here; nobody comes in any more.
+    /// Removes and returns all readers; none is added any more.
     pub(super) fn end(&mut self) -> Vec<Arc<Reader>> {
         self.over = true;
         std::mem::take(&mut self.readers)
@@ -50,10 +50,10 @@ impl Readers {
 }
 
 impl Connection {
-    /// Lets a reader into its feed, and sends it these frames first. False where it may not come in.
+    /// Adds a reader to its feed, and sends it these frames first. False if it cannot be added.
     pub(super) fn take_in(self: &Arc<Self>, reader: &Arc<Reader>, first: &[Frame]) -> bool {
         let sent = {
-            // Under the lock, so that an end at this moment comes after CONNECT and not before it.
+            // Under the lock, so that a concurrent end comes after CONNECT and not before it.
             let mut readers = self.readers.lock();
             if !readers.add(reader) {
                 return false;
@@ -69,7 +69,7 @@ impl Connection {
         true
     }
 
-    /// Puts a reader out of its feed, where it is in it.
+    /// Removes a reader from its feed, if it is in it.
     pub(super) fn put_out(&self, namespace: &str) {
         let mut readers = self.readers.lock();
         if let Some(reader) = readers.remove(namespace) {
@@ -80,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// Out of every feed, and into none any more.
+    /// Removes the connection from every feed for good. Returns the readers that it had.
     pub(super) fn end_readers(&self) -> Vec<Arc<Reader>> {
         let mut readers = self.readers.lock();
         let ended = readers.end();

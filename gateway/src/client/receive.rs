@@ -1,7 +1,7 @@
-//! What a connection's client sends: queued as it comes, handled one packet after the other.
+//! Receives a client's packets: queued on arrival, handled one after the other.
 //!
-//! Guarantees: packets are handled in the order in which they came, by one task at a time, and by none while there is
-//! nothing to handle; what comes too fast is refused and not queued.
+//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and by none while there is
+//! nothing to handle; packets that exceed the rate are refused and not queued.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
@@ -26,15 +26,15 @@ use crate::{
 };
 
 impl Connection {
-    /// Something came that is not yet an event, or never will be: a binary part, or what means nothing to us.
+    /// Counts a message that completes no event: a part of one, or a packet that the gateway ignores.
     pub fn receive_part(self: &Arc<Self>, bytes: usize) {
         if self.inbox.lock().part(bytes, self.node.settings.limits.flood()) {
             self.flooding();
         }
     }
 
-    /// A packet came, whose text has so many bytes; its binary parts were received before. Never waits: it is called on
-    /// the transport's reader.
+    /// Queues a packet whose text has `text` bytes; its binary parts were counted before. Never waits: the transport's
+    /// reader calls it.
     pub fn receive(self: &Arc<Self>, packet: Inbound, text: usize) {
         let limits = &self.node.settings.limits;
         let room = InboxLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
@@ -52,7 +52,7 @@ impl Connection {
         }
     }
 
-    /// The connection is about to be closed: nothing more is taken of what comes. What has come is still handled.
+    /// Accepts no more packets: the connection is about to be closed. Packets already received are still handled.
     pub fn let_go(&self) {
         self.inbox.lock().shut();
     }
@@ -63,21 +63,21 @@ impl Connection {
         self.inbox.lock().is_shut()
     }
 
-    /// Whether what came was handled: nothing more is claimed or noted in its name.
+    /// Whether all received packets were handled: after [`Connection::let_go`] nothing more is claimed or noted then.
     #[must_use]
     pub fn is_handled(&self) -> bool {
         self.inbox.lock().is_done()
     }
 
-    /// Whether what came was handled, and [`Connection::close`] would cut off no answer.
+    /// Whether all received packets were handled, and [`Connection::close`] would cut off no answer.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.is_handled() && self.outbox.is_flushed()
     }
 
     async fn drain(self: Arc<Self>) {
-        // The back end did not answer the packet before in time. Then what has waited behind it has waited for the back
-        // end too, and is not made to wait as long again; else waiting in the queue costs a packet nothing.
+        // The back end timed out for the previous packet. The packets queued behind it have waited for the back end
+        // too, so their time counts from their arrival; otherwise it counts from the start of their handling.
         let mut stalled = false;
         loop {
             // Not a `while let`: the lock must be free while the packet is handled.
@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// What is recorded of a packet's handling. An event's name is known once it is parsed.
+    /// The trace span of a packet's handling. An event's name is known once it is parsed.
     fn span(&self, packet: &Inbound) -> Option<Span> {
         let (name, namespace) = match packet {
             Inbound::Connect { namespace, .. } => ("connect", namespace),
@@ -127,7 +127,7 @@ impl Connection {
                 } else if !self.outbox.is_admitted() {
                     Err(Malformed)
                 } else {
-                    // Sent before the client knew that it is out of the namespace.
+                    // The client sent it before it knew that it had left the namespace.
                     Ok(())
                 };
                 if handled.is_err() {
@@ -149,8 +149,8 @@ impl Connection {
         }
     }
 
-    /// The client sent what is no packet of the protocol: nothing after it can be understood, so the connection ends, as
-    /// with Node's server. A stock client comes back by itself.
+    /// The client sent something that is no packet of the protocol: nothing after it can be decoded, so the connection
+    /// ends, as with Node's server. A stock client reconnects by itself.
     fn malformed(self: &Arc<Self>) {
         metrics::MALFORMED.add(1);
         tracing::debug!(session = %self.id, "closing a connection that sent a malformed packet");
@@ -164,7 +164,7 @@ impl Connection {
                 self.answer(namespace, *ack, error, &content.event_name());
             }
             Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
-            // The client tries again by itself where its CONNECT was not answered.
+            // A stock client whose CONNECT was not answered reconnects by itself.
             Inbound::Connect { .. } | Inbound::Malformed => self.close(),
             Inbound::Disconnect { namespace } => self.leave(namespace),
         }

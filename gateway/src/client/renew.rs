@@ -1,5 +1,5 @@
-//! How long a connection's session lasts: until the end of the longest of its user's tokens. [`super::validity`] decides
-//! what is to be done when; here it is done.
+//! Keeps a connection's session until the last of its user's tokens expires. [`super::validity`] decides when a step is
+//! due; this module takes it.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::{Connection, validity::Step};
 use crate::engine::Frame;
 
 impl Connection {
-    /// A token of the user was accepted. Returns until when the session lasts, in Unix seconds.
+    /// A token of the user was accepted. Returns when the session ends, in Unix seconds.
     pub fn renew(&self, expires_at: u64) -> u64 {
         let mut session = self.session.lock();
         session.validity.renew(expires_at);
-        // Looked at once more than needed where it was renewed, never later than at its end.
+        // A renewed session is checked once more than needed, but never later than at its end.
         if session.looked_at == 0 {
             session.looked_at = unix_now();
             self.node.expiry.watch(session.looked_at, &self.id);
@@ -22,7 +22,7 @@ impl Connection {
         session.validity.expires_at
     }
 
-    /// Tells the client that its token runs out, or sends it away, or looks again later.
+    /// Warns the client that its token expires, or disconnects it once it has expired, and schedules the next check.
     pub fn look_at_token(self: &Arc<Self>) {
         let (step, expires_at) = {
             let mut session = self.session.lock();

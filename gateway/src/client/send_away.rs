@@ -1,5 +1,5 @@
-//! The ways a client is sent away for good: it is told why, then gets a DISCONNECT, after which a stock client does not come
-//! back by itself. What is passing closes the transport instead: [`Connection::close`].
+//! Permanent disconnects: the client receives the reason, then a DISCONNECT, after which a stock client does not
+//! reconnect by itself. For temporary reasons the transport is closed instead: [`Connection::close`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     ops::metrics,
 };
 
-/// Between the last word to a flooder and the end of its transport.
+/// Time between the last frame to a flooding client and the end of its transport.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 impl Connection {
@@ -27,13 +27,13 @@ impl Connection {
         self.send_away("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
     }
 
-    /// A backend ended the session: the client is told why, and does not come back by itself.
+    /// A backend ended the session: sends the client the reason, and disconnects it permanently.
     pub fn ended(self: &Arc<Self>, reason: &str) {
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
         self.send_away("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
-    /// A backend ended what this user reads: as [`Connection::ended`], in the feeds in which the client is this user.
+    /// A backend ended this user's reading: as [`Connection::ended`], in the feeds that the client reads as this user.
     pub fn ended_in_feeds(self: &Arc<Self>, user: &str, reason: &str) {
         let readers = self.readers.lock().of(user);
         for reader in readers {
@@ -41,8 +41,8 @@ impl Connection {
         }
     }
 
-    /// The client goes on too fast for too long after it was told so. Nothing more is read of it, and it does not get the
-    /// while that others are given.
+    /// The client sends too fast for too long. Accepts nothing more from it, and ends the transport after
+    /// [`LAST_MOMENT`], sooner than that of other clients.
     pub(super) fn flooding(self: &Arc<Self>) {
         self.let_go();
         self.outbox.stop_reading();
@@ -56,22 +56,22 @@ impl Connection {
         });
     }
 
-    /// Says why on every socket, then sends the client away for good. Feeds are no part of its session, and go on.
+    /// Sends the reason and a DISCONNECT on every socket. Feeds are no part of the session, and continue.
     pub(super) fn send_away(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
         tracing::debug!(session = %self.id, reason, "sending a client away");
         metrics::SENT_AWAY.add_for([reason], 1);
-        // Out first: nothing else may come after the DISCONNECT, and a namespace that is being joined is not overlooked.
+        // End the session first: nothing may follow the DISCONNECT, nor a namespace that is being joined be missed.
         for client in self.end_session() {
             if let Some(frame) = last_word(&client) {
                 client.send(&frame);
             }
             client.send(&Frame::disconnect(&client.namespace.name));
         }
-        // A stock client closes the transport itself; another is given a while.
+        // A stock client closes the transport itself; the idle sweep closes that of any other.
         self.node.idle.watch(self);
     }
 
-    /// Says why in every feed, then sends the client away for good from those too.
+    /// Sends the reason and a DISCONNECT in every feed.
     fn send_readers_away(self: &Arc<Self>, error: &EventError) {
         for reader in self.end_readers() {
             if let Some(frame) = event::error_frame(&*reader, error, "") {

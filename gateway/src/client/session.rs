@@ -1,7 +1,7 @@
-//! The state of a connection's session. Pure: it decides, others do.
+//! The state of a connection's session. Pure: it decides, its callers act.
 //!
-//! While a claim is under way nothing is given back, however the connection ends meanwhile: whoever claims looks at the
-//! state afterwards and gives back what it got. So no release can overtake the claim that it belongs to.
+//! While a claim is in progress, the end of the connection releases nothing: the claiming code checks the state
+//! afterwards and releases the granted session. So no release can overtake the claim that it belongs to.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,34 +18,34 @@ pub(super) struct Session {
     user: Option<Identity>,
     held: Option<Held>,
     pub(super) validity: Validity,
-    /// When [`crate::node::Expiry`] looks at it.
+    /// The Unix second at which [`crate::node::Expiry`] checks it; 0 until a token was accepted.
     pub(super) looked_at: u64,
-    /// Since when it is in no namespace: a CONNECT that is refused changes nothing about that.
+    /// Since when it is in no namespace: a refused CONNECT does not restart it.
     pub(super) idle_from: Option<Instant>,
     /// It is on the list of [`crate::node::Idle`].
     pub(super) idle_listed: bool,
-    /// A claim is under way.
+    /// A claim is in progress.
     claiming: bool,
     evicted: bool,
     ended: bool,
 }
 
-/// What was granted, and to which lease of the node.
+/// The generation that was granted, and the node's lease that it was granted to.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) generation: u64,
     pub(super) incarnation: Incarnation,
 }
 
-/// Where a connection stands when a namespace is asked for.
+/// The session's state when the client asks for a namespace.
 pub(super) enum Standing {
-    /// Nobody's yet: a claim is under way from now on.
+    /// It belongs to no user yet: a claim is in progress from now on.
     Claim,
-    /// This user's.
+    /// It belongs to this user.
     Same,
-    /// Another user's.
+    /// It belongs to another user.
     Other,
-    /// Over.
+    /// It has ended.
     Ended,
 }
 
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// The claim was refused, or not answered: nobody's again.
+    /// The claim was refused, not answered or not made: the session belongs to no user again.
     pub(super) fn abandon(&mut self) {
         self.user = None;
         self.claiming = false;
@@ -73,14 +73,14 @@ impl Session {
         self.held = Some(held);
     }
 
-    /// The claim is through. What is to be given back, where the session ended meanwhile; and whether it was evicted.
+    /// The claim is complete. Returns the departure if the session ended meanwhile, and whether it was evicted.
     pub(super) fn settle(&mut self) -> (Option<Departure>, bool) {
         self.claiming = false;
         let departure = if self.ended { self.departure() } else { None };
         (departure, self.evicted)
     }
 
-    /// Writes down that the session is held under a new incarnation; false where it is over.
+    /// Records that the session is held under a new incarnation; false if it has ended.
     pub(super) fn reassert(&mut self, incarnation: &Incarnation) -> bool {
         match &mut self.held {
             Some(held) if !self.ended => {
@@ -91,13 +91,13 @@ impl Session {
         }
     }
 
-    /// Whose session this is and what was granted, while it lasts.
+    /// The session's user and generation, while it is claimed and has not ended.
     pub(super) fn live(&self) -> Option<(Arc<str>, u64)> {
         let user = self.user.as_ref().filter(|_| !self.ended && !self.claiming)?;
         Some((Arc::clone(&user.user_id), self.held.as_ref()?.generation))
     }
 
-    /// The incarnation that the session was granted to, over or not.
+    /// The incarnation that the session was granted to, even after its end.
     pub(super) fn incarnation(&self) -> Option<Incarnation> {
         self.held.as_ref().map(|held| held.incarnation.clone())
     }
@@ -106,7 +106,7 @@ impl Session {
         self.ended
     }
 
-    /// Notes an eviction that came before the first namespace was joined; false where it can be carried out now.
+    /// Records an eviction that came before the first namespace was joined; false if it can be carried out now.
     pub(super) fn evict_later(&mut self) -> bool {
         let later = self.claiming && self.sockets.is_empty() && !self.ended;
         self.evicted |= later;
@@ -130,5 +130,5 @@ impl Session {
     }
 }
 
-/// Whose session is to be given back, and under which incarnation it was held.
+/// The user whose session is to be released, and the incarnation that held it.
 pub(super) type Departure = (Arc<str>, Incarnation);

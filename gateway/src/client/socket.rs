@@ -1,4 +1,4 @@
-//! One connection's place in one namespace: what the events see of who sent them.
+//! One connection's membership in one namespace: the sender of events, as their handlers see it.
 
 use std::{
     sync::{
@@ -35,11 +35,11 @@ use crate::{
 pub struct Client {
     /// Public: others see it, and it gives no power over the connection.
     pub id: Arc<str>,
-    /// Where.
+    /// The namespace that it is in.
     pub namespace: Arc<Namespace>,
-    /// Who.
+    /// The user.
     pub identity: Identity,
-    /// What the user may do.
+    /// The user's budgets.
     pub user: Arc<User>,
     /// The node it is on.
     pub node: Arc<Node>,
@@ -55,33 +55,33 @@ pub struct Client {
 #[derive(Default)]
 struct InRooms {
     rooms: Vec<InRoom>,
-    /// The socket is out of its namespace, and gets into no room any more.
+    /// The socket has left its namespace, and enters no room any more.
     gone: bool,
-    /// How often the socket came into a room.
+    /// Stays begun so far; numbers the stays' ids.
     count: u64,
-    /// Rooms of which the socket was told much lately, and when it may be told as much again; in or out of them.
+    /// Rooms from which the socket recently got more than a page, and when it may again; kept after it leaves them.
     told_much: Vec<(Arc<str>, Instant)>,
 }
 
-/// Between a session's id and the number of a stay, in the id that stands for the stay.
+/// Separates the session's id from the stay's number in the id of a stay.
 const STAY: char = '~';
 
 struct InRoom {
     room: Room,
-    /// What stands for it in the cluster.
+    /// The id of the stay in the cluster.
     stay: SessionId,
     typed_at: Option<Instant>,
 }
 
-/// Rooms that are remembered for having told the socket much.
+/// Most rooms that [`InRooms::told_much`] keeps.
 const TOLD_MUCH: usize = 128;
-/// Between two looks whether a client has read what it was sent.
+/// Time between two checks whether a client has read its queue.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// A client that is told much has read it when no more than this waits for it.
+/// A page counts as read when at most this many bytes wait in the client's queue.
 const READ_BYTES: u64 = 16 * 1024;
 /// A client that has not read a page after this time is too slow.
 const READ_WITHIN: Duration = Duration::from_mins(1);
-/// Between two `typing` that pass.
+/// Least time between two `typing` that pass.
 const TYPING_PACE: Duration = Duration::from_secs(1);
 
 impl Client {
@@ -124,7 +124,7 @@ impl Client {
         sockets
     }
 
-    /// This socket's place among the namespace's members.
+    /// This socket's key among the namespace's members.
     #[must_use]
     pub fn key(&self) -> MemberKey {
         self.key.load(Ordering::Acquire)
@@ -134,14 +134,14 @@ impl Client {
         self.key.store(key, Ordering::Release);
     }
 
-    /// The session that it belongs to, as ports are told of it.
+    /// The session that it belongs to, as the cluster's ports take it.
     #[must_use]
     pub fn holding(&self) -> Holding {
         Holding { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
     }
 
-    /// This socket's stay in a room, and how its user is shown there: the present one, or a new one. Every stay has an id
-    /// of its own, so that the end of one, which may be late, never ends the next.
+    /// This socket's stay in a room, with its user's profile: the current stay, or a new one. Every stay has its own
+    /// id, so that a late end of one never ends the next.
     #[must_use]
     pub fn entry(&self, room: RoomName) -> Entry {
         let mut rooms = self.rooms.lock();
@@ -167,7 +167,7 @@ impl Client {
         Entry { stay: Stay { room, user: Arc::clone(&self.identity.user_id), session }, profile: profile.into() }
     }
 
-    /// The room of this name, where the socket is in it.
+    /// The room of this name, if the socket is in it.
     #[must_use]
     pub fn room(&self, name: &str) -> Option<Room> {
         self.rooms.lock().find(name).map(|joined| joined.room.clone())
@@ -179,7 +179,7 @@ impl Client {
         self.rooms.lock().rooms.len()
     }
 
-    /// The socket is in a room, by this stay; false where it is out of its namespace, and has to be put out again.
+    /// Records a stay in a room. False if the socket has left its namespace: the caller must then undo the join.
     #[must_use]
     pub fn entered(&self, room: Room, stay: &Stay) -> bool {
         let mut rooms = self.rooms.lock();
@@ -189,7 +189,7 @@ impl Client {
         !rooms.gone
     }
 
-    /// The socket leaves a room, where it is in it: the stay that is over.
+    /// Takes the socket out of a room. Returns the stay that ended, if it was in the room.
     #[must_use]
     pub fn left(&self, name: &str) -> Option<Stay> {
         let mut rooms = self.rooms.lock();
@@ -198,7 +198,7 @@ impl Client {
         Some(self.entry_of(room.name, stay).stay)
     }
 
-    /// The socket is out of its namespace: these stays are over, and it gets into no other room.
+    /// The socket has left its namespace: returns the stays that ended, and lets it enter no other room.
     #[must_use]
     pub fn take_rooms(&self) -> Vec<Stay> {
         let mut rooms = self.rooms.lock();
@@ -207,28 +207,28 @@ impl Client {
         stays.map(|joined| self.entry_of(joined.room.name, joined.stay).stay).collect()
     }
 
-    /// The socket hears of these users from now on, and of no others, unless it is out of its namespace.
+    /// Subscribes the socket to these users' presence, in place of any before, unless it has left its namespace.
     pub fn watch(&self, users: Vec<Arc<str>>) {
-        // Under the lock, so that an end at this moment comes after it and forgets it.
+        // Under the lock, so that a concurrent leave comes after this and removes the subscription.
         let rooms = self.rooms.lock();
         if !rooms.gone {
             self.node.hub.watchers.watch(self.key(), users);
         }
     }
 
-    /// Whether the socket is out of its namespace.
+    /// Whether the socket has left its namespace.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.rooms.lock().gone
     }
 
-    /// Whether this stay is one of the socket's session.
+    /// Whether this stay belongs to the socket's session.
     #[must_use]
     pub fn is_of(&self, stay: &SessionId) -> bool {
         stay.as_str().split(STAY).next() == Some(self.session.as_str())
     }
 
-    /// Whether a second has passed since this was last true of the room.
+    /// Whether a `typing` to this room passes: at most one a second, and only if the socket is in the room.
     #[must_use]
     pub fn may_type(&self, room: &str, now: Instant) -> bool {
         let mut rooms = self.rooms.lock();
@@ -240,25 +240,25 @@ impl Client {
         pass
     }
 
-    /// When the socket may be told much of this room again, where that was done lately.
+    /// When the socket may get more than a page of this room again, if it did so recently.
     #[must_use]
     pub fn told_much(&self, room: &str) -> Option<Instant> {
         self.rooms.lock().told_much.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
     }
 
-    /// The socket was told much of this room, and may be told as much again at `again`.
+    /// The socket got more than a page of this room, and may get as much again at `again`.
     pub fn tell_much_from(&self, room: &Arc<str>, again: Instant, now: Instant) {
         let mut rooms = self.rooms.lock();
         rooms.told_much.retain(|(name, other)| name != room && *other > now);
         if rooms.told_much.len() == TOLD_MUCH {
-            // The oldest.
+            // Drop the oldest.
             rooms.told_much.remove(0);
         }
         rooms.told_much.push((Arc::clone(room), again));
     }
 
-    /// Waits until the client has read most of what was sent to it; false where it is gone or about to be closed, or too
-    /// slow, and then closed.
+    /// Waits until the client has read most of its queue. False if it has left, is about to be closed, or is too slow;
+    /// in the last case it is closed.
     pub async fn has_read(&self) -> bool {
         let until = Instant::now() + READ_WITHIN;
         let is_leaving = || self.connection.upgrade().is_none_or(|connection| connection.is_let_go());
@@ -275,7 +275,7 @@ impl Client {
         false
     }
 
-    /// Closes the transport: the client comes back by itself.
+    /// Closes the transport: the client reconnects by itself.
     pub fn close(&self) {
         if let Some(connection) = self.connection.upgrade() {
             connection.close();
@@ -296,8 +296,8 @@ impl Client {
         }
     }
 
-    /// Sends a frame to everybody in this socket's namespace, on every node. It takes the way over the bus to this node's
-    /// own members too, so that all hear one order.
+    /// Sends a frame to everybody in this socket's namespace, on every node. It goes over the bus to this node's own
+    /// members too, so that all members receive frames in one order.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
@@ -306,7 +306,7 @@ impl Client {
         self.node.cluster.bus.publish(&channel, Notice::Frame(frame.to_bus()).encode()).await
     }
 
-    /// The user showed another token: the session lasts until the later end of the two, which is returned.
+    /// The user sent another token: extends the session to the later expiry of the two, which is returned.
     #[must_use]
     pub fn renew(&self, expires_at: u64) -> u64 {
         self.connection.upgrade().map_or(expires_at, |connection| connection.renew(expires_at))

@@ -1,4 +1,4 @@
-//! The places where a token may stand, in the order in which they are looked at.
+//! The places where a client may send its token, in order of precedence.
 //!
 //! `auth.token` of the CONNECT packet, then the handshake's `Authorization` header, its `authentication` header, and
 //! its `token` query parameter. `Bearer ` in front is optional everywhere.
@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use crate::engine::Text;
 
-/// The headers that a handshake's token may stand in.
+/// The headers that a handshake may carry its token in.
 const TOKEN_HEADERS: [&str; 2] = ["authorization", "authentication"];
 
-/// The handshake's token, kept for the namespaces that the connection joins later. A copy: the request may go.
+/// The handshake's token, kept for the namespaces that the connection joins later. A copy, so that the request can go.
 #[must_use]
 pub fn handshake_token(request: &Parts) -> Option<Box<str>> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());

@@ -1,9 +1,9 @@
-//! How long a session's token lasts, and what is to be done about it when. Pure; the time is an argument.
+//! Decides when to warn of a token's expiry, and when to end its session. Pure; the time is an argument.
 
-/// Before a token's end, how many seconds its client is told.
+/// Seconds before a token's expiry at which its client is warned.
 const NOTICE: u64 = 60;
 
-/// One session's.
+/// The expiry of one session's token, or of one reader's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Validity {
     /// Unix seconds.
@@ -11,14 +11,14 @@ pub(super) struct Validity {
     told: bool,
 }
 
-/// What is to be done now.
+/// The step that is due now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing: look again at this Unix second.
+    /// Nothing: check again at this Unix second.
     Wait(u64),
-    /// The client is to be told, and looked at again at the end.
+    /// Warn the client, and check again at the expiry.
     Tell,
-    /// It is over.
+    /// The token has expired.
     Expired,
 }
 

@@ -1,9 +1,10 @@
 //! Port: messages between nodes.
 //!
 //! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited
-//! their publication; a node hears its own; when [`Bus::subscribe`] has answered, everything published from then on is
-//! heard, until [`BusEvent::MayHaveMissed`] says that something may have been lost in between. Every subscription
-//! outlives a lost connection; what is published within a recorded span says so ([`super::carried`]). Deliberately does not store anything: what must not be lost goes through a log.
+//! their publication; a node also receives its own. Once [`Bus::subscribe`] has succeeded, the node receives everything
+//! published from then on, until [`BusEvent::MayHaveMissed`] announces that messages may have been lost. Subscriptions
+//! outlive a lost connection. A message published within a recorded span carries that span ([`super::carried`]).
+//! Deliberately stores nothing: messages that must not be lost go through a log.
 
 use std::sync::Arc;
 
@@ -12,27 +13,27 @@ use jackfield_shared::trace::{Span, SpanKind, within};
 
 use super::{Unavailable, bus_memory::MemoryBus, bus_redis::RedisBus, ids::NodeId, room_name::RoomName};
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// Every node that has members of this namespace.
+    /// Every node that serves this namespace.
     Namespace(Arc<str>),
     /// Every node that has members of this room.
     Room(RoomName),
     /// One node.
     Node(NodeId),
-    /// What concerns a user wherever the user is: comings and goings, for every node.
+    /// Every node: users that come online or go offline, and orders to remove a user from all feeds.
     Presence,
-    /// Every node's part of the list of sockets.
+    /// Every node: each node's part of the list of sockets, and requests for it.
     Roster,
 }
 
-/// What a node hears.
+/// An event that a node receives from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
     /// A message on a channel that is subscribed to.
     Message(Channel, Bytes),
-    /// The connection was lost and is back, or too much came at once.
+    /// The connection was lost and is back, or the node's queue was full.
     MayHaveMissed,
 }
 
@@ -46,7 +47,7 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Sends to everybody who is subscribed at this moment.
+    /// Sends to every node that is subscribed at this moment.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was sent.
@@ -60,10 +61,11 @@ impl Bus {
         within(Span::child("publish", SpanKind::Producer), publishing).await
     }
 
-    /// Hears these channels from now on; what was subscribed to stays so.
+    /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not in effect yet; it will be as soon as the back end answers.
+    /// [`Unavailable`] when it is not in effect yet. A request that was queued takes effect once the back end answers;
+    /// one that found the queue full is lost.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(bus) => bus.subscribe(channels),
@@ -71,7 +73,7 @@ impl Bus {
         }
     }
 
-    /// Does not hear these channels any more. What is on its way may still be heard.
+    /// Unsubscribes, best effort: a full queue drops the request, and messages on their way may still arrive.
     pub fn unsubscribe(&self, channels: &[Channel]) {
         match self {
             Self::Memory(bus) => bus.unsubscribe(channels),
@@ -79,7 +81,7 @@ impl Bus {
         }
     }
 
-    /// How many rooms of these namespaces have members on any node.
+    /// How many rooms of these namespaces have at least one node subscribed.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -12,7 +12,7 @@ use super::{
     carried,
 };
 
-/// What one node may be behind before it is told that it missed something.
+/// Capacity of one node's event queue. Beyond it, events are dropped and the node receives [`BusEvent::MayHaveMissed`].
 const BACKLOG: usize = 16_384;
 
 /// All nodes of the process.
@@ -43,7 +43,7 @@ impl MemoryNetwork {
         (MemoryBus { network: self.clone(), index: ends.len() - 1 }, events)
     }
 
-    /// Sends to all who are subscribed. Under one lock, so that all hear one order.
+    /// Sends to every subscribed node. Holds one lock, so that all nodes receive the same order.
     pub fn publish(&self, channel: &Channel, payload: &Bytes) {
         let payload = carried::enclose(payload.clone());
         for end in self.ends.lock().iter_mut().filter(|end| end.subscribed.contains(channel)) {

@@ -1,9 +1,9 @@
 //! [`super::bus`] over Redis pub/sub.
 //!
-//! One connection of its own for subscriptions, kept by one task: it resubscribes to everything after a loss, in
-//! batches, and only then says [`BusEvent::MayHaveMissed`]. The task publishes a probe to itself and hears it back; a
-//! connection on which nothing comes back is dropped, however healthy TCP thinks it is. A node that cannot keep up with
-//! its channels is told that it may have missed something rather than growing without bound.
+//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to everything, in batches, and
+//! only then sends [`BusEvent::MayHaveMissed`]. The task publishes a probe to itself, and drops a connection that
+//! delivers neither probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot
+//! keep up with its channels loses messages and receives [`BusEvent::MayHaveMissed`].
 
 use std::{
     collections::HashMap,
@@ -33,13 +33,14 @@ use crate::ops::metrics;
 
 static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
 
-/// What a node may be behind its channels.
+/// Capacity of a node's event queue.
 const BACKLOG: usize = 16_384;
 const REQUESTS: usize = 1_024;
 /// Channels in one SUBSCRIBE.
 const BATCH: usize = 512;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// Without a probe for this long the node is not ready, and a connection is given up.
+/// A node that received no probe for this long is not ready. A connection is dropped when that holds at two ticks in a
+/// row without any message in between.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
@@ -59,7 +60,7 @@ enum Request {
 struct Listener {
     link: Arc<RedisLink>,
     probe: String,
-    /// By their names in Redis.
+    /// By channel name in Redis.
     subscribed: HashMap<String, Channel>,
     requests: mpsc::Receiver<Request>,
     heard: mpsc::Sender<BusEvent>,
@@ -68,7 +69,7 @@ struct Listener {
     began: Instant,
 }
 
-/// Why a connection's turn is over.
+/// Why the listener is done with a connection.
 enum Over {
     Lost,
     Stopping,
@@ -115,7 +116,7 @@ impl RedisBus {
     pub(super) async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
         let mut count = 0;
         for namespace in namespaces {
-            // Counted there, so that the names need not travel.
+            // Redis counts, so that the names are not sent.
             let pattern = self.link.keys.rooms_of(namespace);
             count += self.link.script::<usize>(ROOMS.prepare_invoke().arg(pattern)).await?;
         }
@@ -123,7 +124,7 @@ impl RedisBus {
     }
 
     pub(super) fn unsubscribe(&self, channels: &[Channel]) {
-        // Where there is no room the node hears more than it needs, which whoever listens passes over.
+        // If the queue is full, the node stays subscribed; the next message for a room that it does not have retries.
         let _ = self.requests.try_send(Request::Unsubscribe { channels: channels.to_vec() });
     }
 
@@ -142,7 +143,7 @@ impl Listener {
                 return;
             }
             first = false;
-            // Those who asked while there is no connection are served by the next one.
+            // Requests made without a connection take effect with the next one; subscribers get `Unavailable` now.
             while let Ok(request) = self.requests.try_recv() {
                 match request {
                     Request::Subscribe { channels, .. } => drop(self.remember(&channels)),
@@ -164,7 +165,7 @@ impl Listener {
         let mut missed = !first;
         let mut alive_at = Instant::now();
         let mut tick = tokio::time::interval(PROBE_EVERY);
-        // After a standstill of the whole process one tick comes, not all that it slept through.
+        // After a stall of the whole process, one tick fires instead of all that were missed.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
@@ -190,7 +191,7 @@ impl Listener {
                     }
                 }
                 _ = tick.tick() => {
-                    // Twice in a row: answers that wait to be read are read in between.
+                    // Two ticks in a row: messages that wait to be read are read in between.
                     let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_PATIENCE);
                     if silent && was_silent {
                         tracing::warn!("redis pub/sub is silent: reconnecting");
@@ -202,8 +203,8 @@ impl Listener {
         }
     }
 
-    /// Does what was asked for, together with what was asked for meanwhile: a node that takes in a thousand rooms does
-    /// not make a thousand round trips of it.
+    /// Serves a request together with those queued behind it, so that a node that opens a thousand rooms does not make
+    /// a thousand round trips.
     async fn serve(&mut self, first: Request, sink: &mut PubSubSink) -> Result<(), Unavailable> {
         let (mut wanted, mut unwanted, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(first);
@@ -217,7 +218,7 @@ impl Listener {
             }
             next = if wanted.len() < BATCH { self.requests.try_recv().ok() } else { None };
         }
-        // In one batch a channel may be given up and asked for again: what counts is how it ended.
+        // A batch may both subscribe to a channel and unsubscribe from it: the last request counts.
         unwanted.retain(|name| !self.subscribed.contains_key(name));
         for batch in unwanted.chunks(BATCH) {
             let asked = tokio::time::timeout(PATIENCE, sink.unsubscribe(batch)).await;
@@ -226,7 +227,7 @@ impl Listener {
         wanted.retain(|name| self.subscribed.contains_key(name));
         self.subscribe(sink, &wanted).await?;
         for done in waiting {
-            // The asker may have given up; the subscription stays.
+            // The caller may have given up; the subscription stays.
             let _ = done.send(());
         }
         Ok(())
@@ -265,7 +266,7 @@ impl Listener {
         names
     }
 
-    /// False where there was no room for it.
+    /// Queues a message for the node; false if the queue was full.
     fn hear(&self, message: &Msg) -> bool {
         let Some(channel) = self.subscribed.get(message.get_channel_name()) else { return true };
         let payload = Bytes::copy_from_slice(message.get_payload_bytes());

@@ -1,12 +1,12 @@
-//! A notice on its way over the bus, with the span that it was sent in where that is recorded: `T`, where the span stands,
-//! and the notice. Without one it is the bare notice, and costs nothing.
+//! A notice on its way over the bus, with the span that it was sent in if that is recorded: `T`, the span's [`Origin`],
+//! and the notice. Without a recorded span it is the bare notice, and costs nothing.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use jackfield_shared::trace::Origin;
 
 const TRACED: u8 = b'T';
 
-/// What stands before a notice that is sent now; empty where nothing is recorded.
+/// The prefix of a notice that is sent now; empty if no span is recorded.
 #[must_use]
 pub fn prefix() -> Bytes {
     let Some(origin) = Origin::current() else { return Bytes::new() };
@@ -16,7 +16,7 @@ pub fn prefix() -> Bytes {
     out.freeze()
 }
 
-/// A notice that is sent now.
+/// Puts [`prefix`] before a notice that is sent now.
 #[must_use]
 pub fn enclose(notice: Bytes) -> Bytes {
     let prefix = prefix();

@@ -1,9 +1,9 @@
-//! Port: what an operation's caller named, so that it is done once however often it is asked for.
+//! Port: idempotency keys, here names, so that a retried operation runs once, cluster-wide.
 //!
-//! Guarantees: over the whole cluster one caller at a time is told to go ahead with a name; once the reply is kept, everybody
-//! who comes with that name gets it for [`KEPT_FOR`]; who comes with the same name for something else is told so. Where
-//! it is not known how an attempt ended the next one goes ahead under the same id, so that what keys on the id is still
-//! done once. Deliberately does not know what the operation is.
+//! Guarantees, for [`KEPT_FOR`] from the first attempt under a name on: one attempt at a time goes ahead, until an
+//! outcome is reported or [`ATTEMPT`] has passed; once the reply is stored, every later attempt gets it; an attempt at
+//! another operation gets [`Begun::Other`]. If the outcome is unknown, the next attempt goes ahead under the same id,
+//! so that effects keyed by that id still happen once. Deliberately does not know what the operation is.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use bytes::Bytes;
 
 use super::{Unavailable, idempotency_memory::MemoryIdempotency, idempotency_redis::RedisIdempotency};
 
-/// How long a name means the same operation.
+/// How long a name means the same operation, from the first attempt on.
 pub const KEPT_FOR: Duration = Duration::from_mins(5);
-/// How long others wait for an attempt of which nothing is heard.
+/// How long an attempt that reports no outcome blocks the next one.
 pub const ATTEMPT: Duration = Duration::from_secs(15);
 
-/// What somebody wants to do.
+/// An attempt at an operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The caller's name for it, unique among all callers.
+    /// The caller's name for the operation, unique among all callers.
     pub name: &'a str,
-    /// Differs where it is another thing.
+    /// Differs if it is another operation.
     pub fingerprint: &'a str,
-    /// The operation's id, where this is the first attempt.
+    /// The operation's id, if this is the first attempt.
     pub id: &'a str,
 }
 
-/// What is to be done about it.
+/// The answer to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
     /// Go ahead, under this id: the first attempt's.
     Go(String),
-    /// Somebody is at it.
+    /// Another attempt is running.
     Running,
-    /// The name stands for something else.
+    /// The name belongs to another operation.
     Other,
-    /// It was done: this is the reply.
+    /// The operation is done: this is the reply.
     Done(Bytes),
 }
 
@@ -50,7 +50,7 @@ pub enum Idempotency {
 }
 
 impl Idempotency {
-    /// Asks whether to go ahead. Who is told [`Begun::Go`] says how it went.
+    /// Asks whether to go ahead. After [`Begun::Go`] the caller reports the outcome.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -61,10 +61,10 @@ impl Idempotency {
         }
     }
 
-    /// It was done: the reply is kept.
+    /// Reports that the operation is done, and stores the reply if the name is still kept.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have been kept.
+    /// [`Unavailable`] when it may not have been stored.
     pub async fn done(&self, name: &str, reply: &Bytes) -> Result<(), Unavailable> {
         match self {
             Self::Memory(names) => names.done(name, reply),
@@ -72,7 +72,7 @@ impl Idempotency {
         }
     }
 
-    /// It was not done, or nobody knows: the next attempt may go ahead.
+    /// Reports that the operation failed, or that its outcome is unknown: the next attempt may go ahead.
     ///
     /// # Errors
     /// [`Unavailable`]; then the next attempt may go ahead after [`ATTEMPT`].
@@ -83,10 +83,10 @@ impl Idempotency {
         }
     }
 
-    /// It was refused, and nothing was done: the name is free for anything.
+    /// Reports that the operation was refused and nothing was done: the name is free for any operation.
     ///
     /// # Errors
-    /// [`Unavailable`]; then the same may be tried again after [`ATTEMPT`].
+    /// [`Unavailable`]; then the same operation may be retried after [`ATTEMPT`].
     pub async fn refused(&self, name: &str) -> Result<(), Unavailable> {
         match self {
             Self::Memory(names) => names.refused(name),

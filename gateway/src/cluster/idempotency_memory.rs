@@ -23,7 +23,7 @@ pub struct MemoryIdempotency {
 #[derive(Default)]
 struct Names {
     by_name: HashMap<Box<str>, Entry>,
-    /// In the order in which they end; a name that was freed and taken again stands here twice.
+    /// In the order in which they expire; a name that was freed and used again is listed twice.
     ending: VecDeque<(Instant, Box<str>)>,
 }
 

@@ -1,4 +1,4 @@
-//! [`super::idempotency`] over Redis: a hash per name that ends by itself.
+//! [`super::idempotency`] over Redis: a hash per name that expires by itself.
 
 use std::sync::{Arc, LazyLock};
 

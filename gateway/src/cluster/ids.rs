@@ -1,4 +1,4 @@
-//! The ids that nodes speak of, as types of their own so that one is never taken for another.
+//! The ids that nodes exchange, each a type of its own so that one is never mistaken for another.
 
 use std::{fmt, sync::Arc};
 
@@ -38,7 +38,7 @@ id!(
     NodeId
 );
 id!(
-    /// One unbroken lease of a node: `<node id>:<random>`. A node whose lease was lost goes on under a new one.
+    /// One unbroken lease of a node: `<node id>:<random>`. A node that lost its lease continues under a new one.
     Incarnation
 );
 id!(
@@ -74,7 +74,7 @@ pub fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }
 
-/// What an incarnation holds, as its index lists it: a session, or its stay in a room.
+/// An entry in an incarnation's index: a session that it holds, or a session's stay in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum IndexEntry {
     /// A session.
@@ -96,7 +96,7 @@ impl IndexEntry {
     }
 }
 
-/// `<session> <room, or ->  <user>`: only the user's id may have spaces.
+/// `<session> <room, or -> <user>`: only the user's id may have spaces.
 impl fmt::Display for IndexEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +106,7 @@ impl fmt::Display for IndexEntry {
     }
 }
 
-/// One user's session on one node, as ports are told of it.
+/// One user's session, as it is passed to the ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Holding {
     /// The user.

@@ -1,14 +1,16 @@
 //! Port: users' notifications, and how many of them are unread.
 //!
-//! Guarantees: a notification and the unread count change together, and what changes is pushed in the same atomic step to
-//! every session of the user, over the nodes that hold them: first what happened, then the count. So every device hears
-//! the changes in the order in which they happened, and the last count it heard is the true one. The count is never
-//! kept apart: it is how many unread ones are stored. The newest [`Keep::most`] of [`Keep::age`] are kept; what is beyond
-//! that is gone before anything else is looked at, so that list and count agree. An id that is added again within
-//! [`REMEMBERED`] is stored once, even if it was deleted in between.
+//! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change to every
+//! session of the user, over the nodes that hold them: first the event, then the count. So every device receives the
+//! changes in the order in which they happened, and the last count that it receives is that of the latest change. The
+//! count is never stored separately: it is the number of stored unread notifications. The newest [`Keep::most`] of
+//! [`Keep::age`] are kept. Every operation first removes those that are too old, and an addition also removes those
+//! beyond the number, so that list and count agree. An id that is added again while it is stored, or within
+//! [`REMEMBERED`] of its deletion, is stored once.
 //!
-//! Deliberately does not wake up when a notification gets too old: whoever touches the inbox next finds it gone, and then
-//! the count is pushed. A push is as lost as any message of [`super::bus`]; [`Inbox::tell`] puts it right.
+//! Deliberately has no timer for notifications that become too old: the next operation on the inbox removes them and
+//! pushes the count, but not if the whole inbox has expired by then. A push can be lost like any message of
+//! [`super::bus`]; [`Inbox::tell`] corrects the count.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,19 +25,19 @@ use super::{
 /// How long the id of a deleted notification is remembered.
 pub const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// What is kept of a user's notifications; 0 for no limit.
+/// The limits on a user's stored notifications; 0 for no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
-    /// The newest so many.
+    /// At most this many, the newest.
     pub most: usize,
-    /// For so long, from the moment in the notification's id.
+    /// For at most this long, from the moment in the notification's id.
     pub age: Duration,
 }
 
-/// What came of adding a notification.
+/// The result of adding a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Added {
-    /// False where it was stored before, or is older than all that is kept: then nothing was changed.
+    /// False if it was stored before, or is older than all that are kept: then it was not added.
     pub new: bool,
     /// How many are unread now.
     pub unread: u64,
@@ -43,10 +45,10 @@ pub struct Added {
     pub delivered: usize,
 }
 
-/// What came of reading or deleting.
+/// The result of marking as read or deleting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
-    /// Whether there is, or was, such a notification; true for all of them.
+    /// Whether the notification exists, or existed until it was deleted; true when all were marked.
     pub found: bool,
     /// How many are unread now.
     pub unread: u64,
@@ -68,7 +70,7 @@ pub struct Page {
 pub enum Inbox {
     /// Within one process.
     Memory(MemoryInbox),
-    /// A sorted set, a set and a hash per user in Redis.
+    /// Two sorted sets, a set and a hash per user in Redis.
     Redis(RedisInbox),
 }
 
@@ -95,7 +97,7 @@ impl Inbox {
         }
     }
 
-    /// Marks a notification, or without one all of them, as read. Where it is found, pushes `notification:read` and the
+    /// Marks a notification, or all of them if `id` is `None`, as read. If found, pushes `notification:read` and the
     /// count, even if it was read before.
     ///
     /// # Errors
@@ -107,7 +109,7 @@ impl Inbox {
         }
     }
 
-    /// Deletes a notification. Where it is found, pushes `notification:deleted` and the count.
+    /// Deletes a notification. If found, pushes `notification:deleted` and the count.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known: deleting again does no harm, but does not find it.
@@ -118,7 +120,7 @@ impl Inbox {
         }
     }
 
-    /// The newest notifications, or the newest before `before`, which need not be there any more; at most `limit`.
+    /// The newest notifications, or the newest before `before`, which may have been removed since; at most `limit`.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -134,11 +136,11 @@ impl Inbox {
         }
     }
 
-    /// Pushes the present count to these sessions of `node`, each its user's, whether they are claimed or not. It takes the
-    /// way of all pushes, so that it neither overtakes a change nor comes after a later one.
+    /// Pushes to these sessions of `node` their user's current count, whether they are claimed or not. It is sent the
+    /// same way as all pushes, so that it neither overtakes a change nor arrives after a later one.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have been told: telling again does no harm.
+    /// [`Unavailable`] when it may not have been sent to some: sending it again does no harm.
     pub async fn tell(&self, sessions: &[Holding], node: &NodeId) -> Result<(), Unavailable> {
         match self {
             Self::Memory(inbox) => inbox.tell(sessions, node),

@@ -1,4 +1,4 @@
-//! [`super::inbox`] for several nodes of one process: one lock is held while an inbox changes and is pushed.
+//! [`super::inbox`] for several nodes of one process: one lock is held while an inbox changes and the change is pushed.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use super::{
     sessions_memory::MemorySessions,
 };
 
-/// Between two looks for inboxes that nobody uses any more, additions.
+/// Additions between two sweeps for inboxes that nobody uses any more.
 const SWEEP_EVERY: u64 = 10_000;
 
 /// All users' inboxes.
@@ -46,7 +46,7 @@ struct Users {
 struct Notifications {
     /// Oldest first.
     kept: BTreeMap<NotificationId, Kept>,
-    /// When those that were deleted lately were, in Unix milliseconds.
+    /// When each of the recently deleted ones was deleted, in Unix milliseconds.
     deleted: HashMap<NotificationId, u64>,
 }
 
@@ -60,7 +60,7 @@ impl Notifications {
         self.kept.values().filter(|kept| !kept.read).count() as u64
     }
 
-    /// Forgets what is too old.
+    /// Removes everything that is too old.
     fn forget_old(&mut self, keep: Keep, now: u64) {
         let since = oldest(keep, now);
         while let Some(first) = self.kept.first_entry()
@@ -168,8 +168,8 @@ impl MemoryInbox {
         Ok(())
     }
 
-    /// Does `work` on a user's inbox, and pushes the event that it returns and then the count; or the count alone, where
-    /// others got too old meanwhile. Also returns to how many sessions the event went.
+    /// Runs `work` on a user's inbox, and pushes the event that it returns and then the count; without an event, only
+    /// the count, if it changed because some became too old. Also returns how many sessions the event was sent to.
     fn with<T>(
         &self,
         user: &Arc<str>,
@@ -195,7 +195,7 @@ impl MemoryInbox {
         Ok((result, delivered))
     }
 
-    /// Once in a while takes out what nobody has touched until it was all too old.
+    /// Every [`SWEEP_EVERY`] additions, removes the inboxes in which everything is too old.
     fn sweep(&self) {
         let mut users = self.users.lock();
         users.additions += 1;

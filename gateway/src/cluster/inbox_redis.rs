@@ -27,7 +27,7 @@ static TELL: LazyLock<Script> = script!("lua/inbox_tell.lua");
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
-/// Bytes of notifications in one round trip, about.
+/// Approximate bytes of notifications in one round trip.
 const BATCH_BYTES: usize = 1_000_000;
 
 /// All users' inboxes.

@@ -1,12 +1,12 @@
 //! Port: a room's stored messages.
 //!
-//! Guarantees: within an epoch messages are numbered 1, 2, 3 … without holes; appending and publishing (as
-//! [`super::notice::Notice::Message`] on [`super::bus::Channel::Room`]) are one atomic step; a message appended again
-//! under the same key within five minutes is stored once and gets its first position; the newest 1,000 of 24 hours can be
-//! read. An epoch is made with the log and lasts as long as its numbers can be trusted: a log that was lost, or that is
-//! found behind a position that a node has seen, goes on under a new one. A room that nobody has written to takes no memory:
-//! its position is [`Page::empty`], which lasts as long as the back end remembers anything. Deliberately does not know who
-//! is a member.
+//! Guarantees: within an epoch messages are numbered from [`Page::base`] + 1 on, without holes; appending and
+//! publishing (as [`super::notice::Notice::Message`] on [`super::bus::Channel::Room`]) are one atomic step; a message
+//! appended again under the same key within five minutes is stored once and gets its first position; the newest 1,000
+//! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers can be trusted: a log that
+//! was lost, or that ends before a position that a node has seen, continues under a new one. A room without a log takes
+//! no memory: its position is [`Page::empty`], which lasts until the back end loses all data. Deliberately does not
+//! know a room's members.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{Unavailable, log_memory::MemoryLog, log_redis::RedisLog, membership:
 pub const KEPT: usize = 1_000;
 /// How long a message is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
-/// Bytes of message bodies in one read after a position; the first message is in it however long it is.
+/// Bytes of message bodies in one read after a position; the first message is included whatever its length.
 pub const PAGE_BYTES: usize = 256 * 1024;
 /// How long the same key means the same message.
 pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
@@ -57,14 +57,14 @@ impl FromStr for Position {
 pub struct Stored {
     /// Within the page's epoch.
     pub number: u64,
-    /// What follows the id in the message's JSON object, up to its end.
+    /// The rest of the message's JSON object after the id, up to its end.
     pub body: Arc<str>,
 }
 
-/// What came of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// Where the message stands.
+    /// The message's position.
     pub position: Position,
     /// Whether it was stored now, rather than earlier under the same key.
     pub new: bool,
@@ -79,21 +79,21 @@ pub struct Page {
     pub base: u64,
     /// In order, each number once.
     pub messages: Vec<Stored>,
-    /// The position of every room that nobody has written to. A room whose `base` is 0 has been written to for the first
-    /// time since this position was its own.
+    /// The position of every room without a log. A room whose `base` is 0 had this position until the first message of
+    /// its log.
     pub empty: Position,
-    /// For so long, from when it was asked for, none of `messages` becomes too old to be kept. Never more than [`KEPT_FOR`].
+    /// How long, from the request on, none of `messages` becomes too old to be kept. At most [`KEPT_FOR`].
     pub kept_for: Duration,
 }
 
-/// Which piece.
+/// The piece of a log to read; its size is the `count` of [`Log::read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// The first so many after this number, cut at [`PAGE_BYTES`].
+    /// The first `count` after this number, cut at [`PAGE_BYTES`].
     After(u64),
-    /// The last so many before this number.
+    /// The last `count` before this number.
     Before(u64),
-    /// The last so many.
+    /// The last `count`.
     Newest,
 }
 
@@ -107,7 +107,7 @@ pub enum Log {
 }
 
 impl Log {
-    /// Stores and publishes a message. `key`, where given, makes a repetition harmless.
+    /// Stores and publishes a message. `key`, if given, makes a retry within [`SAME_KEY_FOR`] harmless.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether it was stored.
@@ -121,7 +121,7 @@ impl Log {
         within(Span::child("append", SpanKind::Producer), appending).await
     }
 
-    /// Where the message stands that was stored under this key within the last [`SAME_KEY_FOR`].
+    /// The position of the message that was stored under this key within the last [`SAME_KEY_FOR`].
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -132,10 +132,10 @@ impl Log {
         }
     }
 
-    /// The position of rooms that nobody has written to, as far as this node knows.
+    /// The position of rooms without a log, as far as this node knows.
     ///
     /// # Errors
-    /// [`Unavailable`] when this node does not know it yet.
+    /// [`Unavailable`] when this node does not know it yet and the back end does not answer.
     pub async fn empty(&self) -> Result<Position, Unavailable> {
         match self {
             Self::Memory(log) => Ok(log.empty),
@@ -143,15 +143,15 @@ impl Log {
         }
     }
 
-    /// Since when the back end remembers, as [`super::membership`] says it.
+    /// Records since when the back end has kept its data, as [`super::membership`] reports it.
     pub fn remembers(&self, since: Remembered) {
         if let Self::Redis(log) = self {
             log.remembers(since);
         }
     }
 
-    /// Reads at most `count` messages. `seen`, where given, is the newest position that the caller knows: where the log
-    /// of the same epoch ends before it, the log has fallen back, and a new epoch begins.
+    /// Reads at most `count` messages. `seen`, if given, is the newest position that the caller knows: if the log of
+    /// the same epoch ends before it, the log has fallen back, and a new epoch begins.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -68,7 +68,7 @@ impl MemoryLog {
     pub(super) fn append(&self, room: &RoomName, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
         let now = Instant::now();
         let mut rooms = self.rooms.lock();
-        // Later than the position that it had before.
+        // Later than `empty`, the room's position until now.
         let log = rooms.entry(room.clone()).or_insert_with(|| RoomLog::new(now_micros().max(self.empty.epoch + 1)));
         log.forget_old(now);
         if let Some(position) = key.and_then(|key| log.by_key.get(key)) {

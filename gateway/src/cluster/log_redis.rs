@@ -1,4 +1,5 @@
-//! [`super::log`] over Redis: a stream per room, its numbers and epoch beside it, and scripts that keep them together.
+//! [`super::log`] over Redis: a stream per room, a hash with its epoch and last number, and scripts that keep the two
+//! consistent.
 
 use std::{
     sync::{
@@ -31,7 +32,7 @@ const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30);
 #[derive(Clone)]
 pub struct RedisLog {
     link: Arc<RedisLink>,
-    /// Epoch of the rooms that nobody has written to; 0 until it is known.
+    /// Epoch of the rooms without a log; 0 until it is known.
     empty: Arc<AtomicU64>,
 }
 
@@ -103,7 +104,7 @@ impl RedisLog {
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
         if end == empty && seen.is_some_and(|seen| seen != empty) {
-            // A log that somebody has seen is gone. If everything is, this node may not have heard of it yet.
+            // A log that the caller has seen is gone. If all data was lost, this node's `empty` may be outdated.
             empty = self.ask_empty().await?;
             end = empty;
         }

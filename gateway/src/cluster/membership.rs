@@ -1,10 +1,10 @@
-//! Port: which nodes live, and what a dead one leaves behind.
+//! Port: the live nodes, and the sessions and stays that a dead one leaves behind.
 //!
 //! Guarantees: a node lives while it renews its lease; a lost lease is never renewed, the node registers a new
-//! incarnation instead. What an incarnation holds stands in its index before it is claimed. A dead incarnation is given
-//! to exactly one survivor at a time, never to one that has not held its own lease unbroken for one full term (so that
-//! nobody is buried just because the back end was away), and to another where that one does not finish.
-//! Deliberately does not clear anything up itself: it says who is to, and what.
+//! incarnation instead. Callers add a holding to an incarnation's index before they claim it. A dead incarnation is
+//! given to one survivor, never to one that has not held its own lease unbroken for one full term (so that no node is
+//! buried just because the back end was away), and to another one if that has not finished within `REAPING_TERMS`.
+//! Deliberately cleans up nothing itself: it only names the survivor and the holdings.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::{
     membership_redis::RedisMembership,
 };
 
-/// A survivor that has not finished within this many lease terms is taken to have died too.
+/// A survivor that has not finished within this many lease terms is assumed to have died too.
 pub(super) const REAPING_TERMS: u32 = 3;
 
-/// Since when the back end remembers what it was told: opaque. Another one than before, and everything was lost.
+/// Since when the back end has kept its data: opaque. If it differs from before, all data was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered(pub(super) u64);
 
@@ -76,10 +76,10 @@ impl Membership {
         }
     }
 
-    /// What an incarnation says of itself to all others, until it says something else or is buried.
+    /// Stores an incarnation's report about itself for all nodes, until the next report or its burial.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not be known.
+    /// [`Unavailable`] when it may not have been stored.
     pub async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.report(incarnation, text),
@@ -87,7 +87,7 @@ impl Membership {
         }
     }
 
-    /// What all incarnations that are not buried said of themselves last, those whose lease is over too.
+    /// The last reports of all incarnations that are not buried, including those whose lease is over.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -98,10 +98,10 @@ impl Membership {
         }
     }
 
-    /// Notes what an incarnation is about to hold.
+    /// Adds holdings that an incarnation is about to claim to its index.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not be noted: then do not claim it.
+    /// [`Unavailable`] when some may not be in the index: then do not claim them, or release them again.
     pub async fn note(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.note(incarnation, holdings),
@@ -109,10 +109,10 @@ impl Membership {
         }
     }
 
-    /// Strikes out what an incarnation holds no more, after it was released everywhere.
+    /// Removes holdings from an incarnation's index, after they were released everywhere.
     ///
     /// # Errors
-    /// [`Unavailable`]; striking out again does no harm.
+    /// [`Unavailable`]; removing them again does no harm.
     pub async fn strike(&self, incarnation: &Incarnation, holdings: &[IndexEntry]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.strike(incarnation, holdings),
@@ -120,7 +120,7 @@ impl Membership {
         }
     }
 
-    /// At most `count` of what an incarnation holds.
+    /// At most `count` entries of an incarnation's index.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -131,10 +131,10 @@ impl Membership {
         }
     }
 
-    /// A dead incarnation that `survivor` is to clear up after, if there is one.
+    /// A dead incarnation for `survivor` to clean up after, if there is one.
     ///
     /// # Errors
-    /// [`Unavailable`]; one that was given and not heard of goes to another later.
+    /// [`Unavailable`]; an incarnation whose answer was lost is given out again later.
     pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
         match self {
             Self::Memory(membership) => membership.take_dead(survivor),
@@ -142,7 +142,7 @@ impl Membership {
         }
     }
 
-    /// Nothing is left of `dead`. Also ends the lease of a node that leaves by itself.
+    /// Removes `dead`, of which nothing is left. Also ends the lease of a node that shuts down.
     ///
     /// # Errors
     /// [`Unavailable`]; burying again does no harm.

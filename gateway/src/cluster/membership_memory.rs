@@ -26,7 +26,7 @@ struct Lease {
     since: Instant,
     holds: HashSet<IndexEntry>,
     report: Option<String>,
-    /// A survivor is clearing up, until then.
+    /// Until then a survivor is cleaning up.
     reaping_until: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ impl MemoryMembership {
         let (until, holds) = (now + self.term, HashSet::new());
         let lease = Lease { until, since: now, holds, report: None, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
-        // It forgets nothing before its end.
+        // Constant: the data lasts as long as the process.
         Ok(Remembered(1))
     }
 

@@ -1,9 +1,9 @@
-//! What the nodes of a cluster share, each behind a small port: [`bus`], [`log`], [`sessions`],
+//! Everything that the nodes of a cluster share, each part behind a small port: [`bus`], [`log`], [`sessions`],
 //! [`presence`], [`room_presence`], [`membership`], [`inbox`], [`idempotency`].
 //!
-//! A port states its guarantee in `x.rs`; `x_memory.rs` keeps it for several nodes of one process, `x_redis.rs` over
-//! Redis, and one contract-test suite runs against both. Nothing here knows sockets, nor
-//! events other than a [`notification`]'s.
+//! A port states its guarantee in `x.rs`; `x_memory.rs` implements it for several nodes of one process, `x_redis.rs`
+//! over Redis, and one contract-test suite runs against both. Nothing here depends on sockets, or on events other than
+//! a [`notification`]'s.
 
 pub mod bus;
 mod bus_memory;
@@ -73,21 +73,21 @@ pub use self::{
     sessions_memory::MemorySessions,
 };
 
-/// The back end did not answer in time, or not at all. What was asked for may or may not have happened.
+/// The back end did not answer in time, refused or failed. The operation may or may not have happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the cluster's back end does not answer")]
 pub struct Unavailable;
 
-/// The terms that leases and absences run for, and what of each kind is kept or announced.
+/// How long leases and absences last, and the limits on announcements and notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// A node that does not renew for this long is dead.
     pub lease: Duration,
     /// A user may be away for this long before being announced offline.
     pub grace: Duration,
-    /// Members up to which a room is told of comings and goings.
+    /// A room with more members than this receives no join and leave announcements.
     pub announce_max: usize,
-    /// What is kept of a user's notifications.
+    /// The limits on a user's stored notifications.
     pub notifications: Keep,
 }
 
@@ -101,23 +101,23 @@ fn now_micros() -> u64 {
 pub struct Cluster {
     /// Messages between nodes.
     pub bus: Bus,
-    /// Who holds which session.
+    /// Users' sessions and the nodes that hold them.
     pub sessions: Sessions,
     /// Rooms' stored messages.
     pub log: Log,
-    /// Who is online.
+    /// The users that are online.
     pub presence: Presence,
-    /// Who is in which room.
+    /// The users in each room.
     pub room_presence: RoomPresence,
-    /// Which nodes live.
+    /// The live nodes.
     pub membership: Membership,
     /// Users' notifications.
     pub inbox: Inbox,
-    /// What is done once however often it is asked for.
+    /// Idempotency keys of operations.
     pub idempotency: Idempotency,
 }
 
-/// A cluster within one process: give every node of it the same.
+/// A cluster within one process: all its nodes share one, or clones of it.
 #[derive(Clone)]
 pub struct MemoryCluster {
     network: MemoryNetwork,
@@ -148,7 +148,7 @@ impl MemoryCluster {
         }
     }
 
-    /// The ports of one more node, and what its bus hears.
+    /// The ports of one more node, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
         let (bus, events) = self.network.join();
@@ -166,7 +166,7 @@ impl MemoryCluster {
     }
 }
 
-/// The ports of a node over Redis, and what its bus hears. Does not wait for Redis to answer.
+/// The ports of a node over Redis, and the events of its bus. Does not wait for Redis to answer.
 #[must_use]
 pub fn over_redis(
     target: RedisTarget,

@@ -1,7 +1,7 @@
-//! What nodes tell each other over the bus, and how it is written.
+//! The messages that nodes send each other over the bus, and their encoding.
 //!
-//! The first byte is the kind, so that scripts in Redis can write a notice too, and a broadcast frame travels as it is.
-//! An unknown kind is passed over: nodes of two versions may share a cluster.
+//! The first byte is the kind, so that scripts in Redis can write notices too, and a broadcast frame is sent unchanged.
+//! Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
 
 use std::sync::Arc;
 
@@ -10,47 +10,47 @@ use serde::{Deserialize, Serialize};
 
 use super::{ids::SessionId, log::Position};
 
-/// To a node: one of its sessions lost its place. Followed by the session's id.
+/// To a node: one of its sessions was evicted. Followed by the session's id.
 pub const EVICTED: u8 = b'E';
-/// To all: a user came online. Followed by Unix milliseconds, a space, and the user's id.
+/// To all nodes: a user came online. Followed by Unix milliseconds, a space, and the user's id.
 pub const ONLINE: u8 = b'+';
-/// To all: a user went offline. Written as [`ONLINE`].
+/// To all nodes: a user went offline. Written as [`ONLINE`].
 pub const OFFLINE: u8 = b'-';
 const FRAME: u8 = b'F';
 const ROSTER: u8 = b'R';
 const ROSTER_WANTED: u8 = b'?';
-/// To a room: a stored message. Followed by its position, a space, and its JSON without the id.
+/// To a room: a stored message. Followed by its position, a space, and the rest of its JSON object after the id.
 pub const MESSAGE: u8 = b'M';
-/// To a room: a user came. Followed by the session that came, a space, and the profile.
+/// To a room: a user joined. Followed by the joining session, a space, and the profile.
 pub const JOINED: u8 = b'J';
 /// To a room: a user left. Followed by the profile.
 pub const LEFT: u8 = b'L';
 const FRAME_TO_OTHERS: u8 = b'X';
-/// To a node: an event for these sessions of it. Followed by the sessions with commas between them, a space, and
-/// `"name",data` in JSON, or that with binary parts as the engine encodes it.
+/// To a node: an event for some of its sessions. Followed by the sessions separated by commas, a space, and
+/// `"name",data` in JSON, or the same with binary parts as the engine encodes them.
 pub const TO_SESSIONS: u8 = b'U';
-/// To a node: these sessions of it end. Followed by the sessions with commas between them, a space, and the reason.
+/// To a node: some of its sessions must end. Followed by the sessions separated by commas, a space, and the reason.
 pub const END: u8 = b'K';
 
 const END_READING: u8 = b'k';
 
-/// The end of all places in feeds that a user has.
+/// Removes a user from all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndReading {
-    /// Whose.
+    /// The user.
     pub user: Arc<str>,
-    /// What the client is told.
+    /// The reason sent to the client.
     pub reason: Arc<str>,
 }
 
 /// A node's part of the list of sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterPart {
-    /// Whose part.
+    /// The node.
     pub node: Arc<str>,
-    /// How many sockets.
+    /// Number of sockets.
     pub count: usize,
-    /// Their ids; none where there are too many to list.
+    /// Their ids; `None` when there are too many to list.
     pub ids: Option<Vec<Arc<str>>>,
 }
 
@@ -70,20 +70,20 @@ pub enum Notice {
         /// The user.
         user: Arc<str>,
     },
-    /// A node's present part of the roster.
+    /// A node's current part of the roster.
     Roster(RosterPart),
-    /// Somebody has no roster yet: say yours.
+    /// A node may not know the other nodes' parts of the roster: every node publishes its own.
     RosterWanted,
     /// See [`MESSAGE`].
     Message {
-        /// In the room's order.
+        /// Its position in the room's log.
         position: Position,
-        /// What follows the id in the message's JSON object.
+        /// The rest of the message's JSON object after the id.
         body: Arc<str>,
     },
     /// See [`JOINED`].
     Joined {
-        /// The session that came, which is not told of itself.
+        /// The joining session; its own sockets do not get the announcement.
         session: SessionId,
         /// JSON of `userId` and `name`.
         profile: Arc<str>,
@@ -93,7 +93,7 @@ pub enum Notice {
         /// JSON of `userId` and `name`.
         profile: Arc<str>,
     },
-    /// An encoded packet for every member of the room but one socket.
+    /// An encoded packet for every member of the room except one socket.
     FrameToOthers {
         /// The socket's public id.
         except: Arc<str>,
@@ -102,24 +102,24 @@ pub enum Notice {
     },
     /// See [`TO_SESSIONS`].
     ToSessions {
-        /// Those of them that are still there.
+        /// The sessions; the node skips those that have ended.
         sessions: Vec<SessionId>,
         /// See [`TO_SESSIONS`].
         event: Bytes,
     },
     /// See [`END`].
     End {
-        /// Those of them that are still there.
+        /// The sessions; the node skips those that have ended.
         sessions: Vec<SessionId>,
-        /// What the client is told.
+        /// The reason sent to the client.
         reason: Arc<str>,
     },
-    /// To all, because nobody knows where a user reads feeds.
+    /// To all nodes, because no node knows on which nodes a user reads feeds.
     EndReading(EndReading),
 }
 
 impl Notice {
-    /// As it goes over the bus.
+    /// The notice as bytes for the bus.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
@@ -175,7 +175,7 @@ impl Notice {
         out.freeze()
     }
 
-    /// The reverse of [`Notice::encode`]; nothing where the bytes make no sense.
+    /// The reverse of [`Notice::encode`]; `None` when the bytes are not a notice of a known kind.
     #[must_use]
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         let rest = || std::str::from_utf8(&bytes[1..]).ok();
@@ -226,14 +226,14 @@ fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &[u8]) {
     out.put_slice(rest);
 }
 
-/// `"name",data` in JSON, as [`Notice::ToSessions`] takes it. Nothing where `data` cannot be JSON.
+/// `"name",data` in JSON, as [`Notice::ToSessions`] takes it. `None` when `data` cannot be serialized.
 #[must_use]
 pub fn event_json<T: Serialize + ?Sized>(name: &str, data: &T) -> Option<Arc<str>> {
     let [name, data] = [serde_json::to_string(name), serde_json::to_string(data)].map(Result::ok);
     Some(format!("{},{}", name?, data?).into())
 }
 
-/// The word that begins at `start`, and where what follows the space after it begins.
+/// The word that begins at `start`, and the index after the space that ends it.
 fn split(bytes: &Bytes, start: usize) -> Option<(&str, usize)> {
     let length = bytes.get(start..)?.iter().position(|byte| *byte == b' ')?;
     Some((std::str::from_utf8(&bytes[start..start + length]).ok()?, start + length + 1))

@@ -1,5 +1,6 @@
-//! A notification, its id, and the events by which clients hear of it (PROTOCOL "Notifications"), as text: the scripts of
-//! [`super::inbox`] publish them in the step that changes the inbox.
+//! A notification, its id, and its client events (PROTOCOL "Notifications"). Events are text, because [`super::inbox`]
+//! publishes them in the step that changes the inbox; in Redis its scripts build `notification:new` and the count
+//! themselves.
 
 use std::{fmt, sync::Arc};
 
@@ -10,21 +11,21 @@ use uuid::Uuid;
 
 use super::notice::event_json;
 
-/// Characters of an id.
+/// Length of an id as text.
 const HYPHENATED: usize = 36;
 
-/// A UUID v7. Ids sort by their time, as text too, which is how an inbox orders its notifications.
+/// A UUID v7. Ids sort by time, also as text: an inbox orders its notifications by that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NotificationId(Uuid);
 
 impl NotificationId {
-    /// The id of a notification that is made now.
+    /// A new id with the current time.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The id that this text is, in its hyphenated form; nothing where it is none.
+    /// Parses the hyphenated form; `None` when the text is not a UUID v7 in that form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok().filter(|_| text.len() == HYPHENATED);
@@ -55,7 +56,7 @@ impl fmt::Display for NotificationId {
 /// A notification as a backend posts it, to one user or to many.
 #[derive(Debug, Clone)]
 pub struct Posted {
-    /// The same id again is the same notification.
+    /// A notification posted again with the same id is the same notification.
     pub id: NotificationId,
     /// `{id,title,message,type,data?}`.
     pub(super) body: Arc<str>,
@@ -74,23 +75,23 @@ struct Body<'a> {
 }
 
 impl Posted {
-    /// One that is posted now. Lengths are the caller's to limit.
+    /// A notification posted now. The caller limits the lengths.
     #[must_use]
     pub fn new(id: NotificationId, title: &str, message: &str, kind: &str, data: Option<&RawValue>) -> Self {
         let body = Body { id: id.to_string(), title, message, r#type: kind, data };
-        // Texts and what is JSON already are always JSON.
+        // Strings and raw JSON always serialize.
         let body = serde_json::to_string(&body).unwrap_or_default();
         Self { id, body: body.into(), at: now_rfc3339().into() }
     }
 
-    /// As [`super::inbox::Page`] lists it, while it is unread.
+    /// Its JSON as [`super::inbox::Page`] lists it, unread.
     #[must_use]
     pub fn json(&self) -> String {
         listed(&self.body, &self.at, false)
     }
 }
 
-/// A notification's JSON as it is listed: `{id,title,message,type,data?,read,createdAt}`.
+/// A notification's JSON in a list: `{id,title,message,type,data?,read,createdAt}`.
 pub(super) fn listed(body: &str, at: &str, read: bool) -> String {
     let fields = body.strip_suffix('}').unwrap_or(body);
     format!("{fields},\"read\":{read},\"createdAt\":\"{at}\"}}")

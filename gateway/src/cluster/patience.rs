@@ -1,7 +1,7 @@
-//! How long a wait for the back end may take: [`PATIENCE`], or less where the caller has waited before.
+//! Limits each wait for the back end: to [`PATIENCE`], or less if the caller has waited before.
 //!
-//! What handles events one after the other gives each of them one allowance, for all that it asks of the back end
-//! together. Work that runs in a task of its own, or outside of [`allow`], has [`PATIENCE`] for each wait.
+//! Code that handles events one after the other gives each event one allowance, which all its waits for the back end
+//! share. Work in a task of its own, or outside of [`allow`], has [`PATIENCE`] for each wait.
 
 use std::{
     cell::Cell,
@@ -30,24 +30,24 @@ pub struct Allowance {
 pub enum Wait {
     /// With an answer.
     Answered,
-    /// Without one.
+    /// With an error, or with no answer in time.
     InVain,
 }
 
-/// Work under an allowance.
+/// Work with an allowance.
 pub type Allowed<F> = TaskLocalFuture<Allowance, F>;
 
-/// Runs `work`, whose waits for the back end all end at `until`.
+/// Runs `work`; all its waits for the back end are over by `until`.
 pub fn allow<F: Future>(until: Instant, work: F) -> Allowed<F> {
     ALLOWED.scope(Allowance { until, last_wait: Cell::new(None) }, work)
 }
 
-/// How the last of the work's waits ended, if there was one. To be asked once, after it.
+/// How the work's last wait ended, if it waited. Call it once, after the work: it takes the allowance away.
 pub fn last_wait<F: Future>(work: Pin<&mut Allowed<F>>) -> Option<Wait> {
     work.take_value().and_then(|allowance| allowance.last_wait.get())
 }
 
-/// How long the next wait may take, where `usual` is the most; nothing where it may not begin.
+/// Time limit of the next wait, at most `usual`; `None` when no time is left, which is recorded as a wait in vain.
 #[must_use]
 pub fn left(usual: Duration) -> Option<Duration> {
     let left = ALLOWED.try_with(|allowed| allowed.until.saturating_duration_since(Instant::now()));
@@ -59,9 +59,9 @@ pub fn left(usual: Duration) -> Option<Duration> {
     Some(left)
 }
 
-/// A wait ended.
+/// Records how a wait ended.
 pub fn ended(wait: Wait) {
-    // Outside of an allowance nobody asks.
+    // Without an allowance nothing reads the record.
     let _ = ALLOWED.try_with(|allowed| allowed.last_wait.set(Some(wait)));
 }
 

@@ -1,10 +1,10 @@
-//! Port: who is online, and the announcement of comings and goings.
+//! Port: which users are online, and the announcements when they come online and go offline.
 //!
 //! Guarantees: a user is announced online ([`super::notice::Notice::Presence`] on [`super::bus::Channel::Presence`])
-//! with the first session anywhere, and offline once, when the last has been gone for the whole grace; a return within
-//! the grace is silent, and so is what is said [`Saying::Quietly`]. The announcement and the change are one atomic step. A session that another incarnation has
-//! taken over is not ended by the old one. Deliberately knows nothing of leases: whoever finds an incarnation dead
-//! takes its sessions away.
+//! with the first session anywhere, and offline once, when the last session has been gone for the whole grace. A return
+//! within the grace is not announced, nor is a session registered with [`Saying::Quietly`]. The announcement and the
+//! change are one atomic step. An incarnation cannot end a session that another incarnation has taken over.
+//! Deliberately knows nothing of leases: the survivor that clears up after a dead incarnation removes its sessions.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use super::{
     presence_redis::RedisPresence,
 };
 
-/// Whether a user's coming is to be announced.
+/// Whether to announce the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saying {
     /// The user came.
     Aloud,
-    /// The user has been there all the time, only the back end has forgotten.
+    /// The user never left, but the back end lost its data: register without announcing.
     Quietly,
 }
 
@@ -43,7 +43,7 @@ pub enum Presence {
 }
 
 impl Presence {
-    /// These sessions are there, on the node of `by`. Saying it again does no harm.
+    /// Registers these sessions under `by`. Repeating the call does no harm.
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have been written.
@@ -54,10 +54,10 @@ impl Presence {
         }
     }
 
-    /// These sessions are gone, where they were `by`'s; the grace of a user without others begins.
+    /// Removes those of these sessions that `by` holds. The grace begins for users who have no session left.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may still be there: saying it again does no harm.
+    /// [`Unavailable`] when some may not have been removed: repeating the call does no harm.
     pub async fn leave(&self, holdings: &[Holding], by: &Incarnation) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.leave(holdings, by),
@@ -65,10 +65,10 @@ impl Presence {
         }
     }
 
-    /// Announces those whose grace is over. Every node calls it all the time; each user is announced by one.
+    /// Announces as offline the users whose grace is over. Every node calls it periodically; one announces each user.
     ///
     /// # Errors
-    /// [`Unavailable`] when some were not announced: the next call does.
+    /// [`Unavailable`] when some were not announced: the next call announces them.
     pub async fn settle(&self) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.settle(),
@@ -76,7 +76,7 @@ impl Presence {
         }
     }
 
-    /// Which of these users are online, in their order; a user within the grace is.
+    /// Whether each of these users is online, in their order. A user within the grace is online.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -28,7 +28,7 @@ pub struct MemoryPresence {
 #[derive(Default)]
 struct User {
     sessions: HashMap<SessionId, Incarnation>,
-    /// When the last session is gone: the moment of the announcement.
+    /// Set when the last session is gone: when to announce the user offline.
     offline_at: Option<Instant>,
 }
 

@@ -1,6 +1,6 @@
-//! [`super::presence`] over Redis: a hash per user, and one sorted set of those within their grace.
+//! [`super::presence`] over Redis: a hash per user, and one sorted set of the users within their grace.
 //!
-//! The sorted set is only a reminder of whom to look at; what decides, atomically, is the user's own key.
+//! The sorted set only lists the users to check; each user's own key decides, atomically.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -40,7 +40,7 @@ impl RedisPresence {
         by: &Incarnation,
         saying: Saying,
     ) -> Result<(), Unavailable> {
-        // One session is a connect, which must not wait for a place in the pool behind a pass over thousands.
+        // A single session is a connect: it must not wait for a pool connection behind a pass over thousands.
         if let [one] = holdings {
             let ScriptCall { keys, arguments } = self.enter_call(one, by, saying);
             return self.link.script::<i64>(ENTER.prepare_invoke().key(keys).arg(arguments)).await.map(drop);

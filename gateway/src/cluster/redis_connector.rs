@@ -1,7 +1,8 @@
-//! Makes connections to Redis: TCP, then TLS where the target has it, then the login.
+//! Makes connections to Redis: TCP or a Unix socket, then TLS if the target has it, then the login.
 //!
-//! An attempt ends within [`CONNECT_TIMEOUT`]. Why one fails is logged once, again when the reason changes, and every
-//! [`REMIND_AFTER`] while it lasts; so is the success after it. No line has the login in it.
+//! An attempt ends within [`CONNECT_TIMEOUT`]. A failure is logged, again when its reason changes (at most every
+//! [`CHANGE_AFTER`]), and every [`REMIND_AFTER`] while it lasts; so is the first success after it. No line has the
+//! login in it.
 
 use std::{
     fmt, io,
@@ -26,9 +27,9 @@ use super::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two lines about attempts that fail for the same reason.
+/// Between two log lines about attempts that fail for the same reason.
 const REMIND_AFTER: Duration = Duration::from_secs(30);
-/// Between two lines about attempts that fail for reasons that come and go.
+/// Between two log lines about attempts that fail for different reasons.
 const CHANGE_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -43,7 +44,7 @@ struct Failure {
     logged: Instant,
 }
 
-/// What a connection speaks over.
+/// The transport of a connection.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -52,7 +53,7 @@ impl Connector {
         Self { target, failing: Mutex::new(None) }
     }
 
-    /// The database that connections use.
+    /// Number of the database that connections use.
     pub(super) fn database(&self) -> i64 {
         self.target.login.db()
     }
@@ -100,7 +101,8 @@ impl Connector {
         }
     }
 
-    /// In TLS 1.3 a server says that it wants a client certificate only after the handshake, or just hangs up.
+    /// In TLS 1.3 a server refuses a missing client certificate only after the client's handshake: it sends an
+    /// alert, or closes the connection.
     fn explain(&self, error: RedisError) -> RedisError {
         match &self.target.tls {
             Some(Tls { client: false, .. }) if error.is_io_error() && !error.is_timeout() => {
@@ -135,7 +137,7 @@ impl Connector {
     }
 }
 
-/// To the first of the host's addresses that answers.
+/// Connects to the first of the host's addresses that answers.
 async fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
     let unknown = |error: io::Error| failed(error.kind(), format!("{host}: {error}"));
     let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unknown)?.collect();

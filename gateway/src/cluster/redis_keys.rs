@@ -1,7 +1,7 @@
 //! Names of keys and channels in Redis.
 //!
 //! All start with the configured prefix. Every key of one user shares one hash tag, so that a script may touch them
-//! together on Redis Cluster. Text that users choose is written so that it can neither end a tag nor start another key.
+//! together on Redis Cluster. User-chosen text in a key is encoded: it can neither end a tag nor start another key.
 
 use super::{bus::Channel, ids::Incarnation, room_name::RoomName};
 
@@ -25,50 +25,50 @@ impl Keys {
         format!("{}:{{{}}}:online", self.prefix, encode(user))
     }
 
-    /// String: Unix milliseconds when the user, away now, is to be announced offline.
+    /// String: when to announce the user, now without sessions, offline, in Unix milliseconds.
     pub(super) fn leaving(&self, user: &str) -> String {
         format!("{}:{{{}}}:leaving", self.prefix, encode(user))
     }
 
-    /// The user's sessions, and then all keys of the inbox, in the order in which its scripts take them. Sorted set: ids of
-    /// notifications, all with the same score, so that they are in the order of their text. Set: those that are unread.
-    /// Hash: id → `<time> <body>`. Sorted set: ids of those that were deleted lately, by the moment.
+    /// The user's sessions, and then all keys of the inbox, in the order in which its scripts take them. Sorted set:
+    /// ids of notifications, all with the same score, so that they are in the order of their text. Set: unread ids.
+    /// Hash: id → `<time> <body>`. Sorted set: recently deleted ids, by time of deletion.
     pub(super) fn inbox(&self, user: &str) -> [String; 5] {
         let user = format!("{}:{{{}}}", self.prefix, encode(user));
         ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
     }
 
-    /// Sorted set: users within their grace, by the moment it ends.
+    /// Sorted set: users within their grace, by its end.
     pub(super) fn all_leaving(&self) -> String {
         format!("{}:leaving", self.prefix)
     }
 
-    /// Sorted set: incarnations, by the moment their lease ends.
+    /// Sorted set: incarnations, by the end of their lease.
     pub(super) fn leases(&self) -> String {
         format!("{}:{{nodes}}:leases", self.prefix)
     }
 
-    /// String: since when everything here is remembered, in Unix microseconds.
+    /// String: since when Redis has kept all data, in Unix microseconds.
     pub(super) fn remembered_since(&self) -> String {
         format!("{}:{{nodes}}:remembered", self.prefix)
     }
 
-    /// Hash: incarnation → since when its lease is held unbroken.
+    /// Hash: incarnation → since when it has held its lease unbroken.
     pub(super) fn held_since(&self) -> String {
         format!("{}:{{nodes}}:since", self.prefix)
     }
 
-    /// Sorted set: dead incarnations that a survivor is clearing up after, by the moment another may take over.
+    /// Sorted set: dead incarnations that a survivor is clearing up after, by the time at which another may take over.
     pub(super) fn reaping(&self) -> String {
         format!("{}:{{nodes}}:reaping", self.prefix)
     }
 
-    /// Hash: incarnation → what it says of itself.
+    /// Hash: incarnation → its last report.
     pub(super) fn reports(&self) -> String {
         format!("{}:{{nodes}}:reports", self.prefix)
     }
 
-    /// Set: `<session> <user>` of all that an incarnation holds.
+    /// Set: `<session> - <user>` of every session, `<session> <room> <user>` of every stay that an incarnation holds.
     pub(super) fn index(&self, incarnation: &Incarnation) -> String {
         format!("{}:holds:{incarnation}", self.prefix)
     }
@@ -78,17 +78,17 @@ impl Keys {
         format!("{}:log", self.room(room))
     }
 
-    /// Hash: the log's epoch and last number.
+    /// Hash: the log's epoch, last number, and last number before the epoch.
     pub(super) fn log_head(&self, room: &RoomName) -> String {
         format!("{}:head", self.room(room))
     }
 
-    /// String: the position of the message that was stored under this key.
+    /// String: the position of the message that was appended with this key.
     pub(super) fn sent(&self, room: &RoomName, key: &str) -> String {
         format!("{}:sent:{}", self.room(room), encode(key))
     }
 
-    /// Hash: user who counts as a member → name.
+    /// Hash: member's user id → profile (JSON).
     pub(super) fn members(&self, room: &RoomName) -> String {
         format!("{}:members", self.room(room))
     }
@@ -98,17 +98,17 @@ impl Keys {
         format!("{}:in:{}", self.room(room), encode(user))
     }
 
-    /// String: Unix milliseconds when the user, out of the room now, is to be announced as having left.
+    /// String: when to announce that the user, now without sessions in the room, has left, in Unix milliseconds.
     pub(super) fn parting(&self, room: &RoomName, user: &str) -> String {
         format!("{}:parting:{}", self.room(room), encode(user))
     }
 
-    /// Sorted set: `<room> <user>` of those within their grace, by the moment it ends.
+    /// Sorted set: `<room> <user>` of members within their grace, by its end.
     pub(super) fn all_parting(&self) -> String {
         format!("{}:parting", self.prefix)
     }
 
-    /// Hash: an operation that its caller named, and its reply.
+    /// Hash: an operation with an idempotency key, and its reply.
     pub(super) fn once(&self, name: &str) -> String {
         format!("{}:once:{}", self.prefix, encode(name))
     }
@@ -127,17 +127,17 @@ impl Keys {
         }
     }
 
-    /// What the channels of a namespace's rooms look like, as a pattern.
+    /// Pattern that matches the channels of a namespace's rooms.
     pub(super) fn rooms_of(&self, namespace: &str) -> String {
         format!("{}:room:{namespace}#*", self.prefix)
     }
 
-    /// What the channel of every node starts with; a script appends the node's id.
+    /// Prefix of every node's channel; a script appends the node's id.
     pub(super) fn node_channels(&self) -> String {
         format!("{}:node:", self.prefix)
     }
 
-    /// The channel on which a node hears itself.
+    /// The channel on which a node receives its own probes.
     pub(super) fn probe(&self, node: &str) -> String {
         format!("{}:probe:{node}", self.prefix)
     }

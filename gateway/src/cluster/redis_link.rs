@@ -1,15 +1,17 @@
 //! This node's connections to one Redis.
 //!
-//! - `quick`: one [`SharedConnection`]. What is asked for at the same time shares round trips, and the order of asking is
-//!   the order in Redis.
-//! - `bulk`: a small pool, for passes over thousands of entries, so that nobody's message waits behind them.
+//! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
+//!   sending; a script that Redis does not know is sent again, and so runs later.
+//! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
 //!
-//! Every wait ends after [`PATIENCE`], or sooner as [`patience`] says. A script is called by its SHA and sent whole where Redis does not know it.
+//! Every wait ends after [`PATIENCE`], or sooner if [`patience`] leaves less. Scripts are called by SHA. Their source
+//! is sent when Redis does not know it, and before every batch on `bulk`.
 //!
-//! A Redis that takes no writes (full, its disk full, a replica), or not from this user, is [`Unavailable`] like one that is
-//! away; the log says which. Scripts are all or nothing there too: Redis refuses a script's first write, or none of them.
-//! From one that has become a replica new connections are made, because it keeps the old ones while its address may lead
-//! to its successor.
+//! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is [`Unavailable`]
+//! like one that is down; for quick calls the log says which. When Redis refuses writes, scripts stay all or nothing: a
+//! script's first write is refused, or none. A permission that the user lacks can stop a script halfway. A master that
+//! became a replica keeps its connections, while its address may lead to the new master: so after `READONLY` the quick
+//! connection and the idle bulk connections are replaced.
 
 use std::{
     future::Future,
@@ -37,15 +39,15 @@ use super::{
 use crate::ops::metrics;
 
 const BULK_CONNECTIONS: usize = 2;
-/// Of so many quick calls one is timed: a prime, so that no rhythm of calls keeps some of them out of sight.
+/// One in this many quick calls is timed: a prime, so that no regular pattern of calls hides some from the sample.
 const TIMED: usize = 17;
-/// Error codes of a Redis that takes no writes.
+/// Error codes of a Redis that refuses writes.
 const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
-/// Error codes of a Redis that wants a login, or one that may do more.
+/// Error codes of a Redis that requires a login, or a user with more permissions.
 const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
-/// Within a script the code is ERR; up to 7.0 and from 7.2 on these are in the text.
+/// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
 const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
-/// Between two lines about that, and between two attempts to find another Redis at the same address.
+/// Between two log lines about refused commands, and between two attempts to find another Redis at the same address.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -53,9 +55,9 @@ pub struct RedisLink {
     connector: Arc<Connector>,
     quick: SharedConnection,
     bulk: Pool,
-    /// When something was last done about a refused command.
+    /// When a refused command was last logged and acted on.
     refused: Mutex<Option<Instant>>,
-    /// Quick calls until now.
+    /// Quick calls so far.
     calls: AtomicUsize,
     pub(super) keys: Keys,
 }
@@ -94,13 +96,13 @@ impl RedisLink {
         self.within(self.quick(), PATIENCE, call.invoke_async(&mut connection)).await
     }
 
-    /// Whether the next quick call is one that is timed.
+    /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
     fn quick(&self) -> Timing {
         let timed = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIMED);
         Timing { connection: "quick", begun: timed.then(Instant::now) }
     }
 
-    /// One script, many times in one round trip, over the pool.
+    /// One script, many times in one pipeline, over the pool.
     pub(super) async fn script_each<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -114,7 +116,7 @@ impl RedisLink {
             return Ok(Vec::new());
         }
         let mut connection = self.bulk_connection().await?;
-        // Loading first costs one small command a batch, and spares a second pass where Redis has forgotten the script.
+        // Loading first costs one round trip per batch, and avoids a second pass when Redis has lost the script.
         self.within(Timing::of("bulk"), PATIENCE, script.load_async(&mut *connection)).await?;
         self.within(Timing::of("bulk"), PATIENCE, pipeline.query_async(&mut *connection)).await
     }
@@ -178,7 +180,8 @@ impl RedisLink {
         Err(Unavailable)
     }
 
-    /// Logs it where Redis is there and refuses. False for any other error.
+    /// Logs an error by which Redis refuses a command, and reconnects on READONLY, both at most every
+    /// [`REFUSED_AGAIN`]. False for any other error.
     pub(super) fn refused(&self, error: &RedisError) -> bool {
         let code = error.code().unwrap_or_default();
         let what = match code {
@@ -214,7 +217,7 @@ pub(super) struct ScriptCall {
     pub(super) arguments: Vec<String>,
 }
 
-/// What a call is counted as, and when it began, where it is timed.
+/// The connection that a call is counted under, and when it began if it is timed.
 struct Timing {
     connection: &'static str,
     begun: Option<Instant>,

@@ -1,4 +1,4 @@
-//! A small pool of connections for commands. Each is asked whether it still answers before it is used again.
+//! A small pool of connections for commands. Each must answer a PING before it is used again.
 
 use std::sync::Arc;
 

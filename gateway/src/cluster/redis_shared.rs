@@ -1,8 +1,9 @@
-//! One connection for commands that all callers share, made anew after a loss.
+//! One connection for commands, shared by all callers and replaced when it is lost.
 //!
-//! An attempt to connect is shared too: callers wait for the one under way, and all get its error. The next begins with
-//! the next call, at most every [`ATTEMPT_EVERY`], whatever the reason was: a login that Redis refuses now may be good
-//! later. Nothing is sent twice: a command on a connection that is lost fails.
+//! An attempt to connect is shared too: callers wait for the current one, and all get its error, also when it failed
+//! before they came. A caller that sees the error starts the next attempt, at most every [`ATTEMPT_EVERY`], whatever
+//! the reason: a login that Redis refuses now may be good later. Commands are never sent twice: on a lost connection
+//! they fail.
 
 use std::{
     sync::Arc,
@@ -24,7 +25,7 @@ use super::redis_connector::Connector;
 
 const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
 
-/// See the module. Clones are the same connection.
+/// See the module. Clones share the connection.
 #[derive(Clone)]
 pub(super) struct SharedConnection(Arc<Inner>);
 
@@ -46,7 +47,7 @@ impl SharedConnection {
         Self(Arc::new(Inner { connector, lifecycle: lifecycle.clone(), attempt }))
     }
 
-    /// Leaves the connection that is there: the next calls use a new one.
+    /// Abandons the current connection: the next calls use a new one.
     pub(super) fn renew(&self) {
         self.replace(&self.0.attempt.load_full());
     }
@@ -65,7 +66,7 @@ impl SharedConnection {
         }
     }
 
-    /// Begins the next attempt, unless somebody else has. It does not depend on its callers' patience.
+    /// Starts the next attempt, unless another caller has. It runs in its own task: a caller's timeout does not end it.
     fn replace(&self, last: &Arc<Attempt>) {
         let Inner { connector, lifecycle, attempt } = &*self.0;
         let next = Arc::new(Attempt::new(connector, ATTEMPT_EVERY.saturating_sub(last.begun.elapsed())));

@@ -1,7 +1,7 @@
-//! Which Redis to connect to, and how: its address, the login, and what TLS verifies and presents.
+//! The Redis to connect to: its address, the login, and the certificates and the server name for TLS.
 //!
 //! Everything is read and checked once, at start, so that a wrong file is an error that names its setting and not a
-//! connection that fails later. Changed files need a restart. Deliberately absent: a way to skip verification.
+//! connection that fails later. Changed files need a restart. There is deliberately no way to skip verification.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -13,29 +13,29 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 
-/// The settings that say where Redis is. Empty texts are not set.
+/// The settings for reaching Redis. An empty text means not set.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RedisAccess<'a> {
     /// `redis://[user:password@]host[:port][/database]`; `rediss://` for TLS.
     pub url: &'a str,
-    /// Certificates of the authorities to trust, PEM; the public ones where it is empty.
+    /// Certificates of the authorities to trust, PEM; if empty, the public ones.
     pub ca_file: &'a str,
     /// The client certificate with its chain, PEM.
     pub cert_file: &'a str,
     /// Its private key, PEM.
     pub key_file: &'a str,
-    /// The name that the server's certificate must have, where it is not the host of the URL.
+    /// The name that the server's certificate must have, if it is not the host of the URL.
     pub server_name: &'a str,
 }
 
-/// See the module. Its text is the address without the login, fit for logs.
+/// See the module. `Display` shows the address and the TLS name, never the login: it is fit for logs.
 pub struct RedisTarget {
     pub(super) address: ConnectionAddr,
     pub(super) login: RedisConnectionInfo,
     pub(super) tls: Option<Tls>,
 }
 
-/// What every TLS connection has in common; sessions are resumed.
+/// The parts that all TLS connections share; TLS sessions are resumed.
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
@@ -44,10 +44,10 @@ pub(super) struct Tls {
 }
 
 impl RedisTarget {
-    /// Reads the files, and connects to nothing.
+    /// Reads the files, but does not connect.
     ///
     /// # Errors
-    /// Names the setting, and the file where it is one; never the URL, which may hold a password.
+    /// Names the setting, and the file if it is one; never the URL, which may contain a password.
     pub fn new(access: RedisAccess<'_>) -> Result<Self, SettingsError> {
         let (plain, encrypted) = match access.url.split_once("s://") {
             Some((scheme @ ("redis" | "valkey"), rest)) => (format!("{scheme}://{rest}"), true),
@@ -65,7 +65,7 @@ impl RedisTarget {
 }
 
 impl RedisAccess<'_> {
-    /// Without TLS its settings would be ignored, and the connection be less safe than somebody meant it to be.
+    /// Without TLS these settings would be ignored, and the connection would be less safe than the operator intended.
     fn refuse_tls_settings(&self) -> Result<Option<Tls>, SettingsError> {
         let set = [
             ("redis.caFile", self.ca_file),
@@ -102,7 +102,7 @@ impl Tls {
                 roots.add(certificate).map_err(unfit)?;
             }
         }
-        // Named, so that it does not matter what else in the process would install another.
+        // Named, so that another provider installed in this process does not matter.
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong("redis.url", &error.to_string()))?

@@ -1,4 +1,4 @@
-//! Who within a grace is to be looked at when: one sorted set, which only reminds. What decides is the key itself.
+//! When to check the users within a grace: one sorted set, which only reminds. Each user's own key decides.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,10 @@ use super::{
 static DUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/due.lua")));
 static SETTLED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settled.lua")));
 
-/// Entries that are looked at in one round trip.
+/// Entries in one batch.
 pub(super) const BATCH: usize = 256;
 
-/// Reminds of these entries at these moments (Unix milliseconds; 0 for not at all).
+/// Adds entries with the times at which to check them (Unix milliseconds; 0 adds nothing).
 pub(super) async fn remind(
     link: &RedisLink,
     set: &str,
@@ -31,7 +31,7 @@ pub(super) async fn remind(
     }
 }
 
-/// Settles every entry that is due by `script`, called as `call` says; the script returns 0 or a later moment.
+/// Settles every due entry with `script`, on the keys and arguments from `call`; the script returns 0 or a later time.
 pub(super) async fn settle_due(
     link: &RedisLink,
     set: &str,
@@ -44,7 +44,7 @@ pub(super) async fn settle_due(
             return Ok(());
         }
         let calls: Vec<(&String, Option<ScriptCall>)> = entries.iter().map(|entry| (entry, call(entry))).collect();
-        // One that cannot be read is not ours to settle, and is taken off the list.
+        // An entry that `call` cannot parse is removed from the set without settling it.
         let (known, unknown): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, call)| call.is_some());
         let names: Vec<&String> = known.iter().chain(&unknown).map(|(entry, _)| *entry).collect();
         let mut due: Vec<i64> = link.script_each(script, known.into_iter().filter_map(|(_, call)| call)).await?;

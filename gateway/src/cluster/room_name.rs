@@ -1,10 +1,10 @@
-//! Which room: a name within a namespace, checked once, at the edge.
+//! A room's name within its namespace, checked once, at the edge.
 
 use std::{fmt, sync::Arc};
 
-/// Characters of a name.
+/// Longest name, in characters.
 const MAX: usize = 64;
-/// Names that begin so are not for clients.
+/// Reserved prefix: no room's name may begin with it.
 const RESERVED: &str = "user:";
 
 /// A room of a namespace. Cheap to clone.
@@ -17,7 +17,7 @@ pub struct RoomName {
 }
 
 impl RoomName {
-    /// The room of this name; nothing where no room may have it.
+    /// The room of this name; `None` if the name is not allowed.
     #[must_use]
     pub fn parse(namespace: &Arc<str>, name: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);

@@ -1,11 +1,11 @@
-//! Port: who is in which room, by user, and the announcement of comings and goings to the room.
+//! Port: which users are members of a room, and the announcements to the room when they join and leave.
 //!
-//! Guarantees: a user is announced to the room ([`super::notice::Notice::Joined`] on [`super::bus::Channel::Room`]) with
-//! the first session in it anywhere, and as having left once: at once when asked for, else when the last session has been
-//! gone for the whole grace, within which the user still counts and a return is silent. What is said [`Saying::Quietly`] is not
-//! announced. In rooms of more than
-//! `announce_max` members nothing is announced. Change and announcement are one atomic step. Deliberately knows nothing of
-//! leases: whoever finds an incarnation dead takes its stays away.
+//! Guarantees: a user is announced to the room ([`super::notice::Notice::Joined`] on [`super::bus::Channel::Room`])
+//! with the first session in it anywhere, and as having left once: immediately if the last session left by
+//! [`Ending::Left`], else when it has been gone for the whole grace. Within the grace the user still counts as a
+//! member, and a return is not announced. Registrations with [`Saying::Quietly`] are not announced; in rooms of more
+//! than `announce_max` members nothing is. Change and announcement are one atomic step. Deliberately knows nothing of
+//! leases: the survivor that clears up after a dead incarnation removes its stays.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use super::{
 /// One session in one room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stay {
-    /// Where.
+    /// The room.
     pub room: RoomName,
-    /// Whose.
+    /// The user.
     pub user: Arc<str>,
-    /// Which.
+    /// The session.
     pub session: SessionId,
 }
 
-/// A stay, and how the user is shown to others: a JSON object of `userId` and `name`.
+/// A stay, and the user's profile as other members see it: a JSON object of `userId` and `name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Which stay.
+    /// The stay.
     pub stay: Stay,
     /// JSON.
     pub profile: Arc<str>,
@@ -50,9 +50,9 @@ pub enum Ending {
 /// Members of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Members {
-    /// All of them.
+    /// Number of all members.
     pub count: usize,
-    /// The profiles of some.
+    /// The profiles of some of them.
     pub profiles: Vec<String>,
 }
 
@@ -66,8 +66,7 @@ pub enum RoomPresence {
 }
 
 impl RoomPresence {
-    /// These sessions are in their rooms, on the node of `by`. Returns how many members each room then has. Saying it
-    /// again does no harm.
+    /// Registers these stays under `by`. Returns how many members each room then has. Repeating the call does no harm.
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have been written.
@@ -78,10 +77,10 @@ impl RoomPresence {
         }
     }
 
-    /// These stays are over, where they were `by`'s.
+    /// Removes those of these stays that `by` holds.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not be: saying it again does no harm.
+    /// [`Unavailable`] when some may not have been removed: repeating the call does no harm.
     pub async fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.leave(stays, by, ending),
@@ -89,10 +88,11 @@ impl RoomPresence {
         }
     }
 
-    /// Announces those whose grace is over. Every node calls it all the time; each is announced by one.
+    /// Removes members whose grace is over, and announces that they left. Every node calls it periodically; one of them
+    /// announces each member.
     ///
     /// # Errors
-    /// [`Unavailable`] when some were not announced: the next call does.
+    /// [`Unavailable`] when some were not announced: the next call announces them.
     pub async fn settle(&self) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.settle(),
@@ -100,7 +100,7 @@ impl RoomPresence {
         }
     }
 
-    /// A room's members, at most `most` of them with their profiles.
+    /// How many members a room has, and the profiles of at most `most` of them.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -41,7 +41,7 @@ impl RedisRoomPresence {
         by: &Incarnation,
         saying: Saying,
     ) -> Result<Vec<usize>, Unavailable> {
-        // One is a client's join, which must not wait for a place in the pool behind a pass over thousands.
+        // A single entry is a client's join: it must not wait for a pool connection behind a pass over thousands.
         if let [one] = entries {
             let ScriptCall { keys, arguments } = self.enter_call(one, by, saying);
             return Ok(vec![self.link.script(ENTER.prepare_invoke().key(keys).arg(arguments)).await?]);
@@ -94,7 +94,7 @@ impl RedisRoomPresence {
     pub(super) async fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
         let members = self.link.keys.members(room);
         let count: usize = self.link.command(redis::cmd("HLEN").arg(&members)).await?;
-        // A positive count asks for different fields; the order is no promise.
+        // A positive count returns distinct fields, in no guaranteed order.
         let pairs: Vec<(String, String)> =
             self.link.command(redis::cmd("HRANDFIELD").arg(&members).arg(most).arg("WITHVALUES")).await?;
         Ok(Members { count, profiles: pairs.into_iter().map(|(_, profile)| profile).collect() })

@@ -1,11 +1,11 @@
-//! Port: who holds which session, and how many a user may have.
+//! Port: which incarnation holds which session, and the limit of sessions per user.
 //!
 //! Guarantees: a claim is atomic over the whole cluster and gets a generation higher than that of every session of the
-//! user; with [`OnConflict::Evict`] the oldest generations lose, with [`OnConflict::Reject`] the newcomer does; the node
-//! of a session that loses is sent [`super::notice::Notice::Evicted`], at most once, in the same atomic step. A release
-//! by an incarnation that no longer holds the session does nothing. After a lost lease or lost data,
-//! [`Sessions::restore`] brings a node's sessions back by their generations, and says which of them lost.
-//! Deliberately knows nothing of leases: whoever finds an incarnation dead releases what it held.
+//! user; with [`OnConflict::Evict`] the oldest generations are evicted, with [`OnConflict::Reject`] the claim is
+//! refused; the node of an evicted session is sent [`super::notice::Notice::Evicted`], at most once, in the same atomic
+//! step. A release by an incarnation that no longer holds the session does nothing. After a lost lease or lost data,
+//! [`Sessions::restore`] registers a node's sessions again with their generations, and returns those beyond the limit.
+//! Deliberately knows nothing of leases: the survivor that clears up after a dead incarnation releases its sessions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,7 +21,7 @@ use super::{
     sessions_redis::RedisSessions,
 };
 
-/// What happens to a claim beyond the limit.
+/// The effect of a claim beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
     /// The user's oldest sessions end.
@@ -35,31 +35,31 @@ pub enum OnConflict {
 pub struct Policy {
     /// At most this many; 0 for any number.
     pub limit: u32,
-    /// Who loses.
+    /// The effect of a claim beyond the limit.
     pub on_conflict: OnConflict,
 }
 
-/// What came of a claim.
+/// The outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// The session lives, newest of its user at that moment.
+    /// The session was granted, and is the newest of its user at that moment.
     Granted {
-        /// Later claims of the user have higher ones.
+        /// Later claims of the user get higher generations.
         generation: u64,
     },
-    /// There are as many sessions as may be, held by these.
+    /// The user has reached the limit.
     Refused {
-        /// An entry for each session, oldest first.
+        /// The holder of each session, oldest session first.
         holders: Vec<Incarnation>,
     },
 }
 
-/// A session that a node holds and wants back.
+/// A session that a node holds and registers again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Whose, and which.
+    /// The user and the session.
     pub holding: Holding,
-    /// As it was granted.
+    /// The generation it was granted.
     pub generation: u64,
 }
 
@@ -90,7 +90,7 @@ impl Sessions {
         }
     }
 
-    /// Ends sessions, where `by` still holds them.
+    /// Ends those of these sessions that `by` still holds.
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have ended: releasing again does no harm.
@@ -101,7 +101,8 @@ impl Sessions {
         }
     }
 
-    /// Writes sessions again under the incarnation `by`, and returns those that have lost their place meanwhile.
+    /// Registers sessions again under `by`, with either [`OnConflict`], and returns those that are beyond the limit.
+    /// One that a later entry of `held` evicts is not returned: its node is sent [`Notice::Evicted`].
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have been written: restoring again does no harm.
@@ -117,11 +118,11 @@ impl Sessions {
         }
     }
 
-    /// Sends an order to every session of these users but `except`, over the nodes that hold them and no others. Returns for
-    /// each user how many sessions it went to.
+    /// Sends an order to every session of these users except `except`, through the nodes that hold them and no others.
+    /// Returns for each user to how many sessions it was sent.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known to whom it was sent.
+    /// [`Unavailable`] when it is not known to which sessions it was sent.
     pub async fn send(
         &self,
         users: &[Arc<str>],
@@ -137,7 +138,7 @@ impl Sessions {
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
-    /// These users' live sessions, each user's oldest first.
+    /// These users' registered sessions, each user's oldest first, a dead node's included until they are released.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -149,38 +150,38 @@ impl Sessions {
     }
 }
 
-/// A session that lives.
+/// A registered session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
-    /// Which.
+    /// The session.
     pub session: SessionId,
-    /// Microseconds of the back end's clock at which it was claimed.
+    /// When it was claimed, in microseconds of the back end's clock; later if that was needed to be the user's highest.
     pub generation: u64,
-    /// On which node.
+    /// The incarnation that holds it.
     pub holder: Incarnation,
 }
 
-/// What sessions are told, over the nodes that hold them.
+/// An order to sessions, sent through the nodes that hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// An event for all sockets, as [`Notice::ToSessions`] has it.
+    /// An event for all sockets, encoded as in [`Notice::ToSessions`].
     Event(Bytes),
-    /// The end, with the reason that the client is told.
+    /// Ends the sessions, with the reason sent to the client.
     End(Arc<str>),
 }
 
-/// Sessions by the node that holds them: what is for them is sent once to each node.
+/// Sessions by the node that holds them, so that an order is sent once to each node.
 #[derive(Default)]
 pub(super) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
 
 impl ByNode {
-    /// Adds a user's sessions but `except`, and returns how many those are.
+    /// Adds a user's sessions except `except`, and returns how many it added.
     pub(super) fn add(&mut self, sessions: &[Live], except: Option<&SessionId>) -> usize {
         let wanted = sessions.iter().filter(|live| Some(&live.session) != except);
         wanted.map(|live| self.0.entry(live.holder.node()).or_default().push(live.session.clone())).count()
     }
 
-    /// What to publish, and where.
+    /// The notices to publish, each with its channel.
     pub(super) fn notices(self, order: &Order) -> impl Iterator<Item = (Channel, Bytes)> {
         self.0.into_iter().map(|(node, sessions)| (Channel::Node(node), order.notice(sessions).encode()))
     }

@@ -112,7 +112,7 @@ impl MemorySessions {
         Ok(users.iter().map(of_one).collect())
     }
 
-    /// Ends the oldest beyond the limit, tells their nodes, and returns them.
+    /// Evicts the oldest sessions beyond the limit, notifies their nodes, and returns them.
     fn trim(&self, entries: &mut Entries, policy: Policy) -> Vec<SessionId> {
         let mut evicted = Vec::new();
         while policy.limit > 0 && entries.len() > policy.limit as usize {

@@ -18,9 +18,9 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lu
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
-/// Users up to which a script each is the cheapest way to send to them.
+/// For up to this many users, one script call per user is the cheapest way to send.
 const FEW: usize = 2;
-/// Users whose sessions are looked up in one round trip, and then sent to in another.
+/// Users in one batch: one round trip looks up their sessions, another sends to them.
 const SEND_BATCH: usize = 1_000;
 
 /// All users' sessions.
@@ -106,7 +106,7 @@ impl RedisSessions {
             for (channel, notice) in by_node.notices(order) {
                 pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(carried::enclose(notice).as_ref()).ignore();
             }
-            // Nobody of them is there; a pipeline of nothing would be an error.
+            // None of them may have a session; an empty pipeline would be an error.
             if !pipeline.is_empty() {
                 self.link.bulk::<()>(&pipeline).await?;
             }
@@ -116,7 +116,7 @@ impl RedisSessions {
 
     pub(super) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
         if let [user] = users {
-            // One is somebody's message, which must not wait for a place in the pool.
+            // A single user is one request's look-up: it must not wait for a pool connection.
             let entries: Vec<(String, String)> =
                 self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
             return Ok(vec![in_order(&entries)]);

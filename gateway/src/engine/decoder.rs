@@ -1,9 +1,9 @@
-//! Engine.IO messages become [`Inbound`] packets: the library reads the header, and what comes in several parts is put
-//! together here.
+//! Decodes Engine.IO messages into [`Inbound`] packets: the library reads the header, this module joins packets that
+//! come in several parts.
 //!
 //! Guarantees: an event that is longer than `limits.payload`, or has more binary parts than `limits.attachments`, is
-//! refused when it comes, without its JSON being read, and the parts that follow it are passed over; whatever cannot be
-//! followed any more is [`Inbound::Malformed`], after which the connection is to end.
+//! refused on arrival, only its name is parsed, and the binary parts that follow it are skipped; anything that makes
+//! the rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end.
 
 use bytes::Bytes;
 use engineioxide_core::Str;
@@ -17,14 +17,14 @@ use socketioxide_parser_common::CommonParser;
 
 use super::{Excess, Inbound, Parts, Text};
 
-/// Characters of a namespace, where no longer one is configured.
+/// Lower bound of the limit on a namespace's bytes; also the characters of an event's name that are kept.
 const LONGEST_NAMESPACE: usize = 64;
-/// More parts than this are not counted on, let alone waited for.
+/// A packet that announces more binary parts than this is malformed.
 const MOST_PROMISED: usize = 1_000;
-/// Bytes in which an event's name is looked for where the event is refused.
+/// Bytes of an event's content that are searched for its name.
 const NAME_WITHIN: usize = 256;
 
-/// What one event may have.
+/// Limits of one packet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DecoderLimits {
     /// Bytes of JSON and binary parts together; 0 for any number.
@@ -36,7 +36,7 @@ pub(super) struct DecoderLimits {
 }
 
 impl DecoderLimits {
-    /// `longest` is the length of the longest namespace that there is.
+    /// `longest` is the length of the longest configured namespace.
     pub(super) fn new(payload: usize, attachments: usize, longest: usize) -> Self {
         Self { payload, attachments, namespace: longest.max(LONGEST_NAMESPACE) }
     }
@@ -46,7 +46,7 @@ impl DecoderLimits {
     }
 }
 
-/// One connection's.
+/// One connection's decoder.
 #[derive(Default)]
 pub(super) struct Decoder(Mutex<State>);
 
@@ -56,7 +56,7 @@ enum State {
     Whole,
     /// An event whose binary parts are still coming.
     Partial(Box<Partial>),
-    /// So many binary parts are passed over.
+    /// This many binary parts are still to be skipped.
     Skip(usize),
 }
 
@@ -70,10 +70,10 @@ struct Partial {
 }
 
 impl Decoder {
-    /// A text message. Nothing while binary parts are still to come, and for packets that mean nothing to us.
+    /// Decodes a text message. `None` if binary parts must follow, and for packets that the gateway ignores.
     pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound> {
         let mut state = self.0.lock();
-        // The parts of an event follow it at once.
+        // An event's binary parts must follow it directly, with no text in between.
         if !matches!(*state, State::Whole) {
             return Some(Inbound::Malformed);
         }
@@ -96,7 +96,7 @@ impl Decoder {
         inbound
     }
 
-    /// A binary message.
+    /// Decodes a binary message. `None` while further parts of an event are expected or skipped.
     pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound> {
         let mut state = self.0.lock();
         match std::mem::take(&mut *state) {
@@ -107,7 +107,7 @@ impl Decoder {
             }
             State::Partial(mut partial) => {
                 partial.bytes += part.len();
-                // A copy: the part is a slice of the transport's buffer.
+                // Copied, because the part is a slice of the transport's buffer.
                 partial.parts.push(Bytes::copy_from_slice(part));
                 let left = partial.expected - partial.parts.len();
                 if limits.is_too_large(partial.bytes) {
@@ -125,7 +125,7 @@ impl Decoder {
     }
 }
 
-/// What a packet's text says, and what is to follow it.
+/// Turns a packet's text into an inbound packet, if it is complete, and the state for the binary parts that follow.
 fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound>, State) {
     let namespace: Box<str> = packet.ns.as_str().into();
     let whole = |inbound| (Some(inbound), State::Whole);
@@ -154,7 +154,7 @@ fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbo
                 }
             }
         }
-        // We never ask for an acknowledgement, and errors are the server's to send.
+        // The gateway never asks for an acknowledgement, and only servers send errors.
         PacketData::EventAck(..) | PacketData::BinaryAck(..) | PacketData::ConnectError(_) => (None, skip(expected)),
     }
 }
@@ -163,13 +163,13 @@ fn skip(parts: usize) -> State {
     if parts == 0 { State::Whole } else { State::Skip(parts) }
 }
 
-/// A refused event keeps nothing but its name, for the answer.
+/// Keeps only the name of a refused event, for the answer.
 fn refused(namespace: Box<str>, content: &str, ack: Option<i64>, excess: Excess) -> Inbound {
     Inbound::Refused { namespace, event: event_name(content).into(), ack, excess }
 }
 
-/// The name of an event that is not handled, cut to 64 characters; empty where it is not found at once. Only the beginning
-/// of the JSON is read, however long it is.
+/// The name of an event that is not handled, cut to 64 characters; empty if it is not found in the first
+/// [`NAME_WITHIN`] bytes. The rest of the JSON is not read.
 pub(super) fn event_name(content: &str) -> String {
     let end = (0..=NAME_WITHIN.min(content.len())).rev().find(|end| content.is_char_boundary(*end)).unwrap_or(0);
     let mut names = serde_json::Deserializer::from_str(content[..end].trim_start_matches('[')).into_iter::<String>();

@@ -1,4 +1,4 @@
-//! What requests to the engine are refused with: the bodies that Engine.IO's own servers send, whose codes are numbers.
+//! Refusals of requests to the engine, in the format of Engine.IO's own servers, whose codes are numbers.
 
 use axum::{
     body::Body,
@@ -42,7 +42,7 @@ impl Failure {
             Self::WebSocketVersion => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            // What the client still sends is not waited for.
+            // Close the connection instead of waiting for the rest of the body.
             Self::TooLarge | Self::TooLate => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -52,7 +52,7 @@ impl Failure {
     }
 }
 
-/// The library's refusals with their codes as numbers: it writes them as text.
+/// Rewrites the codes of the library's refusals as numbers: it writes them as text.
 pub(super) async fn with_numbers(response: Response<Body>) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if response.status() != StatusCode::BAD_REQUEST || !is_json {

@@ -1,4 +1,4 @@
-//! One Socket.IO packet, encoded once for everybody who gets it: its text, and the binary parts that follow it.
+//! One Socket.IO packet, encoded once for all recipients: its text, and the binary parts that follow it.
 
 use bytes::Bytes;
 use engineioxide_core::Str;
@@ -20,13 +20,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// An event with one argument, or with several where `data` is a tuple. Nothing where `data` cannot be JSON.
+    /// An event with one argument, or with several if `data` is a tuple. `None` if `data` cannot be JSON.
     #[must_use]
     pub fn event<T: Serialize + ?Sized>(namespace: &str, name: &str, data: &T) -> Option<Self> {
         encoded(CommonParser.encode_value(data, Some(name)), |value| Packet::event(namespace.to_owned(), value))
     }
 
-    /// As [`Frame::event`], where the arguments are JSON already: one value, or several with commas between them.
+    /// As [`Frame::event`], with arguments that are JSON already: one value, or several with commas between them.
     #[must_use]
     pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
         Self::event_content(namespace, &format!("\"{name}\",{arguments}"))
@@ -54,13 +54,13 @@ impl Frame {
         Self { text: text.into(), parts: Some(parts) }
     }
 
-    /// As [`Frame::ack`], where the data is JSON already.
+    /// As [`Frame::ack`], with data that is JSON already.
     #[must_use]
     pub fn ack_json(namespace: &str, id: i64, data: &str) -> Self {
         Self::from_text(format!("3{}{id}[{data}]", before_data(namespace)))
     }
 
-    /// The answer to an event that asked for one.
+    /// The acknowledgement of an event whose sender asked for one.
     #[must_use]
     pub fn ack<T: Serialize + ?Sized>(namespace: &str, id: i64, data: &T) -> Option<Self> {
         encoded(CommonParser.encode_value(data, None), |value| Packet::ack(namespace.to_owned(), value, id))
@@ -77,13 +77,13 @@ impl Frame {
         text(CommonParser.encode(Packet::connect(namespace.to_owned(), value)))
     }
 
-    /// The client may not be in the namespace, and is not to try again; `code` is the error's message there.
+    /// Refuses the client the namespace for good; `code` is the error's message there.
     #[must_use]
     pub fn connect_error(namespace: &str, code: &str) -> Self {
         text(CommonParser.encode(Packet::connect_error(namespace.to_owned(), code)))
     }
 
-    /// The client is out of the namespace, and is not to come back by itself.
+    /// Takes the client out of the namespace for good: a stock client does not reconnect by itself.
     #[must_use]
     pub fn disconnect(namespace: &str) -> Self {
         text(CommonParser.encode(Packet::disconnect(namespace.to_owned())))
@@ -113,13 +113,13 @@ impl Frame {
         self.text.as_bytes()
     }
 
-    /// As it goes over the bus.
+    /// The frame, encoded for the bus.
     #[must_use]
     pub fn to_bus(&self) -> Bytes {
         Parts::encode(self.text.as_str(), self.parts.as_ref())
     }
 
-    /// The frame as another node encoded it; nothing where it makes no sense.
+    /// Decodes a frame from the bus; `None` if it is malformed.
     #[must_use]
     pub fn from_bus(bytes: Bytes) -> Option<Self> {
         let (text, parts) = Parts::decode(bytes)?;
@@ -131,7 +131,7 @@ fn encoded(value: Result<Value, ParserError>, packet: impl FnOnce(Value) -> Pack
     value.ok().map(|value| text(CommonParser.encode(packet(value))))
 }
 
-/// How a packet names its namespace: the main one not at all.
+/// The namespace as a packet names it: empty for the main one.
 fn before_data(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }

@@ -1,17 +1,17 @@
 //! The engine: turns connections into [`Outbox`]es and [`Inbound`] packets, and nothing more.
 //!
-//! Everything that names the protocol library stands in this folder. The rest of the gateway sees:
+//! Only this folder names the protocol library. The rest of the gateway sees:
 //! - [`Frame`]: one packet, encoded once, cheap to clone, sent to any number of sockets;
-//! - [`Outbox`]: a connection's bounded queue; a full one is an answer, never a silent loss;
-//! - [`Inbound`]: what a client sent, in order.
+//! - [`Outbox`]: a connection's bounded queue; a full queue is reported to the sender, never a silent loss;
+//! - [`Inbound`]: a client's packets, in order.
 //!
 //! The library is socketioxide's own lower half (`engineioxide` and its Socket.IO parser) rather than its `SocketIo`
-//! type: that one cannot close a transport without telling the client never to come back, shows the id a polling
-//! session is spoken to by, starts a task for each event, and encodes for every socket anew.
+//! type: that one cannot close a transport without telling the client never to reconnect, exposes the id that controls
+//! a polling session, starts a task for each event, and encodes again for every socket.
 
 //!
-//! A connection's memory is bounded here: [`wire`] counts what waits for it in bytes, [`stragglers`] closes those for whom
-//! it waits too long, [`stream`], [`post`] and [`decoder`] refuse what is too much when it comes.
+//! A connection's memory is bounded here: [`wire`] counts the bytes in its queue, [`stragglers`] closes connections
+//! whose bytes wait too long, [`stream`], [`post`] and [`decoder`] refuse excessive input on arrival.
 
 mod decoder;
 mod failure;
@@ -37,14 +37,14 @@ pub use self::{
     writes::record_write,
 };
 
-/// What a client sent.
+/// A packet from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
-    /// Wants into a namespace, with the `auth` payload as JSON.
+    /// Asks to join a namespace, with the `auth` payload as JSON.
     Connect {
         /// The namespace's name, beginning with `/`.
         namespace: Box<str>,
-        /// JSON, where there was any.
+        /// JSON, if the client sent any.
         auth: Option<Text>,
     },
     /// Leaves a namespace.
@@ -58,27 +58,27 @@ pub enum Inbound {
         namespace: Box<str>,
         /// The JSON array.
         content: Text,
-        /// Where an acknowledgement is asked for.
+        /// The acknowledgement's id, if the client asks for one.
         ack: Option<i64>,
-        /// What placeholders in the content stand for.
+        /// The binary parts that placeholders in the content refer to.
         parts: Option<Parts>,
     },
-    /// An event that is more than the client may send. Nothing of it was kept.
+    /// An event that exceeds a limit. Only its name was kept.
     Refused {
         /// The namespace's name.
         namespace: Box<str>,
-        /// The event's name, cut to 64 characters; empty where it was not found.
+        /// The event's name, cut to 64 characters; empty if it was not found.
         event: Box<str>,
-        /// Where an acknowledgement is asked for.
+        /// The acknowledgement's id, if the client asks for one.
         ack: Option<i64>,
-        /// What there is too much of.
+        /// The limit that it exceeds.
         excess: Excess,
     },
-    /// Not a packet of the protocol: what comes after it cannot be understood.
+    /// Not a packet of the protocol: nothing after it can be decoded.
     Malformed,
 }
 
-/// What an event has too much of.
+/// The limit that an event exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
     /// Bytes, of JSON and binary parts together.
@@ -114,7 +114,7 @@ impl Text {
         self.0.as_str()
     }
 
-    /// The name of the event that this is the content of, cut to 64 characters; empty where it is not found at once.
+    /// The name of the event with this content, cut to 64 characters; empty if it is not found at the beginning.
     #[must_use]
     pub fn event_name(&self) -> String {
         decoder::event_name(self.as_str())

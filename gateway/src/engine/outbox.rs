@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Frame, oxide::SocketData, wire::Wire, writes::Writes};
 
-/// The queue has no room: the client does not read as fast as it is sent to.
+/// The queue has no room: the client reads more slowly than frames are sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -21,7 +21,7 @@ impl Outbox {
         Self(socket)
     }
 
-    /// Queues a frame. What is sent after the end goes nowhere, and that is no error.
+    /// Queues a frame. After the end, frames are dropped, which is no error.
     ///
     /// # Errors
     /// [`Full`]; nothing of the frame was queued.
@@ -58,14 +58,14 @@ impl Outbox {
         Ok(())
     }
 
-    /// Bytes that wait for the client.
+    /// Bytes that are queued for the client and have not left.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.data.wire().map_or(0, Wire::waiting)
     }
 
-    /// Whether [`Outbox::close`] leaves nothing behind of what is queued. A WebSocket writes it all before it ends; a
-    /// polling client may yet have to come for it.
+    /// Whether [`Outbox::close`] would drop nothing of the queue. A WebSocket writes all of it before it ends; a
+    /// polling client may still have to fetch it.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         match self.0.transport_type() {
@@ -74,27 +74,27 @@ impl Outbox {
         }
     }
 
-    /// A namespace let the client in: it may send as much as clients may.
+    /// A namespace admitted the client: it may send as much as clients may.
     pub fn admitted(&self) {
         if let Some(wire) = self.0.data.wire() {
             wire.admitted();
         }
     }
 
-    /// Whether a namespace ever let the client in.
+    /// Whether a namespace ever admitted the client.
     #[must_use]
     pub fn is_admitted(&self) -> bool {
         self.0.data.wire().is_some_and(Wire::is_admitted)
     }
 
-    /// Where what is written to it can be seen, while it has a WebSocket and traces are recorded.
+    /// Records writes to the socket; `None` unless it has a WebSocket and traces are recorded.
     pub(super) fn writes(&self) -> Option<&Writes> {
         let writes = self.0.data.wire()?.writes.as_deref()?;
         (self.0.transport_type() == TransportType::Websocket).then_some(writes)
     }
 
-    /// Ends the transport after what is queued, which must leave within seconds. A stock client comes back by itself,
-    /// unless it was sent a [`Frame::disconnect`] before.
+    /// Ends the transport once a WebSocket has written its queue, within seconds; a polling client loses frames that no
+    /// open poll takes. A stock client reconnects by itself, unless it was sent a [`Frame::disconnect`] before.
     pub fn close(&self) {
         if let Some(wire) = self.0.data.wire() {
             wire.limits.stragglers.closing(&self.0);
@@ -109,7 +109,7 @@ impl Outbox {
         }
     }
 
-    /// Ends the transport at once: what is queued is dropped.
+    /// Ends the transport at once and drops the queue.
     pub fn abort(&self) {
         if let Some(wire) = self.0.data.wire() {
             wire.abort();

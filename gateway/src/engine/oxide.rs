@@ -37,10 +37,10 @@ use super::{
 };
 use crate::{client::Connection, limits::Place, node::Node};
 
-/// Below which path the library speaks Engine.IO; clients' own path is the router's matter.
+/// The path at which the library serves Engine.IO; requests are rewritten to it, whatever path clients use.
 pub(super) const PATH: &str = "/socket.io";
 
-/// Stands for no limit of frames; the limit of bytes holds all the same.
+/// Stands for no limit on frames; the limit on bytes still applies.
 const ANY_NUMBER: usize = 1 << 20;
 
 /// Speaks Engine.IO to clients. Cheap to clone.
@@ -51,26 +51,26 @@ pub(crate) struct Engine {
     lifecycle: Lifecycle,
 }
 
-/// What the protocol allows a client.
+/// Protocol limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineLimits {
-    /// Between two pings.
+    /// Time between two pings.
     pub ping_interval: Duration,
-    /// Without an answer to a ping for this long, the connection is over.
+    /// A connection that does not answer a ping within this time is closed.
     pub ping_timeout: Duration,
     /// Frames in a socket's queue; 0 for any number.
     pub queue: usize,
     /// Bytes in a socket's queue.
     pub queue_bytes: usize,
-    /// How long bytes may wait in a socket's queue, where they are many; zero for any time.
+    /// How long bytes may wait in a socket's queue while many do; zero for any time.
     pub queue_age: Duration,
-    /// Bytes of one message; beyond that the connection is over.
+    /// Bytes of one message; a longer one closes the connection.
     pub max_message: usize,
     /// Bytes of one event; 0 for any number.
     pub payload: usize,
     /// Binary parts of one event.
     pub attachments: usize,
-    /// Bytes of the longest namespace that there is.
+    /// Bytes of the longest configured namespace.
     pub longest_namespace: usize,
 }
 
@@ -85,7 +85,7 @@ impl Engine {
             .max_payload(limits.max_message as u64)
             .ws_max_message_size(limits.max_message)
             .ws_max_frame_size(limits.max_message)
-            // Idle sockets are many, and most of what they send is short: a larger message grows the buffer by itself.
+            // Most sockets are idle and send short messages; the buffer grows by itself for a larger one.
             .ws_read_buffer_size(256)
             .build();
         let wires = WireLimits { queue_bytes: limits.queue_bytes as u64, stragglers: Stragglers::default() };
@@ -103,7 +103,7 @@ impl Engine {
         Self { service, handler, lifecycle: node.lifecycle.clone() }
     }
 
-    /// Answers a request below the path.
+    /// Answers a request to the engine.
     pub(crate) async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let is_websocket = upgrade::is_asked(&parts);
@@ -113,7 +113,7 @@ impl Engine {
                 self.websocket(Request::from_parts(parts, body), &session).unwrap_or_else(Failure::response)
             }
             (false, Session::Polling(socket)) => self.poll(Request::from_parts(parts, body), &socket).await,
-            // A handshake, or one that the library refuses.
+            // A handshake, or a request that the library refuses.
             (false, _) => self.library(request::polling(&parts).map(|()| Body::empty())).await,
         }
     }
@@ -131,12 +131,12 @@ impl Engine {
         let lifecycle = self.lifecycle.clone();
         Ok(upgrade::accept(request, &lifecycle, Arc::clone(&wire), move |stream, mut request| {
             request.extensions_mut().insert(wire);
-            // Answered at once; the connection goes on in a task of the library's own.
+            // The call returns at once; the connection runs in a task of the library's own.
             drop(Service::call(&mut self.service, (stream, request)));
         }))
     }
 
-    /// A polling client sends, or asks for what there is.
+    /// Receives a polling client's POST, or answers its poll.
     async fn poll(self, request: Request<Body>, socket: &Socket<SocketData>) -> Response<Body> {
         let Some(wire) = socket.data.shared_wire() else { return Failure::UnknownSession.response() };
         if request.method() == Method::POST {
@@ -176,7 +176,7 @@ pub(crate) struct Handler {
     max_message: usize,
     decoding: DecoderLimits,
     wires: Arc<WireLimits>,
-    /// Sockets that began with polling: their requests name them.
+    /// Sockets that began with polling, by the id that their requests carry.
     polling: Mutex<HashMap<Sid, Arc<Socket<SocketData>>>>,
 }
 
@@ -186,7 +186,7 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// What hangs on every socket of the engine.
+/// The data attached to every socket of the engine.
 #[derive(Default)]
 pub(crate) struct SocketData {
     /// Taken at the end, because connection and socket hold each other.
@@ -204,7 +204,7 @@ impl SocketData {
         self.wire.get()
     }
 
-    /// What waits for the client has waited for too long.
+    /// The client's queued bytes have waited too long.
     pub(super) fn too_slow(&self) {
         if let Some(connection) = self.connection() {
             connection.too_slow();
@@ -239,11 +239,11 @@ impl SocketData {
     }
 }
 
-/// Which session a request is for.
+/// The session that a request is for.
 enum Session {
     /// None yet: it is a handshake.
     New,
-    /// One that is not there, or never polled.
+    /// A session that does not exist, or did not begin with polling.
     Unknown,
     /// One that began with polling.
     Polling(Arc<Socket<SocketData>>),

@@ -1,10 +1,10 @@
-//! The binary parts of a packet, which go beside its text.
+//! The binary parts of a packet, which follow its text.
 
 use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-/// What a text with binary parts begins with on the bus. No UTF-8 begins with it.
+/// First byte, on the bus, of a text with binary parts. No UTF-8 text begins with it.
 const WITH_PARTS: u8 = 0xff;
 
 /// At least one part, in the order in which placeholders name them. Cloning shares the bytes.
@@ -12,7 +12,7 @@ const WITH_PARTS: u8 = 0xff;
 pub struct Parts(Arc<[Bytes]>);
 
 impl Parts {
-    /// Nothing where there are none.
+    /// `None` if `parts` is empty.
     #[must_use]
     pub fn new(parts: Vec<Bytes>) -> Option<Self> {
         (!parts.is_empty()).then(|| Self(parts.into()))
@@ -42,14 +42,14 @@ impl Parts {
         self.0.iter().map(Bytes::len).sum()
     }
 
-    /// What stands in the JSON for the part `number`.
+    /// The placeholder in the JSON for the part `number`.
     #[must_use]
     pub fn placeholder(number: usize) -> String {
         format!("{{\"_placeholder\":true,\"num\":{number}}}")
     }
 
-    /// A text and its parts as they go over the bus: the text as it is where there are no parts, else [`WITH_PARTS`], and
-    /// text and parts each after its length (4 bytes, big-endian).
+    /// Encodes a text and its parts for the bus: the bare text if there are no parts, else [`WITH_PARTS`], then the
+    /// text and the parts, each after its length (4 bytes, big-endian).
     #[must_use]
     pub fn encode(text: &str, parts: Option<&Self>) -> Bytes {
         let Some(parts) = parts else { return Bytes::copy_from_slice(text.as_bytes()) };
@@ -63,7 +63,7 @@ impl Parts {
         encoded.freeze()
     }
 
-    /// The reverse of [`Parts::encode`]; nothing where the bytes make no sense.
+    /// The reverse of [`Parts::encode`]; `None` if the bytes are malformed.
     #[must_use]
     pub fn decode(mut encoded: Bytes) -> Option<(String, Option<Self>)> {
         if encoded.first() != Some(&WITH_PARTS) {

@@ -1,7 +1,7 @@
-//! The answer to a poll: handed to HTTP in pieces, so that what the client has not taken counts as waiting.
+//! The answer to a poll, handed to HTTP in pieces, so that bytes that the client has not taken still count as waiting.
 //!
-//! The library makes one payload of all that waits. HTTP would take it whole into its buffer, where a client that reads a
-//! few bytes a second could leave it.
+//! The library puts the waiting packets into one payload. HTTP would take it whole into its buffer, and a client that
+//! reads a few bytes a second could keep it there.
 
 use std::{
     io,
@@ -16,18 +16,18 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::wire::{Claim, Wire};
 
-/// Bytes that HTTP gets at once.
+/// Bytes that are handed to HTTP at once.
 const PIECE: usize = 16 * 1024;
-/// Between two packets of a payload.
+/// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
 
 /// See the module.
 struct Answer {
     left: Bytes,
-    /// Bytes of messages in the payload that have not been counted as written.
+    /// Message bytes of the payload that have not been counted as written.
     messages: u64,
     wire: Arc<Wire>,
-    /// Until the last piece is handed over: the client cannot ask again before that.
+    /// Held until the last piece is handed over: the client cannot poll again before that.
     claim: Option<Claim>,
 }
 
@@ -86,7 +86,7 @@ impl HttpBody for Answer {
 }
 
 impl Drop for Answer {
-    /// A client that cut its poll off lost the rest.
+    /// A client that aborts its poll loses the rest: it waits no more.
     fn drop(&mut self) {
         self.wire.wrote(self.messages);
     }

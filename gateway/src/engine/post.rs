@@ -1,9 +1,9 @@
 //! The body of a polling client's POST, read before the library sees it.
 //!
-//! Guarantees: a body that is too long is refused as soon as that is known; one that does not come within [`BODY_WITHIN`],
-//! or whose session ends, is given up; a session sends one at a time; a client in no namespace sends no more than
-//! [`Wire::may_still_read`]. Binary parts in the variants of base64 that clients write (line ends, no padding, the URL's
-//! alphabet) are brought into the one that the library reads.
+//! Guarantees: a body that is too long is refused as soon as that is known; a body that does not arrive within
+//! [`BODY_WITHIN`], or whose session ends, is abandoned; a session sends one body at a time; until a namespace admits
+//! it, a client sends at most [`Wire::may_still_read`]. Binary parts in the base64 variants that clients write (line
+//! ends, no padding, the URL's alphabet) are converted to the one that the library reads.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -19,12 +19,12 @@ use super::{failure::Failure, oxide::SocketData, wire::Wire};
 
 /// How long a body may take.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// Between two packets of a payload.
+/// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
-/// What a packet that is a binary part begins with.
+/// First byte of a packet that is a binary part.
 const BINARY: u8 = b'b';
 
-/// Reads the body of a session's POST, of at most `most` bytes. A failure ends the session, as the protocol has it.
+/// Reads the body of a session's POST, of at most `most` bytes. A failure ends the session, as the protocol requires.
 pub(super) async fn read(
     request: Request<Body>,
     socket: &Socket<SocketData>,
@@ -84,7 +84,7 @@ fn plain_packet(packet: &[u8]) -> Cow<'_, [u8]> {
         b'_' => b'/',
         other => *other,
     }));
-    // Whole groups of four, after the letter in front.
+    // Pad to whole groups of four, not counting the letter in front.
     while (plain.len() - 1) % 4 != 0 {
         plain.push(b'=');
     }

@@ -1,7 +1,7 @@
-//! What the engine is given of a request, in memory of its own.
+//! The engine's copy of a request, in memory of its own.
 //!
 //! A connection lives long and keeps the request that it began with. Headers and URI are slices of HTTP's read buffer,
-//! so keeping one keeps all 16 KB of it: what matters is copied, and the rest let go.
+//! so keeping one keeps all 16 KB of it: copy the parts that matter and drop the rest.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct HandshakeToken(pub(super) Box<str>);
 /// The parts of the query that Engine.IO reads.
 const QUERY: [&str; 4] = ["EIO=", "transport=", "sid=", "b64="];
 
-/// A request for the engine that shares nothing with `parts`. A connection that has an id already has its token too.
+/// A request for the engine that shares no buffer with `parts`. One with a `sid` gets no token: its session has it.
 pub(super) fn own<B>(parts: &Parts, body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
@@ -33,7 +33,7 @@ pub(super) fn own<B>(parts: &Parts, body: B) -> Request<B> {
     request
 }
 
-/// As [`own`], with what a polling request needs besides.
+/// As [`own`], plus the content type of a polling request.
 pub(super) fn polling(parts: &Parts) -> Request<()> {
     let mut request = own(parts, ());
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| HeaderValue::from_bytes(kind.as_bytes()).ok());
@@ -43,7 +43,7 @@ pub(super) fn polling(parts: &Parts) -> Request<()> {
     request
 }
 
-/// The id of the socket that a request is for, where it names one.
+/// The id of the socket that a request is for, if it names one.
 pub(super) fn socket_id(parts: &Parts) -> Option<Sid> {
     parts.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }
@@ -56,7 +56,7 @@ pub(super) fn has(parts: &Parts, part: &str) -> bool {
 fn uri(parts: &Parts) -> Uri {
     let query = parts.uri.query().unwrap_or_default().split('&');
     let query: Vec<&str> = query.filter(|pair| QUERY.iter().any(|name| pair.starts_with(name))).collect();
-    // Parts of a valid URI make a valid one; where not, the engine refuses the empty one.
+    // Parts of a valid URI make a valid one; otherwise the engine refuses the default URI.
     Uri::try_from(format!("{}/?{}", super::oxide::PATH, query.join("&"))).unwrap_or_default()
 }
 

@@ -1,23 +1,23 @@
-//! Counts the messages in what a server writes to a WebSocket. Pure.
+//! Counts the message bytes in a server's writes to a WebSocket. Pure.
 //!
 //! The library writes pings, pongs and frames of its own between ours; those must not count as ours, or a client could
-//! make its queue look shorter than it is. Counts the same bytes as [`super::Outbox`] did: of a text without the `4` of
-//! Engine.IO, of a binary part all.
+//! make its queue look shorter than it is. Counts the same bytes as [`super::Outbox`] did: a text without the `4` of
+//! Engine.IO, a binary part in full.
 
-/// The state between two writes: a frame may be torn anywhere.
+/// The state between two writes, which may split a frame anywhere.
 #[derive(Debug, Default)]
 pub(super) struct SentFrames {
     header: [u8; 10],
-    /// Bytes of the header that are here.
+    /// Bytes of the header that were written so far.
     have: u8,
-    /// Bytes of the payload that are to come.
+    /// Bytes of the payload that are still to be written.
     left: u64,
     kind: Kind,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A text whose first byte has not come: it says whether it is a message.
+    /// A text whose first byte, which shows whether it is a message, has not been written yet.
     Text,
     Counted,
     #[default]
@@ -26,7 +26,7 @@ enum Kind {
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
-/// What a message of Engine.IO begins with.
+/// First byte of an Engine.IO message.
 const MESSAGE: u8 = b'4';
 
 impl SentFrames {
@@ -54,7 +54,7 @@ impl SentFrames {
         counted
     }
 
-    /// Takes what belongs to a frame's header, and returns the rest.
+    /// Takes the bytes of a frame's header, and returns the rest.
     fn read_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let missing = self.header_length() - usize::from(self.have);
         let here = missing.min(bytes.len());

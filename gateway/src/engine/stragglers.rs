@@ -1,9 +1,9 @@
-//! Connections that are behind or are being closed, looked at once a second.
+//! Connections that are behind or being closed, checked once a second.
 //!
-//! Guarantees: a connection for which more than [`BEHIND`](super::wire::BEHIND) waits, and whose oldest waiting bytes do
-//! not leave within `limits.queueAge`, is closed as too slow; a transport that was closed is torn down where it takes
-//! longer than [`CLOSE_WITHIN`] to take what was still queued. So neither a client that reads a few bytes a second nor
-//! one that reads nothing keeps its queue in memory. Idle connections cost nothing here.
+//! Guarantees: a connection with more than [`BEHIND`](super::wire::BEHIND) bytes waiting is closed as too slow if it
+//! does not take the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn down if
+//! it takes longer than [`CLOSE_WITHIN`] to write the rest of its queue. So neither a client that reads a few bytes a
+//! second nor one that reads nothing keeps its queue in memory. Idle connections cost nothing here.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::{oxide::SocketData, wire::BEHIND};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a closed transport may take to write what was queued.
+/// How long a closed transport may take to write the rest of its queue.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-/// Connections that are looked at before others get their turn.
+/// Connections that are checked before the task yields.
 const BATCH: usize = 1_024;
 
-/// See the module. Bounded by the connections: each is listed once for being behind and once for being closed.
+/// See the module. Bounded by the connections: each is listed once for being behind and once for each close.
 #[derive(Default)]
 pub(super) struct Stragglers(Mutex<Vec<Straggler>>);
 
@@ -37,7 +37,7 @@ enum State {
     Closing { since: Instant },
 }
 
-/// A point in the queue that is to be reached in time.
+/// A position in the queue that must be written in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     /// Bytes queued since the connection's start.
@@ -46,7 +46,7 @@ struct Mark {
 }
 
 impl Mark {
-    /// What becomes of the mark when this much was queued and written; nothing where it was overdue.
+    /// The mark after this much was queued and written: moved on if it was reached, `None` if it is overdue.
     fn advance(self, queued: u64, written: u64, now: Instant, most: Duration) -> Option<Self> {
         match written >= self.at {
             true => Some(Self { at: queued, since: now }),
@@ -57,12 +57,12 @@ impl Mark {
 }
 
 impl Stragglers {
-    /// More than [`BEHIND`] waits for this connection, `queued` bytes since its start.
+    /// Watches a connection with more than [`BEHIND`] bytes waiting, after `queued` bytes since its start.
     pub(super) fn behind(&self, socket: &Arc<Socket<SocketData>>, queued: u64) {
         self.push(socket, State::Behind(Mark { at: queued, since: Instant::now() }));
     }
 
-    /// The transport was told to close.
+    /// Watches a transport that is being closed.
     pub(super) fn closing(&self, socket: &Arc<Socket<SocketData>>) {
         self.push(socket, State::Closing { since: Instant::now() });
     }
@@ -71,7 +71,7 @@ impl Stragglers {
         self.0.lock().push(Straggler { socket: Arc::downgrade(socket), state });
     }
 
-    /// Looks at all of them until `stop`; `queue_age` of zero stands for any age.
+    /// Checks all connections until `stop`; a `queue_age` of zero means no limit.
     pub(super) async fn watch(&self, queue_age: Duration, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let mut stragglers = std::mem::take(&mut *self.0.lock());
@@ -87,7 +87,7 @@ impl Stragglers {
 }
 
 impl Straggler {
-    /// One that need not be watched any more forgets its socket.
+    /// Checks the connection. Forgets its socket once it need not be watched any more.
     fn look(&mut self, now: Instant, queue_age: Duration) {
         let Some(socket) = self.socket.upgrade().filter(|socket| !socket.is_closed()) else {
             return self.socket = Weak::new();

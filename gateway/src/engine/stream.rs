@@ -1,11 +1,11 @@
-//! A WebSocket's bare stream: what was read too early comes first, and what is read and written is counted.
+//! A WebSocket's raw stream: returns bytes that were read too early first, and counts reads and writes.
 //!
 //! The protocol library reads with a small buffer, because idle sockets are many and each has one. While a client sends
-//! more than that buffer holds, [`AHEAD`] bytes are read at once and handed on in parts: a message of 64 KiB costs 5 system
-//! calls, not 256.
+//! more than that buffer holds, [`AHEAD`] bytes are read at once and passed on in parts: a message of 64 KiB costs 5
+//! system calls, not 256.
 //!
-//! Guarantees: bytes that came with the handshake are read first; a client in no namespace cannot make us read more than
-//! [`Wire::may_read`] allows; after [`Wire::abort`] every read and write fails, also one that was waiting.
+//! Guarantees: bytes that came with the handshake are read first; a client that no namespace has admitted cannot make
+//! us read more than [`Wire::may_read`] allows; after [`Wire::abort`] every read and write fails, a waiting write too.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ const AHEAD: usize = 16 * 1024;
 
 /// See the module.
 pub(super) struct Stream {
-    /// Read, and not handed on yet.
+    /// Bytes that were read ahead and not passed on yet.
     early: Bytes,
     /// The last read was full: there is probably more.
     is_busy: bool,
@@ -42,7 +42,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn of(upgraded: Upgraded, wire: Arc<Wire>) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        // An empty slice would keep the buffer that it is of.
+        // An empty slice would keep its buffer in memory.
         let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
         Some(Self { early, is_busy: false, wire, sent: SentFrames::default(), stream: parts.io.into_inner() })
     }

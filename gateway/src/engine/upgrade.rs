@@ -1,8 +1,8 @@
-//! A WebSocket's beginning: whether the handshake is one, its answer, and the bare stream behind it.
+//! The start of a WebSocket: checks the handshake, answers it, and takes the raw stream behind it.
 //!
-//! HTTP's own view of an upgraded connection is a boxed stream with a buffer; what a WebSocket needs for its whole life
-//! is the socket. Handshakes that RFC 6455 refuses are answered before the library sees them, with 400, or with 426 where
-//! the version is another.
+//! HTTP hands over an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the socket for its
+//! whole life. Handshakes that RFC 6455 forbids are refused before the library sees them, with 400, or with 426 for
+//! another version of the protocol.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,14 +25,14 @@ use super::{
     wire::Wire,
 };
 
-/// Between the handshake's answer and the stream that it frees.
+/// Longest time from the handshake's answer until HTTP releases the stream.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
 /// The one version of the protocol.
 const VERSION: &str = "13";
 /// Bytes of a handshake's key.
 const KEY: usize = 16;
 
-/// Whether a request asks for a WebSocket of Engine.IO 4, well or badly.
+/// Whether a request asks for a WebSocket of Engine.IO 4, with a valid handshake or not.
 pub(super) fn is_asked(request: &Parts) -> bool {
     request.method == Method::GET && has(request, "EIO=4") && has(request, "transport=websocket")
 }
@@ -56,7 +56,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers a handshake that was checked; `begin` gets the stream and what the engine is to see of the request.
+/// Answers a checked handshake; `begin` receives the stream and the engine's copy of the request.
 pub(super) fn accept(
     request: Request<Body>,
     lifecycle: &Lifecycle,

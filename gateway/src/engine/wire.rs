@@ -1,9 +1,9 @@
-//! What a connection's transport and its queue know of each other: how many bytes wait, what may still be read from a
-//! client that joined nothing yet, and whether the transport is to be torn down.
+//! State that a connection's transport and its queue share: bytes that wait, bytes that may still be read from a client
+//! that no namespace has admitted, and whether to tear the transport down.
 //!
-//! The protocol library takes frames into a queue of its own and does not say when it wrote them. [`Outbox`] counts what it
-//! hands over; the [stream](super::stream) and the [polls](super::poll) count what left. Guarantee: [`Wire::waiting`] is
-//! never less than what the library still holds in memory, frames of the protocol itself aside.
+//! The protocol library takes frames into a queue of its own and does not report when it wrote them. [`Outbox`] counts
+//! the bytes handed over; the [stream](super::stream) and the [polls](super::poll) count those that left. Guarantee:
+//! [`Wire::waiting`] is never less than the bytes that the library still holds, frames of the protocol itself aside.
 //!
 //! [`Outbox`]: super::Outbox
 
@@ -21,12 +21,12 @@ use super::{stragglers::Stragglers, writes::Writes};
 
 /// Bytes that a connection may send before its first CONNECT.
 const BEFORE_CONNECT: u32 = 16 * 1024;
-/// Bytes that a connection may send until a namespace lets it in: some CONNECTs with long tokens.
+/// Bytes that a connection may send until a namespace admits it: enough for some CONNECTs with long tokens.
 const BEFORE_ADMISSION: u32 = 64 * 1024;
-/// A connection for which more than this waits is watched: see [`Stragglers`].
+/// A connection with more than this many bytes waiting is watched: see [`Stragglers`].
 pub(super) const BEHIND: u64 = 64 * 1024;
 
-/// What all wires of an engine have in common.
+/// Limits and state that all wires of an engine share.
 pub(super) struct WireLimits {
     /// Bytes that may wait for one connection.
     pub(super) queue_bytes: u64,
@@ -51,9 +51,9 @@ pub(super) struct Wire {
     posting: AtomicBool,
     /// The answer to a poll is being written.
     answering: AtomicBool,
-    /// The task that waits for the socket to take bytes.
+    /// The waker of the task that waits until the socket accepts bytes.
     writer: Mutex<Option<Waker>>,
-    /// Nothing while no traces are recorded.
+    /// `None` while no traces are recorded.
     pub(super) writes: Option<Box<Writes>>,
 }
 
@@ -76,13 +76,13 @@ impl Wire {
         })
     }
 
-    /// Whether a frame of this many bytes may be queued. One for which nothing else waits always may.
+    /// Whether a frame of this many bytes may be queued. It always may if nothing else waits.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let waiting = self.waiting();
         waiting == 0 || waiting.saturating_add(bytes) <= self.limits.queue_bytes
     }
 
-    /// Call before the library has the frame, so that no write overtakes it.
+    /// Counts a queued frame. Call it before the library has the frame, so that no write is counted first.
     pub(super) fn queued(&self, bytes: u64) {
         self.queued.fetch_add(bytes, Ordering::AcqRel);
     }
@@ -103,7 +103,7 @@ impl Wire {
         (self.queued.load(Ordering::Acquire), written)
     }
 
-    /// Whether so much waits that the connection must be watched, and is not yet.
+    /// Whether so much waits that the connection must be watched. False if it is watched already.
     pub(super) fn begin_watch(&self) -> bool {
         self.waiting() > BEHIND && !self.watched.swap(true, Ordering::AcqRel)
     }
@@ -112,12 +112,12 @@ impl Wire {
         self.watched.store(false, Ordering::Release);
     }
 
-    /// A CONNECT came.
+    /// The client sent a CONNECT.
     pub(super) fn connect_seen(&self) {
         self.connect_seen.store(true, Ordering::Release);
     }
 
-    /// A namespace let the connection in.
+    /// A namespace admitted the connection.
     pub(super) fn admitted(&self) {
         self.admitted.store(true, Ordering::Release);
     }
@@ -126,7 +126,7 @@ impl Wire {
         self.admitted.load(Ordering::Acquire)
     }
 
-    /// Bytes came; false where they are more than a connection in no namespace may send.
+    /// Counts received bytes. False if a connection that no namespace has admitted has sent more than it may.
     pub(super) fn may_read(&self, bytes: usize) -> bool {
         if self.is_admitted() {
             return true;
@@ -136,7 +136,7 @@ impl Wire {
         read <= self.unread_limit()
     }
 
-    /// Bytes that the connection may still send in one message, out of at most `most`.
+    /// Bytes that the connection may still send in one message, at most `most`.
     pub(super) fn may_still_read(&self, most: usize) -> usize {
         match self.is_admitted() {
             true => most,
@@ -148,8 +148,8 @@ impl Wire {
         if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
     }
 
-    /// Reads nothing more from a WebSocket that is about to be cut off; its queue is still written. A polling client's POSTs
-    /// are still read, one at a time.
+    /// Reads nothing more from a WebSocket that is about to be cut off; its queue is still written. A polling client's
+    /// POSTs are still read, one at a time.
     pub(super) fn stop_reading(&self) {
         self.deaf.store(true, Ordering::Release);
     }
@@ -158,7 +158,7 @@ impl Wire {
         self.deaf.load(Ordering::Acquire)
     }
 
-    /// Tears the transport down: what waits is dropped.
+    /// Tears the transport down: the queued bytes are dropped.
     pub(super) fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
         if let Some(writer) = self.writer.lock().take() {
@@ -170,24 +170,24 @@ impl Wire {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// The socket takes no more bytes: an abort wakes this task. False where it has come already.
+    /// Lets an abort wake this task, whose socket accepts no more bytes. False if it was aborted already.
     pub(super) fn wait_for_abort(&self, cx: &Context<'_>) -> bool {
         *self.writer.lock() = Some(cx.waker().clone());
         !self.is_aborted()
     }
 
-    /// Claims the right to read a POST; nothing where another is being read.
+    /// Claims the right to read a POST; `None` while another is being read.
     pub(super) fn begin_post(self: &Arc<Self>) -> Option<Claim> {
         Claim::take(self, |wire| &wire.posting)
     }
 
-    /// Claims the right to answer a poll; nothing where another answer is being written.
+    /// Claims the right to answer a poll; `None` while another answer is being written.
     pub(super) fn begin_answer(self: &Arc<Self>) -> Option<Claim> {
         Claim::take(self, |wire| &wire.answering)
     }
 }
 
-/// A right that one request of a connection has at a time, until it is dropped.
+/// A right that only one request of a connection holds at a time, until it is dropped.
 pub(super) struct Claim {
     wire: Arc<Wire>,
     flag: fn(&Wire) -> &AtomicBool,

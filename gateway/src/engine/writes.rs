@@ -1,9 +1,9 @@
-//! When a frame is written to its socket: the last span of a trace.
+//! Records when a frame is written to its socket: the last span of a trace.
 //!
-//! The library takes frames out of a socket's queue and writes them in a task of its own, and does not say when. What it
-//! writes goes through our [stream](super::stream), which looks there for the frames that are awaited. Of
-//! all who are sent a frame one is looked at: in rooms, feeds and namespaces who comes last. Deliberately knows WebSockets
-//! only, since a polling client comes when it likes, and does nothing at all where nothing is recorded.
+//! The library takes frames out of a socket's queue, writes them in a task of its own, and does not report when. Its
+//! writes go through our [stream](super::stream), which searches them for awaited frames. Only one recipient of a frame
+//! is sampled: in rooms, feeds and namespaces the last one with a WebSocket. Deliberately covers WebSockets only,
+//! because a polling client fetches frames when it likes, and does nothing if no trace is recorded.
 
 use std::{
     collections::VecDeque,
@@ -16,11 +16,11 @@ use parking_lot::Mutex;
 
 use super::{Frame, Outbox};
 
-/// So much of a frame is looked for. A message's id stands within it, so that no other is taken for it.
+/// Bytes of a frame's head that are searched for. A room message's id stands within them, so no other is taken for it.
 const HEAD: usize = 96;
 /// Frames of one socket that are awaited at the same time.
 const AWAITED: usize = 16;
-/// Sockets that are asked whether they have a WebSocket.
+/// Recipients that are checked for a WebSocket.
 const ASKED: usize = 16;
 
 /// One socket's awaited frames.
@@ -30,8 +30,8 @@ pub(super) struct Writes {
     awaited: Mutex<VecDeque<(Frame, Span)>>,
 }
 
-/// Records, as a part of the present span, the time until `frame` is written to one of these sockets: the first that has
-/// a WebSocket. Call it before the frame is sent to any.
+/// Records, as a child of the current span, the time until `frame` is written to the first of these sockets that has a
+/// WebSocket, among the first 16. Call it before the frame is sent to any.
 pub fn record_write<'a>(frame: &Frame, sockets: impl Iterator<Item = &'a Outbox>) {
     if trace::is_within()
         && let Some(writes) = sockets.take(ASKED).find_map(Outbox::writes)
@@ -44,7 +44,7 @@ pub fn record_write<'a>(frame: &Frame, sockets: impl Iterator<Item = &'a Outbox>
 impl Writes {
     fn expect(&self, frame: &Frame, span: Span) {
         let mut awaited = self.awaited.lock();
-        // Who is this far behind is not waited for.
+        // The socket is this far behind: stop waiting for its oldest frame.
         if awaited.len() == AWAITED {
             awaited.pop_front();
         }
@@ -52,8 +52,8 @@ impl Writes {
         self.any.store(true, Ordering::Release);
     }
 
-    /// These bytes went to the socket. A frame whose head is torn in two by the kernel's buffer is not found, and its span
-    /// ends with one of a later frame, or with the socket.
+    /// Ends the spans of awaited frames that these written bytes contain. A frame whose head is split between two
+    /// writes is not found: its span ends with that of a later frame, or with the socket.
     pub(super) fn wrote(&self, bytes: &[u8]) {
         if !self.any.load(Ordering::Acquire) {
             return;

@@ -1,8 +1,7 @@
-//! What people write to each other: text as they wrote it, or a binary part.
+//! Content that users write: text as they wrote it, or a binary part.
 //!
-//! Text stays JSON from the client to those who hear it. JavaScript's texts may hold half of a surrogate pair, which is
-//! no text in Rust and passes all the same; escapes that need not be are undone, so that a text is no longer than it has
-//! to be.
+//! Text stays JSON from the client to its receivers. A JavaScript string may hold half of a surrogate pair, which is no
+//! text in Rust and passes all the same; needless escapes are undone, so that a text is no longer than necessary.
 
 use std::borrow::Cow;
 
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{EventError, parse::Event};
 use crate::{engine::Parts, room::MAX_CONTENT};
 
-/// Bytes of a binary part in place of a text: as many as the longest text can have.
+/// Most bytes of a binary part in place of a text: as many as the longest text can have.
 const MAX_PART: usize = 4 * MAX_CONTENT;
 
 /// A text, as JSON.
@@ -23,7 +22,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// A text of ours.
+    /// Writes a text as JSON.
     pub(super) fn of(text: &str) -> Self {
         Self { json: Cow::Owned(quoted(text)), characters: text.chars().count() }
     }
@@ -86,12 +85,11 @@ impl<'a> Text<'a> {
         self.characters
     }
 
-    /// Whether there is nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.characters == 0
     }
 
-    /// Whether it has 1 to 1,000 characters; `field` is named where not.
+    /// Checks that it has 1 to 1,000 characters; an error names `field`.
     pub(super) fn check(&self, field: &str) -> Result<(), EventError> {
         match (1..=MAX_CONTENT).contains(&self.characters) {
             true => Ok(()),
@@ -101,7 +99,7 @@ impl<'a> Text<'a> {
 }
 
 fn quoted(text: &str) -> String {
-    // Text is always JSON.
+    // Text can always be written as JSON.
     serde_json::to_string(text).unwrap_or_default()
 }
 
@@ -125,7 +123,7 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// What is passed on, with its binary part; `field` is named where it is not what may be passed on.
+    /// The content to pass on, with its binary part; an error names `field`.
     pub(super) fn checked(self, field: &str, event: &Event<'_>) -> Result<Passed<'a>, EventError> {
         let number = match self {
             Self::Text(text) => {
@@ -162,7 +160,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     }
 }
 
-/// What others hear, with the binary part that it stands for.
+/// Content as receivers get it, with the binary part that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Passed<'a> {
     json: Cow<'a, str>,
@@ -180,7 +178,7 @@ fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     raw.serialize(serializer)
 }
 
-/// Without the position, which is one in a piece of what was sent.
+/// Drops the position, which is one in a piece of the input.
 fn said<E: de::Error>(error: &serde_json::Error) -> E {
     let text = error.to_string();
     E::custom(text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said))
@@ -213,7 +211,7 @@ mod tests {
     }
 
     proptest! {
-        /// As JavaScript wrote it, so it is passed on: half of a pair, too.
+        /// Every JavaScript string is passed on as it was written, even with half of a pair.
         #[test]
         fn every_text_of_javascript_passes(units in units()) {
             let json = written(&units);
@@ -222,7 +220,7 @@ mod tests {
             prop_assert_eq!(text.characters, char::decode_utf16(units).count());
         }
 
-        /// Whatever the escapes, a text is as long as it has to be.
+        /// Needless escapes never make a text longer.
         #[test]
         fn needless_escapes_are_undone(units in units()) {
             let escaped: String = units.iter().map(|unit| format!("\\u{unit:04X}")).collect();

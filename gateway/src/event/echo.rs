@@ -1,5 +1,5 @@
-//! `echo`: the acknowledgement is what was sent, all of it as it was written. For measuring the way there and back; nobody
-//! else hears it.
+//! `echo`: the acknowledgement repeats all arguments as the client wrote them. For measuring the round trip; no other
+//! socket gets it.
 
 use super::{Addressee, parse::Event};
 use crate::engine::Frame;

@@ -1,4 +1,4 @@
-//! What a client is told when an event cannot be done.
+//! The errors that answer an event.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use crate::{cluster::Unavailable, limits::millis_up, ops::metrics, room::History
 /// Names of events that are repeated to their sender are cut to this many characters.
 const MAX_NAME: usize = 64;
 
-/// Why an event was not done. The codes are the contract; the words may change.
+/// Why an event was refused or failed. The codes are the contract; the words may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// The payload is not what the event takes; names the field.
+    /// The payload is invalid; the text names the field.
     #[error("{0}")]
     Validation(String),
-    /// Only members may.
+    /// Only members of the room may do this.
     #[error("You are not in the room {0}")]
     NotInRoom(String),
-    /// More than `limits.rooms`.
+    /// The socket is in `limits.rooms` rooms already.
     #[error("A socket may be in {most} rooms")]
     TooManyRooms {
         /// Rooms.
         most: usize,
     },
-    /// The client may not.
+    /// The client is not allowed to do this.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// Faster than one of the limits of rate allows.
+    /// The client reached a rate limit.
     #[error("Too many events")]
     RateLimited {
-        /// When there is room for another.
+        /// Milliseconds until the next one may pass.
         retry_after_ms: u64,
     },
     /// Longer than `limits.payload`.
@@ -42,13 +42,13 @@ pub enum EventError {
     /// No such event.
     #[error("No such event")]
     UnknownEvent,
-    /// Redis did not answer in time: it may or may not have been done.
+    /// Redis did not answer in time: the event may or may not have taken effect.
     #[error("Not available at the moment, try again")]
     Unavailable,
     /// A bug; the id is in the logs.
     #[error("Unexpected error, look for {id} in the server's logs")]
     Internal {
-        /// Found in the logs.
+        /// The id in the logs.
         id: String,
     },
 }
@@ -68,7 +68,7 @@ impl From<HistoryError> for EventError {
     }
 }
 
-/// A limit of rate was reached: the time to wait.
+/// A rate limit was reached: the time to wait.
 impl From<Duration> for EventError {
     fn from(wait: Duration) -> Self {
         metrics::RATE_LIMITED.add(1);
@@ -76,7 +76,7 @@ impl From<Duration> for EventError {
     }
 }
 
-/// As it is sent.
+/// The error as it is sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Body {
@@ -90,7 +90,7 @@ pub struct Body {
 }
 
 impl EventError {
-    /// Stable, for programs.
+    /// The stable code, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -31,7 +31,8 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Left, E
     if let Some(stay) = client.left(&name) {
         node.rooms.leave(&stay.room, &client.id).await;
         if let Some(incarnation) = node.incarnation() {
-            // What is left of it, all of it where nobody answered, is cleared away in the background.
+            // The release queue removes the rest of the stay in the background: all of it if the back end did not
+            // answer.
             let _ = node.cluster.room_presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
             node.departures.push(IndexEntry::Room(stay), incarnation);
         }

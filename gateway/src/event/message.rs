@@ -1,6 +1,6 @@
-//! `message` `"text"` or `{content, room?}`: to everybody in the namespace, or in the room, the sender included, as
-//! `message` `{sender, message, timestamp}`. In place of the text there may be a binary part. Not stored: who is away
-//! misses it. To a whole namespace a user may send less than to a room.
+//! `message` `"text"` or `{content, room?}`: sent to everybody in the namespace, or in the room, including the sender,
+//! as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users miss it. A
+//! user may send less to a whole namespace than to a room.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! `message-client` `{id?, message}`: to everybody in the namespace, the sender included, as `message-server`
-//! `{fullName, message}`. In place of the text there may be a binary part. Not stored: who is away misses it.
+//! `message-client` `{id?, message}`: sent to everybody in the namespace, including the sender, as `message-server`
+//! `{fullName, message}`. A binary part may replace the text. Not stored: absent users miss it.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{client::Client, cluster::notice::event_json, engine::Frame};
 
-/// What an empty message is sent as.
+/// Replaces an empty message.
 const EMPTY: &str = "no-message!!!";
 
 #[derive(Deserialize)]

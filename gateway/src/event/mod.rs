@@ -1,9 +1,9 @@
-//! What clients send, one file each: parse, check, act. [`dispatch`] lists what there is in `/` and `/chat`,
-//! [`dispatch_in_feed`] what there is in feeds.
+//! The events that clients send, one file each: parse, check, act. [`dispatch`] lists those of `/` and `/chat`,
+//! [`dispatch_in_feed`] those of feeds.
 //!
-//! A handler gets who sent the event and its first argument, and returns what is acknowledged or why not. Bad input
-//! never disconnects and never reaches another socket: the answer is an error acknowledgement where one was asked for,
-//! else an `error` event.
+//! A handler gets the sender and the event, and returns the acknowledgement or the error. Invalid arguments never
+//! disconnect and never reach another socket: the answer is an error acknowledgement if the client asked for one, else
+//! an `error` event. Only a packet that is no event is [`Malformed`] and ends the connection.
 
 mod content;
 mod echo;
@@ -40,15 +40,15 @@ use crate::{
     ops::metrics,
 };
 
-/// Characters of an event's name in a trace.
+/// Most characters of an event's name in a trace or an error.
 const LONGEST_NAME: usize = 64;
 
-/// Who is answered: a socket in a namespace.
+/// The receiver of an answer: a socket in a namespace.
 pub trait Addressee: Send + Sync {
     /// Its namespace's name.
     fn namespace(&self) -> &str;
 
-    /// Sends a frame; who has no room for it is too slow and is closed.
+    /// Sends a frame; a socket whose queue is full is too slow and is closed.
     fn send(&self, frame: &Frame);
 }
 
@@ -58,7 +58,7 @@ const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-messag
 /// Handles one event of `client`.
 ///
 /// # Errors
-/// [`Malformed`]: the connection is to end.
+/// [`Malformed`]: the caller closes the connection.
 pub async fn dispatch(
     client: &Arc<Client>,
     content: &Text,
@@ -85,7 +85,7 @@ pub async fn dispatch(
         "message-client" => reply.send(message_client::handle(client, &event).await),
         "notification:list" => {
             reply.send_json(notification_list::handle(client, &event).await);
-            // Changes since then may have been told before the answer: the last word is the count as it comes by the bus.
+            // Changes since the read may have been pushed before this answer: push the count again, in the bus's order.
             client.node.counts.tell([client.holding()]);
         }
         "notification:mark_read" => reply.send(notification_mark_read::handle(client, &event).await),
@@ -108,7 +108,7 @@ pub async fn dispatch(
 /// Handles one event of a feed's reader.
 ///
 /// # Errors
-/// [`Malformed`]: the connection is to end.
+/// [`Malformed`]: the caller closes the connection.
 pub async fn dispatch_in_feed(
     reader: &Arc<Reader>,
     content: &Text,
@@ -138,7 +138,7 @@ fn parse<'a>(content: &'a Text, parts: Option<&'a Parts>) -> Result<Event<'a>, M
     Ok(event)
 }
 
-/// Binary parts go with events that are passed on as they are, and with no others.
+/// Refuses binary parts with events that do not pass them on.
 fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     event.parts.filter(|_| !WITH_PARTS.contains(&&*event.name))?;
     let path = event.path_of_part().filter(|path| !path.is_empty());
@@ -147,7 +147,7 @@ fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     Some(EventError::Validation(format!("{path}{name} takes no binary parts")))
 }
 
-/// The `error` event that says what was wrong with `event`.
+/// The `error` event that reports an error of `event`.
 #[must_use]
 pub fn error_frame(to: &dyn Addressee, error: &EventError, event: &str) -> Option<Frame> {
     Frame::event(to.namespace(), "error", &error.body(Some(event)))
@@ -183,7 +183,7 @@ impl Reply<'_> {
     }
 }
 
-/// Answers an event with an error: in its acknowledgement where it asks for one.
+/// Answers an event with an error: in the acknowledgement if the client asked for one, else as an `error` event.
 pub fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
     metrics::EVENTS.add_for([error.code()], 1);
     trace::note("error.type", error.code());
@@ -203,7 +203,7 @@ fn acknowledge<T: Serialize + ?Sized>(to: &dyn Addressee, id: i64, data: &T) {
     }
 }
 
-/// `{status:"ok"}`, where there is nothing else to say.
+/// `{status:"ok"}`, for acknowledgements without further data.
 #[derive(Serialize)]
 struct Done {
     status: &'static str,

@@ -1,6 +1,6 @@
-//! `notification:list` `{before?, limit?}`: acknowledged with `{status, notifications, unreadCount, more}`, newest first;
-//! each is `{id,title,message,type,data?,read,createdAt}`. `before` is an id, exclusive, which need not be there any more.
-//! Clients may ask without any argument.
+//! `notification:list` `{before?, limit?}`: acknowledged with `{status, notifications, unreadCount, more}`, newest
+//! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an id, exclusive, of a notification that
+//! may be gone. Clients may leave out the argument.
 
 use std::time::Instant;
 

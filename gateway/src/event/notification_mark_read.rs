@@ -1,7 +1,7 @@
-//! `notification:mark_read` `{notificationId}` or `{all:true}`: every socket of the user, the sender's too, hears
-//! `notification:read` `{notificationId, success:true}` (for all of them `{notificationId:null, all:true, success:true}`) and
-//! then the count. Acknowledged with `{success:true}`, also where there is no such notification any more: it is not unread
-//! then, which is what was wanted, and nobody hears of it.
+//! `notification:mark_read` `{notificationId}` or `{all:true}`: every socket of the user, the sender's too, gets
+//! `notification:read` `{notificationId, success:true}` (for all of them `{notificationId:null, all:true,
+//! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification is gone: it is not
+//! unread then, as the client wants, and no socket gets an event.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! An event's JSON array, taken apart without building a tree of it, but for one with binary parts, which is rare.
+//! Parses an event's JSON array without building a tree, except for events with binary parts, which are rare.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,25 +11,25 @@ use serde_json::{Value, value::RawValue};
 use super::EventError;
 use crate::engine::Parts;
 
-/// What is no event: nothing after it can be understood.
+/// A packet that is no event: nothing after it can be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// An event's name and its arguments. Most events have one; what is more is passed over but by those that pass it on.
+/// An event's name and its arguments. Most events use one; further ones are ignored unless the event passes them on.
 pub struct Event<'a> {
     /// As the client wrote it.
     pub name: Cow<'a, str>,
-    /// What placeholders in the arguments stand for.
+    /// The parts that placeholders in the arguments stand for.
     pub parts: Option<&'a Parts>,
     data: Option<&'a RawValue>,
     json: &'a str,
 }
 
 impl<'a> Event<'a> {
-    /// Takes `["name", data, …]` apart.
+    /// Parses `["name", data, …]`.
     ///
     /// # Errors
-    /// [`Malformed`], also where a placeholder names a part that is not there.
+    /// [`Malformed`], also if a placeholder names a part that is missing.
     pub fn parse(json: &'a str, parts: Option<&'a Parts>) -> Result<Self, Malformed> {
         let Head { name, data } = serde_json::from_str(json).map_err(|_| Malformed)?;
         let event = Self { name, parts, data, json };
@@ -49,13 +49,13 @@ impl<'a> Event<'a> {
         self.json.get(start..end).unwrap_or_default().trim_end()
     }
 
-    /// Where the first binary part stands in the first argument: `content`, `a.b[0]`; for events that take none.
+    /// The path of the first binary part, for the errors of events that take none: `content`, `a.b[0]`.
     #[must_use]
     pub fn path_of_part(&self) -> Option<String> {
         self.parts?;
         let arguments: Value = serde_json::from_str(&format!("[{}]", self.arguments())).ok()?;
         let path = path_of_part(&arguments)?;
-        // Without the place of the argument, which most events have one of.
+        // Leaves out the index of the first argument, because most events have only one.
         Some(path.trim_start_matches("[0]").trim_start_matches('.').to_owned())
     }
 
@@ -74,19 +74,19 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Two ways of writing one thing.
+/// One argument in two forms.
 pub enum TextOr<T> {
-    /// The short one.
+    /// The short form.
     Text(String),
-    /// The long one.
+    /// The long form.
     Other(T),
 }
 
-/// Characters of what is said about a payload: serde repeats what was sent.
+/// Most characters of an error about a payload: serde repeats the input.
 const EXPLAINED: usize = 256;
 
-/// What serde says, with the field in front. The payload is read once more for that: keeping track of where one is takes
-/// time, which only errors are to take.
+/// serde's error, with the field in front. This parses the payload once more: tracking the path takes time, which only
+/// errors should cost.
 fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> String {
     let mut again = serde_json::Deserializer::from_str(data);
     let text = match serde_path_to_error::deserialize::<_, T>(&mut again) {
@@ -98,13 +98,13 @@ fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> 
     text.chars().take(EXPLAINED).collect()
 }
 
-/// The position is one in our copy of the text, and helps nobody.
+/// Drops the position: it is one in our copy of the text, and helps nobody.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said).to_owned()
 }
 
-/// Whether every placeholder names one of so many parts.
+/// Whether every placeholder names one of `parts` parts.
 fn are_there(json: &str, parts: usize) -> bool {
     fn all(value: &Value, parts: u64) -> bool {
         match value {
@@ -114,7 +114,7 @@ fn are_there(json: &str, parts: usize) -> bool {
             _ => true,
         }
     }
-    // Where text is no JSON for a tree, such as half an emoji, nothing can be said, and clients see to it themselves.
+    // Text that is no JSON for a tree, such as half an emoji, passes unchecked; clients check it themselves.
     serde_json::from_str(json).map_or(true, |value| all(&value, parts as u64))
 }
 

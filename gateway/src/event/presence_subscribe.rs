@@ -1,5 +1,5 @@
-//! `presence:subscribe` `{userIds}` on the main namespace: hear of these users' comings and goings however many are
-//! there. Replaces the list before; an empty one ends it. The acknowledgement says who of them is online.
+//! `presence:subscribe` `{userIds}` on the main namespace: the socket gets these users' presence, however many users
+//! are online. Replaces the list before; an empty one ends it. The acknowledgement lists the online ones.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{EventError, parse::Event};
 use crate::{client::Client, hub::MAX_WATCHED, node::MAIN};
 
-/// Characters of a user's id.
+/// Most characters of a user's id.
 const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>) -> Result<Pr
     if !user_ids.iter().all(|id| (1..=MAX_USER_ID).contains(&id.chars().count())) {
         return Err(EventError::Validation(format!("each of userIds must have 1 to {MAX_USER_ID} characters")));
     }
-    // First watch, then look: a change in between is heard rather than missed.
+    // Watch first, then read: a change in between is received rather than missed.
     client.watch(user_ids.clone());
     let online = client.node.cluster.presence.online(&user_ids).await?;
     let online = user_ids.into_iter().zip(online).filter(|(_, online)| *online).map(|(user, _)| user).collect();

@@ -1,6 +1,6 @@
-//! `private-message` `{to, content}`: to every socket of the user `to` and to the sender's others, as `private-message`
-//! `{id, from:{id,name}, to, content, timestamp}`. Not stored. It goes to the nodes that hold those sessions, and to no
-//! others; `delivered` counts the sessions of `to` that it was sent to.
+//! `private-message` `{to, content}`: sent to every socket of the user `to` and to the sender's others, as
+//! `private-message` `{id, from:{id,name}, to, content, timestamp}`. Not stored. Only the nodes that hold those
+//! sessions get it; `delivered` counts the sessions of `to` that it was sent to.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     engine::Frame,
 };
 
-/// Characters of a user's id.
+/// Most characters of a user's id.
 const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
@@ -60,9 +60,9 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     let from = From { id: own, name: &client.identity.name };
     let heard = Heard { id: &id, from, to: &to, content: &content, timestamp: &now_rfc3339() };
     let heard = event_json("private-message", &heard).ok_or(EventError::Unavailable)?;
-    // Whoever writes to themselves is counted once.
+    // A user who writes to themselves counts once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    // The sender's own session is left out there, because its sending socket is; its other sockets are on this connection.
+    // This leaves out the sender's session, because of its sending socket; its other sockets are on this connection.
     let order = Order::event(&heard);
     let delivered = node.cluster.sessions.send(&users, &order, Some(&client.session)).await?;
     let siblings = client.siblings();

@@ -1,4 +1,4 @@
-//! What the events of rooms have in common: the room's name, and being in it.
+//! Checks that the events of rooms share: the room's name, membership and roles.
 
 use crate::{
     client::Client,
@@ -15,19 +15,19 @@ pub(super) fn name(client: &Client, name: &str) -> Result<RoomName, EventError> 
     })
 }
 
-/// The room, where the client is in it.
+/// The room, if the client is in it.
 pub(super) fn joined(client: &Client, name: &str) -> Result<Room, EventError> {
     client.room(name).ok_or_else(|| EventError::NotInRoom(name.chars().take(64).collect()))
 }
 
-/// The room, where the client is in it and may speak.
+/// The room, if the client is in it and may send to it.
 pub(super) fn to_speak(client: &Client, name: &str) -> Result<Room, EventError> {
     let room = joined(client, name)?;
     may(client, name, Wish::Send)?;
     Ok(room)
 }
 
-/// Whether the client's roles allow it.
+/// Checks that the client's roles allow it.
 pub(super) fn may(client: &Client, name: &str, wish: Wish) -> Result<(), EventError> {
     match client.node.rules.allow(name, wish, &client.identity.roles) {
         true => Ok(()),

@@ -1,5 +1,5 @@
-//! `room-members` `{room}`: acknowledged with `{status, room, count, members:[{userId, name}]}`, at most 500 of them. For
-//! whoever may join the room.
+//! `room-members` `{room}`: acknowledged with `{status, room, count, members:[{userId, name}]}`, at most 500 of them.
+//! For every user who may join the room.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{EventError, parse::Event, room};
 use crate::{client::Client, room::rules::Wish};
 
-/// Members that are listed.
+/// Most members that are listed.
 const LISTED: usize = 500;
 
 #[derive(Deserialize)]

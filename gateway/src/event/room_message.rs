@@ -1,5 +1,5 @@
-//! `room-message` `{room, message}`: to the room's other sockets as `room-message` `{sender, message, room, timestamp}`. Not
-//! stored: who is away misses it. In place of the text there may be a binary part.
+//! `room-message` `{room, message}`: sent to the room's other sockets as `room-message` `{sender, message, room,
+//! timestamp}`. Not stored: absent users miss it. A binary part may replace the text.
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message`
-//! `{id, room, content, sender:{id,name}, timestamp}`, the sender included. Acknowledged once it is stored; sent again with
-//! the same `clientId` it is stored once, and acknowledged again whether or not the socket has joined the room again.
+//! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message` `{id, room,
+//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A retry with the same
+//! `clientId` is stored once, and acknowledged again even if the socket has not joined the room again.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::{
     room::{Sender, message_body, rules::Wish},
 };
 
-/// Characters of a `clientId`.
+/// Most characters of a `clientId`.
 const MAX_CLIENT_ID: usize = 64;
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
     let Sent { room, content, client_id } = event.data()?;
     let to = match room::joined(client, &room) {
         Ok(to) => to,
-        // After a reconnect a stock client sends again before the application has joined again.
+        // After a reconnect a stock client resends before the application has joined again.
         Err(not_in_room) => return stored_before(client, &room, client_id.as_ref()).await?.ok_or(not_in_room),
     };
     room::may(client, &room, Wish::Send)?;
@@ -62,8 +62,8 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
     Ok(Stored::at(appended.position))
 }
 
-/// The acknowledgement of a message that this user has stored in the room under the same `clientId`. A user who may not
-/// join the room, or not send to it, is not told of it.
+/// The acknowledgement of a message that this user has stored in the room under the same `clientId`; `None` if the user
+/// may not join the room or not send to it.
 async fn stored_before(
     client: &Client,
     room: &str,

@@ -1,5 +1,5 @@
-//! `token:refresh` `{token}`: the session, or the reading of a feed, goes on until the new token's end. The token must be
-//! of the same user.
+//! `token:refresh` `{token}`: the session, or the place in a feed, lasts until the later end of the two tokens. The new
+//! token must be the same user's.
 
 use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ fn renewed(expires_at: u64) -> Renewed {
     Renewed { status: "ok", expires_at: rfc3339_of_unix(expires_at) }
 }
 
-/// Whom the new token speaks for.
+/// The identity in the new token.
 async fn shown(node: &Node, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
     let Renewal { token } = event.data()?;
     let identity = node.verifier.verify(&token).await.map_err(|error| match error {

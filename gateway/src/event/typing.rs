@@ -1,5 +1,5 @@
-//! `typing` `{room, isTyping?}`: to the room's other sockets as `user-typing` `{userId, name, room, isTyping}`, at most one a
-//! second of each socket and room; what is more is passed over.
+//! `typing` `{room, isTyping?}`: sent to the room's other sockets as `user-typing` `{userId, name, room, isTyping}`, at
+//! most once a second per socket and room; further ones are dropped.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! `updateProduct` `data` in a feed: all its readers get `updates` `{message, data}`, the sender too. For those whose
-//! roles the feed names.
+//! `updateProduct` `data` in a feed: all its readers get `updates` `{message, data}`, including the sender. For the
+//! roles that the feed names.
 
 use std::time::Instant;
 

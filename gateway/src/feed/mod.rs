@@ -1,9 +1,9 @@
-//! Feeds: namespaces `/ws/v1/<name>` whose readers are told of updates. Configured by name: see [`rule`].
+//! Feeds: namespaces `/ws/v1/<name>` whose readers receive updates. Configured by name: see [`rule`].
 //!
-//! An update is stored in the feed's log before anybody is told of it, so that all readers of all nodes hear one order,
-//! and what a lost connection to Redis withheld is read from the log. Guarantees: a reader is told, in this order, of the
-//! greeting, of the last updates that are kept for new readers, and of every update after those, once. Deliberately knows
-//! no sessions: a reader may be nobody in particular, and is in no list of who is there.
+//! An update is stored in the feed's log before any reader gets it, so that all readers of all nodes get one order, and
+//! updates missed during a lost connection to Redis are read from the log. Guarantees: a reader gets, in this order,
+//! the greeting, the last updates that are kept for new readers, and every later update that the log still has, once.
+//! Deliberately knows no sessions: a reader may be anonymous, and is in no presence list.
 
 pub mod rule;
 mod task;
@@ -34,26 +34,26 @@ use crate::{
     node::Node,
 };
 
-/// What the namespaces of all feeds begin with.
+/// Prefix of the namespaces of all feeds.
 const NAMESPACES: &str = "/ws/v1/";
-/// What the log of a feed is called, within its namespace.
+/// Name of a feed's log within its namespace.
 const LOG: &str = "updates";
-/// What a feed's task may be behind; beyond that it reads the log, and readers wait to be let in.
+/// Inputs that may wait for a feed's task. Beyond that the task reads the log, and new readers wait to be admitted.
 const MAILBOX: usize = 1_024;
 
 /// A configured feed.
 pub struct Feed {
     /// As configured.
     pub rule: Rule,
-    /// Where it is read.
+    /// The namespace of its readers.
     pub namespace: Arc<str>,
-    /// Where its updates are stored and numbered.
+    /// The log that stores and numbers its updates.
     log: RoomName,
     mailbox: mpsc::Sender<Input>,
     /// Until the task takes them.
     inputs: Mutex<Option<mpsc::Receiver<Input>>>,
     signals: Signals,
-    /// How many readers it has here.
+    /// Number of readers on this node.
     count: AtomicUsize,
 }
 
@@ -74,8 +74,8 @@ pub enum PublishError {
     Unavailable(#[from] Unavailable),
 }
 
-/// Tells the readers of a feed, on all nodes, what became of something. `entity`, where not given, is the feed's own.
-/// Returns where the update stands in the feed's order, which is the same for all readers.
+/// Sends the readers of a feed, on all nodes, what became of something. `entity`, if not given, is the feed's own.
+/// Returns the update's position in the feed's order, which is the same for all readers.
 ///
 /// # Errors
 /// [`PublishError`].
@@ -99,7 +99,7 @@ impl Feeds {
         Self { by_name: feeds.collect() }
     }
 
-    /// Begins to hear updates and to let readers in.
+    /// Starts to receive updates and to admit readers.
     pub fn start(&self, node: &Arc<Node>) {
         for feed in self.by_name.values() {
             if let Some(inputs) = feed.inputs.lock().take() {
@@ -119,7 +119,7 @@ impl Feeds {
         self.by_name.values()
     }
 
-    /// The bus may have missed something, in any feed.
+    /// The bus may have missed messages, in any feed.
     pub(crate) fn missed(&self) {
         self.by_name.values().for_each(|feed| feed.signals.missed());
     }
@@ -140,10 +140,10 @@ impl Feed {
         }
     }
 
-    /// Lets a reader in, who is told so before this returns.
+    /// Admits a reader, and sends it the CONNECT before this returns.
     ///
     /// # Errors
-    /// [`Unavailable`] where the feed's log has not been read yet; the connection is then to be closed.
+    /// [`Unavailable`] if the feed's log has not been read yet: close the connection then.
     pub async fn let_in(&self, reader: Arc<Reader>) -> Result<(), Unavailable> {
         let (done, answer) = oneshot::channel();
         let entering = async {
@@ -159,16 +159,16 @@ impl Feed {
         })
     }
 
-    /// Tells the readers, on all nodes, what one of them says was updated.
+    /// Sends the readers, on all nodes, an update that one of them reports.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether they are told.
+    /// [`Unavailable`] when it is not known whether the update was stored.
     pub async fn relay(&self, node: &Node, data: &RawValue) -> Result<Position, Unavailable> {
         let update = update::of_reader(data).ok_or(Unavailable)?;
         self.append(node, &update).await
     }
 
-    /// How many readers it has on this node.
+    /// Number of readers on this node.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
@@ -188,7 +188,7 @@ impl Feed {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Hands over what came for the feed. What there is no room for is read from the log.
+    /// Passes a bus message to the feed's task. If the mailbox is full, the task reads the log instead.
     pub(crate) fn hear(&self, notice: Notice, span: Option<Span>) {
         if let Notice::Message { position, body } = notice
             && self.mailbox.try_send(Input::Heard(position, body, span)).is_err()

@@ -1,7 +1,7 @@
-//! One feed as the configuration writes it. Pure.
+//! One feed as configured. Pure.
 //!
-//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. What it does not name
-//! is the safe choice: read with a token only, updated by backends only.
+//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. A part that it
+//! leaves out gets the safe value: read with a token only, updated by backends only.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::roles::Roles;
 
 /// Updates that a feed may keep for new readers: all of them go into a reader's queue at once.
 const MAX_KEEP: usize = 100;
-/// Characters of a name.
+/// Most characters of a name.
 const MAX_NAME: usize = 64;
 
 /// See the module.
@@ -19,22 +19,22 @@ const MAX_NAME: usize = 64;
 pub struct Rule {
     /// 1 to 64 of letters, digits, `_ . -`.
     pub name: String,
-    /// What a reader is told on connecting.
+    /// Text that a reader gets on connecting.
     pub greeting: String,
-    /// What the updates of backends are about, where they do not say.
+    /// Entity of the updates of backends that name none.
     pub entity: String,
-    /// Who may read.
+    /// The clients that may read.
     pub read: Read,
-    /// Who may send `updateProduct`.
+    /// The roles that may send `updateProduct`.
     pub update: Roles,
-    /// The last so many updates are for new readers too.
+    /// New readers get this many of the last updates, too.
     pub keep: usize,
 }
 
-/// Who may read a feed.
+/// The clients that may read a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
-    /// Whoever comes.
+    /// Everybody.
     Anyone,
     /// Holders of a valid token, while it is valid.
     Token,
@@ -44,7 +44,7 @@ impl Rule {
     /// Reads the feeds of the configuration.
     ///
     /// # Errors
-    /// Says which cannot be read, or is there twice.
+    /// Names the rule that cannot be read, or is there twice.
     pub fn parse_all(rules: &[String]) -> Result<Vec<Self>, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!(

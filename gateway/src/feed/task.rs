@@ -1,4 +1,4 @@
-//! The one task of a feed on this node: lets readers in and delivers, one after the other. It begins with the node,
+//! The one task of a feed on this node: it admits readers and delivers updates, in order. It begins with the node,
 //! whether or not anybody reads, so that a new reader costs the back end nothing.
 
 use std::{
@@ -34,23 +34,23 @@ use crate::{
     room::{Cursor, Live, Read},
 };
 
-/// Readers that are sent to before others get their turn.
+/// Readers that are sent to before the task yields.
 const BATCH: usize = 1_024;
-/// Between two tries to read a log that does not answer.
+/// Wait between two attempts to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
-/// Between two looks at who is gone and whose token runs out.
+/// Interval of checks for readers that are gone and for tokens that expire.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What a feed's task does, one after the other.
+/// The inputs of a feed's task, handled in order.
 pub(super) enum Input {
     Heard(Position, Arc<str>, Option<Span>),
     Join(Arc<Reader>, oneshot::Sender<Result<(), Unavailable>>),
 }
 
-/// What reaches a feed's task however full its mailbox is.
+/// State that reaches a feed's task even if its mailbox is full.
 #[derive(Default)]
 pub(super) struct Signals {
-    /// Something may have been missed: the log is to be read.
+    /// Messages may have been missed: the task has to read the log.
     missed: AtomicBool,
     wake: Notify,
 }
@@ -66,7 +66,7 @@ struct Task {
     node: Arc<Node>,
     feed: Arc<Feed>,
     greeting: Option<Frame>,
-    /// Nothing before the log was read.
+    /// `None` until the log was read.
     cursor: Option<Cursor>,
     /// The last updates, for new readers.
     recent: VecDeque<Frame>,
@@ -81,7 +81,7 @@ pub(super) async fn run(node: Arc<Node>, feed: Arc<Feed>, mut inputs: mpsc::Rece
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     feed.signals.missed();
     let mut task = Task { node, feed, greeting, cursor: None, recent: VecDeque::new(), readers: Vec::new() };
-    // Where the log did not answer, when it is asked again.
+    // When to read a log again that did not answer.
     let mut again_at = Instant::now();
     loop {
         let behind = task.is_behind();
@@ -94,7 +94,7 @@ pub(super) async fn run(node: Arc<Node>, feed: Arc<Feed>, mut inputs: mpsc::Rece
             Some(input) = inputs.recv() => match input {
                 Input::Heard(position, body, span) => within(span, task.hear(position, &body)).await,
                 Input::Join(reader, done) => {
-                    // Who does not wait any more closes the connection, and so puts the reader out.
+                    // A caller that gave up waiting closes the connection, and so removes the reader.
                     let _ = done.send(task.join(reader));
                 }
             },
@@ -115,7 +115,7 @@ impl Task {
         match cursor.live(position) {
             Live::Deliver => self.deliver(body).await,
             Live::Seen => {}
-            // At once, and as a part of this update's trace; where the log does not answer, `run` reads it again.
+            // At once, and as a part of this update's trace; if the log does not answer, `run` reads it again.
             Live::Repair if !self.is_behind() => {
                 self.catch_up().await;
             }
@@ -153,7 +153,7 @@ impl Task {
         }
     }
 
-    /// Reads and delivers what is missing; false where the log does not answer: the signal stays.
+    /// Reads and delivers the missing updates. Returns false if the log does not answer: the signal stays set.
     async fn catch_up(&mut self) -> bool {
         self.feed.signals.missed.store(false, Ordering::Release);
         let caught_up = self.read_on().await.is_ok();
@@ -187,7 +187,7 @@ impl Task {
                     }
                 }
                 Read::Anew { at } => {
-                    // Readers have no word for it: they are told of what there is from here on.
+                    // The protocol has no reset for readers: they get what follows from here on.
                     tracing::warn!(feed = %self.feed.namespace, "the feed's log began anew");
                     metrics::RESETS.add_for(["feed"], 1);
                     let before = log.read(&name, Range::Before(at.number + 1), self.feed.rule.keep, None).await?;
@@ -198,7 +198,7 @@ impl Task {
         }
     }
 
-    /// From now on nothing is missed.
+    /// Subscribes, then sets the cursor: from then on the task misses nothing.
     async fn begin(&mut self) -> Result<(), Unavailable> {
         let cluster = self.node.cluster.clone();
         cluster.bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
@@ -226,7 +226,7 @@ impl Task {
         Ok(())
     }
 
-    /// Forgets who is gone, and looks at the tokens of those who need one.
+    /// Drops readers that are gone, and checks the tokens of the others if the feed requires one.
     async fn sweep(&mut self) {
         let (now, looks) = (unix_now(), self.feed.rule.read == rule::Read::Token);
         let mut place = 0;

@@ -1,25 +1,25 @@
-//! What readers are told, as JSON text. Pure but for the clock.
+//! The updates that readers get, as JSON text. Pure but for the clock.
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What the readers of a `updateProduct` are told besides its data.
+/// Text that the readers get with the data of an `updateProduct`.
 const UPDATED: &str = "Se ha actualizado un producto";
 
-/// What became of the thing that an update of a backend is about.
+/// Kind of change that an update of a backend reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {
-    /// It is new.
+    /// It was created.
     Create,
-    /// It is another.
+    /// It was changed.
     Update,
-    /// It is gone.
+    /// It was deleted.
     Delete,
 }
 
-/// `{entity, type, data, createdAt}`; nothing where `data` cannot be JSON.
+/// `{entity, type, data, createdAt}`; `None` if `data` cannot be JSON.
 pub(super) fn of_backend<T: Serialize + ?Sized>(entity: &str, change: Change, data: &T) -> Option<String> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -32,7 +32,7 @@ pub(super) fn of_backend<T: Serialize + ?Sized>(entity: &str, change: Change, da
     serde_json::to_string(&Update { entity, r#type: change, data, created_at: &now_rfc3339() }).ok()
 }
 
-/// `{message, data}`; nothing where `data` cannot be JSON.
+/// `{message, data}`; `None` if `data` cannot be JSON.
 pub(super) fn of_reader(data: &RawValue) -> Option<String> {
     #[derive(Serialize)]
     struct Update<'a> {

@@ -1,10 +1,10 @@
-//! Whether a new handshake may come in.
+//! Decides whether a new handshake is admitted.
 //!
-//! A handshake waits for up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
-//! stock client comes back by itself after either, and its own backoff is all it knows. Requests of connections that
-//! are in already pass untouched. Few handshakes wait, fewer of one address, and few of its connections are without a
-//! session: see [`crate::limits::Address`]. Waiting is also what keeps an address beyond its limits from asking again at
-//! once.
+//! A handshake waits up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
+//! stock client then reconnects by itself, and knows no delay but its own backoff. Requests of connections that are
+//! already admitted pass untouched. The number of waiting handshakes is bounded, that of one address too, and so are
+//! its connections without a session: see [`crate::limits::Address`]. The wait also keeps an address beyond its limits
+//! from retrying at once.
 
 use std::{
     net::SocketAddr,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between the first looks at whether it may come in now, and between the later ones, where the time is not known.
+/// Shortest and longest pause between two checks of a handshake, if the time to wait is not known.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
@@ -36,7 +36,7 @@ pub(super) async fn admit(State(node): State<Arc<Node>>, mut request: Request<Bo
     let (handshake, transport) = asked(request.uri().query().unwrap_or_default());
     if handshake {
         match wait(&node, address(&node, &request)).await {
-            // The engine hands it to the connection; without one it is given back at once.
+            // The engine passes it to the connection; if there is none, it is released at once.
             Ok(Some(place)) => drop(request.extensions_mut().insert(place)),
             Ok(None) => {}
             Err(Refusal { error, .. }) => {
@@ -65,7 +65,7 @@ fn asked(query: &str) -> (bool, &'static str) {
     asked
 }
 
-/// Whose handshake it is; nothing where that cannot be known, because the settings do not name the proxies in front.
+/// The handshake's client address; `None` if it is not known, because the settings do not name the proxies in front.
 fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
     static HINT: Once = Once::new();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
@@ -79,7 +79,7 @@ fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
     Some(node.gate.address(&node.settings.limits, origin.address))
 }
 
-/// Why a handshake may not come in now, and when it may, where that is known.
+/// Why a handshake is not admitted now, and when it may be, if that is known.
 struct Refusal {
     error: ErrorBody,
     wait: Option<Duration>,

@@ -1,7 +1,6 @@
 //! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, from its npm package, at build.
 //!
-//! Where the package was not installed at build, the routes say so. A request that carries Engine.IO's query is a
-//! client's that was given this address as its server's, and goes to the engine.
+//! If the package was not installed at build, the routes answer with an error that says so.
 
 use axum::{
     Router,

@@ -1,6 +1,6 @@
-//! Which browsers' pages may come: an allow-list of origins, with credentials.
+//! The origins whose pages may connect from a browser: an allow-list, with credentials.
 //!
-//! Browsers keep to it by themselves where it is about HTTP. About WebSockets they do not ask, so those are refused here.
+//! Browsers enforce it for HTTP by themselves. They do not for WebSockets, so those are refused here.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use axum::{
 use jackfield_shared::{error_body::ErrorBody, origins::AllowList};
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
-/// The routes, for pages of these origins.
+/// Restricts the routes to pages of these origins.
 pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
     let list = Arc::new(AllowList::new(origins));
     routes.layer(from_fn_with_state(Arc::clone(&list), check_websocket)).layer(layer(list))
@@ -31,7 +31,7 @@ fn layer(list: Arc<AllowList>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(decide.clone()))
         .allow_credentials(AllowCredentials::predicate(decide))
         .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
-        // The seeds' clients send headers of their own.
+        // Some clients send headers of their own.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([RETRY_AFTER])
 }

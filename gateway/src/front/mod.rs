@@ -1,7 +1,7 @@
-//! The front: what stands before the engine on the public port.
+//! The front: everything before the engine on the public port.
 //!
-//! [`admission`] decides whether a new handshake may come in, [`client_js`] serves the stock browser client, [`cors`]
-//! says whose pages may connect, [`compression`] makes long answers to polls shorter.
+//! [`admission`] decides whether a new handshake is admitted, [`client_js`] serves the stock browser client, [`cors`]
+//! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls.
 
 mod admission;
 mod client_js;
@@ -18,7 +18,7 @@ use crate::{
     node::Node,
 };
 
-/// The public routes of `node`: everything below `socket.path`, and `/v1` where it is public.
+/// The public routes of `node`: everything below `socket.path`, and `/v1` if it is public.
 pub fn router(node: &Arc<Node>) -> Router {
     let settings = &node.settings;
     let limits = EngineLimits {

@@ -1,8 +1,8 @@
 //! The hub: this node's namespaces and their members, and fan-out to them.
 //!
-//! Guarantees: what is fanned out to a namespace one after the other reaches every member in that order; a frame is
-//! encoded once and shared; no lock is held across an await; a member whose queue is full is closed, by name, and no
-//! other member waits for it. Knows neither the bus nor Redis, nor who else is in the cluster.
+//! Guarantees: frames that are fanned out to a namespace one after the other reach every member in that order; a frame
+//! is encoded once and shared; no lock is held across an await; a member whose queue is full is closed, and no other
+//! member waits for it. Knows neither the bus, nor Redis, nor the rest of the cluster.
 
 mod namespace;
 mod watchers;
@@ -17,7 +17,7 @@ pub use self::{
 /// The namespaces of a node, fixed at its start.
 pub struct Hub {
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
-    /// Which members want to hear of which users.
+    /// The users whose presence each member watches.
     pub watchers: Watchers,
 }
 

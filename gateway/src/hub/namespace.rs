@@ -11,13 +11,13 @@ use crate::{
     ops::metrics,
 };
 
-/// Members that are sent to before others get their turn.
+/// Members that a frame is sent to before the task yields.
 const BATCH: usize = 1_024;
 
-/// A place among the members.
+/// The key of a member in its namespace.
 pub type MemberKey = usize;
 
-/// Who is sent to.
+/// A socket in the namespace.
 pub type Member = Arc<Client>;
 
 /// See the module.
@@ -48,20 +48,20 @@ impl Namespace {
         self.members.read().len()
     }
 
-    /// Whether there is nobody.
+    /// Whether it has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The members' public ids, or nothing where there are more than `max`.
+    /// The members' public ids, or `None` if there are more than `max`.
     #[must_use]
     pub fn socket_ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
         let members = self.members.read();
         (members.len() <= max).then(|| members.iter().map(|(_, member)| Arc::clone(&member.id)).collect())
     }
 
-    /// Sends a frame to every member. Await one call before the next: that is the order.
+    /// Sends a frame to every member. Await each call before the next, to keep the order.
     pub async fn fan_out(&self, frame: &Frame) {
         record_write(frame, self.members.read().iter().rev().map(|(_, member)| member.outbox()));
         let mut start = 0;
@@ -91,7 +91,7 @@ impl Namespace {
         }
     }
 
-    /// Sends a frame to these members, where they are still there.
+    /// Sends a frame to those of these members that are still in the namespace.
     pub fn send_to(&self, keys: impl Iterator<Item = MemberKey>, frame: &Frame) {
         let members: Vec<Member> = {
             let members = self.members.read();

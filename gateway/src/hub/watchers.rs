@@ -1,4 +1,4 @@
-//! Which members asked to hear of which users' comings and goings.
+//! The users whose presence each member subscribed to.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::MemberKey;
 
-/// Users that one member may ask for.
+/// Most users that one member may watch.
 pub const MAX_WATCHED: usize = 500;
 
 /// Members of one namespace by the users they watch.
@@ -37,12 +37,12 @@ impl Watchers {
         }
     }
 
-    /// `member` is gone.
+    /// `member` has left.
     pub fn forget(&self, member: MemberKey) {
         self.inner.lock().forget(member);
     }
 
-    /// Who watches `user`.
+    /// The members that watch `user`.
     #[must_use]
     pub fn of(&self, user: &str) -> Vec<MemberKey> {
         self.inner.lock().by_user.get(user).map(|members| members.iter().copied().collect()).unwrap_or_default()

@@ -24,7 +24,7 @@ pub struct Address {
     waiting: AtomicUsize,
 }
 
-/// One connection's place among those without a session. Given back at most once, at the latest when it is dropped.
+/// One connection's place among those without a session. Released at most once, at the latest when it is dropped.
 pub struct Place {
     address: Arc<Address>,
     held: AtomicBool,
@@ -41,13 +41,13 @@ impl Address {
         Self { rate, connects, pending: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
     }
 
-    /// Takes a connection and a place for it, where there are fewer than `most` (0 for any number). Nothing is taken
-    /// where one of the two is not to be had.
+    /// Takes a connection and a place for it, if fewer than `most` are taken (0 for any number). Takes nothing unless
+    /// it gets both.
     ///
     /// # Errors
-    /// The time to wait, where it is known: whoever asks again then comes in, and nobody else at the same time.
+    /// The time to wait, if known: each refused caller gets a later one, so that all can pass if they retry on time.
     pub fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Result<Arc<Place>, Option<Duration>> {
-        // A place first: it can be given back.
+        // The place first, because it can be released again.
         let taken = self.pending.fetch_add(1, Ordering::AcqRel);
         let place = Arc::new(Place { address: Arc::clone(self), held: AtomicBool::new(true) });
         if most > 0 && taken >= most {
@@ -57,7 +57,7 @@ impl Address {
         Ok(place)
     }
 
-    /// A turn to wait, where not too many wait.
+    /// A turn to wait; `None` if too many handshakes wait already.
     #[must_use]
     pub fn wait(self: &Arc<Self>) -> Option<Turn> {
         let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -79,7 +79,7 @@ impl Keep for Address {
 }
 
 impl Place {
-    /// The connection has a session now, or is gone.
+    /// Releases the place: the connection has a session now, or is gone.
     pub fn give_back(&self) {
         if self.held.swap(false, Ordering::AcqRel) {
             self.address.pending.fetch_sub(1, Ordering::AcqRel);

@@ -1,10 +1,10 @@
-//! A token bucket that gives each refused caller a time of its own. Pure; the time is an argument.
+//! A token bucket that gives each refused caller its own time to retry. Pure; the time is an argument.
 
 use std::time::{Duration, Instant};
 
 use super::Cost;
 
-/// Nobody is told to wait longer than this because of others who wait.
+/// Longest wait that other waiting callers can cause.
 const LONGEST_LINE: Duration = Duration::from_mins(1);
 /// A debt is paid off within this time.
 const LONGEST_DEBT_SECS: f64 = 60.0;
@@ -17,26 +17,26 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many a second, and `burst` (at least 1) at once. A rate of 0 means no limit.
+    /// `per_second` tokens a second, and `burst` (at least 1) at once. A rate of 0 means no limit.
     #[must_use]
     pub const fn new(per_second: u32, burst: u32) -> Self {
         let burst = if burst == 0 { 1 } else { burst };
         Self { per_second: per_second as f64, burst: burst as f64 }
     }
 
-    /// So many at once, and as many again in the course of an hour. 0 means no limit.
+    /// `count` tokens at once, and as many again in the course of an hour. 0 means no limit.
     #[must_use]
     pub fn hourly(count: u32) -> Self {
         Self { per_second: f64::from(count) / 3_600.0, burst: f64::from(count.max(1)) }
     }
 
-    /// This many times as much of both.
+    /// Both rate and burst, multiplied by `factor`.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
         Self { per_second: self.per_second * f64::from(factor), burst: self.burst * f64::from(factor) }
     }
 
-    /// The smaller rate and the smaller burst of the two; no limit where this is none.
+    /// The smaller rate and the smaller burst of the two; no limit if either has none.
     #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self { per_second: self.per_second.min(other.per_second), burst: self.burst.min(other.burst) }
@@ -58,7 +58,7 @@ impl Rate {
 pub struct Bucket {
     tokens: f64,
     at: Instant,
-    /// The latest time that a refused caller was told to come back at.
+    /// The latest time to retry that a refused caller was given.
     told: Instant,
 }
 
@@ -72,16 +72,16 @@ impl Bucket {
     /// Takes a token.
     ///
     /// # Errors
-    /// The time to wait. Of callers that are refused at the same moment each is told a later time than the one before,
-    /// so that all pass when they come back as told, and nothing is reserved for one that does not.
+    /// The time to wait. Each refused caller gets a later time than the one before, up to a minute ahead, so that all
+    /// pass if they retry on time; nothing is reserved for one that does not.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.take_for(Cost::ONE, rate, now)
     }
 
-    /// Takes as many tokens as something costs. One has to be there; the others may become a debt.
+    /// Takes `cost` tokens. One must be available; the others may become a debt.
     ///
     /// # Errors
-    /// As [`Bucket::take`]; after an expensive caller the next one is told to wait for as long as its tokens take.
+    /// As [`Bucket::take`]; a caller's time is later than the one before by the time that its own cost takes to earn.
     pub fn take_for(&mut self, cost: Cost, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.ready_for(cost, rate, now)?;
         self.charge(cost.0, rate, now);
@@ -111,7 +111,7 @@ impl Bucket {
         Err(self.told - now)
     }
 
-    /// Takes this many tokens whether or not they are there. The debt is bounded.
+    /// Takes this many tokens even if they are not available. The debt is bounded.
     pub fn charge(&mut self, tokens: f64, rate: Rate, now: Instant) {
         if !rate.is_unlimited() {
             self.earn(rate, now);
@@ -124,7 +124,7 @@ impl Bucket {
         self.tokens = (self.tokens + 1.0).min(rate.burst);
     }
 
-    /// Whether the bucket is as a new one: then it need not be kept.
+    /// Whether the bucket equals a new one, so that it need not be kept.
     #[must_use]
     pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
         let mut copy = *self;
@@ -134,7 +134,7 @@ impl Bucket {
 
     fn earn(&mut self, rate: Rate, now: Instant) {
         let earned = now.saturating_duration_since(self.at).as_secs_f64() * rate.per_second;
-        // A clock that stands still must not keep the fractions from adding up.
+        // Keep `at` if nothing was earned, so that a clock that stands still loses no fractions.
         if earned > 0.0 {
             self.tokens = (self.tokens + earned).min(rate.burst);
             self.at = now;
@@ -185,7 +185,7 @@ mod tests {
         assert!(bucket.is_full(RATE(), now + Duration::from_mins(3)));
     }
 
-    /// Told apart by its cost, each passes when it comes back as told: so expensive callers are no faster than their tokens.
+    /// Spaced by cost, each caller passes when it retries on time: expensive callers are no faster than their tokens.
     #[test]
     fn expensive_callers_are_told_later_times() {
         let now = Instant::now();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the pauses, no more pass than the burst and what the elapsed time earns.
+        /// For any pauses, no more callers pass than the burst and the elapsed time allow.
         #[test]
         fn never_more_than_earned(pauses in prop::collection::vec(0_u64..300, 1..200)) {
             let start = Instant::now();

@@ -1,11 +1,11 @@
-//! Whether a client waits as told, or floods. Pure; the time is an argument.
+//! Decides whether a client respects the times to retry, or floods. Pure; the time is an argument.
 //!
-//! A refused event is told when to come back. An event that comes once such a time has passed is excused, whichever event
-//! it is: a client that waits as told sends one event for each of these times, not before it. A refused event that
-//! nothing excuses is a strike, or as many as it costs (see [`Cost`]), and an event that passes takes them back, because it
-//! makes room for a new one. A client that keeps events of a cost of `n` under way and waits as told therefore never has
-//! more than `n` strikes, for however long it goes on; one that comes back too early or sends more than twice the rate has
-//! more and more of them.
+//! Every refusal carries a time to retry. Once that time has passed it excuses one event, whichever event that is: a
+//! client that respects these times sends one event for each of them, and not before it. A refused event that nothing
+//! excuses is a strike, or as many as it costs (see [`Cost`]), and an event that passes removes as many, because it
+//! makes room for a new one. A client that keeps events of a cost of `n` in flight and respects the times therefore
+//! never has more than `n` strikes, however long it continues; a client that retries too early or sends more than twice
+//! the rate collects more and more of them.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ pub struct FloodLimits {
 }
 
 impl FloodLimits {
-    /// Whether binary parts that make up no event so far cost more than an event may have, and the strikes besides.
+    /// Whether the binary parts that belong to no event yet cost more than the largest event and the strikes together.
     #[must_use]
     pub fn is_exceeded_by(self, parts: Cost) -> bool {
         let full = Cost::none().with_part(self.payload);
@@ -37,10 +37,10 @@ impl FloodLimits {
     }
 }
 
-/// One connection's.
+/// The conduct of one connection.
 #[derive(Debug, Default)]
 pub struct Conduct {
-    /// Times that the client was told and that excused nothing yet, in order. No more than the strikes that it may have.
+    /// Times to retry sent to the client that have excused nothing yet, in order. No more than the allowed strikes.
     told: VecDeque<Instant>,
     strikes: f64,
 }
@@ -52,7 +52,7 @@ impl Conduct {
         self.strikes = (self.strikes - cost).max(0.0);
     }
 
-    /// An event was refused and is told to come back after `wait`. Returns whether the client floods.
+    /// An event was refused with `wait` as its time to retry. Returns whether the client floods.
     #[must_use]
     pub fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
         if most == 0 {
@@ -73,7 +73,7 @@ impl Conduct {
         if is_due {
             self.told.pop_front();
             if self.told.is_empty() {
-                // Most clients are never limited again.
+                // Free the memory: most clients are never limited again.
                 self.told = VecDeque::new();
             }
         }
@@ -99,8 +99,8 @@ mod tests {
         ComesBackAtOnce,
     }
 
-    /// A client that keeps `window` events under way until `count` were accepted. Returns when that was, in milliseconds,
-    /// or nothing where it was taken for a flooder before.
+    /// Simulates a client that keeps `window` events in flight until `count` were accepted. Returns when that was, in
+    /// milliseconds, or `None` if it was taken for a flooder before.
     fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
         let start = Instant::now();
         let mut bucket = Bucket::full(limits.rate, start);
@@ -138,8 +138,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
-        /// However many events are under way, up to the strikes, and however long they travel: a client that waits as
-        /// told is never taken for a flooder, and gets everything through at the rate.
+        /// With any number of events in flight, up to the strikes, and any travel time: a client that respects the
+        /// times to retry is never taken for a flooder, and all its events pass at the rate.
         #[test]
         fn a_client_that_waits_gets_everything_through(
             rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, cost in 1_u32..20,
@@ -155,7 +155,7 @@ mod tests {
             prop_assert!(took.unwrap() <= needed, "{took:?} of {needed} ms");
         }
 
-        /// A client that comes back at once is taken for a flooder, unless it is done before.
+        /// A client that retries at once is taken for a flooder, unless it finishes before.
         #[test]
         fn a_client_that_does_not_wait_floods(rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, trip in 1_u64..4) {
             let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
         let mut patient = Conduct::default();
         assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.told.is_empty());
-        // Expensive events are a flood sooner.
+        // Expensive events count as flooding sooner.
         let mut heavy = Conduct::default();
         let refused: Vec<_> = (0..3).map(|_| heavy.refused(Cost(2.5), MS * 100, 5, now)).collect();
         assert_eq!(refused, [false, false, true]);

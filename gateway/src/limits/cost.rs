@@ -2,7 +2,7 @@
 
 /// Bytes that cost as much as one event.
 const BYTES_PER_EVENT: f64 = 16_384.0;
-/// A binary part costs at least as much as one with so many bytes.
+/// A binary part costs at least as much as one of this many bytes.
 const LEAST_PART: usize = 1_024;
 
 /// In events: at least 1 for an event, any fraction for binary parts.
@@ -16,17 +16,17 @@ impl Cost {
     /// The cost of an event with `text` bytes of text, whose binary parts cost `parts`.
     #[must_use]
     pub fn event(text: usize, Self(parts): Self) -> Self {
-        // Whole ones only: short events are alike.
+        // Rounded down, so that all short events cost the same.
         Self(1.0 + (text as f64 / BYTES_PER_EVENT).floor() + parts)
     }
 
-    /// Nothing yet.
+    /// No cost.
     #[must_use]
     pub const fn none() -> Self {
         Self(0.0)
     }
 
-    /// Adds a binary part of so many bytes.
+    /// Adds a binary part of this many bytes.
     #[must_use]
     pub fn with_part(self, bytes: usize) -> Self {
         Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)

@@ -1,4 +1,4 @@
-//! Users and addresses by key. An entry lives while somebody holds it or it is not as new; then it is forgotten.
+//! Users and addresses by key. An entry is kept while it is in use or differs from a new one, up to a bound.
 
 use std::{
     collections::HashMap,
@@ -12,12 +12,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A sweep looks at one of them, so that it is short.
+/// A sweep covers one of them, so that it is short.
 const SHARDS: usize = 64;
-/// Entries of a shard that nobody holds; beyond that they are forgotten early.
+/// Unused entries of a shard; above that they are dropped early.
 const MOST: usize = 4_096;
 
-/// What can be kept.
+/// A value that [`Kept`] can hold.
 pub trait Keep {
     /// Whether forgetting it would make no difference.
     fn is_as_new(&self, now: Instant) -> bool;
@@ -31,7 +31,7 @@ pub struct Kept<K, V> {
 }
 
 impl<K: Hash + Eq, V: Keep> Kept<K, V> {
-    /// The entry of this key, made now where there is none.
+    /// The entry of this key, created if there is none.
     pub fn entry(&self, key: K, now: Instant, new: impl FnOnce() -> V) -> Arc<V> {
         let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
         let mut entries = self.shards[shard].lock();
@@ -49,11 +49,11 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
         entry
     }
 
-    /// Forgets what makes no difference, in one part of all entries. Call it again and again.
+    /// Drops the unused entries of one shard that equal new ones. Call it repeatedly.
     pub fn sweep(&self, now: Instant) {
         let shard = self.swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut entries = self.shards[shard].lock();
-        // Nobody else can take hold of an entry while the shard is locked.
+        // The lock keeps others from taking an entry meanwhile.
         entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
         if entries.len() * 4 < entries.capacity() {
             entries.shrink_to_fit();

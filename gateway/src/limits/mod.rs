@@ -1,11 +1,11 @@
-//! What one user or one address may do in a given time.
+//! Rate limits of users and addresses.
 //!
-//! - [`Bucket`]: the one mechanism, a token bucket that tells each refused caller a time of its own
+//! - [`Bucket`]: the one mechanism, a token bucket that gives each refused caller its own time to retry
 //! - [`Cost`]: the cost of received data, in events: more for many bytes
-//! - [`Conduct`]: whether one connection waits as told, or floods
+//! - [`Conduct`]: whether one connection respects the times to retry, or floods
 //! - [`User`]: the budgets of one user, shared by all of the user's connections to this node
 //! - [`Address`]: the budgets of one client address, and its connections without a session
-//! - [`Kept`]: users and addresses by key; an entry lives while it is in use or remembers something
+//! - [`Kept`]: users and addresses by key; an entry is kept while it is in use or a budget is not full
 //!
 //! Guarantees: memory is bounded; nothing here waits or does I/O; time comes in as an argument. Budgets are per node:
 //! a user or an address that spreads over n nodes has n of them.
@@ -29,7 +29,7 @@ pub use self::{
 
 use std::time::Duration;
 
-/// Milliseconds, rounded up: a client that waits so long is not early.
+/// Milliseconds, rounded up: a client that waits this long is not early.
 #[must_use]
 pub fn millis_up(wait: Duration) -> u64 {
     u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)

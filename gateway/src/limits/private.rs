@@ -1,4 +1,4 @@
-//! What one user may send to single other users: a bucket for each of them, and one over all.
+//! Limits on one user's messages to single other users: a bucket for each recipient, and one for all together.
 
 use std::{
     collections::HashMap,
@@ -8,13 +8,13 @@ use std::{
 
 use super::{Bucket, Rate};
 
-/// The bucket over all holds so many times as much as one for a single user.
+/// The bucket for all holds this many times as much as a recipient's.
 const ALL: u32 = 4;
 
-/// One sender's. Bounded by the bucket over all: a bucket that is full again is forgotten.
+/// One sender's buckets. The bucket for all bounds their number: a recipient's bucket is dropped once it is full again.
 pub(super) struct Private {
     all: Bucket,
-    /// By hash: two users whose hashes are equal share one.
+    /// By the user's hash: users with equal hashes share a bucket.
     to: HashMap<u64, Bucket>,
     hasher: RandomState,
 }
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However messages are spread, nobody gets more than one bucket's worth, all together not more than four, and
-        /// what is remembered is bounded.
+        /// In any order of messages, no recipient gets more than one bucket's worth, all together at most four, and the
+        /// number of buckets is bounded.
         #[test]
         fn each_and_all_are_bounded(
             rate in 1_u32..20, burst in 1_u32..50, messages in prop::collection::vec((0_u32..1_000, 0_u64..20), 1..1_000)
@@ -69,7 +69,7 @@ mod tests {
             let most = |factor: u32| u64::from(factor * burst) + elapsed * u64::from(factor * rate) / 1_000 + 1;
             prop_assert!(sent.values().all(|count| *count <= most(1)));
             prop_assert!(sent.values().sum::<u64>() <= most(ALL));
-            // Each was taken from within the time in which one bucket fills.
+            // Each bucket that is left was used within the time that one takes to fill.
             prop_assert!(private.to.len() as u32 <= ALL * 2 * burst + ALL * rate + 1, "{}", private.to.len());
             let later = start + Duration::from_millis(elapsed) + Duration::from_mins(2);
             prop_assert!(private.is_full(each, later));

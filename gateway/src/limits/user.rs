@@ -9,14 +9,14 @@ use super::{Bucket, Cost, FloodLimits, Rate, kept::Keep, private::Private};
 /// Bytes sent to a user that cost as much as one event.
 const SENT_BYTES_PER_EVENT: f64 = 4_096.0;
 
-/// What every user may do.
+/// The limits of every user.
 #[derive(Debug, Clone, Copy)]
 pub struct UserLimits {
     /// Events of all connections together.
     pub flood: FloodLimits,
     /// Events that go to everybody in a namespace.
     pub broadcast: Rate,
-    /// Messages to one other user; four times as many to all of them.
+    /// Messages to one other user; four times as many to all of them together.
     pub private: Rate,
     /// Connections.
     pub connect: Rate,
@@ -26,7 +26,7 @@ pub struct UserLimits {
     pub bytes: Rate,
 }
 
-/// See the module. Shared by the user's connections; kept until every budget is whole again after the last of them.
+/// See the module. Shared by the user's connections; kept after the last of them until every budget is full again.
 pub struct User {
     limits: UserLimits,
     spent: Mutex<Spent>,
@@ -35,7 +35,7 @@ pub struct User {
 struct Spent {
     events: Bucket,
     connects: Bucket,
-    /// What most users never touch.
+    /// Budgets that most users never use.
     other: Option<Box<Other>>,
 }
 
@@ -58,10 +58,10 @@ impl User {
         Self { limits, spent: Mutex::new(Spent { events, connects, other: None }) }
     }
 
-    /// Takes an event. What it costs beyond one may become a debt.
+    /// Takes an event. Its cost beyond 1 may become a debt.
     ///
     /// # Errors
-    /// The time to wait; so in all that follow.
+    /// The time to wait, as in all methods below.
     pub fn event(&self, cost: Cost, now: Instant) -> Taken {
         self.spent.lock().events.take_for(cost, self.limits.flood.rate, now)
     }
@@ -95,7 +95,7 @@ impl User {
         self.other(now, |other| other.private.take(to, self.limits.private, now))
     }
 
-    /// Whether the user may store a message, and where `is_new`, begin a room with it.
+    /// Whether the user may store a message and, if `is_new`, begin a room with it.
     ///
     /// # Errors
     /// See [`User::event`].
@@ -106,7 +106,7 @@ impl User {
         })
     }
 
-    /// A message of so many bytes was stored; `is_new` where it began its room.
+    /// A message of `bytes` bytes was stored; `is_new` if it began its room.
     pub fn stored(&self, bytes: usize, is_new: bool, now: Instant) {
         self.other(now, |other| {
             other.bytes.charge(bytes as f64, self.limits.bytes, now);

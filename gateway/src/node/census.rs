@@ -1,28 +1,28 @@
-//! How many users there are in the whole cluster, from what each node says of its own.
+//! Counts the users of the whole cluster, from what each node reports of its own.
 //!
-//! A user who has sessions on several nodes is one user. So every node says how many users it has and names, by a hash that
-//! is the same everywhere, those of the lowest hashes: that is the same fair sample of all users on every node, and it
-//! shows how often a user counts. Guarantees: the number is exact while no node has more than [`SAMPLE`] users, and
-//! whenever no user is on two nodes; otherwise it is an estimate, a few per cent off. Costs the back end nothing beyond the
-//! heartbeats, and heals with them. Pure.
+//! A user who has sessions on several nodes is one user. So every node reports how many users it has, and the lowest
+//! hashes of their ids. The hash is the same everywhere: so the lowest hashes are the same fair sample of all users on
+//! every node, and show on how many nodes a user counts. Guarantees: the number is exact while no node has more than
+//! [`SAMPLE`] users, and whenever no user is on two nodes; otherwise it is an estimate, a few per cent off. Costs the
+//! back end nothing beyond the heartbeats, and recovers with them. Pure.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Users that a node names.
+/// Most hashes that a node reports.
 pub const SAMPLE: usize = 512;
 
-/// One node's users. See the module for how exactly several of them make one number.
+/// One node's users. The module says how exact the number for several nodes is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
-    /// How many.
+    /// Number of users.
     pub users: usize,
-    /// The lowest of their hashes, in order. A node of a version that names nobody counts in full.
+    /// The lowest of their hashes, in order. With a node whose version reports none, the nodes' numbers are added up.
     #[serde(default)]
     pub lowest: Vec<u64>,
 }
 
-/// The same for a user on every node, whatever its version.
+/// A user's hash: the same on every node, whatever its version.
 #[must_use]
 pub fn hash(user: &str) -> u64 {
     let digest: [u8; 32] = Sha256::digest(user.as_bytes()).into();
@@ -32,7 +32,7 @@ pub fn hash(user: &str) -> u64 {
 /// How many users these nodes have together.
 #[must_use]
 pub fn users<'a>(nodes: impl Iterator<Item = &'a Census> + Clone) -> usize {
-    // Up to here every node has named all it has.
+    // Up to this hash every node has reported all its users.
     let bound = nodes.clone().filter(|node| node.lowest.len() < node.users).map(|node| node.lowest.last().copied());
     let bound = bound.map(Option::unwrap_or_default).min().unwrap_or(u64::MAX);
     let named = nodes.clone().flat_map(|node| &node.lowest);

@@ -1,4 +1,4 @@
-//! Connections by session, so that an eviction, a reassertion or the node's end finds them, and how many users those are.
+//! Connections by session, so that an eviction, a reassertion or the drain finds them, and the number of their users.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use super::census::{Census, SAMPLE, hash};
 use crate::{client::Connection, cluster::ids::SessionId};
 
-/// A user with the user's hash before it, so that the lowest come first.
+/// A user, after the user's hash, so that the lowest hashes come first.
 type User = (u64, Arc<str>);
 
 /// See the module.
@@ -32,7 +32,7 @@ struct Entry {
 }
 
 impl Connections {
-    /// Adds a connection under its session, and whose it is, where that is known.
+    /// Adds a connection under its session, with its user if known.
     pub fn insert(&self, connection: &Arc<Connection>, user: Option<&Arc<str>>) {
         let user = user.map(|user| (hash(user), Arc::clone(user)));
         let entry = Entry { connection: Arc::clone(connection), user: user.clone() };
@@ -53,19 +53,19 @@ impl Connections {
         }
     }
 
-    /// A session's connection, where it is on this node.
+    /// A session's connection, if it is on this node.
     #[must_use]
     pub fn find(&self, session: &SessionId) -> Option<Arc<Connection>> {
         self.entries.read().by_session.get(session).map(|entry| Arc::clone(&entry.connection))
     }
 
-    /// All of them at this moment.
+    /// All connections at this moment.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Connection>> {
         self.entries.read().by_session.values().map(|entry| Arc::clone(&entry.connection)).collect()
     }
 
-    /// How many.
+    /// Number of connections.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.read().by_session.len()
@@ -77,7 +77,7 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Which users have one.
+    /// The users that have a connection.
     #[must_use]
     pub fn census(&self) -> Census {
         let users = &self.entries.read().users;

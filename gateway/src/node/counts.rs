@@ -1,9 +1,9 @@
-//! Sessions that are to be told how many notifications are unread, in batches: those that have just begun, and all of them
+//! Sends sessions their number of unread notifications, in batches: sessions that have just begun, and all of them
 //! after messages from other nodes may have been missed.
 //!
-//! Guarantees: a session is told sooner or later, however long the back end is away, or is over. What it is told comes by
-//! the bus in the order in which its user's inbox changed, so that it neither undoes a newer count nor is undone by an
-//! older one. Bounded by the sessions of the node.
+//! Guarantees: a session gets its count sooner or later, however long the back end is away, unless it ends first. The
+//! counts come over the bus in the order in which the user's inbox changed, so that one neither overwrites a newer
+//! count nor is overwritten by an older one. Bounded by the sessions of the node.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Tells these sessions the counts of their users, soon.
+    /// Sends these sessions the counts of their users, soon.
     pub fn tell(&self, sessions: impl IntoIterator<Item = Holding>) {
         self.untold.lock().extend(sessions);
         self.come.notify_one();
     }
 
-    /// Some of those that are not over.
+    /// Takes up to a batch of sessions that have not ended.
     fn take(&self, node: &Node) -> Vec<Holding> {
         let mut untold = self.untold.lock();
         untold.extract_if(|_| true).filter(|told| node.connections.find(&told.session).is_some()).take(BATCH).collect()

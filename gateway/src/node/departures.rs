@@ -1,7 +1,7 @@
-//! Sessions that are over and stays in rooms that have ended, given back to the cluster in batches.
+//! Releases sessions and stays in rooms that have ended, in batches, in the whole cluster.
 //!
-//! Guarantees: a session is given back sooner or later, however long the back end is away. The list is bounded by the
-//! sessions that lived when the back end went away, since none begins without it.
+//! Guarantees: a session is released sooner or later, however long the back end is away. While it is away the list
+//! grows with the sessions and stays that end, and with claims and joins that it did not answer.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::cluster::{
 
 const BATCH: usize = 512;
 const RETRY: Duration = Duration::from_millis(250);
-/// At the end of the process, tries before what is left is left to the survivors.
+/// At the end of the process, retries before the rest is left to the survivors.
 const LAST_TRIES: u32 = 2;
 
 /// See the module.
@@ -31,20 +31,20 @@ const LAST_TRIES: u32 = 2;
 pub struct Departures {
     waiting: Mutex<Vec<(IndexEntry, Incarnation)>>,
     come: Notify,
-    /// Not in `waiting` any more, and not given back yet.
+    /// Entries that are not in `waiting` any more, and not released yet.
     under_way: AtomicUsize,
-    /// More may come when nobody is there to give it back.
+    /// More entries may come after the task has ended.
     incomplete: AtomicBool,
 }
 
 impl Departures {
-    /// What this incarnation held is over.
+    /// Releases `entry`, which `incarnation` held and which has ended.
     pub fn push(&self, entry: IndexEntry, incarnation: Incarnation) {
         self.waiting.lock().push((entry, incarnation));
         self.come.notify_one();
     }
 
-    /// How much is still to be given back.
+    /// Number of entries that wait to be released.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.lock().len()
@@ -56,14 +56,14 @@ impl Departures {
         self.len() == 0
     }
 
-    /// Whether everything was given back.
+    /// Whether everything was released.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let waiting = self.waiting.lock();
         waiting.is_empty() && self.under_way.load(Ordering::Acquire) == 0
     }
 
-    /// A connection was closed while its events were being handled: what they claim may come too late for this list.
+    /// A connection was closed while its events were being handled: their claims may reach this list too late.
     pub(super) fn cut_short(&self) {
         self.incomplete.store(true, Ordering::Release);
     }
@@ -80,7 +80,7 @@ impl Departures {
         batch
     }
 
-    /// What was taken is given back, but for this.
+    /// Ends a batch: all of it was released, but for `rest`.
     fn done_but(&self, rest: Vec<(IndexEntry, Incarnation)>) {
         let mut waiting = self.waiting.lock();
         waiting.extend(rest);
@@ -88,7 +88,7 @@ impl Departures {
     }
 }
 
-/// Until the lifecycle ends; then what is left, and the lease, once `heart` does not renew it any more.
+/// Releases until the lifecycle ends; then releases the rest, and the lease once `heart` has stopped renewing it.
 pub(super) async fn give_back(node: Arc<Node>, heart: JoinHandle<()>) {
     let stopping = node.lifecycle.stopping();
     while !stopping.is_cancelled() {
@@ -101,7 +101,7 @@ pub(super) async fn give_back(node: Arc<Node>, heart: JoinHandle<()>) {
     farewell(&node, heart).await;
 }
 
-/// Who is still there is sent elsewhere, and what they held is given back, so that nobody has to wait for the lease to end.
+/// Closes the remaining connections and releases their sessions, so that nobody has to wait for the lease to end.
 async fn farewell(node: &Node, heart: JoinHandle<()>) {
     for connection in node.connections.all().into_iter().chain(node.readers.all()) {
         connection.close();
@@ -111,10 +111,10 @@ async fn farewell(node: &Node, heart: JoinHandle<()>) {
         tries += 1;
         tokio::time::sleep(RETRY).await;
     }
-    // A beat under way would begin a new lease where it found the old one ended.
+    // A heartbeat under way would begin a new lease if it found the old one ended.
     let beats_no_more = tokio::time::timeout(PATIENCE, heart).await.is_ok();
     if beats_no_more && node.departures.is_complete() {
-        // A lease that is not ended ends by itself, and a survivor does the rest.
+        // If this fails, the lease ends by itself, and a survivor does the rest.
         let _ = end_lease(node).await;
     }
 }
@@ -122,7 +122,7 @@ async fn farewell(node: &Node, heart: JoinHandle<()>) {
 async fn end_lease(node: &Node) -> Result<(), Unavailable> {
     let Some(incarnation) = node.incarnation() else { return Ok(()) };
     let membership = &node.cluster.membership;
-    // What was noted and then not granted, mostly.
+    // Mostly entries that were noted and then not granted.
     loop {
         let left = membership.holdings(&incarnation, BATCH).await?;
         if left.is_empty() {
@@ -156,7 +156,7 @@ async fn release(node: &Node, batch: &[(IndexEntry, Incarnation)]) -> Result<(),
     Ok(())
 }
 
-/// Takes what an incarnation held out of everything. The index comes last: while it stands there, somebody will.
+/// Removes entries of an incarnation everywhere. The index comes last: while an entry is in it, a node will retry.
 pub(super) async fn clear(node: &Node, of: &Incarnation, entries: &[IndexEntry]) -> Result<(), Unavailable> {
     let (mut sessions, mut stays) = (Vec::new(), Vec::new());
     for entry in entries {

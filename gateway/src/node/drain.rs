@@ -1,14 +1,14 @@
-//! The node on its way out: its clients are sent elsewhere, then everything ends.
+//! The drain: the node makes its clients reconnect elsewhere, then stops everything.
 //!
-//! At the first signal the node is unready, and goes on as before for `drain.delay`: balancers have yet to notice. Then new
-//! handshakes are refused, and the transports are closed, spread evenly over `drain.window`, so that the other nodes are
-//! not stormed. A transport is closed without a DISCONNECT, so that stock clients come back by themselves.
+//! After the first signal the node is unready but serves as before for `drain.delay`, as balancers have yet to notice.
+//! Then it refuses new handshakes and closes the transports, spread evenly over `drain.window`, so as not to storm the
+//! other nodes. It sends no DISCONNECT for joined namespaces, so that stock clients come back by themselves.
 //!
-//! Guarantees: what had come from a client is handled and answered before its transport is closed, as far as it can be
-//! within [`LAST_WORD`]; nothing else that comes is acknowledged, and so nothing acknowledged is lost. What clients held
-//! goes back to the cluster the usual way, so that who is back within the grace was never away. The process stops as soon
-//! as nobody is left; a client that takes nothing, or a back end that is away, cannot hold it up for longer than
-//! [`LAST_WORD`] and [`AFTERMATH`] beyond the window.
+//! Guarantees: packets that came before the node lets a connection go are handled and answered before its transport is
+//! closed, as far as possible within [`LAST_WORD`]; later packets are not acknowledged, and so nothing acknowledged is
+//! lost. Sessions are released the usual way, so that a client that is back within the grace was never away. The node
+//! stops once all connections are gone; a client that does not read, or a back end that is away, cannot delay this for
+//! longer than [`LAST_WORD`] and [`AFTERMATH`] beyond the window.
 
 use std::{
     sync::Arc,
@@ -20,18 +20,18 @@ use tokio::time::sleep;
 use super::Node;
 use crate::{client::Connection, ops::metrics};
 
-/// Connections go in turns, this far apart.
+/// Time between two turns of closing connections.
 const TURN: Duration = Duration::from_millis(50);
-/// How long a connection that is to go may take to have its events handled and answered.
+/// How long a connection that is let go may take to have its events handled and answered.
 const LAST_WORD: Duration = Duration::from_secs(3);
-/// How long transports may take to be gone after the last was closed, and sessions to be given back.
+/// How long transports may take to be gone after the last was closed, and sessions to be released.
 const AFTERMATH: Duration = Duration::from_secs(4);
-/// Between two looks whether that is so.
+/// Time between two checks of that.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// Connections that are let go before others get their turn.
+/// Connections that are let go before the task yields.
 const BATCH: usize = 512;
 
-/// Waits for the process to be on its way out, empties the node, and stops everything.
+/// Waits until the process is leaving, empties the node, and stops everything.
 pub(super) async fn drain(node: Arc<Node>) {
     node.lifecycle.leaving().cancelled().await;
     let began = Instant::now();
@@ -45,7 +45,7 @@ pub(super) async fn drain(node: Arc<Node>) {
 async fn empty(node: &Arc<Node>) {
     let (delay, window) = node.settings.way_out();
     tracing::info!(connections = node.gate.count(), ?delay, ?window, "draining");
-    // The others are told with the next heartbeat: now.
+    // The next heartbeat reports it to the other nodes: send one now.
     node.reassert.notify_one();
     sleep(delay).await;
     node.readiness.turn_away();
@@ -55,7 +55,7 @@ async fn empty(node: &Arc<Node>) {
             sleep(LOOK_AGAIN).await;
         }
     };
-    // Who is still there takes nothing, and what was not given back is found by the survivors.
+    // Clients that remain do not read, and the survivors release the rest.
     let _ = tokio::time::timeout(AFTERMATH, aftermath).await;
 }
 
@@ -77,7 +77,7 @@ async fn send_away(node: &Node, window: Duration) {
         going.extend(leaving.into_iter().map(|connection| (connection, since)));
         close_finished(node, &mut going).await;
         if here.is_empty() && going.is_empty() {
-            // Those whose handshake was answered before others were refused, and who had not joined anything yet.
+            // Connections whose handshake was answered before others were refused, and that had joined nothing.
             here = node.staying();
             if here.is_empty() {
                 return;
@@ -87,7 +87,7 @@ async fn send_away(node: &Node, window: Duration) {
     }
 }
 
-/// Closes those who have nothing more to be told, or have taken too long over it.
+/// Closes connections whose answers are sent, or that have taken longer than [`LAST_WORD`].
 async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>) {
     for (connection, since) in std::mem::take(going) {
         let finished = connection.is_finished();
@@ -95,7 +95,7 @@ async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>
             going.push((connection, since));
             continue;
         }
-        // One that only takes nothing, such as a poll that a balancer has sent elsewhere, leaves nothing behind.
+        // A client that only does not read, such as one whose poll a balancer sent elsewhere, leaves no claim behind.
         if !connection.is_handled() {
             node.departures.cut_short();
         }
@@ -104,13 +104,13 @@ async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>
     tokio::task::yield_now().await;
 }
 
-/// Turns that a window still has, the present one included; 0 when it is over.
+/// Turns left in a window, the present one included; 0 when it is over.
 fn turns_left(elapsed: Duration, window: Duration) -> usize {
     let left = window.saturating_sub(elapsed).as_nanos();
     usize::try_from(left.div_ceil(TURN.as_nanos())).unwrap_or(usize::MAX)
 }
 
-/// How many of those who are here go with this turn, so that all have gone with the last.
+/// How many of `here` connections to close in this turn, so that none is left after the last.
 fn share(here: usize, turns: usize) -> usize {
     here.div_ceil(turns.max(1))
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many go with each turn of a window.
+    /// Number of connections that each turn of a window closes.
     fn turns(mut here: usize, window: Duration) -> Vec<usize> {
         let mut gone = Vec::new();
         let mut elapsed = Duration::ZERO;

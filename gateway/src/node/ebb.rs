@@ -1,8 +1,8 @@
-//! Gives memory back to the system once many connections have ended.
+//! Returns memory to the system once many connections have ended.
 //!
-//! The allocator keeps what connections used: of the 190 MB of 8,000 of them, all of it. It is given back once at most half
-//! of the connections are left that there were, and no more of them are ending. Not more often, because meanwhile everything
-//! else waits: 0.1 s for these 8,000.
+//! The allocator keeps what connections used: of the 190 MB of 8,000 of them, all of it. The node returns it once at
+//! most half of the peak's connections are left, and no more of them are ending. Not more often, because meanwhile all
+//! threads that need memory wait: 0.1 s for these 8,000.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ const LEAST: usize = 1_000;
 /// The number of connections over time. Pure.
 #[derive(Debug, Default)]
 struct Ebb {
-    /// The most since memory was last given back.
+    /// The highest number since memory was last returned.
     peak: usize,
     last: usize,
 }
 
 impl Ebb {
-    /// There are so many connections now, and there were at most `peak` since the last call: whether memory is to be given
-    /// back.
+    /// Takes the present number of connections, and the highest one since the last call. Returns whether to return
+    /// memory.
     fn is_low(&mut self, now: usize, peak: usize) -> bool {
         let ending = now < self.last.max(peak);
         self.last = now;

@@ -1,4 +1,4 @@
-//! Tokens of live sessions run out: clients are told a minute before, and sent away at the end.
+//! Expiry of the tokens of live sessions: clients get a warning a minute before, and a DISCONNECT at the end.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -9,22 +9,22 @@ use super::Node;
 use crate::cluster::ids::SessionId;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Sessions that are looked at before others get their turn.
+/// Sessions that are checked before the task yields.
 const BATCH: usize = 512;
 
-/// Sessions by the Unix second at which they are to be looked at again. A session that ends is taken out.
+/// Sessions by the Unix second of their next check. A session that ends is removed.
 #[derive(Default)]
 pub struct Expiry {
     due: Mutex<BTreeSet<(u64, SessionId)>>,
 }
 
 impl Expiry {
-    /// Looks at this session at this second.
+    /// Checks this session at this second.
     pub fn watch(&self, at: u64, session: &SessionId) {
         self.due.lock().insert((at, session.clone()));
     }
 
-    /// Does not look at it then after all.
+    /// Cancels that check.
     pub fn forget(&self, at: u64, session: &SessionId) {
         self.due.lock().remove(&(at, session.clone()));
     }

@@ -1,4 +1,4 @@
-//! Who may connect: how many connections there are, how fast new ones may come, and what each address and user may do.
+//! The limits on connecting: the number of connections, the rate of new ones, and the budgets of each address and user.
 
 use std::{
     net::IpAddr,
@@ -16,13 +16,13 @@ use crate::{
     settings::Limits,
 };
 
-/// Handshakes that wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
+/// Handshakes that may wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
 const WAITING: usize = 8_192;
 
 /// See the module.
 pub struct Gate {
     open: AtomicUsize,
-    /// The most that were open at the same time since somebody asked.
+    /// The most that were open at the same time since [`Gate::take_peak`].
     peak: AtomicUsize,
     waiting: Arc<AtomicUsize>,
     turns: Mutex<Bucket>,
@@ -42,8 +42,8 @@ impl Gate {
         }
     }
 
-    /// What one address may do. Connections from this machine are not limited in their rate: a proxy, an operator or a
-    /// test may well open thousands of them, and no stranger comes from there.
+    /// The budgets of one address. Connections from this machine are not limited in their rate: a proxy, an operator or
+    /// a test may well open thousands of them, and no stranger connects from there.
     #[must_use]
     pub fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
         let now = Instant::now();
@@ -51,25 +51,25 @@ impl Gate {
         self.addresses.entry(address, now, || Address::new(rate, now))
     }
 
-    /// What a user may do; the same for all of the user's connections.
+    /// The budgets of a user, shared by all of the user's connections.
     #[must_use]
     pub fn user(&self, limits: &Limits, user: &Arc<str>) -> Arc<User> {
         let now = Instant::now();
         self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
     }
 
-    /// Forgets some of the users and addresses that nothing has to be known of. Call it every second or so.
+    /// Drops some of the users and addresses with nothing left to remember. Call it every second or so.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         self.users.sweep(now);
         self.addresses.sweep(now);
     }
 
-    /// Whether one more connection may come in now, from this address where it is known. Nothing is taken where it may
-    /// not. Several at the same instant may go over `limits.connections` by as many.
+    /// Admits one more connection now, from this address if it is known. A refusal takes nothing from any budget.
+    /// Several calls at the same instant may exceed `limits.connections` by as many.
     ///
     /// # Errors
-    /// Says what is in the way.
+    /// The reason for the refusal.
     pub fn enter(&self, limits: &Limits, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Obstacle> {
         let now = Instant::now();
         if limits.connections > 0 && self.count() >= limits.connections as usize {
@@ -88,7 +88,7 @@ impl Gate {
         Ok(place)
     }
 
-    /// Leave for a handshake to wait, where not too many do.
+    /// Permission for a handshake to wait, unless too many do.
     #[must_use]
     pub fn wait(&self, address: Option<&Arc<Address>>) -> Option<Waiting> {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -105,7 +105,7 @@ impl Gate {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// A connection is open.
+    /// Counts a connection that has opened.
     pub fn opened(&self) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak.fetch_max(open, Ordering::Relaxed);
@@ -116,13 +116,13 @@ impl Gate {
         self.peak.swap(self.count(), Ordering::Relaxed)
     }
 
-    /// A connection is gone.
+    /// Counts a connection that has closed.
     pub fn closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Leave to wait, until it is dropped.
+/// Permission to wait, until it is dropped.
 pub struct Waiting {
     of_address: Option<Turn>,
     all: Arc<AtomicUsize>,
@@ -134,14 +134,14 @@ impl Drop for Waiting {
     }
 }
 
-/// Why a connection may not come in.
+/// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The node has or gets too many connections.
+    /// The node has too many connections, or gets too many per second.
     Node,
-    /// The address has too many without a session, or connects too fast.
+    /// The address has too many connections without a session, or connects too fast.
     Address {
-        /// After which it may come in, where that is known.
+        /// Time after which it may be admitted, if known.
         wait: Option<Duration>,
     },
 }

@@ -1,7 +1,7 @@
-//! The node's lease: renewed, lost, begun anew; and what a dead node leaves behind.
+//! The node's lease: renewing it, losing it, beginning a new one; and clearing up after dead nodes.
 //!
-//! After a lost lease, and whenever the bus may have missed something, the node says again what it holds: its sessions
-//! by their generations (those that lost meanwhile are evicted) and its users' presence, and tells them what is unread.
+//! After a lost lease, and whenever the bus may have missed something, the node re-registers its sessions by their
+//! generations (evicting those that lost meanwhile) and its users' presence, and sends the unread counts.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,7 +25,7 @@ use crate::{
 
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(250);
-/// Sessions that are said again before others get their turn.
+/// Sessions, stays or index entries that are written in one batch.
 const BATCH: usize = 512;
 
 pub(super) async fn heartbeat(node: Arc<Node>) {
@@ -44,17 +44,17 @@ pub(super) async fn heartbeat(node: Arc<Node>) {
     }
 }
 
-/// Announces those who are gone for good, all the time.
+/// Announces users whose grace is over, periodically.
 pub(super) async fn settle(node: Arc<Node>) {
     let stopping = node.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
-        // What fails now is done next time, by whichever node.
+        // If it fails now, any node does it next time.
         let _ = node.cluster.presence.settle().await;
         let _ = node.cluster.room_presence.settle().await;
     }
 }
 
-/// `known_lost` is the last incarnation of which it was said that it lost its lease: a new one may take many tries.
+/// `known_lost` is the last incarnation whose lost lease was logged: to begin a new one may take many tries.
 async fn beat(node: &Arc<Node>, known_lost: &mut Option<Incarnation>) -> Result<(), Unavailable> {
     let incarnation = match node.incarnation() {
         Some(incarnation) if node.cluster.membership.renew(&incarnation).await? => incarnation,
@@ -71,7 +71,7 @@ async fn beat(node: &Arc<Node>, known_lost: &mut Option<Incarnation>) -> Result<
     };
     node.cluster.membership.report(&incarnation, &Report::of(node).to_text()).await?;
     if node.reassert_wanted.swap(false, Ordering::AcqRel) {
-        // Who is said again because the back end has forgotten everybody has been there all the time.
+        // After the back end lost its data these users never left: re-register them without announcing.
         let saying = if node.forgotten.load(Ordering::Acquire) { Saying::Quietly } else { Saying::Aloud };
         if let Err(unavailable) = reassert(node, &incarnation, saying).await {
             node.reassert_wanted.store(true, Ordering::Release);
@@ -89,7 +89,7 @@ async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
     let namespaces = node.hub.namespaces().map(|namespace: &Arc<Namespace>| Arc::clone(&namespace.name));
     let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
     channels.extend([Channel::Node(node.id.clone()), Channel::Presence, Channel::Roster]);
-    // Before the lease, so that nothing is said to this node that it does not hear.
+    // Before the lease, so that this node misses nothing that is sent to it.
     node.cluster.bus.subscribe(&channels).await?;
     let (incarnation, remembered) = node.cluster.membership.register(&node.id).await?;
     if node.remembered.lock().replace(remembered).is_some_and(|before| before != remembered) {
@@ -131,9 +131,9 @@ async fn reassert_batch(
     }
     let kept: Vec<Holding> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
     node.cluster.presence.enter(&kept, incarnation, saying).await?;
-    // Pushes may have been among what was missed; from here on they find these sessions again.
+    // The node may have missed pushes; from here on pushes find these sessions again.
     node.counts.tell(kept);
-    // Who left in the meantime did so under the incarnation before, and has just been written under this one.
+    // A session that ended meanwhile was released under the old incarnation, and has just been written under this one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {
             node.departures.push(IndexEntry::Session(held.holding.clone()), incarnation.clone());
@@ -177,7 +177,7 @@ async fn reap(node: &Node, survivor: &Incarnation) -> Result<(), Unavailable> {
             }
             count += holdings.len();
             clear(node, &dead, &holdings).await?;
-            // A long way must not cost this node its own lease.
+            // A long cleanup must not cost this node its own lease.
             node.cluster.membership.renew(survivor).await?;
         }
         node.cluster.membership.bury(&dead).await?;

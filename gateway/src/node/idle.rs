@@ -1,4 +1,4 @@
-//! Connections that are in no namespace: closed after a while, in the order in which they came.
+//! Connections that are in no namespace: closed after a while, in the order in which their time is over.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use super::Node;
 use crate::client::Connection;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Connections that are closed before others get their turn.
+/// Connections that are checked before the task yields.
 const BATCH: usize = 256;
 
 /// See the module.
@@ -27,7 +27,7 @@ impl Idle {
         Self { patience, waiting: Mutex::default() }
     }
 
-    /// Looks at this connection when its time is over. A connection that was in no namespace before gets no more time.
+    /// Checks this connection when its time is over. A connection that was in no namespace before gets no more time.
     pub fn watch(&self, connection: &Arc<Connection>) {
         let now = Instant::now();
         if connection.idle_from(now) {
@@ -35,8 +35,8 @@ impl Idle {
         }
     }
 
-    /// Closes a connection that has been in no namespace for the whole time. It may have been in one in between: then it
-    /// is looked at again.
+    /// Closes a connection that has been in no namespace for the whole time. If it has been in one in between, it is
+    /// checked again later.
     fn look(&self, connection: &Arc<Connection>) {
         match connection.idle_since() {
             Some(since) if since.elapsed() >= self.patience => connection.close(),

@@ -1,4 +1,4 @@
-//! What comes over the bus, handed to whom it concerns, in the order in which it came.
+//! Receives bus messages, and passes them on in the order in which they came.
 
 use std::{iter, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     ops::metrics,
 };
 
-/// Sessions, or readers, that are sent to before others get their turn.
+/// Sessions, or readers, that are sent to before the task yields.
 const BATCH: usize = 256;
 
 pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>) {
@@ -82,12 +82,12 @@ async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
             }
         }
         Notice::EndReading(EndReading { user, reason }) => end_reading(node, &user, &reason).await,
-        // Only in rooms.
+        // For rooms only.
         Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
     }
 }
 
-/// To all sockets of these sessions, encoded once for each namespace.
+/// Sends an event to all sockets of these sessions, encoded once for each namespace.
 async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: Bytes) {
     let Some((event, parts)) = Parts::decode(event) else { return };
     let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
@@ -109,7 +109,7 @@ async fn to_sessions(node: &Arc<Node>, sessions: &[SessionId], event: Bytes) {
     }
 }
 
-/// Puts a user out of all feeds here. Rare, so that readers need not be in order of their users.
+/// Removes a user from all feeds here. Rare, so that readers need not be ordered by user.
 async fn end_reading(node: &Arc<Node>, user: &str, reason: &str) {
     for batch in node.readers.all().chunks(BATCH) {
         for connection in batch {
@@ -119,7 +119,7 @@ async fn end_reading(node: &Arc<Node>, user: &str, reason: &str) {
     }
 }
 
-/// To everybody, while that is not too many; beyond that to those who asked.
+/// Sends to all members while the roster lists them; beyond that, to those who watch the user.
 async fn announce(node: &Arc<Node>, online: bool, at: i64, user: &str) {
     let Some(namespace) = node.hub.namespace(MAIN) else { return };
     let event = if online { "user:online" } else { "user:offline" };

@@ -1,9 +1,9 @@
-//! One node of the cluster: joins the hub, the ports and the connections, and runs the work in the background.
+//! One node of the cluster: joins the hub, the ports and the connections, and runs the background work.
 //!
-//! - [`heartbeat`]: the lease, its loss and what is then said again, and clearing up after dead nodes
-//! - [`listen`]: what comes over the bus · [`departures`]: sessions given back · [`roster`]: the list of sockets
-//! - [`counts`]: sessions that are told what is unread · [`drain`]: the way out · [`idle`]: connections that joined nothing
-//! - [`expiry`]: tokens that run out · [`readiness`]: whether the node can take clients, and why not
+//! - [`heartbeat`]: the lease, re-registering after its loss, and clearing up after dead nodes
+//! - [`listen`]: messages from the bus · [`departures`]: releasing sessions · [`roster`]: the list of sockets
+//! - [`counts`]: unread counts for sessions · [`drain`]: the shutdown · [`idle`]: connections that joined nothing
+//! - [`expiry`]: tokens that expire · [`readiness`]: whether the node can take clients, and why not
 
 mod census;
 mod connections;
@@ -59,16 +59,16 @@ use crate::{
     settings::GatewaySettings,
 };
 
-/// The namespace in which everybody sees who is there.
+/// The namespace whose members get the roster and users' presence.
 pub const MAIN: &str = "/";
 /// The namespaces of every node.
 pub const NAMESPACES: [&str; 2] = [MAIN, "/chat"];
 
 /// See the module.
 pub struct Node {
-    /// From the process's start to its end.
+    /// The same from the process's start to its end.
     pub id: NodeId,
-    /// When the process began to be one.
+    /// When the node was created.
     pub started_at: DateTime<Utc>,
     /// As configured.
     pub settings: GatewaySettings,
@@ -76,58 +76,58 @@ pub struct Node {
     pub policy: Policy,
     /// Namespaces and their members on this node.
     pub hub: Hub,
-    /// What is shared with other nodes.
+    /// The state shared with other nodes.
     pub cluster: Cluster,
-    /// Whose tokens are accepted.
+    /// Verifies tokens.
     pub verifier: Arc<Verifier>,
     /// Background work and its end.
     pub lifecycle: Lifecycle,
-    /// Connections that are sessions or are about to be.
+    /// Connections that have a session or are about to get one.
     pub connections: Connections,
     /// Connections that read feeds.
     pub readers: Connections,
     /// Rooms that have members here.
     pub rooms: Rooms,
-    /// Who may join which room, and send to it.
+    /// The roles that may join a room, and send to it.
     pub rules: Rules,
     /// The feeds that may be read here.
     pub feeds: Feeds,
-    /// Backends that may call.
+    /// The keys of backends that may call.
     pub api_keys: ApiKeys,
     /// Connections that are in no namespace.
     pub idle: Idle,
-    /// Sessions whose token runs out.
+    /// Sessions by the expiry of their token.
     pub expiry: Expiry,
-    /// Sessions that are to be told what is unread.
+    /// Sessions that wait for their unread count.
     pub counts: Counts,
-    /// Sessions to be given back.
+    /// Sessions and stays that wait to be released.
     pub departures: Departures,
-    /// Who is in [`MAIN`] in the whole cluster.
+    /// The sockets in [`MAIN`] in the whole cluster.
     pub roster: Roster,
-    /// Who may connect, and what each user may do.
+    /// The limits on connecting, and on each user.
     pub gate: Gate,
-    /// Whether clients can be taken.
+    /// Whether the node can take clients.
     pub readiness: Readiness,
     incarnation: ArcSwapOption<Incarnation>,
     reassert: Notify,
     reassert_wanted: AtomicBool,
-    /// Since when the back end remembers, as far as this node knows.
+    /// Since when the back end has kept its data, as far as this node knows.
     remembered: Mutex<Option<Remembered>>,
-    /// The back end has lost what this node told it, and was not told again yet.
+    /// The back end has lost this node's entries, and the node has not re-registered them yet.
     forgotten: AtomicBool,
     /// How often messages from other nodes may have been missed.
     missed: AtomicU64,
 }
 
-/// What of the settings is text with a meaning of its own, read.
+/// The settings that are text with a meaning of its own, parsed.
 pub struct Policies {
     /// How many sessions a user may have.
     pub sessions: Policy,
-    /// Who may join which room, and send to it.
+    /// The roles that may join a room, and send to it.
     pub rooms: Rules,
-    /// Which feeds there are.
+    /// The configured feeds.
     pub feeds: Feeds,
-    /// Which backends may call.
+    /// The keys of backends that may call.
     pub api_keys: ApiKeys,
 }
 
@@ -173,8 +173,8 @@ impl Node {
         })
     }
 
-    /// Starts everything that runs in the background, until the lifecycle ends. When the lifecycle is leaving, the node is
-    /// drained, and then stops it.
+    /// Starts all background work, until the lifecycle ends. When the lifecycle is leaving, the node drains, and then
+    /// stops it.
     pub fn start(self: &Arc<Self>, events: mpsc::Receiver<BusEvent>) {
         let tasks = &self.lifecycle;
         tasks.spawn(listen::listen(Arc::clone(self), events));
@@ -197,7 +197,7 @@ impl Node {
         self.incarnation.load().as_deref().cloned()
     }
 
-    /// Asks for everything that this node holds to be said again in the cluster.
+    /// Requests that the node re-registers everything it holds in the cluster.
     pub fn reassert_soon(&self) {
         self.reassert_wanted.store(true, Ordering::Release);
         self.reassert.notify_one();
@@ -209,7 +209,7 @@ impl Node {
         self.missed.load(Ordering::Acquire)
     }
 
-    /// Messages from other nodes may have been missed: rooms read their logs, and everything is said again.
+    /// Messages from other nodes may have been missed: rooms and feeds read their logs, and the node re-registers.
     fn may_have_missed(&self) {
         self.missed.fetch_add(1, Ordering::AcqRel);
         self.rooms.missed();
@@ -217,7 +217,7 @@ impl Node {
         self.reassert_soon();
     }
 
-    /// A socket is out of its namespace.
+    /// Removes a socket that is out of its namespace.
     pub fn remove_member(&self, client: &Client) {
         let key = client.key();
         let incarnation = self.incarnation();
@@ -227,7 +227,7 @@ impl Node {
                 self.departures.push(IndexEntry::Room(stay), incarnation.clone());
             }
         }
-        // Before the place is free for another.
+        // Before the key is free for another socket.
         if &*client.namespace.name == MAIN {
             self.hub.watchers.forget(key);
         }

@@ -1,4 +1,4 @@
-//! Whether the node can take clients, and which part is missing.
+//! Whether the node can take clients, and if not, which part is missing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Node;
 
-/// What only the node's own work knows.
+/// The parts that only the node's own work knows.
 #[derive(Default)]
 pub struct Readiness {
     lease: AtomicBool,
@@ -23,7 +23,7 @@ pub struct Parts {
     pub pub_sub: bool,
     /// There are keys to verify tokens with.
     pub keys: bool,
-    /// The node is not on its way out.
+    /// The node is not shutting down.
     pub staying: bool,
 }
 
@@ -34,7 +34,7 @@ impl Parts {
         self.serves() && self.staying
     }
 
-    /// Whether who comes can be served, be it for a while only.
+    /// Whether new clients can be served, even if only for a while.
     #[must_use]
     pub fn serves(&self) -> bool {
         self.redis && self.pub_sub && self.keys
@@ -63,7 +63,7 @@ impl Readiness {
 }
 
 impl Node {
-    /// How this node is.
+    /// The state of all parts.
     #[must_use]
     pub fn parts(&self) -> Parts {
         Parts {
@@ -74,13 +74,13 @@ impl Node {
         }
     }
 
-    /// Whether the node is on its way out.
+    /// Whether the node is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.lifecycle.leaving().is_cancelled()
     }
 
-    /// Whether new handshakes are refused, because the node is on its way out and balancers had time to notice.
+    /// Whether new handshakes are refused, because the node is shutting down and balancers had time to notice.
     #[must_use]
     pub fn turns_away(&self) -> bool {
         self.readiness.turns_away.load(Ordering::Acquire) || self.lifecycle.stopping().is_cancelled()

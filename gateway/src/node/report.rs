@@ -1,4 +1,4 @@
-//! What a node says of itself to the others with every heartbeat, for `/v1/nodes` and `/v1/stats`.
+//! A node's report on itself to the others with every heartbeat, for `/v1/nodes` and `/v1/stats`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Report {
     pub id: Arc<str>,
     /// Host and internal port, as other nodes reach it.
     pub address: String,
-    /// Of the program.
+    /// The program's version.
     pub version: String,
     /// RFC 3339.
     pub started_at: String,
@@ -24,12 +24,12 @@ pub struct Report {
     /// Users with a session on it.
     #[serde(flatten)]
     pub census: Census,
-    /// On its way out.
+    /// The node is shutting down.
     pub draining: bool,
 }
 
 impl Report {
-    /// What `node` says at this moment.
+    /// The report of `node` at this moment.
     #[must_use]
     pub fn of(node: &Node) -> Self {
         Self {
@@ -49,14 +49,14 @@ impl Report {
         census::users(reports.iter().map(|report| &report.census))
     }
 
-    /// As it is told.
+    /// The text for the other nodes.
     #[must_use]
     pub fn to_text(&self) -> String {
-        // Text and numbers are always JSON.
+        // Text and numbers can always be written as JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What another node told; nothing where another version told it otherwise.
+    /// Another node's report; `None` if another version writes it differently.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()

@@ -1,8 +1,8 @@
-//! Who is in the main namespace in the whole cluster.
+//! The list of sockets in the main namespace in the whole cluster.
 //!
-//! Every node says its own part when it changes, at most once in 250 ms, and shows its members the whole at the same
-//! pace: the list up to `roster.max` sockets, beyond that the count alone, because a list costs n². A node that is not
-//! live any more is taken out. Work per connect does not depend on how many are there.
+//! Every node announces its own part when it changes, at most once in 250 ms, and sends its members the whole at the
+//! same pace: the list up to `roster.max` sockets, beyond that the count alone, because a list costs n². The part of a
+//! dead node is removed. Work per connect does not depend on the number of sockets.
 
 use std::{
     collections::BTreeMap,
@@ -34,16 +34,16 @@ pub struct Roster {
     me: Arc<str>,
     max: usize,
     parts: Mutex<BTreeMap<Arc<str>, RosterPart>>,
-    /// This node's part is to be said.
+    /// This node's part has to be announced.
     say: AtomicBool,
-    /// The whole is to be shown.
+    /// The whole has to be sent to the members.
     show: AtomicBool,
-    /// The others' parts may not be known.
+    /// The others' parts may be unknown: ask for them.
     ask: AtomicBool,
     wake: Notify,
 }
 
-/// What members are shown.
+/// The roster as members get it.
 #[derive(Debug, PartialEq, Eq)]
 enum Whole {
     List(Vec<Arc<str>>),
@@ -81,7 +81,7 @@ impl Roster {
         self.say_again();
     }
 
-    /// Another node said its part.
+    /// Stores another node's part.
     pub(super) fn hear(&self, part: RosterPart) {
         if part.node == self.me {
             return;
@@ -99,7 +99,7 @@ impl Roster {
         self.show_where(changed);
     }
 
-    /// Takes out the parts of nodes that are not live.
+    /// Removes the parts of nodes that are not live.
     pub(super) fn keep_only(&self, live: &[Incarnation]) {
         let live: Vec<NodeId> = live.iter().map(Incarnation::node).collect();
         let mut parts = self.parts.lock();
@@ -110,8 +110,8 @@ impl Roster {
         self.show_where(changed);
     }
 
-    /// Whether so few are there that everybody may be told of everybody.
-    /// `here` is how many are on this node now: its own part may be behind.
+    /// Whether the cluster has so few sockets that everybody gets everybody's presence. `here` is the present number on
+    /// this node: its own part may be behind.
     pub(super) fn is_listed(&self, here: usize) -> bool {
         let parts = self.parts.lock();
         let elsewhere: usize = parts.values().filter(|part| part.node != self.me).map(|part| part.count).sum();
@@ -155,12 +155,12 @@ pub(super) async fn keep_current(node: Arc<Node>) {
     }
 }
 
-/// Asks the others for their parts; false where they may not have heard it.
+/// Asks the others for their parts; false if they may not have received the request.
 async fn ask(node: &Node) -> bool {
     node.cluster.bus.publish(&Channel::Roster, Notice::RosterWanted.encode()).await.is_ok()
 }
 
-/// Tells the others this node's part; false where they may not have heard it.
+/// Announces this node's part; false if the others may not have received it.
 async fn say(node: &Node) -> bool {
     let Some(namespace) = node.hub.namespace(MAIN) else { return true };
     let roster = &node.roster;
@@ -169,7 +169,7 @@ async fn say(node: &Node) -> bool {
     let part = RosterPart { node: Arc::clone(&roster.me), count, ids };
     let before = roster.parts.lock().insert(Arc::clone(&roster.me), part.clone());
     if before.as_ref() != Some(&part) {
-        // Who came while the part before was being said has not been shown yet.
+        // Members have not seen sockets yet that came while the last part was being announced.
         roster.show.store(true, Ordering::Release);
     }
     node.cluster.bus.publish(&Channel::Roster, Notice::Roster(part).encode()).await.is_ok()

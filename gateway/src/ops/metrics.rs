@@ -1,13 +1,12 @@
-//! The gateway's metrics, all of them. The doc comment is the help text in `/metrics`; labels come from closed lists only.
+//! The gateway's metrics, all of them. The doc comment is the help text in `/metrics`; labels come from closed lists.
 //!
-//! What goes up and down is looked at when somebody scrapes ([`look`]); only what happens is counted as it happens, once
-//! a batch where there are batches.
+//! Most gauges are sampled at scrape time ([`look`]); counters are incremented per event, or once per batch.
 
 use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
 
 use crate::node::Node;
 
-/// Codes that an event may be answered with, after `ok`.
+/// `ok`, and the codes of errors that may answer an event.
 const OUTCOMES: &[&str] = &[
     "ok",
     "validation_failed",
@@ -36,7 +35,7 @@ const REFUSALS: &[&str] = &[
     OTHER,
 ];
 
-/// Why clients are sent away for good.
+/// Reasons for disconnecting a client for good.
 const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
 
 /// Routes of the HTTP API, as they are written.
@@ -56,7 +55,7 @@ const ENDPOINTS: &[&str] = &[
     OTHER,
 ];
 
-/// Which logs: rooms', or feeds'.
+/// Kinds of logs: of rooms, or of feeds.
 const LOGS: &[&str] = &["room", "feed"];
 
 /// A node's connections to Redis.
@@ -149,7 +148,7 @@ jackfield_shared::metric_list! {
     Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
 }
 
-/// Looks at what goes up and down on `node`.
+/// Samples the gauges of `node`.
 pub(crate) fn look(node: &Node) {
     BUILD.set(1);
     let parts = node.parts();

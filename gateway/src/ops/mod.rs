@@ -1,4 +1,4 @@
-//! What operators see: [`health`] and [`metrics`], on the internal port.
+//! For operators: [`health`] and [`metrics`], on the internal port.
 
 pub mod health;
 pub mod metrics;

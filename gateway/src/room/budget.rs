@@ -1,4 +1,4 @@
-//! What the rooms of a node may keep in memory together, however many there are.
+//! Memory budget for the messages that all rooms of a node keep together, however many rooms there are.
 
 use std::sync::{
     Arc,
@@ -14,7 +14,7 @@ pub(super) struct Budget {
     taken: AtomicUsize,
 }
 
-/// One room's part, given back when it is dropped.
+/// One room's part of the budget, returned to it on drop.
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
@@ -25,13 +25,12 @@ impl Share {
         Self { budget, bytes: 0 }
     }
 
-    /// Takes or gives back what makes it so many bytes. Where there is no room for more it stays as it is, and false is
-    /// returned.
+    /// Resizes the share to `bytes`. Returns false and changes nothing if the budget has no room for more.
     pub(super) fn resize(&mut self, bytes: usize) -> bool {
         let (more, less) = (bytes.saturating_sub(self.bytes), self.bytes.saturating_sub(bytes));
         let taken = &self.budget.taken;
         let resized = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-            // Only what was taken is given back.
+            // Cannot underflow: a share returns only bytes that it took.
             let wanted = taken + more - less;
             (more == 0 || wanted <= MOST).then_some(wanted)
         });

@@ -1,4 +1,4 @@
-//! How far a room's members on this node have come. Pure: it decides, others read and deliver.
+//! The position that a room's members on this node have reached. Pure: it decides, its callers read and deliver.
 
 use crate::cluster::log::{Page, Position};
 
@@ -8,7 +8,7 @@ pub(crate) struct Cursor {
     at: Position,
 }
 
-/// What is to be done about a message that came over the bus.
+/// Decision about a message received over the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Live {
     /// It is the next one.
@@ -19,14 +19,14 @@ pub(crate) enum Live {
     Repair,
 }
 
-/// What is to be done about a page that was read after the cursor.
+/// Decision about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Deliver the page's messages from this index on; `more` when the log goes on after them. Where the numbers up to
-    /// `lost` cannot be had any more, tell the members first. The page is not to be read again then: it begins with the
-    /// oldest message there is, and at the next look that would be gone, too.
+    /// Deliver the page's messages from index `from` on; `more` if the log goes on after them. With `lost`, the numbers
+    /// up to it are no longer kept: reset the members first, and do not read the page again, because it begins with the
+    /// oldest kept message, which may be dropped before the next read.
     Deliver { lost: Option<Position>, from: usize, more: bool },
-    /// The log began anew: tell the members, and read again after this.
+    /// The log began anew at `at`: reset the members, and read again after it.
     Anew { at: Position },
 }
 
@@ -39,10 +39,10 @@ impl Cursor {
         self.at
     }
 
-    /// A message came.
+    /// Decides about a message received over the bus.
     pub(crate) fn live(&mut self, position: Position) -> Live {
         if position <= self.at {
-            // Of this epoch and delivered, or of one that is over.
+            // Delivered in this epoch, or from an earlier epoch.
             return Live::Seen;
         }
         if position.epoch == self.at.epoch && position.number == self.at.number + 1 {
@@ -52,10 +52,10 @@ impl Cursor {
         Live::Repair
     }
 
-    /// What came after the cursor was read.
+    /// Decides about a page that was read after the cursor, and advances the cursor.
     pub(crate) fn read(&mut self, page: &Page) -> Read {
         if self.at == page.empty && page.base == 0 {
-            // Nobody had written to the room, and the back end has lost nothing since: its first log goes on from there.
+            // The room had no messages, and the back end has lost nothing since: its first log continues from there.
             self.at.epoch = page.end.epoch;
         }
         if page.end.epoch != self.at.epoch {
@@ -81,15 +81,15 @@ mod tests {
     use crate::cluster::log::{KEPT_FOR, Stored};
     use proptest::prelude::*;
 
-    /// The log as it is in truth, and a bus that loses, doubles, delays and reorders.
+    /// The true log, which the test compares with; the simulated bus loses, duplicates, delays and reorders.
     struct World {
         epoch: u64,
-        /// Of a room that nobody has written to, since the back end last lost everything.
+        /// Epoch of rooms without messages since the back end last lost everything.
         empty: u64,
         log: Vec<u64>,
         end: u64,
         base: u64,
-        /// Whether it changes while it is read.
+        /// Whether the log changes while it is read.
         is_busy: bool,
     }
 
@@ -132,10 +132,10 @@ mod tests {
         ]
     }
 
-    /// What goes on between two looks at the log: as many messages come as are forgotten.
+    /// Messages appended, and as many trimmed, between two reads of a busy log.
     const CHURN: u64 = 2;
 
-    /// What a member saw since it was last told to begin anew.
+    /// The messages that a member received since its join or last reset.
     struct Member {
         since: Position,
         got: Vec<u64>,
@@ -169,8 +169,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-        /// Whatever the bus does, a member gets every number once, in order, since it joined or was told to begin anew;
-        /// and after one last reconnect it has them all.
+        /// For any behaviour of the bus, a member gets every number since its join or last reset once and in order, and
+        /// has them all after a final reconnect.
         #[test]
         fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40, is_busy: bool) {
             let mut world = World { epoch: 1, empty: 1, log: Vec::new(), end: 0, base: 0, is_busy };
@@ -179,7 +179,7 @@ mod tests {
             let mut member = Member { since: cursor.at(), got: Vec::new() };
             for (time, event) in events.into_iter().chain([Happens::Reconnect(3)]).enumerate() {
                 if time == join {
-                    // Joining in between: from the cursor's present position on.
+                    // A member joins, from the cursor's current position on.
                     member = Member { since: cursor.at(), got: Vec::new() };
                 }
                 match event {
@@ -206,7 +206,7 @@ mod tests {
                     Happens::Lose(which) if which < bus.len() => drop(bus.remove(which)),
                     Happens::Reconnect(count) => {
                         bus.clear();
-                        // Reading notices a log that ends before what was seen, and begins a new epoch there.
+                        // A read detects a log that ends before the seen position, and begins a new epoch at its end.
                         if world.epoch == cursor.at.epoch && world.end < cursor.at.number {
                             world.epoch += 1;
                             world.base = world.end;

@@ -1,4 +1,4 @@
-//! A room's stored messages, a page at a time, as members and backends ask for them.
+//! A room's stored messages, one page at a time, for members and backends.
 
 use super::array;
 use crate::cluster::{
@@ -9,19 +9,19 @@ use crate::cluster::{
 
 /// Messages in a page, at most.
 const MOST: usize = 100;
-/// Where nothing is said.
+/// Messages in a page if the caller sets no limit.
 const USUAL: usize = 50;
 
 /// Why there is no page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
-    /// `limit` is none.
+    /// `limit` is out of range.
     #[error("limit must be 1 to {MOST}")]
     Limit,
-    /// `before` is no message's id.
+    /// `before` is not a message id.
     #[error("before must be an id of this room's messages")]
     Before,
-    /// `before` is of an epoch of the room that is over, or of another room.
+    /// `before` belongs to an earlier epoch of the room, or to another room.
     #[error("before must be an id of this room's messages")]
     Epoch,
     /// The log does not answer.
@@ -29,7 +29,8 @@ pub enum HistoryError {
     Unavailable(#[from] Unavailable),
 }
 
-/// The last `limit` messages (50 of at most 100) before the message `before`, or of all: a JSON array, oldest first.
+/// The last `limit` messages (50 of at most 100) before the message `before`, or the newest: a JSON array, oldest
+/// first.
 ///
 /// # Errors
 /// [`HistoryError`].

@@ -1,9 +1,9 @@
-//! A socket comes into a room: what it missed, or the newest, and from which position on it hears the rest.
+//! How a socket enters a room: it gets the messages it missed, or the newest, and from a position on the rest live.
 //!
-//! What a socket missed may be much more than its queue takes. It is then told in rounds of at most [`PAGE_BYTES`]: the
-//! room's task sends one, and the socket's own handler asks again from there once the client has read it. So neither the
-//! task nor another socket waits, and what is in memory for one socket is bounded. The socket hears nothing live of the
-//! room before the last round, which lets it in.
+//! A socket may have missed much more than its queue holds. It then gets rounds of at most [`PAGE_BYTES`]: the room's
+//! task sends one, and the socket's own handler requests the next once the client has read it. So neither the task nor
+//! another socket waits, and the memory for one socket is bounded. The socket receives no live message of the room
+//! before the last round, which admits it.
 
 use std::{
     ops::Range as Span,
@@ -24,45 +24,45 @@ use crate::{
     engine::Frame,
 };
 
-/// Messages in one `recent-messages`.
+/// Most messages in one `recent-messages`.
 pub(super) const PER_EVENT: usize = 100;
-/// Messages that somebody gets who does not say what was seen, or whose position is not kept.
+/// Messages that a socket gets that names no position, or one that is no longer kept.
 const NEWEST: usize = 50;
 
-/// Who comes, and what was seen.
+/// A socket that joins, and the last position that it saw.
 #[derive(Clone)]
 pub struct Joining {
-    /// Who.
+    /// The socket.
     pub client: Arc<Client>,
-    /// The last message or position that was seen, as the client wrote it.
+    /// The last message or position that the client saw, as the client wrote it.
     pub since: Option<String>,
-    /// Where an acknowledgement is asked for.
+    /// The acknowledgement's id, if the client asked for one.
     pub ack: Option<i64>,
     /// How many members the room has.
     pub members: usize,
-    /// The socket is in the room and joins once more.
+    /// The socket is in the room and joins again.
     pub again: bool,
-    /// Up to where earlier rounds have told the socket; nothing in the first.
+    /// The position up to which earlier rounds have sent; `None` in the first round.
     pub told: Option<Position>,
-    /// Not before then may the socket be told more than one page of this room.
+    /// The socket gets no more than one page of this room before this time.
     pub not_before: Option<Instant>,
-    /// What was asked for is not kept any more.
+    /// The messages it asked for are no longer kept.
     pub(super) lost: bool,
 }
 
-/// What a round came to.
+/// Result of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// The socket is in, and was told so.
+    /// The socket is in the room, and the client got its answer.
     In {
-        /// Everything after this is heard live.
+        /// The socket receives everything after this live.
         position: Position,
         /// Bytes that were sent.
         bytes: usize,
         /// Whether they were more than one page.
         is_long: bool,
     },
-    /// There is more: ask again from here when the client has read these bytes. The socket is not in.
+    /// There is more: ask again from `told` when the client has read these bytes. The socket is not in the room.
     More {
         /// The last message that was sent.
         told: Position,
@@ -71,16 +71,16 @@ pub enum Joined {
     },
 }
 
-/// Why a socket did not come in.
+/// Why a socket was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinError {
     /// The back end does not answer.
     Unavailable,
-    /// More than a page is missing, and the socket was told as much a moment ago. Nothing was sent.
+    /// More than a page is missing, and the socket got more than a page a moment ago. Nothing was sent.
     TooSoon {
-        /// Until then.
+        /// Time until the socket may get as much again.
         wait: Duration,
-        /// Bytes that were read in vain.
+        /// Bytes that were read and not sent.
         bytes: usize,
     },
 }
@@ -91,17 +91,17 @@ impl From<Unavailable> for JoinError {
     }
 }
 
-/// What a socket is to be told of the log, up to the position where the room's members here are.
+/// The part of the log that a socket gets, up to the position of the room's members here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The newest, and what the acknowledgement says of `recovered`.
+    /// The newest, and the value of `recovered` in the acknowledgement.
     Newest(Option<bool>),
-    /// All after this number. `is_first`: nobody had written to the room then, so its log must be the first one since.
+    /// All after this number. `is_first`: the room had no messages then, so its log must be the first one since.
     After { number: u64, is_first: bool },
 }
 
 impl Joining {
-    /// `socket` wants into a room.
+    /// The first round of `client`'s join.
     #[must_use]
     pub fn new(client: Arc<Client>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
         Self { client, since, ack, members, again: false, told: None, not_before: None, lost: false }
@@ -115,19 +115,19 @@ impl Joining {
         }
     }
 
-    /// Whether the log may know of what was seen once the members here have caught up.
+    /// Whether the client saw more than the members here: the log may have it once they have caught up.
     pub(super) fn is_ahead(&self, end: Position) -> bool {
         let seen = self.since.as_deref().and_then(|since| since.parse::<Position>().ok());
         self.told.is_none() && seen.is_some_and(|seen| seen > end)
     }
 
-    /// How long the socket has to wait before it may be told more than one page.
+    /// How long the socket must wait before it may get more than one page; `None` if it may now.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let wait = self.not_before?.saturating_duration_since(now);
         (self.told.is_none() && !wait.is_zero()).then_some(wait)
     }
 
-    /// Tells the socket these `recent-messages`, after `joined` where they are the first. Returns how many bytes they have.
+    /// Sends the socket these `recent-messages`, after `joined` in the first round. Returns their size in bytes.
     pub(super) fn tell(&self, room: &str, recent: &[Frame]) -> usize {
         let client = &self.client;
         if self.told.is_none() {
@@ -139,7 +139,7 @@ impl Joining {
         recent.iter().map(Frame::bytes).sum()
     }
 
-    /// Acknowledges the join, where that was asked for.
+    /// Acknowledges the join, if the client asked for that.
     pub(super) fn acknowledge(&self, room: &str, end: Position, recovered: Option<bool>) {
         let Some(id) = self.ack else { return };
         let mut answer = json!({
@@ -155,7 +155,7 @@ impl Joining {
 }
 
 impl Wanted {
-    /// From what the client wrote.
+    /// From the client's `since`.
     pub(super) fn of(since: Option<&str>, end: Position, empty: Position) -> Self {
         match since.map(str::parse) {
             None => Self::Newest(None),
@@ -174,7 +174,7 @@ impl Wanted {
         }
     }
 
-    /// Which piece of the log has it.
+    /// The piece of the log to read for it.
     pub(super) fn range(self) -> (Range, usize) {
         match self {
             Self::Newest(_) => FIRST,
@@ -182,7 +182,7 @@ impl Wanted {
         }
     }
 
-    /// Whether `page` has what is wanted, or the beginning of it.
+    /// Whether `page` has the wanted messages, or the beginning of them.
     pub(super) fn is_kept(self, page: &Page, end: Position) -> bool {
         match self {
             Self::Newest(_) => true,
@@ -192,8 +192,8 @@ impl Wanted {
         }
     }
 
-    /// Which of the page's messages the socket is told, and whether there are more: what is newer than `end` comes to
-    /// everybody at once, live.
+    /// The page's messages that the socket gets, and whether there are more. Messages after `end` reach all members
+    /// live.
     pub(super) fn shown(self, page: &Page, end: Position) -> (Span<usize>, bool) {
         let past = page.messages.partition_point(|message| message.number <= end.number);
         match self {
@@ -206,8 +206,8 @@ impl Wanted {
     }
 }
 
-/// Messages as `recent-messages`: at least one event; all but the last, and where `more` the last too, say that there is
-/// more.
+/// Messages as `recent-messages`: at least one event. All but the last say that there is more; with `more`, so does the
+/// last.
 pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, more: bool) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut rest = &page.messages[shown];
@@ -223,7 +223,7 @@ pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, 
     }
 }
 
-/// How many of these fit into one event: one at least, where there is any.
+/// How many of these fit into one event: at least one, unless there are none.
 fn fitting(messages: &[Stored]) -> usize {
     let mut bytes = 0;
     let fits = |message: &&Stored| {
@@ -233,10 +233,10 @@ fn fitting(messages: &[Stored]) -> usize {
     messages.iter().take(PER_EVENT).take_while(fits).count().max(1).min(messages.len())
 }
 
-/// The piece that is kept from the start: what somebody gets who does not say what was seen.
+/// The piece that a join without `since` gets. A room's task reads it when it opens the room.
 pub(super) const FIRST: (Range, usize) = (Range::Newest, NEWEST);
 
-/// The one of these pieces that holds most.
+/// The piece that starts at the lowest number; `Newest` only if there is no other.
 pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Range, usize)> {
     pieces.min_by_key(|(range, _)| match range {
         Range::After(number) => *number,
@@ -244,7 +244,7 @@ pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Ra
     })
 }
 
-/// The part of a page that was read after `number` which comes after `later`, where the page has its beginning.
+/// The messages after `later` from a page that was read after `number`, if nothing is missing before them.
 pub(super) fn part(page: &Page, number: u64, later: u64) -> Option<Page> {
     let from = usize::try_from(later.checked_sub(number)?).ok()?;
     let messages = page.messages.get(from..).filter(|rest| page.continues(number) && !rest.is_empty())?.to_vec();
@@ -270,8 +270,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
-        /// However long the messages are: each is told once and in order, no event has too many messages or bytes, and
-        /// exactly the last says that there is no more.
+        /// For messages of any length: each is sent once and in order, no event has too many messages or bytes, and all
+        /// but the last say that there is more.
         #[test]
         fn events_are_bounded_and_whole(lengths in prop::collection::vec(prop_oneof![0_usize..300, 0_usize..40_000], 0..200), more: bool) {
             let page = page(0, &lengths, lengths.len() as u64);

@@ -1,4 +1,4 @@
-//! Stored messages as JSON text: the log keeps all but the id, which only the log knows, and the id is put in front.
+//! Stored messages as JSON text. The log stores them without the id, which it assigns itself; the id is put in front.
 
 use std::fmt::Write as _;
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 
 use crate::cluster::log::{Page, Position, Stored};
 
-/// Characters of a message.
+/// Most characters in a message.
 pub const MAX_CONTENT: usize = 1_000;
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Sender<'a> {
-    /// A user's.
+    /// The user's id.
     pub id: &'a str,
-    /// As it is shown.
+    /// The name that clients show.
     pub name: &'a str,
 }
 
-/// Who sends what backends send to a room. No user has this id: a token that claims it is refused.
+/// The sender of messages from backends. No user has this id: a token that claims it is refused.
 pub const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
 
-/// What the log keeps of a message that is sent now.
+/// The text that the log stores for a message sent now.
 #[must_use]
 pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Sender<'_>) -> String {
     #[derive(Serialize)]
@@ -33,7 +33,7 @@ pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Send
         timestamp: &'a str,
     }
     let message = Message { room, content, sender, timestamp: &now_rfc3339() };
-    // Text is always JSON.
+    // Text can always be written as JSON.
     let mut json = serde_json::to_string(&message).unwrap_or_default();
     json.drain(..json.len().min(1));
     json

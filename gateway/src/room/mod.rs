@@ -1,9 +1,10 @@
-//! Rooms on this node: each has members here, a cursor in the room's log, and one task that does both in order.
+//! Rooms on this node: each has members, a cursor in the room's log, and one task that admits and delivers in order.
 //!
-//! Guarantees: a member gets every stored message after the position that its join was answered with, once, in the log's
-//! order, or is told that the log began anew; joining leaves neither a hole nor a double, because the one task that
-//! delivers is the one that lets in; what was missed on the bus is read from the log. A member that does not read is
-//! closed and nobody waits for it. Deliberately knows nothing of who may join or send: see [`rules`].
+//! Guarantees: a member gets every stored message after the position in its join's answer, once, in the log's order, or
+//! a `room-reset` when the log began anew or no longer keeps the missed ones. A join causes neither a gap nor a
+//! duplicate, because one task both admits and delivers. Messages missed on the bus are read from the log. A member
+//! that does not read is closed and delays nobody. Deliberately does not decide which users may join or send: see
+//! [`rules`].
 
 mod budget;
 mod cursor;

@@ -1,8 +1,8 @@
-//! What a room's task keeps of the newest messages, and for how long: only while somebody joins.
+//! The newest messages, which a room's task keeps in memory only while sockets join.
 //!
-//! A room has at most [`ROOM`] bytes, all rooms of a node what their [`Budget`] allows, and a room that nobody joined for
-//! [`IDLE`] has nothing: a node with ten thousand quiet rooms pays for none of them. Whoever finds nothing here reads the
-//! log, and leaves what was read for the next.
+//! A room has at most [`ROOM`] bytes, all rooms of a node what their [`Budget`] allows, and a room that nobody joined
+//! for [`IDLE`] has nothing: a node with ten thousand quiet rooms pays for none of them. A join that finds nothing here
+//! reads the log, and its page is kept for the next.
 
 use std::{
     sync::Arc,
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::cluster::log::{Page, Position, Range};
 
-/// Bytes of one room: the newest 50 as long as they can be in plain text, or some 800 as long as people write.
+/// Bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
 const ROOM: usize = 256 * 1024;
-/// After the last join. A node's clients that all come back do so within seconds; one join in so long may read the log.
+/// Time after the last join. A node's clients that all reconnect do so within seconds; a rarer join may read the log.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// See the module.
@@ -42,7 +42,7 @@ impl Recent {
         self.fit();
     }
 
-    /// What was read from the log for somebody who could not be answered.
+    /// Keeps a window that was read from the log for a join that could not be answered from here.
     pub(super) fn fill(&mut self, window: Window, now: Instant) {
         self.idle_at = now + IDLE;
         if self.window.as_ref().is_none_or(|present| window.is_better_than(present, now)) {
@@ -51,14 +51,14 @@ impl Recent {
         }
     }
 
-    /// What the log would say to members that are at `end`, where it is known here.
+    /// The log's answer for members at `end`, if it is known here.
     pub(super) fn read(&mut self, range: Range, count: usize, end: Position, now: Instant) -> Option<Page> {
         let page = self.window.as_ref()?.read(range, count, end, now)?;
         self.idle_at = now + IDLE;
         Some(page)
     }
 
-    /// Ends when it was let go because nobody joined for a while. Can be given up and called again at any time.
+    /// Completes after dropping the messages because nobody joined for a while. Cancel safe, and may be called again.
     pub(super) async fn idle(&mut self) {
         if self.window.is_none() {
             std::future::pending::<()>().await;

@@ -1,18 +1,18 @@
-//! Which roles may join and send, by pattern of a room's name. Pure.
+//! The roles that may join and send, by pattern of a room's name. Pure.
 //!
 //! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for anybody; a pattern may end in
-//! `*`. The first rule whose pattern fits decides; where none fits, and for what a rule does not name, anybody may.
+//! `*`. The first rule that matches decides; without one, and for an action that it does not name, anybody may.
 
 use jackfield_shared::settings::SettingsError;
 
 use crate::roles::Roles;
 
-/// What somebody wants of a room.
+/// An action in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// To hear.
+    /// Join, and receive messages.
     Join,
-    /// To speak.
+    /// Send messages.
     Send,
 }
 
@@ -31,7 +31,7 @@ impl Rules {
     /// Reads the rules of the configuration.
     ///
     /// # Errors
-    /// Says which rule cannot be read.
+    /// Names the rule that cannot be read.
     pub fn parse(rules: &[String]) -> Result<Self, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!("setting `rooms.rules`: `{rule}` must be pattern;join=ROLE+ROLE;send=ROLE"))
@@ -39,7 +39,7 @@ impl Rules {
         rules.iter().map(|rule| Rule::parse(rule).ok_or_else(|| wrong(rule))).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether somebody with these roles may.
+    /// Whether a user with these roles may do this in the room.
     #[must_use]
     pub fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
         let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };

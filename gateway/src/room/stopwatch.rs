@@ -1,8 +1,8 @@
-//! How long a stored message takes from its sender to the members' queues on the same node, of one message at a time and
-//! not too often: it is there to be looked at, and must not be felt.
+//! Measures how long a stored message takes from its sender to the members' queues on the same node. Samples one
+//! message at a time, at most one per [`PACE`], so that measuring has no noticeable cost.
 //!
-//! A message may be delivered before the log has answered where it stands, so what is delivered meanwhile is remembered.
-//! Time comes in as an argument, of one clock.
+//! A message may be delivered before the log has returned its position, so deliveries in between are remembered. All
+//! times are arguments and come from one clock.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -13,14 +13,14 @@ use parking_lot::Mutex;
 
 use crate::cluster::log::Position;
 
-/// Between two laps.
+/// Shortest time between the starts of two laps.
 const PACE: Duration = Duration::from_millis(100);
-/// A lap whose end was missed, because nobody here is in the room any more, stands in the way for this long.
+/// A lap whose end was missed, because the room has no members here any more, blocks the next one for this long.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// Deliveries that are remembered until the log answers; with more, the lap is given up.
+/// Deliveries that are remembered until the log answers; with more, the lap is dropped.
 const REMEMBERED: usize = 256;
 
-/// One room's.
+/// The stopwatch of one room.
 #[derive(Default)]
 pub(super) struct Stopwatch {
     running: AtomicBool,
@@ -29,13 +29,13 @@ pub(super) struct Stopwatch {
 
 struct Lap {
     begun: Instant,
-    /// Where the message stands, once the log has said it.
+    /// The message's position, once the log has returned it.
     position: Option<Position>,
     meanwhile: Vec<(Position, Instant)>,
 }
 
 impl Stopwatch {
-    /// Begins a lap, where it is time for one: what to say to [`Stopwatch::stored`].
+    /// Begins a lap if one is due, and returns the argument for [`Stopwatch::stored`].
     pub(super) fn begin(&self, now: Instant) -> Option<Instant> {
         let mut lap = self.lap.lock();
         let wait = if self.is_running() { GIVE_UP } else { PACE };
@@ -47,8 +47,8 @@ impl Stopwatch {
         Some(now)
     }
 
-    /// The log's answer to the lap that began then, or nothing where it stored nothing new. Returns how long the lap was,
-    /// where it is over.
+    /// The log's answer for the lap that began at `begun`: a position, or `None` if nothing new was stored. Returns the
+    /// lap's duration if this ends it.
     pub(super) fn stored(&self, begun: Instant, position: Option<Position>) -> Option<Duration> {
         let mut lap = self.lap.lock();
         let lap = lap.as_mut().filter(|lap| lap.begun == begun && self.is_running())?;
@@ -59,16 +59,16 @@ impl Stopwatch {
         lap.position = Some(position);
         let &(delivered, at) = lap.meanwhile.iter().find(|(delivered, _)| *delivered >= position)?;
         self.stop();
-        // A later one means that this was skipped, because the log began anew.
+        // A later position means that this message was skipped, because the log began anew.
         (delivered == position).then(|| at - begun)
     }
 
-    /// Whether deliveries are of interest: cheap, for every one.
+    /// Whether deliveries have to be reported. Cheap enough to check for each one.
     pub(super) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
 
-    /// A message was queued for the last member. Returns how long the lap was, where that is its end.
+    /// A message was queued for the last member. Returns the lap's duration if this ends it.
     pub(super) fn delivered(&self, position: Position, now: Instant) -> Option<Duration> {
         let mut lap = self.lap.lock();
         let lap = lap.as_mut().filter(|_| self.is_running())?;

@@ -1,4 +1,4 @@
-//! The one task of a room on this node: lets sockets in and out, and delivers, one after the other.
+//! The one task of a room on this node: it admits and removes sockets and delivers messages, in order.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,24 +30,24 @@ use crate::{
     ops::metrics,
 };
 
-/// Members that are sent to before others get their turn.
+/// Members that are sent to before the task yields.
 const BATCH: usize = 1_024;
-/// Inputs that are taken at once: joins among them that follow each other share what they need of the log.
+/// Inputs that are taken at once: consecutive joins among them share their reads of the log.
 const AT_ONCE: usize = 64;
-/// Between two tries to read a log that does not answer.
+/// Wait between two attempts to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Task {
     pub(super) node: Arc<Node>,
     pub(super) name: RoomName,
     pub(super) signals: Arc<Signals>,
-    /// Nothing before the first member is in.
+    /// `None` until the first join has opened the room.
     pub(super) cursor: Option<Cursor>,
-    /// What joins are answered from; fed by all that is delivered.
+    /// Answers joins; every delivered message is added.
     pub(super) recent: Recent,
     pub(super) members: Vec<Arc<Client>>,
     pub(super) places: HashMap<Arc<str>, usize>,
-    /// Sockets that are being told what they missed, and will ask again.
+    /// Sockets between two rounds: not members yet, they will ask for the next part of the missed messages.
     pub(super) guests: HashSet<Arc<str>>,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn run(node: Arc<Node>, name: RoomName, signals: Arc<Signals>, 
     let (members, places, guests) = (Vec::new(), HashMap::new(), HashSet::new());
     let mut task = Task { node, name, signals, cursor: None, recent, members, places, guests };
     let mut arrived = Vec::new();
-    // Where the log did not answer, when it is asked again.
+    // When to read a log again that did not answer.
     let mut again_at = Instant::now();
     loop {
         let behind = task.signals.missed.load(Ordering::Acquire);
@@ -102,7 +102,7 @@ impl Task {
                         self.deliver(position, &body).await;
                     }
                     Live::Seen => {}
-                    // At once, and as a part of this message's trace; where the log does not answer, `run` reads it again.
+                    // At once, as a part of this message's trace; if the log does not answer, `run` reads it again.
                     Live::Repair if !self.signals.missed.load(Ordering::Acquire) => {
                         self.catch_up().await;
                     }
@@ -138,7 +138,7 @@ impl Task {
         }
     }
 
-    /// `{userId, name, room}` of a profile, `{userId, name}`.
+    /// Adds the room to a profile: `{userId, name}` becomes `{userId, name, room}`.
     fn about(&self, event: &str, profile: &str) -> Frame {
         let profile = profile.strip_suffix('}').unwrap_or("{\"userId\":null");
         // A room's name has no character that JSON would escape.
@@ -176,7 +176,7 @@ impl Task {
         }
     }
 
-    /// Reads and delivers what is missing; false where the log does not answer: the signal stays.
+    /// Reads and delivers the missing messages. Returns false if the log does not answer: the signal stays set.
     pub(super) async fn catch_up(&mut self) -> bool {
         self.signals.missed.store(false, Ordering::Release);
         let caught_up = self.read_on().await.is_ok();
@@ -219,7 +219,7 @@ impl Task {
         }
     }
 
-    /// Tells the members that they go on from there, and that what came before cannot be had.
+    /// Sends `room-reset`: members continue from `position`, and missed messages before it are lost.
     async fn reset(&self, position: Position) {
         metrics::RESETS.add_for(["room"], 1);
         let reset = json!({ "room": &*self.name.name, "position": position.to_string() });

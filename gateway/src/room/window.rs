@@ -1,15 +1,15 @@
-//! The newest messages of a room, without a gap up to a position, and what the log would say of them. Pure.
+//! The newest messages of a room, without a gap up to a position, to answer reads in place of the log. Pure.
 //!
-//! A window answers a read only as the log would, had it just been asked by somebody who is at the window's end; where it
-//! cannot know that, it says nothing. It knows because messages neither move nor change, and are kept by number and by age:
-//! it holds no more of them than the log keeps, and ends before the first of them becomes too old. What is stored after
-//! the log was read is younger than all of that.
+//! A window answers a read exactly as the log would now for a reader at the window's end; if it cannot know that, it
+//! gives no answer. It can know because messages neither move nor change, and the log drops them by number and by age:
+//! the window holds no more of them than the log keeps, and expires before the first of them becomes too old. Messages
+//! stored after the log was read are younger than all of these.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use crate::cluster::log::{KEPT, Page, Position, Range, Stored};
 
-/// Bytes of a message besides its text: its place in the window, and what is counted with a shared text.
+/// Bytes of a message besides its text: its place in the window, and the reference counts of its shared text.
 const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
 
 /// See the module.
@@ -19,16 +19,17 @@ pub(super) struct Window {
     empty: Position,
     /// All messages after this number, up to the end, are in the window.
     floor: u64,
-    /// Whether the log keeps none up to `floor`.
+    /// Whether the log keeps no message up to `floor`.
     is_all: bool,
     messages: VecDeque<Stored>,
     bytes: usize,
-    /// From then on the log may keep less than this.
+    /// From then on the log may keep less than the window.
     until: Instant,
 }
 
 impl Window {
-    /// What is known, up to `end`, from this answer to this question, which was asked no sooner than `asked`.
+    /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` sent no sooner than
+    /// `asked`.
     pub(super) fn of(page: &Page, range: Range, count: usize, end: Position, asked: Instant) -> Self {
         let up_to_end = page.messages.partition_point(|message| message.number <= end.number);
         let mut messages = VecDeque::with_capacity(up_to_end);
@@ -44,12 +45,12 @@ impl Window {
         let is_all = floor == 0
             || has_no_hole
                 && match range {
-                    // Those in between are not kept, and older ones are forgotten first.
+                    // Those in between are no longer kept, and the log drops older ones first.
                     Range::After(number) => number < floor,
                     Range::Newest => page.messages.len() < count,
                     Range::Before(_) => false,
                 };
-        // What the log has beyond `end` will be delivered, too: only where all of it was read is it known how old it is.
+        // Messages beyond `end` will be delivered, too. Their age is known only if the page has all of them.
         let beyond = (page.messages.len() - up_to_end) as u64;
         let knows_ages = page.end.number == end.number + beyond;
         let until = if knows_ages { asked + page.kept_for } else { asked };
@@ -57,7 +58,7 @@ impl Window {
         Self { end, base: page.base, empty: page.empty, floor, is_all, messages, bytes, until }
     }
 
-    /// A message was delivered. False where it is not the next one: then the window is of no use any more.
+    /// Adds a delivered message. Returns false if it is not the next one: then the window is useless.
     #[must_use]
     pub(super) fn push(&mut self, position: Position, body: &Arc<str>) -> bool {
         if (position.epoch, position.number) != (self.end.epoch, self.end.number + 1) {
@@ -70,7 +71,7 @@ impl Window {
         true
     }
 
-    /// Forgets the oldest: no more than the log keeps, and no more than so many bytes.
+    /// Drops the oldest messages, down to `KEPT` messages and `most` bytes.
     pub(super) fn shrink(&mut self, most: usize) {
         while (self.bytes > most || self.messages.len() > KEPT)
             && let Some(oldest) = self.messages.pop_front()
@@ -85,7 +86,7 @@ impl Window {
         self.bytes
     }
 
-    /// What the log would say, now, to somebody who is at `end`.
+    /// The log's answer now for a reader at `end`; `None` if the window cannot know it.
     pub(super) fn read(&self, range: Range, count: usize, end: Position, now: Instant) -> Option<Page> {
         if self.end != end || now >= self.until {
             return None;
@@ -102,7 +103,7 @@ impl Window {
         Some(Page { end, base: self.base, messages, empty: self.empty, kept_for: self.until - now })
     }
 
-    /// Whether it is the one to keep, of the two.
+    /// Whether to keep this window rather than `other`.
     pub(super) fn is_better_than(&self, other: &Self, now: Instant) -> bool {
         other.end != self.end || now >= other.until || self.floor <= other.floor
     }
@@ -129,7 +130,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// The log as it is in truth, with all that it ever held.
+    /// The true log, with every message that it ever stored.
     struct Log {
         end: Position,
         base: u64,
@@ -150,12 +151,12 @@ mod tests {
             }
         }
 
-        /// What it says now.
+        /// The log's answer now.
         fn read(&self, range: Range, count: usize, now: Instant) -> Page {
             self.read_as(range, count, (forgotten(self.end), self.end), now)
         }
 
-        /// What it would say if it ended at `end` and had forgotten all up to `floor`.
+        /// The log's answer if it ended at `end` and had dropped everything up to `floor`.
         fn read_as(&self, range: Range, count: usize, (floor, end): (u64, Position), now: Instant) -> Page {
             let kept = self.ever[floor as usize..end.number as usize].iter().filter(|(_, at)| now - *at <= KEPT_FOR);
             let page: Vec<_> = match range {
@@ -172,7 +173,7 @@ mod tests {
         }
     }
 
-    /// The number up to which a log that ends there has forgotten.
+    /// The number up to which a log that ends at `end` has dropped its messages.
     fn forgotten(end: Position) -> u64 {
         end.number.saturating_sub(KEPT as u64)
     }
@@ -180,17 +181,17 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Happens {
         Append(usize),
-        /// So many come over the bus, in order.
+        /// This many messages arrive over the bus, in order.
         Hear(usize),
-        /// All that was missed, and whatever happened to the log, is read from it.
+        /// The members read the missed messages from the log, and follow it into a new epoch.
         CatchUp,
-        /// The log loses its newest and goes on under a new epoch.
+        /// The log loses its newest messages and goes on under a new epoch.
         FallBack(usize),
         Lost,
         Wait(u32),
-        /// With a position so far behind the log's end or ahead of it, of this epoch or of the one before; or with none.
+        /// With a position this far behind the log's end or ahead of it, in this epoch or the last; or without one.
         Join(Option<(i64, bool)>),
-        /// Nobody came for a while.
+        /// Nobody joined for a while.
         Idle,
     }
 
@@ -210,7 +211,7 @@ mod tests {
         ]
     }
 
-    /// What somebody who joins is told: the numbers, and whether there are more; nothing where what was missed is not kept.
+    /// The answer to a join: the numbers, and whether there are more; `None` if the missed messages are not kept.
     fn told(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
         let (shown, more) = wanted.shown(page, end);
         let numbers = page.messages[shown].iter().map(|message| message.number).collect();
@@ -219,8 +220,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
-        /// Whatever happens to the log and to the bus, what the window says is what the log says, or said when it ended where
-        /// the members here are; and a page that follows a position has all up to there.
+        /// For any history of log and bus, the window answers as the log does, or did when it ended at the members'
+        /// position; and a page after a position has everything up to their position.
         #[test]
         fn a_window_says_what_the_log_would(events in prop::collection::vec(happens(), 1..100), most in 0_usize..100_000) {
             let mut now = Instant::now();
@@ -240,7 +241,7 @@ mod tests {
                         if cursor.epoch != log.end.epoch {
                             cursor = Position { number: log.base, ..log.end };
                         }
-                        // Those that are not kept any more are passed over.
+                        // Messages that are no longer kept are skipped.
                         for message in log.read(Range::After(cursor.number), KEPT, now).messages {
                             cursor.number = message.number;
                             window = window.take().pushed(cursor, &message.body, most);
@@ -255,7 +256,7 @@ mod tests {
                     Happens::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
                     Happens::Wait(hours) => now += HOUR * hours,
                     Happens::Idle => window = None,
-                    // The task reads the log until its cursor is of the log's epoch.
+                    // The task reads the log until its cursor is in the log's epoch.
                     Happens::Join(since) if cursor.epoch == log.end.epoch => {
                         let text = since.map(|(distance, is_of_this_epoch)| {
                             let number = log.end.number.saturating_add_signed(-distance);
@@ -268,7 +269,7 @@ mod tests {
                         let window_says = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
                         if let Some(page) = &window_says {
                             let answer = told(wanted, page, cursor);
-                            // Where the members here are behind, the log has forgotten for each newer message an old one.
+                            // While the members are behind, the log drops an old message for each newer one.
                             let floors = forgotten(cursor)..=forgotten(log.end).min(cursor.number);
                             let said = |floor| told(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
                             prop_assert!(floors.clone().any(|floor| answer == said(floor)), "{answer:?} {:?}", said(*floors.start()));
@@ -308,7 +309,7 @@ mod tests {
         }
     }
 
-    /// As the task does it.
+    /// Pushes as the task does.
     trait Push {
         fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self;
     }
@@ -322,7 +323,7 @@ mod tests {
         }
     }
 
-    /// A log of so many messages, all stored now, and a window of what `range` of it holds.
+    /// A log of `stored` messages, all stored now, and a window from reading `range` of it.
     fn read_once(stored: usize, range: Range, count: usize) -> (Log, Window, Instant) {
         let (mut log, now) = (Log::new(), Instant::now());
         log.append(stored, now);

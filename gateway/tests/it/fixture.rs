@@ -26,7 +26,7 @@ pub const TERMS: Terms = Terms {
 };
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where a suite runs.
+/// The back end that a suite runs against.
 #[derive(Clone, Copy)]
 pub enum Backend {
     Memory,
@@ -40,7 +40,7 @@ pub struct Node {
     pub events: mpsc::Receiver<BusEvent>,
 }
 
-/// Its nodes' background work ends with it.
+/// The nodes of one cluster. Their background work ends with it.
 pub struct Fixture {
     pub nodes: Vec<Node>,
     lifecycle: Lifecycle,
@@ -100,7 +100,7 @@ impl Node {
         tokio::time::timeout(PATIENCE, next).await.expect("nothing was heard")
     }
 
-    /// What has been heard up to a message that this node sends itself now, and so everything published before.
+    /// All notices received before a message that this node sends itself now, and so everything published before.
     pub async fn heard_so_far(&mut self) -> Vec<Notice> {
         let mark = Channel::Node(NodeId::from(random_id().as_str()));
         self.subscribe(std::slice::from_ref(&mark)).await;
@@ -130,14 +130,14 @@ pub fn now_millis() -> u64 {
     u64::try_from(now.as_millis()).unwrap()
 }
 
-/// A notification's id whose moment is so long ago.
+/// A notification's id with a time that is `ago` in the past.
 pub fn id_of(ago: Duration) -> NotificationId {
     let time = format!("{:012x}", u128::from(now_millis()) - ago.as_millis());
     let random = &NotificationId::new().to_string()[13..];
     NotificationId::parse(&format!("{}-{}{random}", &time[..8], &time[8..])).unwrap()
 }
 
-/// Asks again and again until there is an answer.
+/// Repeats `ask` until it has an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let asking = async {
         loop {
@@ -150,7 +150,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
-/// Makes of each `async fn case(Backend)` two tests.
+/// Makes two tests of each `async fn case(Backend)`.
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {
         mod memory {

@@ -50,7 +50,7 @@ async fn what_failed_is_tried_again_under_the_first_id(backend: Backend) {
     a.failed("k").await.unwrap();
     assert_eq!(b.begin(attempt("k", "f", "id2")).await.unwrap(), go("id1"));
     assert_eq!(a.begin(attempt("k", "f", "id3")).await.unwrap(), Begun::Running);
-    // Of what nobody began nothing is kept.
+    // Ending an attempt that nobody began stores nothing.
     a.failed("unknown").await.unwrap();
     a.done("unknown", &Bytes::new()).await.unwrap();
     assert_eq!(a.begin(attempt("unknown", "f", "id")).await.unwrap(), go("id"));

@@ -36,7 +36,7 @@ fn post(id: NotificationId) -> Posted {
     Posted::new(id, "title", "m \" ä", "info", None)
 }
 
-/// Adds so many, oldest first.
+/// Adds `count` notifications, oldest first.
 async fn add(node: &Node, count: usize) -> Vec<NotificationId> {
     let ids: Vec<_> = (0..count).map(|_| NotificationId::new()).collect();
     for id in &ids {
@@ -45,7 +45,7 @@ async fn add(node: &Node, count: usize) -> Vec<NotificationId> {
     ids
 }
 
-/// Ids and read flags, newest first, and the count, which always agrees.
+/// Ids and read flags, newest first. Checks that the count agrees.
 async fn listed(cluster: &Cluster, name: &str) -> Vec<(String, bool)> {
     let page = cluster.inbox.list(&user(name), None, 100).await.unwrap();
     let listed: Vec<Value> = page.notifications.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
@@ -59,7 +59,7 @@ async fn claim(node: &Node, name: &str, session: &str) {
     assert!(matches!(claimed, Ok(Claimed::Granted { .. })));
 }
 
-/// The events that a node hears for its sessions: `(sessions, name, data)`.
+/// The events that a node receives for its sessions: `(sessions, name, data)`.
 async fn heard(node: &mut Node) -> Vec<(Vec<SessionId>, String, Value)> {
     let events = node.heard_so_far().await.into_iter().map(|notice| match notice {
         Notice::ToSessions { mut sessions, event } => {
@@ -72,7 +72,7 @@ async fn heard(node: &mut Node) -> Vec<(Vec<SessionId>, String, Value)> {
     events.collect()
 }
 
-/// The fields of an event but for its timestamp, which has to be there.
+/// The fields of an event without its timestamp, which has to be there.
 fn plain(mut data: Value) -> Value {
     assert!(data.as_object_mut().unwrap().remove("timestamp").is_some_and(|at| at.as_str().unwrap().ends_with('Z')));
     data
@@ -207,7 +207,7 @@ async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
     assert_eq!(inbox.add(&who, &dying).await.unwrap(), Added { new: true, unread: 1, delivered: 1 });
     let ids = add(node, 1).await;
     assert_eq!(heard(node).await.last().unwrap().2["unreadCount"], json!(2));
-    // Whoever looks finds it gone, and everybody hears the count.
+    // The next read drops it, and every session gets the count.
     let cluster = node.cluster.clone();
     until("it is too old", || async { (listed(&cluster, "u v").await.len() == 1).then_some(()) }).await;
     let events = heard(node).await;
@@ -216,7 +216,7 @@ async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
     let kept: Vec<_> = more.iter().rev().map(|id| (id.to_string(), false)).collect();
     assert_eq!(listed(&node.cluster, "u v").await, kept);
     assert_eq!(heard(node).await.last().unwrap().2["unreadCount"], json!(3));
-    // What was pushed out is not announced again.
+    // A notification that was pushed out is not announced again.
     assert_eq!(inbox.add(&who, &post(ids[0])).await.unwrap(), Added { new: false, unread: 3, delivered: 0 });
     assert_eq!(heard(node).await, []);
 }
@@ -252,7 +252,7 @@ async fn one_session_is_told_the_present_count(backend: Backend) {
     claim(b, "u v", "s2").await;
     add(a, 2).await;
     assert_eq!((heard(a).await.len(), heard(b).await.len()), (4, 4));
-    // One of them is not claimed, and is told all the same.
+    // One of them is not claimed, and gets the count all the same.
     let told = [holding("u v", "s2"), holding("nobody", "s9")];
     a.cluster.inbox.tell(&told, &b.id).await.unwrap();
     assert_eq!(heard(a).await, []);

@@ -1,5 +1,5 @@
-//! `cluster::inbox` under changes from all sides at once: what is pushed is replayed against a model, so that no count that
-//! any device ever hears is wrong, and neither is any list that anybody reads meanwhile.
+//! `cluster::inbox` under concurrent changes from all nodes: the test replays the pushes against a model, and checks
+//! every count that a device gets and every list that is read meanwhile.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -34,10 +34,10 @@ const TASKS: usize = 4;
 const NODES: usize = 2;
 const ROUNDS: u32 = 24;
 
-/// What a task does next; an index chooses one of the ids that it has added.
+/// The next step of a task; an index chooses one of the ids that it has added.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Adds one that will be too old after so many milliseconds, or not while the test runs.
+    /// Adds one that will be too old after so many milliseconds; `None`: not while the test runs.
     Add(Option<u64>),
     AddAgain(usize),
     Read(usize),
@@ -60,12 +60,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What one device knows: its sessions' pushes, in the order in which they came.
+/// The state of one device, from its sessions' pushes in the order in which they came.
 #[derive(Default)]
 struct Device {
-    /// Whether it is unread.
+    /// Whether each one is unread.
     inbox: BTreeMap<NotificationId, bool>,
-    /// May not come again.
+    /// Ids that may not come again.
     deleted: HashSet<NotificationId>,
     /// A count has to follow.
     due: bool,
@@ -89,7 +89,7 @@ impl Device {
                 }
             }
             "notification:read" => match id(&data["notificationId"]) {
-                // One that got too old in the meantime may stand there still.
+                // The model may still have one that got too old in the meantime.
                 Some(read) => *self.inbox.get_mut(&read).expect("read what was never there") = false,
                 None => self.inbox.values_mut().for_each(|unread| *unread = false),
             },
@@ -105,7 +105,7 @@ impl Device {
         self.due = true;
     }
 
-    /// The count is that of the model, but for the oldest ones, where they are too old by now.
+    /// The count is that of the model, without the oldest ones if they are too old by now.
     fn hear_count(&mut self, count: u64) {
         self.forget_old(|device| device.unread() > count);
         assert_eq!(self.unread(), count, "{:?}", self.inbox);
@@ -130,7 +130,7 @@ fn user() -> Arc<str> {
     "u".into()
 }
 
-/// One task's steps; returns how many it took.
+/// Runs one task's steps and returns their number.
 async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
     let inbox = &cluster.inbox;
     let mut added: Vec<NotificationId> = Vec::new();
@@ -169,7 +169,7 @@ async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
     count
 }
 
-/// What is kept, and whether it is unread; the count always agrees.
+/// The kept notifications, and whether each is unread. Checks that the count agrees.
 async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
     let page = cluster.inbox.list(&user(), None, MOST).await.unwrap();
     let ids = page.notifications.iter().map(|text| {
@@ -214,7 +214,7 @@ async fn no_count_drifts(backend: Backend) {
         for task in tasks {
             steps += task.await.unwrap();
         }
-        // Whoever is told last knows the truth, with what got too old taken out.
+        // After a last push of the count each device has the true one, without notifications that got too old.
         for (n, node) in fixture.nodes.iter().enumerate() {
             node.cluster.inbox.tell(&[holding("u", &format!("s{n}"))], &node.id).await.unwrap();
         }

@@ -103,7 +103,7 @@ async fn a_return_within_the_grace_is_silent(backend: Backend) {
     leave(&fixture.nodes[0], &[holding("u", "s1"), holding("gone", "g1")], "n0").await;
     assert_eq!(online(&fixture.nodes[0], &["u"]).await, [true], "within the grace");
     enter(&fixture.nodes[1], &[holding("u", "s2")], "n1").await;
-    // The other one's grace began no earlier, and is over: so would this one's be.
+    // The other user's grace began no earlier, and is over: so would this user's be.
     settled(&fixture, "gone").await;
     assert_eq!(online(&fixture.nodes[0], &["u"]).await, [true]);
     let heard = announced(&mut fixture.nodes[0]).await;

@@ -1,4 +1,4 @@
-//! README's table of settings is the code's.
+//! README's table of settings is the one from the code.
 
 use jackfield_gateway::settings::GatewaySettings;
 use jackfield_shared::settings::markdown_table;

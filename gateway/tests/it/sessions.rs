@@ -198,7 +198,7 @@ async fn users_do_not_touch_each_other(backend: Backend) {
     }
 }
 
-/// What a node hears for its sessions: how many notices, and the sessions in them.
+/// The notices that a node receives for its sessions: their number, and the sessions in them.
 async fn heard(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
     let notices = node.heard_so_far().await;
     let sessions = notices.iter().flat_map(|notice| match notice {

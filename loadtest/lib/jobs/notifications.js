@@ -1,12 +1,12 @@
-// A backend notifies users over HTTP; each must get every notification once, with the right count of unread ones, and reads
-// every second one.
+// A backend notifies users over HTTP. Each user must receive every notification once, with the right unread count, and
+// marks every second one as read.
 
 import http from 'k6/http';
 
 import { error, metrics } from '../metrics.js';
 import { now, sleep, until } from '../scenario.js';
 
-// Every so many, a notification is posted twice, as a backend does that got no answer.
+// One in this many notifications is posted twice, as by a backend that received no answer.
 const TWICE_EVERY = 5;
 
 export async function notifications(scenario, prepared, group) {
@@ -24,7 +24,7 @@ export async function notifications(scenario, prepared, group) {
   return inboxes.every((inbox) => inbox.heard > 0);
 }
 
-// One user's.
+// The inbox of one user.
 class Inbox {
   #client;
   #sent = new Map();
@@ -81,7 +81,7 @@ class Inbox {
   }
 }
 
-// At a steady rate, until then and all are answered.
+// Posts at a steady rate until `end`, then waits for the answers, at most `settle` ms.
 async function notifies(inbox, { rate, apiKey, settle }, api, end) {
   const period = 1000 / rate;
   const url = `${api}/v1/users/${inbox.userId}/notifications`;

@@ -1,5 +1,5 @@
-// One client of each virtual user watches the others. Each of those comes (announced once), loses its connection for less
-// than the grace (not announced), leaves (announced once, after the grace), and begins again.
+// One client of each virtual user watches the others. Each of them connects (announced once), loses its connection for
+// less than the grace (not announced), leaves (announced once, after the grace), and starts again.
 
 import { error, metrics } from '../metrics.js';
 import { now, sleep, until } from '../scenario.js';
@@ -22,7 +22,7 @@ export async function presence(scenario, prepared, group) {
   return rounds.length > 0 && rounds.every((count) => count > 0);
 }
 
-// Gives how often it came and went.
+// Returns how often the user came and went.
 async function comesAndGoes(scenario, user, seen, end) {
   const { grace, settle, stay } = scenario.settings;
   let rounds = 0;
@@ -45,7 +45,7 @@ async function comesAndGoes(scenario, user, seen, end) {
   return rounds;
 }
 
-// Waits for one more than so many.
+// Waits for more than `before` announcements; counts a missed one after `limit` ms.
 async function heard(times, before, limit) {
   const there = await until(() => times.length > before, limit);
   if (!there) metrics.missed.add(1);

@@ -1,4 +1,4 @@
-// A room for each virtual user: everybody in it sends at a steady rate, and everything has to reach everybody.
+// One room per virtual user: every member sends at a steady rate, and every message must reach every member.
 
 import { Ledger } from '../ledger.js';
 import { Member } from '../member.js';
@@ -49,7 +49,7 @@ function reporter(client) {
   };
 }
 
-// At a steady rate whatever the answers take; done when all of them are there, or will not come.
+// Sends at a steady rate, however long the answers take, then waits for the missing answers, at most `settle` ms.
 async function sends(member, { rate, length, settle }, end) {
   const period = 1000 / rate;
   let outstanding = 0;
@@ -65,7 +65,7 @@ async function sends(member, { rate, length, settle }, end) {
   if (!await until(() => outstanding === 0, settle)) error(`${outstanding} messages never acknowledged`);
 }
 
-// Loses the connection now and then.
+// Drops the connection at random, every `every` ms on average.
 async function drops(client, every, end) {
   for (let next = now() + Math.random() * every; next < end; next += every * (0.5 + Math.random())) {
     await sleep(next - now());

@@ -1,4 +1,4 @@
-// Everybody at once: all connect in the same moment, and in each wave after that all lose their connections together.
+// All clients connect at the same moment, and in each later wave all lose their connections together.
 
 import { error, metrics } from '../metrics.js';
 import { now, sleep, until } from '../scenario.js';
@@ -16,7 +16,7 @@ export async function storm(scenario, prepared, group) {
   }
   await scenario.open(clients);
   for (let wave = 1; wave < settings.waves; wave += 1) {
-    // All virtual users began together, and so does each wave.
+    // All virtual users started together, so they also start each wave together.
     await sleep(begun + (settings.duration * wave) / settings.waves - now());
     for (const client of clients) client.drop();
     const back = await until(() => clients.every((client) => client.state === 'connected'), settings.settle);

@@ -1,18 +1,19 @@
-// k6 throws away what a server sends before k6's event loop has heard that the WebSocket is open. A Socket.IO server speaks
-// first, and its open packet was lost in 1 of 2,500 handshakes here: the client then says nothing, and the server closes the
-// connection after `limits.connectTimeout`. So where the first frame is not the open packet, or none comes for a while,
-// another WebSocket is begun, once: a server that never sends it is found out by the second.
+// k6 drops the frames that a server sends before k6's event loop has processed the opening of the WebSocket. A
+// Socket.IO server sends first, and its open packet was lost in 1 of 2,500 handshakes here: the client then sends
+// nothing, and the server closes the connection after `limits.connectTimeout`. So if the first frame is not the open
+// packet, or none comes within `patience`, the client opens another WebSocket, once. A server that never sends the
+// packet still fails, on the second one.
 
 // How long the open packet may take, in ms.
 const PATIENCE = 1000;
 
-// Transports over WebSockets that `begin(handlers)` opens: `{send(frame), close()}`, and tells `opened()`, `frame(text)` and
-// `closed(why)`.
+// Transports over WebSockets that `begin(handlers)` opens. It returns `{send(frame), close()}`, and calls `opened()`,
+// `frame(text)` and `closed(why)`.
 export function seeingTheFirstFrame(begin, patience = PATIENCE) {
   return (handlers) => {
     let link = null;
     const attempt = (isLast) => {
-      // By this a late word of the first WebSocket is told from the second one's.
+      // Identifies this WebSocket, so that late calls from the first one are ignored.
       const mine = { timer: undefined };
       link = mine;
       const again = () => {

@@ -1,13 +1,13 @@
-// The HTTP long-polling transport: one GET waits for what the server has, one POST at a time brings what we have.
+// The HTTP long-polling transport: one GET waits for packets of the server, one POST at a time sends ours.
 
 import http from 'k6/http';
 
 import { CLOSE, joinPayload, splitPayload } from '../packet.js';
 
-// Longer than a server stays silent (its pings answer a poll).
+// The timeout is longer than a server stays silent (its pings answer a poll).
 const PARAMS = { timeout: '60s', responseType: 'text', headers: { 'Content-Type': 'text/plain;charset=UTF-8' } };
 
-// Transports of the server at that base URL.
+// Transports to the server at this base URL.
 export function polling(baseUrl) {
   return (handlers) => new Polling(`${baseUrl}/socket.io/?EIO=4&transport=polling`, handlers);
 }
@@ -32,7 +32,7 @@ class Polling {
     if (!this.#posting) this.#post();
   }
 
-  // The server hears of it; what it still has for us is not waited for.
+  // Sends CLOSE to the server; does not wait for packets that the server still has.
   close() {
     if (this.#over) return;
     this.send(CLOSE);
@@ -44,7 +44,7 @@ class Polling {
       const body = await this.#request('GET', null);
       if (body === undefined) return;
       for (const text of splitPayload(body)) {
-        // The first packet of all says where to go on.
+        // The open packet names the session that all later requests need.
         if (text[0] === '0') this.#url += `&sid=${JSON.parse(text.slice(1)).sid}`;
         if (!this.#over) this.#frame(text);
       }
@@ -60,7 +60,7 @@ class Polling {
     this.#posting = false;
   }
 
-  // The body of a good answer; any other ends the transport.
+  // The body of an answer with status 200; any other answer ends the transport.
   async #request(method, body) {
     let why;
     try {

@@ -1,10 +1,10 @@
-// The WebSocket transport, over k6's event loop. Begins as a WebSocket, as clients do that were told to skip polling.
+// The WebSocket transport, over k6's event loop. Starts as a WebSocket, like a client configured to skip polling.
 
 import { WebSocket } from 'k6/experimental/websockets';
 
 import { seeingTheFirstFrame } from './first-frame.js';
 
-// Transports of the server at that base URL.
+// Transports to the server at this base URL.
 export function websocket(baseUrl) {
   const url = `${baseUrl.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`;
   return seeingTheFirstFrame(({ opened, frame, closed }) => {

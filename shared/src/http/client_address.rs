@@ -1,4 +1,4 @@
-//! Where a request comes from, for limits.
+//! The client address of a request, for limits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,18 +6,18 @@ use axum::http::{HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is known of a request's origin.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The client's address. One of version 6 stands for its whole /64, which is one customer's.
+    /// The client's address. An IPv6 address is reduced to its /64, which belongs to one customer.
     pub address: IpAddr,
-    /// A proxy seems to be in front that the settings do not know: the header is there although no proxy is trusted, and
-    /// the peer is on this machine or in a private network. All of its clients then have this one address.
+    /// A proxy that the settings do not know seems to be in front: the header is there although no proxy is trusted,
+    /// and the peer is on this machine or in a private network. All of its clients then share this one address.
     pub is_unknown_proxy: bool,
 }
 
-/// Where a request comes from: the address that the outermost of `hops` trusted proxies saw. What stands before it in
-/// `X-Forwarded-For` the client may have made up.
+/// The origin of a request: the address that the outermost of `hops` trusted proxies saw. The client may have forged
+/// the entries before it in `X-Forwarded-For`.
 #[must_use]
 pub fn origin(peer: Option<IpAddr>, headers: &HeaderMap, hops: usize) -> Origin {
     // Without a peer's address (routes served without one), all clients count as one.

@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, serve};
 
 use super::layers::for_status;
 
-/// The files that Swagger UI's page asks for.
+/// The files that Swagger UI's page requests.
 const FILES: [&str; 7] = [
     "swagger-ui.css",
     "index.css",
@@ -54,10 +54,10 @@ pub enum MessageDoc {
     Many(Vec<String>),
 }
 
-/// `base`, the page, with its files below it; and `base/openapi.json`, the document.
+/// Serves the page at `base`, its files below it, and the document at `base/openapi.json`.
 pub fn router(base: &'static str, document: &Document) -> Router {
     let at = format!("{base}/openapi.json");
-    // Without a validator's address the page would show the document to one on the internet.
+    // By default the page would send the document's address to a validator on the internet.
     let config = Arc::new(Config::from(at.clone()).validator_url("none"));
     let document = Json(document.clone());
     let page = {
@@ -77,7 +77,7 @@ pub fn router(base: &'static str, document: &Document) -> Router {
 fn file(base: &str, name: &str, config: Arc<Config<'static>>) -> Response {
     match serve(name, config) {
         Ok(Some(file)) => {
-            // The page's links are relative to a folder, and it is served as one file beside that.
+            // The page's links are relative to its folder, but it is also served without the slash at the end.
             let bytes = match (name, std::str::from_utf8(&file.bytes)) {
                 ("index.html", Ok(page)) => {
                     page.replacen("<head>", &format!("<head>\n    <base href=\"{base}/\">"), 1).into_bytes()

@@ -1,5 +1,5 @@
-//! Gives every request an id. It stands in the answer (`x-request-id`), and on every line that is logged on the way; a
-//! request that is recorded has its place in a trace.
+//! Gives every request an id, which is in the answer (`x-request-id`) and on every line that is logged on the way; a
+//! recorded request is also a span of a trace.
 
 use std::{borrow::Cow, time::Instant};
 
@@ -20,19 +20,19 @@ use crate::{
 
 /// Carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of an id that is taken over from who asks.
+/// Characters of an id that is accepted from the caller.
 const LONGEST: usize = 64;
 
-/// Who asks, for whether the traces that they are in are gone on with.
+/// The kind of callers, which decides whether their traces are continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callers {
-    /// Ours, or an operator's: what they record is recorded.
+    /// Ours, or an operator's: a trace that they record is continued.
     Backends,
-    /// Anybody: sampled here, whatever they say.
+    /// Anybody: `traceparent` is ignored, and sampling is decided here.
     Anybody,
 }
 
-/// The routes, each request with its id. It goes around everything that may log.
+/// The routes, each request with its id. This must be outside everything that may log.
 pub fn identified(routes: Router, callers: Callers) -> Router {
     routes.layer(from_fn(move |request, next| identify(callers, request, next)))
 }
@@ -47,7 +47,7 @@ async fn identify(callers: Callers, request: Request, next: Next) -> Response {
     let span = if origin.is_some() { Span::follow(origin, name(), SpanKind::Server) } else { Span::begin(name) };
     let span = span.map(|span| span.with("http.route", route.to_owned()).with("request.id", id.clone()));
     let answering = async {
-        // At the level that no filter leaves out, and within the trace's.
+        // At error level, which passes every filter but `off`, and within the trace's.
         let line = tracing::error_span!("request", request_id = %id);
         answer(&method, route, request, next).instrument(line).await
     };
@@ -67,7 +67,7 @@ async fn answer(method: &Method, route: &str, request: Request, next: Next) -> R
     response
 }
 
-/// The caller's own id, where it is one that a log line can hold.
+/// The caller's own id, if it is safe in a log line.
 fn given(id: &HeaderValue) -> Option<String> {
     let id = id.to_str().ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

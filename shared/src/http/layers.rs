@@ -1,4 +1,4 @@
-//! What stands around every route: limits of time and size, panics, and the one shape of errors.
+//! The layers around every route: limits of time and size, handling of panics, and the one shape of errors.
 
 use std::{any::Any, time::Duration};
 
@@ -18,19 +18,19 @@ use tower_http::{
 
 use crate::{error_body::ErrorBody, ids::new_id};
 
-/// Seconds after which a passing state is worth another try.
+/// Seconds after which a client should retry after a temporary failure.
 const COME_BACK_AFTER: u64 = 2;
 
-/// What one request may take.
+/// The limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of its body.
     pub body: usize,
-    /// From its first byte to the answer's.
+    /// From the end of its headers to the answer's.
     pub answer_within: Duration,
 }
 
-/// The routes with everything around them. Whatever goes wrong is answered with an [`ErrorBody`].
+/// The routes with all layers around them. Every error is answered with an [`ErrorBody`].
 pub fn wrap(routes: Router, limits: Limits) -> Router {
     let unknown = || async { for_status(StatusCode::NOT_FOUND) };
     let nosniff = SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -44,7 +44,7 @@ pub fn wrap(routes: Router, limits: Limits) -> Router {
         .layer(nosniff)
 }
 
-/// The error that says no more than its status does.
+/// The generic error of a status.
 #[must_use]
 pub fn for_status(status: StatusCode) -> ErrorBody {
     let (code, message) = match status {
@@ -77,14 +77,14 @@ async fn one_shape(response: Response) -> Response {
     shaped
 }
 
-/// What a panic says may hold anything, so only its id is logged; the panic hook has written its place.
+/// Logs only an id: a panic's message may hold anything. The panic hook has already written to standard error.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     let id = new_id();
     tracing::error!(%id, "a request panicked");
     ErrorBody::internal(&id).into_response()
 }
 
-/// 503: come back soon.
+/// 503 with `Retry-After`.
 #[must_use]
 pub fn unavailable() -> ErrorBody {
     ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is busy, try again soon")

@@ -1,4 +1,4 @@
-//! Counts and times every request, by the route that it took and never by what the client wrote.
+//! Counts and times every request, by its matched route and never by text of the client.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::metrics::{Counter, Family, Histogram, OTHER};
 /// Classes of status, for the label `status` of [`Measures::answered`].
 pub const STATUSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", OTHER];
 
-/// Where it is counted.
+/// The metrics to update.
 #[derive(Clone, Copy)]
 pub struct Measures {
     /// By the labels `endpoint`, as the routes are written, and `status`.
@@ -23,7 +23,7 @@ pub struct Measures {
     pub took: &'static Family<Histogram>,
 }
 
-/// The routes, measured. It goes around everything else, so that what other layers answer is counted too.
+/// The routes, measured. This must be outside all other layers, so that their answers are counted too.
 pub fn measured(routes: Router, measures: Measures) -> Router {
     routes.layer(from_fn(move |request, next| measure(measures, request, next)))
 }

@@ -1,5 +1,5 @@
-//! What both services' HTTP interfaces have in common: [`layers`] around every route, [`identify`], [`measure`],
-//! [`docs`], and where a request comes from: [`client_address`].
+//! The common parts of both services' HTTP interfaces: [`layers`] around every route, [`identify`], [`measure`],
+//! [`docs`] and [`client_address`].
 
 pub mod client_address;
 pub mod docs;

@@ -18,7 +18,7 @@ pub type Gauge = metrics::Gauge;
 /// Durations, counted in [`super::BUCKETS`].
 pub type Histogram = metrics::Histogram;
 
-/// Only grows, and not by whole numbers: for seconds that somebody else counts.
+/// Only grows, also by fractions: for seconds that another component counts.
 #[derive(Default)]
 pub struct FloatCounter(AtomicU64);
 
@@ -38,13 +38,13 @@ pub enum Kind {
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// All there are; none where the configuration names them.
+    /// All values; empty if the configuration names them.
     pub values: &'static [&'static str],
 }
 
-/// What all metrics have.
+/// The common interface of all metrics.
 pub trait Listed: Sync {
-    /// As Prometheus knows it; the unit is in it.
+    /// The name in Prometheus, which includes the unit.
     fn name(&self) -> &'static str;
     /// Its kind.
     fn kind(&self) -> Kind;
@@ -54,7 +54,7 @@ pub trait Listed: Sync {
     fn labels(&self) -> &'static [Label];
     /// Makes every series exist.
     fn register(&self);
-    /// Adds to the rendered text what the recorder does not know.
+    /// Appends the series that the recorder does not hold to the rendered text.
     fn write(&self, text: &mut String);
 }
 
@@ -68,11 +68,11 @@ pub struct Family<S> {
 
 /// One kind of series.
 pub trait Series: Sync + Send + Sized {
-    /// Which.
+    /// The metric's kind.
     const KIND: Kind;
     /// The series of these labels.
     fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self;
-    /// What the recorder does not know of it.
+    /// The value, if the recorder does not hold it.
     fn value(&self) -> Option<f64> {
         None
     }
@@ -87,7 +87,7 @@ impl<S: Series> Family<S> {
 
     fn series(&self) -> &[S] {
         self.series.get_or_init(|| {
-            // Before any handle is made, which would otherwise count for nobody.
+            // Installed before any handle is made: a handle without a recorder counts nothing.
             recorder();
             let count = self.labels.iter().map(|label| label.values.len()).product();
             (0..count).map(|index| S::make(self.name, self.help, self.labels_of(index))).collect()
@@ -115,12 +115,12 @@ impl<S: Series> Family<S> {
 }
 
 impl Family<Counter> {
-    /// So many more.
+    /// Adds `count`.
     pub fn add(&self, count: usize) {
         self.add_for([], count);
     }
 
-    /// So many more with these labels.
+    /// Adds `count` to the series of these labels.
     pub fn add_for<const N: usize>(&self, labels: [&str; N], count: usize) {
         if let Some(series) = self.find(labels) {
             series.increment(count as u64);
@@ -129,19 +129,19 @@ impl Family<Counter> {
 }
 
 impl Family<Gauge> {
-    /// So many now.
+    /// Sets the value.
     pub fn set(&self, count: usize) {
         self.set_for([], count);
     }
 
-    /// So many now with these labels.
+    /// Sets the series of these labels.
     pub fn set_for<const N: usize>(&self, labels: [&str; N], count: usize) {
         if let Some(series) = self.find(labels) {
             series.set(count as f64);
         }
     }
 
-    /// So many now, for a value of the only label that the configuration names.
+    /// Sets the series of a `value` that the configuration names, for a metric with one label.
     pub fn set_configured(&self, value: &str, count: usize) {
         if let [Label { name, .. }] = self.labels {
             recorder();
@@ -152,12 +152,12 @@ impl Family<Gauge> {
 }
 
 impl Family<Histogram> {
-    /// It took so long once.
+    /// Records one duration.
     pub fn record(&self, took: Duration) {
         self.record_for([], took);
     }
 
-    /// It took so long once, with these labels.
+    /// Records one duration in the series of these labels.
     pub fn record_for<const N: usize>(&self, labels: [&str; N], took: Duration) {
         if let Some(series) = self.find(labels) {
             series.record(took.as_secs_f64());
@@ -166,7 +166,7 @@ impl Family<Histogram> {
 }
 
 impl Family<FloatCounter> {
-    /// So much until now.
+    /// Sets the total so far.
     pub fn set(&self, total: f64) {
         if let Some(FloatCounter(bits)) = self.find([]) {
             bits.store(total.to_bits(), Ordering::Relaxed);
@@ -268,7 +268,7 @@ impl Label {
 }
 
 /// Declares a service's metrics, and `METRICS`, the list of them. The doc comment is the help text, one sentence; the
-/// values of a label are a slice, empty where the configuration names them.
+/// values of a label are a slice, empty if the configuration names them.
 ///
 /// ```
 /// jackfield_shared::metric_list! {

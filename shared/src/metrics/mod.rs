@@ -1,10 +1,10 @@
-//! Metrics: each declared once with its help text, cheap to count with, and rendered for Prometheus.
+//! Metrics: each declared once with its help text, cheap to update, and rendered for Prometheus.
 //!
-//! A service declares its list with [`metric_list!`](crate::metric_list) and hands it to [`install`]; [`process`] is the
-//! list that every service has. Guarantees: every series of a list exists from the start, so that no rate begins with a
-//! gap; counting is an atomic addition on a handle that is looked up once; labels come from closed lists, and a value
-//! that is in none is counted as `other` where there is such a one, else not at all: no client's text gets out here.
-//! Deliberately no summaries: they do not add up over nodes.
+//! A service declares its list with [`metric_list!`](crate::metric_list) and passes it to [`install`]; [`process`] is
+//! the list that every service has. Guarantees: every series of a list exists from the start, so that no rate begins
+//! with a gap, except gauges by a label that the configuration names; counting is an atomic addition on a handle that
+//! is made once; labels come from closed lists or the configuration, and any other value counts as `other` if the list
+//! has it, else not at all: no client's text is exported. Deliberately no summaries: they do not add up over nodes.
 
 mod family;
 pub mod process;
@@ -24,10 +24,10 @@ use crate::lifecycle::Lifecycle;
 pub const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// A value that is none of the others.
+/// The label value for all values that are not in the list.
 pub const OTHER: &str = "other";
 
-/// How often samples are moved into their buckets, so that they take no room where nobody scrapes.
+/// How often samples are moved into their buckets, so that they do not pile up while nobody scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 type List = &'static [&'static dyn Listed];
@@ -85,7 +85,7 @@ pub fn markdown_table(list: &[&dyn Listed]) -> String {
     table
 }
 
-/// The process's recorder, made on first use; nothing where another library took the place.
+/// The process's recorder, made on first use; `None` if another library has installed one.
 fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?.install_recorder().ok();

@@ -1,4 +1,4 @@
-//! What every service says of its process and of the runtime that it works in.
+//! Metrics of every service about its process and its async runtime.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub(super) async fn watch(stopping: CancellationToken) {
     }
 }
 
-/// Looks at the process and at the runtime that this is called in.
+/// Samples the process and the runtime that this is called in.
 pub(super) fn look() {
     let process = metrics_process::collector::collect();
     let whole = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());

@@ -1,7 +1,7 @@
-//! Hands spans to a collector over OTLP (HTTP, protobuf), in batches.
+//! Sends spans to a collector over OTLP (HTTP, protobuf), in batches.
 //!
-//! The library keeps at most 2,048 spans, drops what is more, and runs its exporter on a thread of its own, which ends
-//! when the lifecycle does. What leaves takes the HTTP client that everything else here takes.
+//! The library queues at most 2,048 spans by default, drops further ones, and runs its exporter on a thread of its own,
+//! which ends when the lifecycle does. The requests use the same HTTP client library as all others here.
 
 use std::{
     sync::{
@@ -25,18 +25,18 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::TRACER;
 use crate::{lifecycle::Lifecycle, settings::SettingsError};
 
-/// How long a span waits for others.
+/// How long a span waits for others to share a batch.
 const SENT_EVERY: Duration = Duration::from_secs(1);
-/// A batch that is not taken within this time is dropped.
+/// A batch that the collector does not accept within this time is dropped.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
-/// At the end, how long the last spans may take.
+/// How long sending the last spans may take at shutdown.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// `otel.…`, by the names that OpenTelemetry gives to the environment variables.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct OtelSettings {
-    /// Where a collector takes OTLP over HTTP, such as `http://collector:4318`; empty for no traces.
+    /// The OTLP/HTTP endpoint of a collector, such as `http://collector:4318`; empty for no traces.
     pub exporter_otlp_endpoint: String,
     /// The part of all traces that is recorded, from 0 to 1.
     pub traces_sampler_arg: f64,
@@ -48,11 +48,11 @@ impl Default for OtelSettings {
     }
 }
 
-/// Begins to record, where there is an endpoint, until the lifecycle ends. Call within a runtime. The first call of a
-/// process counts, as with logs.
+/// Records traces until the lifecycle ends, if there is an endpoint. Call within a runtime. Only the first call of a
+/// process has an effect, as with logs.
 ///
 /// # Errors
-/// Says which setting makes no sense.
+/// Names the setting that makes no sense.
 pub fn install(
     settings: &OtelSettings,
     service: &'static str,
@@ -92,7 +92,7 @@ pub fn install(
     let stopping = lifecycle.stopping();
     lifecycle.spawn(async move {
         stopping.cancelled().await;
-        // It waits for its thread, which waits for the runtime.
+        // The shutdown blocks on the library's thread, which waits for the runtime.
         let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_WITHIN)).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("the last spans were not taken");
@@ -101,13 +101,13 @@ pub fn install(
     Ok(())
 }
 
-/// Called on the library's thread, sends on the runtime.
+/// The library calls it on its own thread; it sends on the runtime.
 #[derive(Clone)]
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
     lifecycle: Lifecycle,
-    /// The last batch was not taken: said once, not for every batch.
+    /// The last batch was not accepted: logged once, not for every batch.
     failing: Arc<AtomicBool>,
 }
 

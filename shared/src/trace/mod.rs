@@ -1,10 +1,11 @@
-//! Traces: what happens to one message on all nodes, told to an OpenTelemetry collector.
+//! Traces: the path of one message over all nodes, sent to an OpenTelemetry collector.
 //!
-//! A piece of work that is recorded is a [`Span`], and is done [`within`] it; what is begun there is its
-//! [child](Span::child), and its [`Origin`] goes along to where the work goes on. Guarantees: who asks for a span gets none
-//! where nothing is exported or this trace is not sampled, at the cost of a look at a variable, and then nothing of it
-//! costs anything; exporting holds nobody up, what a collector does not take in time is dropped. Lines that are logged
-//! within a span carry its trace's id. Deliberately holds nothing that clients write but names of rooms and events.
+//! A recorded piece of work is a [`Span`] and runs [`within`] it; work that begins there is its [child](Span::child),
+//! and its [`Origin`] is sent along to the node that continues the work. Guarantees: no span is made if nothing is
+//! exported, at the cost of reading a variable, or if the trace is not sampled, which its first span decides; exporting
+//! blocks no other work: spans that the collector does not accept in time are dropped. Lines that are logged within a
+//! span carry its trace's id. Deliberately holds no text of clients but names of events and namespaces, and request
+//! ids.
 
 mod export;
 mod origin;
@@ -25,15 +26,15 @@ pub use self::{
     origin::Origin,
 };
 
-/// This process's, once something is exported.
+/// This process's tracer, once something is exported.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// A piece of work that is recorded, from here to where it is dropped. As small as a pointer, because it waits in queues.
+/// A recorded piece of work, which ends when this is dropped. As small as a pointer, because it waits in queues.
 pub struct Span(Box<Recorded>);
 
 struct Recorded {
     context: Context,
-    /// What log lines within it say; only of the first span in this process, which the others are within.
+    /// Adds the trace's id to log lines; only on the first span in this process, which encloses the others.
     line: tracing::Span,
 }
 
@@ -49,7 +50,7 @@ pub fn is_within() -> bool {
     is_on() && Context::map_current(|context| context.span().span_context().is_sampled())
 }
 
-/// Does `work` within `span`, where there is one.
+/// Does `work` within `span`, if there is one.
 pub async fn within<F: Future>(span: Option<Span>, work: F) -> F::Output {
     match span {
         None => work.await,
@@ -57,14 +58,14 @@ pub async fn within<F: Future>(span: Option<Span>, work: F) -> F::Output {
     }
 }
 
-/// Notes something about the span that this is within, where there is one.
+/// Sets an attribute of the current span, if there is one.
 pub fn note(key: &'static str, value: impl Into<Value>) {
     if is_on() {
         Context::map_current(|context| context.span().set_attribute(KeyValue::new(key, value)));
     }
 }
 
-/// Gives the span that this is within, where there is one, the name that it turned out to have.
+/// Renames the current span, if there is one, once its final name is known.
 pub fn rename(name: impl FnOnce() -> Cow<'static, str>) {
     if is_on() {
         Context::map_current(|context| {
@@ -76,14 +77,14 @@ pub fn rename(name: impl FnOnce() -> Cow<'static, str>) {
 }
 
 impl Span {
-    /// The first of a new trace, where it is sampled: work that somebody outside asked for.
+    /// The first span of a new trace, if it is sampled: for work that is requested from outside.
     #[must_use]
     pub fn begin(name: impl FnOnce() -> Cow<'static, str>) -> Option<Self> {
         let tracer = TRACER.get()?;
         Self::start(tracer, name(), SpanKind::Server, &Context::new()).map(Self::with_line)
     }
 
-    /// The first on this node of work that was begun elsewhere.
+    /// The first span on this node of work that began elsewhere.
     #[must_use]
     pub fn follow(origin: Option<Origin>, name: impl Into<Cow<'static, str>>, kind: SpanKind) -> Option<Self> {
         let (origin, tracer) = (origin?, TRACER.get()?);
@@ -91,7 +92,7 @@ impl Span {
         Self::start(tracer, name, kind, &parent).map(Self::with_line)
     }
 
-    /// A part of the span that this is within; nothing where there is none.
+    /// A child of the current span, if there is one.
     #[must_use]
     pub fn child(name: &'static str, kind: SpanKind) -> Option<Self> {
         let tracer = TRACER.get()?;
@@ -100,7 +101,7 @@ impl Span {
         })?
     }
 
-    /// Notes something about it.
+    /// Sets an attribute.
     #[must_use]
     pub fn with(self, key: &'static str, value: impl Into<Value>) -> Self {
         self.0.context.span().set_attribute(KeyValue::new(key, value));
@@ -114,7 +115,7 @@ impl Span {
         sampled.then(|| Self(Box::new(Recorded { context, line: tracing::Span::none() })))
     }
 
-    /// At the level that no filter leaves out.
+    /// At error level, which passes every filter but `off`.
     fn with_line(mut self) -> Self {
         self.0.line = tracing::error_span!("trace", trace_id = %self.0.context.span().span_context().trace_id());
         self

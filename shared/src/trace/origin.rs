@@ -1,4 +1,4 @@
-//! Where a span stands, as it goes along with the work to another node or came with a request.
+//! The ids of a span, as they are sent to another node along with the work, or come with a request.
 
 use opentelemetry::{
     Context, SpanId, TraceId,
@@ -10,7 +10,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::is_on;
 
-/// Of a span that is recorded.
+/// The ids of a recorded span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     trace: TraceId,
@@ -21,7 +21,7 @@ impl Origin {
     /// Bytes of [`Origin::to_bytes`].
     pub const LENGTH: usize = 24;
 
-    /// Of the span that this is within; nothing where there is none.
+    /// Of the current span, if it is recorded.
     #[must_use]
     pub fn current() -> Option<Self> {
         if !is_on() {
@@ -30,20 +30,20 @@ impl Origin {
         Context::map_current(|context| Self::of(context.span().span_context()))
     }
 
-    /// What a request's `traceparent` says, where its sender records it.
+    /// From a request's `traceparent`, if its sender records the trace.
     #[must_use]
     pub fn of_headers(headers: &axum::http::HeaderMap) -> Option<Self> {
         if !is_on() {
             return None;
         }
         let extractor = HeaderExtractor(headers);
-        // Most requests have none: a look is cheaper than the parse.
+        // Most requests have none: checking for the header is cheaper than parsing.
         extractor.get("traceparent")?;
         let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
         Self::of(context.span().span_context())
     }
 
-    /// Trace, then span.
+    /// The trace's id, then the span's.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
@@ -52,7 +52,7 @@ impl Origin {
         bytes
     }
 
-    /// The reverse of [`Origin::to_bytes`]; nothing where no span can stand there.
+    /// The reverse of [`Origin::to_bytes`]; `None` if either id is invalid.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Option<Self> {
         let (trace, span) = bytes.split_first_chunk::<16>()?;

@@ -1,9 +1,9 @@
-//! `cargo xtask …`: builds the commands, and becomes them.
+//! `cargo xtask …`: builds the program `xtask`, then replaces itself with it.
 //!
-//! `cargo run --package xtask` would do, but for time: which features a dependency is built with depends on the packages that are
-//! asked for, so that most of what the commands need would be compiled once for them alone and again for the programs and the
-//! tests. Here everything in the workspace is asked for, as `cargo xtask` itself does later; and that one of its tests is among
-//! it brings in the features that tests add. It uses nothing but the standard library, and so takes a second to build itself.
+//! `cargo run --package xtask` would work too, but takes longer. The features of a dependency depend on the packages
+//! that are requested, so Cargo would compile most dependencies of `xtask` once for it alone and again for the programs
+//! and the tests. The launcher requests the whole workspace, as `cargo xtask` itself does later, and one test, which
+//! brings in the features that tests add. It uses the standard library only, and so builds in a second.
 
 use std::{
     env, io,
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns only where there is nothing to become.
+/// Returns only if the build fails or `xtask` cannot be started.
 fn launch() -> io::Result<ExitCode> {
     let mut cargo = command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).as_ref());
     cargo.args(["build", "--quiet", "--workspace", "--bin", "xtask", "--test", "dockerfiles"]);
@@ -34,8 +34,8 @@ fn launch() -> io::Result<ExitCode> {
     Err(command(&commands).args(env::args_os().skip(1)).exec())
 }
 
-/// Without what `cargo run` says of this package. There are build scripts that look at it (*ring*'s does): below a plain `cargo test`
-/// they would see something else, and all that depends on them would be compiled again.
+/// A command without the variables that `cargo run` sets for this package. Some build scripts depend on them (*ring*'s
+/// does): they have other values under a plain `cargo test`, which would compile all dependents of these scripts again.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {

@@ -1,4 +1,4 @@
-//! docker-compose.yml agrees with what it configures: a variable with another name than the program's is one that nobody reads.
+//! Checks docker-compose.yml against the programs that it configures: no program reads a variable with a wrong name.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -7,7 +7,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// What comes after the first of these.
+/// The text after the first `mark`.
 fn after<'a>(text: &'a str, mark: &str) -> &'a str {
     text.split_once(mark).map(|(_, rest)| rest).unwrap_or_else(|| panic!("there is no {mark:?}"))
 }
@@ -20,14 +20,14 @@ fn service(file: &str, name: &str) -> String {
     rest.lines().take_while(own).map(|line| format!("{line}\n")).collect()
 }
 
-/// Variable → what stands there.
+/// Variables of a service's `environment` → their values as written.
 fn environment(file: &str, name: &str) -> BTreeMap<String, String> {
     let service = service(file, name);
     let lines = after(&service, "    environment:\n").lines().take_while(|line| line.starts_with("      "));
     lines.filter_map(|line| line.trim().split_once(": ")).map(|(k, v)| (k.into(), v.into())).collect()
 }
 
-/// Variables of README's table of a program.
+/// Environment variables in README's settings table of `program`.
 fn settings(program: &str) -> Vec<String> {
     let readme = read("README.md");
     let table = after(&readme, &format!("<!-- settings:{program} -->"));

@@ -1,5 +1,5 @@
-//! The Dockerfiles agree with each other and with the workspace: a member that they do not know would fail every build of an
-//! image, and nobody would notice before.
+//! Checks the Dockerfiles against each other and against the workspace: a member that they do not copy fails every
+//! build of an image, and nothing else would show it earlier.
 
 use std::{fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Who is in which room, and who sends where. Pure.
+//! Assigns rooms to members, and senders to rooms. Pure.
 
 /// Sizes of a run.
 #[derive(Debug, Clone, Copy)]
@@ -14,14 +14,15 @@ pub struct Sizes {
 /// One member's part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Rooms that it is in.
+    /// Rooms that the member is in.
     pub rooms: Vec<usize>,
-    /// Indices into `rooms`, where it sends; none for most.
+    /// Indices into `rooms` of the rooms that it sends to; empty for most members.
     pub sends: Vec<usize>,
 }
 
-/// Members in turn over the rooms. Every room has two senders at least (one where there is one sender), neighbours in number
-/// and therefore on different nodes: an order that all members agree on means little where only one node writes.
+/// Spreads members over the rooms in turn. Every room has at least two senders (one if the run has only one). With
+/// fewer senders than twice the rooms, they are mostly neighbours in number and so start on different nodes: an order
+/// that all members agree on proves little if only one node writes.
 pub fn cast(sizes: Sizes) -> Vec<Part> {
     let home = |member: usize| Part { rooms: vec![member % sizes.rooms], sends: Vec::new() };
     let mut parts: Vec<Part> = (0..sizes.members).map(home).collect();

@@ -1,12 +1,13 @@
-//! Judges a [`record`](super::record) by what PROTOCOL promises for stored messages. Pure: no clock, no network.
+//! Judges a [`record`](super::record) by PROTOCOL's promises for stored messages. Pure: no clock, no network.
 //!
-//! A member's *lineage* begins with a join without `since` and goes on over every reconnect that was `recovered:true`. Over a
-//! lineage, pages and live messages together must be the room's acknowledged messages, each exactly once, in the order
-//! of their ids, from the first of the joining page to the room's last. A lineage that the server ended
-//! (`recovered:false`, `room-reset`) is judged up to what was seen of it, and its end is itself an offence, unless the member
-//! had missed more than a room has to keep: such a reset is true, and counted. [`walk`] judges one member, [`room`] what all of a room share.
+//! A member's *lineage* begins with a join without `since` and goes on over every reconnect that was `recovered:true`.
+//! Over a lineage, pages and live messages together must be the room's acknowledged messages, each exactly once, in the
+//! order of their ids, from the first of the joining page (of the room, if that page is not full) to the room's last. A
+//! lineage that the server ends (`recovered:false`, `room-reset`) is judged up to the last message seen, and another
+//! begins. Such an end is an offence, unless the member had missed more than a room has to keep (a justified reset,
+//! counted) or Redis lost its data. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
 //!
-//! What it does not judge: messages that were never acknowledged may be missing (not doubled), and nothing is said about time.
+//! It does not judge time. Messages that were never acknowledged may be missing, but not doubled.
 
 mod room;
 mod walk;
@@ -18,14 +19,14 @@ use std::{collections::BTreeMap, fmt};
 
 use super::record::{Room, Sent};
 
-/// What the run may rely on.
+/// Limits that the checker applies.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Messages that a room keeps at least: whoever missed more may be told so.
+    /// Fewest messages that a room keeps: a member that missed more may be reset.
     pub kept: usize,
-    /// Messages of the page that a join without `since` gets, where the room has so many.
+    /// Messages in the page for a join without `since`, if the room has that many.
     pub page: usize,
-    /// Whether Redis kept its data all along; where it did not, resets are no offence.
+    /// Whether Redis kept its data throughout; if not, resets are no offence.
     pub kept_data: bool,
 }
 
@@ -35,12 +36,12 @@ impl Default for Rules {
     }
 }
 
-/// What can be wrong.
+/// Kinds of offences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// An acknowledged message never came.
+    /// A member never received an acknowledged message.
     Lost,
-    /// One member saw a message twice.
+    /// One member received a message twice.
     Doubled,
     /// One message (one `clientId`) has two ids, or one id two contents.
     StoredTwice,
@@ -48,13 +49,13 @@ pub enum Kind {
     Reordered,
     /// A live message came before the ack of the join.
     Early,
-    /// Two messages of one sender, sent once each on one connection, stand in the other order.
+    /// Two messages of one sender, each sent once, on the same connection, are stored in the opposite order.
     SenderOrder,
-    /// Nobody sent this, or not to this room.
+    /// No sender sent this message, or not to this room.
     NeverSent,
-    /// `room-reset` or `recovered:false`, though the room must still have had everything.
+    /// `room-reset` or `recovered:false`, although the room must still have kept every missed message.
     Reset,
-    /// CONNECT_ERROR or DISCONNECT, which no fault of ours justifies.
+    /// CONNECT_ERROR or DISCONNECT: none of the injected faults justifies it.
     SentAway,
 }
 
@@ -74,24 +75,23 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One thing that is wrong.
+/// One broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offence {
-    /// What.
     pub kind: Kind,
     /// Number of the room.
     pub room: usize,
-    /// Number of the member; none where it is the room's.
+    /// Number of the member; none if the room as a whole is at fault.
     pub member: Option<u32>,
-    /// The message, as its id and content.
+    /// The message's id, and its sender and sequence (or its text, if no sender wrote it).
     pub message: String,
-    /// Where in the run.
+    /// Milliseconds of the run; for an offence of the room, when the message was sent (0 if no sender wrote it).
     pub at_ms: u32,
-    /// What the member saw around it.
+    /// The member's trace around it, as text.
     pub around: Vec<String>,
 }
 
-/// Offences of one kind that are kept whole; all are counted.
+/// Offences of each kind that are kept with details; all are counted.
 const KEPT_WHOLE: u64 = 5;
 
 /// The outcome.
@@ -99,15 +99,15 @@ const KEPT_WHOLE: u64 = 5;
 pub struct Verdict {
     /// Messages that reached members, pages included.
     pub deliveries: u64,
-    /// Resets that were true: the member had missed more than is kept.
+    /// Justified resets: the member had missed more than the room keeps.
     pub outrun: u64,
-    /// The first offences of each kind.
+    /// The first offences found of each kind.
     pub offences: Vec<Offence>,
     counts: BTreeMap<Kind, u64>,
 }
 
 impl Verdict {
-    /// How many of that kind.
+    /// Offences of that kind.
     pub fn count(&self, kind: Kind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
@@ -122,12 +122,12 @@ impl Verdict {
         self.count(Kind::Lost)
     }
 
-    /// Deliveries and messages that are there twice.
+    /// Messages delivered twice or stored twice.
     pub fn doubled(&self) -> u64 {
         self.count(Kind::Doubled) + self.count(Kind::StoredTwice)
     }
 
-    /// Everything out of its place.
+    /// Everything out of order, early deliveries included.
     pub fn reordered(&self) -> u64 {
         self.count(Kind::Reordered) + self.count(Kind::Early) + self.count(Kind::SenderOrder)
     }
@@ -141,7 +141,7 @@ impl Verdict {
     }
 }
 
-/// Judges all rooms; `sent` is what each sender noted, by sender and sequence.
+/// Judges all rooms; `sent` holds the senders' records, by sender and sequence.
 pub fn check(rooms: &[Room], sent: &[Vec<Sent>], rules: &Rules) -> Verdict {
     let mut verdict = Verdict::default();
     for (number, room) in rooms.iter().enumerate() {

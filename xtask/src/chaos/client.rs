@@ -1,9 +1,9 @@
 //! A small client of the stock protocol: websocket only, text only, one namespace.
 //!
-//! It does what the stock client does: answers pings and gives a silent server up; comes back by itself, to any of the
-//! nodes, when a handshake fails or the transport closes; never comes back after CONNECT_ERROR or DISCONNECT. What it does
-//! on the connection is its [`Behaviour`]'s, called in the client's own task: nothing is queued but what is written.
-//! It has no polling, no binary and no compression.
+//! It behaves like the stock client: it answers pings and gives up on a silent server; it reconnects, to another node
+//! if there is one, when a handshake fails or the transport closes; it never reconnects after CONNECT_ERROR or
+//! DISCONNECT. Its [`Behaviour`] handles events and sends; it is called in the client's own task: only outgoing frames
+//! are queued. It has no polling, no binary and no compression.
 
 mod connection;
 #[cfg(test)]
@@ -25,41 +25,42 @@ use tokio::sync::mpsc;
 use super::packet::Writer;
 use connection::{Connection, Ended};
 
-/// What a client does with what it hears. Everything it wants said goes into the [`Outbox`].
+/// A client's reaction to events; it sends through the [`Outbox`].
 pub trait Behaviour: Send {
-    /// The namespace is joined: a new connection, on that node.
+    /// The client has joined the namespace over a new connection to that node.
     fn connected(&mut self, node: usize, outbox: &mut Outbox);
-    /// An event; `data` is its whole array.
+    /// Received an event; `data` is its whole array.
     fn event(&mut self, name: &str, data: &str, outbox: &mut Outbox);
-    /// The answer to what [`Outbox::emit`] gave this number for, on this connection.
+    /// Received the ack for the event that [`Outbox::emit`] numbered so on this connection.
     fn ack(&mut self, number: u32, data: &str, outbox: &mut Outbox);
-    /// Some time has passed: [`Behaviour::pace`].
+    /// Called every [`Behaviour::pace`] while the namespace is joined.
     fn tick(&mut self, outbox: &mut Outbox);
-    /// How often it wants to know.
+    /// Interval between ticks; read once per connection.
     fn pace(&self) -> Duration;
-    /// The transport is gone; whatever was not answered will not be.
+    /// The connection is lost; outstanding acks will not come.
     fn disconnected(&mut self);
-    /// CONNECT_ERROR or DISCONNECT: it is over.
+    /// Received CONNECT_ERROR or DISCONNECT: the client stops.
     fn sent_away(&mut self, why: &str);
 }
 
-/// Frames to be written, bounded.
+/// A bounded queue of frames to write.
 pub struct Outbox {
     writer: Writer,
     frames: VecDeque<String>,
     next_ack: u32,
 }
 
-/// Frames that may wait. They are written after each call of a behaviour, so this is for one call.
+/// Most frames in the queue. It is written out after each call of a behaviour, so this limits one call.
 const OUTBOX: usize = 1_024;
 
 impl Outbox {
-    /// For that namespace.
+    /// An empty queue for that namespace.
     pub fn new(namespace: &str) -> Self {
         Self { writer: Writer::new(namespace), frames: VecDeque::new(), next_ack: 0 }
     }
 
-    /// Sends an event and asks for an ack; gives its number, or nothing where too much is waiting already.
+    /// Queues an event that asks for an ack. Returns the ack's number; none if the queue is full or `payload` does not
+    /// serialise.
     pub fn emit(&mut self, name: &str, payload: &impl Serialize) -> Option<u32> {
         if self.frames.len() >= OUTBOX {
             return None;
@@ -70,7 +71,7 @@ impl Outbox {
         Some(number)
     }
 
-    /// What waits, taken out.
+    /// Takes all frames out of the queue.
     pub fn drain(&mut self) -> impl Iterator<Item = String> {
         self.frames.drain(..)
     }
@@ -85,18 +86,18 @@ impl Outbox {
     }
 }
 
-/// What can be done to a client from outside.
+/// Commands to a running client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Its TCP connection breaks without a word, and for so long it has no network.
+    /// Drop the TCP connection without a close frame, and stay offline for this long.
     Unplug(Duration),
-    /// It no longer reads its socket, and does nothing else.
+    /// Stop reading the socket, and do nothing else either until [`Command::ReadAgain`].
     StopReading,
-    /// It reads again.
+    /// Read the socket again.
     ReadAgain,
 }
 
-/// What all clients count together.
+/// Counters shared by all clients.
 #[derive(Default)]
 pub struct Counters {
     /// Handshakes that were refused, failed or took too long.
@@ -105,34 +106,32 @@ pub struct Counters {
     pub silent: AtomicU64,
 }
 
-/// What clients have in common.
+/// Settings shared by several clients.
 pub struct Settings {
     /// Ports of the nodes, on loopback.
     pub nodes: Vec<u16>,
-    /// Namespace.
     pub namespace: String,
     /// How long TCP connection, upgrade and handshake may take together.
     pub handshake: Duration,
     /// Bytes of the socket's receive buffer in the kernel; none for its default.
     pub receive_buffer: Option<u32>,
-    /// Counted here.
     pub counters: Arc<Counters>,
 }
 
 impl Settings {
-    /// The usual.
+    /// Default settings: namespace `/`, 4 s for a handshake.
     pub fn new(nodes: Vec<u16>, counters: Arc<Counters>) -> Self {
         let namespace = "/".into();
-        // A frozen node takes connections and says nothing: soon enough another one is tried, as behind a balancer.
+        // A frozen node accepts connections but does not answer: give up early and try another, as behind a balancer.
         Self { nodes, namespace, handshake: Duration::from_secs(4), receive_buffer: None, counters }
     }
 }
 
-/// First pause before coming back; it doubles, up to [`LONGEST_PAUSE`], and each is between half and one and a half of it.
+/// First pause before reconnecting; it doubles up to [`LONGEST_PAUSE`]. Each is multiplied by a random 0.5 to 1.5.
 const PAUSE: Duration = Duration::from_millis(400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// Runs a client until it is sent away (or dropped). `first` is the node that it tries first.
+/// Runs a client until CONNECT_ERROR or DISCONNECT, or until dropped. `first` is the node that it tries first.
 pub async fn run<B: Behaviour>(
     settings: Arc<Settings>,
     token: String,
@@ -147,7 +146,7 @@ pub async fn run<B: Behaviour>(
     let mut tries = 0;
     loop {
         outbox.clear();
-        // What was asked for while there was no connection is past.
+        // Discard commands that came while there was no connection.
         while commands.try_recv().is_ok() {}
         let ended = match Connection::open(&settings, node, &token).await {
             Ok(mut connection) => {
@@ -174,7 +173,7 @@ pub async fn run<B: Behaviour>(
         let pause = (PAUSE * 2u32.saturating_pow(tries)).min(LONGEST_PAUSE);
         tokio::time::sleep(pause.mul_f64(rng.random_range(0.5..1.5))).await;
         tries = (tries + 1).min(8);
-        // Another one, as a balancer would choose.
+        // Try another node, as a balancer would choose.
         let nodes = settings.nodes.len();
         node = (node + rng.random_range(1..nodes.max(2))) % nodes;
     }

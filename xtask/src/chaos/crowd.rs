@@ -1,4 +1,4 @@
-//! The clients of a run: brought in, and brought to rest at its end.
+//! The clients of a run: starts them, and waits at the end until all have caught up.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -22,40 +22,39 @@ use super::{
     token::token,
 };
 
-/// What they are like.
+/// Sizes and load of the clients.
 #[derive(Clone, Copy)]
 pub struct Kind<'a> {
-    /// How many.
     pub sizes: Sizes,
-    /// What senders send.
+    /// Load of each sender.
     pub load: Load,
-    /// Of everything that is drawn.
+    /// Seed of everything that is drawn.
     pub seed: u64,
     /// Members whose deliveries do not count in the latency, and whose sockets have a small receive buffer.
     pub stuck: &'a [usize],
 }
 
-/// Receive buffer of a client that is going to stop reading: the kernel is not to hide it.
+/// Receive buffer of a client that will stop reading, in bytes: the kernel must not hide that.
 const SMALL_BUFFER: u32 = 16 * 1024;
-/// Everybody connected and joined.
+/// Longest wait until all clients are connected and joined.
 const GATHER: Duration = Duration::from_secs(60);
-/// Everything acknowledged; after that, everybody caught up.
+/// Longest wait until everything is acknowledged; and, after that, until everybody has caught up.
 const SETTLE: Duration = Duration::from_secs(45);
-/// Between two looks.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// All of them; gone when this is dropped.
+/// All clients of a run; dropping it ends them.
 pub struct Crowd {
-    /// What they write down.
+    /// The clients' common records.
     pub shared: Arc<Shared>,
-    /// To each client, by number.
+    /// Command channel of each client, by number.
     pub commands: Vec<mpsc::Sender<Command>>,
     clients: JoinSet<()>,
     seats: usize,
 }
 
 impl Crowd {
-    /// Starts them; they connect by themselves, spread over the nodes with these ports.
+    /// Starts the clients, spread over the nodes with these ports; they connect by themselves.
     pub fn enter(kind: &Kind<'_>, nodes: &[u16], secret: &str) -> Result<Self> {
         let parts = cast(kind.sizes);
         let mut rooms: Vec<Vec<u32>> = vec![Vec::new(); kind.sizes.rooms];
@@ -90,7 +89,7 @@ impl Crowd {
         Ok(Self { shared, commands, clients, seats })
     }
 
-    /// Waits until every member is in its rooms.
+    /// Waits until every member is in its rooms; fails if that takes longer than [`GATHER`].
     pub async fn gathered(&self) -> Result<()> {
         let deadline = Instant::now() + GATHER;
         loop {
@@ -106,13 +105,13 @@ impl Crowd {
         }
     }
 
-    /// Senders begin.
+    /// Lets the senders begin.
     pub fn begin(&self) {
         self.shared.sending.store(true, Ordering::Relaxed);
     }
 
-    /// Senders stop; waits until all is acknowledged and everybody has caught up. What is not so in time is the checker's to
-    /// judge, and a line of text here.
+    /// Stops the senders and waits until everything is acknowledged and everybody has caught up. If that takes too
+    /// long, returns a line of text that says so; the checker still judges the record.
     pub async fn settle(&self) -> Option<String> {
         self.shared.sending.store(false, Ordering::Relaxed);
         let mut deadline = Instant::now() + SETTLE;
@@ -137,7 +136,7 @@ impl Crowd {
         }
     }
 
-    /// Ends them. Gives what was written down.
+    /// Ends the clients and returns their records.
     pub async fn leave(mut self) -> Arc<Shared> {
         self.clients.shutdown().await;
         self.shared

@@ -1,4 +1,4 @@
-//! Which fault comes when, and whom it meets: drawn from a seed, so that a run can be had again.
+//! Plans a run's faults. Kinds, targets and times are drawn from a seed, so that a run can be repeated.
 
 use std::{fmt, time::Duration};
 
@@ -7,61 +7,62 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::proxy::Link;
 
-/// What can go wrong.
+/// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A gateway is killed by SIGKILL, and started again
     Kill,
-    /// A gateway is told to end by SIGTERM: it sends its clients elsewhere, ends well, and is started again
+    /// A gateway gets SIGTERM: it drains, must exit with success, and is started again
     Leave,
-    /// Redis ends the connections that are subscribed
+    /// Redis closes its subscribed connections
     Pubsub,
-    /// Redis ends all other connections
+    /// Redis closes all other connections
     Normal,
-    /// Redis stands still for 5 s
+    /// Redis is frozen for 5 s (2.5 s in a short run)
     Pause,
     /// Redis is shut down and started again with its data
     Restart,
     /// The link between one gateway and Redis is cut, silently or by closing it, and mended
     Cut,
-    /// A gateway stands still for 8 s
+    /// A gateway is frozen for 8 s (3 s in a short run)
     Freeze,
-    /// Redis is shut down and started again with nothing (resets are expected then)
+    /// Redis is shut down and started again without its data (resets are expected then)
     Wipe,
 }
 
 impl Kind {
-    /// All that a run has unless told otherwise.
+    /// Kinds of faults of a run, unless others are named.
     pub const USUAL: [Self; 7] =
         [Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze];
 
-    /// How long it lasts, in milliseconds, from and to.
+    /// Shortest and longest duration, in milliseconds.
     fn lasts(self, tempo: Tempo) -> (u64, u64) {
         match (self, tempo) {
             (Self::Pubsub | Self::Normal, _) => (0, 0),
             (Self::Kill, Tempo::Usual) => (1_000, 3_000),
             (Self::Kill, Tempo::Short) => (200, 800),
-            // The window of such a run: see `fleet`.
+            // The gateways' drain window: see `fleet`.
             (Self::Leave, _) => (3_000, 3_000),
             (Self::Pause, Tempo::Usual) => (5_000, 5_000),
-            // Longer than a gateway waits for an answer.
+            // Longer than a gateway waits for Redis to answer.
             (Self::Pause, Tempo::Short) => (2_500, 2_500),
             (Self::Restart | Self::Wipe, Tempo::Usual) => (300, 1_500),
             (Self::Restart | Self::Wipe, Tempo::Short) => (200, 500),
             (Self::Cut, Tempo::Usual) => (2_000, 4_000),
             (Self::Cut, Tempo::Short) => (1_000, 1_500),
             (Self::Freeze, Tempo::Usual) => (8_000, 8_000),
-            // Longer than a lease of such a run: [`SHORT_LEASE`].
+            // Longer than the lease of a short run: [`SHORT_LEASE`].
             (Self::Freeze, Tempo::Short) => (3_000, 3_000),
         }
     }
 
-    /// Whether Redis was away, for all or for one: when it is back, deliveries go on within [`Tempo::again`].
+    /// Whether everybody must have a delivery within [`Tempo::again`] of the fault's end: after every fault that took
+    /// Redis away, from all gateways or from one, and after [`Kind::Leave`].
     pub fn is_of_redis(self) -> bool {
         !matches!(self, Self::Kill | Self::Freeze)
     }
 
-    /// What starting things again may take on top.
+    /// Planned time for starting a server again, after the fault itself.
     fn aftermath(self) -> Duration {
         match self {
             Self::Kill | Self::Leave | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
@@ -70,55 +71,54 @@ impl Kind {
     }
 }
 
-/// How long faults last, and how long it is quiet between them.
+/// Length of the faults, and of the quiet times between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tempo {
-    /// A minute has every kind.
+    /// A minute is enough for every kind in [`Kind::USUAL`].
     Usual,
-    /// [`SHORT`] has every kind.
+    /// [`SHORT`] seconds are enough for every kind in [`Kind::USUAL`].
     Short,
 }
 
-/// Seconds in which a short run has every kind of fault once.
+/// Seconds in which a short run has every kind in [`Kind::USUAL`] at least once.
 pub const SHORT: u64 = 19;
-/// A gateway's lease in a short run, so that a short freeze costs it, as a setting.
+/// A setting of every gateway in a short run: a lease that is lost even in a short freeze.
 pub const SHORT_LEASE: &str = "presence.lease=2s";
 
 impl Tempo {
-    /// Before the first.
+    /// Time before the first fault.
     fn calm(self) -> Duration {
         Duration::from_millis(if self == Self::Usual { 3_000 } else { 1_000 })
     }
 
-    /// After the last.
+    /// Time after the last fault.
     pub fn after(self) -> Duration {
         Duration::from_millis(if self == Self::Usual { 5_000 } else { 3_000 })
     }
 
-    /// Within so long of Redis's return everybody must have a delivery again: the promise, and twice that for a short run,
-    /// which is for machines that do other things, too.
+    /// After Redis's return everybody must have a delivery within this time: the promised 5 s, or twice that in a short
+    /// run, because its machine may have other work.
     pub fn again(self) -> Duration {
         Duration::from_secs(if self == Self::Usual { 5 } else { 10 })
     }
 
-    /// Between two, in milliseconds.
+    /// Shortest and longest quiet time between two faults, in milliseconds.
     fn quiet(self) -> (u64, u64) {
         if self == Self::Usual { (1_500, 3_500) } else { (200, 600) }
     }
 }
 
-/// One that is planned.
+/// A planned fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// What.
     pub kind: Kind,
-    /// Number of the gateway that it meets; for Redis of no meaning.
+    /// Index of the gateway that it hits; without meaning for faults of Redis.
     pub node: usize,
     /// How a link is cut.
     pub link: Link,
-    /// After the start; later where the one before took longer than planned.
+    /// Time after the start; later if an earlier fault takes longer than planned.
     pub at: Duration,
-    /// Until it is mended.
+    /// Time until it is mended.
     pub lasts: Duration,
 }
 
@@ -142,8 +142,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Faults of these kinds, one after the other, each kind once before any comes again; as many as fit. The last gateway is the
-/// one whose link can be cut.
+/// Plans faults of these kinds, one after the other, each kind once before any occurs again, until one does not fit.
+/// Only the link of the last gateway can be cut.
 pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Tempo) -> Vec<Fault> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut plan = Vec::new();

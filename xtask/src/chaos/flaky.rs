@@ -21,11 +21,11 @@ use crate::workdir::Workdir;
 const MEMBERS: usize = 1_000;
 const ROOMS: usize = 20;
 const SENDERS: usize = 40;
-/// Of each sender.
+/// Interval between two messages of each sender.
 const EVERY: Duration = Duration::from_millis(200);
-/// Away, in milliseconds.
+/// Shortest and longest time offline, in milliseconds.
 const AWAY: (u64, u64) = (1_000, 5_000);
-/// Between two losses anywhere: each client loses its connection every 8 s or so.
+/// Interval between two losses in the whole crowd: each client is drawn every 8 s on average.
 const BETWEEN: Duration = Duration::from_millis(8);
 
 /// Runs it.
@@ -47,7 +47,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         losses.tick().await;
         let member = rng.random_range(0..stage.crowd.commands.len());
         let away = Duration::from_millis(rng.random_range(AWAY.0..=AWAY.1));
-        // One that is away already cannot lose its connection.
+        // An offline client discards the command when it reconnects, but counts here while its channel has room.
         unplugged += u64::from(stage.crowd.commands[member].try_send(Command::Unplug(away)).is_ok());
     }
     eprintln!("{unplugged} times a connection was to be lost");

@@ -1,5 +1,5 @@
 //! The servers of a run: Redis, gateways that trust one secret, and a link that can be cut between the last gateway and
-//! Redis. No auth service, no nginx, no Postgres: nothing here is about them.
+//! Redis. It has no auth service, nginx or Postgres: they are not under test.
 
 use std::{path::Path, time::Duration};
 
@@ -24,11 +24,11 @@ use crate::{
     workdir::Workdir,
 };
 
-/// What to start.
+/// The servers to start.
 pub struct Wanted {
     /// Gateways.
     pub nodes: usize,
-    /// Built with optimisations.
+    /// Whether gateways are built with optimisations.
     pub release: bool,
     /// Settings of every gateway.
     pub set: Vec<String>,
@@ -41,13 +41,13 @@ struct Gateway {
     server: Server,
 }
 
-/// All of them, up.
+/// All servers, running.
 pub struct Fleet {
     redis: Redis,
     redis_port: u16,
     link: Proxy,
     gateways: Vec<Gateway>,
-    /// Held for those that are started again.
+    /// Reserves the ports for gateways that are started again.
     _ports: Ports,
 }
 
@@ -82,7 +82,7 @@ impl Fleet {
         self.gateways[node].server.memory()
     }
 
-    /// Does what is planned, and mends it.
+    /// Carries out a planned fault, and mends it.
     pub async fn suffer(&mut self, fault: &Fault) -> Result<()> {
         match fault.kind {
             Kind::Kill => {
@@ -117,7 +117,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Gateways and Redis that ended though nobody wanted it.
+    /// Gateways and Redis that ended by themselves, as text.
     pub fn deaths(&mut self) -> Vec<String> {
         let servers = self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]);
         let dead = |server: &mut Server| {
@@ -127,7 +127,7 @@ impl Fleet {
         servers.filter_map(dead).collect()
     }
 
-    /// Ends all of it.
+    /// Ends all servers.
     pub async fn stop(mut self) {
         for gateway in &mut self.gateways {
             gateway.server.signal(Signal::TERM);
@@ -165,7 +165,7 @@ fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: 
         .env("PORT", ports.0.to_string())
         .env("INTERNAL_PORT", ports.1.to_string())
         .env("NODE_ID", &id)
-        // No balancer is there to notice anything.
+        // There is no balancer that has to notice the drain.
         .env("DRAIN_DELAY", "0s")
         .env("DRAIN_WINDOW", "3s")
         .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
@@ -173,12 +173,12 @@ fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: 
     Ok(spec)
 }
 
-/// SIGSTOP, and SIGCONT after that time, also where this is dropped in between.
+/// Sends SIGSTOP, and SIGCONT after that time, or earlier if this future is dropped.
 async fn stand_still(pid: u32, time: Duration) -> Result<()> {
     struct Wake(Pid);
     impl Drop for Wake {
         fn drop(&mut self) {
-            // It may have been killed meanwhile.
+            // The process may have been killed meanwhile.
             let _ = kill_process(self.0, Signal::CONT);
         }
     }

@@ -1,12 +1,12 @@
-//! Durations by size: 16 steps to each doubling, so a percentile is right to 6 %.
+//! A histogram of durations with 16 buckets to each doubling, so a percentile is accurate to about 6 %.
 
 use std::time::Duration;
 
 const STEPS: u64 = 16;
-/// Up to 2^40 microseconds.
+/// Covers values up to 2^40 microseconds; longer ones count in the last bucket.
 const BUCKETS: usize = 37 * 16;
 
-/// Microseconds, counted.
+/// Counts of durations in microseconds.
 #[derive(Debug, Clone)]
 pub struct Histogram {
     buckets: Vec<u64>,
@@ -21,21 +21,21 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// One more.
+    /// Counts a duration.
     pub fn add(&mut self, microseconds: u64) {
         self.buckets[bucket(microseconds)] += 1;
         self.count += 1;
         self.longest = self.longest.max(microseconds);
     }
 
-    /// Those of another too.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, theirs)| *mine += theirs);
         self.count += other.count;
         self.longest = self.longest.max(other.longest);
     }
 
-    /// What so many of a thousand do not exceed.
+    /// The duration that so many in a thousand do not exceed, rounded up to the end of its bucket; zero if empty.
     pub fn permille(&self, permille: u64) -> Duration {
         let mut left = (self.count * permille).div_ceil(1_000);
         for (number, count) in self.buckets.iter().enumerate() {

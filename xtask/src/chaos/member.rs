@@ -1,7 +1,7 @@
-//! A member of rooms: joins, writes down what it sees, and comes back with `since`.
+//! A member of rooms: joins, records its observations, and rejoins with `since` after a reconnect.
 //!
-//! It behaves as PROTOCOL tells a client to. Pages count once the join is acknowledged: a connection lost before that leaves
-//! them out, and the next join asks from the same place again. Some members also send: [`Sender`].
+//! It behaves as PROTOCOL tells a client to. Pages count only once the join is acknowledged: if the connection is lost
+//! before, they are left out and the next join asks from the same position. Some members also send: [`Sender`].
 
 mod sender;
 #[cfg(test)]
@@ -23,23 +23,23 @@ use super::{
 };
 pub use sender::{Load, Sender};
 
-/// Before a refused join is tried again.
+/// Pause before a refused join is retried, if the answer has no `retryAfterMs`.
 const RETRY: Duration = Duration::from_millis(400);
 
-/// From where on a member wants messages.
+/// Start of the messages that a member asks for in a join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Since {
     Nothing,
     Position(String),
-    /// Number of the last message that it saw.
+    /// Number of the last message that the member saw.
     Message(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// Not asked, or refused for now: ask at that time.
+    /// Not joined, or refused for now: join at that time.
     Out(Instant),
-    /// `join-room` is on its way.
+    /// `join-room` was sent.
     Asked,
     In,
 }
@@ -47,21 +47,21 @@ enum Standing {
 /// A member's place in a room.
 struct Seat {
     room: usize,
-    /// Its trace in the room.
+    /// Index of the member's trace in the room.
     place: usize,
     name: String,
     since: Since,
     standing: Standing,
-    /// Of the join under way.
+    /// Messages in the pages of the join under way.
     pages: Vec<u32>,
-    /// Whether another page, or the first, must come before the ack.
+    /// Whether another page (or the first) must come before the join's ack.
     more: bool,
 }
 
-/// What an ack will answer.
+/// The request that an ack answers.
 #[derive(Clone, Copy)]
 enum Pending {
-    /// The join of that seat.
+    /// The join of the seat with that index.
     Join(usize),
     /// The message with that sequence.
     Message(u32),
@@ -74,11 +74,12 @@ pub struct Member {
     seats: Vec<Seat>,
     sender: Option<Sender>,
     pending: HashMap<u32, Pending>,
-    /// Counts its connections.
+    /// Number of the current connection, from 1.
     connection: u32,
-    /// When it was last in all its rooms, in microseconds of the run, where it is not now but was before.
+    /// When it lost the connection while in all its rooms, in microseconds of the run; none once it is in all of them
+    /// again.
     lost_at_us: Option<u64>,
-    /// The event that said why it is about to be sent away.
+    /// The event that announced the DISCONNECT, for the error's text.
     farewell: String,
     /// Whether its deliveries count in the latency.
     pub measured: bool,
@@ -90,7 +91,7 @@ pub fn user(number: u32) -> String {
 }
 
 impl Member {
-    /// A member of these rooms, as (room, place of its trace in it).
+    /// A member of these rooms, given as (room, index of its trace there).
     pub fn new(number: u32, rooms: &[(usize, usize)], sender: Option<Sender>, shared: Arc<Shared>) -> Self {
         let seat = |&(room, place): &(usize, usize)| {
             let name = shared.rooms[room].lock().name.clone();
@@ -187,7 +188,7 @@ impl Member {
         }
     }
 
-    /// Writes a delivery down; gives its number and when it was first sent.
+    /// Records a delivery; returns its number and, if it is ours, when it was first sent.
     fn note(&self, index: usize, message: &NewMessage<'_>, what: impl FnOnce(u32) -> What) -> (u32, Option<u64>) {
         let seat = &self.seats[index];
         let mut room = self.shared.rooms[seat.room].lock();

@@ -1,10 +1,10 @@
-//! `cargo xtask chaos`: does a room lose anything? Everything a client can see of it is written down while servers, links
-//! and connections break, and judged by what PROTOCOL promises.
+//! `cargo xtask chaos` tests that rooms lose nothing. While servers, links and connections break, clients record all
+//! that they see of their rooms, and a checker judges the record against PROTOCOL.
 //!
-//! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and what breaks when
+//! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and the plan of faults
 //! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
-//! - [`member`], [`cast`], [`shared`], [`record`]: who is in which room, sends and writes down what
-//! - [`checker`], [`report`]: the judgement; [`self_test`] breaks a scripted run to see that the checker can see
+//! - [`member`], [`cast`], [`shared`], [`record`]: the members, their rooms and senders, and their records
+//! - [`checker`], [`report`]: the judgement; [`self_test`] damages a scripted run to test the checker itself
 //! - [`stage`] brings servers and clients ([`crowd`]) up; [`storm`], [`flaky`], [`slow`] are the scenarios
 //!
 //! The client is written from PROTOCOL alone and shares no code with the gateway.
@@ -39,7 +39,7 @@ use clap::ValueEnum;
 
 use crate::{cargo, child, ending::Ending, node_packages, places, workdir::Workdir};
 
-/// What to run.
+/// Faults and load of a run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// Senders at full speed while one thing after another breaks
@@ -52,16 +52,16 @@ enum Scenario {
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to run
+    /// Scenario to run
     #[arg(long, value_enum, default_value_t = Scenario::Storm)]
     scenario: Scenario,
-    /// Every kind of fault in a third of the time, each shorter than usual, with fewer clients; unless told otherwise
+    /// Every kind of fault in a third of the time: shorter faults and fewer clients, unless other options say otherwise
     #[arg(long)]
     short: bool,
     /// How long senders send [default: 60, or as long as a short run needs]
     #[arg(long)]
     seconds: Option<u64>,
-    /// Draws faults, targets and times [default: random, and printed]
+    /// Seed for faults, targets and times [default: random, and printed]
     #[arg(long)]
     seed: Option<u64>,
     /// Gateways
@@ -79,20 +79,20 @@ pub struct Args {
     /// Messages that a sender has outstanding
     #[arg(long, default_value_t = 4)]
     window: usize,
-    /// Messages a second of each sender; 0: as fast as they are acknowledged, and then a room may get more while a node is
-    /// away than it keeps
+    /// Messages per second of each sender; 0: as fast as they are acknowledged (a room may then get more while a node
+    /// is away than it keeps)
     #[arg(long, default_value_t = 120, default_value_if("short", "true", "40"))]
     rate: u32,
     /// Characters of a message
     #[arg(long, default_value_t = 64)]
     length: usize,
-    /// What breaks, each once before any again
+    /// Kinds of faults; each occurs once before any occurs again
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = fault::Kind::USUAL)]
     faults: Vec<fault::Kind>,
     /// Nothing breaks
     #[arg(long)]
     calm: bool,
-    /// Messages that the gateways keep for each room: who missed more may be told so
+    /// Messages that the gateways keep for each room: a member that missed more may get a reset
     #[arg(long, default_value_t = 1_000)]
     kept: usize,
     /// A setting of every gateway (repeatable)
@@ -141,13 +141,13 @@ impl Args {
         Duration::from_secs(self.seconds.unwrap_or(if self.short { fault::SHORT } else { 60 }))
     }
 
-    /// What to add to the command to have the same faults again.
+    /// Arguments that, with any others that were given, produce the same faults again.
     fn again(&self, seed: u64) -> String {
         format!("{}--seed {seed}", if self.short { "--short " } else { "" })
     }
 
-    /// Senders are not to be slowed down. The roster is not what is looked at, and its lists, to everybody at every reconnect,
-    /// would be most of the traffic.
+    /// Turns off the limits of events and stored bytes, so that senders are not slowed down. `roster.max` is low: the
+    /// roster is not under test, and its lists, sent to everybody at every reconnect, would be most of the traffic.
     fn settings(&self) -> Vec<String> {
         let own = ["limits.eventRate=0", "limits.userBytes=0", "roster.max=50"].map(String::from);
         let lease = self.short.then(|| fault::SHORT_LEASE.to_owned());
@@ -155,7 +155,7 @@ impl Args {
     }
 }
 
-/// Runs what was asked for.
+/// Runs the chosen scenario, or the self-test.
 pub async fn run(args: Args) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     eprintln!("seed {seed}");
@@ -191,8 +191,8 @@ pub async fn run(args: Args) -> Result<()> {
     }
 }
 
-/// Goes on as the optimised build of this same program, which was just made: hundreds of clients in an unoptimised one need
-/// more of the machine than the servers.
+/// Replaces this process with the optimised build of this program, which was just made: in an unoptimised one, hundreds
+/// of clients need more of the machine than the servers.
 fn become_optimised(seed: u64, given: bool) -> Result<()> {
     let program = places::built("xtask", true)?;
     let mut command = std::process::Command::new(&program);

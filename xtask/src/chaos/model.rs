@@ -1,5 +1,5 @@
-//! A gateway in miniature for tests: rooms as PROTOCOL promises them, in memory, and each of its promises can be broken.
-//! So client, members and checker are tried together over real sockets, without the product.
+//! A miniature gateway for tests: rooms as PROTOCOL promises them, in memory, with faults that break some of the
+//! promises. It tests client, members and checker together over real sockets, without the product.
 
 use std::{
     collections::HashMap,
@@ -28,16 +28,16 @@ use super::{
     report::Report,
 };
 
-/// What the model gets wrong, one time in so many.
+/// Faults of the model; a number means one time in so many.
 #[derive(Clone, Copy, Default)]
 struct Faults {
     drops: Option<u32>,
     doubles: Option<u32>,
     forgets_client_ids: bool,
     resets: Option<u32>,
-    /// Not a fault of rooms: a connection ends after a message that it received.
+    /// Not a fault of rooms: closes a member's connection after a message to it.
     closes: Option<u32>,
-    /// Nor this: an answer is `unavailable` though the message was stored.
+    /// Not a fault of rooms either: answers `unavailable` although the message was stored.
     unavailable: Option<u32>,
 }
 
@@ -99,7 +99,7 @@ impl Model {
         json!({"status": "ok", "messageId": Self::id(index)})
     }
 
-    /// Numbers begin at 1: `since` is then the index of what comes after.
+    /// Numbers begin at 1, so `since` is the index of the next message.
     fn store(&mut self, name: &str, user: &str, client_id: &str, content: &Value) -> usize {
         let room = self.rooms.get_mut(name).unwrap();
         let index = room.log.len() + 1;
@@ -118,7 +118,7 @@ impl Model {
             };
             let sent = (0..copies).all(|_| frames.try_send(frame.clone()).is_ok());
             if !sent || self.hit(self.faults.closes) {
-                // Its queue has no other owner then: the connection ends.
+                // Only rooms own its queue then: removing it from them closes the connection.
                 self.rooms.values_mut().for_each(|room| drop(room.members.remove(&number)));
             }
         }
@@ -132,7 +132,7 @@ async fn serve(stream: TcpStream, model: Arc<Mutex<Model>>) -> Option<()> {
     let handshake = r#"0{"sid":"s","pingInterval":25000,"pingTimeout":20000,"upgrades":[]}"#;
     socket.send(Message::text(handshake)).await.ok()?;
     let connect = socket.next().await?.ok()?.into_text().ok()?;
-    // The tokens of this test are the users' names, signed: only the middle part is looked at.
+    // The tokens of this test are signed, but the model reads only their `sub`.
     let token: Value = serde_json::from_str(&connect[2..]).ok()?;
     let user = subject(token["token"].as_str()?)?;
     socket.send(Message::text("40{}")).await.ok()?;
@@ -142,7 +142,7 @@ async fn serve(stream: TcpStream, model: Arc<Mutex<Model>>) -> Option<()> {
         model.connections += 1;
         model.connections
     };
-    // Held by rooms alone once one is joined: whoever takes it out of them ends the connection.
+    // After the first join only rooms own this sender: removing it from them closes the connection.
     let mut own = Some(frames);
     loop {
         tokio::select! {

@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::error::Result;
 
-/// What a server says.
+/// A packet from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// The handshake, as JSON: see [`Handshake`].
     Open(&'a str),
-    /// To be answered with [`PONG`].
+    /// A ping; the answer is [`PONG`].
     Ping,
-    /// The transport is to be closed.
+    /// The server closes the transport.
     Close,
-    /// CONNECT: we are in the namespace.
+    /// CONNECT: the client is in the namespace.
     Connect,
     /// CONNECT_ERROR, its payload as JSON.
     ConnectError(&'a str),
@@ -22,14 +22,14 @@ pub enum Packet<'a> {
     Event(&'a str, &'a str),
     /// ACK: its number, and its array.
     Ack(u32, &'a str),
-    /// Of another namespace, binary, or nothing that we know.
+    /// A packet of another namespace, a binary one, or an unknown one.
     Other,
 }
 
 /// The answer to a ping.
 pub const PONG: &str = "3";
 
-/// What a server says about its heartbeat.
+/// Heartbeat settings in the server's handshake.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Handshake {
@@ -40,10 +40,10 @@ pub struct Handshake {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet; of namespaces only that one.
+    /// Parses a packet; one of another namespace than this is [`Packet::Other`].
     pub fn read(text: &'a str, namespace: &str) -> Self {
         let Some(kind) = text.as_bytes().first() else { return Self::Other };
-        // The first byte may be part of a longer character: then it is none of these.
+        // A first byte that is part of a longer character matches none of these.
         match kind {
             b'0' => Self::Open(&text[1..]),
             b'1' => Self::Close,
@@ -69,7 +69,7 @@ impl<'a> Packet<'a> {
             b'0' => Some(Self::Connect),
             b'1' => Some(Self::Disconnect),
             b'2' => {
-                // Names here have no escapes; one that has is none of ours.
+                // Our event names have no escapes; a name that has one is not ours.
                 let (name, _) = data.strip_prefix("[\"")?.split_once('"')?;
                 Some(Self::Event(name, data))
             }
@@ -83,12 +83,12 @@ impl<'a> Packet<'a> {
 /// Writes packets for one namespace.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    /// What stands between the type and the rest.
+    /// The namespace, between the packet's type and the rest; empty for `/`.
     prefix: String,
 }
 
 impl Writer {
-    /// For that namespace.
+    /// A writer for that namespace.
     pub fn new(namespace: &str) -> Self {
         let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
         Self { prefix }
@@ -103,7 +103,7 @@ impl Writer {
         Ok(format!("40{}{}", self.prefix, serde_json::to_string(&Auth { token })?))
     }
 
-    /// An event, with the number of the ack that is asked for.
+    /// An event that asks for an ack with that number.
     pub fn event(&self, name: &str, payload: &impl Serialize, ack: u32) -> Result<String> {
         let payload = serde_json::to_string(payload)?;
         Ok(format!("42{}{ack}[\"{name}\",{payload}]", self.prefix))

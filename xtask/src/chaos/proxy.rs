@@ -1,7 +1,7 @@
 //! A TCP link that can be cut and mended, for one server behind it.
 //!
-//! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections of two
-//! buffers of [`BUFFER`] bytes. It knows nothing of what it carries.
+//! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections, each
+//! with two buffers of [`BUFFER`] bytes. It does not interpret the bytes.
 
 use std::{io, time::Duration};
 
@@ -20,27 +20,27 @@ const CONNECTIONS: usize = 256;
 const BUFFER: usize = 32 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How the link is.
+/// State of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
     /// Bytes pass.
     Whole,
-    /// Connections stay and are accepted, and nothing passes: as behind a switch that lost its power.
+    /// Connections stay open and new ones are accepted, but no bytes pass, as if a switch had lost its power.
     Silent,
-    /// Connections are closed, and new ones too: as where the other side has gone.
+    /// Connections are closed, and new ones are closed at once, as if the server had gone.
     Closed,
 }
 
-/// Ends with its handle.
+/// A running link; dropping it ends it.
 pub struct Proxy {
-    /// Where it listens, on loopback.
+    /// Port that it listens on, on loopback.
     pub port: u16,
     link: watch::Sender<Link>,
     _accepting: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Listens on that port (0: any) and carries to the other.
+    /// Listens on that port (0: any) and forwards to the other.
     pub async fn start(port: u16, to: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = listener.local_addr()?.port();
@@ -63,7 +63,7 @@ async fn accept(listener: TcpListener, to: u16, state: watch::Receiver<Link>) {
             accepted = listener.accept() => accepted,
             Some(_) = carried.join_next() => continue,
         };
-        // Out of file descriptors, or a connection that is gone again: the next one may be better.
+        // Out of file descriptors, or the connection is already gone: pause, then accept the next one.
         let Ok((client, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -86,7 +86,7 @@ async fn carry(client: TcpStream, to: u16, mut state: watch::Receiver<Link>) {
     let (from_server, to_server) = server.into_split();
     let there = pass(from_client, to_server, state.clone());
     let back = pass(from_server, to_client, state.clone());
-    // However one direction ends, the connection is over.
+    // When either direction ends, for whatever reason, the connection is over.
     tokio::select! {
         _ = there => {}
         _ = back => {}
@@ -107,7 +107,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
         if count == 0 {
             return Ok(());
         }
-        // What was read before a cut waits for its end.
+        // Bytes that were read before a cut are held until the link is mended.
         if state.wait_for(|link| *link == Link::Whole).await.is_err() {
             return Ok(());
         }
@@ -121,7 +121,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// A server that says everything back.
+    /// An echo server.
     async fn echo() -> (u16, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -176,7 +176,7 @@ mod tests {
         proxy.set(Link::Silent);
         stream.write_all(b"held").await.unwrap();
         let mut answer = [0; 4];
-        // That nothing comes can be seen only by waiting.
+        // Only waiting can show that nothing arrives.
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut answer)).await;
         assert!(early.is_err());
         proxy.set(Link::Whole);

@@ -1,46 +1,44 @@
-//! What was sent, what was acknowledged, and what every member saw, in the order in which it saw it.
+//! The record of a run: messages sent and acknowledged, and every member's observations, in their order.
 //!
 //! Deliveries are kept as numbers into one table of messages per room: a run of millions of them allocates per message,
-//! not per delivery. Nothing is judged here; that is the checker's part.
+//! not per delivery. The record judges nothing; the checker does.
 
 use std::collections::HashMap;
 
-/// A message as its sender knows it: its content says all of it, so a delivery can be traced to what was sent.
+/// Identifies a message by its sender. Its content carries this, so a delivery can be traced to its sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Number of the sender.
     pub sender: u32,
-    /// Of the sender's messages, from 0.
+    /// Number among the sender's messages, from 0.
     pub sequence: u32,
 }
 
-/// What a content turned out to be.
+/// Origin of a message, read from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Has the form of ours; `at_us` is when it was first sent, in microseconds of the run.
+    /// A message of our senders.
     Ours {
-        /// Which.
         key: Key,
-        /// When.
+        /// When it was first sent, in microseconds of the run.
         at_us: u64,
     },
-    /// Nobody here writes such a thing.
+    /// The start of a content that none of our senders writes.
     Foreign(Box<str>),
 }
 
-/// A message that was delivered or acknowledged under this id. An id with two contents is here twice.
+/// A message that was delivered or acknowledged under this id. An id with two contents has two entries.
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// The `messageId`.
     pub id: Box<str>,
-    /// Read from its content.
     pub origin: Origin,
 }
 
-/// How a join ended, by its ack.
+/// How a join was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
-    /// It was without `since`.
+    /// Without `since`.
     Fresh,
     /// With `since`, and `recovered` was true.
     Recovered,
@@ -48,7 +46,7 @@ pub enum Join {
     NotRecovered,
 }
 
-/// One thing that a member saw of a room.
+/// One observation of a member in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// A join was acknowledged; the pages that came with it follow.
@@ -57,26 +55,25 @@ pub enum What {
     Page(u32),
     /// A `new-message`.
     Live(u32),
-    /// A `new-message` before the ack of the join, where nothing may come yet.
+    /// A `new-message` before the ack of the join, which PROTOCOL forbids.
     Early(u32),
     /// `room-reset`; a number into [`Room::positions`].
     Reset(u32),
-    /// The transport is gone.
+    /// The connection was lost.
     Away,
     /// CONNECT_ERROR or DISCONNECT: the client does not come back.
     SentAway,
 }
 
-/// With its time, in milliseconds of the run.
+/// An observation and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
+    /// Milliseconds of the run.
     pub at_ms: u32,
-    /// What.
     pub what: What,
 }
 
-/// All that one member saw of one room, over all its connections.
+/// All observations of one member in one room, over all its connections.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     /// Number of the member.
@@ -88,9 +85,9 @@ pub struct Trace {
 /// An ack with `status: "ok"` for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acked {
-    /// What was sent.
+    /// Key of the acknowledged message.
     pub key: Key,
-    /// Number into [`Room::messages`], of the id that the ack named.
+    /// Number into [`Room::messages`] of the message with the id in the ack.
     pub message: u32,
 }
 
@@ -99,25 +96,25 @@ pub struct Acked {
 pub struct Room {
     /// As clients name it.
     pub name: String,
-    /// Every id that was delivered or acknowledged.
+    /// Every message that was delivered or acknowledged.
     pub messages: Vec<Stored>,
     /// One per member.
     pub traces: Vec<Trace>,
     /// In the order of the acks.
     pub acked: Vec<Acked>,
-    /// Of resets.
+    /// Positions from `room-reset` events.
     pub positions: Vec<Box<str>>,
     by_id: HashMap<Box<str>, u32>,
 }
 
-/// What a sender noted when it sent.
+/// A sender's record of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// Number of the room.
     pub room: u32,
-    /// In microseconds of the run.
+    /// When it was first sent, in microseconds of the run.
     pub at_us: u64,
-    /// Number of the connection that it went over first.
+    /// Number of the connection that it was first sent over.
     pub connection: u32,
     /// How often it was sent.
     pub tries: u32,
@@ -130,7 +127,7 @@ impl Room {
         Self { name, traces, ..Self::default() }
     }
 
-    /// The number of the message with this id and content.
+    /// The number of the message with this id and content; adds it if it is new.
     pub fn intern(&mut self, id: &str, content: &str) -> u32 {
         let known = self.by_id.get(id).copied();
         if let Some(known) = known
@@ -148,12 +145,12 @@ impl Room {
         number
     }
 
-    /// What the member in that place saw.
+    /// Appends an observation to the trace with that index.
     pub fn saw(&mut self, place: usize, at_ms: u32, what: What) {
         self.traces[place].entries.push(Entry { at_ms, what });
     }
 
-    /// The number of a position.
+    /// Adds a position and returns its number.
     pub fn position(&mut self, position: &str) -> u32 {
         self.positions.push(position.into());
         u32::try_from(self.positions.len() - 1).unwrap_or(u32::MAX)
@@ -163,7 +160,7 @@ impl Room {
 /// Longest content, in characters.
 const CONTENT: usize = 1_000;
 
-/// Writes the content of a message: its key, its time, and as many `x` as make it `length` long.
+/// Writes a message's content: key and time, padded with `x` to `length` characters, at most [`CONTENT`].
 pub fn content(key: Key, at_us: u64, length: usize) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(length.clamp(32, CONTENT));
@@ -176,7 +173,7 @@ pub fn content(key: Key, at_us: u64, length: usize) -> String {
 }
 
 impl Origin {
-    /// Reads a content.
+    /// Parses a content.
     pub fn read(content: &str) -> Self {
         match Self::ours(content) {
             Some((key, at_us)) => Self::Ours { key, at_us },

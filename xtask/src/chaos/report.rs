@@ -1,4 +1,4 @@
-//! What a run comes to: figures for people and programs, and the first offences.
+//! The result of a run: figures for people and programs, and the first offences.
 
 use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -11,14 +11,14 @@ use super::{
     shared::Shared,
 };
 
-/// A fault that was.
+/// A fault that was carried out.
 #[derive(Clone)]
 pub struct Suffered {
     /// As planned.
     pub fault: Fault,
-    /// Milliseconds of the run.
+    /// When it began, in milliseconds of the run.
     pub from_ms: u32,
-    /// When it was mended.
+    /// When it was mended; for a kill, when it began.
     pub to_ms: u32,
 }
 
@@ -26,26 +26,26 @@ pub struct Suffered {
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Aftermath {
-    /// Whether it was Redis that was away.
+    /// Whether its time limit applies: [`super::fault::Kind::is_of_redis`].
     #[serde(skip)]
     pub is_of_redis: bool,
-    /// What it was.
+    /// Description of the fault.
     pub fault: String,
     /// Seconds of the run.
     pub from: f64,
     /// Seconds of the run.
     pub to: f64,
-    /// Seconds from its end to anybody's first delivery.
+    /// Seconds from the fault's end to the first delivery to any member.
     pub first: Option<f64>,
-    /// Seconds from its end until every member had a delivery in every room.
+    /// Seconds from the fault's end until every member had a delivery in every room; leaves out those that had none.
     pub everybody: Option<f64>,
 }
 
-/// The figures.
+/// Figures of a run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Of everything that was drawn.
+    /// Seed of everything that was drawn.
     pub seed: u64,
     pub seconds: f64,
     pub sent: u64,
@@ -56,7 +56,7 @@ pub struct Report {
     pub reordered: u64,
     pub never_sent: u64,
     pub unexpected_resets: u64,
-    /// Resets of members who had missed more than is kept.
+    /// Justified resets: the member had missed more than is kept.
     pub true_resets: u64,
     pub sent_away: u64,
     pub reconnects: u64,
@@ -73,12 +73,12 @@ pub struct Report {
     /// Seconds from the loss of a member's connection until it was in all its rooms again.
     pub away_p50: f64,
     pub away_p99: f64,
-    /// Longest time from a fault's end to anybody's first delivery, in seconds.
+    /// Longest [`Aftermath::first`] of all faults.
     pub first_delivery: f64,
-    /// Longest time from a fault's end until everybody had one, in seconds.
+    /// Longest [`Aftermath::everybody`] of all faults.
     pub everybody_again: f64,
     pub faults: Vec<Aftermath>,
-    /// What did not come to rest.
+    /// Why the run did not come to rest, if it did not.
     pub unfinished: Option<String>,
     #[serde(skip)]
     offences: u64,
@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges a run.
+    /// Judges a run; takes its records out of `shared`.
     pub fn of(shared: &Shared, rules: &Rules, suffered: &[Suffered], seed: u64, unfinished: Option<String>) -> Self {
         let rooms: Vec<Room> = shared.rooms.iter().map(|room| std::mem::take(&mut *room.lock())).collect();
         let sent: Vec<_> = shared.sent.iter().map(|sent| std::mem::take(&mut *sent.lock())).collect();
@@ -132,12 +132,13 @@ impl Report {
         }
     }
 
-    /// Nothing lost, doubled, reordered or invented; nobody reset or sent away; nothing against the protocol; all at rest.
+    /// True without offences (justified resets are none) or protocol breaches, if the run came to rest and anything was
+    /// delivered.
     pub fn is_clean(&self) -> bool {
         self.offences == 0 && self.breaches == 0 && self.unfinished.is_none() && self.deliveries > 0
     }
 
-    /// The first offences, for people.
+    /// The first breaches and offences, as text.
     pub fn details(&self) -> &[String] {
         &self.details
     }
@@ -152,7 +153,7 @@ fn seconds(milliseconds: u32) -> f64 {
     f64::from(milliseconds) / 1_000.0
 }
 
-/// Deliveries in each member's trace are in the order of time.
+/// Measures the deliveries after a fault. Each trace is ordered by time.
 fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
     let end = suffered.to_ms;
     let delivered = |what: What| matches!(what, What::Page(_) | What::Live(_) | What::Early(_));
@@ -221,7 +222,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// For the end of a run: an error where it is not clean, which says with which arguments it can be had `again`.
+/// Prints the report. Fails if the run is not clean, and then names the arguments that repeat it (`again`).
 pub fn conclude(report: &Report, json: bool, again: &str) -> anyhow::Result<()> {
     if json {
         println!("{}", serde_json::to_string(report)?);

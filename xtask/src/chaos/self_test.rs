@@ -1,5 +1,5 @@
-//! `cargo xtask chaos --self-test`: is the checker able to see? A scripted run without servers is broken in one way at a
-//! time, and the checker must count exactly what was broken, and nothing else.
+//! `cargo xtask chaos --self-test` tests the checker: a scripted run without servers is damaged in one way at a time,
+//! and the checker must find exactly that damage, and nothing else.
 
 use anyhow::{Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -9,47 +9,47 @@ use super::{
     record::{Acked, Entry, Join, Key, Room, Sent, What, content},
 };
 
-/// How large the scripted run is.
+/// Size of the scripted run.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     /// Rooms; each has two senders of its own.
     pub rooms: u32,
-    /// Members of each.
+    /// Members per room.
     pub members: u32,
-    /// Messages of each.
+    /// Messages per room.
     pub messages: u32,
 }
 
-/// What is done to it.
+/// Kinds of damage to a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     /// Nothing.
     None,
     /// One live delivery in so many is left out.
     Drop(u32),
-    /// One in so many comes twice, the second time a little later.
+    /// One live delivery in so many comes twice, the second time a little later.
     Double(u32),
-    /// One in so many changes places with the next.
+    /// One live delivery in so many changes places with the next.
     Swap(u32),
     /// One message in so many is stored twice, as if the server did not know `clientId`s.
     StoreTwice(u32),
-    /// One delivery in so many is followed by something that nobody sent.
+    /// One live delivery in so many is followed by a message that nobody sent.
     Forge(u32),
     /// One reconnect in so many is not recovered.
     Reset(u32),
 }
 
-/// A run that never was.
+/// A scripted run.
 pub struct Script {
-    /// What members saw.
+    /// Rooms, with their members' traces.
     pub rooms: Vec<Room>,
-    /// What senders noted.
+    /// The senders' records.
     pub sent: Vec<Vec<Sent>>,
-    /// How often it was damaged.
+    /// Number of damages.
     pub damaged: u64,
 }
 
-/// Runs all of it and prints a table.
+/// Checks every kind of damage and prints a table.
 pub fn run(seed: u64) -> Result<()> {
     let size = Size { rooms: 30, members: 10, messages: 2_000 };
     let damages = [
@@ -82,7 +82,7 @@ pub fn run(seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// The kind that this damage must be found as.
+/// The kind of offence that this damage must be found as.
 fn kind(damage: Damage) -> Option<Kind> {
     match damage {
         Damage::None => None,
@@ -95,14 +95,14 @@ fn kind(damage: Damage) -> Option<Kind> {
     }
 }
 
-/// What the checker found of that damage.
+/// Number of offences that the checker found for that damage.
 fn found(verdict: &Verdict, damage: Damage) -> u64 {
     kind(damage).map_or(0, |kind| verdict.count(kind))
 }
 
-/// The checker found all of the damage, and nothing of another kind.
+/// Whether the checker found all of the damage, and nothing of another kind.
 pub fn exact(verdict: &Verdict, damage: Damage, damaged: u64) -> bool {
-    // Members who were there for both saw the content twice.
+    // A member that received both copies saw the content twice.
     let follows = matches!(damage, Damage::StoreTwice(_)).then_some(Kind::Doubled);
     let explained: u64 = kind(damage).into_iter().chain(follows).map(|kind| verdict.count(kind)).sum();
     found(verdict, damage) == damaged && verdict.all() == explained
@@ -134,7 +134,7 @@ fn hit(rng: &mut StdRng, one_in: u32) -> bool {
     rng.random_ratio(1, one_in.max(1))
 }
 
-/// The room's log: messages of two senders, mixed, all acknowledged. Times are those of the log, one millisecond each.
+/// Writes the room's log: messages of two senders, mixed, all acknowledged, one per millisecond.
 fn write_log(
     room: &mut Room,
     number: u32,
@@ -144,7 +144,7 @@ fn write_log(
     rng: &mut StdRng,
 ) -> Vec<u32> {
     let mut log = Vec::new();
-    // Sent again with the same `clientId`, not yet arrived.
+    // Second copies, with the same `clientId`, that are not stored yet.
     let mut again: Vec<String> = Vec::new();
     for at in 0..messages {
         let sender = 2 * number + rng.random_range(0..2);
@@ -176,7 +176,8 @@ fn store(room: &mut Room, log: &mut Vec<u32>, text: &str) -> u32 {
     message
 }
 
-/// An honest attendance: joins early on, is away now and then, comes back with `since`, stays to the end.
+/// Writes a member's trace: it joins early, is away now and then, rejoins with `since`, and stays to the end. Returns
+/// the number of reconnects that [`Damage::Reset`] damaged.
 fn attend(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut StdRng) -> u64 {
     let mut damaged = 0;
     let time = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
@@ -205,7 +206,7 @@ fn attend(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut 
     damaged
 }
 
-/// Damages one member's live deliveries.
+/// Damages one member's live deliveries; returns how often.
 fn disturb(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
     let mut damaged = 0;
     let is_live = |entry: Option<&Entry>| matches!(entry, Some(Entry { what: What::Live(_), .. }));
@@ -220,7 +221,7 @@ fn disturb(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
             }
             Damage::Double(one_in) if live && hit(rng, one_in) => {
                 let later = entries.len().min(index + 1 + rng.random_range(0..20));
-                // Not among the pages of a join: live messages come after them.
+                // Not among the pages of a join: no live message comes between them.
                 let later = (later..=entries.len()).find(|at| *at == entries.len() || is_live(entries.get(*at)));
                 entries.insert(later.unwrap_or(entries.len()), entries[index]);
                 damaged += 1;
@@ -237,7 +238,7 @@ fn disturb(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
     damaged
 }
 
-/// Puts deliveries in that nobody sent, each with the next free id after its neighbour's.
+/// Inserts deliveries that nobody sent, each with an id that sorts right after its neighbour's; returns how many.
 fn forge(room: &mut Room, one_in: u32, rng: &mut StdRng) -> u64 {
     let mut damaged = 0;
     for place in 0..room.traces.len() {

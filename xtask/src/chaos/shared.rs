@@ -1,4 +1,4 @@
-//! What the clients of a run write down together.
+//! Records and figures that all clients of a run share.
 
 use std::{
     collections::BTreeMap,
@@ -18,52 +18,51 @@ use super::{
     record::{Room, Sent, What},
 };
 
-/// Figures that clients count up.
+/// Figures that clients update.
 #[derive(Default)]
 pub struct Figures {
     /// Messages that senders wrote.
     pub sent: AtomicU64,
-    /// Of these, acknowledged.
+    /// Messages acknowledged.
     pub acked: AtomicU64,
-    /// Sent again with the same `clientId`.
+    /// Messages sent again with the same `clientId`, each time counted.
     pub retries: AtomicU64,
-    /// Messages answered `unavailable`.
+    /// Answers `unavailable` to messages.
     pub unavailable: AtomicU64,
-    /// Messages without an answer for so long that they were sent again on the same connection.
+    /// Messages sent again on the same connection because no answer came for too long.
     pub unanswered: AtomicU64,
     /// Connections after a client's first.
     pub reconnects: AtomicU64,
-    /// Rooms that members are in, at this moment.
+    /// Rooms joined at this moment, summed over members.
     pub joined: AtomicU64,
 }
 
-/// Everything.
+/// Everything that clients share.
 pub struct Shared {
     begun: Instant,
-    /// By number.
+    /// By room number.
     pub rooms: Vec<Mutex<Room>>,
     /// By sender, by sequence.
     pub sent: Vec<Mutex<Vec<Sent>>>,
     /// Whether senders write new messages.
     pub sending: AtomicBool,
-    /// Counted.
     pub figures: Figures,
-    /// Of the connections.
+    /// Counters of the connections.
     pub counters: Arc<Counters>,
     /// Answers with an error, by event and code.
     pub errors: Mutex<BTreeMap<String, u64>>,
-    /// What breaks PROTOCOL apart from loss and order: how often, and the first few.
+    /// Breaches of PROTOCOL other than loss and order: their number, and the first [`BREACHES`].
     pub breaches: Mutex<(u64, Vec<String>)>,
-    /// From a message's first sending to its live delivery.
+    /// Times from a message's first sending to its live delivery.
     pub latency: Mutex<Histogram>,
-    /// From the loss of a member's connection until it is in all its rooms again.
+    /// Times from the loss of a member's connection until it is in all its rooms again.
     pub absences: Mutex<Histogram>,
 }
 
 const BREACHES: usize = 20;
 
 impl Shared {
-    /// For these rooms and so many senders.
+    /// For these rooms and that many senders.
     pub fn new(rooms: Vec<Room>, senders: usize) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
@@ -79,27 +78,27 @@ impl Shared {
         })
     }
 
-    /// Since the run began.
+    /// Time since the run began.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// The same in microseconds.
+    /// Microseconds since the run began.
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The same in milliseconds.
+    /// Milliseconds since the run began.
     pub fn now_ms(&self) -> u32 {
         u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// One more answer with an error.
+    /// Counts an answer with an error.
     pub fn error(&self, event: &str, code: &str) {
         *self.errors.lock().entry(format!("{event}: {code}")).or_default() += 1;
     }
 
-    /// Something that PROTOCOL does not allow.
+    /// Counts a breach of PROTOCOL.
     pub fn breach(&self, what: impl FnOnce() -> String) {
         let mut breaches = self.breaches.lock();
         breaches.0 += 1;
@@ -109,7 +108,7 @@ impl Shared {
         }
     }
 
-    /// The latency so far; it is counted anew from here.
+    /// Returns the latency so far and starts a new histogram.
     pub fn take_latency(&self) -> Histogram {
         std::mem::take(&mut *self.latency.lock())
     }
@@ -120,7 +119,7 @@ impl Shared {
         self.figures.sent.load(Ordering::Relaxed).saturating_sub(acked)
     }
 
-    /// Members that have not seen the newest acknowledged message of their room, as rooms and members.
+    /// Members that have not seen the newest acknowledged message of a room, as (room, member).
     pub fn behind(&self) -> Vec<(usize, u32)> {
         let mut behind = Vec::new();
         for (number, room) in self.rooms.iter().enumerate() {

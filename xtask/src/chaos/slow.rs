@@ -20,26 +20,26 @@ use super::{
 use crate::workdir::Workdir;
 
 const MESSAGES: u64 = 50_000;
-/// Members and the stuck one, which comes last.
+/// Members, including the stuck one, which is the last.
 const MEMBERS: usize = 10;
 const SENDERS: usize = 5;
-/// Of each sender: 2,000 messages a second in all.
+/// Interval between two messages of each sender: 2,000 messages a second in all.
 const EVERY: Duration = Duration::from_micros(2_500);
-/// The room's messages before anybody is stuck, and again after: what the machine's own moods are must not look like the
-/// stuck client's doing.
+/// Messages measured before the client is stuck, and again afterwards: the machine's own variations must not count
+/// against the stuck client.
 const ASIDE: u64 = 20_000;
-/// Before anything is measured, and while the stuck client catches up.
+/// Messages before anything is measured, and while the stuck client catches up.
 const PAUSE: u64 = 6_000;
-/// A p99 below this is none that anybody feels, whatever it was before.
+/// A p99 up to this is accepted, however low it was before.
 const UNFELT: Duration = Duration::from_millis(5);
 const LENGTH: usize = 400;
-/// The gateway may grow by that much, in KiB.
+/// Most that the gateway's memory may grow, in KiB.
 const GROWTH: u64 = 64 * 1024;
-/// Longest for 50,000 messages.
+/// Longest time for each of the waits for messages.
 const LIMIT: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What came of it.
+/// Result of the scenario.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome<'a> {
@@ -116,7 +116,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     Ok(())
 }
 
-/// Waits for so many messages; gives the most memory that the node had.
+/// Waits until that many messages are acknowledged in all; returns the node's highest memory, in KiB.
 async fn until_sent(stage: &mut Stage, count: u64, node: usize) -> Result<u64> {
     let deadline = Instant::now() + LIMIT;
     let mut most = 0;
@@ -129,7 +129,7 @@ async fn until_sent(stage: &mut Stage, count: u64, node: usize) -> Result<u64> {
     Ok(most)
 }
 
-/// How it went for the stuck client.
+/// Summary of the stuck client's trace.
 fn ending(entries: &[super::record::Entry]) -> String {
     let count = |wanted: fn(&What) -> bool| entries.iter().filter(|entry| wanted(&entry.what)).count();
     let messages = count(|what| matches!(what, What::Page(_) | What::Live(_)));

@@ -1,4 +1,4 @@
-//! Servers and clients of a run together: a server that ends by itself ends the run.
+//! Servers and clients of a run together: a server that ends by itself fails the run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::workdir::Workdir;
 
-/// Between two looks whether all servers live.
+/// Interval between two checks that all servers live.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Everything that runs.
+/// All servers and clients of a run.
 pub struct Stage {
     /// Servers.
     pub fleet: Fleet,
@@ -45,12 +45,12 @@ impl Stage {
         }
     }
 
-    /// An error where a server ended by itself.
+    /// Fails if a server ended by itself.
     pub fn alive(&mut self) -> Result<()> {
         self.fleet.deaths().into_iter().next().map_or(Ok(()), |death| bail!(death))
     }
 
-    /// Ends clients, then servers. Gives what was written down.
+    /// Ends clients, then servers. Returns the records.
     pub async fn strike(self) -> Arc<Shared> {
         let shared = self.crowd.leave().await;
         self.fleet.stop().await;

@@ -31,7 +31,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let mut suffered = Vec::new();
     let mut free = begun;
     for fault in &plan {
-        // One that took longer than planned moves the others back, and the end: the same seed is the same faults.
+        // A fault that takes longer than planned delays the rest of the plan and the end: same seed, same faults.
         sleep_until(free.max(begun + fault.at)).await;
         suffered.push(suffer(&mut stage, fault).await?);
         stage.alive()?;
@@ -46,7 +46,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let report = Report::of(&shared, &rules, &suffered, seed, unfinished);
     conclude(&report, args.json, &args.again(seed))?;
     if args.rate == 0 {
-        // At full speed a node that was away can be outrun, and is long busy with what it missed.
+        // At full speed a node that was away may have missed more than a room keeps, and needs long to catch up.
         return Ok(());
     }
     ensure!(
@@ -67,7 +67,7 @@ async fn suffer(stage: &mut Stage, fault: &Fault) -> Result<Suffered> {
     let from_ms = stage.crowd.shared.now_ms();
     eprintln!("{:6.1} s {fault}", f64::from(from_ms) / 1_000.0);
     stage.fleet.suffer(fault).await?;
-    // Whoever is killed is gone at once: its members can be elsewhere long before it is back.
+    // A killed gateway is gone at once: its members can be elsewhere long before it is back.
     let lasting = !matches!(fault.kind, Kind::Kill);
     let to_ms = if lasting { stage.crowd.shared.now_ms() } else { from_ms };
     Ok(Suffered { fault: *fault, from_ms, to_ms })

@@ -1,4 +1,4 @@
-//! The payloads of PROTOCOL's room events, as far as a client here reads and writes them.
+//! The payloads of PROTOCOL's room events, limited to the fields that this client reads and writes.
 
 use std::borrow::Cow;
 
@@ -60,7 +60,7 @@ pub struct Sender<'a> {
     _name: IgnoredAny,
 }
 
-/// Of `recent-messages`.
+/// Second argument of `recent-messages`.
 #[derive(Deserialize)]
 pub struct Page<'a> {
     #[serde(borrow)]
@@ -68,7 +68,7 @@ pub struct Page<'a> {
     pub more: bool,
 }
 
-/// `joined`, and `room-reset`.
+/// `room-reset`.
 #[derive(Deserialize)]
 pub struct OfRoom<'a> {
     #[serde(borrow)]
@@ -77,12 +77,12 @@ pub struct OfRoom<'a> {
     pub position: Option<Cow<'a, str>>,
 }
 
-/// The first of an ack's arguments.
+/// The only argument of an ack.
 pub fn answer(data: &str) -> serde_json::Result<Answer<'_>> {
     serde_json::from_str::<(Answer<'_>,)>(data).map(|(answer,)| answer)
 }
 
-/// The argument of an event.
+/// The only argument of an event.
 pub fn argument<'a, T: Deserialize<'a>>(data: &'a str) -> serde_json::Result<T> {
     serde_json::from_str::<(IgnoredAny, T)>(data).map(|(_, argument)| argument)
 }

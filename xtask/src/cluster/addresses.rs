@@ -1,4 +1,4 @@
-//! Where the parts of a cluster are: one line of JSON for programs, a few of text for people.
+//! The addresses of a cluster's parts: one line of JSON for programs, a few lines of text for people.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Addresses {
     pub api_key: String,
     pub redis: RedisAddress,
     pub postgres: PostgresAddress,
-    /// Where it was asked for.
+    /// Only if it was requested.
     pub prometheus: Option<String>,
     pub gateways: Vec<GatewayAddress>,
 }

@@ -1,4 +1,4 @@
-//! Commands for a running cluster: one line of JSON there, one back, over its Unix socket.
+//! Commands for a running cluster, over its Unix socket: one line of JSON each way.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,32 +11,32 @@ use tokio::{
 
 use crate::{ready, workdir};
 
-/// What a running cluster can be asked.
+/// A command for a running cluster.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "do")]
 pub enum Request {
     /// The ids of all gateways.
     Gateways,
-    /// Have a gateway leave.
+    /// Stop a gateway with SIGTERM.
     StopGateway { id: String },
     /// Start a dead gateway again.
     RestartGateway { id: String },
     /// End Redis.
     StopRedis { kill: bool },
-    /// Start it again.
+    /// Start Redis again.
     StartRedis { empty: bool },
 }
 
-/// What it did.
+/// The result of a command.
 #[derive(Serialize, Deserialize)]
 pub struct Answer {
-    /// The part.
+    /// The part's name.
     pub id: String,
     /// Its process now; none once it is stopped.
     pub pid: Option<u32>,
 }
 
-/// What goes over the socket.
+/// The answer as it is sent over the socket.
 type Line<T> = std::result::Result<T, String>;
 
 const LONGEST: u64 = 64 * 1024;
@@ -52,13 +52,13 @@ pub async fn ask<T: DeserializeOwned>(request: &Request, cluster: Option<&str>) 
     serde_json::from_str::<Line<T>>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
 }
 
-/// The question that comes in on a connection; none where somebody only looked whether we are there.
+/// The request from a connection; none if the peer only checked that we listen.
 pub async fn receive(stream: &mut UnixStream) -> Result<Option<Request>> {
     let line = tokio::time::timeout(Duration::from_secs(5), read_line(stream)).await??;
     if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
 }
 
-/// The answer to it.
+/// Sends the answer.
 pub async fn reply<T: Serialize>(stream: &mut UnixStream, answer: Result<T>) -> Result<()> {
     let mut line = serde_json::to_vec(&answer.map_err(|error| format!("{error:#}")))?;
     line.push(b'\n');

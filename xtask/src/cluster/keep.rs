@@ -1,4 +1,4 @@
-//! Starts a cluster and stays until it is told to end.
+//! Starts a cluster and keeps it until the process is asked to end.
 
 use anyhow::Result;
 use tokio::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{cargo, ending::Ending, node_packages, workdir::Workdir};
 
-/// Everything up, then everything ended together.
+/// Starts everything, and at the end stops everything together.
 pub async fn run(start: Start) -> Result<()> {
     let mut ending = Ending::listen()?;
     let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
@@ -23,7 +23,7 @@ pub async fn run(start: Start) -> Result<()> {
     }
     let started = tokio::select! {
         started = bring_up(&start, &workdir) => started?,
-        // What was started is killed as it is dropped.
+        // Processes started so far are killed when they are dropped.
         why = ending.wait() => { eprintln!("{why}: not started"); return Ok(()); }
     };
     let parts = stay(started, &listener, &mut ending).await?;

@@ -27,7 +27,7 @@ struct Gateway {
     server: Server,
 }
 
-/// All of them, up.
+/// All processes of a cluster, running.
 pub struct Parts {
     redis: Redis,
     postgres: Postgres,
@@ -39,9 +39,9 @@ pub struct Parts {
     balancer: u16,
     api_key: String,
     prometheus: Option<(u16, Server)>,
-    /// Held for those that are started again.
+    /// Reserved for processes that are started again.
     _ports: Ports,
-    /// Deaths that were said, by name and pid.
+    /// Ended processes that need no report any more, by name and pid.
     mourned: Vec<(String, u32)>,
 }
 
@@ -76,7 +76,7 @@ impl Parts {
             let id = format!("gw{number}");
             let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
                 .env("NODE_ID", &id)
-                // The nginx here asks nobody whether they are ready: it hears it from those who refuse.
+                // This nginx does not check readiness: a drain becomes known when the gateway refuses handshakes.
                 .env("DRAIN_DELAY", "0s")
                 .env("REDIS_URL", redis.url())
                 .env(trust, in_whom.clone())
@@ -119,7 +119,7 @@ impl Parts {
         })
     }
 
-    /// Where everything is.
+    /// The addresses of all parts.
     pub fn addresses(&mut self) -> Addresses {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let gateway = |gateway: &Gateway| GatewayAddress {
@@ -156,7 +156,7 @@ impl Parts {
         gateway.with_context(|| format!("no gateway `{id}`; there are {ids}"))
     }
 
-    /// Has a gateway leave, which must end well.
+    /// Stops a gateway with SIGTERM; fails unless it exits with code 0.
     pub async fn stop_gateway(&mut self, id: &str) -> Result<Answer> {
         let server = &mut self.gateway(id)?.server;
         server.leave().await?;
@@ -168,7 +168,7 @@ impl Parts {
     /// Starts a dead gateway again.
     pub async fn restart_gateway(&mut self, id: &str) -> Result<Answer> {
         let gateway = self.gateway(id)?;
-        // Whoever killed it may ask for it again before it is quite dead.
+        // The request may follow a SIGKILL at once, before the process has ended.
         if gateway.server.wait(Duration::from_secs(1)).await.is_none() {
             bail!("{id} is running (pid {})", gateway.server.pid);
         }
@@ -185,7 +185,7 @@ impl Parts {
         Ok(Answer { id: "redis".into(), pid: None })
     }
 
-    /// Starts it again.
+    /// Starts Redis again.
     pub async fn start_redis(&mut self, empty: bool) -> Result<Answer> {
         Ok(Answer { id: "redis".into(), pid: Some(self.redis.start_again(empty).await?) })
     }
@@ -211,7 +211,7 @@ impl Parts {
             prometheus.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
         self.nginx.stop(Signal::TERM, Duration::from_secs(4)).await;
-        // Clients that are still there make a gateway's farewell long: all of them are told at once, and then again.
+        // A gateway with clients drains for long: all get SIGTERM at once, then a second one, which cuts that short.
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
             server.signal(Signal::TERM);
         }

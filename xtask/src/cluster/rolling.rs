@@ -1,4 +1,4 @@
-//! `cargo xtask cluster rolling-restart`: every gateway is replaced while the others go on serving.
+//! `cargo xtask cluster rolling-restart`: restarts every gateway while the others keep serving.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ struct Turn {
     came: f64,
 }
 
-/// Replaces one after the other; the first that does not leave or come back well ends it.
+/// Restarts one gateway after the other; ends at the first that does not exit with code 0 or does not become ready.
 pub async fn restart(which: &Which, pause: f64) -> Result<()> {
     let pause = Duration::try_from_secs_f64(pause).context("--pause")?;
     let cluster = which.cluster.as_deref();

@@ -1,4 +1,4 @@
-//! What is loaded, and what a scenario has to know of it.
+//! The cluster under load, and the variables that a scenario needs for it.
 
 use std::net::IpAddr;
 
@@ -7,18 +7,18 @@ use http::Uri;
 
 use crate::cluster::Addresses;
 
-/// Addresses that k6 speaks from, one for each of its virtual users. A balancer that goes by the client's address spreads
-/// them then, and there are more ports than one address has.
+/// Source addresses of k6, over which it spreads its virtual users. A balancer that hashes the client's address then
+/// spreads them too, and there are more source ports than one address has.
 const CLIENTS: &str = "127.1.0.1-127.1.0.250";
 
-/// A cluster.
+/// A cluster under load.
 pub struct Target {
     environment: Vec<(&'static str, String)>,
     started: bool,
 }
 
 impl Target {
-    /// One that somebody else started. Its secrets are what our environment says they are.
+    /// A cluster that somebody else started. Its secrets come from our environment.
     pub fn elsewhere(url: &str, api_url: Option<&str>, owned: bool) -> Result<Self> {
         let urls = [("BASE_URL", Some(url)), ("API_URL", api_url)];
         let urls = urls.into_iter().filter_map(|(name, url)| Some((name, url?.trim_end_matches('/'))));
@@ -37,7 +37,7 @@ impl Target {
         })
     }
 
-    /// One of ours, whose gateways trust that secret.
+    /// A cluster that we started, whose gateways trust that secret.
     pub fn started(addresses: &Addresses, secret: String) -> Self {
         let gateways: Vec<&str> = addresses.gateways.iter().map(|gateway| gateway.internal.as_str()).collect();
         let known = [
@@ -56,13 +56,13 @@ impl Target {
         self.environment.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// Where k6 may speak from; only Linux has all of 127.0.0.0/8.
+    /// Source addresses for k6, for a cluster of ours only; only Linux has all of 127.0.0.0/8.
     pub fn client_addresses(&self) -> Option<&'static str> {
         (self.started && cfg!(target_os = "linux")).then_some(CLIENTS)
     }
 }
 
-/// Names are not looked up: only what can be nowhere else is here.
+/// Whether a URL is on this machine. Names are not resolved: only `localhost` and loopback addresses are.
 fn is_here(url: &str) -> Result<bool> {
     let uri: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
     ensure!(matches!(uri.scheme_str(), Some("http" | "https")), "`{url}` is not an http:// or https:// URL");

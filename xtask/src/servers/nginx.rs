@@ -10,9 +10,9 @@ use crate::{
     workdir::Workdir,
 };
 
-/// What the template's `${NAME}`s stand for.
+/// Values for the template's `${NAME}`s.
 pub struct Fronted {
-    /// Where nginx itself listens.
+    /// Port of nginx itself.
     pub port: u16,
     /// Ports of the gateways.
     pub gateways: Vec<u16>,
@@ -29,7 +29,7 @@ pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
     fs::write(&file, render(&template, fronted, &folder))?;
     let program = places::on_path("nginx").context("nginx is not installed; `cargo xtask install`")?;
     let log = folder.join("error.log");
-    // One process: a master that is killed would leave its workers behind.
+    // One process: a killed master would leave its workers behind.
     let spec = Spec::new("nginx", program, workdir.logs())
         .args(["-g", "daemon off; master_process off;", "-p"])
         .args([&folder])
@@ -48,13 +48,13 @@ fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
     template
         .replace("${LISTEN}", &format!("127.0.0.1:{}", fronted.port))
         .replace("${GATEWAYS}", &servers("max_fails=0"))
-        // Nobody here looks who is ready. One that refuses a handshake is on its way out, most likely, and for a while its
-        // clients on polling are sent elsewhere together; one by one they would be sent to and fro.
+        // Nothing here checks readiness. A gateway that refuses a handshake is most likely draining: for 3 s nginx
+        // sends all of its polling clients elsewhere together; one by one they would be sent to and fro.
         .replace("${POLLED}", &servers("max_fails=1 fail_timeout=3s"))
         .replace("${AUTH}", &format!("server 127.0.0.1:{};", fronted.auth))
-        // Whoever tests from this one machine can be clients of many addresses.
+        // So that tests on this one machine can send as clients of many addresses.
         .replace("${TRUSTED}", "set_real_ip_from 127.0.0.0/8;")
-        // Tests and load generators have few addresses.
+        // No limits: tests and load generators have few addresses.
         .replace("${LIMITS}", "")
         .replace("${ACCESS}", "off")
         .replace("${PARTS}", &parts.display().to_string())

@@ -1,5 +1,5 @@
-//! A Postgres of our own: a database made for this run, on loopback. Never as root, which Postgres refuses: then as the
-//! user `postgres`, whom the package creates. Data are thrown away, so nothing waits for the disk.
+//! A Postgres of our own: a database made for this run, on loopback. Postgres refuses to run as root: for root it runs
+//! as the user `postgres`, which the package creates. Data are thrown away, so nothing waits for the disk.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const USER: &str = "jackfield";
 
-/// Started.
+/// A started Postgres.
 pub struct Postgres {
     port: u16,
     server: Server,

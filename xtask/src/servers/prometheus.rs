@@ -1,5 +1,5 @@
-//! Prometheus beside a cluster, with the rules of `deploy/prometheus`; it asks every second, for people and tests do not
-//! wait for long.
+//! Prometheus beside a cluster, with the rules of `deploy/prometheus`; it scrapes every second, so that people and
+//! tests do not wait for long.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{
     workdir::Workdir,
 };
 
-/// What it asks: internal ports.
+/// The targets: internal ports.
 pub struct Scraped {
     /// Of the gateways.
     pub gateways: Vec<u16>,

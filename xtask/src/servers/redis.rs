@@ -53,7 +53,7 @@ impl Redis {
         Ok(())
     }
 
-    /// Starts it again on its old port, with what it had or with nothing.
+    /// Starts it again on its old port, with its data or empty.
     pub async fn start_again(&mut self, empty: bool) -> Result<u32> {
         if self.server.ended().is_none() {
             bail!("redis is running (pid {})", self.server.pid);

@@ -16,7 +16,7 @@ impl std::ops::Add for Counts {
 }
 
 impl Counts {
-    /// Nothing, where no runner's summary is in the output.
+    /// The sum of all runners' summaries in the output; none if there is no summary.
     pub fn of(output: &str) -> Option<Self> {
         let found = output.lines().filter_map(|line| cargo(line).or_else(|| node(line)));
         found.chain(unittest(output)).reduce(|all, one| all + one)
@@ -30,7 +30,7 @@ fn cargo(line: &str) -> Option<Counts> {
     Some(Counts { passed: count("passed")?, failed: count("failed")? })
 }
 
-/// `ℹ pass 5` and `ℹ fail 0`. Tests that were cancelled, because what comes before them failed, did not pass either.
+/// `ℹ pass 5` and `ℹ fail 0`. Tests cancelled because an earlier one failed count as failed, too.
 fn node(line: &str) -> Option<Counts> {
     let (what, count) = line.strip_prefix("ℹ ")?.split_once(' ')?;
     let count = count.parse().ok()?;
@@ -53,7 +53,7 @@ fn unittest(output: &str) -> Option<Counts> {
 /// Names of the tests that failed.
 pub fn failures(output: &str) -> Vec<String> {
     let mut names: Vec<String> = output.lines().filter_map(cargo_failure).map(str::to_owned).collect();
-    // Node tells all of them again at the end, each with its place before it.
+    // Node lists all of them again at the end, each after its place.
     let node = output.split("✖ failing tests:").skip(1).flat_map(|rest| {
         let lines: Vec<&str> = rest.lines().collect();
         lines.windows(2).filter_map(node_failure).collect::<Vec<_>>()

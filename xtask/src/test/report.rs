@@ -1,26 +1,26 @@
-//! What became of each step, told at the end: the table for people, and a last line for machines.
+//! The results of all steps, printed at the end: a table for people, and a last line for machines.
 
 use std::fmt::{self, Display};
 
 use super::counts::Counts;
 
-/// Lines of the output of a step that failed without a test's name.
+/// Last lines of output shown for a failed step that names no failed test.
 const TAIL: usize = 15;
-/// Names of failed tests that are told for a step.
+/// Names of failed tests shown for a step.
 const NAMES: usize = 40;
 
-/// What became of a step.
+/// The result of a step.
 pub enum Outcome {
     Passed,
     /// Why, and names of tests or the last lines.
     Failed(String, Vec<String>),
-    /// Nobody asked for it.
+    /// Not requested.
     LeftOut,
-    /// What it needs is not there: the step that failed.
+    /// Not run, because this step, which it needs, did not pass.
     NotRun(&'static str),
 }
 
-/// A step, over.
+/// A step and its result.
 pub struct Line {
     pub name: &'static str,
     pub outcome: Outcome,
@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 impl Outcome {
-    /// Of a step that ended so and printed this.
+    /// Of a step with this result, output and names of failed tests.
     pub fn of(result: anyhow::Result<()>, output: &str, names: Vec<String>) -> Self {
         match result {
             Ok(()) => Self::Passed,
@@ -54,12 +54,12 @@ impl Outcome {
 }
 
 impl Report {
-    /// Where a step that nothing can be counted of counts as one test, and one that failed as at least one that did.
+    /// The sum of all steps. A step without a count counts as one test, a failed step as at least one failed test.
     pub fn counts(&self) -> Counts {
         self.lines.iter().fold(Counts::default(), |all, line| all + line.counts)
     }
 
-    /// Whether everything that was asked for was done, and passed.
+    /// Whether every requested step ran and passed.
     pub fn good(&self) -> bool {
         !self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(..) | Outcome::NotRun(_)))
     }
@@ -134,7 +134,7 @@ mod tests {
         assert!(report.good());
         assert_eq!(report.to_string().lines().last(), Some("8 passed, 0 failed"));
         let failed = || Outcome::of(Err(anyhow::anyhow!("exit code 1")), "a\nb\n", Vec::new());
-        // All tests passed and yet it failed: that is one more.
+        // A step can fail although all of its tests passed: that counts as one more failure.
         report.lines.push(line("e2e", failed(), Some((5, 0))));
         report.lines.push(line("fuzz", failed(), None));
         assert!(!report.good());

@@ -1,4 +1,4 @@
-//! One step: run, timed, told of.
+//! Runs one step, times it and reports it.
 
 use std::time::Instant;
 
@@ -10,25 +10,25 @@ use super::{
 };
 use crate::output;
 
-/// What a step's success counts as.
+/// How a step's success is counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Its tests; one, where nothing says how many there are.
+    /// As its tests; as one if the output has no count.
     Tests,
-    /// None: it only makes others possible.
+    /// As no test: it only prepares others.
     Preparation,
 }
 
-/// When its output is passed on.
+/// When a step's output is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Voice {
     /// Line by line.
     Live,
-    /// At its end, all at once: another step speaks meanwhile.
+    /// All at once at its end: another step prints meanwhile.
     Held,
 }
 
-/// Runs it, whatever the result.
+/// Runs it; a failure is in the returned line.
 pub async fn run(name: &'static str, kind: Kind, voice: Voice, work: impl Future<Output = Result<()>>) -> Line {
     eprintln!("== {name}");
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What each step does.
+//! The work of each step.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -14,16 +14,16 @@ use crate::{
     workdir::Workdir,
 };
 
-/// Files with end-to-end tests that run side by side, each against clusters of its own. Most of their time they wait: for a lease,
-/// a grace, a drain.
+/// Files with end-to-end tests that run at the same time, each against clusters of its own. They mostly wait: for a
+/// lease, a grace, a drain.
 const FILES_AT_ONCE: usize = 3;
-/// No file takes nearly as long. One that does hangs: it is ended and told of, and the others are not waited for in vain.
+/// No file takes nearly as long. One that does hangs: it is ended and reported, and the run goes on with the others.
 const MOST_OF_A_FILE: Duration = Duration::from_mins(10);
-/// Rust tests wait too, and Cargo would run no more than there are processors.
+/// Rust tests mostly wait, too; by default no more would run at once than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
-/// Tests and programs in one build. The programs for the other steps are those that the integration tests of their packages
-/// bring along: a build of their own would have other features of the dependencies, and compile most of them again.
+/// Builds tests and programs together. The other steps use the programs that Cargo builds for the integration tests of
+/// their packages: a separate build would have other features of the dependencies, and compile most of them again.
 pub async fn build() -> Result<()> {
     cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
     for program in ["jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
@@ -82,12 +82,12 @@ pub async fn fuzz() -> Result<()> {
     command(&["fuzz", "--no-build"]).await
 }
 
-/// A short storm: what it draws is printed with its seed.
+/// A short storm: its seed and the faults that it draws are printed.
 pub async fn chaos() -> Result<()> {
     command(&["chaos", "--short", "--no-build"]).await
 }
 
-/// A short form of every scenario: that they work, not how fast anything is.
+/// A short form of every scenario: tests that they work, not how fast anything is.
 pub async fn load() -> Result<()> {
     command(&["load", "all", "--short", "--no-build"]).await
 }

@@ -1,4 +1,4 @@
-//! An empty database of one test's own.
+//! An empty database for one test.
 
 use std::{panic::AssertUnwindSafe, str::FromStr, sync::Arc};
 
@@ -10,7 +10,7 @@ use sqlx::{
 };
 use tempfile::TempDir;
 
-/// Cheap to clone; gone at the end of [`Database::run`].
+/// Cheap to clone. [`Database::run`] drops a Postgres database at its end; a SQLite file goes with the last clone.
 #[derive(Clone)]
 pub struct Database {
     pub url: String,
@@ -38,7 +38,7 @@ impl Database {
         Self { url, kind: Kind::Postgres(name) }
     }
 
-    /// Runs a test on it, and drops it then, whether the test passed or not.
+    /// Runs a test on it, and drops it afterwards, whether the test passed or not.
     pub async fn run<F: Future<Output = ()>>(self, test: impl FnOnce(Self) -> F) {
         let outcome = AssertUnwindSafe(test(self.clone())).catch_unwind().await;
         if let Kind::Postgres(name) = &self.kind {
@@ -49,12 +49,12 @@ impl Database {
         }
     }
 
-    /// The port to it, beside the server's own.
+    /// A `users` port to it, besides the server's own.
     pub async fn users(&self) -> Users {
         Users::open(&self.url, 5).await.unwrap()
     }
 
-    /// Rows that a statement touches, on either kind of database.
+    /// Executes a statement on either kind of database; returns the number of rows that it changed.
     pub async fn execute(&self, statement: &str) -> u64 {
         let done = match self.kind {
             Kind::Sqlite(_) => {
@@ -67,7 +67,7 @@ impl Database {
         done.unwrap()
     }
 
-    /// One number out of a Postgres database.
+    /// Queries one number from a Postgres database.
     pub async fn count(&self, query: &str) -> i64 {
         let pool = PgPoolOptions::new().max_connections(1).connect(&self.url).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()

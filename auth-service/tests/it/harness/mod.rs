@@ -1,4 +1,4 @@
-//! A database and a server for each test, and what to ask it.
+//! A database and a server for each test, and requests to the server.
 
 mod database;
 mod server;

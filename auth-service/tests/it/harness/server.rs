@@ -16,7 +16,7 @@ use super::Database;
 const PATIENCE: Duration = Duration::from_secs(60);
 pub const PASSWORD: &str = "P44sw0rd";
 
-/// What a server is to be like.
+/// The settings of a server to start.
 pub struct Plan {
     overrides: Vec<String>,
 }
@@ -61,7 +61,7 @@ impl Drop for TestServer {
 }
 
 impl TestServer {
-    /// One that runs in a process of its own, which whoever started it ends.
+    /// A server in another process, which the caller has to end.
     pub fn elsewhere([public, internal]: [String; 2]) -> Self {
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let address = |text: String| text.parse().unwrap();
@@ -100,7 +100,7 @@ impl TestServer {
         self.send(self.http.post(self.url(path)).json(body)).await
     }
 
-    /// A body of any kind to the login endpoint.
+    /// Posts a body of any content type to the login endpoint.
     pub async fn post_raw(&self, kind: &str, body: impl Into<reqwest::Body>) -> Reply {
         let request = self.http.request(Method::POST, self.url("/api/auth/login"));
         self.send(request.header("content-type", kind).body(body)).await
@@ -119,7 +119,7 @@ impl TestServer {
     }
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -129,14 +129,14 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Insists on a success.
+    /// Asserts the status of a success.
     #[track_caller]
     pub fn ok(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
-    /// Insists on an error of the one shape.
+    /// Asserts an error with this status and code, in the one shape of errors.
     #[track_caller]
     pub fn error(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);

@@ -1,4 +1,4 @@
-// What a Go client does: see README.md beside this folder.
+// The steps of a Go client: see README.md beside this folder.
 package main
 
 import (
@@ -60,7 +60,7 @@ func main() {
 	stranger := newSocket("garbage")
 	stranger.On("connect_error", func(errs ...any) { refusals <- fmt.Sprint(errs...) })
 	refusal := within(refusals)
-	// The client wants `data` in every refusal, which Node's server leaves out, too, and hides the text without it.
+	// The client hides a refusal's text if it has no `data`, which Node's server leaves out, too.
 	say("refused", refusal != "", refusal)
 	answer = ask(client, "echo", "text")
 	say("alive", answer == "text" && len(gone) == 0, answer)
@@ -103,7 +103,7 @@ func field(data []any, name string) any {
 	return data
 }
 
-// readable has a text of its bytes in the place of every binary part.
+// readable replaces every binary part by a text of its bytes.
 func readable(value any) any {
 	switch value := value.(type) {
 	case io.Reader:

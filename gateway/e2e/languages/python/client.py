@@ -32,7 +32,7 @@ def one_by_one():
     answer = client.call("echo", LONG, timeout=SECONDS)
     say("long", answer == LONG, answer)
     client.call("message", EVERY_BYTE, timeout=SECONDS)
-    # The first one heard is its own.
+    # The first message is its own.
     for step in ["own", "heard", "emitted"]:
         name, part = heard.get(timeout=SECONDS)
         say(step, part == EVERY_BYTE and name == step.replace("own", "heard"), (name, part))
@@ -57,7 +57,7 @@ async def at_once():
     client.on("disconnect", lambda *reason: gone.append(reason))
     await client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
     say("connected", client.transport() == TRANSPORTS[-1], client.transport())
-    # Both on their way at the same time.
+    # Both at the same time.
     answers = await asyncio.gather(client.call("echo", ECHOED, timeout=SECONDS), client.call("echo", LONG, timeout=SECONDS))
     say("echo", answers[0] == ECHOED, answers[0])
     say("long", answers[1] == LONG, answers[1])

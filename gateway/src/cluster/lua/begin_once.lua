@@ -1,10 +1,10 @@
--- Asks whether an operation that its caller named may go ahead. Atomic.
+-- Decides whether an attempt at a named operation may go ahead. Atomic.
 --
--- KEYS[1]  hash of the name: fingerprint, id, until (Unix milliseconds up to which somebody is at it), reply
--- ARGV[1]  fingerprint of what is asked for
--- ARGV[2]  the operation's id, where this is the first attempt
+-- KEYS[1]  hash of the name: fingerprint, id, until (Unix milliseconds up to which an attempt counts as running), reply
+-- ARGV[1]  fingerprint of the operation
+-- ARGV[2]  the operation's id, if this is the first attempt
 -- ARGV[3]  how long an attempt may take, in milliseconds
--- ARGV[4]  how long the name is kept, in milliseconds
+-- ARGV[4]  how long the name is kept, from the first attempt on, in milliseconds
 -- Returns  { "go", id }, { "running", "" }, { "other", "" }, or { "done", reply }
 
 local clock = redis.call('TIME')

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease
 -- KEYS[2]  hash: incarnation -> since when its lease is held unbroken
--- KEYS[3]  sorted set of dead incarnations that somebody clears up after
--- KEYS[4]  hash: incarnation -> what it says of itself
+-- KEYS[3]  sorted set of dead incarnations that a survivor is cleaning up after
+-- KEYS[4]  hash: incarnation -> its report about itself
 -- ARGV[1]  incarnation
 -- Returns  1
 

@@ -1,15 +1,15 @@
--- Claims a session, or writes one again under the generation it was granted. Atomic: one user's sessions are one key.
+-- Claims a session, or restores one under the generation it was granted. Atomic: one user's sessions are one key.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- ARGV[1]  session
 -- ARGV[2]  incarnation that claims
 -- ARGV[3]  how many sessions the user may have, 0 for any number
--- ARGV[4]  "evict" or "reject": who loses beyond that
--- ARGV[5]  what the channel of every node starts with
--- ARGV[6]  "" for a new generation, else the one to restore (then nobody is refused: the oldest lose)
--- ARGV[7…] incarnations that are dead: what they hold is removed
+-- ARGV[4]  "evict" or "reject": beyond that, the oldest sessions lose or the claim is refused
+-- ARGV[5]  prefix of every node's channel
+-- ARGV[6]  "" for a new generation, else the one to restore (then no claim is refused: the oldest sessions lose)
+-- ARGV[7…] dead incarnations, whose sessions are removed
 -- Returns  {1, generation} granted | {0, holder, holder…} refused, oldest first | {2} restored and lost at once
--- Tells the node of each session that loses, on its channel: "E" and the session.
+-- Publishes "E" and the session to the node of each other session that loses, on that node's channel.
 
 local limit = tonumber(ARGV[3])
 local dead = {}

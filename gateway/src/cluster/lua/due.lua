@@ -1,8 +1,8 @@
--- Users whose grace may be over, by Redis's own clock.
+-- Entries whose grace may be over, by Redis's own clock: users, or rooms and users.
 --
--- KEYS[1]  sorted set of users by the moment of their announcement (Unix milliseconds)
+-- KEYS[1]  sorted set of entries by the moment of their announcement (Unix milliseconds)
 -- ARGV[1]  how many at most
--- Returns  {user, user…}
+-- Returns  {entry, entry…}
 
 local now = redis.call('TIME')
 local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)

@@ -1,8 +1,8 @@
--- Writes down how an attempt ended, where its name is still kept.
+-- Stores the outcome of an attempt, if its name is still kept.
 --
 -- KEYS[1]  hash of the name
 -- ARGV[1]  field, ARGV[2] its value
--- Returns  1 when it was written
+-- Returns  1 when it was stored, else 0
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0

@@ -1,6 +1,6 @@
--- A session is there; the first one of a user who was away announces the user online, unless asked not to. Atomic.
+-- Adds a session; the first one of a user who was away announces the user online, unless ARGV[5] is "quietly". Atomic.
 --
--- KEYS[1]  hash of the user's sessions that are there: session -> incarnation
+-- KEYS[1]  hash of the user's online sessions: session -> incarnation
 -- KEYS[2]  when the user, within the grace, is to be announced offline (Unix milliseconds)
 -- ARGV[1]  session
 -- ARGV[2]  incarnation

@@ -1,4 +1,4 @@
--- A session is in a room; the first one of a user who was not is announced to the room, unless asked not to. Atomic.
+-- Adds a session to a room; the room receives an announcement of a new member, unless ARGV[7] is "quietly". Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the room: session -> incarnation
 -- KEYS[2]  when the user, within the grace, is to be announced as having left (Unix milliseconds)
@@ -8,9 +8,9 @@
 -- ARGV[3]  channel of the room
 -- ARGV[4]  user
 -- ARGV[5]  profile (JSON)
--- ARGV[6]  members up to which comings and goings are announced
+-- ARGV[6]  most members with which joins and leaves are announced
 -- ARGV[7]  "aloud" or "quietly"
--- Returns  how many members the room has. Publishes "J", the session, a space, and the profile.
+-- Returns  how many members the room has. The announcement is "J", the session, a space, and the profile.
 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[2])

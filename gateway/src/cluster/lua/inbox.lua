@@ -1,16 +1,16 @@
--- What the scripts of an inbox begin with. Atomic: all keys of a user share a tag. Forgets what is too old before the
--- script does anything.
+-- Common beginning of all inbox scripts. Atomic: all keys of a user share a tag. Removes notifications that are too old
+-- before the script does anything.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first
--- KEYS[3]  set: ids of those that are unread
+-- KEYS[3]  set: ids of unread notifications
 -- KEYS[4]  hash: id -> "<time> <JSON object>"
--- KEYS[5]  sorted set: ids that were deleted lately, by the moment (Unix milliseconds)
--- ARGV[1]  what the channel of every node starts with
+-- KEYS[5]  sorted set: recently deleted ids, by time of deletion (Unix milliseconds)
+-- ARGV[1]  prefix of every node's channel
 -- ARGV[2]  how many notifications are kept, 0 for any number
 -- ARGV[3]  how long they are kept, in milliseconds, 0 for ever
--- ARGV[4]  the present time (RFC 3339), as clients are told it
--- ARGV[5…] the script's own
+-- ARGV[4]  the current time as sent to clients (RFC 3339)
+-- ARGV[5…] the script's own arguments
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -28,7 +28,7 @@ local function unread()
   return redis.call('SCARD', KEYS[3])
 end
 
--- Takes notifications out of everything.
+-- Removes notifications from KEYS[2], KEYS[3] and KEYS[4].
 local function forget(ids)
   for from = 1, #ids, 1000 do
     local to = math.min(from + 999, #ids)
@@ -47,8 +47,8 @@ local function count_event()
   return '"notification:unread_count",{"unreadCount":' .. unread() .. ',"timestamp":"' .. ARGV[4] .. '"}'
 end
 
--- Publishes, for each node that holds sessions of the user: "U", the sessions with commas between them, a space, and the
--- event, where there is one; and then the same with the count. Returns how many sessions there are.
+-- Publishes for each node that holds sessions of the user: "U", the sessions separated by commas, a space, and the
+-- event, if given; then the same with the count. Returns the number of sessions.
 local function push(event)
   local by_node = {}
   local sessions = redis.call('HGETALL', KEYS[1])
@@ -66,7 +66,7 @@ local function push(event)
   return #sessions / 2
 end
 
--- Pushes the count alone, where some got too old.
+-- Pushes the count alone, if it has changed because notifications were removed.
 local function push_where_changed()
   if unread() ~= unread_before then
     push()

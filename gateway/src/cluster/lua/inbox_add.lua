@@ -1,8 +1,8 @@
--- Adds a notification, unread, where it is not and was not there.
+-- Adds a notification, unread, unless it is too old, already stored, or recently deleted.
 --
 -- ARGV[5]  its id
 -- ARGV[6]  its JSON object
--- Returns  {1 when it was added now else 0, how many are unread, to how many sessions it was pushed}
+-- Returns  {1 if it was added now else 0, number of unread ones, number of sessions it was pushed to}
 
 local id = ARGV[5]
 if id < oldest or redis.call('ZSCORE', KEYS[5], id) or redis.call('ZADD', KEYS[2], 'NX', 0, id) == 0 then
@@ -22,7 +22,7 @@ for key = 2, 4 do
     redis.call('PERSIST', KEYS[key])
   end
 end
--- Older than all that is kept: it may have been there before.
+-- The limit removed it at once: it is older than all that are kept, and may have been stored before.
 if not redis.call('ZSCORE', KEYS[2], id) then
   push_where_changed()
   return { 0, unread(), 0 }

@@ -1,9 +1,9 @@
--- Deletes a notification, and remembers for a while that it was there.
+-- Deletes a notification, and remembers its id for a while.
 --
 -- ARGV[5]  its id
--- ARGV[6]  the event that says so
--- ARGV[7]  how long it is remembered, in milliseconds
--- Returns  {1 when there was such a notification else 0, how many are unread}
+-- ARGV[6]  the event to push
+-- ARGV[7]  how long the id is remembered, in milliseconds
+-- Returns  {1 if there was such a notification else 0, number of unread ones}
 
 local id = ARGV[5]
 if not redis.call('ZSCORE', KEYS[2], id) then

@@ -1,8 +1,8 @@
--- Notifications, newest first.
+-- Lists notifications, newest first.
 --
--- ARGV[5]  the id before which they are to be, or nothing for the newest
--- ARGV[6]  how many
--- Returns  {how many are unread, 1 when there are older ones else 0, {1 when it was read else 0, "<time> <JSON object>", …}}
+-- ARGV[5]  only ids before this one, or "" for the newest
+-- ARGV[6]  maximum number
+-- Returns  {number of unread ones, 1 if there are older ones else 0, {1 if read else 0, "<time> <JSON object>", …}}
 
 local from = ARGV[5] == '' and '+' or '(' .. ARGV[5]
 local limit = tonumber(ARGV[6])

@@ -1,8 +1,8 @@
 -- Marks a notification as read, or all of them.
 --
--- ARGV[5]  its id, or nothing for all
--- ARGV[6]  the event that says so
--- Returns  {1 when there is such a notification else 0, how many are unread}
+-- ARGV[5]  its id, or "" for all
+-- ARGV[6]  the event to push
+-- Returns  {1 if there is such a notification (or for all) else 0, number of unread ones}
 
 local id = ARGV[5]
 if id == '' then

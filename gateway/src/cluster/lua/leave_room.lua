@@ -1,17 +1,17 @@
--- A session is out of a room, where it was this incarnation's; with the user's last one the grace begins, or the user is
--- announced at once where there is none. Atomic.
+-- Removes a session from a room, if this incarnation holds it. With the user's last one the grace begins; without a
+-- grace the user is removed and announced at once. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the room: session -> incarnation
--- KEYS[2]  when the user, within the grace, is to be announced as having left (Unix milliseconds)
+-- KEYS[2]  when to announce that the user has left (Unix milliseconds); exists while that is pending
 -- KEYS[3]  hash of the room's members: user -> profile
 -- ARGV[1]  session
 -- ARGV[2]  incarnation
 -- ARGV[3]  grace in milliseconds; 0 for none
 -- ARGV[4]  channel of the room
 -- ARGV[5]  user
--- ARGV[6]  members up to which comings and goings are announced
--- Returns  the moment of the announcement while the user is within the grace, else 0. A second call returns it again,
---          so that a survivor can go on where a node died in between. Publishes "L" and the profile.
+-- ARGV[6]  joining and leaving are announced up to this many members
+-- Returns  KEYS[2], or 0 if it does not exist. A second call returns it again, so that a survivor can add the reminder
+--          if the node died before it did. Publishes "L" and the profile.
 
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
   redis.call('HDEL', KEYS[1], ARGV[1])

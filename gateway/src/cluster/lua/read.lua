@@ -1,19 +1,19 @@
--- Reads a piece of a room's log and where the log ends. Atomic. Writes nothing for a room that has no log. Begins a new
--- epoch where the log ends before a position that somebody has seen: then it was lost and fell back.
+-- Reads a range of a room's log, and the log's end. Atomic. Writes nothing for a room that has no log. Begins a new
+-- epoch if the log ends before a position of its epoch that a node has seen: then the log has lost its newest messages.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), b (last number before the epoch began)
 -- ARGV[1]  "after", "before" or "newest"
 -- ARGV[2]  number
--- ARGV[3]  how many at most
+-- ARGV[3]  maximum number of messages
 -- ARGV[4]  how long messages are kept, in milliseconds
--- ARGV[5]  how long the epoch of a room that nobody uses is remembered, in milliseconds
+-- ARGV[5]  how long the epoch of an unused room is kept, in milliseconds
 -- ARGV[6]  epoch that was seen, or ""
 -- ARGV[7]  number that was seen
 -- ARGV[8]  epoch of a room that has no log
--- ARGV[9]  bytes of bodies that are read after a number; the first is read however long it is
--- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…}, milliseconds for which none of
---          these is too old to be kept}, in the room's order
+-- ARGV[9]  "after" only: maximum bytes of bodies; the first body is returned however long it is
+-- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…} in the room's order,
+--          milliseconds until the first of these messages is too old to be kept}
 
 local now = redis.call('TIME')
 local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
@@ -49,12 +49,12 @@ if ARGV[1] == 'after' then
     from, left = some[#some][1], left - #some
   end
 elseif ARGV[1] == 'before' then
-  -- Nothing is before the first, and Redis knows no interval that ends before 0.
+  -- There is no message before number 0, and Redis refuses an interval that ends before 0.
   entries = ARGV[2] ~= '0' and redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2] .. '-0', '-', 'COUNT', ARGV[3])
 else
   entries = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[3])
 end
--- A count of 0 is answered with nothing at all.
+-- Redis answers a COUNT of 0 with nil.
 entries = entries or {}
 local oldest = math.floor(us / 1000) - tonumber(ARGV[4])
 local flat = {}

@@ -1,4 +1,4 @@
--- Ends a session, where the incarnation still holds it.
+-- Ends a session, if the incarnation still holds it.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- ARGV[1]  session

@@ -1,6 +1,6 @@
--- Since when everything here is remembered. Atomic.
+-- Returns since when Redis has kept all data. Atomic.
 --
--- KEYS[1]  since when (Unix microseconds): set now where nobody has set it
+-- KEYS[1]  that time (Unix microseconds); set to now if it does not exist
 -- Returns  KEYS[1]
 
 local now = redis.call('TIME')

@@ -1,9 +1,9 @@
--- Writes down what an incarnation says of itself, where it has not been buried. Atomic.
+-- Stores an incarnation's report, unless the incarnation has been buried. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease
--- KEYS[2]  hash: incarnation -> what it says of itself
--- ARGV[1]  incarnation, ARGV[2] what it says
--- Returns  1 when written, 0 when it is not there
+-- KEYS[2]  hash: incarnation -> its last report
+-- ARGV[1]  incarnation, ARGV[2] its report
+-- Returns  1 if stored, 0 if KEYS[1] does not have the incarnation
 
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   return 0

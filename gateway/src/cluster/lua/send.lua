@@ -1,10 +1,9 @@
 -- Sends an order to a user's sessions, once to each node that holds some of them.
 -- KEYS: 1 the user's sessions
--- ARGV: 1 what the channel of every node starts with, 2 a session that is left out, or nothing, 3 the kind of notice, 4 what it says,
---       5 what stands before it: the span that this is done in, or nothing
--- Returns how many sessions it went to.
--- Publishes, for each node on its channel: ARGV[5], the kind, the sessions with commas between them, a space, and
--- what it says.
+-- ARGV: 1 prefix of every node's channel, 2 a session to leave out, or "", 3 the kind of notice, 4 its content,
+--       5 the bytes before the notice that carry the current trace span, or ""
+-- Returns the number of sessions it was sent to.
+-- Publishes for each node on its channel: ARGV[5], the kind, the sessions separated by commas, a space, and ARGV[4].
 
 local by_node = {}
 local count = 0

@@ -1,9 +1,9 @@
 -- Announces a user offline, once, when the grace is over. Atomic.
 --
--- KEYS[1]  when the user, within the grace, is to be announced offline (Unix milliseconds)
+-- KEYS[1]  when to announce the user offline (Unix milliseconds); exists while that is pending
 -- ARGV[1]  channel of announcements
 -- ARGV[2]  user
--- Returns  0 when there is nothing left to do, else the moment of the announcement that is still to come
+-- Returns  0 if nothing is left to do, else when the announcement is due
 
 local due = tonumber(redis.call('GET', KEYS[1]) or 0)
 if due == 0 then

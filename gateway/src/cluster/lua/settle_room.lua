@@ -1,11 +1,11 @@
--- Announces to a room that a user has left, once, when the grace is over. Atomic.
+-- Removes a user from a room's members and announces it to the room, once, when the grace is over. Atomic.
 --
--- KEYS[1]  when the user, within the grace, is to be announced as having left (Unix milliseconds)
+-- KEYS[1]  when to announce that the user has left (Unix milliseconds); exists while that is pending
 -- KEYS[2]  hash of the room's members: user -> profile
 -- ARGV[1]  channel of the room
 -- ARGV[2]  user
--- ARGV[3]  members up to which comings and goings are announced
--- Returns  0 when there is nothing left to do, else the moment of the announcement that is still to come.
+-- ARGV[3]  joining and leaving are announced up to this many members
+-- Returns  0 if nothing is left to do, else when the announcement is due.
 --          Publishes "L" and the profile.
 
 local due = tonumber(redis.call('GET', KEYS[1]) or 0)

@@ -1,8 +1,8 @@
--- Takes a user off the list of those to be announced, or moves the moment; never loses one that was set meanwhile.
+-- Removes a user's reminder, or moves it to a later time. Keeps one that was set meanwhile and is not due yet.
 --
--- KEYS[1]  sorted set of users by the moment of their announcement (Unix milliseconds)
+-- KEYS[1]  sorted set of users by the time of their announcement (Unix milliseconds)
 -- ARGV[1]  user
--- ARGV[2]  0, or the moment that is still to come
+-- ARGV[2]  0, or when the announcement is due
 -- Returns  1
 
 local now = redis.call('TIME')

@@ -1,11 +1,11 @@
-//! What all members of a room share: its order, and what stands in it.
+//! The order of a room's messages, and the checks that do not depend on a member.
 
 use std::collections::HashMap;
 
 use super::{Kind, Offence, Verdict};
 use crate::chaos::record::{Key, Origin, Room, Sent, Stored};
 
-/// The order of a room: its messages by their ids.
+/// A room's messages in the order of their ids.
 pub struct Order {
     /// Place of each message, by its number.
     pub rank: Vec<u32>,
@@ -13,14 +13,14 @@ pub struct Order {
     pub message: Vec<u32>,
     /// Whether the message in that place was acknowledged.
     pub acked: Vec<bool>,
-    /// The first place of a message that stands in several, by the others.
+    /// For a message that is stored several times: its first place, by each later place.
     pub twin: HashMap<u32, u32>,
     /// Last place with an acknowledged message.
     pub last_acked: Option<u32>,
 }
 
 impl Order {
-    /// Sorts the room.
+    /// Sorts the room's messages by id.
     pub fn of(room: &Room) -> Self {
         let count = u32::try_from(room.messages.len()).unwrap_or(u32::MAX);
         let mut message: Vec<u32> = (0..count).collect();
@@ -43,14 +43,14 @@ impl Order {
         Self { rank, message, acked, twin, last_acked }
     }
 
-    /// The first place after that position, which is compared like an id.
+    /// The first place after that position; positions compare like ids.
     pub fn after(&self, room: &Room, position: &str) -> u32 {
         let place = self.message.partition_point(|number| *room.messages[*number as usize].id <= *position);
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 }
 
-/// For people.
+/// Text for the report.
 pub fn describe(message: &Stored) -> String {
     match &message.origin {
         Origin::Ours { key, .. } => format!("{} (sender {}, {})", message.id, key.sender, key.sequence),
@@ -58,7 +58,7 @@ pub fn describe(message: &Stored) -> String {
     }
 }
 
-/// Judges what does not depend on a member.
+/// Finds messages that nobody sent, that are stored twice, or that are out of their sender's order.
 pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], verdict: &mut Verdict) {
     let mut offend = |kind, message: &Stored| {
         let at_ms = match &message.origin {
@@ -94,7 +94,7 @@ fn was_sent(number: usize, message: &Stored, sent: &[Vec<Sent>]) -> bool {
     sent.is_some_and(|sent| sent.room as usize == number && sent.at_us == *at_us)
 }
 
-/// Messages that were overtaken by a later one of their sender's, though both went once over the same connection.
+/// Messages stored before an earlier one of the same sender, although both were sent once, over the same connection.
 fn out_of_sender_order(room: &Room, order: &Order, sent: &[Vec<Sent>]) -> Vec<u32> {
     let mut once: Vec<(Key, u32, u32)> = room
         .acked
@@ -106,7 +106,7 @@ fn out_of_sender_order(room: &Room, order: &Order, sent: &[Vec<Sent>]) -> Vec<u3
         .collect();
     once.sort_unstable();
     let mut overtaken = Vec::new();
-    // Highest place so far of the sender and connection that the loop is at.
+    // Highest place so far for the current sender and connection.
     let mut highest = (None, 0);
     for (key, connection, message) in once {
         let rank = order.rank[message as usize];

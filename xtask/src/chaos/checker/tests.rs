@@ -156,7 +156,7 @@ fn who_is_sent_away_is_missed_and_expects_nothing_more() {
 fn a_senders_order_holds_within_a_connection() {
     let with = |tries: u32, connection: u32| {
         let (mut room, mut sent) = room(4);
-        // Acknowledged in the other order than they were sent.
+        // Stored in the opposite order: the message sent later has the lower id.
         room.acked[1].message = 2;
         room.acked[2].message = 1;
         room.messages.swap(1, 2);

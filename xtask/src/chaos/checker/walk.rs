@@ -1,17 +1,15 @@
-//! One member's way through a room.
+//! Judges one member by its trace of a room.
 
 use super::{Kind, Offence, Rules, Verdict, room};
 use crate::chaos::record::{Entry, Join, Origin, Room, Trace, What};
 
-/// Where the walk takes place.
+/// The room to judge in, and the rules.
 pub struct Place<'a> {
-    /// Of the room.
+    /// Number of the room.
     pub number: usize,
-    /// The room.
     pub room: &'a Room,
-    /// And its order.
+    /// Order of its messages.
     pub order: &'a room::Order,
-    /// What it must keep.
     pub rules: &'a Rules,
 }
 
@@ -22,13 +20,13 @@ struct Walk<'a> {
     at: &'a Place<'a>,
     trace: &'a Trace,
     verdict: &'a mut Verdict,
-    /// First place that the lineage must have; none while nothing is known of it.
+    /// First place that the lineage must contain; none until its first message is known.
     from: Option<u32>,
     /// Highest place seen in it.
     last: Option<u32>,
     /// Places seen in it.
     seen: Vec<bool>,
-    /// Entry from which on it counts, where messages are looked for that are missing.
+    /// Index of the entry that began the lineage: the search for a gap starts there.
     begun_at: usize,
 }
 
@@ -64,7 +62,7 @@ pub fn walk(at: &Place<'_>, trace: &Trace, verdict: &mut Verdict) {
 impl<'a> Walk<'a> {
     fn fresh(&mut self, index: usize) {
         let pages = self.pages_after(index);
-        // A shorter page than the room could fill is all that the room had.
+        // A page that is not full held everything that the room had.
         self.from = if pages.len() < self.at.rules.page { Some(0) } else { self.rank_of_first(pages) };
         self.begin(index);
     }
@@ -80,7 +78,7 @@ impl<'a> Walk<'a> {
 
     fn reset(&mut self, index: usize, position: u32) {
         let place = self.at.order.after(self.at.room, &self.at.room.positions[position as usize]);
-        // How far the room was by then is known from when messages were sent: a few of the last were not stored yet.
+        // Send times tell how many messages the member missed; the last few of them may not have been stored yet.
         let now_us = u64::from(self.trace.entries[index].at_ms) * 1_000;
         let rest = self.at.order.message.get(self.next() as usize..).unwrap_or_default();
         let sent = |number: &&u32| match self.at.room.messages[**number as usize].origin {
@@ -97,7 +95,7 @@ impl<'a> Walk<'a> {
         self.last.map_or(self.from.unwrap_or(0), |last| last + 1)
     }
 
-    /// A reset is true where more was missed than a room keeps.
+    /// A reset is justified if more was missed than the room keeps; otherwise it is an offence, unless Redis lost data.
     fn excuse(&mut self, index: usize, rank: u32, missed: usize) {
         if missed > self.at.rules.kept {
             self.verdict.outrun += 1;
@@ -133,7 +131,7 @@ impl<'a> Walk<'a> {
         self.from = self.from.or(Some(rank));
     }
 
-    /// Counts what is missing of the lineage up to a place.
+    /// Reports acknowledged messages that the lineage lacks, up to and including `last`.
     fn missing(&mut self, last: Option<u32>, end: usize) {
         let (Some(from), Some(last)) = (self.from, last) else { return };
         for rank in from..=last {
@@ -144,7 +142,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The entry that shows the gap: the lineage's first one with a later message.
+    /// The entry that shows the gap: the lineage's first one with a later message, or else `end`.
     fn first_after(&self, rank: u32, end: usize) -> usize {
         let later = |entry: &Entry| self.rank_of(entry).is_some_and(|found| found > rank);
         let found = self.trace.entries[self.begun_at..end].iter().position(later);
@@ -188,7 +186,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What the member saw shortly before and after.
+/// The trace entries shortly before and after an offence, as text.
 fn around(room: &Room, trace: &Trace, index: usize) -> Vec<String> {
     let (first, end) = (index.saturating_sub(AROUND), (index + AROUND + 1).min(trace.entries.len()));
     let shown = trace.entries[first.min(end)..end].iter().zip(first..);

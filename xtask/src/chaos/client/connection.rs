@@ -18,21 +18,21 @@ use tokio_tungstenite::{
 use super::{Behaviour, Command, Outbox, Settings};
 use crate::chaos::packet::{Handshake, PONG, Packet};
 
-/// Why a connection is over.
+/// Why a connection ended.
 pub enum Ended {
-    /// The transport closed, or nothing could be written.
+    /// The transport closed, or a write failed or timed out.
     Transport,
     /// No ping came in time.
     Silent,
-    /// For good, with the reason that was given.
+    /// CONNECT_ERROR or DISCONNECT: final. Names the packet and, for CONNECT_ERROR, its message.
     SentAway(String),
     /// By [`Command::Unplug`].
     Unplugged(Duration),
 }
 
-/// Longest wait for the kernel to take what we say.
+/// Longest wait for the kernel to accept our frames.
 const WRITE: Duration = Duration::from_secs(20);
-/// Of each connection.
+/// Bytes of each connection's read buffer, and of its write buffer.
 const READ_BUFFER: usize = 8 * 1024;
 
 pub struct Connection {
@@ -41,13 +41,13 @@ pub struct Connection {
     node: usize,
     /// The namespace was joined.
     pub joined: bool,
-    /// The end of the server's silence that is still all right.
+    /// The server counts as silent if no ping comes before this.
     alive_until: Instant,
     patience: Duration,
 }
 
 impl Connection {
-    /// TCP, upgrade, Engine.IO handshake, and CONNECT sent.
+    /// Connects over TCP, upgrades, reads the Engine.IO handshake and sends CONNECT.
     pub async fn open(settings: &Arc<Settings>, node: usize, token: &str) -> Result<Self> {
         timeout(settings.handshake, Self::handshake(settings, node, token)).await.context("no handshake in time")?
     }
@@ -78,7 +78,7 @@ impl Connection {
         Ok(Self { socket, settings, node, joined: false, alive_until: Instant::now() + patience, patience })
     }
 
-    /// Lives the connection.
+    /// Serves the connection until it ends.
     pub async fn serve<B: Behaviour>(
         &mut self,
         behaviour: &mut B,
@@ -104,7 +104,7 @@ impl Connection {
                     Command::Unplug(away) => Some(Ended::Unplugged(away)),
                     Command::StopReading => {
                         while commands.recv().await.is_some_and(|command| command != Command::ReadAgain) {}
-                        // The pings of that time are still in the socket.
+                        // The pings of that time are still in the socket: do not count it as silence.
                         self.alive_until = Instant::now() + self.patience;
                         None
                     }

@@ -1,4 +1,4 @@
-//! The client against a written server.
+//! The client against a scripted server.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -13,7 +13,7 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Says what it hears.
+/// Reports every callback to the test.
 struct Parrot {
     heard: mpsc::Sender<String>,
 }
@@ -53,7 +53,7 @@ impl Behaviour for Parrot {
     }
 }
 
-/// A client, and the server that it finds.
+/// A client, and the listener that it connects to.
 struct Meeting {
     listener: TcpListener,
     heard: mpsc::Receiver<String>,
@@ -81,7 +81,7 @@ impl Meeting {
         timeout(LIMIT, self.listener.accept()).await.unwrap().unwrap().0
     }
 
-    /// A connection, up to what the client sends first.
+    /// Accepts a connection, up to and including the client's CONNECT.
     async fn accept(&self, patience_ms: u64) -> WebSocketStream<TcpStream> {
         let mut socket = accept_async(self.tcp().await).await.unwrap();
         say(&mut socket, &format!(r#"0{{"sid":"s","pingInterval":{patience_ms},"pingTimeout":0,"upgrades":[]}}"#))
@@ -187,7 +187,7 @@ async fn a_client_that_stops_reading_reads_on_when_it_is_told() {
     assert_eq!(meeting.heard().await, "connected to 0");
     assert_eq!(next(&mut socket).await, r#"420["hello",0]"#);
     meeting.commands.send(Command::StopReading).await.unwrap();
-    // It is deaf once it has taken the command out of its channel.
+    // The client stops reading once it has taken the command out of its channel.
     while meeting.commands.capacity() < meeting.commands.max_capacity() {
         tokio::task::yield_now().await;
     }

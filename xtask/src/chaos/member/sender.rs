@@ -1,4 +1,4 @@
-//! The sending side of a member: a few messages outstanding, each sent again with its `clientId` until it is acknowledged.
+//! The sending side of a member: a few messages outstanding, each resent with its `clientId` until it is acknowledged.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -10,25 +10,25 @@ use crate::chaos::{
     wire::{Answer, SendMessage},
 };
 
-/// After `unavailable`.
+/// Pause after an error answer without `retryAfterMs`.
 const RETRY: Duration = Duration::from_millis(200);
-/// Longer than any answer may take, a frozen node included.
+/// Resend after this time without an answer: longer than any answer may take, even from a frozen node.
 const UNANSWERED: Duration = Duration::from_secs(15);
 
-/// How much a sender sends.
+/// Load of a sender.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Messages outstanding.
+    /// Most messages outstanding.
     pub window: usize,
-    /// Between two new messages; none: as fast as they are acknowledged.
+    /// Interval between two new messages; none: as fast as they are acknowledged.
     pub every: Option<Duration>,
-    /// Of a content, in characters.
+    /// Length of a content, in characters.
     pub length: usize,
 }
 
 #[derive(Clone, Copy)]
 enum State {
-    /// To be sent at that time.
+    /// To be sent at that time, or later.
     Waiting(Instant),
     /// Sent at that time.
     Flying(Instant),
@@ -36,12 +36,12 @@ enum State {
 
 struct Outgoing {
     sequence: u32,
-    /// Of the member.
+    /// Index into the member's seats.
     seat: usize,
     state: State,
 }
 
-/// Sends to some of its member's seats, in turn.
+/// Sends to some of its member's rooms, in turn.
 pub struct Sender {
     number: u32,
     seats: Vec<usize>,
@@ -52,19 +52,19 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sender with that number, for these seats of its member.
+    /// A sender with that number, for these seats of its member.
     pub fn new(number: u32, seats: Vec<usize>, load: Load) -> Self {
         Self { number, seats, load, outgoing: Vec::new(), turn: 0, due: Instant::now() }
     }
 
-    /// How often it must be looked after.
+    /// The tick interval that it needs.
     pub fn pace(&self) -> Duration {
         self.load
             .every
             .map_or(Duration::from_millis(50), |every| every.clamp(Duration::from_millis(2), Duration::from_millis(50)))
     }
 
-    /// Sends what is due. `emit` says whether it could be written.
+    /// Resends and sends all messages that are due. `emit` returns whether the frame was queued.
     pub fn pump<'a>(
         &mut self,
         shared: &Shared,
@@ -108,9 +108,9 @@ impl Sender {
         }
     }
 
-    /// An answer came. Gives the seat where it says that we are not in the room.
+    /// Handles an answer. Returns the message's seat if the answer is `not_in_room`.
     pub fn answered(&mut self, shared: &Shared, sequence: u32, answer: &Answer<'_>) -> Option<usize> {
-        // Answered before, and sent again in the meantime.
+        // None if an earlier ack answered this message, which was resent meanwhile.
         let index = self.outgoing.iter().position(|one| one.sequence == sequence);
         if answer.status == "ok" {
             self.acknowledged(shared, sequence, index, answer);
@@ -125,7 +125,7 @@ impl Sender {
         (code == "not_in_room").then_some(outgoing.seat)
     }
 
-    /// The connection is gone: everything outstanding goes again.
+    /// The connection is lost: everything outstanding is due again.
     pub fn disconnected(&mut self) {
         let now = Instant::now();
         for outgoing in &mut self.outgoing {
@@ -159,7 +159,7 @@ impl Sender {
         if self.due > now {
             return false;
         }
-        // Who was late does not make up for it in one burst.
+        // A late sender stays at most 4 intervals behind its schedule: it does not make up for all of it in one burst.
         self.due = (self.due + every).max(now.checked_sub(every * 4).unwrap_or(now));
         true
     }

@@ -1,11 +1,11 @@
-//! A member against a written server.
+//! A member against a scripted server.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::chaos::record::{Entry, Key, Room, content};
 
-/// Of sender 0.
+/// A content of sender 0.
 fn text(sequence: u32) -> String {
     content(Key { sender: 0, sequence }, 0, 0)
 }
@@ -22,7 +22,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// A connected member of one room, that sends too where it is told how.
+    /// A connected member of one room; it also sends if it has a load.
     fn new(load: Option<Load>) -> Self {
         let shared = Shared::new(vec![Room::new("r".into(), [0])], 1);
         let sender = load.map(|load| Sender::new(0, vec![0], load));

@@ -1,7 +1,7 @@
-//! What a Rust client does: see README.md beside this folder.
+//! The steps of a Rust client: see README.md of `languages`.
 //!
-//! `rust_socketio` 0.6 loses binary acknowledgements, sends nothing but one bare part, and hands an event's first part over
-//! under a name that has the rest of the event in it.
+//! `rust_socketio` 0.6 loses binary acknowledgements, can send only one bare part, and delivers an event's first part
+//! under a name that contains the rest of the event.
 
 use std::{
     env,
@@ -46,7 +46,7 @@ fn main() {
     };
     let sent = json!({ "text": "ñ 👋" });
     let answer = ask(sent.clone());
-    // What came is wrapped in one array more than was sent.
+    // The answer may be wrapped in one array more than was sent.
     say("text", answer == Some(vec![json!([sent])]) || answer == Some(vec![sent]), answer);
 
     client.emit("message", every_byte.clone()).unwrap();
@@ -64,7 +64,7 @@ fn main() {
     let is_alive = answer.as_ref().is_some_and(|values| format!("{values:?}").contains("\"text\""));
     say("alive", is_alive && gone.try_recv().is_err(), answer);
     drop(stranger);
-    // The client's threads have no end.
+    // The client's threads never end.
     std::process::exit(0);
 }
 

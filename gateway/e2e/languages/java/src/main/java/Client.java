@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 import org.json.JSONArray;
 import org.json.JSONObject;
 
-/** What a Java client does: see README.md beside this folder. */
+/** The steps of a Java client: see README.md of `languages`. */
 public final class Client {
     private static final String URL = System.getenv("URL");
     private static final Map<String, String[]> TRANSPORTS = Map.of(
