@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 
 use super::{
     Unavailable,
@@ -23,7 +23,9 @@ pub struct MemoryNetwork {
 
 struct End {
     subscribed: HashSet<Channel>,
+    /// Its last place is kept free for [`BusEvent::MayHaveMissed`].
     heard: mpsc::Sender<BusEvent>,
+    /// The last event in the queue is [`BusEvent::MayHaveMissed`].
     missed: bool,
 }
 
@@ -37,7 +39,7 @@ pub struct MemoryBus {
 impl MemoryNetwork {
     /// One more node.
     pub fn join(&self) -> (MemoryBus, mpsc::Receiver<BusEvent>) {
-        let (heard, events) = mpsc::channel(BACKLOG);
+        let (heard, events) = mpsc::channel(BACKLOG + 1);
         let mut ends = self.ends.lock();
         ends.push(End { subscribed: HashSet::new(), heard, missed: false });
         (MemoryBus { network: self.clone(), index: ends.len() - 1 }, events)
@@ -53,11 +55,15 @@ impl MemoryNetwork {
 }
 
 impl End {
+    /// Queues the event, or drops it if the queue is full. The first drop queues [`BusEvent::MayHaveMissed`] in its
+    /// place: the last event, so the node receives it after every drop until then.
     fn hear(&mut self, event: BusEvent) {
-        if self.missed && self.heard.try_send(BusEvent::MayHaveMissed).is_ok() {
-            self.missed = false;
+        let has_room = self.heard.capacity() > 1;
+        if has_room || !self.missed {
+            // Fails only if the node has ended: this is the only sender, and there is a place.
+            let _ = self.heard.try_send(if has_room { event } else { BusEvent::MayHaveMissed });
+            self.missed = !has_room;
         }
-        self.missed |= matches!(self.heard.try_send(event), Err(TrySendError::Full(_)));
     }
 }
 
@@ -83,5 +89,27 @@ impl MemoryBus {
     pub(super) fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         self.network.ends.lock()[self.index].subscribed.extend(channels.iter().cloned());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_learns_that_it_missed_something_without_another_message() {
+        let network = MemoryNetwork::default();
+        let (bus, mut events) = network.join();
+        bus.subscribe(&[Channel::Presence]).unwrap();
+        for round in 0..2 {
+            for _ in 0..BACKLOG + 10 {
+                network.publish(&Channel::Presence, &Bytes::new());
+            }
+            for _ in 0..BACKLOG {
+                assert!(matches!(events.try_recv(), Ok(BusEvent::Message(..))));
+            }
+            assert!(matches!(events.try_recv(), Ok(BusEvent::MayHaveMissed)), "round {round}");
+            assert!(events.try_recv().is_err());
+        }
     }
 }
