@@ -121,6 +121,9 @@ pub(super) async fn identify(connection: &Connection, auth: Option<&Text>) -> Re
 async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), Refusal> {
     let node = &connection.node;
     let incarnation = node.incarnation().ok_or(Refusal::Passing)?;
+    if node.departures.is_full() {
+        return Err(Refusal::Passing);
+    }
     let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
     {
         // Under the lock, so that a concurrent end is either seen here or removes the entry.
@@ -319,6 +322,23 @@ mod tests {
         assert!(begin(&connection, namespace, identity()).await.is_ok());
         let client = Arc::clone(&connection.session.lock().sockets[0]);
         (connection, client)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_claimed_while_too_much_waits_to_be_released() {
+        let lifecycle = Lifecycle::new();
+        let gateway = gateway(&lifecycle);
+        let node = gateway.node();
+        let (_, client) = connected(&gateway).await;
+        let namespace = node.hub.namespace(MAIN).unwrap();
+        let connection = shake_hands(&gateway).await;
+        assert!(matches!(connection.session.lock().begin(&identity()), Standing::Claim));
+        while !node.departures.is_full() {
+            node.departures.push(IndexEntry::Session(client.holding()), "lost".into());
+        }
+        assert!(matches!(begin(&connection, namespace, identity()).await, Err(Refusal::Passing)));
+        assert_eq!(node.connections.len(), 1, "that of the client before");
+        lifecycle.stop();
     }
 
     #[tokio::test]

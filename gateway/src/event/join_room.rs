@@ -50,6 +50,9 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
         return Err(EventError::TooManyRooms { most });
     }
     let incarnation = client.node.incarnation().ok_or(Unavailable)?;
+    if client.node.departures.is_full() {
+        return Err(Unavailable.into());
+    }
     let entry = client.entry(name.clone());
     let entered = enter(client, &entry, &incarnation).await;
     let stay = entry.stay;

@@ -1,7 +1,8 @@
 //! Releases sessions and stays in rooms that have ended, in batches, in the whole cluster.
 //!
 //! Guarantees: a session is released sooner or later, however long the back end is away. While it is away the list
-//! grows with the sessions and stays that end, and with claims and joins that it did not answer.
+//! grows with the sessions and stays that end, and with claims and joins that it did not answer: beyond [`MOST`] entries
+//! those are refused, so the list holds no more than that and the sessions and stays of this node.
 
 use std::{
     sync::{
@@ -22,6 +23,8 @@ use crate::cluster::{
 };
 
 const BATCH: usize = 512;
+/// Entries from which on nothing is claimed that might have to be released unanswered. Some 15 MB.
+const MOST: usize = 65_536;
 const RETRY: Duration = Duration::from_millis(250);
 /// At the end of the process, retries before the rest is left to the survivors.
 const LAST_TRIES: u32 = 2;
@@ -48,6 +51,12 @@ impl Departures {
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.lock().len()
+    }
+
+    /// Whether too much waits to claim anything new.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= MOST
     }
 
     /// Whether nothing waits.
