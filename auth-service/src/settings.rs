@@ -165,7 +165,7 @@ impl AuthSettings {
     /// The internal port: `internal.port`, or the public one + 10000; 0, for any, where the public one is 0 too.
     ///
     /// # Errors
-    /// Where there is no such port.
+    /// If `port` + 10000 is not a port.
     pub fn internal_port(&self) -> Result<u16, SettingsError> {
         let absent = || SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)");
         match (self.internal.port, self.port) {
