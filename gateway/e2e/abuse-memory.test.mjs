@@ -174,14 +174,10 @@ describe("memory of connections that ended", OWN, () => {
       const before = memory(node.pid).now;
       const wires = [];
       // On a busy machine Redis may answer too late: the gateway then refuses or closes, and a client tries again.
-      const join = async (user, index) => {
-        for (;;) {
-          const wire = await Wire.open(node.url, { from: `127.4.0.${index + 1}` }).catch(() => undefined);
-          const joined = await wire?.join(user.token).catch(() => undefined);
-          if (joined) return joined;
-          await pause(100);
-        }
-      };
+      const join = (user, index) => until("it is in", async () => {
+        const wire = await Wire.open(node.url, { from: `127.4.0.${index + 1}` }).catch(() => undefined);
+        return wire?.join(user.token).catch(() => undefined);
+      }, here(30_000));
       while (wires.length < MANY) wires.push(...await Promise.all(node.users(50).map(join)));
       const grown = memory(node.pid).now - before;
       for (const wire of wires) wire.close();
