@@ -22,8 +22,8 @@ use super::{
 use crate::{
     cluster::{
         bus::Channel,
-        notice::{EndReading, Notice},
-        sessions::Order,
+        notice::{EndReading, BusMessage},
+        sessions::Directive,
     },
     node::Node,
 };
@@ -70,10 +70,10 @@ pub async fn disconnect(
         return Err(ApiError::wrong(format!("reason may have {MAX_REASON} characters")));
     }
     let reason: Arc<str> = reason.into();
-    let reading = Notice::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
-    let order = Order::End(reason);
+    let reading = BusMessage::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
+    let directive = Directive::End(reason);
     let (ended, ()) = tokio::try_join!(
-        node.cluster.sessions.send(std::slice::from_ref(&id), &order, None),
+        node.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),
         node.cluster.bus.publish(&Channel::Presence, reading.encode()),
     )?;
     Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions: ended.iter().sum() })))

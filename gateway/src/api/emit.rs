@@ -23,8 +23,8 @@ use super::{
 use crate::{
     cluster::{
         bus::Channel,
-        notice::{Notice, event_json},
-        sessions::Order,
+        notice::{BusMessage, event_json},
+        sessions::Directive,
     },
     engine::{Frame, Parts},
     node::Node,
@@ -169,10 +169,10 @@ pub async fn emit(
 }
 
 async fn to_users(node: &Node, users: &[Arc<str>], event: &str, parts: Option<&Parts>) -> Result<usize, ApiError> {
-    let counts = node.cluster.sessions.send(users, &Order::Event(Parts::encode(event, parts)), None).await?;
+    let counts = node.cluster.sessions.send(users, &Directive::Event(Parts::encode(event, parts)), None).await?;
     Ok(counts.iter().sum())
 }
 
 async fn publish(node: &Node, channel: &Channel, frame: &Frame) -> Result<(), ApiError> {
-    Ok(node.cluster.bus.publish(channel, Notice::Frame(frame.to_bus()).encode()).await?)
+    Ok(node.cluster.bus.publish(channel, BusMessage::Frame(frame.to_bus()).encode()).await?)
 }

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     cluster::{
         Unavailable,
-        ids::{Holding, Incarnation, IndexEntry, random_id},
-        presence::Saying,
+        ids::{SessionRef, Incarnation, IndexEntry, random_id},
+        presence::Announce,
         sessions::Claimed,
     },
     engine::{Frame, Text},
@@ -124,7 +124,7 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     if node.departures.is_full() {
         return Err(Refusal::Passing);
     }
-    let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
+    let holding = SessionRef { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
     {
         // Under the lock, so that a concurrent end is either seen here or removes the entry.
         let session = connection.session.lock();
@@ -154,14 +154,14 @@ async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), 
     }
 }
 
-async fn ask(connection: &Connection, holding: &Holding, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
+async fn ask(connection: &Connection, holding: &SessionRef, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
     let node = &connection.node;
     let (cluster, policy) = (&node.cluster, node.policy);
     let noted = IndexEntry::Session(holding.clone());
     // The note is sent first, on the same connection: it is stored before the claim.
     let (noted, claimed) = tokio::join!(
         biased;
-        cluster.membership.note(incarnation, std::slice::from_ref(&noted)),
+        cluster.membership.index_add(incarnation, std::slice::from_ref(&noted)),
         cluster.sessions.claim(holding, incarnation, policy, &[])
     );
     noted?;
@@ -230,8 +230,8 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     let node = &connection.node;
     let held = connection.session.lock().incarnation();
     if let Some(incarnation) = held {
-        let holding = Holding { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
-        let entered = node.cluster.presence.enter(&[holding], &incarnation, Saying::Aloud).await;
+        let holding = SessionRef { user: Arc::clone(&identity.user_id), session: connection.id.clone() };
+        let entered = node.cluster.presence.enter(&[holding], &incarnation, Announce::Yes).await;
         // The lease was lost, or the outcome is unknown: the next reassertion writes the presence again.
         if entered.is_err() || node.incarnation().as_ref() != Some(&incarnation) {
             node.reassert_soon();
@@ -239,7 +239,7 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, missed: u64) {
     }
     let (departure, evicted) = connection.session.lock().settle();
     if let Some((user, incarnation)) = departure {
-        let holding = Holding { user, session: connection.id.clone() };
+        let holding = SessionRef { user, session: connection.id.clone() };
         node.departures.push(IndexEntry::Session(holding), incarnation);
     }
     if evicted {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::{Client, Reader, inbox::Inbox, readers::Readers, session::Session};
 use crate::{
     cluster::{
-        ids::{Holding, Incarnation, IndexEntry, SessionId},
+        ids::{SessionRef, Incarnation, IndexEntry, SessionId},
         sessions::Held,
     },
     engine::{Frame, Outbox},
@@ -169,7 +169,7 @@ impl Connection {
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         let (user, generation) = self.session.lock().live()?;
-        Some(Held { holding: Holding { user, session: self.id.clone() }, generation })
+        Some(Held { holding: SessionRef { user, session: self.id.clone() }, generation })
     }
 
     /// Its session was written again under `incarnation`; false if it has ended meanwhile.
@@ -215,7 +215,7 @@ impl Connection {
         }
         self.node.connections.remove(&self.id);
         if let Some((user, incarnation)) = departure {
-            let holding = Holding { user, session: self.id.clone() };
+            let holding = SessionRef { user, session: self.id.clone() };
             self.node.departures.push(IndexEntry::Session(holding), incarnation);
         }
         sockets

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     cluster::{
-        PATIENCE,
-        patience::{self, Wait},
+        TIMEOUT,
+        deadline::{self, Wait},
     },
     engine::{Excess, Inbound},
     event::{self, EventError, Malformed},
@@ -85,14 +85,14 @@ impl Connection {
             let Some((came, packet)) = next else { return };
             let since = if stalled { came } else { Instant::now() };
             let mut handling =
-                pin!(patience::allow(since + PATIENCE, within(self.span(&packet), self.handle(&packet))));
+                pin!(deadline::allow(since + TIMEOUT, within(self.span(&packet), self.handle(&packet))));
             if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
                 let id = new_id();
                 tracing::error!(id, session = %self.id, "a packet's handling panicked");
                 self.refuse(&packet, &EventError::Internal { id });
             }
-            if let Some(wait) = patience::last_wait(handling) {
-                stalled = wait == Wait::InVain;
+            if let Some(wait) = deadline::last_wait(handling) {
+                stalled = wait == Wait::TimedOut;
             }
         }
     }

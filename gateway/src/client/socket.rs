@@ -18,10 +18,10 @@ use crate::{
     cluster::{
         Unavailable,
         bus::Channel,
-        ids::{Holding, SessionId},
-        notice::Notice,
+        ids::{SessionRef, SessionId},
+        notice::BusMessage,
         room_name::RoomName,
-        room_presence::{Entry, Stay},
+        room_presence::{Entry, RoomStay},
     },
     engine::{Frame, Full, Outbox},
     event::Addressee,
@@ -136,8 +136,8 @@ impl Client {
 
     /// The session that it belongs to, as the cluster's ports take it.
     #[must_use]
-    pub fn holding(&self) -> Holding {
-        Holding { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
+    pub fn holding(&self) -> SessionRef {
+        SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
     }
 
     /// This socket's stay in a room, with its user's profile: the current stay, or a new one. Every stay has its own
@@ -164,7 +164,7 @@ impl Client {
 
     fn entry_of(&self, room: RoomName, session: SessionId) -> Entry {
         let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
-        Entry { stay: Stay { room, user: Arc::clone(&self.identity.user_id), session }, profile: profile.into() }
+        Entry { stay: RoomStay { room, user: Arc::clone(&self.identity.user_id), session }, profile: profile.into() }
     }
 
     /// The room of this name, if the socket is in it.
@@ -181,7 +181,7 @@ impl Client {
 
     /// Records a stay in a room. False if the socket has left its namespace: the caller must then undo the join.
     #[must_use]
-    pub fn entered(&self, room: Room, stay: &Stay) -> bool {
+    pub fn entered(&self, room: Room, stay: &RoomStay) -> bool {
         let mut rooms = self.rooms.lock();
         if !rooms.gone && rooms.find(&room.name.name).is_none() {
             rooms.rooms.push(InRoom { room, stay: stay.session.clone(), typed_at: None });
@@ -191,7 +191,7 @@ impl Client {
 
     /// Takes the socket out of a room. Returns the stay that ended, if it was in the room.
     #[must_use]
-    pub fn left(&self, name: &str) -> Option<Stay> {
+    pub fn left(&self, name: &str) -> Option<RoomStay> {
         let mut rooms = self.rooms.lock();
         let place = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
         let InRoom { room, stay, .. } = rooms.rooms.swap_remove(place);
@@ -200,7 +200,7 @@ impl Client {
 
     /// The socket has left its namespace: returns the stays that ended, and lets it enter no other room.
     #[must_use]
-    pub fn take_rooms(&self) -> Vec<Stay> {
+    pub fn take_rooms(&self) -> Vec<RoomStay> {
         let mut rooms = self.rooms.lock();
         rooms.gone = true;
         let stays = std::mem::take(&mut rooms.rooms).into_iter();
@@ -303,7 +303,7 @@ impl Client {
     /// [`Unavailable`] when it is not known whether it was sent.
     pub async fn broadcast(&self, frame: &Frame) -> Result<(), Unavailable> {
         let channel = Channel::Namespace(Arc::clone(&self.namespace.name));
-        self.node.cluster.bus.publish(&channel, Notice::Frame(frame.to_bus()).encode()).await
+        self.node.cluster.bus.publish(&channel, BusMessage::Frame(frame.to_bus()).encode()).await
     }
 
     /// The user sent another token: extends the session to the later expiry of the two, which is returned.

@@ -19,9 +19,9 @@ use crate::{
     cluster::{
         Unavailable,
         ids::{Incarnation, IndexEntry},
-        presence::Saying,
+        presence::Announce,
         room_name::RoomName,
-        room_presence::{Entry, Stay},
+        room_presence::{Entry, RoomStay},
     },
     room::{JoinError, Joined, Joining, Room, rules::Wish},
 };
@@ -128,8 +128,8 @@ async fn enter(client: &Client, entry: &Entry, incarnation: &Incarnation) -> Res
     // The note is sent first, on the same connection.
     let (noted, members) = tokio::join!(
         biased;
-        node.cluster.membership.note(incarnation, &noted),
-        node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation, Saying::Aloud)
+        node.cluster.membership.index_add(incarnation, &noted),
+        node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes)
     );
     noted?;
     if node.incarnation().as_ref() != Some(incarnation) {
@@ -138,6 +138,6 @@ async fn enter(client: &Client, entry: &Entry, incarnation: &Incarnation) -> Res
     Ok(members?.first().copied().unwrap_or(1))
 }
 
-fn give_back(client: &Client, stay: Stay, incarnation: Incarnation) {
+fn give_back(client: &Client, stay: RoomStay, incarnation: Incarnation) {
     client.node.departures.push(IndexEntry::Room(stay), incarnation);
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{EventError, content::Text, parse::Event};
 use crate::{
     client::Client,
-    cluster::{notice::event_json, sessions::Order},
+    cluster::{notice::event_json, sessions::Directive},
     engine::Frame,
 };
 
@@ -63,8 +63,8 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Deliver
     // A user who writes to themselves counts once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
     // This leaves out the sender's session, because of its sending socket; its other sockets are on this connection.
-    let order = Order::event(&heard);
-    let delivered = node.cluster.sessions.send(&users, &order, Some(&client.session)).await?;
+    let directive = Directive::event(&heard);
+    let delivered = node.cluster.sessions.send(&users, &directive, Some(&client.session)).await?;
     let siblings = client.siblings();
     for sibling in &siblings {
         sibling.send(&Frame::event_content(&sibling.namespace.name, &heard));

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     client::Reader,
-    cluster::{PATIENCE, Unavailable, log::Position, notice::Notice, patience, room_name::RoomName},
+    cluster::{TIMEOUT, Unavailable, log::Position, notice::BusMessage, patience, room_name::RoomName},
     node::Node,
 };
 
@@ -150,11 +150,11 @@ impl Feed {
             self.mailbox.send(Input::Join(reader, done)).await.map_err(|_| Unavailable)?;
             answer.await.map_err(|_| Unavailable)?
         };
-        let limit = patience::left(PATIENCE).ok_or(Unavailable)?;
+        let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let entered = tokio::time::timeout(limit, entering).await;
         entered.unwrap_or_else(|_| {
             // The task is waiting for the back end.
-            patience::ended(patience::Wait::InVain);
+            deadline::ended(deadline::Wait::TimedOut);
             Err(Unavailable)
         })
     }
@@ -189,8 +189,8 @@ impl Feed {
     }
 
     /// Passes a bus message to the feed's task. If the mailbox is full, the task reads the log instead.
-    pub(crate) fn hear(&self, notice: Notice, span: Option<Span>) {
-        if let Notice::Message { position, body } = notice
+    pub(crate) fn hear(&self, notice: BusMessage, span: Option<Span>) {
+        if let BusMessage::Message { position, body } = notice
             && self.mailbox.try_send(Input::Heard(position, body, span)).is_err()
         {
             self.signals.missed();

@@ -27,7 +27,7 @@ use crate::{
     ops::metrics,
 };
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Shortest and longest pause between two checks of a handshake, if the time to wait is not known.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -86,7 +86,7 @@ struct Refusal {
 }
 
 async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let (mut waiting, mut pause) = (None, LOOK_AGAIN.0);
     loop {
         let refusal = match look(node, address.as_ref()) {

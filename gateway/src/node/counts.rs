@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Node;
-use crate::cluster::ids::Holding;
+use crate::cluster::ids::SessionRef;
 
 const BATCH: usize = 256;
 const RETRY: Duration = Duration::from_millis(250);
@@ -19,19 +19,19 @@ const RETRY: Duration = Duration::from_millis(250);
 /// See the module.
 #[derive(Default)]
 pub struct Counts {
-    untold: Mutex<HashSet<Holding>>,
+    untold: Mutex<HashSet<SessionRef>>,
     come: Notify,
 }
 
 impl Counts {
     /// Sends these sessions the counts of their users, soon.
-    pub fn tell(&self, sessions: impl IntoIterator<Item = Holding>) {
+    pub fn tell(&self, sessions: impl IntoIterator<Item = SessionRef>) {
         self.untold.lock().extend(sessions);
         self.come.notify_one();
     }
 
     /// Takes up to a batch of sessions that have not ended.
-    fn take(&self, node: &Node) -> Vec<Holding> {
+    fn take(&self, node: &Node) -> Vec<SessionRef> {
         let mut untold = self.untold.lock();
         untold.extract_if(|_| true).filter(|told| node.connections.find(&told.session).is_some()).take(BATCH).collect()
     }

@@ -17,7 +17,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use super::Node;
 use crate::cluster::{
-    PATIENCE, Unavailable,
+    TIMEOUT, Unavailable,
     ids::{Incarnation, IndexEntry},
     room_presence::Ending,
 };
@@ -121,7 +121,7 @@ async fn farewell(node: &Node, heart: JoinHandle<()>) {
         tokio::time::sleep(RETRY).await;
     }
     // A heartbeat under way would begin a new lease if it found the old one ended.
-    let beats_no_more = tokio::time::timeout(PATIENCE, heart).await.is_ok();
+    let beats_no_more = tokio::time::timeout(TIMEOUT, heart).await.is_ok();
     if beats_no_more && node.departures.is_complete() {
         // If this fails, the lease ends by itself, and a survivor does the rest.
         let _ = end_lease(node).await;
@@ -135,7 +135,7 @@ async fn end_lease(node: &Node) -> Result<(), Unavailable> {
     loop {
         let left = membership.holdings(&incarnation, BATCH).await?;
         if left.is_empty() {
-            return membership.bury(&incarnation).await;
+            return membership.forget_dead(&incarnation).await;
         }
         clear(node, &incarnation, &left).await?;
     }
@@ -178,5 +178,5 @@ pub(super) async fn clear(node: &Node, of: &Incarnation, entries: &[IndexEntry])
     cluster.sessions.release(&sessions, of).await?;
     cluster.presence.leave(&sessions, of).await?;
     cluster.room_presence.leave(&stays, of, Ending::Gone).await?;
-    cluster.membership.strike(of, entries).await
+    cluster.membership.index_remove(of, entries).await
 }

@@ -14,8 +14,8 @@ use crate::{
     cluster::{
         Unavailable,
         bus::Channel,
-        ids::{Holding, Incarnation, IndexEntry},
-        presence::Saying,
+        ids::{SessionRef, Incarnation, IndexEntry},
+        presence::Announce,
         room_presence::Entry,
         sessions::Held,
     },
@@ -72,8 +72,8 @@ async fn beat(node: &Arc<Node>, known_lost: &mut Option<Incarnation>) -> Result<
     node.cluster.membership.report(&incarnation, &Report::of(node).to_text()).await?;
     if node.reassert_wanted.swap(false, Ordering::AcqRel) {
         // After the back end lost its data these users never left: re-register them without announcing.
-        let saying = if node.forgotten.load(Ordering::Acquire) { Saying::Quietly } else { Saying::Aloud };
-        if let Err(unavailable) = reassert(node, &incarnation, saying).await {
+        let announce = if node.forgotten.load(Ordering::Acquire) { Announce::No } else { Announce::Yes };
+        if let Err(unavailable) = reassert(node, &incarnation, announce).await {
             node.reassert_wanted.store(true, Ordering::Release);
             return Err(unavailable);
         }
@@ -101,11 +101,11 @@ async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
     Ok(incarnation)
 }
 
-async fn reassert(node: &Arc<Node>, incarnation: &Incarnation, saying: Saying) -> Result<(), Unavailable> {
+async fn reassert(node: &Arc<Node>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {
     node.roster.start_over();
     let connections = node.connections.all();
     for batch in connections.chunks(BATCH) {
-        reassert_batch(node, incarnation, batch, saying).await?;
+        reassert_batch(node, incarnation, batch, announce).await?;
     }
     if !connections.is_empty() {
         tracing::info!(sessions = connections.len(), "said again what this node holds");
@@ -117,20 +117,20 @@ async fn reassert_batch(
     node: &Arc<Node>,
     incarnation: &Incarnation,
     connections: &[Arc<Connection>],
-    saying: Saying,
+    announce: Announce,
 ) -> Result<(), Unavailable> {
     let live: Vec<(&Arc<Connection>, Held)> =
         connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
     let held: Vec<Held> = live.iter().map(|(_, held)| held.clone()).collect();
-    let holdings: Vec<Holding> = held.iter().map(|held| held.holding.clone()).collect();
+    let holdings: Vec<SessionRef> = held.iter().map(|held| held.holding.clone()).collect();
     let noted: Vec<IndexEntry> = holdings.iter().cloned().map(IndexEntry::Session).collect();
-    node.cluster.membership.note(incarnation, &noted).await?;
+    node.cluster.membership.index_add(incarnation, &noted).await?;
     let lost = node.cluster.sessions.restore(&held, incarnation, node.policy).await?;
     for (connection, _) in live.iter().filter(|(connection, _)| lost.contains(&connection.id)) {
         connection.evicted();
     }
-    let kept: Vec<Holding> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
-    node.cluster.presence.enter(&kept, incarnation, saying).await?;
+    let kept: Vec<SessionRef> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
+    node.cluster.presence.enter(&kept, incarnation, announce).await?;
     // The node may have missed pushes; from here on pushes find these sessions again.
     node.counts.tell(kept);
     // A session that ended meanwhile was released under the old incarnation, and has just been written under this one.
@@ -141,22 +141,22 @@ async fn reassert_batch(
     }
     let live = live.iter().map(|(connection, _)| *connection).filter(|connection| !lost.contains(&connection.id));
     let clients: Vec<_> = live.flat_map(|connection| connection.sockets()).collect();
-    reassert_rooms(node, incarnation, &clients, saying).await
+    reassert_rooms(node, incarnation, &clients, announce).await
 }
 
 async fn reassert_rooms(
     node: &Arc<Node>,
     incarnation: &Incarnation,
     clients: &[Arc<Client>],
-    saying: Saying,
+    announce: Announce,
 ) -> Result<(), Unavailable> {
     let entries = clients.iter().flat_map(|client| client.entries().into_iter().map(move |entry| (client, entry)));
     let stays: Vec<(&Arc<Client>, Entry)> = entries.collect();
     for batch in stays.chunks(BATCH) {
         let noted: Vec<IndexEntry> = batch.iter().map(|(_, entry)| IndexEntry::Room(entry.stay.clone())).collect();
         let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
-        node.cluster.membership.note(incarnation, &noted).await?;
-        node.cluster.room_presence.enter(&entries, incarnation, saying).await?;
+        node.cluster.membership.index_add(incarnation, &noted).await?;
+        node.cluster.room_presence.enter(&entries, incarnation, announce).await?;
         for (client, entry) in batch {
             if !client.entries().contains(entry) {
                 node.departures.push(IndexEntry::Room(entry.stay.clone()), incarnation.clone());
@@ -180,7 +180,7 @@ async fn reap(node: &Node, survivor: &Incarnation) -> Result<(), Unavailable> {
             // A long cleanup must not cost this node its own lease.
             node.cluster.membership.renew(survivor).await?;
         }
-        node.cluster.membership.bury(&dead).await?;
+        node.cluster.membership.forget_dead(&dead).await?;
         tracing::info!(incarnation = %dead, sessions = count, "cleared up after a dead node");
         metrics::REAPED.add(1);
     }

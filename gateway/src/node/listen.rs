@@ -17,7 +17,7 @@ use crate::{
         bus::{BusEvent, Channel},
         carried,
         ids::SessionId,
-        notice::{EndReading, Notice},
+        notice::{EndReading, BusMessage},
     },
     engine::{Frame, Parts, record_write},
     ops::metrics,
@@ -32,20 +32,20 @@ pub(super) async fn listen(node: Arc<Node>, mut events: mpsc::Receiver<BusEvent>
         match event {
             BusEvent::Message(channel, payload) => {
                 let (origin, notice) = carried::open(payload);
-                if let Some(notice) = Notice::decode(&notice) {
+                if let Some(notice) = BusMessage::decode(&notice) {
                     hear(&node, &channel, notice, origin).await;
                 }
             }
-            BusEvent::MayHaveMissed => {
+            BusEvent::Gap => {
                 tracing::warn!("messages from other nodes may have been missed");
                 metrics::BUS_MISSED.add(1);
-                node.may_have_missed();
+                node.on_bus_gap();
             }
         }
     }
 }
 
-async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice, origin: Option<Origin>) {
+async fn hear(node: &Arc<Node>, channel: &Channel, notice: BusMessage, origin: Option<Origin>) {
     let span =
         Span::follow(origin, "deliver", SpanKind::Consumer).map(|span| span.with("node.id", node.id.to_string()));
     match channel {
@@ -57,9 +57,9 @@ async fn hear(node: &Arc<Node>, channel: &Channel, notice: Notice, origin: Optio
     }
 }
 
-async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
+async fn act(node: &Arc<Node>, channel: &Channel, notice: BusMessage) {
     match notice {
-        Notice::Frame(bytes) => {
+        BusMessage::Frame(bytes) => {
             if let Channel::Namespace(name) = channel
                 && let Some(namespace) = node.hub.namespace(name)
                 && let Some(frame) = Frame::from_bus(bytes)
@@ -67,23 +67,23 @@ async fn act(node: &Arc<Node>, channel: &Channel, notice: Notice) {
                 namespace.fan_out(&frame).await;
             }
         }
-        Notice::Evicted(session) => {
+        BusMessage::Evicted(session) => {
             if let Some(connection) = node.connections.find(&session) {
                 connection.evicted();
             }
         }
-        Notice::Presence { online, at, user } => announce(node, online, at, &user).await,
-        Notice::Roster(part) => node.roster.hear(part),
-        Notice::RosterWanted => node.roster.say_again(),
-        Notice::ToSessions { sessions, event } => to_sessions(node, &sessions, event).await,
-        Notice::End { sessions, reason } => {
+        BusMessage::Presence { online, at, user } => announce(node, online, at, &user).await,
+        BusMessage::Roster(part) => node.roster.hear(part),
+        BusMessage::RosterWanted => node.roster.say_again(),
+        BusMessage::ToSessions { sessions, event } => to_sessions(node, &sessions, event).await,
+        BusMessage::End { sessions, reason } => {
             for connection in sessions.iter().filter_map(|session| node.connections.find(session)) {
                 connection.ended(&reason);
             }
         }
-        Notice::EndReading(EndReading { user, reason }) => end_reading(node, &user, &reason).await,
+        BusMessage::EndReading(EndReading { user, reason }) => end_reading(node, &user, &reason).await,
         // For rooms only.
-        Notice::Message { .. } | Notice::Joined { .. } | Notice::Left { .. } | Notice::FrameToOthers { .. } => {}
+        BusMessage::Message { .. } | BusMessage::Joined { .. } | BusMessage::Left { .. } | BusMessage::FrameToOthers { .. } => {}
     }
 }
 

@@ -210,7 +210,7 @@ impl Node {
     }
 
     /// Messages from other nodes may have been missed: rooms and feeds read their logs, and the node re-registers.
-    fn may_have_missed(&self) {
+    fn on_bus_gap(&self) {
         self.missed.fetch_add(1, Ordering::AcqRel);
         self.rooms.missed();
         self.feeds.missed();

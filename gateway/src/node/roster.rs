@@ -22,7 +22,7 @@ use crate::{
     cluster::{
         bus::Channel,
         ids::{Incarnation, NodeId},
-        notice::{Notice, RosterPart},
+        notice::{BusMessage, RosterPart},
     },
     engine::Frame,
 };
@@ -157,7 +157,7 @@ pub(super) async fn keep_current(node: Arc<Node>) {
 
 /// Asks the others for their parts; false if they may not have received the request.
 async fn ask(node: &Node) -> bool {
-    node.cluster.bus.publish(&Channel::Roster, Notice::RosterWanted.encode()).await.is_ok()
+    node.cluster.bus.publish(&Channel::Roster, BusMessage::RosterWanted.encode()).await.is_ok()
 }
 
 /// Announces this node's part; false if the others may not have received it.
@@ -172,7 +172,7 @@ async fn say(node: &Node) -> bool {
         // Members have not seen sockets yet that came while the last part was being announced.
         roster.show.store(true, Ordering::Release);
     }
-    node.cluster.bus.publish(&Channel::Roster, Notice::Roster(part).encode()).await.is_ok()
+    node.cluster.bus.publish(&Channel::Roster, BusMessage::Roster(part).encode()).await.is_ok()
 }
 
 async fn show(node: &Node) {

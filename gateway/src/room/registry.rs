@@ -20,7 +20,7 @@ use super::{
     task,
 };
 use crate::{
-    cluster::{PATIENCE, Unavailable, bus::Channel, log::Appended, notice::Notice, room_name::RoomName},
+    cluster::{TIMEOUT, Unavailable, bus::Channel, log::Appended, notice::BusMessage, room_name::RoomName},
     engine::Frame,
     node::Node,
     ops::metrics,
@@ -51,7 +51,7 @@ pub(super) struct Signals {
 
 /// The inputs of a room's task, handled in order.
 pub(super) enum Input {
-    Heard(Notice, Option<Span>),
+    Heard(BusMessage, Option<Span>),
     Join(Joining, oneshot::Sender<Result<Joined, JoinError>>),
     Leave(Arc<str>),
 }
@@ -106,7 +106,7 @@ impl Rooms {
         };
         // Not the event's allowance, which may be used up: waiting behind other sockets is not waiting for the back
         // end.
-        let entered = tokio::time::timeout(PATIENCE, entering).await.unwrap_or(Err(JoinError::Unavailable));
+        let entered = tokio::time::timeout(TIMEOUT, entering).await.unwrap_or(Err(JoinError::Unavailable));
         if entered.is_err() && !stays {
             // The task may still admit it after the timeout, or holds the room open for its next round.
             self.leave(name, &socket).await;
@@ -134,7 +134,7 @@ impl Rooms {
     }
 
     /// Passes a bus message to the room's task. If the mailbox is full, the task reads the log instead.
-    pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: Notice, span: Option<Span>) {
+    pub(crate) fn hear(&self, node: &Node, name: &RoomName, notice: BusMessage, span: Option<Span>) {
         match self.find(name) {
             Some(room) => {
                 if room.mailbox.try_send(Input::Heard(notice, span)).is_err() {
@@ -221,8 +221,8 @@ impl Room {
     pub async fn broadcast(&self, node: &Node, frame: &Frame, except: Option<&Arc<str>>) -> Result<(), Unavailable> {
         let frame = frame.to_bus();
         let notice = match except {
-            Some(except) => Notice::FrameToOthers { except: Arc::clone(except), frame },
-            None => Notice::Frame(frame),
+            Some(except) => BusMessage::FrameToOthers { except: Arc::clone(except), frame },
+            None => BusMessage::Frame(frame),
         };
         node.cluster.bus.publish(&Channel::Room(self.name.clone()), notice.encode()).await
     }

@@ -22,7 +22,7 @@ use crate::{
     cluster::{
         Unavailable,
         log::{KEPT, Position, Range},
-        notice::Notice,
+        notice::BusMessage,
         room_name::RoomName,
     },
     engine::{Frame, Full, record_write},
@@ -91,9 +91,9 @@ impl Task {
         }
     }
 
-    async fn hear(&mut self, notice: Notice) {
+    async fn hear(&mut self, notice: BusMessage) {
         match notice {
-            Notice::Message { position, body } => {
+            BusMessage::Message { position, body } => {
                 let Some(cursor) = &mut self.cursor else { return };
                 match cursor.live(position) {
                     Live::Deliver => {
@@ -109,32 +109,32 @@ impl Task {
                     Live::Repair => {}
                 }
             }
-            Notice::Frame(frame) => {
+            BusMessage::Frame(frame) => {
                 if let Some(frame) = Frame::from_bus(frame) {
                     self.fan_out(&frame, |_| true).await;
                 }
             }
-            Notice::FrameToOthers { except, frame } => {
+            BusMessage::FrameToOthers { except, frame } => {
                 if let Some(frame) = Frame::from_bus(frame) {
                     self.fan_out(&frame, |client| client.id != except).await;
                 }
             }
-            Notice::Joined { session, profile } => {
+            BusMessage::Joined { session, profile } => {
                 let frame = self.about("user-joined", &profile);
                 self.fan_out(&frame, |client| !client.is_of(&session)).await;
             }
-            Notice::Left { profile } => {
+            BusMessage::Left { profile } => {
                 let frame = self.about("user-left", &profile);
                 self.fan_out(&frame, |_| true).await;
             }
             // Not for rooms.
-            Notice::Evicted(_)
-            | Notice::Presence { .. }
-            | Notice::Roster(_)
-            | Notice::RosterWanted
-            | Notice::ToSessions { .. }
-            | Notice::End { .. }
-            | Notice::EndReading(_) => {}
+            BusMessage::Evicted(_)
+            | BusMessage::Presence { .. }
+            | BusMessage::Roster(_)
+            | BusMessage::RosterWanted
+            | BusMessage::ToSessions { .. }
+            | BusMessage::End { .. }
+            | BusMessage::EndReading(_) => {}
         }
     }
 

@@ -1,0 +1,115 @@
+//! [`crate::bus`] for several nodes of one process.
+
+use std::{collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::{
+    Unavailable,
+    bus::{BusEvent, Channel},
+    wire::envelope,
+};
+
+/// Capacity of one node's event queue. Beyond it, events are dropped and the node receives [`BusEvent::Gap`].
+const BACKLOG: usize = 16_384;
+
+/// All nodes of the process.
+#[derive(Clone, Default)]
+pub struct MemoryNetwork {
+    ends: Arc<Mutex<Vec<End>>>,
+}
+
+struct End {
+    subscribed: HashSet<Channel>,
+    /// Its last place is kept free for [`BusEvent::Gap`].
+    heard: mpsc::Sender<BusEvent>,
+    /// The last event in the queue is [`BusEvent::Gap`].
+    missed: bool,
+}
+
+/// One node's end.
+#[derive(Clone)]
+pub struct MemoryBus {
+    network: MemoryNetwork,
+    index: usize,
+}
+
+impl MemoryNetwork {
+    /// One more node.
+    pub fn join(&self) -> (MemoryBus, mpsc::Receiver<BusEvent>) {
+        let (heard, events) = mpsc::channel(BACKLOG + 1);
+        let mut ends = self.ends.lock();
+        ends.push(End { subscribed: HashSet::new(), heard, missed: false });
+        (MemoryBus { network: self.clone(), index: ends.len() - 1 }, events)
+    }
+
+    /// Sends to every subscribed node. Holds one lock, so that all nodes receive the same order.
+    pub fn publish(&self, channel: &Channel, payload: &Bytes) {
+        let payload = envelope::enclose(payload.clone());
+        for end in self.ends.lock().iter_mut().filter(|end| end.subscribed.contains(channel)) {
+            end.hear(BusEvent::Message(channel.clone(), payload.clone()));
+        }
+    }
+}
+
+impl End {
+    /// Queues the event, or drops it if the queue is full. The first drop queues [`BusEvent::Gap`] in its
+    /// place: the last event, so the node receives it after every drop until then.
+    fn hear(&mut self, event: BusEvent) {
+        let has_room = self.heard.capacity() > 1;
+        if has_room || !self.missed {
+            // Fails only if the node has ended: this is the only sender, and there is a place.
+            let _ = self.heard.try_send(if has_room { event } else { BusEvent::Gap });
+            self.missed = !has_room;
+        }
+    }
+}
+
+impl MemoryBus {
+    pub(crate) fn publish(&self, channel: &Channel, payload: &Bytes) -> Result<(), Unavailable> {
+        self.network.publish(channel, payload);
+        Ok(())
+    }
+
+    pub(crate) fn unsubscribe(&self, channels: &[Channel]) {
+        self.network.ends.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
+    }
+
+    pub(crate) fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        let ends = self.network.ends.lock();
+        let rooms = ends.iter().flat_map(|end| &end.subscribed).filter_map(|channel| match channel {
+            Channel::Room(room) if namespaces.contains(&&*room.namespace) => Some(room),
+            _ => None,
+        });
+        Ok(rooms.collect::<HashSet<_>>().len())
+    }
+
+    pub(crate) fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        self.network.ends.lock()[self.index].subscribed.extend(channels.iter().cloned());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_learns_that_it_missed_something_without_another_message() {
+        let network = MemoryNetwork::default();
+        let (bus, mut events) = network.join();
+        bus.subscribe(&[Channel::Presence]).unwrap();
+        for round in 0..2 {
+            for _ in 0..BACKLOG + 10 {
+                network.publish(&Channel::Presence, &Bytes::new());
+            }
+            for _ in 0..BACKLOG {
+                assert!(matches!(events.try_recv(), Ok(BusEvent::Message(..))));
+            }
+            assert!(matches!(events.try_recv(), Ok(BusEvent::Gap)), "round {round}");
+            assert!(events.try_recv().is_err());
+        }
+    }
+}

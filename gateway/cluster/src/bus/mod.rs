@@ -1,0 +1,106 @@
+//! Port: messages between nodes.
+//!
+//! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited
+//! their publication; a node also receives its own. Once [`Bus::subscribe`] has succeeded, the node receives everything
+//! published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions
+//! outlive a lost connection. A message published within a recorded span carries that span ([`crate::carried`]).
+//! Deliberately stores nothing: messages that must not be lost go through a log.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jackfield_shared::trace::{Span, SpanKind, within};
+
+use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus, ids::NodeId, room_name::RoomName};
+
+/// The destination of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Every node that serves this namespace.
+    Namespace(Arc<str>),
+    /// Every node that has members of this room.
+    Room(RoomName),
+    /// One node.
+    Node(NodeId),
+    /// Every node: users that come online or go offline, and orders to remove a user from all feeds.
+    Presence,
+    /// Every node: each node's part of the list of sockets, and requests for it.
+    Roster,
+}
+
+/// An event that a node receives from the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusEvent {
+    /// A message on a channel that is subscribed to.
+    Message(Channel, Bytes),
+    /// The connection was lost and is back, or the node's queue was full.
+    Gap,
+}
+
+/// A node's end of the bus.
+#[derive(Clone)]
+pub enum Bus {
+    /// Within one process.
+    Memory(MemoryBus),
+    /// Redis pub/sub.
+    Redis(RedisBus),
+}
+
+impl Bus {
+    /// Sends to every node that is subscribed at this moment.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was sent.
+    pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
+        let publishing = async {
+            match self {
+                Self::Memory(bus) => bus.publish(channel, &payload),
+                Self::Redis(bus) => bus.publish(channel, payload).await,
+            }
+        };
+        within(Span::child("publish", SpanKind::Producer), publishing).await
+    }
+
+    /// Subscribes to these channels; earlier subscriptions stay.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not in effect yet. A request that was queued takes effect once the back end answers;
+    /// one that found the queue full is lost.
+    pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(bus) => bus.subscribe(channels),
+            Self::Redis(bus) => bus.subscribe(channels).await,
+        }
+    }
+
+    /// Unsubscribes, best effort: a full queue drops the request, and messages on their way may still arrive.
+    pub fn unsubscribe(&self, channels: &[Channel]) {
+        match self {
+            Self::Memory(bus) => bus.unsubscribe(channels),
+            Self::Redis(bus) => bus.unsubscribe(channels),
+        }
+    }
+
+    /// How many rooms of these namespaces have at least one node subscribed.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(bus) => bus.rooms(namespaces),
+            Self::Redis(bus) => bus.rooms(namespaces).await,
+        }
+    }
+
+    /// Whether a message that this node sent to itself came back lately.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(bus) => bus.healthy(),
+        }
+    }
+}

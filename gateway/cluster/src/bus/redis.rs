@@ -1,0 +1,286 @@
+//! [`crate::bus`] over Redis pub/sub.
+//!
+//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to everything, in batches, and
+//! only then sends [`BusEvent::Gap`]. The task publishes a probe to itself, and drops a connection that
+//! delivers neither probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot
+//! keep up with its channels loses messages and receives [`BusEvent::Gap`].
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use redis::{Msg, Script, aio::PubSubSink};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+use crate::{
+    TIMEOUT, Unavailable,
+    bus::{BusEvent, Channel},
+    ids::NodeId,
+    redis::link::RedisLink,
+    wire::envelope,
+};
+
+static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
+
+/// Capacity of a node's event queue.
+const BACKLOG: usize = 16_384;
+const REQUESTS: usize = 1_024;
+/// Channels in one SUBSCRIBE.
+const BATCH: usize = 512;
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// A node that received no probe for this long is not ready. A connection is dropped when that holds at two ticks in a
+/// row without any message in between.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const RECONNECT_AFTER: Duration = Duration::from_millis(200);
+
+/// A node's end of the bus.
+#[derive(Clone)]
+pub struct RedisBus {
+    link: Arc<RedisLink>,
+    requests: mpsc::Sender<Request>,
+    last_probe: Arc<Mutex<Option<Instant>>>,
+}
+
+enum Request {
+    Subscribe { channels: Vec<Channel>, done: oneshot::Sender<()> },
+    Unsubscribe { channels: Vec<Channel> },
+}
+
+struct Listener {
+    link: Arc<RedisLink>,
+    probe: String,
+    /// By channel name in Redis.
+    subscribed: HashMap<String, Channel>,
+    requests: mpsc::Receiver<Request>,
+    heard: mpsc::Sender<BusEvent>,
+    last_probe: Arc<Mutex<Option<Instant>>>,
+    /// Probes carry the time since then.
+    began: Instant,
+}
+
+/// Why the listener is done with a connection.
+enum Over {
+    Lost,
+    Stopping,
+}
+
+impl RedisBus {
+    pub(crate) fn start(
+        link: Arc<RedisLink>,
+        node: &NodeId,
+        lifecycle: &Lifecycle,
+    ) -> (Self, mpsc::Receiver<BusEvent>) {
+        let (heard, events) = mpsc::channel(BACKLOG);
+        let (requests, incoming) = mpsc::channel(REQUESTS);
+        let last_probe = Arc::new(Mutex::new(None));
+        let listener = Listener {
+            probe: link.keys.probe(node.as_str()),
+            link: Arc::clone(&link),
+            subscribed: HashMap::new(),
+            requests: incoming,
+            heard,
+            last_probe: Arc::clone(&last_probe),
+            began: Instant::now(),
+        };
+        lifecycle.spawn(listener.run(lifecycle.stopping()));
+        (Self { link, requests, last_probe }, events)
+    }
+
+    pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(self.link.keys.channel(channel)).arg(envelope::enclose(payload).as_ref());
+        self.link.command(&command).await
+    }
+
+    pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        let (done, answer) = oneshot::channel();
+        let request = Request::Subscribe { channels: channels.to_vec(), done };
+        let asked = async {
+            self.requests.send(request).await.map_err(|_| Unavailable)?;
+            answer.await.map_err(|_| Unavailable)
+        };
+        tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| Unavailable)?
+    }
+
+    pub(crate) async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
+        let mut count = 0;
+        for namespace in namespaces {
+            // Redis counts, so that the names are not sent.
+            let pattern = self.link.keys.rooms_of(namespace);
+            count += self.link.script::<usize>(ROOMS.prepare_invoke().arg(pattern)).await?;
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn unsubscribe(&self, channels: &[Channel]) {
+        // If the queue is full, the node stays subscribed; the next message for a room that it does not have retries.
+        let _ = self.requests.try_send(Request::Unsubscribe { channels: channels.to_vec() });
+    }
+
+    pub(crate) fn healthy(&self) -> bool {
+        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_PATIENCE)
+    }
+}
+
+impl Listener {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut first = true;
+        loop {
+            if let Ok(connection) = self.link.pubsub().await
+                && let Over::Stopping = self.listen(connection, first, &stop).await
+            {
+                return;
+            }
+            first = false;
+            // Requests made without a connection take effect with the next one; subscribers get `Unavailable` now.
+            while let Ok(request) = self.requests.try_recv() {
+                match request {
+                    Request::Subscribe { channels, .. } => drop(self.remember(&channels)),
+                    Request::Unsubscribe { channels } => drop(self.forget(&channels)),
+                }
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Over {
+        let (mut sink, mut messages) = connection.split();
+        let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
+        if self.subscribe(&mut sink, &names).await.is_err() {
+            return Over::Lost;
+        }
+        let mut missed = !first;
+        let mut alive_at = Instant::now();
+        let mut tick = tokio::time::interval(PROBE_EVERY);
+        // After a stall of the whole process, one tick fires instead of all that were missed.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent = false;
+        loop {
+            if missed && self.heard.try_send(BusEvent::Gap).is_ok() {
+                missed = false;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Over::Stopping,
+                message = messages.next() => {
+                    let Some(message) = message else { return Over::Lost };
+                    silent = false;
+                    if message.get_channel_name() == self.probe {
+                        alive_at = Instant::now();
+                        *self.last_probe.lock() = Some(alive_at);
+                        self.measure(&message);
+                    } else {
+                        missed |= !self.hear(&message);
+                    }
+                }
+                Some(request) = self.requests.recv() => {
+                    if self.serve(request, &mut sink).await.is_err() {
+                        return Over::Lost;
+                    }
+                }
+                _ = tick.tick() => {
+                    // Two ticks in a row: messages that wait to be read are read in between.
+                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_PATIENCE);
+                    if silent && was_silent {
+                        tracing::warn!("redis pub/sub is silent: reconnecting");
+                        return Over::Lost;
+                    }
+                    self.send_probe();
+                }
+            }
+        }
+    }
+
+    /// Serves a request together with those queued behind it, so that a node that opens a thousand rooms does not make
+    /// a thousand round trips.
+    async fn serve(&mut self, first: Request, sink: &mut PubSubSink) -> Result<(), Unavailable> {
+        let (mut wanted, mut unwanted, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Subscribe { channels, done } => {
+                    wanted.extend(self.remember(&channels));
+                    waiting.push(done);
+                }
+                Request::Unsubscribe { channels } => unwanted.extend(self.forget(&channels)),
+            }
+            next = if wanted.len() < BATCH { self.requests.try_recv().ok() } else { None };
+        }
+        // A batch may both subscribe to a channel and unsubscribe from it: the last request counts.
+        unwanted.retain(|name| !self.subscribed.contains_key(name));
+        for batch in unwanted.chunks(BATCH) {
+            let asked = tokio::time::timeout(TIMEOUT, sink.unsubscribe(batch)).await;
+            asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
+        }
+        wanted.retain(|name| self.subscribed.contains_key(name));
+        self.subscribe(sink, &wanted).await?;
+        for done in waiting {
+            // The caller may have given up; the subscription stays.
+            let _ = done.send(());
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, channels: &[Channel]) -> Vec<String> {
+        let names = channels.iter().map(|channel| self.link.keys.channel(channel));
+        names.filter(|name| self.subscribed.remove(name).is_some()).collect()
+    }
+
+    /// Publishes the probe without waiting for it: a Redis that does not answer must not hold up the messages.
+    fn send_probe(&self) {
+        let (link, probe) = (Arc::clone(&self.link), self.probe.clone());
+        let sent = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // Ends by itself within the link's deadline, so nothing has to wait for it.
+        #[expect(clippy::disallowed_methods, reason = "bounded by the link's deadline")]
+        drop(tokio::spawn(async move {
+            let mut command = redis::cmd("PUBLISH");
+            let _: Result<i64, Unavailable> = link.command(command.arg(probe).arg(sent)).await;
+        }));
+    }
+
+    /// A probe came back.
+    fn measure(&self, probe: &Msg) {
+        if let Ok(sent) = probe.get_payload().map(Duration::from_micros) {
+            metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));
+        }
+        metrics::BUS_BACKLOG.set(self.heard.max_capacity() - self.heard.capacity());
+    }
+
+    fn remember(&mut self, channels: &[Channel]) -> Vec<String> {
+        let named = channels.iter().map(|channel| (self.link.keys.channel(channel), channel.clone()));
+        let new: Vec<_> = named.filter(|(name, _)| !self.subscribed.contains_key(name)).collect();
+        let names = new.iter().map(|(name, _)| name.clone()).collect();
+        self.subscribed.extend(new);
+        names
+    }
+
+    /// Queues a message for the node; false if the queue was full.
+    fn hear(&self, message: &Msg) -> bool {
+        let Some(channel) = self.subscribed.get(message.get_channel_name()) else { return true };
+        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+        self.heard.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
+    }
+
+    async fn subscribe(&self, sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {
+        for batch in names.chunks(BATCH) {
+            let subscribed = tokio::time::timeout(TIMEOUT, sink.subscribe(batch)).await.map_err(|_| Unavailable)?;
+            if let Err(error) = subscribed {
+                self.link.refused(&error);
+                return Err(Unavailable);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+-- Deletes a notification, and remembers its id for a while.
+--
+-- ARGV[5]  its id
+-- ARGV[6]  how long the id is remembered, in milliseconds
+-- Returns  {1 if there was such a notification else 0, number of unread ones}
+
+local id = ARGV[5]
+if not redis.call('ZSCORE', KEYS[2], id) then
+  push_where_changed()
+  return { 0, unread() }
+end
+forget({ id })
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now - tonumber(ARGV[6])))
+redis.call('ZADD', KEYS[5], string.format('%.0f', now), id)
+redis.call('PEXPIRE', KEYS[5], ARGV[6])
+push('d' .. id)
+return { 1, unread() }

@@ -1,0 +1,16 @@
+-- Marks a notification as read, or all of them.
+--
+-- ARGV[5]  its id, or "" for all
+-- Returns  {1 if there is such a notification (or for all) else 0, number of unread ones}
+
+local id = ARGV[5]
+if id == '' then
+  redis.call('DEL', KEYS[3])
+elseif redis.call('ZSCORE', KEYS[2], id) then
+  redis.call('SREM', KEYS[3], id)
+else
+  push_where_changed()
+  return { 0, unread() }
+end
+push('r' .. id)
+return { 1, unread() }

@@ -1,0 +1,121 @@
+//! [`crate::inbox`] over Redis: a script for each operation, all of which begin with the same functions.
+
+use std::sync::{Arc, LazyLock};
+
+use jackfield_shared::time::now_rfc3339;
+use redis::Script;
+
+use crate::{
+    Unavailable,
+    ids::{NodeId, SessionRef},
+    inbox::{Added, Changed, Keep, NotificationId, Page, Posted, REMEMBERED, Stored},
+    redis::link::{RedisLink, ScriptCall},
+};
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!($file))))
+    };
+}
+
+static ADD: LazyLock<Script> = script!("add.lua");
+static DELETE: LazyLock<Script> = script!("delete.lua");
+static LIST: LazyLock<Script> = script!("list.lua");
+static READ: LazyLock<Script> = script!("read.lua");
+static PUSH_COUNT: LazyLock<Script> = script!("push_count.lua");
+
+/// Calls of a script in one round trip.
+const BATCH: usize = 256;
+/// Approximate bytes of notifications in one round trip.
+const BATCH_BYTES: usize = 1_000_000;
+
+/// All users' inboxes.
+#[derive(Clone)]
+pub struct RedisInbox {
+    link: Arc<RedisLink>,
+    keep: Keep,
+}
+
+impl RedisInbox {
+    pub(crate) fn new(link: Arc<RedisLink>, keep: Keep) -> Self {
+        Self { link, keep }
+    }
+
+    pub(crate) async fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
+        self.one(&ADD, self.adding(user, posted)).await.map(added)
+    }
+
+    pub(crate) async fn add_many(&self, users: &[Arc<str>], posted: &Posted) -> Result<Vec<Added>, Unavailable> {
+        let size = (BATCH_BYTES / posted.body.len().max(1)).clamp(1, BATCH);
+        let mut all = Vec::with_capacity(users.len());
+        for batch in users.chunks(size) {
+            let calls = batch.iter().map(|user| self.adding(user, posted));
+            all.extend(self.link.script_each(&ADD, calls).await?.into_iter().map(added));
+        }
+        Ok(all)
+    }
+
+    pub(crate) async fn mark_read(&self, user: &str, id: Option<NotificationId>) -> Result<Changed, Unavailable> {
+        let wanted = id.map(|id| id.to_string()).unwrap_or_default();
+        let call = self.call(user, &now_rfc3339(), [wanted]);
+        self.one(&READ, call).await.map(changed)
+    }
+
+    pub(crate) async fn delete(&self, user: &str, id: NotificationId) -> Result<Changed, Unavailable> {
+        let remembered = REMEMBERED.as_millis().to_string();
+        let call = self.call(user, &now_rfc3339(), [id.to_string(), remembered]);
+        self.one(&DELETE, call).await.map(changed)
+    }
+
+    pub(crate) async fn list(
+        &self,
+        user: &str,
+        before: Option<NotificationId>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        let before = before.map(|id| id.to_string()).unwrap_or_default();
+        let call = self.call(user, &now_rfc3339(), [before, limit.to_string()]);
+        let (unread, more, found): (u64, bool, Vec<(bool, String)>) = self.one(&LIST, call).await?;
+        let notifications = found.into_iter().filter_map(|(read, stored)| {
+            let (at, body) = stored.split_once(' ')?;
+            Some(Stored { body: body.into(), at: at.into(), read })
+        });
+        Ok(Page { notifications: notifications.collect(), unread, more })
+    }
+
+    pub(crate) async fn push_count(&self, sessions: &[SessionRef], node: &NodeId) -> Result<(), Unavailable> {
+        let at = now_rfc3339();
+        let call = |one: &SessionRef| self.call(&one.user, &at, [one.session.to_string(), node.to_string()]);
+        if let [one] = sessions {
+            return self.one::<u64>(&PUSH_COUNT, call(one)).await.map(drop);
+        }
+        for batch in sessions.chunks(BATCH) {
+            let _: Vec<u64> = self.link.script_each(&PUSH_COUNT, batch.iter().map(call)).await?;
+        }
+        Ok(())
+    }
+
+    fn adding(&self, user: &str, posted: &Posted) -> ScriptCall {
+        self.call(user, &posted.at, [posted.id.to_string(), posted.body.to_string()])
+    }
+
+    fn call<const N: usize>(&self, user: &str, at: &str, arguments: [String; N]) -> ScriptCall {
+        let keys = &self.link.keys;
+        let Keep { most, age } = self.keep;
+        let mut all = vec![keys.node_channels(), most.to_string(), age.as_millis().to_string(), at.to_owned()];
+        all.extend(arguments);
+        ScriptCall { keys: keys.inbox(user).into(), arguments: all }
+    }
+
+    async fn one<T: redis::FromRedisValue>(&self, script: &Script, call: ScriptCall) -> Result<T, Unavailable> {
+        self.link.script(script.prepare_invoke().key(call.keys).arg(call.arguments)).await
+    }
+}
+
+fn added((new, unread, delivered): (bool, u64, usize)) -> Added {
+    Added { new, unread, delivered }
+}
+
+fn changed((found, unread): (bool, u64)) -> Changed {
+    Changed { found, unread }
+}

@@ -1,0 +1,165 @@
+//! Everything that the nodes of a cluster share, each part behind a small port.
+//!
+//! One folder a port: `mod.rs` states the guarantee, `memory.rs` keeps it for several nodes of one process, `redis.rs`
+//! over Redis with the scripts beside it, and one contract-test suite runs against both. [`bus`]: messages between
+//! nodes · [`log`]: rooms' stored messages · [`sessions`] · [`presence`] · [`membership`]: the live
+//! nodes · [`inbox`]: notifications · [`idempotency`]. Besides them [`wire`], the messages' encoding, and [`deadline`],
+//! the limit of every wait.
+//!
+//! Deliberately knows no sockets, no client events and none of their JSON.
+
+pub mod bus;
+pub mod deadline;
+pub mod idempotency;
+pub mod ids;
+pub mod inbox;
+pub mod log;
+pub mod membership;
+pub mod metrics;
+pub mod presence;
+mod redis;
+pub mod room_name;
+pub mod sessions;
+pub mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_shared::lifecycle::Lifecycle;
+use tokio::sync::mpsc;
+
+use self::{
+    bus::memory::MemoryNetwork, idempotency::memory::MemoryIdempotency, inbox::memory::MemoryInbox,
+    log::memory::MemoryLog, membership::memory::MemoryMembership, presence::memory::MemoryPresence,
+    redis::link::RedisLink, sessions::memory::MemorySessions,
+};
+use self::{
+    bus::{Bus, BusEvent},
+    idempotency::Idempotency,
+    ids::NodeId,
+    inbox::{Inbox, Keep},
+    log::Log,
+    membership::Membership,
+    presence::{Presence, PresenceTerms},
+    sessions::Sessions,
+};
+pub use self::{
+    deadline::TIMEOUT,
+    redis::target::{RedisAccess, RedisTarget},
+};
+
+/// The back end did not answer in time, refused or failed. The operation may or may not have happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cluster's back end does not answer")]
+pub struct Unavailable;
+
+/// How long leases and absences last, and the limits on announcements and notifications.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// A node that does not renew for this long is dead.
+    pub lease: Duration,
+    /// A user may be away for this long before being announced offline.
+    pub grace: Duration,
+    /// A room with more members than this receives no join and leave announcements.
+    pub announce_max: usize,
+    /// The limits on a user's stored notifications.
+    pub notifications: Keep,
+}
+
+impl Terms {
+    fn presence(&self) -> PresenceTerms {
+        PresenceTerms { grace: self.grace, announce_max: self.announce_max }
+    }
+}
+
+/// Microseconds since the Unix epoch, by this machine's clock.
+fn now_micros() -> u64 {
+    u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0)
+}
+
+/// All ports of one node.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Messages between nodes.
+    pub bus: Bus,
+    /// Users' sessions and the nodes that hold them.
+    pub sessions: Sessions,
+    /// Rooms' stored messages.
+    pub log: Log,
+    /// The users that are online, and in each room.
+    pub presence: Presence,
+    /// The live nodes.
+    pub membership: Membership,
+    /// Users' notifications.
+    pub inbox: Inbox,
+    /// Idempotency keys of operations.
+    pub idempotency: Idempotency,
+}
+
+/// A cluster within one process: all its nodes share one, or clones of it.
+#[derive(Clone)]
+pub struct MemoryCluster {
+    network: MemoryNetwork,
+    sessions: MemorySessions,
+    log: MemoryLog,
+    presence: MemoryPresence,
+    membership: MemoryMembership,
+    inbox: MemoryInbox,
+    idempotency: MemoryIdempotency,
+}
+
+impl MemoryCluster {
+    /// A cluster without nodes.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        let network = MemoryNetwork::default();
+        let sessions = MemorySessions::new(network.clone());
+        Self {
+            inbox: MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications),
+            sessions,
+            log: MemoryLog::new(network.clone()),
+            presence: MemoryPresence::new(network.clone(), terms.presence()),
+            membership: MemoryMembership::new(terms.lease),
+            idempotency: MemoryIdempotency::default(),
+            network,
+        }
+    }
+
+    /// The ports of one more node, and the events of its bus.
+    #[must_use]
+    pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
+        let (bus, events) = self.network.join();
+        let cluster = Cluster {
+            bus: Bus::Memory(bus),
+            sessions: Sessions::Memory(self.sessions.clone()),
+            log: Log::Memory(self.log.clone()),
+            presence: Presence::Memory(self.presence.clone()),
+            membership: Membership::Memory(self.membership.clone()),
+            inbox: Inbox::Memory(self.inbox.clone()),
+            idempotency: Idempotency::Memory(self.idempotency.clone()),
+        };
+        (cluster, events)
+    }
+}
+
+/// The ports of a node over Redis, and the events of its bus. Does not wait for Redis to answer.
+#[must_use]
+pub fn over_redis(
+    target: RedisTarget,
+    prefix: &str,
+    node: &NodeId,
+    terms: Terms,
+    lifecycle: &Lifecycle,
+) -> (Cluster, mpsc::Receiver<BusEvent>) {
+    let link = Arc::new(RedisLink::new(target, prefix, lifecycle));
+    let (bus, events) = bus::redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
+    let cluster = Cluster {
+        bus: Bus::Redis(bus),
+        sessions: Sessions::Redis(sessions::redis::RedisSessions::new(Arc::clone(&link))),
+        log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link))),
+        presence: Presence::Redis(presence::redis::RedisPresence::new(Arc::clone(&link), terms.presence())),
+        membership: Membership::Redis(membership::redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
+        idempotency: Idempotency::Redis(idempotency::redis::RedisIdempotency::new(Arc::clone(&link))),
+        inbox: Inbox::Redis(inbox::redis::RedisInbox::new(link, terms.notifications)),
+    };
+    (cluster, events)
+}

@@ -1,0 +1,213 @@
+//! Port: a room's stored messages.
+//!
+//! Guarantees: within an epoch messages are numbered from [`Page::base`] + 1 on, without holes; appending and
+//! publishing (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message
+//! appended again under the same key within five minutes is stored once and gets its first position; the newest 1,000
+//! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers can be trusted: a log that
+//! was lost, or that ends before a position that a node has seen, continues under a new one. A room without a log takes
+//! no memory: its position is [`Page::empty`], which lasts until the back end loses all data. Deliberately does not
+//! know a room's members.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use jackfield_shared::trace::{Span, SpanKind, within};
+
+use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membership::Remembered, room_name::RoomName};
+
+/// Messages that a room keeps.
+pub const KEPT: usize = 1_000;
+/// How long a message is kept.
+pub const KEPT_FOR: Duration = Duration::from_hours(24);
+/// Bytes of message bodies in one read after a position; the first message is included whatever its length.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// How long the same key means the same message.
+pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
+
+/// A place in a room's order. As text it sorts in that order, over epochs too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Microseconds at which the epoch began, by the back end's clock.
+    pub epoch: u64,
+    /// The number of a message; 0 is before the first.
+    pub number: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:014x}-{:012}", self.epoch, self.number)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (epoch, number) = text.split_once('-').ok_or(())?;
+        let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits(epoch, 14) || !digits(number, 12) {
+            return Err(());
+        }
+        let epoch = u64::from_str_radix(epoch, 16).map_err(drop)?;
+        Ok(Self { epoch, number: number.parse().map_err(drop)? })
+    }
+}
+
+/// A stored message: its number, and its JSON without the id: `"room":…,"content":…}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Within the page's epoch.
+    pub number: u64,
+    /// The rest of the message's JSON object after the id, up to its end.
+    pub body: Arc<str>,
+}
+
+/// The result of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The message's position.
+    pub position: Position,
+    /// Whether it was stored now, rather than earlier under the same key.
+    pub new: bool,
+}
+
+/// A piece of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The newest position, whether or not it is in the page.
+    pub end: Position,
+    /// The last number that was written before this epoch began.
+    pub base: u64,
+    /// In order, each number once.
+    pub messages: Vec<Stored>,
+    /// The position of every room without a log. A room whose `base` is 0 had this position until the first message of
+    /// its log.
+    pub empty: Position,
+    /// How long, from the request on, none of `messages` becomes too old to be kept. At most [`KEPT_FOR`].
+    pub kept_for: Duration,
+}
+
+/// The piece of a log to read; its size is the `count` of [`Log::read`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The first `count` after this number, cut at [`PAGE_BYTES`].
+    After(u64),
+    /// The last `count` before this number.
+    Before(u64),
+    /// The last `count`.
+    Newest,
+}
+
+/// The port.
+#[derive(Clone)]
+pub enum Log {
+    /// Within one process.
+    Memory(MemoryLog),
+    /// A stream per room in Redis.
+    Redis(RedisLog),
+}
+
+impl Log {
+    /// Stores and publishes a message. `key`, if given, makes a retry within [`SAME_KEY_FOR`] harmless. An epoch that
+    /// begins with this message is later than that of `seen`, a position that the caller knows.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was stored.
+    pub async fn append(
+        &self,
+        room: &RoomName,
+        body: &str,
+        key: Option<&str>,
+        seen: Option<Position>,
+    ) -> Result<Appended, Unavailable> {
+        let appending = async {
+            match self {
+                Self::Memory(log) => log.append(room, body, key, seen),
+                Self::Redis(log) => log.append(room, body, key, seen).await,
+            }
+        };
+        within(Span::child("append", SpanKind::Producer), appending).await
+    }
+
+    /// The position of the message that was stored under this key within the last [`SAME_KEY_FOR`].
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
+        match self {
+            Self::Memory(log) => log.find(room, key),
+            Self::Redis(log) => log.find(room, key).await,
+        }
+    }
+
+    /// The position of rooms without a log, as far as this node knows.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when this node does not know it yet and the back end does not answer.
+    pub async fn empty(&self) -> Result<Position, Unavailable> {
+        match self {
+            Self::Memory(log) => Ok(log.empty),
+            Self::Redis(log) => log.empty().await,
+        }
+    }
+
+    /// Records since when the back end has kept its data, as [`crate::membership`] reports it.
+    pub fn remembers(&self, since: Remembered) {
+        if let Self::Redis(log) = self {
+            log.remembers(since);
+        }
+    }
+
+    /// Reads at most `count` messages. `seen`, if given, is the newest position that the caller knows: if the log
+    /// ends before it, the log has fallen back, and a new, later epoch begins.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn read(
+        &self,
+        room: &RoomName,
+        range: Range,
+        count: usize,
+        seen: Option<Position>,
+    ) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(log) => log.read(room, range, count, seen),
+            Self::Redis(log) => log.read(room, range, count, seen).await,
+        }
+    }
+}
+
+impl Page {
+    /// Whether nothing between `number` and the page's first message is missing.
+    #[must_use]
+    pub fn continues(&self, number: u64) -> bool {
+        match self.messages.first() {
+            Some(first) => first.number == number + 1,
+            None => self.end.number <= number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn positions_sort_as_text_and_come_back(
+            a in (0..1_u64 << 53, 0..1_000_000_000_000_u64), b in (0..1_u64 << 53, 0..1_000_000_000_000_u64)
+        ) {
+            let [a, b] = [a, b].map(|(epoch, number)| Position { epoch, number });
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "\\PC{0,40}") {
+            let _ = text.parse::<Position>();
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Port: the live nodes, and the sessions and stays that a dead one leaves behind.
+//!
+//! Guarantees: a node lives while it renews its lease; a lost lease is never renewed, the node registers a new
+//! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is
+//! given to one survivor, never to one that has not held its own lease unbroken for one full term (so that no node is
+//! forgotten just because the back end was away), and to another one if that has not finished within `REAPING_TERMS`.
+//! Deliberately cleans up nothing itself: it only names the survivor and the stays.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+
+use std::time::Duration;
+
+use crate::{
+    Unavailable,
+    ids::{Incarnation, NodeId},
+    membership::memory::MemoryMembership,
+    membership::redis::RedisMembership,
+    presence::Stay,
+};
+
+/// A survivor that has not finished within this many lease terms is assumed to have died too.
+pub(crate) const REAPING_TERMS: u32 = 3;
+
+/// Since when the back end has kept its data: opaque. If it differs from before, all data was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered(pub(crate) u64);
+
+/// The port.
+#[derive(Clone)]
+pub enum Membership {
+    /// Within one process.
+    Memory(MemoryMembership),
+    /// A sorted set of leases in Redis.
+    Redis(RedisMembership),
+}
+
+impl Membership {
+    /// A lease lasts this long without being renewed.
+    #[must_use]
+    pub fn term(&self) -> Duration {
+        match self {
+            Self::Memory(membership) => membership.term,
+            Self::Redis(membership) => membership.term,
+        }
+    }
+
+    /// Begins a lease.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it may not have begun; a lease that nobody renews ends by itself.
+    pub async fn register(&self, node: &NodeId) -> Result<(Incarnation, Remembered), Unavailable> {
+        let incarnation = Incarnation::new(node);
+        match self {
+            Self::Memory(membership) => membership.register(&incarnation),
+            Self::Redis(membership) => membership.register(&incarnation).await,
+        }
+        .map(|remembered| (incarnation, remembered))
+    }
+
+    /// Renews a lease; false when it was lost.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it may not have been renewed.
+    pub async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.renew(incarnation),
+            Self::Redis(membership) => membership.renew(incarnation).await,
+        }
+    }
+
+    /// All incarnations whose lease holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.live(),
+            Self::Redis(membership) => membership.live().await,
+        }
+    }
+
+    /// Stores an incarnation's report about itself for all nodes, until the next report or its removal.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it may not have been stored.
+    pub async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.report(incarnation, text),
+            Self::Redis(membership) => membership.report(incarnation, text).await,
+        }
+    }
+
+    /// The last reports of all incarnations that are not forgotten, including those whose lease is over.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.reports(),
+            Self::Redis(membership) => membership.reports().await,
+        }
+    }
+
+    /// Adds stays that an incarnation is about to claim to its index.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not be in the index: then do not claim them, or release them again.
+    pub async fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.index_add(incarnation, stays),
+            Self::Redis(membership) => membership.index_add(incarnation, stays).await,
+        }
+    }
+
+    /// Removes stays from an incarnation's index, after they were released everywhere.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; removing them again does no harm.
+    pub async fn index_remove(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.index_remove(incarnation, stays),
+            Self::Redis(membership) => membership.index_remove(incarnation, stays).await,
+        }
+    }
+
+    /// At most `count` entries of an incarnation's index.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn indexed(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Stay>, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.indexed(incarnation, count),
+            Self::Redis(membership) => membership.indexed(incarnation, count).await,
+        }
+    }
+
+    /// A dead incarnation for `survivor` to clean up after, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; an incarnation whose answer was lost is given out again later.
+    pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.take_dead(survivor),
+            Self::Redis(membership) => membership.take_dead(survivor).await,
+        }
+    }
+
+    /// Removes `dead`, of which nothing is left. Also ends the lease of a node that shuts down.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; forgetting again does no harm.
+    pub async fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(membership) => membership.forget_dead(dead),
+            Self::Redis(membership) => membership.forget_dead(dead).await,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The metrics of the bus and of the connections to Redis. The doc comment is the help text in `/metrics`.
+
+/// A node's connections to Redis.
+const LINKS: &[&str] = &["quick", "bulk", "pubsub"];
+
+jackfield_shared::metric_list! {
+    /// Seconds from sending a probe through Redis to this node itself until it arrives, twice a second.
+    Histogram BUS_LAG = "jackfield_bus_lag_seconds";
+    /// Messages from other nodes that arrived and are not handled yet.
+    Gauge BUS_BACKLOG = "jackfield_bus_backlog";
+    /// Calls to Redis, by connection.
+    Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;
+    /// Failed calls to Redis, by connection and kind: `refused` (Redis accepts no writes), `timeout`, or another `error`.
+    Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "refused", "timeout"];
+    /// Seconds per call to Redis; the quick connection samples one call in seventeen.
+    Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
+}

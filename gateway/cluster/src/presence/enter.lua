@@ -1,0 +1,29 @@
+-- Adds a session to a scope. The first one of a user who was not there is announced. Atomic.
+--
+-- KEYS[1]  hash of the user's sessions in the scope: session -> incarnation
+-- KEYS[2]  when the user, within the grace, is to be announced as departed (Unix milliseconds)
+-- KEYS[3]  rooms only: hash of the members: user -> profile
+-- ARGV[1]  channel of the scope
+-- ARGV[2]  user
+-- ARGV[3]  a room with more members than this gets no announcements
+-- ARGV[4]  session
+-- ARGV[5]  incarnation
+-- ARGV[6]  1 to announce
+-- ARGV[7]  rooms only: profile
+-- Returns  how many members the room has; 0 for the cluster
+-- Publishes "+", the time in Unix milliseconds, the session, and the user, or in a room the profile.
+
+local is_new = redis.call('EXISTS', KEYS[1], KEYS[2]) == 0
+redis.call('HSET', KEYS[1], ARGV[4], ARGV[5])
+redis.call('DEL', KEYS[2])
+local members, about = 0, ARGV[2]
+if KEYS[3] then
+  is_new = redis.call('HSET', KEYS[3], ARGV[2], ARGV[7]) == 1
+  members, about = redis.call('HLEN', KEYS[3]), ARGV[7]
+end
+if is_new and ARGV[6] == '1' and members <= tonumber(ARGV[3]) then
+  local now = redis.call('TIME')
+  local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+  redis.call('PUBLISH', ARGV[1], string.format('+%.0f %s %s', ms, ARGV[4], about))
+end
+return members

@@ -1,0 +1,151 @@
+//! [`crate::presence`] for several nodes of one process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::{
+    Unavailable,
+    bus::memory::MemoryNetwork,
+    ids::{Incarnation, SessionId},
+    presence::{Announce, Ending, Entry, Members, PresenceTerms, Scope, Stay},
+    room_name::RoomName,
+    wire::BusMessage,
+};
+
+/// All stays.
+#[derive(Clone)]
+pub struct MemoryPresence {
+    network: MemoryNetwork,
+    terms: PresenceTerms,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    scopes: HashMap<Scope, BTreeMap<Arc<str>, User>>,
+    /// The users within their grace, by its end.
+    due: BTreeSet<(Instant, Scope, Arc<str>)>,
+}
+
+struct User {
+    profile: Arc<str>,
+    sessions: HashMap<SessionId, Incarnation>,
+    /// Set when the last session is gone: the end of the grace.
+    gone_at: Option<Instant>,
+}
+
+impl MemoryPresence {
+    pub(crate) fn new(network: MemoryNetwork, terms: PresenceTerms) -> Self {
+        Self { network, terms, state: Arc::default() }
+    }
+
+    pub(crate) fn enter(
+        &self,
+        entries: &[Entry],
+        by: &Incarnation,
+        announce: Announce,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let mut state = self.state.lock();
+        let State { scopes, due } = &mut *state;
+        let counts = entries.iter().map(|Entry { stay: Stay { scope, user, session }, profile }| {
+            let users = scopes.entry(scope.clone()).or_default();
+            let is_new = !users.contains_key(user);
+            let entry = users.entry(Arc::clone(user)).or_insert_with(|| User {
+                profile: Arc::clone(profile),
+                sessions: HashMap::new(),
+                gone_at: None,
+            });
+            if let Some(at) = entry.gone_at.take() {
+                due.remove(&(at, scope.clone(), Arc::clone(user)));
+            }
+            entry.sessions.insert(session.clone(), by.clone());
+            let count = users.len();
+            if is_new && announce == Announce::Yes {
+                let about = about(scope, user, profile);
+                self.announce(scope, count, &BusMessage::Arrived { at: now(), session: session.clone(), about });
+            }
+            if *scope == Scope::Cluster { 0 } else { count }
+        });
+        Ok(counts.collect())
+    }
+
+    pub(crate) fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {
+        let mut state = self.state.lock();
+        for Stay { scope, user, session } in stays {
+            let Some(users) = state.scopes.get_mut(scope) else { continue };
+            let Some(entry) = users.get_mut(user) else { continue };
+            if entry.sessions.get(session) != Some(by) {
+                continue;
+            }
+            entry.sessions.remove(session);
+            if !entry.sessions.is_empty() {
+                continue;
+            }
+            match ending {
+                Ending::Gone => {
+                    let at = Instant::now() + self.terms.grace;
+                    entry.gone_at = Some(at);
+                    state.due.insert((at, scope.clone(), Arc::clone(user)));
+                }
+                Ending::Left => self.remove(&mut state, scope, user),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settle(&self) -> Result<(), Unavailable> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        while state.due.first().is_some_and(|(at, ..)| *at <= now)
+            && let Some((_, scope, user)) = state.due.pop_first()
+        {
+            self.remove(&mut state, &scope, &user);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {
+        let state = self.state.lock();
+        let online = state.scopes.get(&Scope::Cluster);
+        Ok(users.iter().map(|user| online.is_some_and(|online| online.contains_key(user))).collect())
+    }
+
+    pub(crate) fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
+        let state = self.state.lock();
+        let users = state.scopes.get(&Scope::Room(room.clone()));
+        let profiles = users.iter().flat_map(|users| users.values()).take(most).map(|user| user.profile.to_string());
+        Ok(Members { count: users.map_or(0, BTreeMap::len), profiles: profiles.collect() })
+    }
+
+    fn remove(&self, state: &mut State, scope: &Scope, user: &Arc<str>) {
+        let Some(users) = state.scopes.get_mut(scope) else { return };
+        let count = users.len();
+        if let Some(User { profile, .. }) = users.remove(user) {
+            self.announce(scope, count, &BusMessage::Departed { at: now(), about: about(scope, user, &profile) });
+        }
+        if users.is_empty() {
+            state.scopes.remove(scope);
+        }
+    }
+
+    fn announce(&self, scope: &Scope, count: usize, message: &BusMessage) {
+        if *scope == Scope::Cluster || count <= self.terms.announce_max {
+            self.network.publish(&scope.channel(), &message.encode());
+        }
+    }
+}
+
+/// What an announcement says of the user.
+fn about(scope: &Scope, user: &Arc<str>, profile: &Arc<str>) -> Arc<str> {
+    Arc::clone(if *scope == Scope::Cluster { user } else { profile })
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

@@ -1,0 +1,224 @@
+//! Port: who is online in the cluster, and who is in a room: one machine, two scopes.
+//!
+//! Guarantees: a user is announced ([`crate::wire::BusMessage::Arrived`] on the scope's channel) with the first session
+//! in the scope anywhere, and [`crate::wire::BusMessage::Departed`] once: at once if the last session left by
+//! [`Ending::Left`], else when it has been gone for the whole grace. Within the grace the user still counts, and a
+//! return is not announced. Registrations with [`Announce::No`] are not announced, and in rooms of more than
+//! `announce_max` members nothing is. Change and announcement are one atomic step. An incarnation cannot end a stay that
+//! another incarnation has taken over. Deliberately knows nothing of leases: the survivor that clears up after a dead
+//! incarnation removes its stays.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+mod reminders;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    Unavailable,
+    bus::Channel,
+    ids::{Incarnation, SessionId, SessionRef},
+    presence::{memory::MemoryPresence, redis::RedisPresence},
+    room_name::RoomName,
+};
+
+/// Where a user is present.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// The cluster: the user is online.
+    Cluster,
+    /// A room.
+    Room(RoomName),
+}
+
+impl Scope {
+    /// The channel of its announcements.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Cluster => Channel::Presence,
+            Self::Room(room) => Channel::Room(room.clone()),
+        }
+    }
+}
+
+/// One session in one scope.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stay {
+    /// The scope.
+    pub scope: Scope,
+    /// The user.
+    pub user: Arc<str>,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl Stay {
+    /// A session's stay in the cluster.
+    #[must_use]
+    pub fn online(SessionRef { user, session }: &SessionRef) -> Self {
+        Self { scope: Scope::Cluster, user: Arc::clone(user), session: session.clone() }
+    }
+
+    /// The reverse of its `Display`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ' ');
+        let (session, scope, user) = (parts.next()?.into(), parts.next()?, parts.next()?.into());
+        let scope = match scope {
+            "-" => Scope::Cluster,
+            room => Scope::Room(RoomName::from_text(room)?),
+        };
+        Some(Self { scope, user, session })
+    }
+}
+
+/// `<session> <room, or -> <user>`: only the user's id may have spaces.
+impl fmt::Display for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scope {
+            Scope::Cluster => write!(f, "{} - {}", self.session, self.user),
+            Scope::Room(room) => write!(f, "{} {room} {}", self.session, self.user),
+        }
+    }
+}
+
+/// A stay to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The stay.
+    pub stay: Stay,
+    /// What a room's members get to know of the user: any text. Not used in the cluster's scope.
+    pub profile: Arc<str>,
+}
+
+impl From<&SessionRef> for Entry {
+    /// A session's stay in the cluster.
+    fn from(session: &SessionRef) -> Self {
+        Self { stay: Stay::online(session), profile: "".into() }
+    }
+}
+
+/// Whether to announce the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announce {
+    /// The user arrived.
+    Yes,
+    /// The user never left, but the back end lost its data: register without announcing.
+    No,
+}
+
+/// How a stay ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The user left: announced at once.
+    Left,
+    /// The connection is gone: the grace begins.
+    Gone,
+}
+
+/// Members of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// Number of all members.
+    pub count: usize,
+    /// The profiles of some of them.
+    pub profiles: Vec<String>,
+}
+
+/// What applies to all stays.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PresenceTerms {
+    /// How long a user may be gone before that is announced.
+    pub(crate) grace: Duration,
+    /// A room with more members than this receives no announcements.
+    pub(crate) announce_max: usize,
+}
+
+/// The port.
+#[derive(Clone)]
+pub enum Presence {
+    /// Within one process.
+    Memory(MemoryPresence),
+    /// A hash of sessions per scope and user in Redis, and a hash of members per room.
+    Redis(RedisPresence),
+}
+
+impl Presence {
+    /// Registers these stays under `by`. Returns how many members each room then has; 0 for the cluster's scope.
+    /// Repeating the call does no harm.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have been written.
+    pub async fn enter(
+        &self,
+        entries: &[Entry],
+        by: &Incarnation,
+        announce: Announce,
+    ) -> Result<Vec<usize>, Unavailable> {
+        match self {
+            Self::Memory(presence) => presence.enter(entries, by, announce),
+            Self::Redis(presence) => presence.enter(entries, by, announce).await,
+        }
+    }
+
+    /// Removes those of these stays that `by` holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have been removed: repeating the call does no harm.
+    pub async fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(presence) => presence.leave(stays, by, ending),
+            Self::Redis(presence) => presence.leave(stays, by, ending).await,
+        }
+    }
+
+    /// Announces that the users whose grace is over have departed. Every node calls it periodically; one of them
+    /// announces each user.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some were not announced: the next call announces them.
+    pub async fn settle(&self) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(presence) => presence.settle(),
+            Self::Redis(presence) => presence.settle().await,
+        }
+    }
+
+    /// Whether each of these users is online, in their order. A user within the grace is online.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {
+        match self {
+            Self::Memory(presence) => presence.online(users),
+            Self::Redis(presence) => presence.online(users).await,
+        }
+    }
+
+    /// How many members a room has, and the profiles of at most `most` of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
+        match self {
+            Self::Memory(presence) => presence.members(room, most),
+            Self::Redis(presence) => presence.members(room, most).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_survive_as_text() {
+        let room = RoomName::parse(&"/chat".into(), "r:1").map(Scope::Room);
+        for scope in [Some(Scope::Cluster), room].into_iter().flatten() {
+            let stay = Stay { scope, user: "ann b c".into(), session: "s~1".into() };
+            assert_eq!(Stay::from_text(&stay.to_string()), Some(stay));
+        }
+        assert_eq!(Stay::from_text("s -"), None);
+    }
+}

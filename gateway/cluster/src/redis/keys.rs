@@ -1,0 +1,167 @@
+//! Names of keys and channels in Redis.
+//!
+//! All start with the configured prefix. Every key of one user shares one hash tag, so that a script may touch them
+//! together on Redis Cluster. User-chosen text in a key is encoded: it can neither end a tag nor start another key.
+
+use crate::{bus::Channel, ids::Incarnation, presence::Scope, room_name::RoomName};
+
+/// The names below one prefix.
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// Hash: session → `<generation> <incarnation>`.
+    pub(crate) fn sessions(&self, user: &str) -> String {
+        format!("{}:{{{}}}:sessions", self.prefix, encode(user))
+    }
+
+    /// The user's sessions, and then all keys of the inbox, in the order in which its scripts take them. Sorted set:
+    /// ids of notifications, all with the same score, so that they are in the order of their text. Set: unread ids.
+    /// Hash: id → `<time> <body>`. Sorted set: recently deleted ids, by time of deletion.
+    pub(crate) fn inbox(&self, user: &str) -> [String; 5] {
+        let user = format!("{}:{{{}}}", self.prefix, encode(user));
+        ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
+    }
+
+    /// Sorted set: incarnations, by the end of their lease.
+    pub(crate) fn leases(&self) -> String {
+        format!("{}:{{nodes}}:leases", self.prefix)
+    }
+
+    /// String: since when Redis has kept all data, in Unix microseconds.
+    pub(crate) fn remembered_since(&self) -> String {
+        format!("{}:{{nodes}}:remembered", self.prefix)
+    }
+
+    /// Hash: incarnation → since when it has held its lease unbroken.
+    pub(crate) fn held_since(&self) -> String {
+        format!("{}:{{nodes}}:since", self.prefix)
+    }
+
+    /// Sorted set: dead incarnations that a survivor is clearing up after, by the time at which another may take over.
+    pub(crate) fn reaping(&self) -> String {
+        format!("{}:{{nodes}}:reaping", self.prefix)
+    }
+
+    /// Hash: incarnation → its last report.
+    pub(crate) fn reports(&self) -> String {
+        format!("{}:{{nodes}}:reports", self.prefix)
+    }
+
+    /// Set: `<session> - <user>` of every session, `<session> <room> <user>` of every stay that an incarnation holds.
+    pub(crate) fn index(&self, incarnation: &Incarnation) -> String {
+        format!("{}:holds:{incarnation}", self.prefix)
+    }
+
+    /// Stream: the room's messages.
+    pub(crate) fn log(&self, room: &RoomName) -> String {
+        format!("{}:log", self.room(room))
+    }
+
+    /// Hash: the log's epoch, last number, and last number before the epoch.
+    pub(crate) fn log_head(&self, room: &RoomName) -> String {
+        format!("{}:head", self.room(room))
+    }
+
+    /// String: the position of the message that was appended with this key.
+    pub(crate) fn sent(&self, room: &RoomName, key: &str) -> String {
+        format!("{}:sent:{}", self.room(room), encode(key))
+    }
+
+    /// Hash: the user's sessions in the scope → incarnation.
+    pub(crate) fn stays(&self, scope: &Scope, user: &str) -> String {
+        match scope {
+            Scope::Cluster => format!("{}:{{{}}}:online", self.prefix, encode(user)),
+            Scope::Room(room) => format!("{}:in:{}", self.room(room), encode(user)),
+        }
+    }
+
+    /// String: when to announce the departure of the user, now without sessions in the scope, in Unix milliseconds.
+    pub(crate) fn grace(&self, scope: &Scope, user: &str) -> String {
+        match scope {
+            Scope::Cluster => format!("{}:{{{}}}:leaving", self.prefix, encode(user)),
+            Scope::Room(room) => format!("{}:leaving:{}", self.room(room), encode(user)),
+        }
+    }
+
+    /// Hash: a room's members → profile.
+    pub(crate) fn members(&self, room: &RoomName) -> String {
+        format!("{}:members", self.room(room))
+    }
+
+    /// Sorted set: `<room, or -> <user>` of users within their grace, by its end.
+    pub(crate) fn leaving(&self) -> String {
+        format!("{}:leaving", self.prefix)
+    }
+
+    /// Hash: an operation with an idempotency key, and its reply.
+    pub(crate) fn once(&self, name: &str) -> String {
+        format!("{}:once:{}", self.prefix, encode(name))
+    }
+
+    fn room(&self, room: &RoomName) -> String {
+        format!("{}:{{room:{}}}", self.prefix, encode(&room.to_string()))
+    }
+
+    pub(crate) fn channel(&self, channel: &Channel) -> String {
+        match channel {
+            Channel::Namespace(name) => format!("{}:ns:{name}", self.prefix),
+            Channel::Node(node) => format!("{}{node}", self.node_channels()),
+            Channel::Room(room) => format!("{}:messages", self.room(room)),
+            Channel::Presence => format!("{}:presence", self.prefix),
+            Channel::Roster => format!("{}:roster", self.prefix),
+        }
+    }
+
+    /// Pattern that matches the channels of a namespace's rooms.
+    pub(crate) fn rooms_of(&self, namespace: &str) -> String {
+        format!("{}:{{room:{}*}}:messages", self.prefix, encode(&format!("{namespace}#")))
+    }
+
+    /// Prefix of every node's channel; a script appends the node's id.
+    pub(crate) fn node_channels(&self) -> String {
+        format!("{}:node:", self.prefix)
+    }
+
+    /// The channel on which a node receives its own probes.
+    pub(crate) fn probe(&self, node: &str) -> String {
+        format!("{}:probe:{node}", self.prefix)
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.` stay; every other byte becomes `%` and two hex digits.
+fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_user_never_leaves_the_tag(user in "\\PC{1,128}", other in "\\PC{1,128}") {
+            let keys = Keys::new("p");
+            let key = keys.sessions(&user);
+            prop_assert_eq!(key.matches(['{', '}']).count(), 2);
+            prop_assert_eq!(key.matches(':').count(), 2);
+            prop_assert_eq!(user == other, key == keys.sessions(&other));
+            prop_assert_eq!(&keys.inbox(&user)[0], &key);
+        }
+    }
+}

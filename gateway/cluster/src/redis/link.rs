@@ -1,0 +1,230 @@
+//! This node's connections to one Redis.
+//!
+//! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
+//!   sending; a script that Redis does not know is sent again, and so runs later.
+//! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
+//!
+//! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA. Their source
+//! is sent when Redis does not know it, and before every batch on `bulk`.
+//!
+//! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is [`Unavailable`]
+//! like one that is down; for quick calls the log says which. When Redis refuses writes, scripts stay all or nothing: a
+//! script's first write is refused, or none. A permission that the user lacks can stop a script halfway. A master that
+//! became a replica keeps its connections, while its address may lead to the new master: so after `READONLY` the quick
+//! connection and the idle bulk connections are replaced.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{Object, PoolConfig, PoolError, Timeouts};
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation};
+
+use crate::metrics;
+use crate::{
+    TIMEOUT, Unavailable,
+    deadline::{self, Wait},
+    redis::connector::Connector,
+    redis::keys::Keys,
+    redis::pool::{self, Manager, Pool},
+    redis::shared::SharedConnection,
+    redis::target::RedisTarget,
+};
+
+const BULK_CONNECTIONS: usize = 2;
+/// One in this many quick calls is timed: a prime, so that no regular pattern of calls hides some from the sample.
+const TIMED: usize = 17;
+/// Error codes of a Redis that refuses writes.
+const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+/// Error codes of a Redis that requires a login, or a user with more permissions.
+const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
+/// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
+const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
+/// Between two log lines about refused commands, and between two attempts to find another Redis at the same address.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub struct RedisLink {
+    connector: Arc<Connector>,
+    quick: SharedConnection,
+    bulk: Pool,
+    /// When a refused command was last logged and acted on.
+    refused: Mutex<Option<Instant>>,
+    /// Quick calls so far.
+    calls: AtomicUsize,
+    pub(crate) keys: Keys,
+}
+
+impl RedisLink {
+    /// Does not connect yet.
+    #[must_use]
+    pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
+        let connector = Arc::new(Connector::new(target));
+        let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
+        let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
+        Self {
+            quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
+            bulk: pool::pool(Arc::clone(&connector), config),
+            connector,
+            refused: Mutex::new(None),
+            calls: AtomicUsize::new(0),
+            keys: Keys::new(prefix),
+        }
+    }
+
+    /// A connection of its own, for subscriptions.
+    pub(crate) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
+        self.within(Timing::of("pubsub"), TIMEOUT, self.connector.subscriptions()).await
+    }
+
+    /// One command.
+    pub(crate) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
+        let mut connection = self.quick.clone();
+        self.within(self.quick(), TIMEOUT, command.query_async(&mut connection)).await
+    }
+
+    /// One script.
+    pub(crate) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
+        let mut connection = self.quick.clone();
+        self.within(self.quick(), TIMEOUT, call.invoke_async(&mut connection)).await
+    }
+
+    /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
+    fn quick(&self) -> Timing {
+        let timed = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIMED);
+        Timing { connection: "quick", begun: timed.then(Instant::now) }
+    }
+
+    /// One script, many times in one pipeline, over the pool.
+    pub(crate) async fn script_each<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        calls: impl Iterator<Item = ScriptCall>,
+    ) -> Result<Vec<T>, Unavailable> {
+        let mut pipeline = Pipeline::new();
+        for ScriptCall { keys, arguments } in calls {
+            pipeline.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(arguments);
+        }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.bulk_connection().await?;
+        // Loading first costs one round trip per batch, and avoids a second pass when Redis has lost the script.
+        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut *connection)).await?;
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
+    }
+
+    async fn bulk_connection(&self) -> Result<Object<Manager>, Unavailable> {
+        let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
+        let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(PoolError::Timeout(_))) => "timeout",
+            Ok(Err(_)) => "error",
+            Err(_) => {
+                deadline::ended(Wait::TimedOut);
+                "timeout"
+            }
+        };
+        metrics::REDIS_ERRORS.add_for(["bulk", kind], 1);
+        Err(Unavailable)
+    }
+
+    /// A pipeline over the pool.
+    pub(crate) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
+        let mut connection = self.bulk_connection().await?;
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
+    }
+
+    /// The answer, or [`Unavailable`] on an error or after `limit`.
+    async fn within<T>(
+        &self,
+        Timing { connection, begun }: Timing,
+        limit: Duration,
+        wait: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Unavailable> {
+        let limit = deadline::left(limit).ok_or(Unavailable)?;
+        let answered = tokio::time::timeout(limit, wait).await;
+        metrics::REDIS_CALLS.add_for([connection], 1);
+        if let Some(begun) = begun {
+            metrics::REDIS.record_for([connection], begun.elapsed());
+        }
+        let kind = match answered {
+            Ok(Ok(answer)) => {
+                deadline::ended(Wait::Answered);
+                return Ok(answer);
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "redis");
+                deadline::ended(Wait::TimedOut);
+                if self.refused(&error) {
+                    "refused"
+                } else if error.is_timeout() {
+                    "timeout"
+                } else {
+                    "error"
+                }
+            }
+            Err(_) => {
+                deadline::ended(Wait::TimedOut);
+                "timeout"
+            }
+        };
+        metrics::REDIS_ERRORS.add_for([connection, kind], 1);
+        Err(Unavailable)
+    }
+
+    /// Logs an error by which Redis refuses a command, and reconnects on READONLY, both at most every
+    /// [`REFUSED_AGAIN`]. False for any other error.
+    pub(crate) fn refused(&self, error: &RedisError) -> bool {
+        let code = error.code().unwrap_or_default();
+        let what = match code {
+            _ if NO_WRITES.contains(&code) => "redis takes no writes",
+            _ if NO_PERMISSION.contains(&code) || may_not_in_script(error) => {
+                "redis refuses commands of this user: see its ACL"
+            }
+            _ => return false,
+        };
+        {
+            let mut refused = self.refused.lock();
+            if refused.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) {
+                return true;
+            }
+            *refused = Some(Instant::now());
+        }
+        tracing::warn!(%error, "{what}");
+        if code == "READONLY" {
+            self.quick.renew();
+            self.bulk.retain(|_, _| false);
+        }
+        true
+    }
+}
+
+fn may_not_in_script(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
+}
+
+/// Keys and arguments of one call in [`RedisLink::script_each`].
+pub(crate) struct ScriptCall {
+    pub(crate) keys: Vec<String>,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// The connection that a call is counted under, and when it began if it is timed.
+struct Timing {
+    connection: &'static str,
+    begun: Option<Instant>,
+}
+
+impl Timing {
+    fn of(connection: &'static str) -> Self {
+        Self { connection, begun: Some(Instant::now()) }
+    }
+}

@@ -1,0 +1,206 @@
+//! Port: which incarnation holds which session, and the limit of sessions per user.
+//!
+//! Guarantees: a claim is atomic over the whole cluster and gets a generation higher than that of every session of the
+//! user; with [`OnConflict::Evict`] the oldest generations are evicted, with [`OnConflict::Reject`] the claim is
+//! refused; the node of an evicted session is sent [`crate::wire::BusMessage::Evicted`], at most once, in the same atomic
+//! step. A release by an incarnation that no longer holds the session does nothing. After a lost lease or lost data,
+//! [`Sessions::restore`] registers a node's sessions again with their generations, and returns those beyond the limit.
+//! Deliberately knows nothing of leases: the survivor that clears up after a dead incarnation releases its sessions.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use jackfield_shared::trace::{Span, SpanKind, within};
+
+use crate::{
+    Unavailable,
+    bus::Channel,
+    ids::{Incarnation, NodeId, SessionId, SessionRef},
+    sessions::memory::MemorySessions,
+    sessions::redis::RedisSessions,
+    wire::BusMessage,
+};
+
+/// The effect of a claim beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The user's oldest sessions end.
+    Evict,
+    /// The claim is refused.
+    Reject,
+}
+
+/// How many sessions a user may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// At most this many; 0 for any number.
+    pub limit: u32,
+    /// The effect of a claim beyond the limit.
+    pub on_conflict: OnConflict,
+}
+
+/// The outcome of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The session was granted, and is the newest of its user at that moment.
+    Granted {
+        /// Later claims of the user get higher generations.
+        generation: u64,
+    },
+    /// The user has reached the limit.
+    Refused {
+        /// The holder of each session, oldest session first.
+        holders: Vec<Incarnation>,
+    },
+}
+
+/// A session that a node holds and registers again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSession {
+    /// The user and the session.
+    pub holding: SessionRef,
+    /// The generation it was granted.
+    pub generation: u64,
+}
+
+/// The port.
+#[derive(Clone)]
+pub enum Sessions {
+    /// Within one process.
+    Memory(MemorySessions),
+    /// A hash per user in Redis.
+    Redis(RedisSessions),
+}
+
+impl Sessions {
+    /// Claims a session for `holding.user`. Entries of the incarnations in `dead` do not count and are removed.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether the session was granted: release it then.
+    pub async fn claim(
+        &self,
+        holding: &SessionRef,
+        by: &Incarnation,
+        policy: Policy,
+        dead: &[Incarnation],
+    ) -> Result<Claimed, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.claim(holding, by, policy, dead),
+            Self::Redis(sessions) => sessions.claim(holding, by, policy, dead).await,
+        }
+    }
+
+    /// Ends those of these sessions that `by` still holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have ended: releasing again does no harm.
+    pub async fn release(&self, holdings: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.release(holdings, by),
+            Self::Redis(sessions) => sessions.release(holdings, by).await,
+        }
+    }
+
+    /// Registers sessions again under `by`, with either [`OnConflict`], and returns those that are beyond the limit.
+    /// One that a later entry of `held` evicts is not returned: its node is sent [`BusMessage::Evicted`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] when some may not have been written: restoring again does no harm.
+    pub async fn restore(
+        &self,
+        held: &[HeldSession],
+        by: &Incarnation,
+        policy: Policy,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.restore(held, by, policy),
+            Self::Redis(sessions) => sessions.restore(held, by, policy).await,
+        }
+    }
+
+    /// Sends an order to every session of these users except `except`, through the nodes that hold them and no others.
+    /// Returns for each user to how many sessions it was sent.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known to which sessions it was sent.
+    pub async fn send(
+        &self,
+        users: &[Arc<str>],
+        directive: &Directive,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let sending = async {
+            match self {
+                Self::Memory(sessions) => sessions.send(users, directive, except),
+                Self::Redis(sessions) => sessions.send(users, directive, except).await,
+            }
+        };
+        within(Span::child("publish", SpanKind::Producer), sending).await
+    }
+
+    /// These users' registered sessions, each user's oldest first, a dead node's included until they are released.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
+        match self {
+            Self::Memory(sessions) => sessions.of(users),
+            Self::Redis(sessions) => sessions.of(users).await,
+        }
+    }
+}
+
+/// A registered session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The session.
+    pub session: SessionId,
+    /// When it was claimed, in microseconds of the back end's clock; later if that was needed to be the user's highest.
+    pub generation: u64,
+    /// The incarnation that holds it.
+    pub holder: Incarnation,
+}
+
+/// A directive to sessions, sent through the nodes that hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directive {
+    /// An event for all sockets, encoded as in [`BusMessage::ToSessions`].
+    Event(Bytes),
+    /// Ends the sessions, with the reason sent to the client.
+    End(Arc<str>),
+}
+
+/// Sessions by the node that holds them, so that a message is sent once to each node.
+#[derive(Default)]
+pub(crate) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
+
+impl ByNode {
+    /// Adds a user's sessions except `except`, and returns how many it added.
+    pub(crate) fn add(&mut self, sessions: &[Live], except: Option<&SessionId>) -> usize {
+        let wanted = sessions.iter().filter(|live| Some(&live.session) != except);
+        wanted.map(|live| self.0.entry(live.holder.node()).or_default().push(live.session.clone())).count()
+    }
+
+    /// The messages to publish, each with its channel.
+    pub(crate) fn messages(self, of: impl Fn(Vec<SessionId>) -> BusMessage) -> impl Iterator<Item = (Channel, Bytes)> {
+        self.0.into_iter().map(move |(node, sessions)| (Channel::Node(node), of(sessions).encode()))
+    }
+}
+
+impl Directive {
+    /// An event without binary parts, as [`crate::wire::event_json`] makes it.
+    #[must_use]
+    pub fn event(json: &str) -> Self {
+        Self::Event(Bytes::copy_from_slice(json.as_bytes()))
+    }
+
+    pub(crate) fn message(&self, sessions: Vec<SessionId>) -> BusMessage {
+        match self {
+            Self::Event(event) => BusMessage::ToSessions { sessions, event: event.clone() },
+            Self::End(reason) => BusMessage::End { sessions, reason: Arc::clone(reason) },
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The messages that nodes send each other over the bus, and their encoding.
+//!
+//! The first byte is the kind, so that scripts in Redis can write messages too, and a broadcast frame is sent unchanged.
+//! Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::SessionId, inbox::NotificationId, log::Position};
+
+/// To a node: one of its sessions was evicted. Followed by the session's id.
+pub const EVICTED: u8 = b'E';
+/// On a scope's channel: a user arrived. Followed by Unix milliseconds, the session, and the user's id, or in a room the
+/// profile, with spaces between them.
+pub const ARRIVED: u8 = b'+';
+/// On a scope's channel: a user departed. Written as [`ARRIVED`], without the session.
+pub const DEPARTED: u8 = b'-';
+const FRAME: u8 = b'F';
+const ROSTER: u8 = b'R';
+const ROSTER_WANTED: u8 = b'?';
+/// To a room: a stored message. Followed by its position, a space, and the rest of its JSON object after the id.
+pub const MESSAGE: u8 = b'M';
+const FRAME_TO_OTHERS: u8 = b'X';
+/// To a node: an event for some of its sessions. Followed by the sessions separated by commas, a space, and
+/// `"name",data` in JSON, or the same with binary parts as the engine encodes them.
+pub const TO_SESSIONS: u8 = b'U';
+/// To a node: some of its sessions must end. Followed by the sessions separated by commas, a space, and the reason.
+pub const END: u8 = b'K';
+
+const END_READING: u8 = b'k';
+/// To a node: an inbox of some of its sessions changed. Followed by the sessions separated by commas, the number of
+/// unread notifications, the time, and an [`InboxChange`], with spaces between them.
+pub const INBOX: u8 = b'I';
+
+/// The change of an inbox: `n` and a notification's body, `r` and an id, `r` alone for all of them, or `d` and an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboxChange {
+    /// A notification was added.
+    New(Arc<str>),
+    /// One was marked as read, or all of them.
+    Read(Option<NotificationId>),
+    /// One was deleted.
+    Deleted(NotificationId),
+}
+
+/// Removes a user from all feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndReading {
+    /// The user.
+    pub user: Arc<str>,
+    /// The reason sent to the client.
+    pub reason: Arc<str>,
+}
+
+/// A node's part of the list of sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterPart {
+    /// The node.
+    pub node: Arc<str>,
+    /// Number of sockets.
+    pub count: usize,
+    /// Their ids; `None` when there are too many to list.
+    pub ids: Option<Vec<Arc<str>>>,
+}
+
+/// One message on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusMessage {
+    /// An encoded packet for every member of the channel.
+    Frame(Bytes),
+    /// See [`EVICTED`].
+    Evicted(SessionId),
+    /// See [`ARRIVED`].
+    Arrived {
+        /// Unix milliseconds.
+        at: i64,
+        /// The arriving session; in a room its own sockets do not get the announcement.
+        session: SessionId,
+        /// The user's id, or in a room the profile.
+        about: Arc<str>,
+    },
+    /// See [`DEPARTED`].
+    Departed {
+        /// Unix milliseconds.
+        at: i64,
+        /// The user's id, or in a room the profile.
+        about: Arc<str>,
+    },
+    /// A node's current part of the roster.
+    Roster(RosterPart),
+    /// A node may not know the other nodes' parts of the roster: every node publishes its own.
+    RosterWanted,
+    /// See [`MESSAGE`].
+    Message {
+        /// Its position in the room's log.
+        position: Position,
+        /// The rest of the message's JSON object after the id.
+        body: Arc<str>,
+    },
+    /// An encoded packet for every member of the room except one socket.
+    FrameToOthers {
+        /// The socket's public id.
+        except: Arc<str>,
+        /// The packet.
+        frame: Bytes,
+    },
+    /// See [`TO_SESSIONS`].
+    ToSessions {
+        /// The sessions; the node skips those that have ended.
+        sessions: Vec<SessionId>,
+        /// See [`TO_SESSIONS`].
+        event: Bytes,
+    },
+    /// See [`END`].
+    End {
+        /// The sessions; the node skips those that have ended.
+        sessions: Vec<SessionId>,
+        /// The reason sent to the client.
+        reason: Arc<str>,
+    },
+    /// See [`INBOX`].
+    Inbox {
+        /// The sessions; the node skips those that have ended.
+        sessions: Vec<SessionId>,
+        /// Unread notifications after the change.
+        unread: u64,
+        /// RFC 3339.
+        at: Arc<str>,
+        /// `None` if only the number is sent.
+        change: Option<InboxChange>,
+    },
+    /// To all nodes, because no node knows on which nodes a user reads feeds.
+    EndReading(EndReading),
+}
+
+impl BusMessage {
+    /// The message as bytes for the bus.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Frame(frame) => {
+                out.reserve(frame.len() + 1);
+                out.put_u8(FRAME);
+                out.put_slice(frame);
+            }
+            Self::Evicted(session) => {
+                out.put_u8(EVICTED);
+                out.put_slice(session.as_str().as_bytes());
+            }
+            Self::Arrived { at, session, about } => {
+                out.put_u8(ARRIVED);
+                out.put_slice(format!("{at} {session} {about}").as_bytes());
+            }
+            Self::Departed { at, about } => {
+                out.put_u8(DEPARTED);
+                out.put_slice(format!("{at} {about}").as_bytes());
+            }
+            Self::Roster(part) => {
+                out.put_u8(ROSTER);
+                out.put_slice(&serde_json::to_vec(part).unwrap_or_default());
+            }
+            Self::RosterWanted => out.put_u8(ROSTER_WANTED),
+            Self::Message { position, body } => {
+                out.put_u8(MESSAGE);
+                out.put_slice(format!("{position} {body}").as_bytes());
+            }
+            Self::FrameToOthers { except, frame } => {
+                out.put_u8(FRAME_TO_OTHERS);
+                out.put_slice(format!("{except} ").as_bytes());
+                out.put_slice(frame);
+            }
+            Self::ToSessions { sessions, event } => {
+                out.put_u8(TO_SESSIONS);
+                put_for_sessions(&mut out, sessions, event);
+            }
+            Self::End { sessions, reason } => {
+                out.put_u8(END);
+                put_for_sessions(&mut out, sessions, reason.as_bytes());
+            }
+            Self::Inbox { sessions, unread, at, change } => {
+                out.put_u8(INBOX);
+                let change = change.as_ref().map(InboxChange::to_text).unwrap_or_default();
+                put_for_sessions(&mut out, sessions, format!("{unread} {at} {change}").as_bytes());
+            }
+            Self::EndReading(end) => {
+                out.put_u8(END_READING);
+                out.put_slice(&serde_json::to_vec(end).unwrap_or_default());
+            }
+        }
+        out.freeze()
+    }
+
+    /// The reverse of [`BusMessage::encode`]; `None` when the bytes are not a message of a known kind.
+    #[must_use]
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        let rest = || std::str::from_utf8(&bytes[1..]).ok();
+        Some(match *bytes.first()? {
+            FRAME => Self::Frame(bytes.slice(1..)),
+            EVICTED => Self::Evicted(rest()?.into()),
+            ARRIVED => {
+                let mut parts = rest()?.splitn(3, ' ');
+                let (at, session) = (parts.next()?.parse().ok()?, parts.next()?.into());
+                Self::Arrived { at, session, about: parts.next()?.into() }
+            }
+            DEPARTED => {
+                let (at, about) = rest()?.split_once(' ')?;
+                Self::Departed { at: at.parse().ok()?, about: about.into() }
+            }
+            ROSTER => Self::Roster(serde_json::from_slice(&bytes[1..]).ok()?),
+            ROSTER_WANTED => Self::RosterWanted,
+            END_READING => Self::EndReading(serde_json::from_slice(&bytes[1..]).ok()?),
+            MESSAGE => {
+                let (position, body) = rest()?.split_once(' ')?;
+                Self::Message { position: position.parse().ok()?, body: body.into() }
+            }
+            FRAME_TO_OTHERS => {
+                let (except, frame) = split(bytes, 1)?;
+                Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
+            }
+            INBOX => {
+                let mut parts = rest()?.splitn(4, ' ');
+                let sessions = parts.next()?.split(',').map(SessionId::from).collect();
+                let (unread, at) = (parts.next()?.parse().ok()?, parts.next()?.into());
+                let change = match parts.next()? {
+                    "" => None,
+                    change => Some(InboxChange::from_text(change)?),
+                };
+                Self::Inbox { sessions, unread, at, change }
+            }
+            kind @ (TO_SESSIONS | END) => {
+                let (sessions, rest) = split(bytes, 1)?;
+                let sessions = sessions.split(',').map(SessionId::from).collect();
+                match kind {
+                    END => Self::End { sessions, reason: std::str::from_utf8(&bytes[rest..]).ok()?.into() },
+                    _ => Self::ToSessions { sessions, event: bytes.slice(rest..) },
+                }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl InboxChange {
+    fn to_text(&self) -> String {
+        match self {
+            Self::New(body) => format!("n{body}"),
+            Self::Read(None) => "r".to_owned(),
+            Self::Read(Some(id)) => format!("r{id}"),
+            Self::Deleted(id) => format!("d{id}"),
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(match text.split_at_checked(1)? {
+            ("n", body) => Self::New(body.into()),
+            ("r", "") => Self::Read(None),
+            ("r", id) => Self::Read(Some(NotificationId::parse(id)?)),
+            ("d", id) => Self::Deleted(NotificationId::parse(id)?),
+            _ => return None,
+        })
+    }
+}
+
+fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &[u8]) {
+    for (index, session) in sessions.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(session.as_str().as_bytes());
+    }
+    out.put_u8(b' ');
+    out.put_slice(rest);
+}
+
+/// The word that begins at `start`, and the index after the space that ends it.
+fn split(bytes: &Bytes, start: usize) -> Option<(&str, usize)> {
+    let length = bytes.get(start..)?.iter().position(|byte| *byte == b' ')?;
+    Some((std::str::from_utf8(&bytes[start..start + length]).ok()?, start + length + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn presence_survives_the_bus(at: i64, user in "\\PC{1,128}") {
+            let about: Arc<str> = user.as_str().into();
+            let departed = BusMessage::Departed { at, about: Arc::clone(&about) };
+            prop_assert_eq!(BusMessage::decode(&departed.encode()), Some(departed));
+            let arrived = BusMessage::Arrived { at, session: "s~1".into(), about };
+            prop_assert_eq!(BusMessage::decode(&arrived.encode()), Some(arrived));
+        }
+
+        #[test]
+        fn any_bytes_decode_without_panic(bytes: Vec<u8>) {
+            let _ = BusMessage::decode(&Bytes::from(bytes));
+        }
+    }
+
+    fn inbox(change: Option<InboxChange>) -> BusMessage {
+        BusMessage::Inbox {
+            sessions: vec!["a".into(), "b".into()],
+            unread: 3,
+            at: "2026-01-01T00:00:00Z".into(),
+            change,
+        }
+    }
+
+    #[test]
+    fn the_others_survive_the_bus() {
+        for message in [
+            BusMessage::Frame(Bytes::from_static(b"2[\"x\"]")),
+            BusMessage::Evicted("s1".into()),
+            BusMessage::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec!["a".into()]) }),
+            BusMessage::RosterWanted,
+            BusMessage::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
+            BusMessage::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
+            BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
+            inbox(None),
+            inbox(Some(InboxChange::New("{\"a b\":\"ä\"}".into()))),
+            inbox(Some(InboxChange::Read(None))),
+            inbox(Some(InboxChange::Read(Some(NotificationId::new())))),
+            inbox(Some(InboxChange::Deleted(NotificationId::new()))),
+            BusMessage::EndReading(EndReading { user: "a b".into(), reason: "\"c\" d".into() }),
+            BusMessage::ToSessions {
+                sessions: vec!["a".into(), "b".into()],
+                event: Bytes::from_static(b"\"e\",\"a b\""),
+            },
+            BusMessage::ToSessions { sessions: vec!["a".into()], event: Bytes::from_static(b"\xff a") },
+        ] {
+            assert_eq!(BusMessage::decode(&message.encode()), Some(message));
+        }
+    }
+}

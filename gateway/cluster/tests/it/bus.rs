@@ -1,0 +1,75 @@
+//! The contract of `cluster::bus`.
+
+use bytes::Bytes;
+use jackfield_cluster::{
+    bus::{BusEvent, Channel},
+    room_name::RoomName,
+    wire::BusMessage,
+};
+
+use crate::fixture::{Backend, Fixture, contract, until};
+
+contract!(
+    a_node_hears_what_it_subscribed_to,
+    a_node_hears_itself,
+    one_publisher_keeps_its_order,
+    becomes_healthy,
+    rooms_are_counted_once_whoever_hears_them,
+);
+
+fn channel(name: &str) -> Channel {
+    Channel::Namespace(name.into())
+}
+
+async fn a_node_hears_what_it_subscribed_to(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
+    hearer.subscribe(&[channel("a"), channel("b")]).await;
+    sender.subscribe(&[]).await;
+    for name in ["other", "b", "a"] {
+        sender.cluster.bus.publish(&channel(name), BusMessage::Evicted(name.into()).encode()).await.unwrap();
+    }
+    assert_eq!(hearer.hears().await, BusMessage::Evicted("b".into()));
+    assert_eq!(hearer.hears().await, BusMessage::Evicted("a".into()));
+    assert_eq!(sender.heard_so_far().await, vec![]);
+}
+
+async fn a_node_hears_itself(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 1);
+    let node = &mut fixture.nodes[0];
+    node.subscribe(&[Channel::Presence]).await;
+    node.cluster.bus.publish(&Channel::Presence, BusMessage::RosterWanted.encode()).await.unwrap();
+    assert_eq!(node.hears().await, BusMessage::RosterWanted);
+}
+
+async fn one_publisher_keeps_its_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
+    hearer.subscribe(&[channel("a")]).await;
+    for n in 0..500_u32 {
+        let payload = Bytes::copy_from_slice(&n.to_be_bytes());
+        sender.cluster.bus.publish(&channel("a"), payload).await.unwrap();
+    }
+    for n in 0..500_u32 {
+        let BusEvent::Message(_, payload) = hearer.events.recv().await.unwrap() else { panic!("missed something") };
+        assert_eq!(payload[..], n.to_be_bytes());
+    }
+}
+
+async fn becomes_healthy(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    until("healthy", || async { fixture.nodes[0].cluster.bus.healthy().then_some(()) }).await;
+}
+
+async fn rooms_are_counted_once_whoever_hears_them(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let room = |namespace: &str, name: &str| Channel::Room(RoomName::parse(&namespace.into(), name).unwrap());
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    a.subscribe(&[room("/", "x"), room("/", "y"), room("/chat", "x"), Channel::Presence]).await;
+    b.subscribe(&[room("/", "x"), room("/other", "x")]).await;
+    assert_eq!(b.cluster.bus.rooms(&["/", "/chat"]).await.unwrap(), 3);
+    assert_eq!(b.cluster.bus.rooms(&["/other"]).await.unwrap(), 1);
+    b.cluster.bus.unsubscribe(&[room("/other", "x")]);
+    until("it is not counted any more", || async { (a.cluster.bus.rooms(&["/other"]).await == Ok(0)).then_some(()) })
+        .await;
+}

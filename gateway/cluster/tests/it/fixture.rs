@@ -1,0 +1,181 @@
+//! Nodes of one cluster, in memory or over the Redis that `TEST_REDIS_URL` names, each test under its own prefix.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    sync::Once,
+    time::{Duration, SystemTime},
+};
+
+use jackfield_cluster::{
+    Cluster, MemoryCluster, RedisAccess, RedisTarget, Terms,
+    bus::{BusEvent, Channel},
+    ids::{Incarnation, NodeId, SessionRef, random_id},
+    inbox::{Keep, NotificationId},
+    over_redis,
+    wire::BusMessage,
+};
+use jackfield_shared::lifecycle::Lifecycle;
+use tokio::sync::mpsc;
+
+/// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
+pub const TERMS: Terms = Terms {
+    lease: Duration::from_millis(1_200),
+    grace: Duration::from_millis(700),
+    announce_max: 3,
+    notifications: Keep { most: 1_000, age: Duration::from_hours(1) },
+};
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The back end that a suite runs against.
+#[derive(Clone, Copy)]
+pub enum Backend {
+    Memory,
+    Redis,
+}
+
+/// One node.
+pub struct Node {
+    pub id: NodeId,
+    pub cluster: Cluster,
+    pub events: mpsc::Receiver<BusEvent>,
+}
+
+/// The nodes of one cluster. Their background work ends with it.
+pub struct Fixture {
+    pub nodes: Vec<Node>,
+    lifecycle: Lifecycle,
+}
+
+impl Fixture {
+    pub fn with_nodes(backend: Backend, count: usize) -> Self {
+        Self::with_terms(backend, count, TERMS)
+    }
+
+    pub fn with_terms(backend: Backend, count: usize, terms: Terms) -> Self {
+        let lifecycle = Lifecycle::new();
+        let ids = (0..count).map(|n| NodeId::from(format!("n{n}").as_str()));
+        let nodes: Vec<_> = match backend {
+            Backend::Memory => {
+                let cluster = MemoryCluster::new(terms);
+                ids.map(|id| (id, cluster.join())).collect()
+            }
+            Backend::Redis => {
+                let url = redis_url().expect("checked before the test began");
+                let prefix = format!("test-{}", random_id());
+                let access = RedisAccess { url: &url, ..RedisAccess::default() };
+                let target = || RedisTarget::new(access).unwrap();
+                ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
+            }
+        };
+        let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();
+        Self { nodes, lifecycle }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+impl Node {
+    /// Subscribes as soon as the back end answers.
+    pub async fn subscribe(&self, channels: &[Channel]) {
+        until("subscribed", || async { self.cluster.bus.subscribe(channels).await.is_ok().then_some(()) }).await;
+    }
+
+    pub async fn register(&self) -> Incarnation {
+        self.cluster.membership.register(&self.id).await.unwrap().0
+    }
+
+    /// The next message on a channel that the test subscribed to.
+    pub async fn hears(&mut self) -> BusMessage {
+        let next = async {
+            loop {
+                if let BusEvent::Message(_, payload) = self.events.recv().await.unwrap() {
+                    return BusMessage::decode(&payload).unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(TIMEOUT, next).await.expect("nothing was heard")
+    }
+
+    /// All messages received before a message that this node sends itself now, and so everything published before.
+    pub async fn heard_so_far(&mut self) -> Vec<BusMessage> {
+        let mark = Channel::Node(NodeId::from(random_id().as_str()));
+        self.subscribe(std::slice::from_ref(&mark)).await;
+        self.cluster.bus.publish(&mark, BusMessage::RosterWanted.encode()).await.unwrap();
+        let mut heard = Vec::new();
+        let all = async {
+            loop {
+                match self.events.recv().await.unwrap() {
+                    BusEvent::Message(channel, _) if channel == mark => return,
+                    BusEvent::Message(_, payload) => heard.push(BusMessage::decode(&payload).unwrap()),
+                    BusEvent::Gap => {}
+                }
+            }
+        };
+        tokio::time::timeout(TIMEOUT, all).await.expect("the mark was not heard");
+        heard
+    }
+}
+
+pub fn holding(user: &str, session: &str) -> SessionRef {
+    SessionRef { user: user.into(), session: session.into() }
+}
+
+/// Unix milliseconds.
+pub fn now_millis() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+/// A notification's id with a time that is `ago` in the past.
+pub fn id_of(ago: Duration) -> NotificationId {
+    let time = format!("{:012x}", u128::from(now_millis()) - ago.as_millis());
+    let random = &NotificationId::new().to_string()[13..];
+    NotificationId::parse(&format!("{}-{}{random}", &time[..8], &time[8..])).unwrap()
+}
+
+/// Repeats `ask` until it has an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
+/// The Redis to test against.
+pub fn redis_url() -> Option<String> {
+    static HINT: Once = Once::new();
+    let url = std::env::var("TEST_REDIS_URL").ok();
+    if url.is_none() {
+        // Written past the test harness, which hides the output of tests that pass.
+        let hint = "left out: everything over Redis. Set TEST_REDIS_URL, or run `cargo xtask test`.";
+        HINT.call_once(|| drop(writeln!(std::io::stderr(), "{hint}")));
+    }
+    url
+}
+
+/// Makes two tests of each `async fn case(Backend)`.
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $case() { super::$case(crate::fixture::Backend::Memory).await; })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $case() {
+                if crate::fixture::redis_url().is_some() {
+                    super::$case(crate::fixture::Backend::Redis).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use contract;

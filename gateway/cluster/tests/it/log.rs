@@ -1,0 +1,204 @@
+//! The contract of `cluster::log`.
+
+use std::time::{Duration, Instant};
+
+use jackfield_cluster::{
+    bus::Channel,
+    log::{KEPT, KEPT_FOR, PAGE_BYTES, Position, Range},
+    room_name::RoomName,
+    wire::BusMessage,
+};
+
+use crate::fixture::{Backend, Fixture, Node, contract};
+
+contract!(
+    numbers_have_no_holes_and_are_published_in_order,
+    senders_on_all_nodes_share_one_order,
+    the_same_key_is_stored_once,
+    pages_after_before_and_newest,
+    only_the_newest_are_kept,
+    a_page_says_how_long_it_is_kept,
+    a_room_that_nobody_wrote_to_has_a_position,
+    a_page_after_a_number_is_cut_by_bytes,
+    rooms_and_namespaces_do_not_touch_each_other,
+    no_epoch_begins_before_one_that_was_seen,
+);
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(&"/".into(), name).unwrap()
+}
+
+async fn append(node: &Node, body: &str) -> Position {
+    node.cluster.log.append(&room("r"), body, None, None).await.unwrap().position
+}
+
+async fn numbers(node: &Node, range: Range, count: usize) -> Vec<u64> {
+    let page = node.cluster.log.read(&room("r"), range, count, None).await.unwrap();
+    page.messages.into_iter().map(|message| message.number).collect()
+}
+
+async fn numbers_have_no_holes_and_are_published_in_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    fixture.nodes[1].subscribe(&[Channel::Room(room("r"))]).await;
+    let body = "\"content\":\"ä \\\" b\"}";
+    let first = append(&fixture.nodes[0], body).await;
+    assert_eq!((first.number, first.epoch > 0), (1, true));
+    for n in 2..50 {
+        assert_eq!(append(&fixture.nodes[0], body).await, Position { number: n, ..first });
+    }
+    for n in 1..50 {
+        let message = fixture.nodes[1].hears().await;
+        assert_eq!(message, BusMessage::Message { position: Position { number: n, ..first }, body: body.into() });
+    }
+    let page = fixture.nodes[1].cluster.log.read(&room("r"), Range::After(48), 10, Some(first)).await.unwrap();
+    assert_eq!((page.end.number, page.end.epoch, page.base, &*page.messages[0].body), (49, first.epoch, 0, body));
+}
+
+async fn senders_on_all_nodes_share_one_order(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 3);
+    for node in &fixture.nodes {
+        node.subscribe(&[Channel::Room(room("r"))]).await;
+    }
+    let senders = fixture.nodes.iter().flat_map(|node| {
+        (0..5).map(|sender| {
+            let (log, id) = (node.cluster.log.clone(), node.id.clone());
+            tokio::spawn(async move {
+                for n in 0..40 {
+                    log.append(&room("r"), &format!("{id} {sender} {n}"), None, None).await.unwrap();
+                }
+            })
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    let mut orders = Vec::new();
+    for node in &mut fixture.nodes {
+        let heard = node.heard_so_far().await.into_iter().map(|message| match message {
+            BusMessage::Message { position, body } => (position.number, body),
+            other => panic!("{other:?}"),
+        });
+        orders.push(heard.collect::<Vec<_>>());
+    }
+    assert!(orders[0].iter().map(|(number, _)| *number).eq(1..=600));
+    assert!(orders[0] == orders[1] && orders[1] == orders[2]);
+}
+
+async fn the_same_key_is_stored_once(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    fixture.nodes[0].subscribe(&[Channel::Room(room("r"))]).await;
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let first = a.cluster.log.append(&room("r"), "one", Some("u k"), None).await.unwrap();
+    let again = b.cluster.log.append(&room("r"), "two", Some("u k"), None).await.unwrap();
+    let other = b.cluster.log.append(&room("r"), "three", Some("v k"), None).await.unwrap();
+    assert_eq!((first.new, again.new, again.position), (true, false, first.position));
+    assert_eq!((other.new, other.position.number), (true, 2));
+    let find = async |name: &str, key| b.cluster.log.find(&room(name), key).await.unwrap();
+    assert_eq!(find("r", "u k").await, Some(first.position));
+    assert_eq!((find("r", "u x").await, find("other", "u k").await), (None, None));
+    assert_eq!(fixture.nodes[0].heard_so_far().await.len(), 2);
+}
+
+async fn pages_after_before_and_newest(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    for n in 0..20 {
+        append(node, &n.to_string()).await;
+    }
+    assert_eq!(numbers(node, Range::After(0), 3).await, [1, 2, 3]);
+    assert_eq!(numbers(node, Range::After(18), 5).await, [19, 20]);
+    assert_eq!(numbers(node, Range::After(20), 5).await, Vec::<u64>::new());
+    assert_eq!(numbers(node, Range::Before(3), 5).await, [1, 2]);
+    assert_eq!(numbers(node, Range::Before(0), 5).await, Vec::<u64>::new());
+    assert_eq!(numbers(node, Range::Before(21), 2).await, [19, 20]);
+    assert_eq!(numbers(node, Range::Newest, 3).await, [18, 19, 20]);
+    assert_eq!(numbers(node, Range::Newest, 0).await, Vec::<u64>::new());
+}
+
+async fn only_the_newest_are_kept(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    for n in 0..KEPT + 5 {
+        append(node, &n.to_string()).await;
+    }
+    let kept = numbers(node, Range::After(0), 2 * KEPT).await;
+    assert_eq!((kept.len(), kept[0], kept[KEPT - 1]), (KEPT, 6, 1_005));
+}
+
+async fn a_page_says_how_long_it_is_kept(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let kept_for = async |range, count| node.cluster.log.read(&room("r"), range, count, None).await.unwrap().kept_for;
+    assert_eq!(kept_for(Range::Newest, 10).await, KEPT_FOR, "what is not there yet is kept for the whole time");
+    append(node, "old").await;
+    // It becomes older all the time.
+    let soon = Instant::now() + Duration::from_secs(10);
+    while kept_for(Range::Newest, 10).await > KEPT_FOR - Duration::from_millis(50) {
+        assert!(Instant::now() < soon, "it does not grow older");
+    }
+    append(node, "new").await;
+    for range in [Range::Newest, Range::After(0)] {
+        let kept_for = kept_for(range, 10).await;
+        assert!(
+            (KEPT_FOR - Duration::from_mins(1)..KEPT_FOR - Duration::from_millis(49)).contains(&kept_for),
+            "the oldest counts"
+        );
+    }
+}
+
+async fn a_room_that_nobody_wrote_to_has_a_position(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let read = async || log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
+    let before = read().await;
+    assert_eq!((before.end, before.end.number, before.messages.len()), (before.empty, 0, 0));
+    assert_eq!((read().await.end, log.empty().await.unwrap()), (before.end, before.end), "it stays");
+    let first = append(&fixture.nodes[0], "x").await;
+    assert_eq!(first.number, 1);
+    assert!(first > before.end);
+    let after = read().await;
+    assert_eq!((after.end, after.base, after.empty), (first, 0, before.empty));
+}
+
+async fn a_page_after_a_number_is_cut_by_bytes(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let (large, small) = ("x".repeat(PAGE_BYTES / 4), "y");
+    for n in 0..10 {
+        append(node, if n < 6 { &large } else { small }).await;
+    }
+    assert_eq!(numbers(node, Range::After(0), KEPT).await, [1, 2, 3, 4]);
+    assert_eq!(numbers(node, Range::After(1), 2).await, [2, 3]);
+    assert_eq!(numbers(node, Range::After(4), KEPT).await, [5, 6, 7, 8, 9, 10]);
+    append(node, &"z".repeat(PAGE_BYTES * 2)).await;
+    assert_eq!(numbers(node, Range::After(10), KEPT).await, [11], "one at least");
+    assert_eq!(numbers(node, Range::Newest, 8).await.len(), 8, "others are cut by number alone");
+}
+
+async fn rooms_and_namespaces_do_not_touch_each_other(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let chat = RoomName::parse(&"/chat".into(), "r").unwrap();
+    append(&fixture.nodes[0], "x").await;
+    assert_eq!(log.append(&chat, "y", None, None).await.unwrap().position.number, 1);
+    assert_eq!(log.append(&room("r2"), "z", None, None).await.unwrap().position.number, 1);
+}
+
+/// As after a failover to a server whose clock is behind, and which lacks the newest messages.
+async fn no_epoch_begins_before_one_that_was_seen(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let first = append(&fixture.nodes[0], "x").await;
+    let seen = Position { epoch: first.epoch + 3_600_000_000, number: 7 };
+    let page = log.read(&room("r"), Range::After(7), 10, Some(seen)).await.unwrap();
+    assert!(page.end > seen);
+    assert_eq!((page.base, page.end.number, page.messages.len()), (1, 1, 0));
+    assert_eq!(append(&fixture.nodes[0], "y").await, Position { number: 2, ..page.end });
+    let later = Position { epoch: page.end.epoch + 3_600_000_000, number: 9 };
+    let third = log.append(&room("r"), "z", None, Some(later)).await.unwrap().position;
+    assert!(third > later);
+    assert_eq!(third.number, 3);
+    let fresh = log.append(&room("fresh"), "z", None, Some(later)).await.unwrap().position;
+    assert!(fresh > later);
+    assert_eq!(fresh.number, 1);
+}

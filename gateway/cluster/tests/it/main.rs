@@ -1,0 +1,13 @@
+//! The ports' contracts, each promise one case, run against the in-memory and the Redis version.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
+
+mod bus;
+mod fixture;
+mod idempotency;
+mod inbox;
+mod inbox_property;
+mod log;
+mod membership;
+mod presence;
+mod sessions;

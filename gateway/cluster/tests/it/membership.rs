@@ -1,0 +1,179 @@
+//! The contract of `cluster::membership`.
+
+use std::time::{Duration, Instant};
+
+use jackfield_cluster::{
+    ids::Incarnation,
+    presence::{Scope, Stay},
+    room_name::RoomName,
+};
+
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
+
+contract!(
+    a_lease_holds_while_it_is_renewed,
+    a_lost_lease_is_not_renewed,
+    all_leases_know_since_when_everything_is_remembered,
+    the_dead_go_to_one_survivor_that_held_its_lease_for_a_term,
+    nobody_is_taken_by_one_that_has_just_come,
+    one_that_does_not_finish_is_followed_by_another,
+    indexed_stays_can_be_read_until_they_are_removed,
+    a_removed_incarnation_leaves_nothing,
+    all_nodes_see_a_report_until_its_node_is_removed,
+);
+
+async fn renew(node: &Node, incarnation: &Incarnation) -> bool {
+    node.cluster.membership.renew(incarnation).await.unwrap()
+}
+
+async fn live(node: &Node) -> Vec<Incarnation> {
+    let mut live = node.cluster.membership.live().await.unwrap();
+    live.sort_unstable();
+    live
+}
+
+/// Renews `own` until `ask` has an answer.
+async fn while_renewing<T>(node: &Node, own: &Incarnation, what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    until(what, || async {
+        assert!(renew(node, own).await, "lost the lease that was being renewed");
+        ask().await
+    })
+    .await
+}
+
+async fn take(node: &Node, own: &Incarnation) -> Option<Incarnation> {
+    node.cluster.membership.take_dead(own).await.unwrap()
+}
+
+async fn a_lease_holds_while_it_is_renewed(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (of_a, of_b) = (a.register().await, b.register().await);
+    assert_eq!((of_a.node(), of_b.node()), (a.id.clone(), b.id.clone()));
+    let mut both = vec![of_a.clone(), of_b.clone()];
+    both.sort_unstable();
+    assert_eq!(live(a).await, both);
+    let began = Instant::now();
+    while_renewing(a, &of_a, "two terms", async || (began.elapsed() > TERMS.lease * 2).then_some(())).await;
+    assert_eq!(live(b).await, [of_a], "the other did not renew");
+}
+
+async fn all_leases_know_since_when_everything_is_remembered(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (_, first) = a.cluster.membership.register(&a.id).await.unwrap();
+    let (_, of_b) = b.cluster.membership.register(&b.id).await.unwrap();
+    let (_, second) = a.cluster.membership.register(&a.id).await.unwrap();
+    assert!(first == of_b && first == second);
+}
+
+async fn a_lost_lease_is_not_renewed(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let lost = node.register().await;
+    until("lost", || async { live(node).await.is_empty().then_some(()) }).await;
+    assert!(!renew(node, &lost).await);
+    let next = node.register().await;
+    assert!(next != lost && renew(node, &next).await);
+    assert!(!renew(node, &"never:was".into()).await);
+}
+
+async fn the_dead_go_to_one_survivor_that_held_its_lease_for_a_term(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 3);
+    let [a, b, dead] = &fixture.nodes[..] else { unreachable!() };
+    let (of_a, of_b) = (a.register().await, b.register().await);
+    let gone = dead.register().await;
+    let taken = while_renewing(a, &of_a, "a takes the dead", async || {
+        assert!(renew(b, &of_b).await);
+        take(a, &of_a).await
+    })
+    .await;
+    assert_eq!(taken, gone);
+    assert_eq!(take(b, &of_b).await, None, "it was given to a");
+    assert_eq!(take(a, &of_a).await, None, "and only once");
+}
+
+async fn nobody_is_taken_by_one_that_has_just_come(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [old, new] = &fixture.nodes[..] else { unreachable!() };
+    old.register().await;
+    until("old is dead", || async { live(old).await.is_empty().then_some(()) }).await;
+    let began = Instant::now();
+    let own = new.register().await;
+    while_renewing(new, &own, "takes it in the end", async || take(new, &own).await).await;
+    // The back end's clock is in milliseconds, ours is finer.
+    assert!(began.elapsed() + Duration::from_millis(2) >= TERMS.lease, "after {:?}", began.elapsed());
+}
+
+async fn one_that_does_not_finish_is_followed_by_another(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 3);
+    let [a, b, dead] = &fixture.nodes[..] else { unreachable!() };
+    let (of_a, of_b) = (a.register().await, b.register().await);
+    let gone = dead.register().await;
+    let both = async || {
+        assert!(renew(b, &of_b).await);
+    };
+    while_renewing(a, &of_a, "a takes", async || {
+        both().await;
+        take(a, &of_a).await
+    })
+    .await;
+    let second = until("b takes over", || async {
+        both().await;
+        renew(a, &of_a).await;
+        take(b, &of_b).await
+    })
+    .await;
+    assert_eq!(second, gone);
+}
+
+async fn indexed_stays_can_be_read_until_they_are_removed(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let own = a.register().await;
+    let room = RoomName::parse(&"/chat".into(), "a:b").unwrap();
+    let in_room = |n: u32| Stay {
+        scope: Scope::Room(room.clone()),
+        user: "u 1".into(),
+        session: format!("s{n}").as_str().into(),
+    };
+    let mut many: Vec<Stay> = (0..1_000)
+        .map(|n| Stay::online(&holding(&format!("u {n}"), &format!("s{n}"))))
+        .chain((0..500).map(in_room))
+        .collect();
+    a.cluster.membership.index_add(&own, &many).await.unwrap();
+    a.cluster.membership.index_add(&own, &many[..10]).await.unwrap();
+    assert_eq!(b.cluster.membership.indexed(&own, 100).await.unwrap().len(), 100);
+    let mut read = b.cluster.membership.indexed(&own, 5_000).await.unwrap();
+    let order = |entries: &mut Vec<Stay>| entries.sort_by_key(ToString::to_string);
+    order(&mut many);
+    order(&mut read);
+    assert_eq!(read, many);
+    a.cluster.membership.index_remove(&own, &many[1..]).await.unwrap();
+    assert_eq!(b.cluster.membership.indexed(&own, 5).await.unwrap(), &many[..1]);
+}
+
+async fn a_removed_incarnation_leaves_nothing(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let own = node.register().await;
+    node.cluster.membership.index_add(&own, &[Stay::online(&holding("u", "s"))]).await.unwrap();
+    node.cluster.membership.forget_dead(&own).await.unwrap();
+    assert!(!renew(node, &own).await && live(node).await.is_empty());
+    assert_eq!(node.cluster.membership.indexed(&own, 5).await.unwrap(), []);
+}
+
+async fn all_nodes_see_a_report_until_its_node_is_removed(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (of_a, _) = (a.register().await, b.register().await);
+    assert!(b.cluster.membership.reports().await.unwrap().is_empty());
+    for said in ["{\"first\":1}", "then"] {
+        a.cluster.membership.report(&of_a, said).await.unwrap();
+        assert_eq!(b.cluster.membership.reports().await.unwrap(), [(of_a.clone(), said.to_owned())]);
+    }
+    assert!(renew(a, &of_a).await, "its lease goes on");
+    a.cluster.membership.forget_dead(&of_a).await.unwrap();
+    a.cluster.membership.report(&of_a, "still there").await.unwrap();
+    assert!(b.cluster.membership.reports().await.unwrap().is_empty(), "a removed incarnation reports nothing");
+}

@@ -1,0 +1,264 @@
+//! The contract of `cluster::sessions`.
+
+use std::collections::BTreeSet;
+
+use jackfield_cluster::{
+    bus::Channel,
+    ids::SessionId,
+    sessions::{Claimed, Directive, HeldSession, OnConflict, Policy},
+    wire::BusMessage,
+};
+
+use crate::fixture::{Backend, Fixture, Node, contract, holding};
+
+const SINGLE: Policy = Policy { limit: 1, on_conflict: OnConflict::Evict };
+const REJECT: Policy = Policy { limit: 1, on_conflict: OnConflict::Reject };
+const TWO: Policy = Policy { limit: 2, on_conflict: OnConflict::Evict };
+const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
+
+contract!(
+    the_newest_claim_wins_and_the_loser_is_told,
+    generations_grow_even_after_all_are_gone,
+    reject_refuses_the_newcomer_and_names_the_holder,
+    what_the_dead_hold_does_not_count,
+    a_limit_of_two_keeps_the_newest_two,
+    multi_has_no_limit,
+    claims_at_the_same_instant_leave_exactly_one,
+    a_release_by_another_incarnation_does_nothing,
+    a_restored_session_loses_to_a_newer_one,
+    a_restored_session_beats_an_older_one,
+    restored_after_everything_was_lost,
+    users_do_not_touch_each_other,
+    what_is_for_users_goes_once_to_each_node_that_holds_them,
+    what_is_for_many_users_is_grouped_by_node,
+);
+
+async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
+    let incarnation = node.id.0.as_ref().into();
+    match node.cluster.sessions.claim(&holding(user, session), &incarnation, policy, &[]).await.unwrap() {
+        Claimed::Granted { generation } => generation,
+        Claimed::Refused { holders } => panic!("refused, held by {holders:?}"),
+    }
+}
+
+async fn sessions(node: &Node, user: &str) -> Vec<String> {
+    let sessions = node.cluster.sessions.of(&[user.into()]).await.unwrap();
+    sessions[0].iter().map(|live| live.session.to_string()).collect()
+}
+
+fn held(user: &str, session: &str, generation: u64) -> HeldSession {
+    HeldSession { holding: holding(user, session), generation }
+}
+
+async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    a.subscribe(&[Channel::Node(a.id.clone())]).await;
+    let first = claim(a, "u", "s1", SINGLE).await;
+    let second = claim(b, "u", "s2", SINGLE).await;
+    assert!(second > first);
+    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    assert_eq!(sessions(a, "u").await, ["s2"]);
+}
+
+async fn generations_grow_even_after_all_are_gone(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let mut last = 0;
+    for n in 0..20 {
+        let session = format!("s{n}");
+        let generation = claim(node, "u", &session, SINGLE).await;
+        assert!(generation > last);
+        last = generation;
+        node.cluster.sessions.release(&[holding("u", &session)], &"n0".into()).await.unwrap();
+        assert_eq!(sessions(node, "u").await, Vec::<String>::new());
+    }
+}
+
+async fn reject_refuses_the_newcomer_and_names_the_holder(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    claim(a, "u", "s1", REJECT).await;
+    let refused = b.cluster.sessions.claim(&holding("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
+    assert_eq!(refused, Claimed::Refused { holders: vec!["n0".into()] });
+    assert_eq!(sessions(b, "u").await, ["s1"]);
+}
+
+async fn what_the_dead_hold_does_not_count(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    claim(a, "u", "s1", REJECT).await;
+    let granted = b.cluster.sessions.claim(&holding("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
+    assert!(matches!(granted, Claimed::Granted { .. }));
+    assert_eq!(sessions(b, "u").await, ["s2"]);
+}
+
+async fn a_limit_of_two_keeps_the_newest_two(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    for session in ["s1", "s2", "s3"] {
+        claim(&fixture.nodes[0], "u", session, TWO).await;
+    }
+    assert_eq!(sessions(&fixture.nodes[0], "u").await, ["s2", "s3"]);
+}
+
+async fn multi_has_no_limit(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    for n in 0..30 {
+        claim(&fixture.nodes[0], "u", &format!("s{n:02}"), MULTI).await;
+    }
+    assert_eq!(sessions(&fixture.nodes[0], "u").await.len(), 30);
+}
+
+async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    for node in &fixture.nodes {
+        node.subscribe(&[Channel::Node(node.id.clone())]).await;
+    }
+    let claims = (0..20).map(|n| {
+        let (cluster, node) = (fixture.nodes[n % 2].cluster.clone(), format!("n{}", n % 2));
+        tokio::spawn(async move {
+            let holding = holding("u", &format!("s{n}"));
+            let claimed = cluster.sessions.claim(&holding, &node.as_str().into(), SINGLE, &[]).await.unwrap();
+            let Claimed::Granted { generation } = claimed else { panic!("refused") };
+            (generation, holding.session)
+        })
+    });
+    let mut granted = Vec::new();
+    for claim in claims.collect::<Vec<_>>() {
+        granted.push(claim.await.unwrap());
+    }
+    granted.sort();
+    let newest = granted.last().unwrap().1.to_string();
+    assert_eq!(sessions(&fixture.nodes[0], "u").await, std::slice::from_ref(&newest));
+    let mut told = BTreeSet::new();
+    for node in &mut fixture.nodes {
+        for message in node.heard_so_far().await {
+            let BusMessage::Evicted(session) = message else { panic!("{message:?}") };
+            assert!(told.insert(session.to_string()), "told twice");
+        }
+    }
+    assert_eq!((told.len(), told.contains(&newest)), (19, false));
+}
+
+async fn a_release_by_another_incarnation_does_nothing(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    claim(node, "u", "s1", SINGLE).await;
+    node.cluster.sessions.release(&[holding("u", "s1")], &"other".into()).await.unwrap();
+    assert_eq!(sessions(node, "u").await, ["s1"]);
+    node.cluster.sessions.release(&[holding("u", "s1"), holding("nobody", "s9")], &"n0".into()).await.unwrap();
+    assert_eq!(sessions(node, "u").await, Vec::<String>::new());
+}
+
+async fn a_restored_session_loses_to_a_newer_one(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [frozen, other] = &mut fixture.nodes[..] else { unreachable!() };
+    other.subscribe(&[Channel::Node(other.id.clone())]).await;
+    let generation = claim(frozen, "u", "s1", SINGLE).await;
+    claim(other, "u", "s2", SINGLE).await;
+    let lost = frozen.cluster.sessions.restore(&[held("u", "s1", generation)], &"n0:2".into(), SINGLE).await.unwrap();
+    assert_eq!(lost, [SessionId::from("s1")]);
+    assert_eq!(sessions(frozen, "u").await, ["s2"]);
+    assert_eq!(other.heard_so_far().await, vec![], "the winner hears nothing");
+}
+
+async fn a_restored_session_beats_an_older_one(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    a.subscribe(&[Channel::Node(a.id.clone())]).await;
+    let old = claim(a, "u", "s1", SINGLE).await;
+    let new = claim(b, "u", "s2", SINGLE).await;
+    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    // Both lost their place, as after lost data, and the older one comes back first.
+    b.cluster.sessions.release(&[holding("u", "s2")], &"n1".into()).await.unwrap();
+    assert_eq!(a.cluster.sessions.restore(&[held("u", "s1", old)], &"n0".into(), SINGLE).await.unwrap(), []);
+    assert_eq!(b.cluster.sessions.restore(&[held("u", "s2", new)], &"n1".into(), SINGLE).await.unwrap(), []);
+    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    assert_eq!(sessions(a, "u").await, ["s2"]);
+}
+
+async fn restored_after_everything_was_lost(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let many: Vec<HeldSession> = (0..600).map(|n| held(&format!("u{n}"), &format!("s{n}"), n + 1)).collect();
+    assert_eq!(node.cluster.sessions.restore(&many, &"n0:2".into(), SINGLE).await.unwrap(), []);
+    assert_eq!(sessions(node, "u599").await, ["s599"]);
+    assert!(claim(node, "u599", "later", SINGLE).await > 600);
+    assert_eq!(sessions(node, "u599").await, ["later"]);
+}
+
+async fn users_do_not_touch_each_other(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    for odd in ["a", "a}:sessions", "{a}", "a b", "ä", "a%20b"] {
+        claim(node, odd, &format!("of {}", odd.len()), SINGLE).await;
+    }
+    for odd in ["a", "a}:sessions", "{a}", "a b", "ä", "a%20b"] {
+        assert_eq!(sessions(node, odd).await, [format!("of {}", odd.len())]);
+    }
+}
+
+/// The messages that a node receives for its sessions: their number, and the sessions in them.
+async fn heard(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
+    let messages = node.heard_so_far().await;
+    let sessions = messages.iter().flat_map(|message| match message {
+        BusMessage::ToSessions { sessions, event: heard } if **heard == *event.as_bytes() => sessions.clone(),
+        other => panic!("{other:?}"),
+    });
+    (messages.len(), sessions.collect())
+}
+
+fn set<const N: usize>(sessions: [&str; N]) -> BTreeSet<SessionId> {
+    sessions.into_iter().map(SessionId::from).collect()
+}
+
+async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 3);
+    let [a, b, c] = &mut fixture.nodes[..] else { unreachable!() };
+    for node in [&*a, &*b, &*c] {
+        node.subscribe(&[Channel::Node(node.id.clone())]).await;
+    }
+    for (node, session) in [(&*a, "s1"), (&*a, "s2"), (&*b, "s3")] {
+        claim(node, "u v", session, MULTI).await;
+    }
+    let event = r#""new","x \n y""#;
+    let directive = Directive::event(event);
+    let users = ["u v".into()];
+    assert_eq!(a.cluster.sessions.send(&users, &directive, None).await.unwrap(), [3]);
+    assert_eq!(heard(a, event).await, (1, set(["s1", "s2"])));
+    assert_eq!(heard(b, event).await, (1, set(["s3"])));
+    assert_eq!(heard(c, event).await, (0, set([])));
+    let end = Directive::End("why so".into());
+    assert_eq!(
+        b.cluster.sessions.send(&["nobody".into(), "u v".into(), "x".into()], &end, None).await.unwrap(),
+        [0, 3, 0]
+    );
+    assert_eq!(b.hears().await, BusMessage::End { sessions: vec!["s3".into()], reason: "why so".into() });
+    assert_eq!(a.heard_so_far().await.len(), 1);
+    assert_eq!(c.cluster.sessions.send(&users, &directive, Some(&"s3".into())).await.unwrap(), [2]);
+    assert_eq!(heard(a, event).await, (1, set(["s1", "s2"])));
+    assert_eq!(heard(b, event).await, (0, set([])));
+}
+
+async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    for node in [&*a, &*b] {
+        node.subscribe(&[Channel::Node(node.id.clone())]).await;
+    }
+    for n in 0..20 {
+        let node = if n % 2 == 0 { &*a } else { &*b };
+        claim(node, &format!("u{n}"), &format!("s{n}"), SINGLE).await;
+    }
+    let users: Vec<_> = (0..25).map(|n| format!("u{n}").into()).collect();
+    let event = r#""new",1"#;
+    let directive = Directive::event(event);
+    let counts = a.cluster.sessions.send(&users, &directive, None).await.unwrap();
+    assert_eq!(counts, [[1; 20].as_slice(), &[0; 5]].concat());
+    let nobody: Vec<_> = (0..25).map(|n| format!("nobody{n}").into()).collect();
+    assert_eq!(a.cluster.sessions.send(&nobody, &directive, None).await.unwrap(), [0; 25]);
+    for node in [a, b] {
+        let (messages, sessions) = heard(node, event).await;
+        assert_eq!((messages, sessions.len()), (1, 10));
+    }
+}
