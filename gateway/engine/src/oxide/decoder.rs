@@ -15,14 +15,12 @@ use socketioxide_core::{
 };
 use socketioxide_parser_common::CommonParser;
 
-use super::{Excess, Inbound, Parts, Text};
+use crate::{Excess, Inbound, Parts, event_name};
 
-/// Lower bound of the limit on a namespace's bytes; also the characters of an event's name that are kept.
+/// Lower bound of the limit on a namespace's bytes.
 const LONGEST_NAMESPACE: usize = 64;
 /// A packet that announces more binary parts than this is malformed.
 const MOST_PROMISED: usize = 1_000;
-/// Bytes of an event's content that are searched for its name.
-const NAME_WITHIN: usize = 256;
 
 /// Limits of one packet.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +59,7 @@ enum State {
 }
 
 struct Partial {
-    namespace: Box<str>,
+    namespace: Str,
     content: Str,
     ack: Option<i64>,
     parts: Vec<Bytes>,
@@ -71,7 +69,7 @@ struct Partial {
 
 impl Decoder {
     /// Decodes a text message. `None` if binary parts must follow, and for packets that the gateway ignores.
-    pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound> {
+    pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         // An event's binary parts must follow it directly, with no text in between.
         if !matches!(*state, State::Whole) {
@@ -97,7 +95,7 @@ impl Decoder {
     }
 
     /// Decodes a binary message. `None` while further parts of an event are expected or skipped.
-    pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound> {
+    pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         match std::mem::take(&mut *state) {
             State::Whole => Some(Inbound::Malformed),
@@ -119,15 +117,15 @@ impl Decoder {
                     return None;
                 }
                 let Partial { namespace, content, ack, parts, .. } = *partial;
-                Some(Inbound::Event { namespace, content: Text(content), ack, parts: Parts::new(parts) })
+                Some(Inbound::Event { namespace, content, ack, parts: Parts::new(parts) })
             }
         }
     }
 }
 
 /// Turns a packet's text into an inbound packet, if it is complete, and the state for the binary parts that follow.
-fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound>, State) {
-    let namespace: Box<str> = packet.ns.as_str().into();
+fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound<Str>>, State) {
+    let namespace = packet.ns;
     let whole = |inbound| (Some(inbound), State::Whole);
     match packet.inner {
         PacketData::Connect(auth) => match auth.map(text) {
@@ -136,7 +134,7 @@ fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbo
         },
         PacketData::Disconnect => whole(Inbound::Disconnect { namespace }),
         PacketData::Event(value, ack) | PacketData::BinaryEvent(value, ack) => {
-            let Some(Text(content)) = text(value).filter(|content| content.as_str().starts_with('[')) else {
+            let Some(content) = text(value).filter(|content| content.as_str().starts_with('[')) else {
                 return whole(Inbound::Malformed);
             };
             if limits.is_too_large(content.len()) {
@@ -146,7 +144,7 @@ fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbo
                 return (Some(refused(namespace, &content, ack, Excess::Parts)), skip(expected));
             }
             match expected {
-                0 => whole(Inbound::Event { namespace, content: Text(content), ack, parts: None }),
+                0 => whole(Inbound::Event { namespace, content, ack, parts: None }),
                 _ => {
                     let bytes = content.len();
                     let parts = Vec::with_capacity(expected);
@@ -164,43 +162,41 @@ fn skip(parts: usize) -> State {
 }
 
 /// Keeps only the name of a refused event, for the answer.
-fn refused(namespace: Box<str>, content: &str, ack: Option<i64>, excess: Excess) -> Inbound {
+fn refused(namespace: Str, content: &str, ack: Option<i64>, excess: Excess) -> Inbound<Str> {
     Inbound::Refused { namespace, event: event_name(content).into(), ack, excess }
 }
 
-/// The name of an event that is not handled, cut to 64 characters; empty if it is not found in the first
-/// [`NAME_WITHIN`] bytes. The rest of the JSON is not read.
-pub(super) fn event_name(content: &str) -> String {
-    let end = (0..=NAME_WITHIN.min(content.len())).rev().find(|end| content.is_char_boundary(*end)).unwrap_or(0);
-    let mut names = serde_json::Deserializer::from_str(content[..end].trim_start_matches('[')).into_iter::<String>();
-    names.next().and_then(Result::ok).unwrap_or_default().chars().take(LONGEST_NAMESPACE).collect()
-}
-
-fn text(value: Value) -> Option<Text> {
+fn text(value: Value) -> Option<Str> {
     match value {
-        Value::Str(text, _) => Some(Text(text)),
+        Value::Str(text, _) => Some(text),
         Value::Bytes(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::Packet;
 
     fn limits() -> DecoderLimits {
         DecoderLimits::new(1_000, 10, 5)
     }
 
-    fn decode(text: &str) -> Option<Inbound> {
-        Decoder::default().text(text.to_owned().into(), limits())
+    fn owned(inbound: Option<Inbound<Str>>) -> Option<Packet> {
+        inbound.map(|inbound| inbound.to_packet())
+    }
+
+    fn decode(text: &str) -> Option<Packet> {
+        owned(Decoder::default().text(text.to_owned().into(), limits()))
     }
 
     #[test]
     fn packets_become_inbound() {
         assert_eq!(
             decode(r#"0/chat,{"token":"t"}"#),
-            Some(Inbound::Connect { namespace: "/chat".into(), auth: Some(Text::from(r#"{"token":"t"}"#.to_owned())) })
+            Some(Inbound::Connect { namespace: "/chat".into(), auth: Some(r#"{"token":"t"}"#.into()) })
         );
         assert_eq!(decode("0"), Some(Inbound::Connect { namespace: "/".into(), auth: None }));
         assert_eq!(decode("1/chat,"), Some(Inbound::Disconnect { namespace: "/chat".into() }));
@@ -208,7 +204,7 @@ mod tests {
             decode(r#"2/chat,12["a",1]"#),
             Some(Inbound::Event {
                 namespace: "/chat".into(),
-                content: Text::from(r#"["a",1]"#.to_owned()),
+                content: r#"["a",1]"#.into(),
                 ack: Some(12),
                 parts: None
             })
@@ -231,8 +227,8 @@ mod tests {
         assert_eq!(decoder.binary(&Bytes::from_static(b"123"), limits()), None);
         let whole = decoder.binary(&Bytes::from_static(b"4"), limits());
         let parts = Parts::new(vec![Bytes::from_static(b"123"), Bytes::from_static(b"4")]);
-        let content = Text::from(header[4..].to_owned());
-        assert_eq!(whole, Some(Inbound::Event { namespace: "/".into(), content, ack: Some(7), parts }));
+        let content = header[4..].into();
+        assert_eq!(owned(whole), Some(Inbound::Event { namespace: "/".into(), content, ack: Some(7), parts }));
         assert_eq!(decoder.binary(&Bytes::from_static(b"5"), limits()), Some(Inbound::Malformed));
     }
 
@@ -242,7 +238,7 @@ mod tests {
             Some(Inbound::Refused { namespace: "/".into(), event: event.into(), ack, excess })
         };
         let decoder = Decoder::default();
-        let text = |text: String| decoder.text(text.into(), limits());
+        let text = |text: String| owned(decoder.text(text.into(), limits()));
         assert_eq!(text(format!(r#"2["big","{}"]"#, "x".repeat(1_000))), refused("big", None, Excess::Bytes));
         assert_eq!(text(r#"511-9["many"]"#.to_owned()), refused("many", Some(9), Excess::Parts));
         for _ in 0..11 {
@@ -250,7 +246,7 @@ mod tests {
         }
         assert_eq!(text(r#"52-["heavy"]"#.to_owned()), None);
         let part = Bytes::from(vec![0; 1_000]);
-        assert_eq!(decoder.binary(&part, limits()), refused("heavy", None, Excess::Bytes));
+        assert_eq!(owned(decoder.binary(&part, limits())), refused("heavy", None, Excess::Bytes));
         assert_eq!(decoder.binary(&part, limits()), None);
         assert!(matches!(text(r#"2["next"]"#.to_owned()), Some(Inbound::Event { .. })));
     }

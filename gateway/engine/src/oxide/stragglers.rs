@@ -14,9 +14,10 @@ use engineioxide::Socket;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{oxide::SocketData, wire::BEHIND};
+use super::{OxideOutbox, SocketData, wire::BEHIND};
+use crate::CloseReason;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How long a closed transport may take to write the rest of its queue.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Connections that are checked before the task yields.
@@ -73,11 +74,11 @@ impl Stragglers {
 
     /// Checks all connections until `stop`; a `queue_age` of zero means no limit.
     pub(super) async fn watch(&self, queue_age: Duration, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        while stop.run_until_cancelled(tokio::time::sleep(CHECK_EVERY)).await.is_some() {
             let mut stragglers = std::mem::take(&mut *self.0.lock());
             let now = Instant::now();
             for batch in stragglers.chunks_mut(BATCH) {
-                batch.iter_mut().for_each(|straggler| straggler.look(now, queue_age));
+                batch.iter_mut().for_each(|straggler| straggler.check(now, queue_age));
                 tokio::task::yield_now().await;
             }
             stragglers.retain(|straggler| straggler.socket.strong_count() > 0);
@@ -88,7 +89,7 @@ impl Stragglers {
 
 impl Straggler {
     /// Checks the connection. Forgets its socket once it need not be watched any more.
-    fn look(&mut self, now: Instant, queue_age: Duration) {
+    fn check(&mut self, now: Instant, queue_age: Duration) {
         let Some(socket) = self.socket.upgrade().filter(|socket| !socket.is_closed()) else {
             return self.socket = Weak::new();
         };
@@ -110,7 +111,9 @@ impl Straggler {
                 match mark.advance(queued, written, now, queue_age) {
                     Some(next) => *mark = next,
                     None => {
-                        socket.data.too_slow();
+                        OxideOutbox::new(Arc::clone(&socket)).abort(CloseReason::TooSlow);
+                        // The session leaves its namespaces at once, however long the transport takes to end.
+                        socket.data.close(CloseReason::TooSlow);
                         self.socket = Weak::new();
                     }
                 }

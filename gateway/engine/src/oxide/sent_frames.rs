@@ -1,7 +1,7 @@
 //! Counts the message bytes in a server's writes to a WebSocket. Pure.
 //!
 //! The library writes pings, pongs and frames of its own between ours; those must not count as ours, or a client could
-//! make its queue look shorter than it is. Counts the same bytes as [`super::Outbox`] did: a text without the `4` of
+//! make its queue look shorter than it is. Counts the same bytes as [`super::OxideOutbox`] did: a text without the `4` of
 //! Engine.IO, a binary part in full.
 
 /// The state between two writes, which may split a frame anywhere.

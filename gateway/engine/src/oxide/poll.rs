@@ -37,7 +37,7 @@ pub(super) fn answer(payload: Bytes, wire: &Arc<Wire>, claim: Claim) -> Body {
     Body::new(Answer { left: payload, messages, wire: Arc::clone(wire), claim: Some(claim) })
 }
 
-/// The bytes of a payload that [`super::Outbox`] counted.
+/// The bytes of a payload that [`super::OxideOutbox`] counted.
 fn message_bytes(payload: &[u8]) -> u64 {
     let packets = payload.split(|byte| *byte == SEPARATOR);
     let bytes = packets.map(|packet| match packet.split_first() {
@@ -95,7 +95,7 @@ impl Drop for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{stragglers::Stragglers, wire::WireLimits};
+    use crate::oxide::{stragglers::Stragglers, wire::WireLimits};
     use http_body_util::BodyExt as _;
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_taken_is_written_and_the_claim_ends_with_the_last_piece() {
         let limits = WireLimits { queue_bytes: 1, stragglers: Stragglers::default() };
-        let wire = Wire::new(Arc::new(limits), false);
+        let wire = Wire::new(Arc::new(limits));
         let payload = Bytes::from([b"4".to_vec(), vec![b'x'; 3 * PIECE]].concat());
         wire.queued(3 * PIECE as u64);
         let mut body = answer(payload.clone(), &wire, wire.begin_answer().unwrap());

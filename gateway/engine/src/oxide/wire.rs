@@ -1,11 +1,11 @@
 //! State that a connection's transport and its queue share: bytes that wait, bytes that may still be read from a client
 //! that no namespace has admitted, and whether to tear the transport down.
 //!
-//! The protocol library takes frames into a queue of its own and does not report when it wrote them. [`Outbox`] counts
+//! The library takes frames into a queue of its own and does not report when it wrote them. [`OxideOutbox`] counts
 //! the bytes handed over; the [stream](super::stream) and the [polls](super::poll) count those that left. Guarantee:
 //! [`Wire::waiting`] is never less than the bytes that the library still holds, frames of the protocol itself aside.
 //!
-//! [`Outbox`]: super::Outbox
+//! [`OxideOutbox`]: super::OxideOutbox
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{stragglers::Stragglers, writes::Writes};
+use super::stragglers::Stragglers;
 
 /// Bytes that a connection may send before its first CONNECT.
 const BEFORE_CONNECT: u32 = 16 * 1024;
@@ -53,12 +53,10 @@ pub(super) struct Wire {
     answering: AtomicBool,
     /// The waker of the task that waits until the socket accepts bytes.
     writer: Mutex<Option<Waker>>,
-    /// `None` while no traces are recorded.
-    pub(super) writes: Option<Box<Writes>>,
 }
 
 impl Wire {
-    pub(super) fn new(limits: Arc<WireLimits>, is_traced: bool) -> Arc<Self> {
+    pub(super) fn new(limits: Arc<WireLimits>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             queued: AtomicU64::new(0),
@@ -72,7 +70,6 @@ impl Wire {
             posting: AtomicBool::new(false),
             answering: AtomicBool::new(false),
             writer: Mutex::default(),
-            writes: is_traced.then(Box::default),
         })
     }
 
@@ -211,7 +208,7 @@ mod tests {
     use super::*;
 
     fn wire(queue_bytes: u64) -> Arc<Wire> {
-        Wire::new(Arc::new(WireLimits { queue_bytes, stragglers: Stragglers::default() }), false)
+        Wire::new(Arc::new(WireLimits { queue_bytes, stragglers: Stragglers::default() }))
     }
 
     #[test]

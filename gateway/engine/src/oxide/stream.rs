@@ -104,12 +104,8 @@ impl AsyncWrite for Stream {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         match &written {
             Poll::Ready(Ok(count)) => {
-                let bytes = &buf[..*count];
-                let counted = self.sent.wrote(bytes);
+                let counted = self.sent.wrote(&buf[..*count]);
                 self.wire.wrote(counted);
-                if let Some(writes) = &self.wire.writes {
-                    writes.wrote(bytes);
-                }
             }
             Poll::Pending if !self.wire.wait_for_abort(cx) => self.check()?,
             Poll::Ready(Err(_)) | Poll::Pending => {}

@@ -11,19 +11,14 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
         header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
-        request::Parts,
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jackfield_shared::lifecycle::Lifecycle;
 use tungstenite::handshake::derive_accept_key;
 
-use super::{
-    failure::Failure,
-    request::{has, own},
-    stream::Stream,
-    wire::Wire,
-};
+use super::{failure::Failure, stream::Stream, wire::Wire};
+use crate::{Handshake, Transport};
 
 /// Longest time from the handshake's answer until HTTP releases the stream.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
@@ -33,8 +28,8 @@ const VERSION: &str = "13";
 const KEY: usize = 16;
 
 /// Whether a request asks for a WebSocket of Engine.IO 4, with a valid handshake or not.
-pub(super) fn is_asked(request: &Parts) -> bool {
-    request.method == Method::GET && has(request, "EIO=4") && has(request, "transport=websocket")
+pub(super) fn is_asked(method: &Method, handshake: &Handshake) -> bool {
+    *method == Method::GET && handshake.is_version_4 && handshake.transport == Some(Transport::WebSocket)
 }
 
 /// Whether the request is a handshake that can be answered with 101.
@@ -56,22 +51,22 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers a checked handshake; `begin` receives the stream and the engine's copy of the request.
+/// Answers a checked handshake; `begin` receives the stream and the library's request.
 pub(super) fn accept(
     request: Request<Body>,
+    library_request: Request<()>,
     lifecycle: &Lifecycle,
     wire: Arc<Wire>,
     begin: impl FnOnce(Stream, Request<()>) + Send + 'static,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let engine_request = own(&parts, ());
     let key = parts.headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default();
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     lifecycle.spawn(async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await
             && let Some(stream) = Stream::of(upgraded, wire)
         {
-            begin(stream, engine_request);
+            begin(stream, library_request);
         }
     });
     let mut response = Response::new(Body::empty());

@@ -51,9 +51,9 @@ impl Parts {
     /// Encodes a text and its parts for the bus: the bare text if there are no parts, else [`WITH_PARTS`], then the
     /// text and the parts, each after its length (4 bytes, big-endian).
     #[must_use]
-    pub fn encode(text: &str, parts: Option<&Self>) -> Bytes {
-        let Some(parts) = parts else { return Bytes::copy_from_slice(text.as_bytes()) };
-        let pieces = || std::iter::once(text.as_bytes()).chain(parts.0.iter().map(|part| &part[..]));
+    pub fn encode(text: &Bytes, parts: Option<&Self>) -> Bytes {
+        let Some(parts) = parts else { return text.clone() };
+        let pieces = || std::iter::once(text).chain(parts.0.iter());
         let mut encoded = BytesMut::with_capacity(1 + pieces().map(|piece| 4 + piece.len()).sum::<usize>());
         encoded.put_u8(WITH_PARTS);
         for piece in pieces() {
@@ -63,11 +63,12 @@ impl Parts {
         encoded.freeze()
     }
 
-    /// The reverse of [`Parts::encode`]; `None` if the bytes are malformed.
+    /// The reverse of [`Parts::encode`]; `None` if the bytes are malformed. The text is UTF-8.
     #[must_use]
-    pub fn decode(mut encoded: Bytes) -> Option<(String, Option<Self>)> {
+    pub fn decode(mut encoded: Bytes) -> Option<(Bytes, Option<Self>)> {
         if encoded.first() != Some(&WITH_PARTS) {
-            return Some((String::from_utf8(encoded.into()).ok()?, None));
+            std::str::from_utf8(&encoded).ok()?;
+            return Some((encoded, None));
         }
         encoded.advance(1);
         let mut pieces = Vec::new();
@@ -76,7 +77,8 @@ impl Parts {
             pieces.push((length <= encoded.len()).then(|| encoded.split_to(length))?);
         }
         let text = (!pieces.is_empty()).then(|| pieces.remove(0))?;
-        Some((String::from_utf8(text.into()).ok()?, Self::new(pieces)))
+        std::str::from_utf8(&text).ok()?;
+        Some((text, Self::new(pieces)))
     }
 }
 
@@ -89,6 +91,7 @@ mod tests {
         #[test]
         fn a_text_and_its_parts_survive_the_bus(text: String, parts in prop::collection::vec(any::<Vec<u8>>(), 0..4)) {
             let parts = Parts::new(parts.into_iter().map(Bytes::from).collect());
+            let text = Bytes::from(text);
             prop_assert_eq!(Parts::decode(Parts::encode(&text, parts.as_ref())), Some((text, parts)));
         }
 

@@ -1,0 +1,93 @@
+//! A connection's way out: a queue of frames that is bounded in number and in bytes, and the end of the transport.
+//!
+//! Promises of every engine: frames of one outbox leave in the order of [`Outbox::send`]; [`Full`] queued nothing; a
+//! closed connection's session gets [`crate::Session::closed`] with the first reason that was given.
+
+use crate::{CloseReason, Frame, oxide::OxideOutbox, testing::TestOutbox};
+
+/// The queue has no room: the client reads more slowly than frames are sent to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// Cheap to clone; all clones are the same connection.
+#[derive(Clone)]
+pub enum Outbox {
+    /// A client of [`crate::oxide`].
+    Oxide(OxideOutbox),
+    /// A client of [`crate::testing`].
+    Test(TestOutbox),
+}
+
+impl Outbox {
+    /// Queues a frame. After the end, frames are dropped, which is no error.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing of the frame was queued.
+    pub fn send(&self, frame: &Frame) -> Result<(), Full> {
+        match self {
+            Self::Oxide(outbox) => outbox.send(frame),
+            Self::Test(outbox) => outbox.send(frame),
+        }
+    }
+
+    /// Bytes that are queued for the client and have not left.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        match self {
+            Self::Oxide(outbox) => outbox.waiting(),
+            Self::Test(outbox) => outbox.waiting(),
+        }
+    }
+
+    /// Whether [`Outbox::close`] would drop nothing of the queue. A WebSocket writes all of it before it ends; a
+    /// polling client may still have to fetch it.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        match self {
+            Self::Oxide(outbox) => outbox.is_flushed(),
+            Self::Test(_) => true,
+        }
+    }
+
+    /// A namespace admitted the client: it may send as much as clients may.
+    pub fn admitted(&self) {
+        match self {
+            Self::Oxide(outbox) => outbox.admitted(),
+            Self::Test(outbox) => outbox.admitted(),
+        }
+    }
+
+    /// Whether a namespace ever admitted the client.
+    #[must_use]
+    pub fn is_admitted(&self) -> bool {
+        match self {
+            Self::Oxide(outbox) => outbox.is_admitted(),
+            Self::Test(outbox) => outbox.is_admitted(),
+        }
+    }
+
+    /// Ends the transport once a WebSocket has written its queue, within seconds; a polling client loses frames that no
+    /// open poll takes. A stock client reconnects by itself, unless it was sent a [`Frame::disconnect`] before.
+    pub fn close(&self, reason: CloseReason) {
+        match self {
+            Self::Oxide(outbox) => outbox.close(reason),
+            Self::Test(outbox) => outbox.close(reason),
+        }
+    }
+
+    /// Ends the transport at once and drops the queue.
+    pub fn abort(&self, reason: CloseReason) {
+        match self {
+            Self::Oxide(outbox) => outbox.abort(reason),
+            Self::Test(outbox) => outbox.close(reason),
+        }
+    }
+
+    /// Reads nothing more from a WebSocket, until [`Outbox::abort`] ends the transport.
+    pub fn stop_reading(&self) {
+        match self {
+            Self::Oxide(outbox) => outbox.stop_reading(),
+            Self::Test(_) => {}
+        }
+    }
+}

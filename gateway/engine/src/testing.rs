@@ -1,0 +1,156 @@
+//! An engine without any transport: a client in the same process sends packets and reads what it was sent.
+//!
+//! For tests of everything above the seam, on paused time too: nothing here waits or takes time. Deliberately has no
+//! heartbeat and no encoding of its own; those belong to the real engines and their tests.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{Accept, CloseReason, Frame, Full, Handshake, Inbound, Outbox, Permit, Session, Transport};
+
+/// A connection's queue, which its [`TestClient`] reads.
+#[derive(Clone)]
+pub struct TestOutbox(Arc<State>);
+
+struct State {
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: Vec<Frame>,
+    /// Frames that fit; `None` for any number.
+    room: Option<usize>,
+    admitted: bool,
+    closed: Option<CloseReason>,
+    /// The session was told of the end.
+    reported: bool,
+    session: Option<Weak<dyn Session>>,
+}
+
+/// A client of this engine.
+pub struct TestClient {
+    state: Arc<State>,
+    session: Arc<dyn Session>,
+}
+
+impl TestClient {
+    /// Connects to `accept`, with this token in the handshake.
+    pub fn connect<P: Permit>(accept: &dyn Accept<P>, token: Option<&str>, permit: Option<P>) -> Self {
+        let state = Arc::new(State { queue: Mutex::default(), changed: Notify::new() });
+        let handshake = Handshake {
+            transport: Some(Transport::WebSocket),
+            is_version_4: true,
+            sid: None,
+            token: token.map(Into::into),
+        };
+        let session = accept.open(handshake, permit, Outbox::Test(TestOutbox(Arc::clone(&state))));
+        state.queue.lock().session = Some(Arc::downgrade(&session));
+        Self { state, session }
+    }
+
+    /// Sends a packet.
+    pub fn send(&self, packet: Inbound<&str>) {
+        if self.state.queue.lock().closed.is_none() {
+            let bytes = packet.bytes();
+            Arc::clone(&self.session).receive(packet, bytes);
+        }
+    }
+
+    /// Takes what has arrived so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<Frame> {
+        std::mem::take(&mut self.state.queue.lock().frames)
+    }
+
+    /// Waits until a frame arrives or the connection ends. Returns at once if one of them has happened.
+    pub async fn changed(&self) {
+        loop {
+            let changed = self.state.changed.notified();
+            {
+                let queue = self.state.queue.lock();
+                if !queue.frames.is_empty() || queue.closed.is_some() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Reads nothing more: `room` frames fit into the queue.
+    pub fn stall(&self, room: usize) {
+        self.state.queue.lock().room = Some(room);
+    }
+
+    /// Why the connection ended, if it has.
+    #[must_use]
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.state.queue.lock().closed
+    }
+
+    /// Cuts the transport.
+    pub fn cut(&self) {
+        self.state.close(CloseReason::TransportError);
+    }
+}
+
+impl Drop for TestClient {
+    fn drop(&mut self) {
+        self.state.close(CloseReason::ClientClosed);
+    }
+}
+
+impl State {
+    fn close(&self, reason: CloseReason) {
+        let (reason, session) = {
+            let mut queue = self.queue.lock();
+            let reason = *queue.closed.get_or_insert(reason);
+            let first = !std::mem::replace(&mut queue.reported, true);
+            (reason, queue.session.clone().filter(|_| first))
+        };
+        self.changed.notify_waiters();
+        if let Some(session) = session.and_then(|session| session.upgrade()) {
+            session.closed(reason);
+        }
+    }
+}
+
+impl TestOutbox {
+    pub(crate) fn send(&self, frame: &Frame) -> Result<(), Full> {
+        let mut queue = self.0.queue.lock();
+        if queue.closed.is_some() {
+            return Ok(());
+        }
+        if let Some(room) = &mut queue.room {
+            *room = room.checked_sub(1).ok_or(Full)?;
+        }
+        queue.frames.push(frame.clone());
+        drop(queue);
+        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn waiting(&self) -> u64 {
+        let queue = self.0.queue.lock();
+        match queue.room {
+            Some(_) => queue.frames.iter().map(|frame| frame.bytes() as u64).sum(),
+            None => 0,
+        }
+    }
+
+    pub(crate) fn admitted(&self) {
+        self.0.queue.lock().admitted = true;
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.0.queue.lock().admitted
+    }
+
+    /// Unlike a real transport's, the end is reported before this returns.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.0.close(reason);
+    }
+}
