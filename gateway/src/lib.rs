@@ -1,32 +1,51 @@
 //! A Socket.IO gateway node.
 //!
-//! The way of a message: [`front`] (admission) → [`engine`] (protocol) → [`client`] (authentication, ordered queue,
-//! [`limits`]) → [`event`] (one file each) → [`cluster`] (log and bus to every node) → [`node`] (listens) → [`room`]
-//! (cursor in the log, members) or [`hub`] (members of a namespace) → `engine` → socket. The sender's own node takes
-//! the same way. Updates go through a [`feed`] instead of a room. [`ops`] shows operators the state of the node.
+//! The layers, from the top; each uses those below it, and a test checks that nothing points up. This file builds
+//! everything and wires it.
 //!
-//! Architecture invariants: only [`engine`] names the protocol library; the [`hub`] knows neither Redis nor other
-//! nodes; [`cluster`] knows neither sockets nor events; nothing here knows passwords or SQL.
+//! - [`api`], [`front`], [`ops`]: HTTP for backends, the public port, health and metrics
+//! - [`node`]: background work
+//! - [`event`]: one file per client event
+//! - [`session`]: connections and their sockets, and what they share
+//! - [`room`], [`feed`]: who gets what is stored
+//! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
+//! - [`hub`]: members and fan-out
+//! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
+//! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`json_depth`], [`user_id`]
+//!
+//! The way of a message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered queue, limits)
+//! → [`event`] → cluster (log and bus to every node) → [`node`] (listens) → [`log_follower`] → [`room`] → [`hub`] →
+//! engine → socket. The sender's own node takes the same way.
+//!
+//! Nothing here knows passwords or SQL.
 
-pub mod api;
-pub mod client;
-pub mod cluster;
-pub mod engine;
-pub mod event;
-pub mod feed;
-pub mod front;
-pub mod hub;
+mod api;
+mod event;
+mod feed;
+mod front;
+mod hub;
 mod json_depth;
-pub mod limits;
-pub mod node;
-pub mod ops;
-pub mod roles;
-pub mod room;
+mod limits;
+mod log_follower;
+pub mod metrics;
+mod node;
+mod notification;
+mod ops;
+mod roles;
+mod room;
+mod session;
 pub mod settings;
+mod user_id;
 
 use std::sync::Arc;
 
 use axum::Router;
+use jackfield_cluster::{
+    Cluster, MemoryCluster,
+    bus::BusEvent,
+    ids::{NodeId, random_id},
+    over_redis,
+};
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::SettingsError,
@@ -36,15 +55,11 @@ use jackfield_shared::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
-    api::ApiKeys,
-    cluster::{
-        Cluster, MemoryCluster,
-        bus::BusEvent,
-        ids::{NodeId, random_id},
-    },
-    feed::{Feeds, rule::Rule},
-    node::{Node, Policies},
+    api::{Api, ApiKeys},
+    event::Events,
+    feed::rule::Rule,
     room::rules::Rules,
+    session::{Policies, Shared},
     settings::GatewaySettings,
 };
 
@@ -61,7 +76,8 @@ pub enum StartError {
 
 /// A running gateway: its background work has started.
 pub struct Gateway {
-    node: Arc<Node>,
+    shared: Arc<Shared>,
+    api: Arc<Api>,
 }
 
 impl Gateway {
@@ -75,7 +91,7 @@ impl Gateway {
         let terms = settings.terms();
         let (cluster, events) = match settings.redis.url.as_str() {
             "" => MemoryCluster::new(terms).join(),
-            _ => cluster::over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
+            _ => over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
         };
         Self::join(settings, keys, lifecycle, id, cluster, events)
     }
@@ -109,41 +125,46 @@ impl Gateway {
         let policies = Policies {
             sessions: settings.policy()?,
             rooms: Rules::parse(&settings.rooms.rules)?,
-            feeds: Feeds::new(Rule::parse_all(&settings.feeds)?),
-            api_keys: ApiKeys::parse(&settings.api.keys)?,
+            feeds: Rule::parse_all(&settings.feeds)?,
         };
-        jackfield_shared::metrics::install(ops::metrics::METRICS, lifecycle);
+        let keys = ApiKeys::parse(&settings.api.keys)?;
+        for list in [metrics::METRICS, jackfield_cluster::metrics::METRICS] {
+            jackfield_shared::metrics::install(list, lifecycle);
+        }
         trace::install(&settings.otel, "jackfield-gateway", id.as_str(), lifecycle)?;
-        let node = Node::new(id, settings, policies, cluster, verifier, lifecycle.clone());
-        node.start(events);
-        Ok(Self { node })
+        let shared = Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events));
+        node::start(&shared, events);
+        let api = Api::new(&shared, keys);
+        Ok(Self { shared, api })
     }
 
     /// The public routes.
     pub fn router(&self) -> Router {
-        front::router(&self.node)
+        let settings = &self.shared.settings;
+        let api = settings.api.public.then(|| api::router(&self.api, settings.proxy.hops as usize));
+        front::router(&self.shared, api)
     }
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
         // No proxy is in front of this port, so no forwarding header is trusted for a caller's address.
-        ops::health::router(Arc::clone(&self.node)).merge(api::router(&self.node, 0))
+        ops::router(Arc::clone(&self.shared)).merge(api::router(&self.api, 0))
+    }
+
+    /// The node's id.
+    #[must_use]
+    pub fn id(&self) -> &NodeId {
+        &self.shared.id
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].
-    pub fn look(&self) {
-        ops::metrics::look(&self.node);
-    }
-
-    /// The node behind the routes.
-    #[must_use]
-    pub fn node(&self) -> &Arc<Node> {
-        &self.node
+    pub fn sample_gauges(&self) {
+        ops::sample(&self.shared);
     }
 
     /// Serves `router` on `listener` until the lifecycle ends.
     pub async fn serve(&self, listener: TcpListener, router: Router) {
-        let lifecycle = &self.node.lifecycle;
+        let lifecycle = &self.shared.lifecycle;
         // On a worker thread: any other thread would hand every connection over to one.
         let serving = lifecycle.spawn(jackfield_shared::serve::serve(listener, router, lifecycle.clone()));
         // A task that panicked has ended, too.

@@ -52,7 +52,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     lifecycle.leave_on_signal().context("signals cannot be handled")?;
     let gateway = Gateway::build(settings, keys, &lifecycle)?;
     tracing::info!(
-        node = %gateway.node().id,
+        node = %gateway.id(),
         public = %public.local_addr()?,
         internal = %internal.local_addr()?,
         "listening"

@@ -2,24 +2,21 @@
 
 /// Holders of one of these roles, or anybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roles(Option<Vec<String>>);
+pub(crate) struct Roles(Option<Vec<String>>);
 
 impl Roles {
     /// Reads `ROLE+ROLE`, or `*` for anybody.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         Self((text != "*").then(|| text.split('+').map(|role| role.trim().to_owned()).collect()))
     }
 
     /// Allows nobody, whatever the roles.
-    #[must_use]
-    pub fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self(Some(Vec::new()))
     }
 
     /// Whether a user with these roles is allowed.
-    #[must_use]
-    pub fn allow(&self, roles: &[Box<str>]) -> bool {
+    pub(crate) fn allow(&self, roles: &[Box<str>]) -> bool {
         self.0.as_ref().is_none_or(|wanted| roles.iter().any(|role| wanted.iter().any(|other| **other == **role)))
     }
 }

@@ -81,8 +81,8 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
         (status, Json(body)).into_response()
     };
     let metrics = move || async move {
-        looking.0.look();
-        looking.1.look();
+        looking.0.sample_gauges();
+        looking.1.sample_gauges();
         ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render())
     };
     Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).fallback_service(others)

@@ -12,7 +12,7 @@ use jackfield_shared::metrics::{Kind, Listed, markdown_table, process};
 use serde_json::Value;
 
 const LISTS: [(&str, &[&dyn Listed]); 3] = [
-    ("Gateway", jackfield_gateway::ops::metrics::METRICS),
+    ("Gateway", jackfield_gateway::metrics::METRICS),
     ("Auth service", jackfield_auth::metrics::METRICS),
     ("Every process", process::METRICS),
 ];

@@ -1,22 +1,22 @@
 //! Limits each wait for the back end: to [`TIMEOUT`], or less if the caller has waited before.
 //!
-//! Code that handles events one after the other gives each event one allowance, which all its waits for the back end
+//! Code that handles events one after the other gives each event one budget, which all its waits for the back end
 //! share. Work in a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
 
 use std::{
     cell::Cell,
     future::Future,
     pin::Pin,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::task::futures::TaskLocalFuture;
+use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
 /// No wait for the back end is longer than this.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
-    static ALLOWED: Budget;
+    static BUDGET: Budget;
 }
 
 /// See the module.
@@ -34,23 +34,23 @@ pub enum Wait {
     TimedOut,
 }
 
-/// Work with an allowance.
-pub type Allowed<F> = TaskLocalFuture<Budget, F>;
+/// Work with a budget.
+pub type Budgeted<F> = TaskLocalFuture<Budget, F>;
 
 /// Runs `work`; all its waits for the back end are over by `until`.
-pub fn allow<F: Future>(until: Instant, work: F) -> Allowed<F> {
-    ALLOWED.scope(Budget { until, last_wait: Cell::new(None) }, work)
+pub fn allow<F: Future>(until: Instant, work: F) -> Budgeted<F> {
+    BUDGET.scope(Budget { until, last_wait: Cell::new(None) }, work)
 }
 
-/// How the work's last wait ended, if it waited. Call it once, after the work: it takes the allowance away.
-pub fn last_wait<F: Future>(work: Pin<&mut Allowed<F>>) -> Option<Wait> {
-    work.take_value().and_then(|allowance| allowance.last_wait.get())
+/// How the work's last wait ended, if it waited. Call it once, after the work: it takes the budget away.
+pub fn last_wait<F: Future>(work: Pin<&mut Budgeted<F>>) -> Option<Wait> {
+    work.take_value().and_then(|budget| budget.last_wait.get())
 }
 
 /// Time limit of the next wait, at most `usual`; `None` when no time is left, which is recorded as a wait in vain.
 #[must_use]
 pub fn left(usual: Duration) -> Option<Duration> {
-    let left = ALLOWED.try_with(|allowed| allowed.until.saturating_duration_since(Instant::now()));
+    let left = BUDGET.try_with(|budget| budget.until.saturating_duration_since(Instant::now()));
     let left = left.map_or(usual, |left| left.min(usual));
     if left.is_zero() {
         ended(Wait::TimedOut);
@@ -61,8 +61,8 @@ pub fn left(usual: Duration) -> Option<Duration> {
 
 /// Records how a wait ended.
 pub fn ended(wait: Wait) {
-    // Without an allowance nothing reads the record.
-    let _ = ALLOWED.try_with(|allowed| allowed.last_wait.set(Some(wait)));
+    // Without a budget nothing reads the record.
+    let _ = BUDGET.try_with(|budget| budget.last_wait.set(Some(wait)));
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub trait Accept<P: Permit>: Send + Sync + 'static {
 /// [`Session::closed`]. No call waits: the transport's reader makes it.
 pub trait Session: Send + Sync + 'static {
     /// A packet has arrived. Its message had `bytes` bytes of text; binary parts were reported before.
-    fn receive(self: Arc<Self>, packet: Inbound<&str>, bytes: usize);
+    fn receive(self: Arc<Self>, packet: &Inbound<&str>, bytes: usize);
 
     /// A message of `bytes` bytes has arrived that completes no packet: a binary part, or a packet that is ignored.
     fn receive_part(self: Arc<Self>, bytes: usize);

@@ -33,45 +33,45 @@ struct Queue {
 
 /// A client of this engine.
 pub struct TestClient {
-    state: Arc<State>,
+    outbox: TestOutbox,
     session: Arc<dyn Session>,
 }
 
 impl TestClient {
     /// Connects to `accept`, with this token in the handshake.
     pub fn connect<P: Permit>(accept: &dyn Accept<P>, token: Option<&str>, permit: Option<P>) -> Self {
-        let state = Arc::new(State { queue: Mutex::default(), changed: Notify::new() });
+        let outbox = TestOutbox::new();
         let handshake = Handshake {
             transport: Some(Transport::WebSocket),
             is_version_4: true,
             sid: None,
             token: token.map(Into::into),
         };
-        let session = accept.open(handshake, permit, Outbox::Test(TestOutbox(Arc::clone(&state))));
-        state.queue.lock().session = Some(Arc::downgrade(&session));
-        Self { state, session }
+        let session = accept.open(handshake, permit, Outbox::Test(outbox.clone()));
+        outbox.0.queue.lock().session = Some(Arc::downgrade(&session));
+        Self { outbox, session }
     }
 
     /// Sends a packet.
-    pub fn send(&self, packet: Inbound<&str>) {
-        if self.state.queue.lock().closed.is_none() {
+    pub fn send(&self, packet: &Inbound<&str>) {
+        if self.outbox.closed().is_none() {
             let bytes = packet.bytes();
             Arc::clone(&self.session).receive(packet, bytes);
         }
     }
 
-    /// Takes what has arrived so far.
+    /// What it was sent, and whether it was closed.
     #[must_use]
-    pub fn take(&self) -> Vec<Frame> {
-        std::mem::take(&mut self.state.queue.lock().frames)
+    pub fn outbox(&self) -> &TestOutbox {
+        &self.outbox
     }
 
     /// Waits until a frame arrives or the connection ends. Returns at once if one of them has happened.
     pub async fn changed(&self) {
         loop {
-            let changed = self.state.changed.notified();
+            let changed = self.outbox.0.changed.notified();
             {
-                let queue = self.state.queue.lock();
+                let queue = self.outbox.0.queue.lock();
                 if !queue.frames.is_empty() || queue.closed.is_some() {
                     return;
                 }
@@ -80,26 +80,21 @@ impl TestClient {
         }
     }
 
-    /// Reads nothing more: `room` frames fit into the queue.
-    pub fn stall(&self, room: usize) {
-        self.state.queue.lock().room = Some(room);
-    }
-
-    /// Why the connection ended, if it has.
-    #[must_use]
-    pub fn closed(&self) -> Option<CloseReason> {
-        self.state.queue.lock().closed
-    }
-
     /// Cuts the transport.
     pub fn cut(&self) {
-        self.state.close(CloseReason::TransportError);
+        self.outbox.0.close(CloseReason::TransportError);
     }
 }
 
 impl Drop for TestClient {
     fn drop(&mut self) {
-        self.state.close(CloseReason::ClientClosed);
+        self.outbox.0.close(CloseReason::ClientClosed);
+    }
+}
+
+impl Default for TestOutbox {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -119,6 +114,29 @@ impl State {
 }
 
 impl TestOutbox {
+    /// A queue without a session.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(State { queue: Mutex::default(), changed: Notify::new() }))
+    }
+
+    /// Takes what was sent so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<Frame> {
+        std::mem::take(&mut self.0.queue.lock().frames)
+    }
+
+    /// Reads nothing more: `room` frames fit into the queue.
+    pub fn stall(&self, room: usize) {
+        self.0.queue.lock().room = Some(room);
+    }
+
+    /// Why the connection ended, if it has.
+    #[must_use]
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.0.queue.lock().closed
+    }
+
     pub(crate) fn send(&self, frame: &Frame) -> Result<(), Full> {
         let mut queue = self.0.queue.lock();
         if queue.closed.is_some() {

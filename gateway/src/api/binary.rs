@@ -2,10 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use jackfield_engine::Parts;
 use serde_json::Value;
 
 use super::error::ApiError;
-use crate::engine::Parts;
 
 const KEY: &str = "$binary";
 /// The field that marks the place of a part on the wire.

@@ -16,7 +16,7 @@ use crate::json_depth::{MAX_DEPTH, is_deeper};
 const SHOWN: usize = 200;
 
 /// A body that was read.
-pub struct Body<T>(pub T);
+pub(crate) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;

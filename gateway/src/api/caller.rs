@@ -9,13 +9,13 @@ use axum::{
 use jackfield_shared::verify::strip_bearer;
 
 use super::{
+    Api,
     error::ApiError,
     keys::{ApiKey, Scope},
 };
-use crate::node::Node;
 
 /// A scope as a type, so that an endpoint's arguments name the scope that it needs.
-pub trait Needs: Send {
+pub(crate) trait Needs: Send {
     /// The scope.
     const SCOPE: Scope;
 }
@@ -24,7 +24,7 @@ macro_rules! needs {
     ($($name:ident),*) => {
         $(
             /// See [`Scope`].
-            pub struct $name;
+            pub(crate) struct $name;
             impl Needs for $name {
                 const SCOPE: Scope = Scope::$name;
             }
@@ -34,13 +34,13 @@ macro_rules! needs {
 needs!(Emit, Notify, Read, Disconnect, Publish);
 
 /// A caller whose key has the scope `N`.
-pub struct Caller<N: Needs>(PhantomData<N>);
+pub(crate) struct Caller<N: Needs>(PhantomData<N>);
 
-impl<N: Needs> FromRequestParts<Arc<Node>> for Caller<N> {
+impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, ApiError> {
-        match of(&parts.headers, node) {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        match of(&parts.headers, api) {
             None => Err(ApiError::InvalidKey),
             Some(key) if !key.may(N::SCOPE) => Err(ApiError::NeedScope(N::SCOPE)),
             Some(_) => Ok(Self(PhantomData)),
@@ -49,7 +49,7 @@ impl<N: Needs> FromRequestParts<Arc<Node>> for Caller<N> {
 }
 
 /// The configured key that a request came with, if any.
-pub fn of<'a>(headers: &HeaderMap, node: &'a Node) -> Option<&'a ApiKey> {
+pub(crate) fn of<'a>(headers: &HeaderMap, api: &'a Api) -> Option<&'a ApiKey> {
     let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    node.api_keys.find(strip_bearer(given))
+    api.keys.find(strip_bearer(given))
 }

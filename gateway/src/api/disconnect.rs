@@ -9,23 +9,21 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use jackfield_cluster::{
+    bus::Channel,
+    sessions::Directive,
+    wire::{BusMessage, EndReading},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    Api,
     body::Body,
     caller::{Caller, Disconnect},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,
     user_id,
-};
-use crate::{
-    cluster::{
-        bus::Channel,
-        notice::{EndReading, BusMessage},
-        sessions::Directive,
-    },
-    node::Node,
 };
 
 const MAX_REASON: usize = 256;
@@ -34,7 +32,7 @@ const MAX_REASON: usize = 256;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DisconnectRequest)]
-pub struct Request {
+pub(crate) struct Request {
     /// The reason that the client gets.
     #[schema(max_length = 256)]
     reason: Option<String>,
@@ -42,7 +40,7 @@ pub struct Request {
 
 /// Number of sessions that were sent the end. Readers of feeds have no session: they are ended, too, but not counted.
 #[derive(Serialize, ToSchema)]
-pub struct Disconnected {
+pub(crate) struct Disconnected {
     sessions: usize,
 }
 
@@ -58,23 +56,23 @@ pub struct Disconnected {
         PostErrors,
     ),
 )]
-pub async fn disconnect(
+pub(crate) async fn disconnect(
     _: Caller<Disconnect>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
     Body(Request { reason }): Body<Request>,
 ) -> Result<(StatusCode, Json<Disconnected>), ApiError> {
     user_id::check("id", &id)?;
     let reason = reason.unwrap_or_default();
     if reason.chars().count() > MAX_REASON {
-        return Err(ApiError::wrong(format!("reason may have {MAX_REASON} characters")));
+        return Err(ApiError::wrong(format!("at most {MAX_REASON} characters in reason")));
     }
     let reason: Arc<str> = reason.into();
     let reading = BusMessage::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
     let directive = Directive::End(reason);
     let (ended, ()) = tokio::try_join!(
-        node.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),
-        node.cluster.bus.publish(&Channel::Presence, reading.encode()),
+        api.shared.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),
+        api.shared.cluster.bus.publish(&Channel::Presence, reading.encode()),
     )?;
     Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions: ended.iter().sum() })))
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
+use jackfield_cluster::{bus::Channel, sessions::Directive, wire::BusMessage};
+use jackfield_engine::{Frame, Parts, event_content};
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,22 +14,13 @@ use utoipa::{
 };
 
 use super::{
-    binary,
+    Api, binary,
     body::Body,
     caller::{Caller, Emit},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,
     room_path::{namespace_of, room},
     user_id,
-};
-use crate::{
-    cluster::{
-        bus::Channel,
-        notice::{BusMessage, event_json},
-        sessions::Directive,
-    },
-    engine::{Frame, Parts},
-    node::Node,
 };
 
 const MAX_EVENT: usize = 128;
@@ -39,7 +32,7 @@ const RESERVED: [&str; 6] =
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EmitRequest)]
-pub struct Request {
+pub(crate) struct Request {
     /// 1 to 128 characters, and none of Socket.IO's own (`connect`, `disconnect`, …).
     #[schema(
         example = "data:updated",
@@ -110,7 +103,7 @@ fn only_true() -> Object {
 
 /// Number of sessions that it was sent to; left out for rooms and everyone.
 #[derive(Serialize, ToSchema)]
-pub struct Emitted {
+pub(crate) struct Emitted {
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered: Option<usize>,
 }
@@ -124,9 +117,9 @@ pub struct Emitted {
         PostErrors,
     ),
 )]
-pub async fn emit(
+pub(crate) async fn emit(
     _: Caller<Emit>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Body(Request { event, mut data, to }): Body<Request>,
 ) -> Result<(StatusCode, Json<Emitted>), ApiError> {
     if !(1..=MAX_EVENT).contains(&event.chars().count()) || RESERVED.contains(&event.as_str()) {
@@ -138,27 +131,27 @@ pub async fn emit(
     data.insert("timestamp".to_owned(), now_rfc3339().into());
     // A name and JSON data can always be written as JSON.
     let mut data = Value::Object(data);
-    let parts = binary::take(&mut data, node.settings.limits.attachments as usize)?;
-    let event = event_json(&event, &data).ok_or(ApiError::Unavailable)?;
+    let parts = binary::take(&mut data, api.shared.settings.limits.attachments as usize)?;
+    let event = event_content(&event, &data).ok_or(ApiError::Unavailable)?;
     let delivered = match to {
         To::User(ToUser { user }) => {
             user_id::check("to.user", &user)?;
-            Some(to_users(&node, &[user], &event, parts.as_ref()).await?)
+            Some(to_users(&api, &[user], event, parts.as_ref()).await?)
         }
         To::Users(ToUsers { users }) => {
             let users = user_id::check_many("to.users", users)?;
-            Some(to_users(&node, &users, &event, parts.as_ref()).await?)
+            Some(to_users(&api, &users, event, parts.as_ref()).await?)
         }
         To::Room(ToRoom { room: name, namespace }) => {
             let room = room(namespace.as_deref(), &name)?;
             let frame = Frame::event_with(&room.namespace, &event, parts);
-            publish(&node, &Channel::Room(room), &frame).await?;
+            publish(&api, &Channel::Room(room), &frame).await?;
             None
         }
         To::Everyone(ToEveryone { everyone: true, namespace }) => {
             let namespace = namespace_of(namespace.as_deref())?;
             let frame = Frame::event_with(namespace, &event, parts);
-            publish(&node, &Channel::Namespace(namespace.into()), &frame).await?;
+            publish(&api, &Channel::Namespace(namespace.into()), &frame).await?;
             None
         }
         To::Everyone(ToEveryone { everyone: false, .. }) => {
@@ -168,11 +161,12 @@ pub async fn emit(
     Ok((StatusCode::ACCEPTED, Json(Emitted { delivered })))
 }
 
-async fn to_users(node: &Node, users: &[Arc<str>], event: &str, parts: Option<&Parts>) -> Result<usize, ApiError> {
-    let counts = node.cluster.sessions.send(users, &Directive::Event(Parts::encode(event, parts)), None).await?;
+async fn to_users(api: &Api, users: &[Arc<str>], event: String, parts: Option<&Parts>) -> Result<usize, ApiError> {
+    let directive = Directive::Event(Parts::encode(&event.into(), parts));
+    let counts = api.shared.cluster.sessions.send(users, &directive, None).await?;
     Ok(counts.iter().sum())
 }
 
-async fn publish(node: &Node, channel: &Channel, frame: &Frame) -> Result<(), ApiError> {
-    Ok(node.cluster.bus.publish(channel, BusMessage::Frame(frame.to_bus()).encode()).await?)
+async fn publish(api: &Api, channel: &Channel, frame: &Frame) -> Result<(), ApiError> {
+    Ok(api.shared.cluster.bus.publish(channel, BusMessage::Frame(frame.to_bus()).encode()).await?)
 }

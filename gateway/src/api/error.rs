@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use jackfield_cluster::Unavailable;
 use jackfield_shared::{
     error_body::ErrorBody,
     http::{docs::ErrorDoc, layers::unavailable},
@@ -13,11 +14,11 @@ use jackfield_shared::{
 use utoipa::IntoResponses;
 
 use super::keys::Scope;
-use crate::{cluster::Unavailable, room::HistoryError};
+use crate::room::HistoryError;
 
 /// Why a call was refused or failed. The codes are the contract; the words may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// No key, or an unknown one.
     #[error("Send a valid API key as `Authorization: Bearer <key>`")]
     InvalidKey,
@@ -46,7 +47,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// A validation error with one sentence.
-    pub fn wrong(message: impl Into<String>) -> Self {
+    pub(crate) fn wrong(message: impl Into<String>) -> Self {
         Self::Validation(vec![message.into()])
     }
 }
@@ -90,7 +91,7 @@ impl IntoResponse for ApiError {
 /// The errors that every call may answer with, for the OpenAPI document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
-pub enum Errors {
+pub(crate) enum Errors {
     /// `validation_failed`
     #[response(status = 400)]
     Validation(ErrorDoc),
@@ -111,7 +112,7 @@ pub enum Errors {
 /// The errors that every POST may answer with, for the OpenAPI document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
-pub enum PostErrors {
+pub(crate) enum PostErrors {
     /// `validation_failed`
     #[response(status = 400)]
     Validation(ErrorDoc),
@@ -144,7 +145,7 @@ pub enum PostErrors {
 /// The further errors of a call whose target may not exist.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
-pub enum Missing {
+pub(crate) enum Missing {
     /// `not_found`
     #[response(status = 404)]
     NotFound(ErrorDoc),

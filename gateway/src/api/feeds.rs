@@ -12,15 +12,13 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
+    Api,
     body::Body,
     caller::{Caller, Publish},
     error::{ApiError, Missing, PostErrors},
     idempotency::IdempotencyKey,
 };
-use crate::{
-    feed::{self, Change, PublishError},
-    node::Node,
-};
+use crate::feed::{Change, PublishError};
 
 const MAX_ENTITY: usize = 64;
 /// Bytes of JSON.
@@ -30,7 +28,7 @@ const MAX_DATA: usize = 64 * 1_024;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedRequest)]
-pub struct Request {
+pub(crate) struct Request {
     r#type: ChangeDoc,
     /// The feed's own if left out.
     #[schema(min_length = 1, max_length = 64, example = "PRODUCTOS")]
@@ -55,7 +53,7 @@ enum ChangeDoc {
 
 /// The update was stored, and is on its way.
 #[derive(Serialize, ToSchema)]
-pub struct Published {
+pub(crate) struct Published {
     /// Ids sort in the feed's order.
     id: String,
 }
@@ -66,9 +64,9 @@ pub struct Published {
     params(("feed" = String, Path, description = "As configured", example = "productos"), IdempotencyKey),
     responses((status = 202, description = "On its way", body = Published), PostErrors, Missing),
 )]
-pub async fn publish(
+pub(crate) async fn publish(
     _: Caller<Publish>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(name): Path<String>,
     Body(Request { r#type, entity, data }): Body<Request>,
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
@@ -76,14 +74,14 @@ pub async fn publish(
         return Err(ApiError::wrong(format!("entity must have 1 to {MAX_ENTITY} characters")));
     }
     if data.get().len() > MAX_DATA {
-        return Err(ApiError::wrong(format!("data may have {MAX_DATA} bytes")));
+        return Err(ApiError::wrong(format!("at most {MAX_DATA} bytes in data")));
     }
     let change = match r#type {
         ChangeDoc::Create => Change::Create,
         ChangeDoc::Update => Change::Update,
         ChangeDoc::Delete => Change::Delete,
     };
-    let published = feed::publish(&node, &name, change, entity.as_deref(), &data).await;
+    let published = api.shared.feeds.publish(&name, change, entity.as_deref(), &data).await;
     let position = published.map_err(|error| match error {
         PublishError::NoSuchFeed => ApiError::NotFound("feed"),
         PublishError::Unavailable(unavailable) => unavailable.into(),

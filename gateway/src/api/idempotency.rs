@@ -18,15 +18,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use jackfield_cluster::idempotency::{Attempt, Begun};
 use jackfield_shared::{http::layers::for_status, ids::new_id};
 use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
-use super::{LIMITS, caller, error::ApiError};
-use crate::{
-    cluster::idempotency::{Attempt, Begun},
-    node::Node,
-};
+use super::{Api, LIMITS, caller, error::ApiError};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a reply that was sent before.
@@ -37,7 +34,7 @@ const MAX_KEY: usize = 255;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "a description")]
-pub struct IdempotencyKey {
+pub(crate) struct IdempotencyKey {
     /// Calls with the same key within five minutes are one call, done once.
     #[param(
         rename = "Idempotency-Key",
@@ -51,7 +48,7 @@ pub struct IdempotencyKey {
 
 /// A call's id: the same for all attempts under one `Idempotency-Key`, else new.
 #[derive(Debug, Clone)]
-pub struct OperationId(pub String);
+pub(crate) struct OperationId(pub String);
 
 impl<S: Sync> FromRequestParts<S> for OperationId {
     type Rejection = Infallible;
@@ -62,12 +59,12 @@ impl<S: Sync> FromRequestParts<S> for OperationId {
 }
 
 /// The layer that runs a POST with a key once.
-pub async fn once(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+pub(crate) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();
-    let caller = caller::of(request.headers(), &node).map(|key| key.name.clone());
+    let caller = caller::of(request.headers(), &api).map(|key| key.name.clone());
     match (key, caller) {
         (Some(key), Some(caller)) if request.method() == Method::POST => {
-            match attempt(&node, &caller, &key, request, next).await {
+            match attempt(&api, &caller, &key, request, next).await {
                 Ok(response) => response,
                 Err(error) => error.into_response(),
             }
@@ -78,7 +75,7 @@ pub async fn once(State(node): State<Arc<Node>>, request: Request, next: Next) -
 }
 
 async fn attempt(
-    node: &Node,
+    api: &Api,
     caller: &str,
     key: &HeaderValue,
     request: Request,
@@ -95,7 +92,7 @@ async fn attempt(
     };
     let id = new_id();
     let fingerprint = fingerprint(&parts, &body);
-    let names = &node.cluster.idempotency;
+    let names = &api.shared.cluster.idempotency;
     let first_id = match names.begin(Attempt { name: &name, fingerprint: &fingerprint, id: &id }).await? {
         Begun::Go(id) => id,
         Begun::Running => return Err(ApiError::InProgress),

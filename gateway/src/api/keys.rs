@@ -6,7 +6,7 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 /// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Emit events.
     Emit,
     /// Write and delete notifications.
@@ -29,37 +29,37 @@ impl Scope {
     ];
 
     /// The name in the configuration.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, scope)| *scope == self).map_or("", |(name, _)| name)
     }
 }
 
 /// A configured key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
+pub(crate) struct ApiKey {
     /// For logs, and to tell callers apart.
-    pub name: String,
+    pub(crate) name: String,
     scopes: Vec<Scope>,
     hash: [u8; 32],
 }
 
 impl ApiKey {
     /// Whether the key has this scope.
-    pub fn may(&self, scope: Scope) -> bool {
+    pub(crate) fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
 }
 
 /// All keys.
 #[derive(Debug, Clone, Default)]
-pub struct ApiKeys(Vec<ApiKey>);
+pub(crate) struct ApiKeys(Vec<ApiKey>);
 
 impl ApiKeys {
     /// Parses `name:scope+scope:sha256` for each.
     ///
     /// # Errors
     /// Names the entry that cannot be read, by its name or place, and never shows a hash.
-    pub fn parse(texts: &[String]) -> Result<Self, SettingsError> {
+    pub(crate) fn parse(texts: &[String]) -> Result<Self, SettingsError> {
         let keys: Vec<ApiKey> =
             texts.iter().enumerate().map(|(place, text)| key(place, text)).collect::<Result<_, _>>()?;
         let twice =
@@ -71,7 +71,7 @@ impl ApiKeys {
     }
 
     /// The entry of this key, if any. Takes the same time for every key, known or not.
-    pub fn find(&self, key: &str) -> Option<&ApiKey> {
+    pub(crate) fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let mut found = u64::MAX;
         for (place, known) in (0_u64..).zip(&self.0) {

@@ -1,7 +1,7 @@
 //! The HTTP interface for backends, `/v1`: one file per endpoint. Any node answers for the whole cluster.
 //!
 //! The way of a call: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`wrong_keys`]
-//! (guessing) → [`idempotency`] (runs once) → [`caller`] (key and scope) → endpoint → [`crate::cluster`]. Guarantees: a
+//! (guessing) → [`idempotency`] (runs once) → [`caller`] (key and scope) → endpoint → [`jackfield_cluster`]. Guarantees: a
 //! caller without a valid key gets nothing but the OpenAPI document; all input is checked before a call takes effect; a
 //! call for many users takes no round trip for each of them. Deliberately does not know sockets: messages for them go
 //! over the bus, to this node as to the others.
@@ -36,9 +36,9 @@ use jackfield_shared::http::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use self::keys::ApiKeys;
+pub(crate) use self::keys::ApiKeys;
 use self::wrong_keys::WrongKeys;
-use crate::{node::Node, ops::metrics};
+use crate::{metrics, session::Shared};
 
 /// The body has room for ten thousand users and their message.
 const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
@@ -46,8 +46,21 @@ const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration
 /// Most users in one call.
 const MAX_USERS: usize = 10_000;
 
-/// The routes of `node`, on a port with `hops` proxies in front.
-pub fn router(node: &Arc<Node>, hops: usize) -> Router {
+/// What the endpoints use.
+pub(crate) struct Api {
+    shared: Arc<Shared>,
+    /// The keys of backends that may call.
+    keys: ApiKeys,
+}
+
+impl Api {
+    pub(crate) fn new(shared: &Arc<Shared>, keys: ApiKeys) -> Arc<Self> {
+        Arc::new(Self { shared: Arc::clone(shared), keys })
+    }
+}
+
+/// The routes, on a port with `hops` proxies in front.
+pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
     let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
         .routes(routes!(emit::emit))
         .routes(routes!(users::status_of_one))
@@ -63,9 +76,9 @@ pub fn router(node: &Arc<Node>, hops: usize) -> Router {
         .routes(routes!(nodes::stats))
         .split_for_parts();
     let endpoints = endpoints
-        .layer(from_fn_with_state(Arc::clone(node), idempotency::once))
+        .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
         .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
-    let routes = endpoints.with_state(Arc::clone(node)).merge(docs::router("/v1", &document));
+    let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document));
     let routes =
         measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });
     identified(routes, Callers::Backends)

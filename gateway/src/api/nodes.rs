@@ -7,16 +7,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    Api,
     caller::{Caller, Read},
     error::{ApiError, Errors},
 };
-use crate::node::{NAMESPACES, Node, Report};
+use crate::{node::Report, session::NAMESPACES};
 
 /// A live node, as of its last heartbeat.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Node)]
-pub struct NodeDoc {
+pub(crate) struct NodeDoc {
     id: String,
     /// Host and internal port.
     address: String,
@@ -33,13 +34,13 @@ pub struct NodeDoc {
 
 /// Sorted by id.
 #[derive(Serialize, ToSchema)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     nodes: Vec<NodeDoc>,
 }
 
 /// The whole cluster, as of the nodes' last heartbeats.
 #[derive(Serialize, ToSchema)]
-pub struct Stats {
+pub(crate) struct Stats {
     nodes: usize,
     /// Users with a session on any node, each counted once. If a node has more than 512 users, those who have sessions
     /// on several nodes are estimated from a sample, and the number is a few per cent off.
@@ -55,8 +56,8 @@ pub struct Stats {
     get, path = "/v1/nodes", tag = "cluster", security(("apiKey" = [])),
     responses((status = 200, description = "By id", body = Nodes), Errors),
 )]
-pub async fn nodes(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Json<Nodes>, ApiError> {
-    let nodes = reports(&node).await?.into_iter().map(|report| NodeDoc {
+pub(crate) async fn nodes(_: Caller<Read>, State(api): State<Arc<Api>>) -> Result<Json<Nodes>, ApiError> {
+    let nodes = reports(&api).await?.into_iter().map(|report| NodeDoc {
         id: report.id.to_string(),
         age: age(&report.started_at),
         address: report.address,
@@ -73,8 +74,9 @@ pub async fn nodes(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Jso
     get, path = "/v1/stats", tag = "cluster", security(("apiKey" = [])),
     responses((status = 200, description = "All nodes together", body = Stats), Errors),
 )]
-pub async fn stats(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Json<Stats>, ApiError> {
-    let (reports, rooms) = tokio::try_join!(reports(&node), async { Ok(node.cluster.bus.rooms(&NAMESPACES).await?) })?;
+pub(crate) async fn stats(_: Caller<Read>, State(api): State<Arc<Api>>) -> Result<Json<Stats>, ApiError> {
+    let (reports, rooms) =
+        tokio::try_join!(reports(&api), async { Ok(api.shared.cluster.bus.rooms(&NAMESPACES).await?) })?;
     Ok(Json(Stats {
         nodes: reports.len(),
         users: Report::users(&reports),
@@ -83,8 +85,9 @@ pub async fn stats(_: Caller<Read>, State(node): State<Arc<Node>>) -> Result<Jso
     }))
 }
 
-async fn reports(node: &Node) -> Result<Vec<Report>, ApiError> {
-    let (reports, live) = tokio::try_join!(node.cluster.membership.reports(), node.cluster.membership.live())?;
+async fn reports(api: &Api) -> Result<Vec<Report>, ApiError> {
+    let (reports, live) =
+        tokio::try_join!(api.shared.cluster.membership.reports(), api.shared.cluster.membership.live())?;
     let reports = reports.into_iter().filter(|(incarnation, _)| live.contains(incarnation));
     let mut reports: Vec<Report> = reports.filter_map(|(_, text)| Report::from_text(&text)).collect();
     reports.sort_unstable_by(|a, b| a.id.cmp(&b.id));

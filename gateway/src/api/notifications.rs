@@ -9,35 +9,32 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
+use jackfield_cluster::inbox::{NotificationId, Posted};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    Api,
     body::Body,
     caller::{Caller, Notify, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     user_id,
 };
-use crate::{
-    cluster::notification::{NotificationId, Posted},
-    node::Node,
-};
+use crate::notification;
 
 const MAX_TITLE: usize = 200;
 const MAX_MESSAGE: usize = 4_000;
 const MAX_TYPE: usize = 64;
 /// Bytes of JSON.
 const MAX_DATA: usize = 16 * 1_024;
-const MOST: usize = 100;
-const USUAL: usize = 50;
 
 /// A notification for one user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NotificationRequest)]
-pub struct Request {
+pub(crate) struct Request {
     #[schema(min_length = 1, max_length = 200)]
     title: String,
     #[schema(min_length = 1, max_length = 4_000)]
@@ -53,7 +50,7 @@ pub struct Request {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NotificationsRequest)]
-pub struct ManyRequest {
+pub(crate) struct ManyRequest {
     #[schema(schema_with = user_id::many)]
     user_ids: Vec<Arc<str>>,
     #[schema(min_length = 1, max_length = 200)]
@@ -70,7 +67,7 @@ pub struct ManyRequest {
 /// The notification was stored, and is on its way to the user's devices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Stored {
+pub(crate) struct Stored {
     notification_id: String,
     unread_count: u64,
     /// Sessions that it was sent to.
@@ -80,7 +77,7 @@ pub struct Stored {
 /// The notification was stored for each user, and is on its way.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StoredForMany {
+pub(crate) struct StoredForMany {
     /// The same for all users.
     notification_id: String,
     /// Number of users.
@@ -93,7 +90,7 @@ pub struct StoredForMany {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Which {
+pub(crate) struct Which {
     /// Selects those before the one with this id, without that one; the newest if left out.
     #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
@@ -106,7 +103,7 @@ pub struct Which {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "a description: the notifications are JSON text already")]
-pub struct Listed {
+pub(crate) struct Listed {
     notifications: Vec<Notification>,
     unread_count: u64,
     /// Whether there are older ones.
@@ -117,7 +114,7 @@ pub struct Listed {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "a description: the notifications are JSON text already")]
-pub struct Notification {
+pub(crate) struct Notification {
     id: String,
     title: String,
     message: String,
@@ -135,16 +132,16 @@ pub struct Notification {
     params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), IdempotencyKey),
     responses((status = 201, description = "Stored, and on its way", body = Stored), PostErrors),
 )]
-pub async fn notify(
+pub(crate) async fn notify(
     _: Caller<Notify>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
     operation: OperationId,
     Body(Request { title, message, r#type, data }): Body<Request>,
 ) -> Result<(StatusCode, Json<Stored>), ApiError> {
     user_id::check("id", &id)?;
     let posted = posted(&operation, &title, &message, &r#type, data.as_deref())?;
-    let added = node.cluster.inbox.add(&id, &posted).await?;
+    let added = api.shared.cluster.inbox.add(&id, &posted).await?;
     let stored =
         Stored { notification_id: posted.id.to_string(), unread_count: added.unread, delivered: added.delivered };
     Ok((StatusCode::CREATED, Json(stored)))
@@ -156,15 +153,15 @@ pub async fn notify(
     security(("apiKey" = [])), params(IdempotencyKey),
     responses((status = 201, description = "Stored, and on its way", body = StoredForMany), PostErrors),
 )]
-pub async fn notify_many(
+pub(crate) async fn notify_many(
     _: Caller<Notify>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     operation: OperationId,
     Body(ManyRequest { user_ids, title, message, r#type, data }): Body<ManyRequest>,
 ) -> Result<(StatusCode, Json<StoredForMany>), ApiError> {
     let users = user_id::check_many("userIds", user_ids)?;
     let posted = posted(&operation, &title, &message, &r#type, data.as_deref())?;
-    let added = node.cluster.inbox.add_many(&users, &posted).await?;
+    let added = api.shared.cluster.inbox.add_many(&users, &posted).await?;
     let stored = StoredForMany {
         notification_id: posted.id.to_string(),
         users: users.len(),
@@ -179,24 +176,17 @@ pub async fn notify_many(
     params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), Which),
     responses((status = 200, description = "Newest first", body = Listed), Errors),
 )]
-pub async fn list(
+pub(crate) async fn list(
     _: Caller<Read>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Query(Which { before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
     user_id::check("id", &id)?;
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::wrong(format!("limit must be 1 to {MOST}")));
-    }
-    let before = before
-        .map(|text| NotificationId::parse(&text).ok_or_else(|| ApiError::wrong("before must be a notification's id")));
-    let page = node.cluster.inbox.list(&id, before.transpose()?, limit).await?;
-    let (listed, unread, more) = (page.notifications.join(","), page.unread, page.more);
-    let json = format!("{{\"notifications\":[{listed}],\"unreadCount\":{unread},\"more\":{more}}}");
-    Ok(([(CONTENT_TYPE, "application/json")], json))
+    let (before, limit) = notification::page_of(before, limit).map_err(ApiError::wrong)?;
+    let page = api.shared.cluster.inbox.list(&id, before, limit).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], format!("{{{}}}", notification::page_fields(&page))))
 }
 
 /// Deletes a notification, and informs the user's devices.
@@ -208,14 +198,14 @@ pub async fn list(
     ),
     responses((status = 204, description = "It is gone"), Errors, Missing),
 )]
-pub async fn delete(
+pub(crate) async fn delete(
     _: Caller<Notify>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path((id, nid)): Path<(Arc<str>, String)>,
 ) -> Result<StatusCode, ApiError> {
     user_id::check("id", &id)?;
     let nid = NotificationId::parse(&nid).ok_or(ApiError::NotFound("notification"))?;
-    match node.cluster.inbox.delete(&id, nid).await?.found {
+    match api.shared.cluster.inbox.delete(&id, nid).await?.found {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::NotFound("notification")),
     }
@@ -238,12 +228,12 @@ fn posted(
         }
     }
     if data.is_some_and(|data| data.get().len() > MAX_DATA) {
-        wrong.push(format!("data may have {MAX_DATA} bytes"));
+        wrong.push(format!("at most {MAX_DATA} bytes in data"));
     }
     if !wrong.is_empty() {
         return Err(ApiError::Validation(wrong));
     }
     // Operations' ids are UUIDs v7, as notifications' are.
     let id = NotificationId::parse(id).unwrap_or_default();
-    Ok(Posted::new(id, title, message, kind, data))
+    Ok(notification::posted(id, title, message, kind, data))
 }

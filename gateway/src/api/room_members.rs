@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    Api,
     caller::{Caller, Read},
     error::{ApiError, Errors},
     room_path::room,
 };
-use crate::node::Node;
 
 /// Most members that are listed.
 const LISTED: usize = 500;
@@ -23,7 +23,7 @@ const LISTED: usize = 500;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Where {
+pub(crate) struct Where {
     /// `/` if left out.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
@@ -31,7 +31,7 @@ pub struct Where {
 
 /// A room's members.
 #[derive(Serialize, ToSchema)]
-pub struct Members {
+pub(crate) struct Members {
     room: String,
     /// Users, not sockets.
     count: usize,
@@ -42,7 +42,7 @@ pub struct Members {
 /// One user.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Member {
+pub(crate) struct Member {
     user_id: String,
     name: String,
 }
@@ -56,14 +56,14 @@ pub struct Member {
         Errors,
     ),
 )]
-pub async fn members(
+pub(crate) async fn members(
     _: Caller<Read>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(name): Path<String>,
     place: Result<Query<Where>, QueryRejection>,
 ) -> Result<Json<Members>, ApiError> {
     let Query(Where { namespace }) = place.map_err(|error| ApiError::wrong(error.body_text()))?;
-    let members = node.cluster.room_presence.members(&room(namespace.as_deref(), &name)?, LISTED).await?;
+    let members = api.shared.cluster.presence.members(&room(namespace.as_deref(), &name)?, LISTED).await?;
     let listed = members.profiles.iter().filter_map(|profile| serde_json::from_str(profile).ok()).collect();
     Ok(Json(Members { room: name, count: members.count, members: listed }))
 }

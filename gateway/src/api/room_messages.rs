@@ -12,22 +12,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    Api,
     body::Body,
     caller::{Caller, Publish, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
 };
-use crate::{
-    node::Node,
-    room::{MAX_CONTENT, SYSTEM, history as history_of, message_body},
-};
+use crate::room::{MAX_CONTENT, SYSTEM, history as history_of, message_body};
 
 /// A message.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MessageRequest)]
-pub struct Request {
+pub(crate) struct Request {
     #[schema(min_length = 1, max_length = 1_000)]
     content: String,
     /// `/` if left out.
@@ -38,7 +36,7 @@ pub struct Request {
 /// The message was stored.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Sent {
+pub(crate) struct Sent {
     message_id: String,
 }
 
@@ -46,7 +44,7 @@ pub struct Sent {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Which {
+pub(crate) struct Which {
     /// `/` if left out.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
@@ -61,14 +59,14 @@ pub struct Which {
 /// Oldest first.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a description: the messages are JSON text already")]
-pub struct History {
+pub(crate) struct History {
     messages: Vec<StoredMessage>,
 }
 
 /// A stored message.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a description: the messages are JSON text already")]
-pub struct StoredMessage {
+pub(crate) struct StoredMessage {
     id: String,
     room: String,
     content: String,
@@ -79,7 +77,7 @@ pub struct StoredMessage {
 /// The sender of a message.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a description: the messages are JSON text already")]
-pub struct StoredSender {
+pub(crate) struct StoredSender {
     id: String,
     name: String,
 }
@@ -96,9 +94,9 @@ pub struct StoredSender {
         PostErrors,
     ),
 )]
-pub async fn send(
+pub(crate) async fn send(
     _: Caller<Publish>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(name): Path<String>,
     OperationId(operation): OperationId,
     Body(Request { content, namespace }): Body<Request>,
@@ -109,7 +107,7 @@ pub async fn send(
     }
     let body = message_body(&to.name, &content, SYSTEM);
     // Differs from every user's key: those begin with a number.
-    let appended = node.cluster.log.append(&to, &body, Some(&format!("api {operation}"))).await?;
+    let appended = api.shared.cluster.log.append(&to, &body, Some(&format!("api {operation}")), None).await?;
     Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
 }
 
@@ -123,15 +121,15 @@ pub async fn send(
         Missing,
     ),
 )]
-pub async fn history(
+pub(crate) async fn history(
     _: Caller<Read>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(name): Path<String>,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Query(Which { namespace, before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
     let room = room(namespace.as_deref(), &name)?;
-    let messages = history_of(&node.cluster.log, &room, before.as_deref(), limit).await?;
+    let messages = history_of(&api.shared.cluster.log, &room, before.as_deref(), limit).await?;
     let json = format!("{{\"messages\":{messages}}}");
     Ok(([(CONTENT_TYPE, "application/json")], json))
 }

@@ -5,26 +5,24 @@ use std::sync::Arc;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::{MAX_USERS, error::ApiError};
-
-/// Most characters of a user's id.
-const MAX_LENGTH: usize = 128;
+use crate::user_id::{MAX_USER_ID, is_user_id};
 
 /// The input of [`check_many`], for the OpenAPI document.
-pub fn many() -> Array {
-    let id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_LENGTH));
+pub(crate) fn many() -> Array {
+    let id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_USER_ID));
     ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MAX_USERS)).build()
 }
 
 /// Checks one id; an error names `field`.
-pub fn check(field: &str, id: &str) -> Result<(), ApiError> {
-    match (1..=MAX_LENGTH).contains(&id.chars().count()) {
+pub(crate) fn check(field: &str, id: &str) -> Result<(), ApiError> {
+    match is_user_id(id) {
         true => Ok(()),
-        false => Err(ApiError::wrong(format!("{field} must have 1 to {MAX_LENGTH} characters"))),
+        false => Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USER_ID} characters"))),
     }
 }
 
 /// Checks many ids, and returns each once, in the order in which they first came; an error names `field`.
-pub fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
+pub(crate) fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
     if !(1..=MAX_USERS).contains(&ids.len()) {
         return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));
     }

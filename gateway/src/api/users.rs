@@ -9,23 +9,24 @@ use axum::{
     extract::{Path, State},
 };
 use chrono::DateTime;
+use jackfield_cluster::sessions::Live;
 use jackfield_shared::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    Api,
     body::Body,
     caller::{Caller, Read},
     error::{ApiError, Errors, PostErrors},
     idempotency::IdempotencyKey,
     user_id,
 };
-use crate::{cluster::sessions::Live, node::Node};
 
 /// Whether a user is online.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UserStatus {
+pub(crate) struct UserStatus {
     #[schema(value_type = String)]
     user_id: Arc<str>,
     /// Agrees with `user:online` and `user:offline`.
@@ -41,14 +42,14 @@ pub struct UserStatus {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = StatusRequest)]
-pub struct Request {
+pub(crate) struct Request {
     #[schema(schema_with = user_id::many)]
     user_ids: Vec<Arc<str>>,
 }
 
 /// In the order of the request, each user once.
 #[derive(Serialize, ToSchema)]
-pub struct Statuses {
+pub(crate) struct Statuses {
     users: Vec<UserStatus>,
 }
 
@@ -65,13 +66,13 @@ pub struct Statuses {
         Errors,
     ),
 )]
-pub async fn status_of_one(
+pub(crate) async fn status_of_one(
     _: Caller<Read>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
 ) -> Result<Json<UserStatus>, ApiError> {
     user_id::check("id", &id)?;
-    let status = statuses(&node, vec![id]).await?.pop();
+    let status = statuses(&api, vec![id]).await?.pop();
     status.map(Json).ok_or(ApiError::Unavailable)
 }
 
@@ -84,17 +85,18 @@ pub async fn status_of_one(
         PostErrors,
     ),
 )]
-pub async fn status_of_many(
+pub(crate) async fn status_of_many(
     _: Caller<Read>,
-    State(node): State<Arc<Node>>,
+    State(api): State<Arc<Api>>,
     Body(Request { user_ids }): Body<Request>,
 ) -> Result<Json<Statuses>, ApiError> {
     let users = user_id::check_many("userIds", user_ids)?;
-    Ok(Json(Statuses { users: statuses(&node, users).await? }))
+    Ok(Json(Statuses { users: statuses(&api, users).await? }))
 }
 
-async fn statuses(node: &Node, users: Vec<Arc<str>>) -> Result<Vec<UserStatus>, ApiError> {
-    let (live, online) = tokio::try_join!(node.cluster.sessions.of(&users), node.cluster.presence.online(&users))?;
+async fn statuses(api: &Api, users: Vec<Arc<str>>) -> Result<Vec<UserStatus>, ApiError> {
+    let (live, online) =
+        tokio::try_join!(api.shared.cluster.sessions.of(&users), api.shared.cluster.presence.online(&users))?;
     let each = users.into_iter().zip(live).zip(online);
     Ok(each.map(|((user_id, live), online)| status(user_id, &live, online)).collect())
 }

@@ -15,14 +15,14 @@ use axum::{
 };
 use jackfield_shared::{
     http::client_address::origin,
-    rate_limit::{Budget, RateLimit},
+    rate_limit::{Allowance, RateLimit},
 };
 use parking_lot::Mutex;
 
 use super::error::ApiError;
 
 /// Wrong keys per address. Enough for a backend whose key has just been changed; far too few to guess one.
-const ALLOWED: Budget = Budget { count: 100, window: Duration::from_mins(1) };
+const ALLOWED: Allowance = Allowance { count: 100, window: Duration::from_mins(1) };
 /// Addresses that are remembered.
 const REMEMBERED: usize = 10_000;
 

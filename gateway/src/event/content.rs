@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
+use jackfield_engine::Parts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 use super::{EventError, parse::Event};
-use crate::{engine::Parts, room::MAX_CONTENT};
+use crate::room::MAX_CONTENT;
 
 /// Most bytes of a binary part in place of a text: as many as the longest text can have.
 const MAX_PART: usize = 4 * MAX_CONTENT;

@@ -1,8 +1,9 @@
 //! `echo`: the acknowledgement repeats all arguments as the client wrote them. For measuring the round trip; no other
 //! socket gets it.
 
+use jackfield_engine::Frame;
+
 use super::{Addressee, parse::Event};
-use crate::engine::Frame;
 
 pub(super) fn handle(to: &dyn Addressee, event: &Event<'_>, ack: Option<i64>) {
     if let Some(id) = ack {

@@ -7,6 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_cluster::{
+    Unavailable,
+    ids::Incarnation,
+    presence::{Announce, Entry},
+    room_name::RoomName,
+};
+use jackfield_engine::CloseReason;
 use serde::Deserialize;
 
 use super::{
@@ -15,52 +22,53 @@ use super::{
     room,
 };
 use crate::{
-    client::Client,
-    cluster::{
-        Unavailable,
-        ids::{Incarnation, IndexEntry},
-        presence::Announce,
-        room_name::RoomName,
-        room_presence::{Entry, RoomStay},
-    },
-    room::{JoinError, Joined, Joining, Room, rules::Wish},
+    hub::Member as _,
+    room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Wish},
+    session::{Client, Sender},
 };
 
+/// Time between two checks whether a client has read its queue.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
+/// A page counts as read when at most this many bytes wait in the client's queue.
+const READ_BYTES: u64 = 16 * 1024;
+/// A client that has not read a page after this time is too slow.
+const READ_WITHIN: Duration = Duration::from_mins(1);
 /// Shortest time before a socket may again get more than a page of the same room.
 const MUCH_PACE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(expecting = "room's name or {room, since?}")]
-struct Wanted {
+struct Args {
     room: String,
     since: Option<String>,
 }
 
 /// The room's task sends the acknowledgement, so that no live message comes in between.
-pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
     let (text, since) = match event.text_or()? {
         TextOr::Text(room) => (room, None),
-        TextOr::Other(Wanted { room, since }) => (room, since),
+        TextOr::Other(Args { room, since }) => (room, since),
     };
-    let name = room::name(client, &text)?;
-    room::may(client, &text, Wish::Join)?;
-    let most = client.node.settings.limits.rooms as usize;
+    let name = room::name(sender, &text)?;
+    room::may(sender, &text, Wish::Join)?;
+    let (shared, client) = (sender.shared, sender.client);
+    let most = shared.settings.limits.rooms as usize;
     let was_in = client.room(&text).is_some();
     if !was_in && most > 0 && client.room_count() >= most {
         return Err(EventError::TooManyRooms { most });
     }
-    let incarnation = client.node.incarnation().ok_or(Unavailable)?;
-    if client.node.departures.is_full() {
+    let incarnation = shared.lease.incarnation().ok_or(Unavailable)?;
+    if shared.releases.is_full() {
         return Err(Unavailable.into());
     }
     let entry = client.entry(name.clone());
-    let entered = enter(client, &entry, &incarnation).await;
+    let entered = enter(sender, &entry, &incarnation).await;
     let stay = entry.stay;
     let joined = match entered {
         Ok(members) => {
             let mut joining = Joining::new(Arc::clone(client), since, ack, members);
-            (joining.again, joining.not_before) = (was_in, client.told_much(&text));
-            come_in(&name, joining).await
+            (joining.again, joining.not_before) = (was_in, client.paged_until(&text));
+            come_in(sender, &name, joining).await
         }
         Err(unavailable) => Err(unavailable.into()),
     };
@@ -68,13 +76,13 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
         Ok(room) if client.entered(room.clone(), &stay) => Ok(()),
         // The connection ended in between.
         Ok(_) => {
-            client.node.rooms.leave(&name, &client.id).await;
-            give_back(client, stay, incarnation);
+            shared.rooms.leave(&name, &client.id).await;
+            shared.releases.push(stay, incarnation);
             Ok(())
         }
         Err(error) => {
             if !was_in {
-                give_back(client, stay, incarnation);
+                shared.releases.push(stay, incarnation);
             }
             Err(match error {
                 JoinError::Unavailable => EventError::Unavailable,
@@ -85,25 +93,28 @@ pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>, ack: Option<
 }
 
 /// Repeats until the socket has all that it missed and is in the room. The bytes it gets count as events of its user.
-async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinError> {
-    let client = Arc::clone(&joining.client);
-    let node = &client.node;
+async fn come_in(
+    sender: &Sender<'_>,
+    name: &RoomName,
+    mut joining: Joining<Client>,
+) -> Result<Room<Client>, JoinError> {
+    let (shared, client) = (sender.shared, sender.client);
     loop {
-        let joined = node.rooms.join(node, name, joining.clone()).await;
+        let joined = shared.rooms.join(name, joining.clone()).await;
         let now = Instant::now();
         match joined {
             Ok((room, Joined::In { bytes, is_long, .. })) => {
                 client.user.charge(bytes, now);
-                if is_long || joining.told.is_some() {
-                    client.tell_much_from(&name.name, now + MUCH_PACE, now);
+                if is_long || joining.sent.is_some() {
+                    client.page_again_at(&name.name, now + MUCH_PACE, now);
                 }
                 return Ok(room);
             }
-            Ok((_, Joined::More { told, bytes })) => {
+            Ok((_, Joined::More { sent, bytes })) => {
                 client.user.charge(bytes, now);
-                joining.told = Some(told);
-                if !client.has_read().await {
-                    node.rooms.leave(name, &client.id).await;
+                joining.sent = Some(sent);
+                if !has_read(sender).await {
+                    shared.rooms.leave(name, &client.id).await;
                     return Err(JoinError::Unavailable);
                 }
             }
@@ -111,9 +122,9 @@ async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinErro
                 if let JoinError::TooSoon { bytes, .. } = error {
                     client.user.charge(bytes, now);
                 }
-                if joining.told.is_some() && joining.again {
+                if joining.sent.is_some() && joining.again {
                     // The client believes that it is in the room: it reconnects and asks for the rest.
-                    client.close();
+                    sender.connection.close(CloseReason::Unavailable);
                 }
                 return Err(error);
             }
@@ -121,23 +132,36 @@ async fn come_in(name: &RoomName, mut joining: Joining) -> Result<Room, JoinErro
     }
 }
 
-/// Registers the user as a member of the room, and returns the number of members.
-async fn enter(client: &Client, entry: &Entry, incarnation: &Incarnation) -> Result<usize, Unavailable> {
-    let node = &client.node;
-    let noted = [IndexEntry::Room(entry.stay.clone())];
-    // The note is sent first, on the same connection.
-    let (noted, members) = tokio::join!(
-        biased;
-        node.cluster.membership.index_add(incarnation, &noted),
-        node.cluster.room_presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes)
-    );
-    noted?;
-    if node.incarnation().as_ref() != Some(incarnation) {
-        node.reassert_soon();
+/// Waits until the client has read most of its queue. False if it has left, is about to be closed, or is too slow; in
+/// the last case it is cut off.
+async fn has_read(sender: &Sender<'_>) -> bool {
+    let outbox = sender.client.outbox();
+    let until = tokio::time::Instant::now() + READ_WITHIN;
+    while !sender.client.is_gone() && !sender.connection.is_closing() {
+        if outbox.waiting() <= READ_BYTES {
+            return true;
+        }
+        if tokio::time::Instant::now() >= until {
+            outbox.abort(CloseReason::TooSlow);
+            return false;
+        }
+        tokio::time::sleep(CHECK_EVERY).await;
     }
-    Ok(members?.first().copied().unwrap_or(1))
+    false
 }
 
-fn give_back(client: &Client, stay: RoomStay, incarnation: Incarnation) {
-    client.node.departures.push(IndexEntry::Room(stay), incarnation);
+/// Registers the user as a member of the room, and returns the number of members.
+async fn enter(sender: &Sender<'_>, entry: &Entry, incarnation: &Incarnation) -> Result<usize, Unavailable> {
+    let shared = sender.shared;
+    // The index entry is sent first, on the same connection.
+    let (indexed, members) = tokio::join!(
+        biased;
+        shared.cluster.membership.index_add(incarnation, std::slice::from_ref(&entry.stay)),
+        shared.cluster.presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes)
+    );
+    indexed?;
+    if shared.lease.incarnation().as_ref() != Some(incarnation) {
+        shared.lease.reassert_soon();
+    }
+    Ok(members?.first().copied().unwrap_or(1))
 }

@@ -1,5 +1,6 @@
 //! `leave-room` `"room"` or `{room}`: the others get `user-left` `{userId, name, room}`, at once.
 
+use jackfield_cluster::presence::{Ending, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -7,14 +8,11 @@ use super::{
     parse::{Event, TextOr},
     room,
 };
-use crate::{
-    client::Client,
-    cluster::{ids::IndexEntry, room_presence::Ending},
-};
+use crate::session::Sender;
 
 #[derive(Deserialize)]
 #[serde(expecting = "room's name or {room}")]
-struct Wanted {
+struct Args {
     room: String,
 }
 
@@ -24,17 +22,19 @@ pub(super) struct Left {
     room: String,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Left, EventError> {
-    let (TextOr::Text(name) | TextOr::Other(Wanted { room: name })) = event.text_or()?;
-    room::joined(client, &name)?;
-    let node = &client.node;
-    if let Some(stay) = client.left(&name) {
-        node.rooms.leave(&stay.room, &client.id).await;
-        if let Some(incarnation) = node.incarnation() {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Left, EventError> {
+    let (TextOr::Text(name) | TextOr::Other(Args { room: name })) = event.text_or()?;
+    room::joined(sender, &name)?;
+    let shared = sender.shared;
+    if let Some(stay) = sender.client.left(&name) {
+        if let Scope::Room(room) = &stay.scope {
+            shared.rooms.leave(room, &sender.client.id).await;
+        }
+        if let Some(incarnation) = shared.lease.incarnation() {
             // The release queue removes the rest of the stay in the background: all of it if the back end did not
             // answer.
-            let _ = node.cluster.room_presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
-            node.departures.push(IndexEntry::Room(stay), incarnation);
+            let _ = shared.cluster.presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
+            shared.releases.push(stay, incarnation);
         }
     }
     Ok(Left { status: "ok", room: name })

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use jackfield_engine::{Frame, event_content};
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +14,18 @@ use super::{
     parse::Event,
     room,
 };
-use crate::{client::Client, cluster::notice::event_json, engine::Frame};
+use crate::session::Sender;
 
 #[derive(Deserialize)]
 #[serde(expecting = "text or {content, room?}")]
-struct Sent<'a> {
+struct Args<'a> {
     #[serde(borrow)]
     content: Content<'a>,
     room: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Heard<'a> {
+struct Payload<'a> {
     /// The sender's public socket id.
     sender: &'a str,
     message: &'a Passed<'a>,
@@ -37,30 +38,30 @@ pub(super) struct Sending {
     message: &'static str,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Sending, EventError> {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sending, EventError> {
     let (content, room) = match event.data::<Content<'_>>() {
         Ok(content) => (content, None),
         Err(_) => {
-            let Sent { content, room } = event.data()?;
+            let Args { content, room } = event.data()?;
             (content, room)
         }
     };
     let content = content.checked("content", event)?;
-    let heard = Heard { sender: &client.id, message: &content, timestamp: &now_rfc3339() };
+    let payload = Payload { sender: &sender.client.id, message: &content, timestamp: &now_rfc3339() };
     match room {
         Some(name) => {
-            let to = room::to_speak(client, &name)?;
-            to.broadcast(&client.node, &frame(client, &heard)?, None).await?;
+            let to = room::to_speak(sender, &name)?;
+            sender.shared.rooms.broadcast(&to.name, &frame(sender, &payload)?, None).await?;
         }
         None => {
-            client.user.broadcast(Instant::now())?;
-            client.broadcast(&frame(client, &heard)?).await?;
+            sender.client.user.broadcast(Instant::now())?;
+            sender.broadcast(&frame(sender, &payload)?).await?;
         }
     }
     Ok(Sending { status: "ok", message: "Message sent successfully" })
 }
 
-fn frame(client: &Client, heard: &Heard<'_>) -> Result<Frame, EventError> {
-    let content = event_json("message", heard).ok_or(EventError::Unavailable)?;
-    Ok(Frame::event_with(&client.namespace.name, &content, heard.message.parts.clone()))
+fn frame(sender: &Sender<'_>, payload: &Payload<'_>) -> Result<Frame, EventError> {
+    let content = event_content("message", payload).ok_or(EventError::Unavailable)?;
+    Ok(Frame::event_with(&sender.client.namespace.name, &content, payload.message.parts.clone()))
 }

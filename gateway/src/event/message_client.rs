@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use jackfield_engine::{Frame, event_content};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,36 +11,36 @@ use super::{
     content::{Content, Passed, Text},
     parse::Event,
 };
-use crate::{client::Client, cluster::notice::event_json, engine::Frame};
+use crate::session::Sender;
 
 /// Replaces an empty message.
 const EMPTY: &str = "no-message!!!";
 
 #[derive(Deserialize)]
 #[serde(expecting = "{id?, message}")]
-struct Sent<'a> {
+struct Args<'a> {
     #[serde(default, borrow)]
     message: Option<Content<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Heard<'a> {
+struct Payload<'a> {
     full_name: &'a str,
     message: &'a Passed<'a>,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, EventError> {
-    let Sent { message } = event.data()?;
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
+    let Args { message } = event.data()?;
     let message = match message {
         None => Content::Text(Text::of(EMPTY)),
         Some(Content::Text(text)) if text.is_empty() => Content::Text(Text::of(EMPTY)),
         Some(message) => message,
     };
     let message = message.checked("message", event)?;
-    let heard = Heard { full_name: &client.identity.name, message: &message };
-    let content = event_json("message-server", &heard).ok_or(EventError::Unavailable)?;
-    client.user.broadcast(Instant::now())?;
-    client.broadcast(&Frame::event_with(&client.namespace.name, &content, message.parts.clone())).await?;
+    let payload = Payload { full_name: &sender.client.identity.name, message: &message };
+    let content = event_content("message-server", &payload).ok_or(EventError::Unavailable)?;
+    sender.client.user.broadcast(Instant::now())?;
+    sender.broadcast(&Frame::event_with(&sender.client.namespace.name, &content, message.parts.clone())).await?;
     Ok(DONE)
 }

@@ -1,5 +1,5 @@
-//! The events that clients send, one file each: parse, check, act. [`dispatch`] lists those of `/` and `/chat`,
-//! [`dispatch_in_feed`] those of feeds.
+//! The events that clients send, one file each: parse, check, act. `dispatch` lists those of `/` and `/chat`,
+//! `dispatch_in_feed` those of feeds.
 //!
 //! A handler gets the sender and the event, and returns the acknowledgement or the error. Invalid arguments never
 //! disconnect and never reach another socket: the answer is an error acknowledgement if the client asked for one, else
@@ -7,7 +7,6 @@
 
 mod content;
 mod echo;
-mod error;
 mod join_room;
 mod leave_room;
 mod message;
@@ -26,46 +25,43 @@ mod token_refresh;
 mod typing;
 mod update_product;
 
-use std::sync::Arc;
-
+use futures_util::{FutureExt as _, future::BoxFuture};
+use jackfield_engine::Frame;
 use jackfield_shared::trace;
 use serde::Serialize;
 
-pub use self::error::EventError;
 use self::parse::Event;
-pub use self::parse::Malformed;
 use crate::{
-    client::{Client, Reader},
-    engine::{Frame, Parts, Text},
-    ops::metrics,
+    metrics,
+    session::{Addressee, Dispatch, EventError, Malformed, RawEvent, Sender, SubscriberSender, acknowledge, answer},
 };
 
 /// Most characters of an event's name in a trace or an error.
 const LONGEST_NAME: usize = 64;
 
-/// The receiver of an answer: a socket in a namespace.
-pub trait Addressee: Send + Sync {
-    /// Its namespace's name.
-    fn namespace(&self) -> &str;
+/// All events.
+pub(crate) struct Events;
 
-    /// Sends a frame; a socket whose queue is full is too slow and is closed.
-    fn send(&self, frame: &Frame);
+impl Dispatch for Events {
+    fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>> {
+        dispatch(sender, event).boxed()
+    }
+
+    fn handle_in_feed<'a>(
+        &self,
+        sender: SubscriberSender<'a>,
+        event: RawEvent<'a>,
+    ) -> BoxFuture<'a, Result<(), Malformed>> {
+        dispatch_in_feed(sender, event).boxed()
+    }
 }
 
 /// Events whose binary parts are passed on.
 const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-message"];
 
-/// Handles one event of `client`.
-///
-/// # Errors
-/// [`Malformed`]: the caller closes the connection.
-pub async fn dispatch(
-    client: &Arc<Client>,
-    content: &Text,
-    parts: Option<&Parts>,
-    ack: Option<i64>,
-) -> Result<(), Malformed> {
-    let event = parse(content, parts)?;
+async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
+    let event = parse(raw)?;
+    let (sender, client, ack) = (&sender, sender.client, raw.ack);
     let reply = Reply { to: &**client, event: &event, ack };
     if let Some(error) = refuse_parts(&event) {
         reply.send(Err::<(), _>(error));
@@ -76,27 +72,27 @@ pub async fn dispatch(
             metrics::EVENTS.add_for(["ok"], 1);
             echo::handle(&**client, &event, ack);
         }
-        "join-room" => match join_room::handle(client, &event, ack).await {
+        "join-room" => match join_room::handle(sender, &event, ack).await {
             Ok(()) => metrics::EVENTS.add_for(["ok"], 1),
             Err(error) => reply.send(Err::<(), _>(error)),
         },
-        "leave-room" => reply.send(leave_room::handle(client, &event).await),
-        "message" => reply.send(message::handle(client, &event).await),
-        "message-client" => reply.send(message_client::handle(client, &event).await),
+        "leave-room" => reply.send(leave_room::handle(sender, &event).await),
+        "message" => reply.send(message::handle(sender, &event).await),
+        "message-client" => reply.send(message_client::handle(sender, &event).await),
         "notification:list" => {
-            reply.send_json(notification_list::handle(client, &event).await);
+            reply.send_json(notification_list::handle(sender, &event).await);
             // Changes since the read may have been pushed before this answer: push the count again, in the bus's order.
-            client.node.counts.tell([client.holding()]);
+            sender.shared.unread.push([client.session_ref()]);
         }
-        "notification:mark_read" => reply.send(notification_mark_read::handle(client, &event).await),
-        "presence:subscribe" => reply.send(presence_subscribe::handle(client, &event).await),
-        "private-message" => reply.send(private_message::handle(client, &event).await),
-        "room-history" => reply.send_json(room_history::handle(client, &event).await),
-        "room-members" => reply.send(room_members::handle(client, &event).await),
-        "room-message" => reply.send(room_message::handle(client, &event).await),
-        "send-message" => reply.send(send_message::handle(client, &event).await),
-        "token:refresh" => reply.send(token_refresh::handle(client, &event).await),
-        "typing" => reply.send(typing::handle(client, &event).await),
+        "notification:mark_read" => reply.send(notification_mark_read::handle(sender, &event).await),
+        "presence:subscribe" => reply.send(presence_subscribe::handle(sender, &event).await),
+        "private-message" => reply.send(private_message::handle(sender, &event).await),
+        "room-history" => reply.send_json(room_history::handle(sender, &event).await),
+        "room-members" => reply.send(room_members::handle(sender, &event).await),
+        "room-message" => reply.send(room_message::handle(sender, &event).await),
+        "send-message" => reply.send(send_message::handle(sender, &event).await),
+        "token:refresh" => reply.send(token_refresh::handle(sender, &event).await),
+        "typing" => reply.send(typing::handle(sender, &event).await),
         _ => {
             trace::rename(|| "unknown event".into());
             reply.send(Err::<(), _>(EventError::UnknownEvent));
@@ -105,25 +101,17 @@ pub async fn dispatch(
     Ok(())
 }
 
-/// Handles one event of a feed's reader.
-///
-/// # Errors
-/// [`Malformed`]: the caller closes the connection.
-pub async fn dispatch_in_feed(
-    reader: &Arc<Reader>,
-    content: &Text,
-    parts: Option<&Parts>,
-    ack: Option<i64>,
-) -> Result<(), Malformed> {
-    let event = parse(content, parts)?;
-    let reply = Reply { to: &**reader, event: &event, ack };
+async fn dispatch_in_feed(sender: SubscriberSender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
+    let event = parse(raw)?;
+    let sender = &sender;
+    let reply = Reply { to: &**sender.subscriber, event: &event, ack: raw.ack };
     if let Some(error) = refuse_parts(&event) {
         reply.send(Err::<(), _>(error));
         return Ok(());
     }
     match &*event.name {
-        "token:refresh" => reply.send(token_refresh::handle_in_feed(reader, &event).await),
-        "updateProduct" => reply.send(update_product::handle(reader, &event).await),
+        "token:refresh" => reply.send(token_refresh::handle_in_feed(sender, &event).await),
+        "updateProduct" => reply.send(update_product::handle(sender, &event).await),
         _ => {
             trace::rename(|| "unknown event".into());
             reply.send(Err::<(), _>(EventError::UnknownEvent));
@@ -132,8 +120,8 @@ pub async fn dispatch_in_feed(
     Ok(())
 }
 
-fn parse<'a>(content: &'a Text, parts: Option<&'a Parts>) -> Result<Event<'a>, Malformed> {
-    let event = Event::parse(content.as_str(), parts)?;
+fn parse<'a>(raw: RawEvent<'a>) -> Result<Event<'a>, Malformed> {
+    let event = Event::parse(raw.content, raw.parts)?;
     trace::rename(|| event.name.chars().take(LONGEST_NAME).collect::<String>().into());
     Ok(event)
 }
@@ -145,12 +133,6 @@ fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     let path: String = path.map(|path| format!("{path}: ")).unwrap_or_default().chars().take(LONGEST_NAME).collect();
     let name: String = event.name.chars().take(LONGEST_NAME).collect();
     Some(EventError::Validation(format!("{path}{name} takes no binary parts")))
-}
-
-/// The `error` event that reports an error of `event`.
-#[must_use]
-pub fn error_frame(to: &dyn Addressee, error: &EventError, event: &str) -> Option<Frame> {
-    Frame::event(to.namespace(), "error", &error.body(Some(event)))
 }
 
 struct Reply<'a> {
@@ -180,26 +162,6 @@ impl Reply<'_> {
             }
             (result, _) => self.send(result.map(drop)),
         }
-    }
-}
-
-/// Answers an event with an error: in the acknowledgement if the client asked for one, else as an `error` event.
-pub fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
-    metrics::EVENTS.add_for([error.code()], 1);
-    trace::note("error.type", error.code());
-    match ack {
-        Some(id) => acknowledge(to, id, &error.body(None)),
-        None => {
-            if let Some(frame) = error_frame(to, error, event) {
-                to.send(&frame);
-            }
-        }
-    }
-}
-
-fn acknowledge<T: Serialize + ?Sized>(to: &dyn Addressee, id: i64, data: &T) {
-    if let Some(frame) = Frame::ack(to.namespace(), id, data) {
-        to.send(&frame);
     }
 }
 

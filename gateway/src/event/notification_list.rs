@@ -7,29 +7,24 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use super::{EventError, parse::Event};
-use crate::{client::Client, cluster::notification::NotificationId};
-
-const MOST: usize = 100;
-const USUAL: usize = 50;
+use crate::{
+    notification::{page_fields, page_of},
+    session::Sender,
+};
 
 #[derive(Default, Deserialize)]
 #[serde(expecting = "{before?, limit?}")]
-struct Wanted {
+struct Args {
     before: Option<String>,
     limit: Option<usize>,
 }
 
 /// The acknowledgement as JSON: the notifications are text already.
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<String, EventError> {
-    let Wanted { before, limit } = event.data::<Option<Wanted>>()?.unwrap_or_default();
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(EventError::Validation(format!("limit must be 1 to {MOST}")));
-    }
-    let foreign = || EventError::Validation("before must be the id of a notification".into());
-    let before = before.map(|text| NotificationId::parse(&text).ok_or_else(foreign)).transpose()?;
-    let page = client.node.cluster.inbox.list(&client.identity.user_id, before, limit).await?;
-    let (notifications, unread, more) = (page.notifications.join(","), page.unread, page.more);
-    client.user.charge(notifications.len(), Instant::now());
-    Ok(format!("{{\"status\":\"ok\",\"notifications\":[{notifications}],\"unreadCount\":{unread},\"more\":{more}}}"))
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<String, EventError> {
+    let Args { before, limit } = event.data::<Option<Args>>()?.unwrap_or_default();
+    let (before, limit) = page_of(before, limit).map_err(EventError::Validation)?;
+    let page = sender.shared.cluster.inbox.list(&sender.client.identity.user_id, before, limit).await?;
+    let fields = page_fields(&page);
+    sender.client.user.charge(fields.len(), Instant::now());
+    Ok(format!("{{\"status\":\"ok\",{fields}}}"))
 }

@@ -3,14 +3,15 @@
 //! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification is gone: it is not
 //! unread then, as the client wants, and no socket gets an event.
 
+use jackfield_cluster::inbox::NotificationId;
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event};
-use crate::{client::Client, cluster::notification::NotificationId};
+use crate::session::Sender;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{notificationId} or {all:true}")]
-struct Which {
+struct Args {
     notification_id: Option<String>,
     #[serde(default)]
     all: bool,
@@ -21,15 +22,15 @@ pub(super) struct Marked {
     success: bool,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Marked, EventError> {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Marked, EventError> {
     let id = match event.data()? {
-        Which { notification_id: None, all: true } => None,
-        Which { notification_id: Some(text), all: false } => Some(
+        Args { notification_id: None, all: true } => None,
+        Args { notification_id: Some(text), all: false } => Some(
             NotificationId::parse(&text)
                 .ok_or_else(|| EventError::Validation("notificationId must be the id of a notification".into()))?,
         ),
         _ => return Err(EventError::Validation("either notificationId or all:true must be there".into())),
     };
-    client.node.cluster.inbox.mark_read(&client.identity.user_id, id).await?;
+    sender.shared.cluster.inbox.mark_read(&sender.client.identity.user_id, id).await?;
     Ok(Marked { success: true })
 }

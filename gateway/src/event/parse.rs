@@ -2,25 +2,21 @@
 
 use std::{borrow::Cow, fmt};
 
+use jackfield_engine::Parts;
 use serde::{
     Deserialize,
     de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
-use super::EventError;
-use crate::engine::Parts;
-
-/// A packet that is no event: nothing after it can be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
+use super::{EventError, Malformed};
 
 /// An event's name and its arguments. Most events use one; further ones are ignored unless the event passes them on.
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     /// As the client wrote it.
-    pub name: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
     /// The parts that placeholders in the arguments stand for.
-    pub parts: Option<&'a Parts>,
+    pub(crate) parts: Option<&'a Parts>,
     data: Option<&'a RawValue>,
     json: &'a str,
 }
@@ -30,7 +26,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// [`Malformed`], also if a placeholder names a part that is missing.
-    pub fn parse(json: &'a str, parts: Option<&'a Parts>) -> Result<Self, Malformed> {
+    pub(crate) fn parse(json: &'a str, parts: Option<&'a Parts>) -> Result<Self, Malformed> {
         let Head { name, data } = serde_json::from_str(json).map_err(|_| Malformed)?;
         let event = Self { name, parts, data, json };
         match parts {
@@ -40,8 +36,7 @@ impl<'a> Event<'a> {
     }
 
     /// All arguments as JSON, with commas between them.
-    #[must_use]
-    pub fn arguments(&self) -> &'a str {
+    pub(crate) fn arguments(&self) -> &'a str {
         let Some(data) = self.data else { return "" };
         // The first argument is a piece of the array's text.
         let start = data.get().as_ptr() as usize - self.json.as_ptr() as usize;
@@ -50,8 +45,7 @@ impl<'a> Event<'a> {
     }
 
     /// The path of the first binary part, for the errors of events that take none: `content`, `a.b[0]`.
-    #[must_use]
-    pub fn path_of_part(&self) -> Option<String> {
+    pub(crate) fn path_of_part(&self) -> Option<String> {
         self.parts?;
         let arguments: Value = serde_json::from_str(&format!("[{}]", self.arguments())).ok()?;
         let path = path_of_part(&arguments)?;
@@ -60,13 +54,13 @@ impl<'a> Event<'a> {
     }
 
     /// The first argument as a `T`.
-    pub fn data<T: Deserialize<'a>>(&self) -> Result<T, EventError> {
+    pub(crate) fn data<T: Deserialize<'a>>(&self) -> Result<T, EventError> {
         let data = self.data.map_or("null", RawValue::get);
         serde_json::from_str(data).map_err(|error| EventError::Validation(explain::<T>(data, &error)))
     }
 
     /// The first argument as text, or else as a `T`.
-    pub fn text_or<T: Deserialize<'a>>(&self) -> Result<TextOr<T>, EventError> {
+    pub(crate) fn text_or<T: Deserialize<'a>>(&self) -> Result<TextOr<T>, EventError> {
         match self.data {
             Some(data) if data.get().starts_with('"') => self.data().map(TextOr::Text),
             _ => self.data().map(TextOr::Other),
@@ -75,7 +69,7 @@ impl<'a> Event<'a> {
 }
 
 /// One argument in two forms.
-pub enum TextOr<T> {
+pub(crate) enum TextOr<T> {
     /// The short form.
     Text(String),
     /// The long form.

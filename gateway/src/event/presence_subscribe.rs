@@ -6,14 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event};
-use crate::{client::Client, hub::MAX_WATCHED, node::MAIN};
-
-/// Most characters of a user's id.
-const MAX_USER_ID: usize = 128;
+use crate::{
+    hub::MAX_WATCHED,
+    session::{MAIN, Sender},
+    user_id::{MAX_USER_ID, is_user_id},
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{userIds}")]
-struct Wanted {
+struct Args {
     user_ids: Vec<Arc<str>>,
 }
 
@@ -23,22 +24,23 @@ pub(super) struct Present {
     online: Vec<Arc<str>>,
 }
 
-pub(super) async fn handle(client: &Arc<Client>, event: &Event<'_>) -> Result<Present, EventError> {
-    if &*client.namespace.name != MAIN {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Present, EventError> {
+    if &*sender.client.namespace.name != MAIN {
         return Err(EventError::UnknownEvent);
     }
-    let Wanted { mut user_ids } = event.data()?;
+    let Args { mut user_ids } = event.data()?;
     user_ids.sort_unstable();
     user_ids.dedup();
     if user_ids.len() > MAX_WATCHED {
-        return Err(EventError::Validation(format!("userIds may have {MAX_WATCHED} entries")));
+        return Err(EventError::Validation(format!("at most {MAX_WATCHED} entries in userIds")));
     }
-    if !user_ids.iter().all(|id| (1..=MAX_USER_ID).contains(&id.chars().count())) {
+    if !user_ids.iter().all(|id| is_user_id(id)) {
         return Err(EventError::Validation(format!("each of userIds must have 1 to {MAX_USER_ID} characters")));
     }
     // Watch first, then read: a change in between is received rather than missed.
-    client.watch(user_ids.clone());
-    let online = client.node.cluster.presence.online(&user_ids).await?;
+    let watched = user_ids.clone();
+    sender.client.while_here(|| sender.shared.watchers.watch(sender.client, watched));
+    let online = sender.shared.cluster.presence.online(&user_ids).await?;
     let online = user_ids.into_iter().zip(online).filter(|(_, online)| *online).map(|(user, _)| user).collect();
     Ok(Present { status: "ok", online })
 }

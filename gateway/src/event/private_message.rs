@@ -4,29 +4,27 @@
 
 use std::{sync::Arc, time::Instant};
 
+use jackfield_cluster::sessions::Directive;
+use jackfield_engine::{Frame, event_content};
 use jackfield_shared::{ids::new_id, time::now_rfc3339};
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event};
 use crate::{
-    client::Client,
-    cluster::{notice::event_json, sessions::Directive},
-    engine::Frame,
+    session::{Addressee as _, Sender},
+    user_id::{MAX_USER_ID, is_user_id},
 };
-
-/// Most characters of a user's id.
-const MAX_USER_ID: usize = 128;
 
 #[derive(Deserialize)]
 #[serde(expecting = "{to, content}")]
-struct Sent<'a> {
+struct Args<'a> {
     to: Arc<str>,
     #[serde(borrow)]
     content: Text<'a>,
 }
 
 #[derive(Serialize)]
-struct Heard<'a> {
+struct Payload<'a> {
     id: &'a str,
     from: From<'a>,
     to: &'a str,
@@ -48,26 +46,27 @@ pub(super) struct Delivered {
     delivered: usize,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Delivered, EventError> {
-    let Sent { to, content } = event.data()?;
-    if !(1..=MAX_USER_ID).contains(&to.chars().count()) {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Delivered, EventError> {
+    let Args { to, content } = event.data()?;
+    if !is_user_id(&to) {
         return Err(EventError::Validation(format!("to must have 1 to {MAX_USER_ID} characters")));
     }
     content.check("content")?;
-    client.user.private(&to, Instant::now())?;
-    let (own, node) = (&client.identity.user_id, &client.node);
+    sender.client.user.private(&to, Instant::now())?;
+    let (own, shared) = (&sender.client.identity.user_id, sender.shared);
     let id = new_id();
-    let from = From { id: own, name: &client.identity.name };
-    let heard = Heard { id: &id, from, to: &to, content: &content, timestamp: &now_rfc3339() };
-    let heard = event_json("private-message", &heard).ok_or(EventError::Unavailable)?;
+    let from = From { id: own, name: &sender.client.identity.name };
+    let payload = Payload { id: &id, from, to: &to, content: &content, timestamp: &now_rfc3339() };
+    let payload = event_content("private-message", &payload).ok_or(EventError::Unavailable)?;
     // A user who writes to themselves counts once.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
     // This leaves out the sender's session, because of its sending socket; its other sockets are on this connection.
-    let directive = Directive::event(&heard);
-    let delivered = node.cluster.sessions.send(&users, &directive, Some(&client.session)).await?;
-    let siblings = client.siblings();
+    let directive = Directive::event(&payload);
+    let delivered = shared.cluster.sessions.send(&users, &directive, Some(&sender.client.session)).await?;
+    let mut siblings = sender.connection.sockets();
+    siblings.retain(|socket| socket.id != sender.client.id);
     for sibling in &siblings {
-        sibling.send(&Frame::event_content(&sibling.namespace.name, &heard));
+        sibling.send(&Frame::event_content(&sibling.namespace.name, &payload));
     }
     let here = usize::from(users[0] == *own && !siblings.is_empty());
     Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) + here })

@@ -1,35 +1,35 @@
 //! Checks that the events of rooms share: the room's name, membership and roles.
 
-use crate::{
-    client::Client,
-    cluster::room_name::RoomName,
-    room::{Room, rules::Wish},
-};
+use jackfield_cluster::room_name::RoomName;
 
 use super::EventError;
+use crate::{
+    room::{Room, rules::Wish},
+    session::{Client, Sender},
+};
 
 /// The room of this name in the client's namespace.
-pub(super) fn name(client: &Client, name: &str) -> Result<RoomName, EventError> {
-    RoomName::parse(&client.namespace.name, name).ok_or_else(|| {
+pub(super) fn name(sender: &Sender<'_>, name: &str) -> Result<RoomName, EventError> {
+    RoomName::parse(&sender.client.namespace.name, name).ok_or_else(|| {
         EventError::Validation("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:".into())
     })
 }
 
 /// The room, if the client is in it.
-pub(super) fn joined(client: &Client, name: &str) -> Result<Room, EventError> {
-    client.room(name).ok_or_else(|| EventError::NotInRoom(name.chars().take(64).collect()))
+pub(super) fn joined(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, EventError> {
+    sender.client.room(name).ok_or_else(|| EventError::NotInRoom(name.chars().take(64).collect()))
 }
 
 /// The room, if the client is in it and may send to it.
-pub(super) fn to_speak(client: &Client, name: &str) -> Result<Room, EventError> {
-    let room = joined(client, name)?;
-    may(client, name, Wish::Send)?;
+pub(super) fn to_speak(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, EventError> {
+    let room = joined(sender, name)?;
+    may(sender, name, Wish::Send)?;
     Ok(room)
 }
 
 /// Checks that the client's roles allow it.
-pub(super) fn may(client: &Client, name: &str, wish: Wish) -> Result<(), EventError> {
-    match client.node.rules.allow(name, wish, &client.identity.roles) {
+pub(super) fn may(sender: &Sender<'_>, name: &str, wish: Wish) -> Result<(), EventError> {
+    match sender.shared.rules.allow(name, wish, &sender.client.identity.roles) {
         true => Ok(()),
         false => Err(EventError::Forbidden("Your roles do not allow it")),
     }

@@ -6,21 +6,21 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use super::{EventError, parse::Event, room};
-use crate::{client::Client, room::history};
+use crate::{room::history, session::Sender};
 
 #[derive(Deserialize)]
 #[serde(expecting = "{room, before?, limit?}")]
-struct Wanted {
+struct Args {
     room: String,
     before: Option<String>,
     limit: Option<usize>,
 }
 
 /// The acknowledgement as JSON: the messages are text already.
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<String, EventError> {
-    let Wanted { room, before, limit } = event.data()?;
-    let name = room::joined(client, &room)?.name;
-    let messages = history(&client.node.cluster.log, &name, before.as_deref(), limit).await?;
-    client.user.charge(messages.len(), Instant::now());
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<String, EventError> {
+    let Args { room, before, limit } = event.data()?;
+    let name = room::joined(sender, &room)?.name;
+    let messages = history(&sender.shared.cluster.log, &name, before.as_deref(), limit).await?;
+    sender.client.user.charge(messages.len(), Instant::now());
     Ok(format!("{{\"status\":\"ok\",\"messages\":{messages}}}"))
 }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{EventError, parse::Event, room};
-use crate::{client::Client, room::rules::Wish};
+use crate::{room::rules::Wish, session::Sender};
 
 /// Most members that are listed.
 const LISTED: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(expecting = "{room}")]
-struct Wanted {
+struct Args {
     room: String,
 }
 
@@ -24,11 +24,11 @@ pub(super) struct Members {
     members: Vec<Value>,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Members, EventError> {
-    let Wanted { room } = event.data()?;
-    let name = room::name(client, &room)?;
-    room::may(client, &room, Wish::Join)?;
-    let members = client.node.cluster.room_presence.members(&name, LISTED).await?;
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Members, EventError> {
+    let Args { room } = event.data()?;
+    let name = room::name(sender, &room)?;
+    room::may(sender, &room, Wish::Join)?;
+    let members = sender.shared.cluster.presence.members(&name, LISTED).await?;
     let listed = members.profiles.iter().filter_map(|profile| serde_json::from_str(profile).ok()).collect();
     Ok(Members { status: "ok", room, count: members.count, members: listed })
 }

@@ -1,6 +1,7 @@
 //! `room-message` `{room, message}`: sent to the room's other sockets as `room-message` `{sender, message, room,
 //! timestamp}`. Not stored: absent users miss it. A binary part may replace the text.
 
+use jackfield_engine::{Frame, event_content};
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
@@ -10,18 +11,18 @@ use super::{
     parse::Event,
     room,
 };
-use crate::{client::Client, cluster::notice::event_json, engine::Frame};
+use crate::session::Sender;
 
 #[derive(Deserialize)]
 #[serde(expecting = "{room, message}")]
-struct Sent<'a> {
+struct Args<'a> {
     room: String,
     #[serde(borrow)]
     message: Content<'a>,
 }
 
 #[derive(Serialize)]
-struct Heard<'a> {
+struct Payload<'a> {
     /// The sender's public socket id.
     sender: &'a str,
     message: &'a Passed<'a>,
@@ -29,13 +30,13 @@ struct Heard<'a> {
     timestamp: &'a str,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, EventError> {
-    let Sent { room, message } = event.data()?;
-    let to = room::to_speak(client, &room)?;
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
+    let Args { room, message } = event.data()?;
+    let to = room::to_speak(sender, &room)?;
     let message = message.checked("message", event)?;
-    let heard = Heard { sender: &client.id, message: &message, room: &room, timestamp: &now_rfc3339() };
-    let content = event_json("room-message", &heard).ok_or(EventError::Unavailable)?;
-    let frame = Frame::event_with(&client.namespace.name, &content, message.parts.clone());
-    to.broadcast(&client.node, &frame, Some(&client.id)).await?;
+    let payload = Payload { sender: &sender.client.id, message: &message, room: &room, timestamp: &now_rfc3339() };
+    let content = event_content("room-message", &payload).ok_or(EventError::Unavailable)?;
+    let frame = Frame::event_with(&sender.client.namespace.name, &content, message.parts.clone());
+    sender.shared.rooms.broadcast(&to.name, &frame, Some(&sender.client.id)).await?;
     Ok(DONE)
 }

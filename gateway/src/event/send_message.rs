@@ -4,13 +4,13 @@
 
 use std::time::Instant;
 
+use jackfield_cluster::log::Position;
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
 use crate::{
-    client::Client,
-    cluster::log::Position,
-    room::{Sender, message_body, rules::Wish},
+    room::{Author, message_body, rules::Wish},
+    session::Sender,
 };
 
 /// Most characters of a `clientId`.
@@ -18,7 +18,7 @@ const MAX_CLIENT_ID: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{room, content, clientId?}")]
-struct Sent<'a> {
+struct Args<'a> {
     room: String,
     #[serde(borrow)]
     content: Text<'a>,
@@ -33,31 +33,31 @@ pub(super) struct Stored {
     message_id: String,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored, EventError> {
-    let Sent { room, content, client_id } = event.data()?;
-    let to = match room::joined(client, &room) {
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Stored, EventError> {
+    let Args { room, content, client_id } = event.data()?;
+    let to = match room::joined(sender, &room) {
         Ok(to) => to,
         // After a reconnect a stock client resends before the application has joined again.
-        Err(not_in_room) => return stored_before(client, &room, client_id.as_ref()).await?.ok_or(not_in_room),
+        Err(not_in_room) => return stored_before(sender, &room, client_id.as_ref()).await?.ok_or(not_in_room),
     };
-    room::may(client, &room, Wish::Send)?;
+    room::may(sender, &room, Wish::Send)?;
     content.check("content")?;
     if client_id.as_ref().is_some_and(|id| !is_client_id(id)) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
     }
-    let sender = Sender { id: &client.identity.user_id, name: &client.identity.name };
-    let body = message_body(&room, &content, sender);
-    let key = client_id.map(|id| user_key(&client.identity.user_id, id.json()));
-    if let Err(wait) = client.user.may_store(!to.is_begun(), Instant::now()) {
+    let author = Author { id: &sender.client.identity.user_id, name: &sender.client.identity.name };
+    let body = message_body(&room, &content, author);
+    let key = client_id.map(|id| user_key(&sender.client.identity.user_id, id.json()));
+    if let Err(wait) = sender.client.user.may_store(!to.is_begun(), Instant::now()) {
         let known = match &key {
-            Some(key) => client.node.cluster.log.find(&to.name, key).await?,
+            Some(key) => sender.shared.cluster.log.find(&to.name, key).await?,
             None => None,
         };
         return known.map(Stored::at).ok_or_else(|| wait.into());
     }
-    let appended = to.append(&client.node, &body, key.as_deref()).await?;
+    let appended = sender.shared.rooms.append(&to, &body, key.as_deref()).await?;
     if appended.new {
-        client.user.stored(body.len(), appended.position.number == 1, Instant::now());
+        sender.client.user.stored(body.len(), appended.position.number == 1, Instant::now());
     }
     Ok(Stored::at(appended.position))
 }
@@ -65,17 +65,17 @@ pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Stored,
 /// The acknowledgement of a message that this user has stored in the room under the same `clientId`; `None` if the user
 /// may not join the room or not send to it.
 async fn stored_before(
-    client: &Client,
+    sender: &Sender<'_>,
     room: &str,
     client_id: Option<&Text<'_>>,
 ) -> Result<Option<Stored>, EventError> {
     let Some(client_id) = client_id.filter(|id| is_client_id(id)) else { return Ok(None) };
-    let Ok(name) = room::name(client, room) else { return Ok(None) };
-    if room::may(client, room, Wish::Join).and_then(|()| room::may(client, room, Wish::Send)).is_err() {
+    let Ok(name) = room::name(sender, room) else { return Ok(None) };
+    if room::may(sender, room, Wish::Join).and_then(|()| room::may(sender, room, Wish::Send)).is_err() {
         return Ok(None);
     }
-    let key = user_key(&client.identity.user_id, client_id.json());
-    Ok(client.node.cluster.log.find(&name, &key).await?.map(Stored::at))
+    let key = user_key(&sender.client.identity.user_id, client_id.json());
+    Ok(sender.shared.cluster.log.find(&name, &key).await?.map(Stored::at))
 }
 
 fn is_client_id(id: &Text<'_>) -> bool {

@@ -5,10 +5,7 @@ use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenErr
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, parse::Event};
-use crate::{
-    client::{Client, Reader},
-    node::Node,
-};
+use crate::session::{Sender, Shared, SubscriberSender};
 
 #[derive(Deserialize)]
 #[serde(expecting = "{token}")]
@@ -23,16 +20,16 @@ pub(super) struct Renewed {
     expires_at: String,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Renewed, EventError> {
-    let identity = shown(&client.node, &client.identity, event).await?;
-    Ok(renewed(client.renew(identity.expires_at)))
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
+    let identity = shown(sender.shared, &sender.client.identity, event).await?;
+    Ok(renewed(sender.connection.renew(identity.expires_at)))
 }
 
 /// As [`handle`], for one feed alone.
-pub(super) async fn handle_in_feed(reader: &Reader, event: &Event<'_>) -> Result<Renewed, EventError> {
-    let before = reader.identity.as_ref().ok_or(EventError::Forbidden("There is no token to renew"))?;
-    let identity = shown(&reader.node, before, event).await?;
-    Ok(renewed(reader.renew(identity.expires_at)))
+pub(super) async fn handle_in_feed(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
+    let before = sender.subscriber.identity.as_ref().ok_or(EventError::Forbidden("There is no token to renew"))?;
+    let identity = shown(sender.shared, before, event).await?;
+    Ok(renewed(sender.subscriber.renew(identity.expires_at)))
 }
 
 fn renewed(expires_at: u64) -> Renewed {
@@ -40,9 +37,9 @@ fn renewed(expires_at: u64) -> Renewed {
 }
 
 /// The identity in the new token.
-async fn shown(node: &Node, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
+async fn shown(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
     let Renewal { token } = event.data()?;
-    let identity = node.verifier.verify(&token).await.map_err(|error| match error {
+    let identity = shared.verifier.verify(&token).await.map_err(|error| match error {
         TokenError::Invalid => EventError::Validation("token is not valid".into()),
         TokenError::Expired => EventError::Validation("token has expired".into()),
         TokenError::KeysUnavailable => EventError::Unavailable,

@@ -3,14 +3,15 @@
 
 use std::time::Instant;
 
+use jackfield_engine::Frame;
 use serde::{Deserialize, Serialize};
 
 use super::{DONE, Done, EventError, parse::Event, room};
-use crate::{client::Client, engine::Frame};
+use crate::session::Sender;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{room, isTyping?}")]
-struct Sent {
+struct Args {
     room: String,
     #[serde(default = "yes")]
     is_typing: bool,
@@ -22,21 +23,22 @@ fn yes() -> bool {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Heard<'a> {
+struct Payload<'a> {
     user_id: &'a str,
     name: &'a str,
     room: &'a str,
     is_typing: bool,
 }
 
-pub(super) async fn handle(client: &Client, event: &Event<'_>) -> Result<Done, EventError> {
-    let Sent { room, is_typing } = event.data()?;
-    let to = room::to_speak(client, &room)?;
-    if client.may_type(&room, Instant::now()) {
-        let (user_id, name) = (&*client.identity.user_id, &*client.identity.name);
-        let heard = Heard { user_id, name, room: &room, is_typing };
-        let frame = Frame::event(&client.namespace.name, "user-typing", &heard).ok_or(EventError::Unavailable)?;
-        to.broadcast(&client.node, &frame, Some(&client.id)).await?;
+pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
+    let Args { room, is_typing } = event.data()?;
+    let to = room::to_speak(sender, &room)?;
+    if sender.client.may_type(&room, Instant::now()) {
+        let (user_id, name) = (&*sender.client.identity.user_id, &*sender.client.identity.name);
+        let payload = Payload { user_id, name, room: &room, is_typing };
+        let frame =
+            Frame::event(&sender.client.namespace.name, "user-typing", &payload).ok_or(EventError::Unavailable)?;
+        sender.shared.rooms.broadcast(&to.name, &frame, Some(&sender.client.id)).await?;
     }
     Ok(DONE)
 }

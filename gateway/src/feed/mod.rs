@@ -1,71 +1,70 @@
-//! Feeds: namespaces `/ws/v1/<name>` whose readers receive updates. Configured by name: see [`rule`].
+//! Feeds: namespaces `/ws/v1/<name>` whose subscribers receive updates. Configured by name: see [`rule`].
 //!
-//! An update is stored in the feed's log before any reader gets it, so that all readers of all nodes get one order, and
-//! updates missed during a lost connection to Redis are read from the log. Guarantees: a reader gets, in this order,
-//! the greeting, the last updates that are kept for new readers, and every later update that the log still has, once.
-//! Deliberately knows no sessions: a reader may be anonymous, and is in no presence list.
+//! An update is stored in the feed's log before any subscriber gets it, so that all subscribers of all nodes get one
+//! order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber gets, in
+//! this order, the greeting, the last updates that are kept for new ones, and every later update that the log still
+//! has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence list.
 
-pub mod rule;
+pub(crate) mod rule;
 mod task;
 mod update;
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
-use jackfield_shared::trace::Span;
+use jackfield_cluster::{
+    TIMEOUT, Unavailable,
+    bus::Bus,
+    deadline::{self, Wait},
+    log::{Log, Position},
+    room_name::RoomName,
+    wire::BusMessage,
+};
+use jackfield_engine::Frame;
+use jackfield_shared::{lifecycle::Lifecycle, trace::Span};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::update::Change;
-use self::{
-    rule::Rule,
-    task::{Input, Signals},
-};
+pub(crate) use self::update::Change;
+use self::{rule::Rule, task::Input};
 use crate::{
-    client::Reader,
-    cluster::{TIMEOUT, Unavailable, log::Position, notice::BusMessage, patience, room_name::RoomName},
-    node::Node,
+    hub::{Group, Member},
+    log_follower::Signals,
 };
 
 /// Prefix of the namespaces of all feeds.
 const NAMESPACES: &str = "/ws/v1/";
 /// Name of a feed's log within its namespace.
 const LOG: &str = "updates";
-/// Inputs that may wait for a feed's task. Beyond that the task reads the log, and new readers wait to be admitted.
+/// Inputs that may wait for a feed's task. Beyond that the task reads the log, and new subscribers wait to be admitted.
 const MAILBOX: usize = 1_024;
 
-/// A configured feed.
-pub struct Feed {
+/// A configured feed, with its subscribers on this node.
+pub(crate) struct Feed<M> {
     /// As configured.
-    pub rule: Rule,
-    /// The namespace of its readers.
-    pub namespace: Arc<str>,
+    pub(crate) rule: Rule,
+    /// The namespace of its subscribers.
+    pub(crate) namespace: Arc<str>,
+    pub(crate) subscribers: Group<M>,
     /// The log that stores and numbers its updates.
     log: RoomName,
-    mailbox: mpsc::Sender<Input>,
+    mailbox: mpsc::Sender<Input<M>>,
     /// Until the task takes them.
-    inputs: Mutex<Option<mpsc::Receiver<Input>>>,
+    inputs: Mutex<Option<mpsc::Receiver<Input<M>>>>,
     signals: Signals,
-    /// Number of readers on this node.
-    count: AtomicUsize,
 }
 
 /// All configured feeds, by name.
-#[derive(Default)]
-pub struct Feeds {
-    by_name: HashMap<String, Arc<Feed>>,
+pub(crate) struct Feeds<M> {
+    by_name: HashMap<String, Arc<Feed<M>>>,
+    bus: Bus,
+    log: Log,
 }
 
 /// Why an update was not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
+pub(crate) enum PublishError {
     /// No feed of this name is configured.
     #[error("no such feed")]
     NoSuchFeed,
@@ -74,48 +73,28 @@ pub enum PublishError {
     Unavailable(#[from] Unavailable),
 }
 
-/// Sends the readers of a feed, on all nodes, what became of something. `entity`, if not given, is the feed's own.
-/// Returns the update's position in the feed's order, which is the same for all readers.
-///
-/// # Errors
-/// [`PublishError`].
-pub async fn publish<T: Serialize + ?Sized>(
-    node: &Node,
-    feed: &str,
-    change: Change,
-    entity: Option<&str>,
-    data: &T,
-) -> Result<Position, PublishError> {
-    let feed = node.feeds.by_name.get(feed).ok_or(PublishError::NoSuchFeed)?;
-    let update = update::of_backend(entity.unwrap_or(&feed.rule.entity), change, data).ok_or(Unavailable)?;
-    Ok(feed.append(node, &update).await?)
-}
-
-impl Feeds {
-    /// These feeds.
-    #[must_use]
-    pub fn new(rules: Vec<Rule>) -> Self {
+impl<M: Member> Feeds<M> {
+    pub(crate) fn new(rules: Vec<Rule>, bus: Bus, log: Log) -> Self {
         let feeds = rules.into_iter().map(|rule| (rule.name.clone(), Arc::new(Feed::new(rule))));
-        Self { by_name: feeds.collect() }
+        Self { by_name: feeds.collect(), bus, log }
     }
 
-    /// Starts to receive updates and to admit readers.
-    pub fn start(&self, node: &Arc<Node>) {
+    /// Starts to receive updates and to admit subscribers.
+    pub(crate) fn start(&self, lifecycle: &Lifecycle) {
         for feed in self.by_name.values() {
             if let Some(inputs) = feed.inputs.lock().take() {
-                node.lifecycle.spawn(task::run(Arc::clone(node), Arc::clone(feed), inputs));
+                let (feed, bus, log) = (Arc::clone(feed), self.bus.clone(), self.log.clone());
+                lifecycle.spawn(task::run(feed, bus, log, inputs, lifecycle.stopping()));
             }
         }
     }
 
-    /// The feed that is read in this namespace, if there is one.
-    #[must_use]
-    pub fn of(&self, namespace: &str) -> Option<&Arc<Feed>> {
+    /// The feed of this namespace, if there is one.
+    pub(crate) fn of(&self, namespace: &str) -> Option<&Arc<Feed<M>>> {
         self.by_name.get(namespace.strip_prefix(NAMESPACES)?)
     }
 
-    /// All feeds.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Feed>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Feed<M>>> {
         self.by_name.values()
     }
 
@@ -123,9 +102,39 @@ impl Feeds {
     pub(crate) fn missed(&self) {
         self.by_name.values().for_each(|feed| feed.signals.missed());
     }
+
+    /// Sends the subscribers of a feed, on all nodes, what became of something. `entity`, if not given, is the feed's
+    /// own. Returns the update's position in the feed's order, which is the same for all subscribers.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub(crate) async fn publish<T: Serialize + ?Sized>(
+        &self,
+        feed: &str,
+        change: Change,
+        entity: Option<&str>,
+        data: &T,
+    ) -> Result<Position, PublishError> {
+        let feed = self.by_name.get(feed).ok_or(PublishError::NoSuchFeed)?;
+        let update = update::of_backend(entity.unwrap_or(&feed.rule.entity), change, data).ok_or(Unavailable)?;
+        Ok(self.append(feed, &update).await?)
+    }
+
+    /// Sends the subscribers, on all nodes, an update that one of them reports.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether the update was stored.
+    pub(crate) async fn relay(&self, feed: &Feed<M>, data: &RawValue) -> Result<Position, Unavailable> {
+        let update = update::of_subscriber(data).ok_or(Unavailable)?;
+        self.append(feed, &update).await
+    }
+
+    async fn append(&self, feed: &Feed<M>, update: &str) -> Result<Position, Unavailable> {
+        Ok(self.log.append(&feed.log, update, None, None).await?.position)
+    }
 }
 
-impl Feed {
+impl<M: Member> Feed<M> {
     fn new(rule: Rule) -> Self {
         let namespace: Arc<str> = format!("{NAMESPACES}{}", rule.name).into();
         let (mailbox, inputs) = mpsc::channel(MAILBOX);
@@ -133,71 +142,43 @@ impl Feed {
             rule,
             log: RoomName { namespace: Arc::clone(&namespace), name: LOG.into() },
             namespace,
+            subscribers: Group::default(),
             mailbox,
             inputs: Mutex::new(Some(inputs)),
             signals: Signals::default(),
-            count: AtomicUsize::new(0),
         }
     }
 
-    /// Admits a reader, and sends it the CONNECT before this returns.
+    /// Admits a subscriber. `admit` gets the frames that it has to be sent first, and returns false if it is gone.
     ///
     /// # Errors
     /// [`Unavailable`] if the feed's log has not been read yet: close the connection then.
-    pub async fn let_in(&self, reader: Arc<Reader>) -> Result<(), Unavailable> {
+    pub(crate) async fn admit(
+        &self,
+        subscriber: Arc<M>,
+        admit: impl FnOnce(&[Frame]) -> bool + Send + 'static,
+    ) -> Result<(), Unavailable> {
         let (done, answer) = oneshot::channel();
         let entering = async {
-            self.mailbox.send(Input::Join(reader, done)).await.map_err(|_| Unavailable)?;
+            let join = Input::Join { subscriber, admit: Box::new(admit), done };
+            self.mailbox.send(join).await.map_err(|_| Unavailable)?;
             answer.await.map_err(|_| Unavailable)?
         };
         let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let entered = tokio::time::timeout(limit, entering).await;
         entered.unwrap_or_else(|_| {
             // The task is waiting for the back end.
-            deadline::ended(deadline::Wait::TimedOut);
+            deadline::ended(Wait::TimedOut);
             Err(Unavailable)
         })
     }
 
-    /// Sends the readers, on all nodes, an update that one of them reports.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when it is not known whether the update was stored.
-    pub async fn relay(&self, node: &Node, data: &RawValue) -> Result<Position, Unavailable> {
-        let update = update::of_reader(data).ok_or(Unavailable)?;
-        self.append(node, &update).await
-    }
-
-    /// Number of readers on this node.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Whether nobody reads it on this node.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn entered(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn left(&self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Passes a bus message to the feed's task. If the mailbox is full, the task reads the log instead.
-    pub(crate) fn hear(&self, notice: BusMessage, span: Option<Span>) {
-        if let BusMessage::Message { position, body } = notice
-            && self.mailbox.try_send(Input::Heard(position, body, span)).is_err()
+    pub(crate) fn receive(&self, message: BusMessage, span: Option<Span>) {
+        if let BusMessage::Message { position, body } = message
+            && self.mailbox.try_send(Input::Update(position, body, span)).is_err()
         {
             self.signals.missed();
         }
-    }
-
-    async fn append(&self, node: &Node, update: &str) -> Result<Position, Unavailable> {
-        Ok(node.cluster.log.append(&self.log, update, None).await?.position)
     }
 }

@@ -9,31 +9,31 @@ use jackfield_shared::settings::SettingsError;
 
 use crate::roles::Roles;
 
-/// Updates that a feed may keep for new readers: all of them go into a reader's queue at once.
+/// Updates that a feed may keep for new subscribers: all of them go into a subscriber's queue at once.
 const MAX_KEEP: usize = 100;
 /// Most characters of a name.
 const MAX_NAME: usize = 64;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// 1 to 64 of letters, digits, `_ . -`.
-    pub name: String,
-    /// Text that a reader gets on connecting.
-    pub greeting: String,
+    pub(crate) name: String,
+    /// Text that a subscriber gets on connecting.
+    pub(crate) greeting: String,
     /// Entity of the updates of backends that name none.
-    pub entity: String,
+    pub(crate) entity: String,
     /// The clients that may read.
-    pub read: Read,
+    pub(crate) read: Read,
     /// The roles that may send `updateProduct`.
-    pub update: Roles,
-    /// New readers get this many of the last updates, too.
-    pub keep: usize,
+    pub(crate) update: Roles,
+    /// New subscribers get this many of the last updates, too.
+    pub(crate) keep: usize,
 }
 
 /// The clients that may read a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub(crate) enum Read {
     /// Everybody.
     Anyone,
     /// Holders of a valid token, while it is valid.
@@ -45,7 +45,7 @@ impl Rule {
     ///
     /// # Errors
     /// Names the rule that cannot be read, or is there twice.
-    pub fn parse_all(rules: &[String]) -> Result<Vec<Self>, SettingsError> {
+    pub(crate) fn parse_all(rules: &[String]) -> Result<Vec<Self>, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!(
                 "setting `feeds`: `{rule}` must be name;greeting=TEXT;entity=NAME;read=anyone or token;\

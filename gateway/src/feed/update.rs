@@ -1,16 +1,16 @@
-//! The updates that readers get, as JSON text. Pure but for the clock.
+//! The updates that subscribers get, as JSON text. Pure but for the clock.
 
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Text that the readers get with the data of an `updateProduct`.
+/// Text that the subscribers get with the data of an `updateProduct`.
 const UPDATED: &str = "Se ha actualizado un producto";
 
 /// Kind of change that an update of a backend reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Change {
+pub(crate) enum Change {
     /// It was created.
     Create,
     /// It was changed.
@@ -33,7 +33,7 @@ pub(super) fn of_backend<T: Serialize + ?Sized>(entity: &str, change: Change, da
 }
 
 /// `{message, data}`; `None` if `data` cannot be JSON.
-pub(super) fn of_reader(data: &RawValue) -> Option<String> {
+pub(super) fn of_subscriber(data: &RawValue) -> Option<String> {
     #[derive(Serialize)]
     struct Update<'a> {
         message: &'a str,
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(update, expected);
         assert!(created_at.as_str().is_some_and(|at| at.len() == "2026-01-01T00:00:00.000Z".len()));
         let data: &RawValue = serde_json::from_str("[1, 12345678901234567890123]").unwrap();
-        let text = of_reader(data).unwrap();
+        let text = of_subscriber(data).unwrap();
         assert_eq!(text, r#"{"message":"Se ha actualizado un producto","data":[1, 12345678901234567890123]}"#);
     }
 }

@@ -19,64 +19,61 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use jackfield_engine::{Handshake, Transport};
 use jackfield_shared::{error_body::ErrorBody, http::client_address::origin};
 
+use super::Admitted;
 use crate::{
     limits::{Address, Place},
-    node::{Node, Obstacle},
-    ops::metrics,
+    metrics,
+    session::{Shared, registry::Obstacle},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait of a handshake.
+const WAIT: Duration = Duration::from_secs(3);
 /// Shortest and longest pause between two checks of a handshake, if the time to wait is not known.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+const CHECK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-pub(super) async fn admit(State(node): State<Arc<Node>>, mut request: Request<Body>, next: Next) -> Response {
-    let (handshake, transport) = asked(request.uri().query().unwrap_or_default());
-    if handshake {
-        match wait(&node, address(&node, &request)).await {
-            // The engine passes it to the connection; if there is none, it is released at once.
-            Ok(Some(place)) => drop(request.extensions_mut().insert(place)),
-            Ok(None) => {}
+pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Body>, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let handshake = Handshake::parse(&parts);
+    let mut request = Request::from_parts(parts, body);
+    let mut place = None;
+    if handshake.sid.is_none() {
+        match wait(&shared, address(&shared, &request)).await {
+            Ok(admitted) => place = admitted,
             Err(Refusal { error, .. }) => {
                 metrics::HANDSHAKES_REFUSED.add_for([error.code], 1);
                 return error.into_response();
             }
         }
+        let transport = match handshake.transport {
+            Some(Transport::Polling) => "polling",
+            Some(Transport::WebSocket) => "websocket",
+            None => "",
+        };
         metrics::HANDSHAKES.add_for([transport], 1);
-    } else if transport == "websocket" {
+    } else if handshake.transport == Some(Transport::WebSocket) {
         metrics::UPGRADES.add(1);
     }
+    // The engine passes the place to the connection; if there is none, it is released at once.
+    request.extensions_mut().insert(Admitted { handshake, place });
     next.run(request).await
 }
 
-/// Whether a query is a handshake's, and which transport it names.
-fn asked(query: &str) -> (bool, &'static str) {
-    let mut asked = (true, "");
-    for pair in query.split('&') {
-        match pair.split_once('=') {
-            Some(("sid", _)) => asked.0 = false,
-            Some(("transport", "polling")) => asked.1 = "polling",
-            Some(("transport", "websocket")) => asked.1 = "websocket",
-            _ => {}
-        }
-    }
-    asked
-}
-
 /// The handshake's client address; `None` if it is not known, because the settings do not name the proxies in front.
-fn address(node: &Node, request: &Request<Body>) -> Option<Arc<Address>> {
+fn address(shared: &Shared, request: &Request<Body>) -> Option<Arc<Address>> {
     static HINT: Once = Once::new();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    let origin = origin(Some(peer), request.headers(), node.settings.proxy.hops as usize);
+    let origin = origin(Some(peer), request.headers(), shared.settings.proxy.hops as usize);
     if origin.is_unknown_proxy {
         HINT.call_once(|| {
             tracing::warn!(%peer, "X-Forwarded-For comes from a proxy, but `proxy.hops` is 0: no limit by address holds");
         });
         return None;
     }
-    Some(node.gate.address(&node.settings.limits, origin.address))
+    Some(shared.limiter.address(&shared.settings.limits, origin.address))
 }
 
 /// Why a handshake is not admitted now, and when it may be, if that is known.
@@ -85,49 +82,51 @@ struct Refusal {
     wait: Option<Duration>,
 }
 
-async fn wait(node: &Node, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
-    let until = Instant::now() + TIMEOUT;
-    let (mut waiting, mut pause) = (None, LOOK_AGAIN.0);
+async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+    let until = Instant::now() + WAIT;
+    let (mut waiting, mut pause) = (None, CHECK_EVERY.0);
     loop {
-        let refusal = match look(node, address.as_ref()) {
+        let refusal = match check(shared, address.as_ref()) {
             Ok(place) => return Ok(place),
             Err(refusal) => refusal,
         };
         // Refuse at once when draining or timed out.
-        if node.turns_away() || Instant::now() >= until {
+        if shared.turns_away() || Instant::now() >= until {
             return Err(refusal);
         }
         if waiting.is_none() {
-            waiting = node.gate.wait(address.as_ref());
+            waiting = shared.limiter.wait(address.as_ref());
             if waiting.is_none() {
                 return Err(refusal);
             }
         }
         let due = until.min(Instant::now() + refusal.wait.unwrap_or(pause));
-        while Instant::now() < due && !node.turns_away() {
-            tokio::time::sleep(LOOK_AGAIN.1.min(due - Instant::now())).await;
+        while Instant::now() < due && !shared.turns_away() {
+            tokio::time::sleep(CHECK_EVERY.1.min(due - Instant::now())).await;
         }
-        pause = (pause * 2).min(LOOK_AGAIN.1);
+        pause = (pause * 2).min(CHECK_EVERY.1);
     }
 }
 
-fn look(node: &Node, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
     let refusal_until = |wait, code, message: &str| {
         let error = ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS);
         Err(Refusal { error, wait })
     };
     let refusal = |code, message| refusal_until(None, code, message);
-    if node.turns_away() {
-        return refusal("server_draining", "This node is on its way out");
+    if shared.turns_away() {
+        return refusal("server_draining", "This node is shutting down, connect again");
     }
-    if !node.parts().serves() {
-        return refusal("unavailable", "This node is not ready");
+    if !shared.parts().serves() {
+        return refusal("unavailable", "This node is not ready, connect again");
     }
-    match node.gate.enter(&node.settings.limits, address) {
+    match shared.limiter.enter(&shared.settings.limits, address) {
         Ok(place) => Ok(place),
-        Err(Obstacle::Node) => refusal("too_many_connections", "This node takes no more connections at the moment"),
+        Err(Obstacle::Node) => {
+            refusal("too_many_connections", "This node accepts no more connections now, connect again later")
+        }
         Err(Obstacle::Address { wait }) => {
-            refusal_until(wait, "too_many_connections", "Too many connections from this address at the moment")
+            refusal_until(wait, "too_many_connections", "Too many connections from this address, connect again later")
         }
     }
 }

@@ -10,17 +10,24 @@ mod cors;
 
 use std::{convert::Infallible, sync::Arc};
 
-use axum::{Router, body::Body, http::Request, middleware::from_fn_with_state, routing::any};
+use axum::{Router, body::Body, extract::Extension, http::Request, middleware::from_fn_with_state, routing::any};
+use jackfield_engine::{EngineLimits, Handshake, oxide::Engine};
 
 use crate::{
-    api,
-    engine::{Engine, EngineLimits},
-    node::Node,
+    limits::Place,
+    session::{Acceptor, Shared},
 };
 
-/// The public routes of `node`: everything below `socket.path`, and `/v1` if it is public.
-pub fn router(node: &Arc<Node>) -> Router {
-    let settings = &node.settings;
+/// What admission has read from a request, and given it.
+#[derive(Clone)]
+struct Admitted {
+    handshake: Handshake,
+    place: Option<Arc<Place>>,
+}
+
+/// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
+pub(crate) fn router(shared: &Arc<Shared>, api: Option<Router>) -> Router {
+    let settings = &shared.settings;
     let limits = EngineLimits {
         ping_interval: settings.ping.interval,
         ping_timeout: settings.ping.timeout,
@@ -30,16 +37,19 @@ pub fn router(node: &Arc<Node>) -> Router {
         max_message: settings.limits.message as usize,
         payload: settings.limits.payload as usize,
         attachments: settings.limits.attachments as usize,
-        longest_namespace: node.longest_namespace(),
+        longest_namespace: shared.longest_namespace(),
     };
-    let engine = Engine::new(node, limits);
-    let engine = any(move |request: Request<Body>| engine.clone().answer(request))
-        .layer::<_, Infallible>(from_fn_with_state(Arc::clone(node), admission::admit))
+    let engine = Engine::new(Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
+    let answer = move |Extension(Admitted { handshake, place }): Extension<Admitted>, request: Request<Body>| {
+        engine.clone().answer(request, handshake, place)
+    };
+    let engine = any(answer)
+        .layer::<_, Infallible>(from_fn_with_state(Arc::clone(shared), admission::admit))
         .layer(compression::layer(settings.limits.compression));
     let path = settings.socket_path();
     let mut routes = client_js::router(path).route(path, engine.clone()).route(&format!("{path}/"), engine);
-    if settings.api.public {
-        routes = routes.merge(api::router(node, node.settings.proxy.hops as usize));
+    if let Some(api) = api {
+        routes = routes.merge(api);
     }
     cors::wrap(routes, &settings.cors.origins)
 }

@@ -1,42 +1,15 @@
-//! The hub: this node's namespaces and their members, and fan-out to them.
+//! The hub: who is on this node, and fan-out to them.
 //!
-//! Guarantees: frames that are fanned out to a namespace one after the other reach every member in that order; a frame
-//! is encoded once and shared; no lock is held across an await; a member whose queue is full is closed, and no other
-//! member waits for it. Knows neither the bus, nor Redis, nor the rest of the cluster.
+//! [`Group`]: members in no order of their own, such as those of a namespace, a room or a feed · [`Namespaces`]: the
+//! groups by namespace · [`Watchers`]: the users whose presence each member watches. Knows neither the bus, nor Redis,
+//! nor what a member is.
 
-mod namespace;
+mod group;
+mod namespaces;
 mod watchers;
 
-use std::{collections::HashMap, sync::Arc};
-
-pub use self::{
-    namespace::{Member, MemberKey, Namespace},
+pub(crate) use self::{
+    group::{Group, Member},
+    namespaces::{Namespace, Namespaces},
     watchers::{MAX_WATCHED, Watchers},
 };
-
-/// The namespaces of a node, fixed at its start.
-pub struct Hub {
-    namespaces: HashMap<Arc<str>, Arc<Namespace>>,
-    /// The users whose presence each member watches.
-    pub watchers: Watchers,
-}
-
-impl Hub {
-    /// A hub with these namespaces.
-    #[must_use]
-    pub fn new(names: &[&str]) -> Self {
-        let namespaces = names.iter().map(|name| (Arc::from(*name), Arc::new(Namespace::new(name)))).collect();
-        Self { namespaces, watchers: Watchers::default() }
-    }
-
-    /// The namespace of this name, if there is one.
-    #[must_use]
-    pub fn namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
-        self.namespaces.get(name)
-    }
-
-    /// All namespaces.
-    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<Namespace>> {
-        self.namespaces.values()
-    }
-}

@@ -7,53 +7,54 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::MemberKey;
+use super::Member;
 
 /// Most users that one member may watch.
-pub const MAX_WATCHED: usize = 500;
+pub(crate) const MAX_WATCHED: usize = 500;
 
 /// Members of one namespace by the users they watch.
-#[derive(Default)]
-pub struct Watchers {
-    inner: Mutex<Inner>,
+pub(crate) struct Watchers<M>(Mutex<Inner<M>>);
+
+struct Inner<M> {
+    by_user: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    by_member: HashMap<Arc<str>, Watcher<M>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    by_user: HashMap<Arc<str>, HashSet<MemberKey>>,
-    by_member: HashMap<MemberKey, Vec<Arc<str>>>,
-}
+/// A member, and the users that it watches.
+type Watcher<M> = (Arc<M>, Vec<Arc<str>>);
 
-impl Watchers {
+impl<M: Member> Watchers<M> {
     /// `member` watches exactly these users from now on.
-    pub fn watch(&self, member: MemberKey, users: Vec<Arc<str>>) {
-        let mut inner = self.inner.lock();
-        inner.forget(member);
+    pub(crate) fn watch(&self, member: &Arc<M>, users: Vec<Arc<str>>) {
+        let mut inner = self.0.lock();
+        inner.forget(member.id());
         for user in &users {
-            inner.by_user.entry(Arc::clone(user)).or_default().insert(member);
+            inner.by_user.entry(Arc::clone(user)).or_default().insert(Arc::clone(member.id()));
         }
         if !users.is_empty() {
-            inner.by_member.insert(member, users);
+            inner.by_member.insert(Arc::clone(member.id()), (Arc::clone(member), users));
         }
     }
 
-    /// `member` has left.
-    pub fn forget(&self, member: MemberKey) {
-        self.inner.lock().forget(member);
+    /// The member with this id has left.
+    pub(crate) fn forget(&self, id: &str) {
+        self.0.lock().forget(id);
     }
 
     /// The members that watch `user`.
-    #[must_use]
-    pub fn of(&self, user: &str) -> Vec<MemberKey> {
-        self.inner.lock().by_user.get(user).map(|members| members.iter().copied().collect()).unwrap_or_default()
+    pub(crate) fn of(&self, user: &str) -> Vec<Arc<M>> {
+        let inner = self.0.lock();
+        let ids = inner.by_user.get(user).into_iter().flatten();
+        ids.filter_map(|id| inner.by_member.get(id).map(|(member, _)| Arc::clone(member))).collect()
     }
 }
 
-impl Inner {
-    fn forget(&mut self, member: MemberKey) {
-        for user in self.by_member.remove(&member).unwrap_or_default() {
+impl<M> Inner<M> {
+    fn forget(&mut self, id: &str) {
+        let Some((_, users)) = self.by_member.remove(id) else { return };
+        for user in users {
             if let Some(members) = self.by_user.get_mut(&user) {
-                members.remove(&member);
+                members.remove(id);
                 if members.is_empty() {
                     self.by_user.remove(&user);
                 }
@@ -62,19 +63,27 @@ impl Inner {
     }
 }
 
+impl<M> Default for Watchers<M> {
+    fn default() -> Self {
+        Self(Mutex::new(Inner { by_user: HashMap::new(), by_member: HashMap::new() }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::group::tests::Listener, *};
 
     #[test]
-    fn a_new_list_replaces_the_old_and_nothing_stays_behind() {
+    fn a_new_list_replaces_the_old_and_nothing_is_left_behind() {
         let watchers = Watchers::default();
-        watchers.watch(1, vec!["a".into(), "b".into()]);
-        watchers.watch(1, vec!["b".into()]);
-        watchers.watch(2, vec!["b".into()]);
-        assert_eq!((watchers.of("a"), watchers.of("b").len()), (vec![], 2));
-        watchers.forget(1);
-        watchers.forget(2);
-        assert!(watchers.inner.lock().by_user.is_empty() && watchers.inner.lock().by_member.is_empty());
+        let [one, two] = ["1", "2"].map(Listener::new);
+        watchers.watch(&one, vec!["a".into(), "b".into()]);
+        watchers.watch(&one, vec!["b".into()]);
+        watchers.watch(&two, vec!["b".into()]);
+        assert_eq!((watchers.of("a").len(), watchers.of("b").len()), (0, 2));
+        watchers.forget("1");
+        watchers.forget("2");
+        let inner = watchers.0.lock();
+        assert!(inner.by_user.is_empty() && inner.by_member.is_empty());
     }
 }

@@ -17,7 +17,7 @@ use super::{Bucket, Rate, kept::Keep};
 const WAITING: usize = 1_024;
 
 /// See the module. In use while a place or a turn to wait is held.
-pub struct Address {
+pub(crate) struct Address {
     rate: Rate,
     connects: Mutex<Bucket>,
     pending: AtomicUsize,
@@ -25,18 +25,17 @@ pub struct Address {
 }
 
 /// One connection's place among those without a session. Released at most once, at the latest when it is dropped.
-pub struct Place {
+pub(crate) struct Place {
     address: Arc<Address>,
     held: AtomicBool,
 }
 
 /// A handshake's turn to wait.
-pub struct Turn(Arc<Address>);
+pub(crate) struct Turn(Arc<Address>);
 
 impl Address {
     /// An address from which nobody has connected yet.
-    #[must_use]
-    pub fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
         let connects = Mutex::new(Bucket::full(rate, now));
         Self { rate, connects, pending: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
     }
@@ -46,7 +45,7 @@ impl Address {
     ///
     /// # Errors
     /// The time to wait, if known: each refused caller gets a later one, so that all can pass if they retry on time.
-    pub fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Result<Arc<Place>, Option<Duration>> {
+    pub(crate) fn enter(self: &Arc<Self>, most: usize, now: Instant) -> Result<Arc<Place>, Option<Duration>> {
         // The place first, because it can be released again.
         let taken = self.pending.fetch_add(1, Ordering::AcqRel);
         let place = Arc::new(Place { address: Arc::clone(self), held: AtomicBool::new(true) });
@@ -58,16 +57,15 @@ impl Address {
     }
 
     /// A turn to wait; `None` if too many handshakes wait already.
-    #[must_use]
-    pub fn wait(self: &Arc<Self>) -> Option<Turn> {
+    pub(crate) fn wait(self: &Arc<Self>) -> Option<Turn> {
         let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
         let turn = Turn(Arc::clone(self));
         (waiting < WAITING).then_some(turn)
     }
 
     /// Connections without a session.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    #[cfg(test)]
+    fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)
     }
 }
@@ -80,14 +78,14 @@ impl Keep for Address {
 
 impl Place {
     /// Releases the place: the connection has a session now, or is gone.
-    pub fn give_back(&self) {
+    pub(crate) fn give_back(&self) {
         if self.held.swap(false, Ordering::AcqRel) {
             self.address.pending.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     /// The connection was not made after all: it does not count against the rate, either.
-    pub fn undo(&self) {
+    pub(crate) fn undo(&self) {
         self.address.connects.lock().put_back(self.address.rate);
         self.give_back();
     }

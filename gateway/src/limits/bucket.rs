@@ -11,40 +11,35 @@ const LONGEST_DEBT_SECS: f64 = 60.0;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
+pub(crate) struct Rate {
     per_second: f64,
     burst: f64,
 }
 
 impl Rate {
     /// `per_second` tokens a second, and `burst` (at least 1) at once. A rate of 0 means no limit.
-    #[must_use]
-    pub const fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) const fn new(per_second: u32, burst: u32) -> Self {
         let burst = if burst == 0 { 1 } else { burst };
         Self { per_second: per_second as f64, burst: burst as f64 }
     }
 
     /// `count` tokens at once, and as many again in the course of an hour. 0 means no limit.
-    #[must_use]
-    pub fn hourly(count: u32) -> Self {
+    pub(crate) fn hourly(count: u32) -> Self {
         Self { per_second: f64::from(count) / 3_600.0, burst: f64::from(count.max(1)) }
     }
 
     /// Both rate and burst, multiplied by `factor`.
-    #[must_use]
-    pub fn times(self, factor: u32) -> Self {
+    pub(crate) fn times(self, factor: u32) -> Self {
         Self { per_second: self.per_second * f64::from(factor), burst: self.burst * f64::from(factor) }
     }
 
     /// The smaller rate and the smaller burst of the two; no limit if either has none.
-    #[must_use]
-    pub fn at_most(self, other: Self) -> Self {
+    pub(crate) fn at_most(self, other: Self) -> Self {
         Self { per_second: self.per_second.min(other.per_second), burst: self.burst.min(other.burst) }
     }
 
     /// Whether there is no limit.
-    #[must_use]
-    pub fn is_unlimited(self) -> bool {
+    pub(crate) fn is_unlimited(self) -> bool {
         self.per_second <= 0.0
     }
 
@@ -55,7 +50,7 @@ impl Rate {
 
 /// Fills with time; see [`Rate`].
 #[derive(Debug, Clone, Copy)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     tokens: f64,
     at: Instant,
     /// The latest time to retry that a refused caller was given.
@@ -64,8 +59,7 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    #[must_use]
-    pub fn full(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn full(rate: Rate, now: Instant) -> Self {
         Self { tokens: rate.burst, at: now, told: now }
     }
 
@@ -74,7 +68,7 @@ impl Bucket {
     /// # Errors
     /// The time to wait. Each refused caller gets a later time than the one before, up to a minute ahead, so that all
     /// pass if they retry on time; nothing is reserved for one that does not.
-    pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.take_for(Cost::ONE, rate, now)
     }
 
@@ -82,7 +76,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Bucket::take`]; a caller's time is later than the one before by the time that its own cost takes to earn.
-    pub fn take_for(&mut self, cost: Cost, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take_for(&mut self, cost: Cost, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.ready_for(cost, rate, now)?;
         self.charge(cost.0, rate, now);
         Ok(())
@@ -92,7 +86,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Bucket::take`].
-    pub fn ready(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn ready(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.ready_for(Cost::ONE, rate, now)
     }
 
@@ -112,7 +106,7 @@ impl Bucket {
     }
 
     /// Takes this many tokens even if they are not available. The debt is bounded.
-    pub fn charge(&mut self, tokens: f64, rate: Rate, now: Instant) {
+    pub(crate) fn charge(&mut self, tokens: f64, rate: Rate, now: Instant) {
         if !rate.is_unlimited() {
             self.earn(rate, now);
             self.tokens = (self.tokens - tokens).max(-LONGEST_DEBT_SECS * rate.per_second);
@@ -120,13 +114,12 @@ impl Bucket {
     }
 
     /// Puts a token back.
-    pub fn put_back(&mut self, rate: Rate) {
+    pub(crate) fn put_back(&mut self, rate: Rate) {
         self.tokens = (self.tokens + 1.0).min(rate.burst);
     }
 
     /// Whether the bucket equals a new one, so that it need not be kept.
-    #[must_use]
-    pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
+    pub(crate) fn is_full(&self, rate: Rate, now: Instant) -> bool {
         let mut copy = *self;
         copy.earn(rate, now);
         rate.is_unlimited() || (copy.tokens >= rate.burst && self.told <= now)

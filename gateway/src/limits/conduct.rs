@@ -19,19 +19,18 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 
 /// How fast events may come.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FloodLimits {
+pub(crate) struct FloodLimits {
     /// Events of one user.
-    pub rate: Rate,
+    pub(crate) rate: Rate,
     /// Strikes that a connection may have; 0 for any number.
-    pub strikes: u32,
+    pub(crate) strikes: u32,
     /// Bytes that one event may have; 0 for any number.
-    pub payload: usize,
+    pub(crate) payload: usize,
 }
 
 impl FloodLimits {
     /// Whether the binary parts that belong to no event yet cost more than the largest event and the strikes together.
-    #[must_use]
-    pub fn is_exceeded_by(self, parts: Cost) -> bool {
+    pub(crate) fn is_exceeded_by(self, parts: Cost) -> bool {
         let full = Cost::none().with_part(self.payload);
         self.strikes > 0 && self.payload > 0 && parts.0 > full.0 + f64::from(self.strikes)
     }
@@ -39,7 +38,7 @@ impl FloodLimits {
 
 /// The conduct of one connection.
 #[derive(Debug, Default)]
-pub struct Conduct {
+pub(crate) struct Conduct {
     /// Times to retry sent to the client that have excused nothing yet, in order. No more than the allowed strikes.
     told: VecDeque<Instant>,
     strikes: f64,
@@ -47,14 +46,13 @@ pub struct Conduct {
 
 impl Conduct {
     /// An event passed.
-    pub fn passed(&mut self, Cost(cost): Cost, now: Instant) {
+    pub(crate) fn passed(&mut self, Cost(cost): Cost, now: Instant) {
         self.excuses(now);
         self.strikes = (self.strikes - cost).max(0.0);
     }
 
     /// An event was refused with `wait` as its time to retry. Returns whether the client floods.
-    #[must_use]
-    pub fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
+    pub(crate) fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
         if most == 0 {
             return false;
         }

@@ -7,28 +7,25 @@ const LEAST_PART: usize = 1_024;
 
 /// In events: at least 1 for an event, any fraction for binary parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cost(pub(super) f64);
+pub(crate) struct Cost(pub(super) f64);
 
 impl Cost {
     /// The cost of a short event.
-    pub const ONE: Self = Self(1.0);
+    pub(crate) const ONE: Self = Self(1.0);
 
     /// The cost of an event with `text` bytes of text, whose binary parts cost `parts`.
-    #[must_use]
-    pub fn event(text: usize, Self(parts): Self) -> Self {
+    pub(crate) fn event(text: usize, Self(parts): Self) -> Self {
         // Rounded down, so that all short events cost the same.
         Self(1.0 + (text as f64 / BYTES_PER_EVENT).floor() + parts)
     }
 
     /// No cost.
-    #[must_use]
-    pub const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(0.0)
     }
 
     /// Adds a binary part of this many bytes.
-    #[must_use]
-    pub fn with_part(self, bytes: usize) -> Self {
+    pub(crate) fn with_part(self, bytes: usize) -> Self {
         Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)
     }
 }

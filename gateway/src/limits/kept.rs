@@ -18,13 +18,13 @@ const SHARDS: usize = 64;
 const MOST: usize = 4_096;
 
 /// A value that [`Kept`] can hold.
-pub trait Keep {
+pub(crate) trait Keep {
     /// Whether forgetting it would make no difference.
     fn is_as_new(&self, now: Instant) -> bool;
 }
 
 /// See the module.
-pub struct Kept<K, V> {
+pub(crate) struct Kept<K, V> {
     shards: Vec<Mutex<HashMap<K, Arc<V>>>>,
     hasher: RandomState,
     swept: AtomicUsize,
@@ -32,7 +32,7 @@ pub struct Kept<K, V> {
 
 impl<K: Hash + Eq, V: Keep> Kept<K, V> {
     /// The entry of this key, created if there is none.
-    pub fn entry(&self, key: K, now: Instant, new: impl FnOnce() -> V) -> Arc<V> {
+    pub(crate) fn entry(&self, key: K, now: Instant, new: impl FnOnce() -> V) -> Arc<V> {
         let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
         let mut entries = self.shards[shard].lock();
         if let Some(entry) = entries.get(&key) {
@@ -50,7 +50,7 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
     }
 
     /// Drops the unused entries of one shard that equal new ones. Call it repeatedly.
-    pub fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Instant) {
         let shard = self.swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut entries = self.shards[shard].lock();
         // The lock keeps others from taking an entry meanwhile.
@@ -60,16 +60,9 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
         }
     }
 
-    /// How many entries there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.shards.iter().map(|entries| entries.lock().len()).sum()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -113,7 +106,7 @@ mod tests {
         assert_eq!(kept.len(), 1);
         drop(held);
         sweep_all(later);
-        assert!(kept.is_empty());
+        assert_eq!(kept.len(), 0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod kept;
 mod private;
 mod user;
 
-pub use self::{
+pub(crate) use self::{
     address::{Address, Place, Turn},
     bucket::{Bucket, Rate},
     conduct::{Conduct, FloodLimits},
@@ -30,7 +30,6 @@ pub use self::{
 use std::time::Duration;
 
 /// Milliseconds, rounded up: a client that waits this long is not early.
-#[must_use]
-pub fn millis_up(wait: Duration) -> u64 {
+pub(crate) fn millis_up(wait: Duration) -> u64 {
     u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }

@@ -11,23 +11,23 @@ const SENT_BYTES_PER_EVENT: f64 = 4_096.0;
 
 /// The limits of every user.
 #[derive(Debug, Clone, Copy)]
-pub struct UserLimits {
+pub(crate) struct UserLimits {
     /// Events of all connections together.
-    pub flood: FloodLimits,
+    pub(crate) flood: FloodLimits,
     /// Events that go to everybody in a namespace.
-    pub broadcast: Rate,
+    pub(crate) broadcast: Rate,
     /// Messages to one other user; four times as many to all of them together.
-    pub private: Rate,
+    pub(crate) private: Rate,
     /// Connections.
-    pub connect: Rate,
+    pub(crate) connect: Rate,
     /// Rooms whose log the user begins.
-    pub rooms: Rate,
+    pub(crate) rooms: Rate,
     /// Bytes stored in rooms.
-    pub bytes: Rate,
+    pub(crate) bytes: Rate,
 }
 
 /// See the module. Shared by the user's connections; kept after the last of them until every budget is full again.
-pub struct User {
+pub(crate) struct User {
     limits: UserLimits,
     spent: Mutex<Spent>,
 }
@@ -51,8 +51,7 @@ type Taken = Result<(), Duration>;
 
 impl User {
     /// A user who has done nothing yet.
-    #[must_use]
-    pub fn new(limits: UserLimits, now: Instant) -> Self {
+    pub(crate) fn new(limits: UserLimits, now: Instant) -> Self {
         let events = Bucket::full(limits.flood.rate, now);
         let connects = Bucket::full(limits.connect, now);
         Self { limits, spent: Mutex::new(Spent { events, connects, other: None }) }
@@ -62,12 +61,12 @@ impl User {
     ///
     /// # Errors
     /// The time to wait, as in all methods below.
-    pub fn event(&self, cost: Cost, now: Instant) -> Taken {
+    pub(crate) fn event(&self, cost: Cost, now: Instant) -> Taken {
         self.spent.lock().events.take_for(cost, self.limits.flood.rate, now)
     }
 
     /// These bytes are sent to the user because of one event: they count as further events.
-    pub fn charge(&self, bytes: usize, now: Instant) {
+    pub(crate) fn charge(&self, bytes: usize, now: Instant) {
         self.spent.lock().events.charge(bytes as f64 / SENT_BYTES_PER_EVENT, self.limits.flood.rate, now);
     }
 
@@ -75,7 +74,7 @@ impl User {
     ///
     /// # Errors
     /// See [`User::event`].
-    pub fn connect(&self, now: Instant) -> Taken {
+    pub(crate) fn connect(&self, now: Instant) -> Taken {
         self.spent.lock().connects.take(self.limits.connect, now)
     }
 
@@ -83,7 +82,7 @@ impl User {
     ///
     /// # Errors
     /// See [`User::event`].
-    pub fn broadcast(&self, now: Instant) -> Taken {
+    pub(crate) fn broadcast(&self, now: Instant) -> Taken {
         self.other(now, |other| other.broadcasts.take(self.limits.broadcast, now))
     }
 
@@ -91,7 +90,7 @@ impl User {
     ///
     /// # Errors
     /// See [`User::event`].
-    pub fn private(&self, to: &str, now: Instant) -> Taken {
+    pub(crate) fn private(&self, to: &str, now: Instant) -> Taken {
         self.other(now, |other| other.private.take(to, self.limits.private, now))
     }
 
@@ -99,7 +98,7 @@ impl User {
     ///
     /// # Errors
     /// See [`User::event`].
-    pub fn may_store(&self, is_new: bool, now: Instant) -> Taken {
+    pub(crate) fn may_store(&self, is_new: bool, now: Instant) -> Taken {
         self.other(now, |other| {
             other.bytes.ready(self.limits.bytes, now)?;
             if is_new { other.rooms.ready(self.limits.rooms, now) } else { Ok(()) }
@@ -107,7 +106,7 @@ impl User {
     }
 
     /// A message of `bytes` bytes was stored; `is_new` if it began its room.
-    pub fn stored(&self, bytes: usize, is_new: bool, now: Instant) {
+    pub(crate) fn stored(&self, bytes: usize, is_new: bool, now: Instant) {
         self.other(now, |other| {
             other.bytes.charge(bytes as f64, self.limits.bytes, now);
             if is_new {

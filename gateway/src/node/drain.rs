@@ -10,15 +10,15 @@
 //! stops once all connections are gone; a client that does not read, or a back end that is away, cannot delay this for
 //! longer than [`LAST_WORD`] and [`AFTERMATH`] beyond the window.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{sync::Arc, time::Duration};
+
+use jackfield_engine::CloseReason;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    metrics,
+    session::{Connection, Shared},
 };
-
-use tokio::time::sleep;
-
-use super::Node;
-use crate::{client::Connection, ops::metrics};
 
 /// Time between two turns of closing connections.
 const TURN: Duration = Duration::from_millis(50);
@@ -27,41 +27,41 @@ const LAST_WORD: Duration = Duration::from_secs(3);
 /// How long transports may take to be gone after the last was closed, and sessions to be released.
 const AFTERMATH: Duration = Duration::from_secs(4);
 /// Time between two checks of that.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const CHECK_EVERY: Duration = Duration::from_millis(10);
 /// Connections that are let go before the task yields.
 const BATCH: usize = 512;
 
 /// Waits until the process is leaving, empties the node, and stops everything.
-pub(super) async fn drain(node: Arc<Node>) {
-    node.lifecycle.leaving().cancelled().await;
+pub(super) async fn drain(shared: Arc<Shared>) {
+    shared.lifecycle.leaving().cancelled().await;
     let began = Instant::now();
-    if node.lifecycle.stopping().run_until_cancelled(empty(&node)).await.is_some() {
-        let left = node.gate.count();
+    if shared.lifecycle.stopping().run_until_cancelled(empty(&shared)).await.is_some() {
+        let left = shared.limiter.count();
         tracing::info!(seconds = began.elapsed().as_secs_f64(), left, "drained");
     }
-    node.lifecycle.stop();
+    shared.lifecycle.stop();
 }
 
-async fn empty(node: &Arc<Node>) {
-    let (delay, window) = node.settings.way_out();
-    tracing::info!(connections = node.gate.count(), ?delay, ?window, "draining");
+async fn empty(shared: &Arc<Shared>) {
+    let (delay, window) = shared.settings.drain_timing();
+    tracing::info!(connections = shared.limiter.count(), ?delay, ?window, "draining");
     // The next heartbeat reports it to the other nodes: send one now.
-    node.reassert.notify_one();
+    shared.lease.beat_now();
     sleep(delay).await;
-    node.readiness.turn_away();
-    send_away(node, window).await;
+    shared.readiness.turn_away();
+    send_away(shared, window).await;
     let aftermath = async {
-        while node.gate.count() > 0 || !node.departures.is_settled() {
-            sleep(LOOK_AGAIN).await;
+        while shared.limiter.count() > 0 || !shared.releases.is_settled() {
+            sleep(CHECK_EVERY).await;
         }
     };
     // Clients that remain do not read, and the survivors release the rest.
     let _ = tokio::time::timeout(AFTERMATH, aftermath).await;
 }
 
-async fn send_away(node: &Node, window: Duration) {
+async fn send_away(shared: &Shared, window: Duration) {
     let began = Instant::now();
-    let mut here = node.staying();
+    let mut here = staying(shared);
     let mut going = Vec::new();
     loop {
         let count = share(here.len(), turns_left(began.elapsed(), window));
@@ -69,16 +69,16 @@ async fn send_away(node: &Node, window: Duration) {
         let leaving = here.split_off(here.len() - count);
         for batch in leaving.chunks(BATCH) {
             for connection in batch {
-                connection.let_go();
+                connection.stop_accepting();
             }
             tokio::task::yield_now().await;
         }
         let since = Instant::now();
         going.extend(leaving.into_iter().map(|connection| (connection, since)));
-        close_finished(node, &mut going).await;
+        close_finished(shared, &mut going).await;
         if here.is_empty() && going.is_empty() {
             // Connections whose handshake was answered before others were refused, and that had joined nothing.
-            here = node.staying();
+            here = staying(shared);
             if here.is_empty() {
                 return;
             }
@@ -88,7 +88,7 @@ async fn send_away(node: &Node, window: Duration) {
 }
 
 /// Closes connections whose answers are sent, or that have taken longer than [`LAST_WORD`].
-async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>) {
+async fn close_finished(shared: &Shared, going: &mut Vec<(Arc<Connection>, Instant)>) {
     for (connection, since) in std::mem::take(going) {
         let finished = connection.is_finished();
         if !finished && since.elapsed() < LAST_WORD {
@@ -97,9 +97,9 @@ async fn close_finished(node: &Node, going: &mut Vec<(Arc<Connection>, Instant)>
         }
         // A client that only does not read, such as one whose poll a balancer sent elsewhere, leaves no claim behind.
         if !connection.is_handled() {
-            node.departures.cut_short();
+            shared.releases.cut_short();
         }
-        connection.close();
+        connection.close(CloseReason::Draining);
     }
     tokio::task::yield_now().await;
 }
@@ -115,15 +115,13 @@ fn share(here: usize, turns: usize) -> usize {
     here.div_ceil(turns.max(1))
 }
 
-impl Node {
-    /// Every connection, in a namespace or not, that has not been let go yet.
-    fn staying(&self) -> Vec<Arc<Connection>> {
-        let mut all = self.connections.all();
-        all.extend(self.readers.all());
-        all.extend(self.idle.all());
-        all.retain(|connection| !connection.is_let_go());
-        all
-    }
+/// Every connection, in a namespace or not, that is not closing yet.
+fn staying(shared: &Shared) -> Vec<Arc<Connection>> {
+    let mut all = shared.connections.all();
+    all.extend(shared.subscribed.all());
+    all.extend(shared.idle.all());
+    all.retain(|connection| !connection.is_closing());
+    all
 }
 
 #[cfg(test)]

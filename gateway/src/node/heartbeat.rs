@@ -3,24 +3,20 @@
 //! After a lost lease, and whenever the bus may have missed something, the node re-registers its sessions by their
 //! generations (evicting those that lost meanwhile) and its users' presence, and sends the unread counts.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use jackfield_cluster::{
+    Unavailable,
+    bus::Channel,
+    ids::{Incarnation, SessionRef},
+    presence::{Announce, Entry, Stay},
+    sessions::HeldSession,
 };
 
-use super::{Node, departures::clear, report::Report};
+use super::{Report, release::clear};
 use crate::{
-    client::{Client, Connection},
-    cluster::{
-        Unavailable,
-        bus::Channel,
-        ids::{SessionRef, Incarnation, IndexEntry},
-        presence::Announce,
-        room_presence::Entry,
-        sessions::Held,
-    },
-    hub::Namespace,
-    ops::metrics,
+    metrics,
+    session::{Client, Connection, Shared},
 };
 
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
@@ -28,124 +24,120 @@ const RETRY: Duration = Duration::from_millis(250);
 /// Sessions, stays or index entries that are written in one batch.
 const BATCH: usize = 512;
 
-pub(super) async fn heartbeat(node: Arc<Node>) {
-    let stopping = node.lifecycle.stopping();
-    let every = node.cluster.membership.term() * 3 / 10;
+pub(super) async fn heartbeat(shared: Arc<Shared>) {
+    let stopping = shared.lifecycle.stopping();
+    let every = shared.cluster.membership.term() * 3 / 10;
     let mut known_lost = None;
     while !stopping.is_cancelled() {
-        let beaten = beat(&node, &mut known_lost).await;
-        node.readiness.set_lease(beaten.is_ok());
+        let beaten = beat(&shared, &mut known_lost).await;
+        shared.readiness.set_lease(beaten.is_ok());
         let pause = if beaten.is_ok() { every } else { RETRY };
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
-            () = node.reassert.notified() => {}
+            () = shared.lease.wanted() => {}
         }
     }
 }
 
 /// Announces users whose grace is over, periodically.
-pub(super) async fn settle(node: Arc<Node>) {
-    let stopping = node.lifecycle.stopping();
+pub(super) async fn settle(shared: Arc<Shared>) {
+    let stopping = shared.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
         // If it fails now, any node does it next time.
-        let _ = node.cluster.presence.settle().await;
-        let _ = node.cluster.room_presence.settle().await;
+        let _ = shared.cluster.presence.settle().await;
     }
 }
 
 /// `known_lost` is the last incarnation whose lost lease was logged: to begin a new one may take many tries.
-async fn beat(node: &Arc<Node>, known_lost: &mut Option<Incarnation>) -> Result<(), Unavailable> {
-    let incarnation = match node.incarnation() {
-        Some(incarnation) if node.cluster.membership.renew(&incarnation).await? => incarnation,
+async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Result<(), Unavailable> {
+    let incarnation = match shared.lease.incarnation() {
+        Some(incarnation) if shared.cluster.membership.renew(&incarnation).await? => incarnation,
         lost => {
             if lost.is_some() && *known_lost != lost {
-                tracing::warn!("the lease was lost: going on under a new one");
+                tracing::warn!("lost the lease, beginning a new one: Redis or this node did not answer in time");
                 metrics::LEASES_LOST.add(1);
                 *known_lost = lost;
             }
-            let incarnation = begin(node).await?;
-            node.reassert_wanted.store(true, Ordering::Release);
-            incarnation
+            begin(shared).await?
         }
     };
-    node.cluster.membership.report(&incarnation, &Report::of(node).to_text()).await?;
-    if node.reassert_wanted.swap(false, Ordering::AcqRel) {
+    shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
+    if shared.lease.take_reassert() {
         // After the back end lost its data these users never left: re-register them without announcing.
-        let announce = if node.forgotten.load(Ordering::Acquire) { Announce::No } else { Announce::Yes };
-        if let Err(unavailable) = reassert(node, &incarnation, announce).await {
-            node.reassert_wanted.store(true, Ordering::Release);
+        let announce = if shared.lease.is_forgotten() { Announce::No } else { Announce::Yes };
+        if let Err(unavailable) = reassert(shared, &incarnation, announce).await {
+            shared.lease.reassert_failed();
             return Err(unavailable);
         }
-        node.forgotten.store(false, Ordering::Release);
+        shared.lease.reasserted();
     }
-    let live = node.cluster.membership.live().await?;
-    node.roster.keep_only(&live);
+    let live = shared.cluster.membership.live().await?;
+    shared.roster.keep_only(&live);
     metrics::NODES.set(live.len());
-    reap(node, &incarnation).await
+    reap(shared, &incarnation).await
 }
 
-async fn begin(node: &Arc<Node>) -> Result<Incarnation, Unavailable> {
-    let namespaces = node.hub.namespaces().map(|namespace: &Arc<Namespace>| Arc::clone(&namespace.name));
+async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
+    let namespaces = shared.namespaces.all().map(|namespace| Arc::clone(&namespace.name));
     let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
-    channels.extend([Channel::Node(node.id.clone()), Channel::Presence, Channel::Roster]);
+    channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster]);
     // Before the lease, so that this node misses nothing that is sent to it.
-    node.cluster.bus.subscribe(&channels).await?;
-    let (incarnation, remembered) = node.cluster.membership.register(&node.id).await?;
-    if node.remembered.lock().replace(remembered).is_some_and(|before| before != remembered) {
-        tracing::warn!("the back end has lost what it knew");
-        node.forgotten.store(true, Ordering::Release);
+    shared.cluster.bus.subscribe(&channels).await?;
+    let (incarnation, remembered) = shared.cluster.membership.register(&shared.id).await?;
+    shared.cluster.log.remembers(remembered);
+    if shared.lease.begun(&incarnation, remembered) {
+        tracing::warn!("Redis lost its data: registering everything that this node holds again");
     }
-    node.cluster.log.remembers(remembered);
-    node.incarnation.store(Some(Arc::new(incarnation.clone())));
     Ok(incarnation)
 }
 
-async fn reassert(node: &Arc<Node>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {
-    node.roster.start_over();
-    let connections = node.connections.all();
+async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {
+    shared.roster.start_over();
+    let connections = shared.connections.all();
     for batch in connections.chunks(BATCH) {
-        reassert_batch(node, incarnation, batch, announce).await?;
+        reassert_batch(shared, incarnation, batch, announce).await?;
     }
     if !connections.is_empty() {
-        tracing::info!(sessions = connections.len(), "said again what this node holds");
+        tracing::info!(sessions = connections.len(), "registered this node's sessions again");
     }
     Ok(())
 }
 
 async fn reassert_batch(
-    node: &Arc<Node>,
+    shared: &Arc<Shared>,
     incarnation: &Incarnation,
     connections: &[Arc<Connection>],
     announce: Announce,
 ) -> Result<(), Unavailable> {
-    let live: Vec<(&Arc<Connection>, Held)> =
+    let live: Vec<(&Arc<Connection>, HeldSession)> =
         connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
-    let held: Vec<Held> = live.iter().map(|(_, held)| held.clone()).collect();
-    let holdings: Vec<SessionRef> = held.iter().map(|held| held.holding.clone()).collect();
-    let noted: Vec<IndexEntry> = holdings.iter().cloned().map(IndexEntry::Session).collect();
-    node.cluster.membership.index_add(incarnation, &noted).await?;
-    let lost = node.cluster.sessions.restore(&held, incarnation, node.policy).await?;
+    let held: Vec<HeldSession> = live.iter().map(|(_, held)| held.clone()).collect();
+    let stays: Vec<Stay> = held.iter().map(|held| Stay::online(&held.session)).collect();
+    shared.cluster.membership.index_add(incarnation, &stays).await?;
+    let lost = shared.cluster.sessions.restore(&held, incarnation, shared.policy).await?;
     for (connection, _) in live.iter().filter(|(connection, _)| lost.contains(&connection.id)) {
         connection.evicted();
     }
-    let kept: Vec<SessionRef> = holdings.into_iter().filter(|holding| !lost.contains(&holding.session)).collect();
-    node.cluster.presence.enter(&kept, incarnation, announce).await?;
+    let sessions = held.into_iter().map(|held| held.session);
+    let kept: Vec<SessionRef> = sessions.filter(|session| !lost.contains(&session.session)).collect();
+    let entries: Vec<Entry> = kept.iter().map(Entry::from).collect();
+    shared.cluster.presence.enter(&entries, incarnation, announce).await?;
     // The node may have missed pushes; from here on pushes find these sessions again.
-    node.counts.tell(kept);
+    shared.unread.push(kept);
     // A session that ended meanwhile was released under the old incarnation, and has just been written under this one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {
-            node.departures.push(IndexEntry::Session(held.holding.clone()), incarnation.clone());
+            shared.releases.push(Stay::online(&held.session), incarnation.clone());
         }
     }
     let live = live.iter().map(|(connection, _)| *connection).filter(|connection| !lost.contains(&connection.id));
     let clients: Vec<_> = live.flat_map(|connection| connection.sockets()).collect();
-    reassert_rooms(node, incarnation, &clients, announce).await
+    reassert_rooms(shared, incarnation, &clients, announce).await
 }
 
 async fn reassert_rooms(
-    node: &Arc<Node>,
+    shared: &Arc<Shared>,
     incarnation: &Incarnation,
     clients: &[Arc<Client>],
     announce: Announce,
@@ -153,13 +145,13 @@ async fn reassert_rooms(
     let entries = clients.iter().flat_map(|client| client.entries().into_iter().map(move |entry| (client, entry)));
     let stays: Vec<(&Arc<Client>, Entry)> = entries.collect();
     for batch in stays.chunks(BATCH) {
-        let noted: Vec<IndexEntry> = batch.iter().map(|(_, entry)| IndexEntry::Room(entry.stay.clone())).collect();
+        let indexed: Vec<Stay> = batch.iter().map(|(_, entry)| entry.stay.clone()).collect();
         let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
-        node.cluster.membership.index_add(incarnation, &noted).await?;
-        node.cluster.room_presence.enter(&entries, incarnation, announce).await?;
+        shared.cluster.membership.index_add(incarnation, &indexed).await?;
+        shared.cluster.presence.enter(&entries, incarnation, announce).await?;
         for (client, entry) in batch {
             if !client.entries().contains(entry) {
-                node.departures.push(IndexEntry::Room(entry.stay.clone()), incarnation.clone());
+                shared.releases.push(entry.stay.clone(), incarnation.clone());
             }
         }
     }
@@ -167,20 +159,20 @@ async fn reassert_rooms(
 }
 
 /// Clears up after dead nodes, one after the other.
-async fn reap(node: &Node, survivor: &Incarnation) -> Result<(), Unavailable> {
-    while let Some(dead) = node.cluster.membership.take_dead(survivor).await? {
+async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable> {
+    while let Some(dead) = shared.cluster.membership.take_dead(survivor).await? {
         let mut count = 0;
         loop {
-            let holdings = node.cluster.membership.holdings(&dead, BATCH).await?;
-            if holdings.is_empty() {
+            let left = shared.cluster.membership.indexed(&dead, BATCH).await?;
+            if left.is_empty() {
                 break;
             }
-            count += holdings.len();
-            clear(node, &dead, &holdings).await?;
+            count += left.len();
+            clear(shared, &dead, &left).await?;
             // A long cleanup must not cost this node its own lease.
-            node.cluster.membership.renew(survivor).await?;
+            shared.cluster.membership.renew(survivor).await?;
         }
-        node.cluster.membership.forget_dead(&dead).await?;
+        shared.cluster.membership.forget_dead(&dead).await?;
         tracing::info!(incarnation = %dead, sessions = count, "cleared up after a dead node");
         metrics::REAPED.add(1);
     }

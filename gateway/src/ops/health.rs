@@ -12,31 +12,31 @@ use axum::{
 use jackfield_shared::metrics as shared;
 use serde_json::json;
 
-use super::metrics;
-use crate::node::Node;
+use super::gauges;
+use crate::session::Shared;
 
-/// The internal routes of `node`.
-pub fn router(node: Arc<Node>) -> Router {
+/// The internal routes of this node.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(node)
+        .with_state(shared)
 }
 
 /// 200 while the process answers at all.
-async fn alive(State(node): State<Arc<Node>>) -> Response {
-    Json(json!({ "status": "alive", "node": node.id.as_str() })).into_response()
+async fn alive(State(shared): State<Arc<Shared>>) -> Response {
+    Json(json!({ "status": "alive", "node": shared.id.as_str() })).into_response()
 }
 
 /// 200 when the node can take clients, else 503; the body says which part is missing.
-async fn ready(State(node): State<Arc<Node>>) -> Response {
-    let parts = node.parts();
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let parts = shared.parts();
     let status = if parts.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "status": parts.word(), "node": node.id.as_str(), "parts": parts }))).into_response()
+    (status, Json(json!({ "status": parts.as_str(), "node": shared.id.as_str(), "parts": parts }))).into_response()
 }
 
-async fn render(State(node): State<Arc<Node>>) -> Response {
-    metrics::look(&node);
+async fn render(State(shared): State<Arc<Shared>>) -> Response {
+    gauges::sample(&shared);
     ([(CONTENT_TYPE, shared::CONTENT_TYPE)], shared::render()).into_response()
 }

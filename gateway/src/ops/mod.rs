@@ -1,4 +1,6 @@
-//! For operators: [`health`] and [`metrics`], on the internal port.
+//! For operators: [`health`] on the internal port, and the [`gauges`] that are sampled when somebody scrapes.
 
-pub mod health;
-pub mod metrics;
+mod gauges;
+mod health;
+
+pub(crate) use self::{gauges::sample, health::router};

@@ -9,62 +9,41 @@
 //! messages up to the cursor come from the log or from memory: a message's position and text never change, and when a
 //! log begins anew, these sockets are reset like every other member.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
+use jackfield_cluster::{
+    Unavailable,
+    bus::Channel,
+    log::{Page, Position, Range},
+};
+use jackfield_engine::Frame;
 use tokio::sync::oneshot;
 
 use super::{
-    cursor::Cursor,
-    join::{FIRST, JoinError, Joined, Joining, PER_EVENT, Wanted, part, recent_messages, widest},
-    registry::Input,
+    join::{FIRST, JoinError, Joined, Joining, Occupant, PER_EVENT, Wanted, part, recent_messages, widest},
     task::Task,
     window::Window,
-};
-use crate::{
-    cluster::{
-        Unavailable,
-        bus::Channel,
-        log::{Page, Position, Range},
-    },
-    engine::Frame,
 };
 
 /// Extra messages in a read of the newest: those beyond the cursor are not sent, and fifty should remain.
 const SPARE: usize = 50;
 
 /// A socket that waits to be admitted.
-pub(super) struct Waiting {
-    pub(super) joining: Joining,
+pub(super) struct Waiting<M> {
+    pub(super) joining: Joining<M>,
     pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
 }
 
 /// The last encoded `recent-messages`, reused for the next socket with the same answer, that is: the end, the first
 /// message's number, the count, and whether there is more.
-type Told = Option<((Position, u64, usize, bool), Vec<Frame>)>;
+type Sent = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
-impl Task {
-    /// Handles the inputs in order, and consecutive joins together.
-    pub(super) async fn handle_all(&mut self, arrived: &mut Vec<Input>) {
-        let mut together = Vec::new();
-        for input in arrived.drain(..) {
-            if let Input::Join(joining, done) = input {
-                together.push(Waiting { joining, done });
-                continue;
-            }
-            self.join_all(std::mem::take(&mut together)).await;
-            self.handle(input).await;
-        }
-        self.join_all(together).await;
-    }
-
-    pub(super) async fn join_all(&mut self, mut waiting: Vec<Waiting>) {
+impl<M: Occupant> Task<M> {
+    pub(super) async fn join_all(&mut self, mut waiting: Vec<Waiting<M>>) {
         // A caller that gave up waiting removes its socket itself.
         waiting.retain(|one| !one.done.is_closed());
         // An unanswered caller would take this task for ended, and ask again at once.
-        for one in waiting.extract_if(.., |one| one.joining.client.is_gone()) {
+        for one in waiting.extract_if(.., |one| one.joining.member.is_gone()) {
             let _ = one.done.send(Err(JoinError::Unavailable));
         }
         if !waiting.is_empty() && self.let_in(&mut waiting).await.is_err() {
@@ -75,22 +54,22 @@ impl Task {
     }
 
     /// Admits them, or sends them one part of the missed messages, and takes them out of `waiting`.
-    async fn let_in(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), Unavailable> {
+    async fn let_in(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
         self.open().await?;
-        let mut told = None;
-        let mut behind = self.signals.missed.load(Ordering::Acquire);
+        let mut sent = None;
+        let mut behind = self.here.signals.log.is_behind();
         let mut caught_up = false;
         loop {
             if behind {
-                if !self.catch_up().await {
+                if !self.repair().await {
                     return Err(Unavailable);
                 }
                 (behind, caught_up) = (false, true);
             }
             let end = self.at()?;
-            let empty = self.node.cluster.log.empty().await?;
+            let empty = self.rooms.log().empty().await?;
             let now = Instant::now();
-            let is_ahead = |joining: &Joining| !caught_up && joining.is_ahead(end);
+            let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
                 if let (Wanted::After { number, .. }, Some(wait)) = (wanted, one.joining.wait(now))
@@ -100,9 +79,9 @@ impl Task {
                     continue;
                 }
                 let (range, count) = wanted.range();
-                match self.recent.read(range, count, end, now) {
+                match self.here.recent.read(range, count, end, now) {
                     Some(page) if !is_ahead(&one.joining) => {
-                        waiting.extend(self.answer(one, wanted, &page, end, &mut told));
+                        waiting.extend(self.answer(one, wanted, &page, end, &mut sent));
                     }
                     _ => waiting.push(one),
                 }
@@ -114,7 +93,7 @@ impl Task {
             let ranges = waiting.iter().map(|one| one.joining.wanted(end, empty).range());
             let Some((range, count)) = widest(ranges) else { return Ok(()) };
             let most = if range == Range::Newest { count + SPARE } else { count };
-            let page = self.node.cluster.log.read(&self.name, range, most, Some(end)).await?;
+            let page = self.rooms.log().read(&self.here.name, range, most, Some(end)).await?;
             if page.end.epoch != end.epoch {
                 // The log began anew meanwhile: reset the members first.
                 behind = true;
@@ -131,43 +110,43 @@ impl Task {
                     _ => None,
                 };
                 match part.or_else(|| window.read(own.0, own.1, end, now)) {
-                    Some(page) => waiting.extend(self.answer(one, wanted, &page, end, &mut told)),
+                    Some(page) => waiting.extend(self.answer(one, wanted, &page, end, &mut sent)),
                     None => waiting.push(one),
                 }
             }
-            self.recent.fill(window, now);
+            self.here.recent.fill(window, now);
         }
     }
 
     /// Subscribes and sets the cursor for the first join; until then the room receives nothing.
     async fn open(&mut self) -> Result<(), Unavailable> {
-        if self.cursor.is_none() {
-            let (node, name) = (Arc::clone(&self.node), self.name.clone());
-            node.cluster.bus.subscribe(&[Channel::Room(name.clone())]).await?;
+        if self.follower.at().is_none() {
+            let name = &self.here.name;
+            self.rooms.bus().subscribe(&[Channel::Room(name.clone())]).await?;
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = Instant::now();
-            let page = node.cluster.log.read(&name, range, count, None).await?;
-            self.cursor = Some(Cursor::new(page.end));
-            self.signals.begun.store(page.end.number > 0, Ordering::Release);
-            self.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
+            let page = self.rooms.log().read(name, range, count, None).await?;
+            self.follower.begin(page.end);
+            self.here.signals.at(page.end);
+            self.here.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
         }
         Ok(())
     }
 
     fn at(&self) -> Result<Position, Unavailable> {
-        self.cursor.map(Cursor::at).ok_or(Unavailable)
+        self.follower.at().ok_or(Unavailable)
     }
 
     /// Sends a socket its part of the page, and admits it if no more remains. Returns it if the messages it asks for
     /// are no longer kept: it gets the newest instead.
     fn answer(
         &mut self,
-        mut one: Waiting,
+        mut one: Waiting<M>,
         wanted: Wanted,
         page: &Page,
         end: Position,
-        told: &mut Told,
-    ) -> Option<Waiting> {
+        sent: &mut Sent,
+    ) -> Option<Waiting<M>> {
         if !wanted.is_kept(page, end) {
             one.joining.lost = true;
             return Some(one);
@@ -184,31 +163,28 @@ impl Task {
         let first = messages.first().map_or(0, |message| message.number);
         let last = messages.last().map_or(end.number, |message| message.number);
         let same = (end, first, shown.len(), more);
-        if told.as_ref().is_none_or(|(present, _)| *present != same) {
-            *told = Some((same, recent_messages(&self.name, page, shown, more)));
+        if sent.as_ref().is_none_or(|(present, _)| *present != same) {
+            *sent = Some((same, recent_messages(&self.here.name, page, shown, more)));
         }
-        let recent = told.as_ref().map_or(&[][..], |(_, frames)| frames);
-        let name = Arc::clone(&self.name.name);
+        let recent = sent.as_ref().map_or(&[][..], |(_, frames)| frames);
+        let name = &self.here.name;
+        let socket = joining.member.id();
         if more {
             // The socket receives nothing live between the rounds.
-            self.leave(&joining.client.id);
-            self.guests.insert(Arc::clone(&joining.client.id));
-            let bytes = joining.tell(&name, recent);
-            let _ = done.send(Ok(Joined::More { told: Position { number: last, ..end }, bytes }));
+            let bytes = joining.send(name, recent);
+            self.here.members.leave(socket);
+            self.guests.insert(Arc::clone(socket));
+            let _ = done.send(Ok(Joined::More { sent: Position { number: last, ..end }, bytes }));
             return None;
         }
-        let client = &joining.client;
-        self.guests.remove(&client.id);
-        if !self.places.contains_key(&client.id) {
-            self.places.insert(Arc::clone(&client.id), self.members.len());
-            self.members.push(Arc::clone(client));
-        }
-        let bytes = joining.tell(&name, recent);
+        self.guests.remove(socket);
+        self.here.members.join(Arc::clone(&joining.member));
+        let bytes = joining.send(name, recent);
         let recovered = match wanted {
             Wanted::Newest(recovered) => recovered,
             Wanted::After { .. } => Some(true),
         };
-        joining.acknowledge(&name, end, recovered);
+        joining.acknowledge(name, end, recovered);
         let _ = done.send(Ok(Joined::In { position: end, bytes, is_long }));
         None
     }

@@ -1,11 +1,12 @@
 //! A room's stored messages, one page at a time, for members and backends.
 
-use super::array;
-use crate::cluster::{
+use jackfield_cluster::{
     Unavailable,
     log::{Log, Position, Range},
     room_name::RoomName,
 };
+
+use super::array;
 
 /// Messages in a page, at most.
 const MOST: usize = 100;
@@ -14,7 +15,7 @@ const USUAL: usize = 50;
 
 /// Why there is no page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HistoryError {
+pub(crate) enum HistoryError {
     /// `limit` is out of range.
     #[error("limit must be 1 to {MOST}")]
     Limit,
@@ -34,7 +35,7 @@ pub enum HistoryError {
 ///
 /// # Errors
 /// [`HistoryError`].
-pub async fn history(
+pub(crate) async fn history(
     log: &Log,
     room: &RoomName,
     before: Option<&str>,

@@ -11,48 +11,55 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_cluster::{
+    Unavailable,
+    ids::SessionId,
+    log::{KEPT, PAGE_BYTES, Page, Position, Range, Stored},
+    room_name::RoomName,
+};
+use jackfield_engine::Frame;
 use serde_json::json;
 
 use super::messages::array;
-use crate::{
-    client::Client,
-    cluster::{
-        Unavailable,
-        log::{KEPT, PAGE_BYTES, Page, Position, Range, Stored},
-        room_name::RoomName,
-    },
-    engine::Frame,
-};
+use crate::hub::Member;
 
 /// Most messages in one `recent-messages`.
 pub(super) const PER_EVENT: usize = 100;
 /// Messages that a socket gets that names no position, or one that is no longer kept.
 const NEWEST: usize = 50;
 
+/// A member of a room.
+pub(crate) trait Occupant: Member {
+    /// Whether this stay belongs to the member's own session.
+    fn is_of(&self, stay: &SessionId) -> bool;
+
+    /// Whether the member has left its namespace.
+    fn is_gone(&self) -> bool;
+}
+
 /// A socket that joins, and the last position that it saw.
-#[derive(Clone)]
-pub struct Joining {
+pub(crate) struct Joining<M> {
     /// The socket.
-    pub client: Arc<Client>,
+    pub(crate) member: Arc<M>,
     /// The last message or position that the client saw, as the client wrote it.
-    pub since: Option<String>,
+    pub(crate) since: Option<String>,
     /// The acknowledgement's id, if the client asked for one.
-    pub ack: Option<i64>,
+    pub(crate) ack: Option<i64>,
     /// How many members the room has.
-    pub members: usize,
+    pub(crate) members: usize,
     /// The socket is in the room and joins again.
-    pub again: bool,
+    pub(crate) again: bool,
     /// The position up to which earlier rounds have sent; `None` in the first round.
-    pub told: Option<Position>,
+    pub(crate) sent: Option<Position>,
     /// The socket gets no more than one page of this room before this time.
-    pub not_before: Option<Instant>,
+    pub(crate) not_before: Option<Instant>,
     /// The messages it asked for are no longer kept.
     pub(super) lost: bool,
 }
 
 /// Result of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
+pub(crate) enum Joined {
     /// The socket is in the room, and the client got its answer.
     In {
         /// The socket receives everything after this live.
@@ -62,10 +69,10 @@ pub enum Joined {
         /// Whether they were more than one page.
         is_long: bool,
     },
-    /// There is more: ask again from `told` when the client has read these bytes. The socket is not in the room.
+    /// There is more: ask again from `sent` when the client has read these bytes. The socket is not in the room.
     More {
         /// The last message that was sent.
-        told: Position,
+        sent: Position,
         /// Bytes that were sent.
         bytes: usize,
     },
@@ -73,7 +80,7 @@ pub enum Joined {
 
 /// Why a socket was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinError {
+pub(crate) enum JoinError {
     /// The back end does not answer.
     Unavailable,
     /// More than a page is missing, and the socket got more than a page a moment ago. Nothing was sent.
@@ -100,17 +107,33 @@ pub(super) enum Wanted {
     After { number: u64, is_first: bool },
 }
 
-impl Joining {
-    /// The first round of `client`'s join.
-    #[must_use]
-    pub fn new(client: Arc<Client>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
-        Self { client, since, ack, members, again: false, told: None, not_before: None, lost: false }
+// Derived, it would ask for `M: Clone`.
+impl<M> Clone for Joining<M> {
+    fn clone(&self) -> Self {
+        let Self { member, since, ack, members, again, sent, not_before, lost } = self;
+        Self {
+            member: Arc::clone(member),
+            since: since.clone(),
+            ack: *ack,
+            members: *members,
+            again: *again,
+            sent: *sent,
+            not_before: *not_before,
+            lost: *lost,
+        }
+    }
+}
+
+impl<M: Occupant> Joining<M> {
+    /// The first round of `member`'s join.
+    pub(crate) fn new(member: Arc<M>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
+        Self { member, since, ack, members, again: false, sent: None, not_before: None, lost: false }
     }
 
     pub(super) fn wanted(&self, end: Position, empty: Position) -> Wanted {
-        match self.told {
+        match self.sent {
             _ if self.lost => Wanted::Newest(Some(false)),
-            Some(told) => Wanted::since(told, end, empty),
+            Some(sent) => Wanted::since(sent, end, empty),
             None => Wanted::of(self.since.as_deref(), end, empty),
         }
     }
@@ -118,38 +141,38 @@ impl Joining {
     /// Whether the client saw more than the members here: the log may have it once they have caught up.
     pub(super) fn is_ahead(&self, end: Position) -> bool {
         let seen = self.since.as_deref().and_then(|since| since.parse::<Position>().ok());
-        self.told.is_none() && seen.is_some_and(|seen| seen > end)
+        self.sent.is_none() && seen.is_some_and(|seen| seen > end)
     }
 
     /// How long the socket must wait before it may get more than one page; `None` if it may now.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let wait = self.not_before?.saturating_duration_since(now);
-        (self.told.is_none() && !wait.is_zero()).then_some(wait)
+        (self.sent.is_none() && !wait.is_zero()).then_some(wait)
     }
 
     /// Sends the socket these `recent-messages`, after `joined` in the first round. Returns their size in bytes.
-    pub(super) fn tell(&self, room: &str, recent: &[Frame]) -> usize {
-        let client = &self.client;
-        if self.told.is_none() {
-            client.emit("joined", &json!({ "room": room }));
+    pub(super) fn send(&self, room: &RoomName, recent: &[Frame]) -> usize {
+        if self.sent.is_none() {
+            let joined = Frame::event(&room.namespace, "joined", &json!({ "room": &*room.name }));
+            joined.iter().for_each(|frame| self.member.send(frame));
         }
         for frame in recent {
-            client.send(frame);
+            self.member.send(frame);
         }
         recent.iter().map(Frame::bytes).sum()
     }
 
     /// Acknowledges the join, if the client asked for that.
-    pub(super) fn acknowledge(&self, room: &str, end: Position, recovered: Option<bool>) {
+    pub(super) fn acknowledge(&self, room: &RoomName, end: Position, recovered: Option<bool>) {
         let Some(id) = self.ack else { return };
         let mut answer = json!({
-            "status": "ok", "room": room, "position": end.to_string(), "members": self.members,
+            "status": "ok", "room": &*room.name, "position": end.to_string(), "members": self.members,
         });
         if let Some(recovered) = recovered {
             answer["recovered"] = recovered.into();
         }
-        if let Some(frame) = Frame::ack(&self.client.namespace.name, id, &answer) {
-            self.client.send(&frame);
+        if let Some(frame) = Frame::ack(&room.namespace, id, &answer) {
+            self.member.send(&frame);
         }
     }
 }
@@ -256,7 +279,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cluster::log::KEPT_FOR;
+    use jackfield_cluster::log::KEPT_FOR;
 
     const EMPTY: Position = Position { epoch: 1, number: 0 };
 
@@ -278,22 +301,22 @@ mod tests {
             let name = RoomName::parse(&"/".into(), "r").unwrap();
             let frames = recent_messages(&name, &page, 0..lengths.len(), more);
             prop_assert!(!frames.is_empty());
-            let mut told = 0;
+            let mut sent = 0;
             for (index, frame) in frames.iter().enumerate() {
-                let text = std::str::from_utf8(frame.as_bytes()).unwrap();
+                let text = std::str::from_utf8(frame.text()).unwrap();
                 let count = text.matches("{\"id\":").count();
                 prop_assert!(count <= PER_EVENT && frame.bytes() <= PAGE_BYTES + PER_EVENT * 40 + 200);
                 let says_more = text.contains("\"more\":true");
                 prop_assert_eq!(says_more, more || index + 1 < frames.len());
                 let mut rest = text;
-                for number in told + 1..=told + count as u64 {
+                for number in sent + 1..=sent + count as u64 {
                     let at = rest.find(&format!("-{number:012}\""));
                     prop_assert!(at.is_some(), "{} is not there, or not in its place", number);
                     rest = &rest[at.unwrap_or_default()..];
                 }
-                told += count as u64;
+                sent += count as u64;
             }
-            prop_assert_eq!(told, lengths.len() as u64);
+            prop_assert_eq!(sent, lengths.len() as u64);
         }
     }
 

@@ -2,34 +2,32 @@
 
 use std::fmt::Write as _;
 
+use jackfield_cluster::log::{Page, Position, Stored};
 use jackfield_shared::time::now_rfc3339;
 use serde::Serialize;
 
-use crate::cluster::log::{Page, Position, Stored};
-
 /// Most characters in a message.
-pub const MAX_CONTENT: usize = 1_000;
+pub(crate) const MAX_CONTENT: usize = 1_000;
 
-/// The sender of a message.
+/// The author of a message, as clients see it.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Sender<'a> {
+pub(crate) struct Author<'a> {
     /// The user's id.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// The name that clients show.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
 }
 
 /// The sender of messages from backends. No user has this id: a token that claims it is refused.
-pub const SYSTEM: Sender<'_> = Sender { id: "system", name: "System" };
+pub(crate) const SYSTEM: Author<'_> = Author { id: "system", name: "System" };
 
 /// The text that the log stores for a message sent now.
-#[must_use]
-pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Sender<'_>) -> String {
+pub(crate) fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Author<'_>) -> String {
     #[derive(Serialize)]
     struct Message<'a, T: ?Sized> {
         room: &'a str,
         content: &'a T,
-        sender: Sender<'a>,
+        sender: Author<'a>,
         timestamp: &'a str,
     }
     let message = Message { room, content, sender, timestamp: &now_rfc3339() };
@@ -40,14 +38,12 @@ pub fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Send
 }
 
 /// One message: `{"id":"…",<body>`.
-#[must_use]
-pub fn object(position: Position, body: &str) -> String {
+pub(crate) fn object(position: Position, body: &str) -> String {
     format!("{{\"id\":\"{position}\",{body}")
 }
 
 /// Messages of a page: `[{…},{…}]`.
-#[must_use]
-pub fn array(page: &Page, messages: &[Stored]) -> String {
+pub(crate) fn array(page: &Page, messages: &[Stored]) -> String {
     let mut json = String::with_capacity(messages.iter().map(|stored| stored.body.len() + 40).sum::<usize>() + 2);
     json.push('[');
     for (index, stored) in messages.iter().enumerate() {

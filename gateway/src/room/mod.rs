@@ -5,24 +5,28 @@
 //! duplicate, because one task both admits and delivers. Messages missed on the bus are read from the log. A member
 //! that does not read is closed and delays nobody. Deliberately does not decide which users may join or send: see
 //! [`rules`].
+//!
+//! A join: [`registry`] finds the room, its [`mailbox`] takes the request, its [`task`] lets the socket in ([`enter`],
+//! [`join`]) from memory ([`recent`], [`window`], [`budget`]) or from the log. A message: [`registry`] stores it, and the
+//! task delivers it as the log follower says.
 
 mod budget;
-mod cursor;
 mod enter;
 mod history;
 mod join;
+mod mailbox;
 mod messages;
 mod recent;
 mod registry;
-pub mod rules;
+pub(crate) mod rules;
 mod stopwatch;
 mod task;
 mod window;
 
-pub(crate) use self::cursor::{Cursor, Live, Read};
-pub use self::{
+pub(crate) use self::{
     history::{HistoryError, history},
-    join::{JoinError, Joined, Joining},
-    messages::{MAX_CONTENT, SYSTEM, Sender, array, message_body, object},
-    registry::{Room, Rooms},
+    join::{JoinError, Joined, Joining, Occupant},
+    mailbox::Room,
+    messages::{Author, MAX_CONTENT, SYSTEM, array, message_body},
+    registry::Rooms,
 };

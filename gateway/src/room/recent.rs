@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_cluster::log::{Page, Position, Range};
+
 use super::{
     budget::{Budget, Share},
     window::Window,
 };
-use crate::cluster::log::{Page, Position, Range};
 
 /// Bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
 const ROOM: usize = 256 * 1024;
@@ -83,10 +84,8 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cluster::log::{KEPT_FOR, Stored},
-        room::budget,
-    };
+    use crate::room::budget;
+    use jackfield_cluster::log::{KEPT_FOR, Stored};
 
     /// A hundred messages of that length.
     fn page(length: usize) -> Page {

@@ -9,7 +9,7 @@ use crate::roles::Roles;
 
 /// An action in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// Join, and receive messages.
     Join,
     /// Send messages.
@@ -18,7 +18,7 @@ pub enum Wish {
 
 /// All rules, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Vec<Rule>);
+pub(crate) struct Rules(Vec<Rule>);
 
 #[derive(Debug, Clone)]
 struct Rule {
@@ -32,7 +32,7 @@ impl Rules {
     ///
     /// # Errors
     /// Names the rule that cannot be read.
-    pub fn parse(rules: &[String]) -> Result<Self, SettingsError> {
+    pub(crate) fn parse(rules: &[String]) -> Result<Self, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!("setting `rooms.rules`: `{rule}` must be pattern;join=ROLE+ROLE;send=ROLE"))
         };
@@ -40,8 +40,7 @@ impl Rules {
     }
 
     /// Whether a user with these roles may do this in the room.
-    #[must_use]
-    pub fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
+    pub(crate) fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
         let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };
         match wish {
             Wish::Join => rule.join.allow(roles),

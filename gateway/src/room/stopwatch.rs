@@ -9,9 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_cluster::log::Position;
 use parking_lot::Mutex;
-
-use crate::cluster::log::Position;
 
 /// Shortest time between the starts of two laps.
 const PACE: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use crate::cluster::log::{KEPT, Page, Position, Range, Stored};
+use jackfield_cluster::log::{KEPT, Page, Position, Range, Stored};
 
 /// Bytes of a message besides its text: its place in the window, and the reference counts of its shared text.
 const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
@@ -59,7 +59,6 @@ impl Window {
     }
 
     /// Adds a delivered message. Returns false if it is not the next one: then the window is useless.
-    #[must_use]
     pub(super) fn push(&mut self, position: Position, body: &Arc<str>) -> bool {
         if (position.epoch, position.number) != (self.end.epoch, self.end.number + 1) {
             return false;
@@ -120,10 +119,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        cluster::log::KEPT_FOR,
-        room::join::{FIRST, Wanted},
-    };
+    use crate::room::join::{FIRST, Wanted};
+    use jackfield_cluster::log::KEPT_FOR;
 
     /// No room of these tests was ever empty.
     const EMPTY: Position = Position { epoch: 0, number: 0 };

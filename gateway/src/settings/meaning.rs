@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use jackfield_cluster::{
+    RedisAccess, RedisTarget, Terms,
+    inbox::Keep,
+    sessions::{OnConflict, Policy},
+};
 use jackfield_shared::{hosts::is_loopback, serve::internal_host, settings::SettingsError, verify::KeySource};
 
 use super::{GatewaySettings, Limits, Redis};
-use crate::{
-    cluster::{
-        RedisAccess, RedisTarget, Terms,
-        inbox::Keep,
-        sessions::{OnConflict, Policy},
-    },
-    limits::{FloodLimits, Rate, UserLimits},
-};
+use crate::limits::{FloodLimits, Rate, UserLimits};
 
 /// As long as what HS256 makes of it: RFC 7518 asks for no less.
 const SECRET_BYTES: usize = 32;
@@ -31,7 +29,7 @@ impl Redis {
 impl Limits {
     /// How fast events may come.
     #[must_use]
-    pub fn flood(&self) -> FloodLimits {
+    pub(crate) fn flood(&self) -> FloodLimits {
         FloodLimits {
             rate: Rate::new(self.event_rate, self.event_burst),
             strikes: self.flood_strikes,
@@ -41,7 +39,7 @@ impl Limits {
 
     /// The limits of one user.
     #[must_use]
-    pub fn user(&self) -> UserLimits {
+    pub(crate) fn user(&self) -> UserLimits {
         UserLimits {
             flood: self.flood(),
             broadcast: Rate::new(self.broadcast_rate, self.broadcast_burst),
@@ -54,7 +52,7 @@ impl Limits {
 
     /// How fast one address may connect.
     #[must_use]
-    pub fn address_connects(&self) -> Rate {
+    pub(crate) fn address_connects(&self) -> Rate {
         Rate::new(self.address_connect_rate, self.address_connect_burst)
     }
 }
@@ -147,7 +145,7 @@ impl GatewaySettings {
 
     /// Delay and window of the way out. A cluster of its own has no other node to spare, and no balancer to wait for.
     #[must_use]
-    pub fn way_out(&self) -> (Duration, Duration) {
+    pub fn drain_timing(&self) -> (Duration, Duration) {
         if self.redis.url.is_empty() { (Duration::ZERO, Duration::ZERO) } else { (self.drain.delay, self.drain.window) }
     }
 

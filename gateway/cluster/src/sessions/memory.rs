@@ -34,27 +34,27 @@ impl MemorySessions {
 
     pub(crate) fn claim(
         &self,
-        holding: &SessionRef,
+        session: &SessionRef,
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
     ) -> Result<Claimed, Unavailable> {
         let mut users = self.users.lock();
-        let entries = users.entry(Arc::clone(&holding.user)).or_default();
-        entries.retain(|_, (session, holder)| *session != holding.session && !dead.contains(holder));
+        let entries = users.entry(Arc::clone(&session.user)).or_default();
+        entries.retain(|_, (other, holder)| *other != session.session && !dead.contains(holder));
         if policy.on_conflict == OnConflict::Reject && policy.limit > 0 && entries.len() >= policy.limit as usize {
             return Ok(Claimed::Refused { holders: entries.values().map(|(_, holder)| holder.clone()).collect() });
         }
         let newest = entries.last_key_value().map_or(0, |(generation, _)| *generation);
         let generation = now_micros().max(newest + 1);
-        entries.insert(generation, (holding.session.clone(), by.clone()));
+        entries.insert(generation, (session.session.clone(), by.clone()));
         self.trim(entries, policy);
         Ok(Claimed::Granted { generation })
     }
 
-    pub(crate) fn release(&self, holdings: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+    pub(crate) fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
         let mut users = self.users.lock();
-        for SessionRef { user, session } in holdings {
+        for SessionRef { user, session } in sessions {
             if let Some(entries) = users.get_mut(user) {
                 entries.retain(|_, (entry, holder)| !(entry == session && holder == by));
                 if entries.is_empty() {
@@ -73,12 +73,12 @@ impl MemorySessions {
     ) -> Result<Vec<SessionId>, Unavailable> {
         let mut users = self.users.lock();
         let mut lost = Vec::new();
-        for HeldSession { holding, generation } in held {
-            let entries = users.entry(Arc::clone(&holding.user)).or_default();
-            entries.retain(|_, (session, _)| *session != holding.session);
-            entries.insert(*generation, (holding.session.clone(), by.clone()));
-            if self.trim(entries, policy).contains(&holding.session) {
-                lost.push(holding.session.clone());
+        for HeldSession { session, generation } in held {
+            let entries = users.entry(Arc::clone(&session.user)).or_default();
+            entries.retain(|_, (other, _)| *other != session.session);
+            entries.insert(*generation, (session.session.clone(), by.clone()));
+            if self.trim(entries, policy).contains(&session.session) {
+                lost.push(session.session.clone());
             }
         }
         Ok(lost)

@@ -61,7 +61,7 @@ pub enum Claimed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSession {
     /// The user and the session.
-    pub holding: SessionRef,
+    pub session: SessionRef,
     /// The generation it was granted.
     pub generation: u64,
 }
@@ -76,20 +76,20 @@ pub enum Sessions {
 }
 
 impl Sessions {
-    /// Claims a session for `holding.user`. Entries of the incarnations in `dead` do not count and are removed.
+    /// Claims a session for `session.user`. Entries of the incarnations in `dead` do not count and are removed.
     ///
     /// # Errors
     /// [`Unavailable`] when it is not known whether the session was granted: release it then.
     pub async fn claim(
         &self,
-        holding: &SessionRef,
+        session: &SessionRef,
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
     ) -> Result<Claimed, Unavailable> {
         match self {
-            Self::Memory(sessions) => sessions.claim(holding, by, policy, dead),
-            Self::Redis(sessions) => sessions.claim(holding, by, policy, dead).await,
+            Self::Memory(sessions) => sessions.claim(session, by, policy, dead),
+            Self::Redis(sessions) => sessions.claim(session, by, policy, dead).await,
         }
     }
 
@@ -97,10 +97,10 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Unavailable`] when some may not have ended: releasing again does no harm.
-    pub async fn release(&self, holdings: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+    pub async fn release(&self, ended: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
         match self {
-            Self::Memory(sessions) => sessions.release(holdings, by),
-            Self::Redis(sessions) => sessions.release(holdings, by).await,
+            Self::Memory(sessions) => sessions.release(ended, by),
+            Self::Redis(sessions) => sessions.release(ended, by).await,
         }
     }
 

@@ -37,12 +37,12 @@ impl RedisSessions {
 
     pub(crate) async fn claim(
         &self,
-        holding: &SessionRef,
+        session: &SessionRef,
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
     ) -> Result<Claimed, Unavailable> {
-        let ScriptCall { keys, arguments } = self.call(holding, by, policy, None);
+        let ScriptCall { keys, arguments } = self.call(session, by, policy, None);
         let mut call = CLAIM.prepare_invoke();
         call.key(keys).arg(arguments);
         for incarnation in dead {
@@ -51,8 +51,8 @@ impl RedisSessions {
         granted_or_refused(self.link.script(&call).await?).ok_or(Unavailable)
     }
 
-    pub(crate) async fn release(&self, holdings: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
-        for batch in holdings.chunks(BATCH) {
+    pub(crate) async fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+        for batch in sessions.chunks(BATCH) {
             let calls = batch.iter().map(|SessionRef { user, session }| ScriptCall {
                 keys: vec![self.link.keys.sessions(user)],
                 arguments: vec![session.to_string(), by.to_string()],
@@ -70,9 +70,9 @@ impl RedisSessions {
     ) -> Result<Vec<SessionId>, Unavailable> {
         let mut lost = Vec::new();
         for batch in held.chunks(BATCH) {
-            let calls = batch.iter().map(|held| self.call(&held.holding, by, policy, Some(held.generation)));
+            let calls = batch.iter().map(|held| self.call(&held.session, by, policy, Some(held.generation)));
             let answers: Vec<Vec<Value>> = self.link.script_each(&CLAIM, calls).await?;
-            let sessions = batch.iter().map(|held| &held.holding.session);
+            let sessions = batch.iter().map(|held| &held.session.session);
             let losers = sessions.zip(answers).filter(|(_, answer)| matches!(answer.first(), Some(Value::Int(2))));
             lost.extend(losers.map(|(session, _)| session.clone()));
         }
@@ -134,15 +134,15 @@ impl RedisSessions {
         Ok(found)
     }
 
-    fn call(&self, holding: &SessionRef, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
+    fn call(&self, session: &SessionRef, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
         let mode = match policy.on_conflict {
             OnConflict::Evict => "evict",
             OnConflict::Reject => "reject",
         };
         ScriptCall {
-            keys: vec![self.link.keys.sessions(&holding.user)],
+            keys: vec![self.link.keys.sessions(&session.user)],
             arguments: vec![
-                holding.session.to_string(),
+                session.session.to_string(),
                 by.to_string(),
                 policy.limit.to_string(),
                 mode.to_owned(),

@@ -255,7 +255,7 @@ impl SocketData {
                 if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
                     wire.connect_seen();
                 }
-                session.receive(inbound.borrowed(), bytes);
+                session.receive(&inbound.borrowed(), bytes);
             }
             None => session.receive_part(bytes),
         }
@@ -265,7 +265,7 @@ impl SocketData {
         let Some(session) = self.session() else { return };
         Arc::clone(&session).receive_part(part.len());
         if let Some(inbound) = self.decoder.binary(part, limits) {
-            session.receive(inbound.borrowed(), 0);
+            session.receive(&inbound.borrowed(), 0);
         }
     }
 

@@ -1,0 +1,300 @@
+//! Members that get the same frames.
+//!
+//! Guarantees: frames that are fanned out one after the other reach every member in that order; a frame is encoded once
+//! and shared; no lock is held across an await; a fan-out walks the members that there are, however many there once
+//! were; a member whose queue is full is cut off, and no other member waits for it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use jackfield_engine::{CloseReason, Frame, Full, Outbox};
+use parking_lot::RwLock;
+
+use crate::metrics;
+
+/// Members that a frame is sent to before the task yields.
+const BATCH: usize = 1_024;
+
+/// A member of a group.
+pub(crate) trait Member: Send + Sync + 'static {
+    /// Unique in the group.
+    fn id(&self) -> &Arc<str>;
+
+    /// Its connection's queue.
+    fn outbox(&self) -> &Outbox;
+
+    /// Sends a frame; a member whose queue has no room for it is too slow and is cut off.
+    fn send(&self, frame: &Frame) {
+        if self.outbox().send(frame) == Err(Full) {
+            self.outbox().abort(CloseReason::TooSlow);
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Group<M> {
+    members: RwLock<Members<M>>,
+    /// Fan-outs under way.
+    walks: AtomicUsize,
+}
+
+struct Members<M> {
+    /// With holes only while a fan-out is under way: it must neither skip a member that moves nor meet it twice.
+    slots: Vec<Option<Arc<M>>>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+/// A fan-out under way. At the end of the last one the holes are closed.
+struct Walk<'a, M: Member>(&'a Group<M>);
+
+impl<M: Member> Group<M> {
+    /// Adds a member; false if one with its id is in already. It gets nothing of fan-outs that are under way.
+    pub(crate) fn join(&self, member: Arc<M>) -> bool {
+        let mut members = self.members.write();
+        if members.places.contains_key(member.id()) {
+            return false;
+        }
+        let place = members.slots.len();
+        members.places.insert(Arc::clone(member.id()), place);
+        members.slots.push(Some(member));
+        true
+    }
+
+    /// Removes the member with this id; false if it is not in.
+    pub(crate) fn leave(&self, id: &str) -> bool {
+        let mut members = self.members.write();
+        let Some(place) = members.places.remove(id) else { return false };
+        if self.walks.load(Ordering::Acquire) > 0 {
+            members.slots[place] = None;
+        } else {
+            members.fill(place);
+        }
+        true
+    }
+
+    #[cfg(test)]
+    fn contains(&self, id: &str) -> bool {
+        self.members.read().places.contains_key(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.read().places.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The members' ids, or `None` if there are more than `max`.
+    pub(crate) fn ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
+        let members = self.members.read();
+        (members.places.len() <= max).then(|| members.places.keys().cloned().collect())
+    }
+
+    /// Sends a frame to every member. Await each call before the next, to keep the order.
+    pub(crate) async fn fan_out(&self, frame: &Frame) {
+        self.fan_out_to(frame, |_| true).await;
+    }
+
+    /// As [`Group::fan_out`], to those members that `to` chooses.
+    pub(crate) async fn fan_out_to(&self, frame: &Frame, to: impl Fn(&M) -> bool) {
+        let (walk, end) = self.begin_walk();
+        let mut slow = Vec::new();
+        for start in (0..end).step_by(BATCH) {
+            if start > 0 {
+                tokio::task::yield_now().await;
+            }
+            let mut sent = 0;
+            {
+                let members = self.members.read();
+                for member in members.slots[start..end.min(start + BATCH)].iter().flatten().filter(|member| to(member))
+                {
+                    sent += 1;
+                    if member.outbox().send(frame) == Err(Full) {
+                        slow.push(Arc::clone(member));
+                    }
+                }
+            }
+            metrics::DELIVERIES.add(sent);
+            // Outside of the lock: a member that is cut off leaves the group.
+            for member in slow.drain(..) {
+                member.outbox().abort(CloseReason::TooSlow);
+            }
+        }
+        drop(walk);
+    }
+
+    /// The walk, and the end of the slots at its beginning: they do not get fewer during it.
+    fn begin_walk(&self) -> (Walk<'_, M>, usize) {
+        let members = self.members.read();
+        // Under the lock, so that no member moves after this.
+        self.walks.fetch_add(1, Ordering::AcqRel);
+        (Walk(self), members.slots.len())
+    }
+}
+
+impl<M: Member> Members<M> {
+    /// Closes the hole at `place` with the last member.
+    fn fill(&mut self, place: usize) {
+        self.slots.swap_remove(place);
+        if let Some(Some(moved)) = self.slots.get(place) {
+            self.places.insert(Arc::clone(moved.id()), place);
+        }
+        if self.slots.len() * 4 < self.slots.capacity() {
+            self.slots.shrink_to(self.slots.len() * 2);
+            self.places.shrink_to(self.places.len() * 2);
+        }
+    }
+}
+
+impl<M: Member> Drop for Walk<'_, M> {
+    fn drop(&mut self) {
+        let has_holes = {
+            let members = self.0.members.read();
+            members.slots.len() > members.places.len()
+        };
+        let mut members = if has_holes { Some(self.0.members.write()) } else { None };
+        // Under the lock, if there are holes: a walk that begins now sees all members or waits.
+        if self.0.walks.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(members) = &mut members
+        {
+            let mut place = 0;
+            while place < members.slots.len() {
+                match members.slots[place] {
+                    Some(_) => place += 1,
+                    None => members.fill(place),
+                }
+            }
+        }
+    }
+}
+
+impl<M> Default for Group<M> {
+    fn default() -> Self {
+        let members = Members { slots: Vec::new(), places: HashMap::new() };
+        Self { members: RwLock::new(members), walks: AtomicUsize::new(0) }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use jackfield_engine::testing::TestOutbox;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A member that only listens.
+    pub(crate) struct Listener {
+        id: Arc<str>,
+        outbox: Outbox,
+        heard: TestOutbox,
+    }
+
+    impl Listener {
+        pub(crate) fn new(id: &str) -> Arc<Self> {
+            let heard = TestOutbox::new();
+            Arc::new(Self { id: id.into(), outbox: Outbox::Test(heard.clone()), heard })
+        }
+    }
+
+    impl Member for Listener {
+        fn id(&self) -> &Arc<str> {
+            &self.id
+        }
+
+        fn outbox(&self) -> &Outbox {
+            &self.outbox
+        }
+    }
+
+    fn frame(number: usize) -> Frame {
+        Frame::event_json("/", "n", &number.to_string())
+    }
+
+    fn poll(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// However members come and go between the steps of a fan-out: who was in from its beginning to its end gets
+        /// it once, nobody gets it twice, and no hole is left after it.
+        #[test]
+        fn who_stays_hears_everything_once(
+            rounds in prop::collection::vec(prop::collection::vec((0_usize..3_000, any::<bool>()), 0..200), 1..8)
+        ) {
+            let group = Group::default();
+            let everybody: Vec<_> = (0..3_000).map(|id| Listener::new(&id.to_string())).collect();
+            for member in &everybody[..2_500] {
+                group.join(Arc::clone(member));
+            }
+            for (number, changes) in rounds.into_iter().enumerate() {
+                let before: Vec<bool> = everybody.iter().map(|member| group.contains(&member.id)).collect();
+                let mut left = vec![false; everybody.len()];
+                let frame = frame(number);
+                let mut changes = changes.into_iter();
+                {
+                    let mut walk = pin!(group.fan_out(&frame));
+                    while !poll(walk.as_mut()) {
+                        for (id, joins) in changes.by_ref().take(60) {
+                            match joins {
+                                true => drop(group.join(Arc::clone(&everybody[id]))),
+                                false => left[id] |= group.leave(&everybody[id].id),
+                            }
+                        }
+                    }
+                }
+                for (id, member) in everybody.iter().enumerate() {
+                    let count = member.heard.take().len();
+                    prop_assert!(count <= 1);
+                    prop_assert!(count == 1 || !before[id] || left[id], "{id} was left out");
+                }
+                let members = group.members.read();
+                prop_assert_eq!(members.slots.len(), members.places.len());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_cut_off_and_nobody_else() {
+        let group = Group::default();
+        let members = ["a", "b", "c"].map(Listener::new);
+        for member in &members {
+            assert!(group.join(Arc::clone(member)));
+        }
+        assert!(!group.join(Arc::clone(&members[0])), "it is in already");
+        members[1].heard.stall(1);
+        for number in 0..3 {
+            group.fan_out(&frame(number)).await;
+        }
+        assert_eq!(members[1].heard.closed(), Some(CloseReason::TooSlow));
+        assert_eq!(members.map(|member| member.heard.take().len()), [3, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_was_large_is_walked_as_far_as_it_goes() {
+        let group = Group::default();
+        let members: Vec<_> = (0..10_000).map(|id| Listener::new(&id.to_string())).collect();
+        for member in &members {
+            group.join(Arc::clone(member));
+        }
+        for member in &members[5..] {
+            group.leave(&member.id);
+        }
+        let members = group.members.read();
+        assert_eq!(members.slots.len(), 5);
+        assert!(members.slots.capacity() < 50);
+    }
+}

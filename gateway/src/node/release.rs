@@ -1,0 +1,98 @@
+//! Releases sessions and stays in rooms that have ended, in batches, in the whole cluster.
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_cluster::{
+    TIMEOUT, Unavailable,
+    ids::{Incarnation, SessionRef},
+    presence::{Ending, Scope, Stay},
+};
+use jackfield_engine::CloseReason;
+use tokio::task::JoinHandle;
+
+use crate::session::Shared;
+
+/// Index entries that are read at once.
+const BATCH: usize = 512;
+const RETRY: Duration = Duration::from_millis(250);
+/// At the end of the process, retries before the rest is left to the survivors.
+const LAST_TRIES: u32 = 2;
+
+/// Releases until the lifecycle ends; then releases the rest, and the lease once `heart` has stopped renewing it.
+pub(super) async fn run(shared: Arc<Shared>, heart: JoinHandle<()>) {
+    let stopping = shared.lifecycle.stopping();
+    while !stopping.is_cancelled() {
+        if pass(&shared).await.is_err() {
+            stopping.run_until_cancelled(tokio::time::sleep(RETRY)).await;
+        } else {
+            stopping.run_until_cancelled(shared.releases.pushed()).await;
+        }
+    }
+    shutdown(&shared, heart).await;
+}
+
+/// Closes the remaining connections and releases their sessions, so that nobody has to wait for the lease to end.
+async fn shutdown(shared: &Shared, heart: JoinHandle<()>) {
+    for connection in shared.connections.all().into_iter().chain(shared.subscribed.all()) {
+        connection.close(CloseReason::Draining);
+    }
+    let mut tries = 0;
+    while pass(shared).await.is_err() && tries < LAST_TRIES {
+        tries += 1;
+        tokio::time::sleep(RETRY).await;
+    }
+    // A heartbeat under way would begin a new lease if it found the old one ended.
+    let beats_no_more = tokio::time::timeout(TIMEOUT, heart).await.is_ok();
+    if beats_no_more && shared.releases.is_complete() {
+        // If this fails, the lease ends by itself, and a survivor does the rest.
+        let _ = end_lease(shared).await;
+    }
+}
+
+async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
+    let Some(incarnation) = shared.lease.incarnation() else { return Ok(()) };
+    let membership = &shared.cluster.membership;
+    // Mostly entries that were indexed and then not granted.
+    loop {
+        let left = membership.indexed(&incarnation, BATCH).await?;
+        if left.is_empty() {
+            return membership.forget_dead(&incarnation).await;
+        }
+        clear(shared, &incarnation, &left).await?;
+    }
+}
+
+async fn pass(shared: &Shared) -> Result<(), Unavailable> {
+    loop {
+        let batch = shared.releases.take();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let released = release(shared, &batch).await;
+        shared.releases.done_but(if released.is_ok() { Vec::new() } else { batch });
+        released?;
+    }
+}
+
+async fn release(shared: &Shared, batch: &[(Stay, Incarnation)]) -> Result<(), Unavailable> {
+    let mut incarnations: Vec<&Incarnation> = batch.iter().map(|(_, incarnation)| incarnation).collect();
+    incarnations.sort_unstable();
+    incarnations.dedup();
+    for incarnation in incarnations {
+        let of_it = batch.iter().filter(|(_, held_by)| held_by == incarnation);
+        let stays: Vec<Stay> = of_it.map(|(stay, _)| stay.clone()).collect();
+        clear(shared, incarnation, &stays).await?;
+    }
+    Ok(())
+}
+
+/// Removes stays of an incarnation everywhere. The index comes last: while an entry is in it, a node will retry.
+pub(super) async fn clear(shared: &Shared, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
+    let online = stays.iter().filter(|stay| stay.scope == Scope::Cluster);
+    let session = |stay: &Stay| SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() };
+    let sessions: Vec<SessionRef> = online.map(session).collect();
+    let cluster = &shared.cluster;
+    cluster.sessions.release(&sessions, of).await?;
+    cluster.presence.leave(stays, of, Ending::Gone).await?;
+    cluster.membership.index_remove(of, stays).await
+}

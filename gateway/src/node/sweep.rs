@@ -1,0 +1,45 @@
+//! Checks connections whose time is over: those that are in no namespace, and those whose tokens expire.
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_engine::CloseReason;
+use jackfield_shared::time::unix_now;
+
+use crate::session::Shared;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Connections that are checked before the task yields.
+const BATCH: usize = 256;
+
+/// Closes connections that have been in no namespace for too long.
+pub(super) async fn idle(shared: Arc<Shared>) {
+    let stopping = shared.lifecycle.stopping();
+    while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        shared.limiter.sweep();
+        for batch in shared.idle.due().chunks(BATCH) {
+            for connection in batch.iter().filter(|connection| shared.idle.is_over(connection)) {
+                connection.close(CloseReason::Idle);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Warns clients a minute before their token expires, and disconnects them at its end.
+pub(super) async fn tokens(shared: Arc<Shared>) {
+    let stopping = shared.lifecycle.stopping();
+    while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        loop {
+            let due = shared.expiry.take(unix_now(), BATCH);
+            if due.is_empty() {
+                break;
+            }
+            for id in due {
+                if let Some(connection) = shared.connections.find(&id).or_else(|| shared.subscribed.find(&id)) {
+                    connection.check_tokens();
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! One connection's membership in one namespace: the sender of events, as their handlers see it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jackfield_cluster::{
+    ids::{SessionId, SessionRef},
+    presence::{Entry, Scope, Stay},
+    room_name::RoomName,
+};
+use jackfield_engine::{Frame, Outbox};
+use jackfield_shared::claims::Identity;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Addressee;
+use crate::{
+    hub::{Member, Namespace},
+    limits::User,
+    room::{Occupant, Room},
+};
+
+/// See the module.
+pub(crate) struct Client {
+    /// Public: others see it, and it gives no power over the connection.
+    pub(crate) id: Arc<str>,
+    pub(crate) namespace: Arc<Namespace<Client>>,
+    /// The user.
+    pub(crate) identity: Identity,
+    /// The user's budgets.
+    pub(crate) user: Arc<User>,
+    /// The session that it belongs to.
+    pub(crate) session: SessionId,
+    outbox: Outbox,
+    rooms: Mutex<InRooms>,
+}
+
+/// The rooms that a socket is in.
+#[derive(Default)]
+struct InRooms {
+    rooms: Vec<InRoom>,
+    /// The socket has left its namespace, and enters no room any more.
+    gone: bool,
+    /// Stays begun so far; numbers the stays' ids.
+    count: u64,
+    /// Rooms from which the socket recently got more than a page, and when it may again; kept after it leaves them.
+    paged: Vec<(Arc<str>, Instant)>,
+}
+
+/// Separates the session's id from the stay's number in the id of a stay.
+const STAY: char = '~';
+
+struct InRoom {
+    room: Room<Client>,
+    /// The id of the stay in the cluster.
+    stay: SessionId,
+    typed_at: Option<Instant>,
+}
+
+/// Most rooms that [`InRooms::paged`] keeps.
+const PAGED_MAX: usize = 128;
+/// Least time between two `typing` that pass.
+const TYPING_PACE: Duration = Duration::from_secs(1);
+
+impl Client {
+    pub(super) fn new(
+        id: Arc<str>,
+        session: SessionId,
+        namespace: Arc<Namespace<Client>>,
+        identity: Identity,
+        user: Arc<User>,
+        outbox: Outbox,
+    ) -> Self {
+        Self { id, namespace, identity, user, session, outbox, rooms: Mutex::default() }
+    }
+
+    /// The session that it belongs to, as the cluster's ports take it.
+    pub(crate) fn session_ref(&self) -> SessionRef {
+        SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
+    }
+
+    /// This socket's stay in a room, with its user's profile: the current stay, or a new one. Every stay has its own
+    /// id, so that a late end of one never ends the next.
+    pub(crate) fn entry(&self, room: RoomName) -> Entry {
+        let mut rooms = self.rooms.lock();
+        let present = rooms.find(&room.name).map(|joined| joined.stay.clone());
+        let session = present.unwrap_or_else(|| {
+            rooms.count += 1;
+            format!("{}{STAY}{}", self.session, rooms.count).as_str().into()
+        });
+        drop(rooms);
+        self.entry_of(room, session)
+    }
+
+    /// The stays in all rooms that the socket is in.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let rooms = self.rooms.lock();
+        let stays = rooms.rooms.iter().map(|joined| self.entry_of(joined.room.name.clone(), joined.stay.clone()));
+        stays.collect()
+    }
+
+    fn entry_of(&self, room: RoomName, session: SessionId) -> Entry {
+        let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
+        Entry { stay: self.stay_of(room, session), profile: profile.into() }
+    }
+
+    fn stay_of(&self, room: RoomName, session: SessionId) -> Stay {
+        Stay { scope: Scope::Room(room), user: Arc::clone(&self.identity.user_id), session }
+    }
+
+    /// The room of this name, if the socket is in it.
+    pub(crate) fn room(&self, name: &str) -> Option<Room<Client>> {
+        self.rooms.lock().find(name).map(|joined| joined.room.clone())
+    }
+
+    /// How many rooms the socket is in.
+    pub(crate) fn room_count(&self) -> usize {
+        self.rooms.lock().rooms.len()
+    }
+
+    /// Records a stay in a room. False if the socket has left its namespace: the caller must then undo the join.
+    pub(crate) fn entered(&self, room: Room<Client>, stay: &Stay) -> bool {
+        let mut rooms = self.rooms.lock();
+        if !rooms.gone && rooms.find(&room.name.name).is_none() {
+            rooms.rooms.push(InRoom { room, stay: stay.session.clone(), typed_at: None });
+        }
+        !rooms.gone
+    }
+
+    /// Takes the socket out of a room. Returns the stay that ended, if it was in the room.
+    pub(crate) fn left(&self, name: &str) -> Option<Stay> {
+        let mut rooms = self.rooms.lock();
+        let place = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
+        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(place);
+        Some(self.stay_of(room.name, stay))
+    }
+
+    /// The socket has left its namespace: returns the stays that ended, and lets it enter no other room.
+    pub(crate) fn take_rooms(&self) -> Vec<Stay> {
+        let mut rooms = self.rooms.lock();
+        rooms.gone = true;
+        let stays = std::mem::take(&mut rooms.rooms).into_iter();
+        stays.map(|joined| self.stay_of(joined.room.name, joined.stay)).collect()
+    }
+
+    /// Runs `act` unless the socket has left its namespace, and before it can.
+    pub(crate) fn while_here(&self, act: impl FnOnce()) {
+        let rooms = self.rooms.lock();
+        if !rooms.gone {
+            act();
+        }
+    }
+
+    /// Whether a `typing` to this room passes: at most one a second, and only if the socket is in the room.
+    pub(crate) fn may_type(&self, room: &str, now: Instant) -> bool {
+        let mut rooms = self.rooms.lock();
+        let Some(joined) = rooms.find(room) else { return false };
+        let pass = joined.typed_at.is_none_or(|at| now.duration_since(at) >= TYPING_PACE);
+        if pass {
+            joined.typed_at = Some(now);
+        }
+        pass
+    }
+
+    /// When the socket may get more than a page of this room again, if it did so recently.
+    pub(crate) fn paged_until(&self, room: &str) -> Option<Instant> {
+        self.rooms.lock().paged.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
+    }
+
+    /// The socket got more than a page of this room, and may get as much again at `again`.
+    pub(crate) fn page_again_at(&self, room: &Arc<str>, again: Instant, now: Instant) {
+        let mut rooms = self.rooms.lock();
+        rooms.paged.retain(|(name, other)| name != room && *other > now);
+        if rooms.paged.len() == PAGED_MAX {
+            // Drop the oldest.
+            rooms.paged.remove(0);
+        }
+        rooms.paged.push((Arc::clone(room), again));
+    }
+
+    /// Sends an event to this socket alone.
+    pub(crate) fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+        if let Some(frame) = Frame::event(&self.namespace.name, event, data) {
+            Member::send(self, &frame);
+        }
+    }
+}
+
+impl Member for Client {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl Occupant for Client {
+    fn is_of(&self, stay: &SessionId) -> bool {
+        stay.as_str().split(STAY).next() == Some(self.session.as_str())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.rooms.lock().gone
+    }
+}
+
+impl Addressee for Client {
+    fn namespace(&self) -> &str {
+        &self.namespace.name
+    }
+
+    fn send(&self, frame: &Frame) {
+        Member::send(self, frame);
+    }
+}
+
+impl InRooms {
+    fn find(&mut self, name: &str) -> Option<&mut InRoom> {
+        self.rooms.iter_mut().find(|joined| &*joined.room.name.name == name)
+    }
+}

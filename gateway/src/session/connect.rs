@@ -1,0 +1,191 @@
+//! Joins a client to a namespace: token, session, CONNECT, `authenticated`.
+//!
+//! Permanent refusals are answered with CONNECT_ERROR, temporary ones by closing the transport: a stock client has no
+//! other way to tell them apart.
+
+use std::sync::Arc;
+
+use jackfield_cluster::{
+    ids::random_id,
+    presence::{Announce, Entry, Stay},
+};
+use jackfield_engine::{CloseReason, Frame};
+use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
+use serde_json::json;
+
+use super::{Client, Connection, claim::claim, connect_feed, refusal::Refusal, state::Standing, token::auth_token};
+use crate::{
+    hub::{Member as _, Namespace},
+    limits::User,
+    metrics,
+    room::SYSTEM,
+};
+
+pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
+    connection.asks_for(namespace);
+    let mut user = None;
+    let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
+    metrics::REFUSED.add_for([refusal.code()], 1);
+    let (session, code) = (&connection.id, refusal.code());
+    tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
+    match refusal {
+        Refusal::Terminal(code) => {
+            connection.refused_by(namespace);
+            // A client with a full queue does not read: nothing can be sent to it.
+            let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
+            connection.shared.idle.watch(connection);
+        }
+        Refusal::Passing => connection.close(CloseReason::Unavailable),
+        Refusal::TooFast => connection.close(CloseReason::ConnectRate),
+    }
+}
+
+/// `user` is set as soon as a token was accepted.
+async fn join(
+    connection: &Arc<Connection>,
+    namespace: &str,
+    auth: Option<&str>,
+    user: &mut Option<Arc<str>>,
+) -> Result<(), Refusal> {
+    let shared = &connection.shared;
+    let feed = shared.feeds.of(namespace);
+    let target = shared.namespaces.find(namespace);
+    if feed.is_none() && target.is_none() {
+        return Err(Refusal::Terminal("invalid_namespace"));
+    }
+    let identity = identify(connection, auth).await?;
+    *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
+    match (feed, target, identity) {
+        (Some(feed), _, identity) => connect_feed::join(connection, feed, identity).await,
+        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity).await,
+        _ => Err(Refusal::Terminal("missing_token")),
+    }
+}
+
+async fn join_namespace(
+    connection: &Arc<Connection>,
+    namespace: &Arc<Namespace<Client>>,
+    identity: Identity,
+) -> Result<(), Refusal> {
+    let standing = connection.session.lock().begin(&identity);
+    match standing {
+        Standing::Same => {
+            let user = connection.belongs_to(&identity.user_id);
+            admit(connection, namespace, identity, user);
+            Ok(())
+        }
+        Standing::Other => Err(Refusal::Terminal("session_conflict")),
+        Standing::Ended => Err(Refusal::Passing),
+        Standing::Claim => begin(connection, namespace, identity).await,
+    }
+}
+
+/// Joins the connection's first namespace, and claims its session.
+async fn begin(
+    connection: &Arc<Connection>,
+    namespace: &Arc<Namespace<Client>>,
+    identity: Identity,
+) -> Result<(), Refusal> {
+    let shared = &connection.shared;
+    let gaps = shared.lease.gaps();
+    let user = connection.belongs_to(&identity.user_id);
+    if user.connect(std::time::Instant::now()).is_err() {
+        // Refused before the claim, so that it costs the cluster nothing and evicts nobody.
+        connection.session.lock().abandon();
+        return Err(Refusal::TooFast);
+    }
+    if let Err(refusal) = claim(connection, &identity).await {
+        connection.session.lock().abandon();
+        shared.connections.remove(&connection.id);
+        return Err(refusal);
+    }
+    connection.give_back_place();
+    admit(connection, namespace, identity.clone(), user);
+    enter(connection, &identity, gaps).await;
+    Ok(())
+}
+
+/// The identity in the client's token; `None` if the client sent none.
+async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<Identity>, Refusal> {
+    let from_auth = auth_token(auth);
+    let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
+    let identity = connection.shared.verifier.verify(token).await.map_err(|error| match error {
+        TokenError::Invalid => Refusal::Terminal("invalid_token"),
+        TokenError::Expired => Refusal::Terminal("token_expired"),
+        TokenError::KeysUnavailable => Refusal::Passing,
+    })?;
+    // A configured issuer may write any id into a token; messages of the system must not be forged.
+    if *identity.user_id == *SYSTEM.id {
+        return Err(Refusal::Terminal("invalid_token"));
+    }
+    Ok(Some(identity))
+}
+
+/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, then everything else; the count of
+/// unread notifications follows as soon as the back end answers.
+fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Identity, user: Arc<User>) {
+    let shared = &connection.shared;
+    let id: Arc<str> = random_id().into();
+    let authenticated = json!({
+        "success": true,
+        "userId": identity.user_id,
+        "email": identity.email,
+        "socketId": id,
+        "expiresAt": rfc3339_of_unix(identity.expires_at),
+    });
+    let client = Arc::new(Client::new(
+        Arc::clone(&id),
+        connection.id.clone(),
+        Arc::clone(namespace),
+        identity,
+        user,
+        connection.outbox.clone(),
+    ));
+    let sent = {
+        // Under the lock, so that a concurrent eviction is sent after CONNECT and not before it.
+        let mut session = connection.session.lock();
+        if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
+            return;
+        }
+        session.sockets.push(Arc::clone(&client));
+        connection.admitted(&mut session);
+        let connected = client.outbox().send(&Frame::connect(&namespace.name, &id));
+        let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
+        let sent = connected.and_then(|()| authenticated.map_or(Ok(()), |frame| client.outbox().send(&frame)));
+        namespace.members.join(Arc::clone(&client));
+        sent
+    };
+    if sent.is_err() {
+        connection.outbox.abort(CloseReason::TooSlow);
+    }
+    connection.renew(client.identity.expires_at);
+    shared.unread.push([client.session_ref()]);
+    shared.roster_changed(namespace);
+    metrics::CONNECTS.add(1);
+}
+
+/// Announces the user's presence, then handles an end, an eviction or a bus gap since the claim began; `gaps` is the
+/// number of bus gaps at that time.
+async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
+    let shared = &connection.shared;
+    let held = connection.session.lock().incarnation();
+    if let Some(incarnation) = held {
+        let entry = Entry::from(&connection.session_ref(Arc::clone(&identity.user_id)));
+        let entered = shared.cluster.presence.enter(&[entry], &incarnation, Announce::Yes).await;
+        // The lease was lost, or the outcome is unknown: the next reassertion writes the presence again.
+        if entered.is_err() || shared.lease.incarnation().as_ref() != Some(&incarnation) {
+            shared.lease.reassert_soon();
+        }
+    }
+    let (departure, evicted) = connection.session.lock().settle();
+    if let Some((user, incarnation)) = departure {
+        shared.releases.push(Stay::online(&connection.session_ref(user)), incarnation);
+    }
+    if evicted {
+        connection.evicted();
+    } else if shared.lease.gaps() != gaps {
+        // The bus may have lost an eviction of this session, and a reassertion skips sessions that are being claimed:
+        // reassert again.
+        shared.lease.reassert_soon();
+    }
+}

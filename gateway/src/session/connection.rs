@@ -1,0 +1,291 @@
+//! One Engine.IO connection, from its first byte to its last: its state, its memberships, and its end.
+//!
+//! Packets: [`super::receive`] · joining: [`super::connect`], [`super::connect_feed`] · permanent disconnects:
+//! [`super::disconnect`] · token expiry: [`super::expiry`].
+
+use std::sync::Arc;
+
+use jackfield_cluster::{
+    ids::{Incarnation, SessionId, SessionRef},
+    presence::Stay,
+    sessions::HeldSession,
+};
+use jackfield_engine::{CloseReason, Frame, Outbox};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    Client, Shared, Subscriber, packet_queue::PacketQueue, registry::Idler, state::SessionState,
+    subscriptions::Subscriptions,
+};
+use crate::{
+    limits::{Place, User},
+    metrics,
+};
+
+/// Most namespaces that refused a connection and are remembered for its end.
+const REFUSED_MAX: usize = 16;
+
+/// See the module. Its session begins with the first token that a namespace accepts.
+pub(crate) struct Connection {
+    /// The session that this connection is or will be.
+    pub(crate) id: SessionId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) outbox: Outbox,
+    /// The handshake's token.
+    pub(super) token: Option<Box<str>>,
+    /// Its place among its address's connections without a session; released once it has a session or a feed's token.
+    place: Option<Arc<Place>>,
+    pub(super) queue: Mutex<PacketQueue>,
+    pub(super) session: Mutex<SessionState>,
+    pub(super) subscriptions: Mutex<Subscriptions>,
+    /// Namespaces whose last answer to this client was a permanent refusal.
+    refused: Mutex<Vec<Box<str>>>,
+}
+
+impl Connection {
+    /// A new connection, in no namespace yet. It is closed if it does not join one in time.
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        outbox: Outbox,
+        token: Option<Box<str>>,
+        place: Option<Arc<Place>>,
+    ) -> Arc<Self> {
+        let connection = Arc::new(Self {
+            id: SessionId::random(),
+            shared: Arc::clone(shared),
+            outbox,
+            token,
+            place,
+            queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
+            session: Mutex::default(),
+            subscriptions: Mutex::default(),
+            refused: Mutex::default(),
+        });
+        shared.idle.watch(&connection);
+        shared.limiter.opened();
+        connection
+    }
+
+    /// The transport is gone, for this reason.
+    pub(super) fn closed(&self, reason: CloseReason) {
+        self.log_end(reason);
+        self.shared.limiter.closed();
+        self.give_back_place();
+        self.stop_accepting();
+        self.end();
+    }
+
+    fn log_end(&self, reason: CloseReason) {
+        metrics::CLOSED.add_for([reason.as_str()], 1);
+        let user = self.session.lock().user().cloned();
+        let (session, user, reason_name) = (&self.id, user.as_deref(), reason.as_str());
+        match reason {
+            CloseReason::TooSlow => {
+                metrics::TOO_SLOW.add(1);
+                tracing::info!(%session, user, "closed a connection: its client reads more slowly than it is sent to");
+            }
+            CloseReason::Malformed => {
+                metrics::MALFORMED.add(1);
+                tracing::info!(%session, user, "closed a connection: its client sent a malformed packet");
+            }
+            CloseReason::Flooding => {
+                tracing::info!(%session, user, "closed a connection: its client sent too fast for too long");
+            }
+            _ => tracing::debug!(%session, user, reason = reason_name, "connection closed"),
+        }
+    }
+
+    /// Stops counting the connection among its address's connections without a session.
+    pub(super) fn give_back_place(&self) {
+        if let Some(place) = &self.place {
+            place.give_back();
+        }
+    }
+
+    /// A token of this user was accepted: the user's budgets apply from now on.
+    pub(super) fn belongs_to(&self, user: &Arc<str>) -> Arc<User> {
+        let user = self.shared.limiter.user(&self.shared.settings.limits, user);
+        self.queue.lock().belongs_to(&user);
+        user
+    }
+
+    /// The client asks for a namespace again: forgets its earlier refusal.
+    pub(super) fn asks_for(&self, namespace: &str) {
+        self.refused.lock().retain(|refused| **refused != *namespace);
+    }
+
+    /// The namespace refused the client permanently.
+    pub(super) fn refused_by(&self, namespace: &str) {
+        let mut refused = self.refused.lock();
+        if refused.len() < REFUSED_MAX {
+            refused.push(namespace.into());
+        }
+    }
+
+    /// Closes the transport after its queue was written. A stock client reconnects by itself.
+    ///
+    /// Clients before 4.1 treat the end of the transport as a lost connection even in a namespace that refused them,
+    /// and stay away only after a DISCONNECT. It is sent here and not right after the CONNECT_ERROR: a client that
+    /// retries at once with a better token would take it for the answer to that.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        for namespace in std::mem::take(&mut *self.refused.lock()) {
+            // A client with a full queue does not read: nothing can be sent to it.
+            let _ = self.outbox.send(&Frame::disconnect(&namespace));
+        }
+        self.stop_accepting();
+        self.end();
+        self.outbox.close(reason);
+    }
+
+    /// Accepts no more packets: the connection is about to be closed. Packets already received are still handled.
+    pub(crate) fn stop_accepting(&self) {
+        self.queue.lock().shut();
+    }
+
+    /// Whether [`Connection::stop_accepting`] was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.queue.lock().is_shut()
+    }
+
+    /// Whether all received packets were handled: after [`Connection::stop_accepting`] nothing more is claimed then.
+    pub(crate) fn is_handled(&self) -> bool {
+        self.queue.lock().is_done()
+    }
+
+    /// Whether all received packets were handled, and [`Connection::close`] would cut off no answer.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_handled() && self.outbox.is_flushed()
+    }
+
+    /// A namespace admits the connection.
+    pub(super) fn admitted(&self, session: &mut SessionState) {
+        session.idle_from = None;
+        self.outbox.admitted();
+    }
+
+    /// Whether the connection is in no namespace and no feed, so that it may be closed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.lock().sockets.is_empty() && self.subscriptions.lock().is_empty()
+    }
+
+    /// This connection's sockets, one for each namespace.
+    pub(crate) fn sockets(&self) -> Vec<Arc<Client>> {
+        self.session.lock().sockets.clone()
+    }
+
+    /// The session that this connection holds in the cluster; `None` until its claim is complete and once it has ended.
+    pub(crate) fn held(&self) -> Option<HeldSession> {
+        let (user, generation) = self.session.lock().live()?;
+        Some(HeldSession { session: self.session_ref(user), generation })
+    }
+
+    /// Its session was written again under `incarnation`; false if it has ended meanwhile.
+    pub(crate) fn reasserted(&self, incarnation: &Incarnation) -> bool {
+        self.session.lock().reassert(incarnation)
+    }
+
+    pub(super) fn session_ref(&self, user: Arc<str>) -> SessionRef {
+        SessionRef { user, session: self.id.clone() }
+    }
+
+    pub(super) fn client(&self, namespace: &str) -> Option<Arc<Client>> {
+        self.session.lock().sockets.iter().find(|client| &*client.namespace.name == namespace).cloned()
+    }
+
+    pub(super) fn subscriber(&self, namespace: &str) -> Option<Arc<Subscriber>> {
+        self.subscriptions.lock().find(namespace).cloned()
+    }
+
+    pub(super) fn leave(&self, namespace: &str) {
+        let left = self.session.lock().take_socket(namespace);
+        match left {
+            Some(client) => self.shared.remove_client(&client),
+            None => self.unsubscribe(namespace),
+        }
+    }
+
+    /// Adds a subscriber, and sends it these frames first. False if it cannot be added.
+    pub(super) fn subscribe(self: &Arc<Self>, subscriber: &Arc<Subscriber>, first: &[Frame]) -> bool {
+        let sent = {
+            // Under the lock, so that a concurrent end comes after CONNECT and not before it.
+            let mut subscriptions = self.subscriptions.lock();
+            if !subscriptions.add(subscriber) {
+                return false;
+            }
+            self.shared.subscribed.insert(&self.id, self, None);
+            first.iter().try_for_each(|frame| self.outbox.send(frame))
+        };
+        self.admitted(&mut self.session.lock());
+        if sent.is_err() {
+            self.outbox.abort(CloseReason::TooSlow);
+        }
+        true
+    }
+
+    /// Ends the subscription to a feed, if there is one.
+    pub(super) fn unsubscribe(&self, namespace: &str) {
+        let mut subscriptions = self.subscriptions.lock();
+        if let Some(subscriber) = subscriptions.remove(namespace) {
+            subscriber.feed.subscribers.leave(&subscriber.id);
+        }
+        if subscriptions.is_empty() {
+            self.shared.subscribed.remove(&self.id);
+        }
+    }
+
+    /// Ends all subscriptions for good. Returns those that there were.
+    pub(super) fn end_subscriptions(&self) -> Vec<Arc<Subscriber>> {
+        let mut subscriptions = self.subscriptions.lock();
+        self.shared.expiry.forget(subscriptions.checked_at, &self.id);
+        let ended = subscriptions.end();
+        for subscriber in &ended {
+            subscriber.feed.subscribers.leave(&subscriber.id);
+        }
+        self.shared.subscribed.remove(&self.id);
+        ended
+    }
+
+    /// Leaves every namespace and feed, and ends the session. Does nothing the second time.
+    fn end(&self) {
+        self.end_subscriptions();
+        self.end_session();
+    }
+
+    /// Leaves every namespace but feeds, and ends the session. Returns the sockets that it had: none the second time.
+    pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
+        let (sockets, departure) = {
+            let mut session = self.session.lock();
+            self.shared.expiry.forget(session.checked_at, &self.id);
+            session.end()
+        };
+        if self.subscriptions.lock().is_empty() {
+            self.queue.lock().clear();
+        }
+        for client in &sockets {
+            self.shared.remove_client(client);
+        }
+        self.shared.connections.remove(&self.id);
+        if let Some((user, incarnation)) = departure {
+            self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
+        }
+        sockets
+    }
+}
+
+impl Idler for Connection {
+    fn idle_from(&self, now: Instant) -> bool {
+        let mut session = self.session.lock();
+        session.idle_from.get_or_insert(now);
+        !std::mem::replace(&mut session.idle_listed, true)
+    }
+
+    fn idle_unlisted(&self) {
+        self.session.lock().idle_listed = false;
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let idle_from = self.session.lock().idle_from;
+        idle_from.filter(|_| self.is_idle())
+    }
+}

@@ -1,0 +1,94 @@
+//! Permanent disconnects: the client receives the reason, then a DISCONNECT, after which a stock client does not
+//! reconnect by itself. For temporary reasons the transport is closed instead: [`Connection::close`].
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_engine::{CloseReason, Frame};
+use jackfield_shared::time::now_rfc3339;
+use serde_json::{Value, json};
+
+use super::{Addressee, Client, Connection, EventError, Subscriber, error_frame};
+use crate::metrics;
+
+/// Time between the last frame to a flooding client and the end of its transport.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+impl Connection {
+    /// Another session of the user took this one's place.
+    pub(crate) fn evicted(self: &Arc<Self>) {
+        if self.session.lock().evict_later() {
+            return;
+        }
+        metrics::EVICTED.add(1);
+        let replaced = json!({ "at": now_rfc3339() });
+        self.disconnect("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
+    }
+
+    /// A backend ended the session: sends the client the reason, and disconnects it permanently.
+    pub(crate) fn ended_by_backend(self: &Arc<Self>, reason: &str) {
+        let ended = json!({ "reason": reason, "at": now_rfc3339() });
+        self.disconnect("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
+    }
+
+    /// A backend ended this user's subscriptions: as [`Connection::ended_by_backend`], in the feeds that the client
+    /// reads as this user.
+    pub(crate) fn subscriptions_ended_by_backend(self: &Arc<Self>, user: &str, reason: &str) {
+        let subscribers = self.subscriptions.lock().of(user);
+        let ended = json!({ "reason": reason, "at": now_rfc3339() });
+        for subscriber in subscribers {
+            self.disconnect_from_feed(&subscriber, "ended_by_backend", "session:ended", &ended);
+        }
+    }
+
+    /// The client sends too fast for too long. Accepts nothing more from it, and ends the transport after
+    /// [`LAST_MOMENT`], sooner than that of other clients.
+    pub(super) fn flooding(self: &Arc<Self>) {
+        self.stop_accepting();
+        self.outbox.stop_reading();
+        let error = EventError::RateLimited { retry_after_ms: 0 };
+        self.disconnect("flooding", |client| error_frame(client, &error, ""));
+        for subscriber in self.end_subscriptions() {
+            let frames = [error_frame(&*subscriber, &error, ""), Some(Frame::disconnect(subscriber.namespace()))];
+            frames.iter().flatten().for_each(|frame| Addressee::send(&*subscriber, frame));
+        }
+        let (connection, stopping) = (Arc::clone(self), self.shared.lifecycle.stopping());
+        self.shared.lifecycle.spawn(async move {
+            stopping.run_until_cancelled(tokio::time::sleep(LAST_MOMENT)).await;
+            connection.outbox.abort(CloseReason::Flooding);
+        });
+    }
+
+    /// Sends the reason and a DISCONNECT on every socket. Feeds are no part of the session, and continue.
+    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
+        metrics::SENT_AWAY.add_for([reason], 1);
+        // End the session first: nothing may follow the DISCONNECT, nor a namespace that is being joined be missed.
+        let sockets = self.end_session();
+        let user = sockets.first().map(|client| &*client.identity.user_id);
+        tracing::info!(session = %self.id, user, reason, "disconnected a client for good");
+        for client in sockets {
+            if let Some(frame) = last_word(&client) {
+                Addressee::send(&*client, &frame);
+            }
+            Addressee::send(&*client, &Frame::disconnect(&client.namespace.name));
+        }
+        // A stock client closes the transport itself; the idle sweep closes that of any other.
+        self.shared.idle.watch(self);
+    }
+
+    /// Sends the reason and a DISCONNECT in one feed, and ends the subscription.
+    pub(super) fn disconnect_from_feed(
+        self: &Arc<Self>,
+        subscriber: &Subscriber,
+        reason: &'static str,
+        event: &str,
+        data: &Value,
+    ) {
+        metrics::SENT_AWAY.add_for([reason], 1);
+        let user = subscriber.identity.as_ref().map(|identity| &*identity.user_id);
+        tracing::info!(session = %self.id, user, namespace = subscriber.namespace(), reason, "ended a subscription");
+        subscriber.emit(event, data);
+        Addressee::send(subscriber, &Frame::disconnect(subscriber.namespace()));
+        self.unsubscribe(subscriber.namespace());
+        self.shared.idle.watch(self);
+    }
+}

@@ -1,0 +1,64 @@
+//! The way up: the layer of events takes a connection's events.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jackfield_cluster::{Unavailable, bus::Channel, wire::BusMessage};
+use jackfield_engine::{Frame, Parts};
+
+use super::{Client, Connection, Shared, Subscriber};
+
+/// An event as it arrived.
+#[derive(Clone, Copy)]
+pub(crate) struct RawEvent<'a> {
+    /// A JSON array of its name and arguments.
+    pub(crate) content: &'a str,
+    /// The binary parts that placeholders in the content refer to.
+    pub(crate) parts: Option<&'a Parts>,
+    /// The acknowledgement's id, if the client asks for one.
+    pub(crate) ack: Option<i64>,
+}
+
+/// The sender of an event: a socket in a namespace.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) connection: &'a Arc<Connection>,
+    pub(crate) client: &'a Arc<Client>,
+}
+
+impl Sender<'_> {
+    /// Sends a frame to everybody in the sender's namespace, on every node. It goes over the bus to this node's own
+    /// members too, so that all members receive frames in one order.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not known whether it was sent.
+    pub(crate) async fn broadcast(&self, frame: &Frame) -> Result<(), Unavailable> {
+        let channel = Channel::Namespace(Arc::clone(&self.client.namespace.name));
+        self.shared.cluster.bus.publish(&channel, BusMessage::Frame(frame.to_bus()).encode()).await
+    }
+}
+
+/// The sender of an event: a feed's subscriber.
+#[derive(Clone, Copy)]
+pub(crate) struct SubscriberSender<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) subscriber: &'a Arc<Subscriber>,
+}
+
+/// A packet that is no event: nothing after it can be understood, and the connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Handles events, and answers them.
+pub(crate) trait Dispatch: Send + Sync + 'static {
+    /// Handles an event of a socket.
+    fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>>;
+
+    /// Handles an event of a feed's subscriber.
+    fn handle_in_feed<'a>(
+        &self,
+        sender: SubscriberSender<'a>,
+        event: RawEvent<'a>,
+    ) -> BoxFuture<'a, Result<(), Malformed>>;
+}

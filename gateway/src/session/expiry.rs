@@ -1,0 +1,106 @@
+//! The expiry of a connection's tokens: of its session, and of its subscriptions to feeds. [`super::token_validity`]
+//! decides when a step is due; this module takes it.
+
+use std::sync::Arc;
+
+use jackfield_engine::Frame;
+use jackfield_shared::time::{rfc3339_of_unix, unix_now};
+use serde_json::{Value, json};
+
+use super::{Connection, token_validity::Step};
+use crate::feed::rule::Read;
+
+impl Connection {
+    /// A token of the user was accepted. Returns when the session ends, in Unix seconds.
+    pub(crate) fn renew(&self, expires_at: u64) -> u64 {
+        let mut session = self.session.lock();
+        session.validity.renew(expires_at);
+        // A renewed session is checked once more than needed, but never later than at its end.
+        if session.checked_at == 0 {
+            session.checked_at = unix_now();
+            self.shared.expiry.watch(session.checked_at, &self.id);
+        }
+        session.validity.expires_at
+    }
+
+    /// Checks the tokens of the subscriptions from now on, where the feed requires one.
+    pub(super) fn watch_subscriptions(&self) {
+        let mut subscriptions = self.subscriptions.lock();
+        if subscriptions.checked_at == 0 && !subscriptions.is_empty() {
+            subscriptions.checked_at = unix_now();
+            self.shared.expiry.watch(subscriptions.checked_at, &self.id);
+        }
+    }
+
+    /// Warns the client that its tokens expire, or disconnects it once they have expired, and schedules the next check.
+    pub(crate) fn check_tokens(self: &Arc<Self>) {
+        let now = unix_now();
+        self.check_session(now);
+        self.check_subscriptions(now);
+    }
+
+    fn check_session(self: &Arc<Self>, now: u64) {
+        let (step, expires_at) = {
+            let mut session = self.session.lock();
+            if session.is_ended() || session.checked_at == 0 || session.checked_at > now {
+                return;
+            }
+            let step = session.validity.step(now);
+            let expires_at = session.validity.expires_at;
+            session.checked_at = next(&step, expires_at);
+            self.shared.expiry.watch(session.checked_at, &self.id);
+            (step, expires_at)
+        };
+        match step {
+            Step::Wait(_) => {}
+            Step::Warn => {
+                self.sockets().iter().for_each(|client| client.emit("token:expiring", &expiring(expires_at)));
+            }
+            Step::Expired => {
+                let expiring = expiring(expires_at);
+                self.disconnect("token_expired", |client| {
+                    Frame::event(&client.namespace.name, "token:expired", &expiring)
+                });
+            }
+        }
+    }
+
+    fn check_subscriptions(self: &Arc<Self>, now: u64) {
+        let due: Vec<_> = {
+            let mut subscriptions = self.subscriptions.lock();
+            if subscriptions.checked_at == 0 || subscriptions.checked_at > now {
+                return;
+            }
+            let with_token = subscriptions.all().iter().filter(|subscriber| subscriber.feed.rule.read == Read::Token);
+            let due: Vec<_> =
+                with_token.map(|subscriber| (Arc::clone(subscriber), subscriber.token_step(now))).collect();
+            let next_check = due.iter().map(|(_, (step, expires_at))| next(step, *expires_at)).min();
+            subscriptions.checked_at = next_check.unwrap_or(0);
+            if let Some(at) = next_check {
+                self.shared.expiry.watch(at, &self.id);
+            }
+            due
+        };
+        for (subscriber, (step, expires_at)) in due {
+            match step {
+                Step::Wait(_) => {}
+                Step::Warn => subscriber.emit("token:expiring", &expiring(expires_at)),
+                Step::Expired => {
+                    self.disconnect_from_feed(&subscriber, "token_expired", "token:expired", &expiring(expires_at));
+                }
+            }
+        }
+    }
+}
+
+/// When to check again after this step.
+fn next(step: &Step, expires_at: u64) -> u64 {
+    match step {
+        Step::Wait(at) => *at,
+        Step::Warn | Step::Expired => expires_at,
+    }
+}
+
+fn expiring(expires_at: u64) -> Value {
+    json!({ "expiresAt": rfc3339_of_unix(expires_at) })
+}

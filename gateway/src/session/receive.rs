@@ -1,0 +1,157 @@
+//! Receives a client's packets: queued on arrival, handled one after the other.
+//!
+//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and by none while there is
+//! nothing to handle; packets that exceed the rate are refused and not queued.
+
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
+
+use futures_util::FutureExt as _;
+use jackfield_cluster::{
+    TIMEOUT,
+    deadline::{self, Wait},
+};
+use jackfield_engine::{CloseReason, Excess, Inbound, Packet, event_name};
+use jackfield_shared::{
+    ids::new_id,
+    trace::{Span, within},
+};
+use tokio::time::Instant;
+
+use super::{
+    Connection, EventError, Malformed, RawEvent, Sender, SubscriberSender, answer, connect,
+    packet_queue::{Arrival, QueueLimits},
+};
+use crate::metrics;
+
+impl Connection {
+    /// Counts a message that completes no event: a part of one, or a packet that the gateway ignores.
+    pub(super) fn receive_part(self: &Arc<Self>, bytes: usize) {
+        let floods = self.queue.lock().part(bytes, self.shared.settings.limits.flood());
+        if floods {
+            self.flooding();
+        }
+    }
+
+    /// Queues a packet whose text has `text` bytes; its binary parts were counted before. Never waits: the transport's
+    /// reader calls it.
+    pub(super) fn receive(self: &Arc<Self>, packet: &Inbound<&str>, text: usize) {
+        let limits = &self.shared.settings.limits;
+        let room = QueueLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
+        let arrival = self.queue.lock().push(packet, text, limits.flood(), room);
+        match arrival {
+            Arrival::Queued => {}
+            Arrival::Start => {
+                self.shared.lifecycle.spawn(Arc::clone(self).drain());
+            }
+            Arrival::Limited { retry_after_ms } => {
+                metrics::RATE_LIMITED.add(1);
+                self.refuse(packet, &EventError::RateLimited { retry_after_ms });
+            }
+            Arrival::Flooding => self.flooding(),
+        }
+    }
+
+    async fn drain(self: Arc<Self>) {
+        // The back end timed out for the previous packet. The packets queued behind it have waited for the back end
+        // too, so their time counts from their arrival; otherwise it counts from the start of their handling.
+        let mut stalled = false;
+        loop {
+            // Not a `while let`: the lock must be free while the packet is handled.
+            let next = self.queue.lock().pop();
+            let Some((arrived, packet)) = next else { return };
+            let since = if stalled { arrived } else { Instant::now() };
+            let handling = within(self.span(&packet), self.handle(&packet));
+            let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
+            if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
+                let id = new_id();
+                tracing::error!(id, session = %self.id, "handling a packet panicked: this is a bug");
+                self.refuse(&packet.borrowed(), &EventError::Internal { id });
+            }
+            if let Some(wait) = deadline::last_wait(handling) {
+                stalled = wait == Wait::TimedOut;
+            }
+        }
+    }
+
+    /// The trace span of a packet's handling. An event's name is known once it is parsed.
+    fn span(&self, packet: &Packet) -> Option<Span> {
+        let (name, namespace) = match packet {
+            Inbound::Connect { namespace, .. } => ("connect", namespace),
+            Inbound::Event { namespace, .. } => ("event", namespace),
+            Inbound::Disconnect { .. } | Inbound::Refused { .. } | Inbound::Malformed => return None,
+        };
+        let span = Span::begin(|| name.into())?;
+        Some(span.with("session.id", self.id.to_string()).with("namespace", namespace.to_string()))
+    }
+
+    async fn handle(self: &Arc<Self>, packet: &Packet) {
+        match packet {
+            Inbound::Connect { namespace, auth } => connect::connect(self, namespace, auth.as_deref()).await,
+            Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
+            Inbound::Disconnect { namespace } => {
+                self.leave(namespace);
+                // The client may join another namespace.
+                if self.is_idle() {
+                    self.shared.idle.watch(self);
+                }
+            }
+            Inbound::Event { namespace, content, ack, parts } => {
+                let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
+                // Nothing after it can be decoded, so the connection ends, as with Node's server. A stock client
+                // reconnects by itself.
+                if self.dispatch(namespace, event).await.is_err() {
+                    self.close(CloseReason::Malformed);
+                }
+            }
+            Inbound::Refused { excess, .. } => {
+                let limits = &self.shared.settings.limits;
+                let error = match excess {
+                    Excess::Bytes => EventError::PayloadTooLarge { max: limits.payload as usize },
+                    Excess::Parts => EventError::Validation(format!(
+                        "at most {} attachments (binary parts) per event",
+                        limits.attachments
+                    )),
+                };
+                self.refuse(&packet.borrowed(), &error);
+            }
+            Inbound::Malformed => self.close(CloseReason::Malformed),
+        }
+    }
+
+    async fn dispatch(self: &Arc<Self>, namespace: &str, event: RawEvent<'_>) -> Result<(), Malformed> {
+        let shared = &self.shared;
+        if let Some(client) = self.client(namespace) {
+            let sender = Sender { shared, connection: self, client: &client };
+            shared.dispatch.handle(sender, event).await
+        } else if let Some(subscriber) = self.subscriber(namespace) {
+            let sender = SubscriberSender { shared, subscriber: &subscriber };
+            shared.dispatch.handle_in_feed(sender, event).await
+        } else if !self.outbox.is_admitted() {
+            Err(Malformed)
+        } else {
+            // The client sent it before it knew that it had left the namespace.
+            Ok(())
+        }
+    }
+
+    /// Answers a packet with an error, without handling it.
+    fn refuse(&self, packet: &Inbound<&str>, error: &EventError) {
+        match packet {
+            Inbound::Event { namespace, content, ack, .. } => {
+                self.answer(namespace, *ack, error, &event_name(content));
+            }
+            Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
+            // A stock client whose CONNECT was not answered reconnects by itself.
+            Inbound::Connect { .. } | Inbound::Malformed => self.close(CloseReason::Unavailable),
+            Inbound::Disconnect { namespace } => self.leave(namespace),
+        }
+    }
+
+    fn answer(&self, namespace: &str, ack: Option<i64>, error: &EventError, event: &str) {
+        if let Some(client) = self.client(namespace) {
+            answer(&*client, ack, error, event);
+        } else if let Some(subscriber) = self.subscriber(namespace) {
+            answer(&*subscriber, ack, error, event);
+        }
+    }
+}

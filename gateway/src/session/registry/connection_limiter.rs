@@ -1,0 +1,199 @@
+//! The limits on connecting: the number of connections, the rate of new ones, and the budgets of each address and user.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    limits::{Address, Bucket, Kept, Place, Rate, Turn, User},
+    settings::Limits,
+};
+
+/// Handshakes that may wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
+const WAITING: usize = 8_192;
+
+/// See the module.
+pub(crate) struct ConnectionLimiter {
+    open: AtomicUsize,
+    /// The most that were open at the same time since [`ConnectionLimiter::take_peak`].
+    peak: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
+    turns: Mutex<Bucket>,
+    addresses: Kept<IpAddr, Address>,
+    users: Kept<Arc<str>, User>,
+}
+
+impl ConnectionLimiter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            waiting: Arc::default(),
+            turns: Mutex::new(Bucket::full(turns(limits), Instant::now())),
+            addresses: Kept::default(),
+            users: Kept::default(),
+        }
+    }
+
+    /// The budgets of one address. Connections from this machine are not limited in their rate: a proxy, an operator or
+    /// a test may well open thousands of them, and no stranger connects from there.
+    pub(crate) fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
+        let now = Instant::now();
+        let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };
+        self.addresses.entry(address, now, || Address::new(rate, now))
+    }
+
+    /// The budgets of a user, shared by all of the user's connections.
+    pub(crate) fn user(&self, limits: &Limits, user: &Arc<str>) -> Arc<User> {
+        let now = Instant::now();
+        self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
+    }
+
+    /// Drops some of the users and addresses with nothing left to remember. Call it every second or so.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        self.users.sweep(now);
+        self.addresses.sweep(now);
+    }
+
+    /// Admits one more connection now, from this address if it is known. A refusal takes nothing from any budget.
+    /// Several calls at the same instant may exceed `limits.connections` by as many.
+    ///
+    /// # Errors
+    /// The reason for the refusal.
+    pub(crate) fn enter(
+        &self,
+        limits: &Limits,
+        address: Option<&Arc<Address>>,
+    ) -> Result<Option<Arc<Place>>, Obstacle> {
+        let now = Instant::now();
+        if limits.connections > 0 && self.count() >= limits.connections as usize {
+            return Err(Obstacle::Node);
+        }
+        let enter = |address: &Arc<Address>| {
+            address.enter(limits.address_pending as usize, now).map_err(|wait| Obstacle::Address { wait })
+        };
+        let place = address.map(enter).transpose()?;
+        if self.turns.lock().take(turns(limits), now).is_err() {
+            if let Some(place) = place {
+                place.undo();
+            }
+            return Err(Obstacle::Node);
+        }
+        Ok(place)
+    }
+
+    /// Permission for a handshake to wait, unless too many do.
+    pub(crate) fn wait(&self, address: Option<&Arc<Address>>) -> Option<Waiting> {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let mut waiting = Waiting { of_address: None, all: Arc::clone(&self.waiting) };
+        if let Some(address) = address {
+            waiting.of_address = Some(address.wait()?);
+        }
+        (before < WAITING).then_some(waiting)
+    }
+
+    /// How many connections are open.
+    pub(crate) fn count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that has opened.
+    pub(crate) fn opened(&self) {
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(open, Ordering::Relaxed);
+    }
+
+    /// The most connections that were open at the same time since this was last called.
+    pub(crate) fn take_peak(&self) -> usize {
+        self.peak.swap(self.count(), Ordering::Relaxed)
+    }
+
+    /// Counts a connection that has closed.
+    pub(crate) fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Permission to wait, until it is dropped.
+pub(crate) struct Waiting {
+    of_address: Option<Turn>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Why a connection was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The node has too many connections, or gets too many per second.
+    Node,
+    /// The address has too many connections without a session, or connects too fast.
+    Address {
+        /// Time after which it may be admitted, if known.
+        wait: Option<Duration>,
+    },
+}
+
+fn turns(limits: &Limits) -> Rate {
+    Rate::new(limits.connect_rate, limits.connect_rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_do_not_stand_in_each_others_way() {
+        let limits = Limits { address_pending: 3, address_connect_burst: 5, ..Limits::default() };
+        let limiter = ConnectionLimiter::new(&limits);
+        let address = |text: &str| limiter.address(&limits, text.parse().unwrap());
+        let (one, other, own) = (address("203.0.113.1"), address("203.0.113.2"), address("127.0.0.1"));
+        let enter = |address: &Arc<Address>| limiter.enter(&limits, Some(address));
+        let places: Vec<_> = (0..10).filter_map(|_| enter(&one).ok()).collect();
+        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address { wait: None })));
+        assert!(enter(&other).is_ok() && limiter.enter(&limits, None).is_ok_and(|place| place.is_none()));
+        drop(places);
+        assert_eq!((0..10).filter(|_| enter(&one).is_ok()).count(), 2, "five connects at once");
+        assert!((0..100).all(|_| enter(&own).is_ok()), "this machine's own are not counted by time");
+        let places: Vec<_> = (0..10).filter_map(|_| enter(&own).ok()).collect();
+        assert_eq!(places.len(), 3, "but without a session they are");
+    }
+
+    #[test]
+    fn few_handshakes_wait() {
+        let (limits, now) = (Limits::default(), Instant::now());
+        let limiter = ConnectionLimiter::new(&limits);
+        let address = limiter.addresses.entry([203, 0, 113, 1].into(), now, || Address::new(Rate::new(0, 1), now));
+        let of_one: Vec<_> = (0..WAITING).map_while(|_| limiter.wait(Some(&address))).collect();
+        assert!(of_one.len() < WAITING / 4, "{}", of_one.len());
+        let of_others: Vec<_> = (0..WAITING).map_while(|_| limiter.wait(None)).collect();
+        assert_eq!(of_one.len() + of_others.len(), WAITING);
+        drop(of_one);
+        assert!(limiter.wait(Some(&address)).is_some());
+        drop(of_others);
+        assert_eq!(limiter.waiting.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn where_the_node_is_in_the_way_the_address_pays_nothing() {
+        let limits = Limits { connect_rate: 1, address_connect_burst: 2, ..Limits::default() };
+        let limiter = ConnectionLimiter::new(&limits);
+        let address = limiter.address(&limits, "203.0.113.1".parse().unwrap());
+        assert!(limiter.enter(&limits, Some(&address)).is_ok());
+        assert!((0..10).all(|_| limiter.enter(&limits, Some(&address)).err() == Some(Obstacle::Node)));
+        let limits = Limits { connect_rate: 0, ..limits };
+        assert!(limiter.enter(&limits, Some(&address)).is_ok());
+    }
+}

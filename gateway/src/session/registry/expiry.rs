@@ -1,0 +1,37 @@
+//! Connections by the Unix second at which their tokens have to be checked next.
+
+use std::collections::BTreeSet;
+
+use jackfield_cluster::ids::SessionId;
+use parking_lot::Mutex;
+
+/// See the module. A connection that ends is removed.
+#[derive(Default)]
+pub(crate) struct Expiry {
+    due: Mutex<BTreeSet<(u64, SessionId)>>,
+}
+
+impl Expiry {
+    /// Checks this connection at this second.
+    pub(crate) fn watch(&self, at: u64, connection: &SessionId) {
+        self.due.lock().insert((at, connection.clone()));
+    }
+
+    /// Cancels that check.
+    pub(crate) fn forget(&self, at: u64, connection: &SessionId) {
+        self.due.lock().remove(&(at, connection.clone()));
+    }
+
+    /// Takes at most `most` connections that are due.
+    pub(crate) fn take(&self, now: u64, most: usize) -> Vec<SessionId> {
+        let mut due = self.due.lock();
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((at, _)) = due.first()
+            && *at <= now
+        {
+            taken.extend(due.pop_first().map(|(_, connection)| connection));
+        }
+        taken
+    }
+}

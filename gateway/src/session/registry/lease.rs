@@ -1,0 +1,89 @@
+//! The node's lease, and whether everything that it holds has to be registered again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use jackfield_cluster::{ids::Incarnation, membership::Remembered};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Lease {
+    incarnation: ArcSwapOption<Incarnation>,
+    wake: Notify,
+    reassert: AtomicBool,
+    /// Since when the back end has kept its data, as far as this node knows.
+    remembered: Mutex<Option<Remembered>>,
+    /// The back end has lost this node's entries, and the node has not registered them again yet.
+    forgotten: AtomicBool,
+    /// Bus gaps so far.
+    gaps: AtomicU64,
+}
+
+impl Lease {
+    /// The lease that this node holds, as far as it knows.
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation.load().as_deref().cloned()
+    }
+
+    /// A new lease began. Returns whether the back end has lost its data since the last one.
+    pub(crate) fn begun(&self, incarnation: &Incarnation, remembered: Remembered) -> bool {
+        let is_lost = self.remembered.lock().replace(remembered).is_some_and(|before| before != remembered);
+        if is_lost {
+            self.forgotten.store(true, Ordering::Release);
+        }
+        self.incarnation.store(Some(Arc::new(incarnation.clone())));
+        self.reassert.store(true, Ordering::Release);
+        is_lost
+    }
+
+    /// Registers everything that the node holds again, soon.
+    pub(crate) fn reassert_soon(&self) {
+        self.reassert.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether to register everything again; false until the next request.
+    pub(crate) fn take_reassert(&self) -> bool {
+        self.reassert.swap(false, Ordering::AcqRel)
+    }
+
+    /// It was not possible: the next heartbeat tries again.
+    pub(crate) fn reassert_failed(&self) {
+        self.reassert.store(true, Ordering::Release);
+    }
+
+    /// Everything is registered.
+    pub(crate) fn reasserted(&self) {
+        self.forgotten.store(false, Ordering::Release);
+    }
+
+    /// Whether the back end has lost this node's entries.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Sends a heartbeat now.
+    pub(crate) fn beat_now(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until a heartbeat is wanted.
+    pub(crate) async fn wanted(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Messages from other nodes may have been missed.
+    pub(crate) fn count_gap(&self) {
+        self.gaps.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often messages from other nodes may have been missed.
+    pub(crate) fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Acquire)
+    }
+}

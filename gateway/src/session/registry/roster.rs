@@ -1,0 +1,196 @@
+//! The list of sockets in the main namespace in the whole cluster: each node's part, and what has to be done about it.
+//!
+//! Every node announces its own part when it changes, and sends its members the whole: the list up to `roster.max`
+//! sockets, beyond that the count alone, because a list costs n². The part of a dead node is removed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jackfield_cluster::{
+    ids::{Incarnation, NodeId},
+    wire::RosterPart,
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// See the module.
+pub(crate) struct Roster {
+    me: Arc<str>,
+    max: usize,
+    parts: Mutex<BTreeMap<Arc<str>, RosterPart>>,
+    /// This node's part has to be announced.
+    announce: AtomicBool,
+    /// The whole has to be sent to the members.
+    show: AtomicBool,
+    /// The others' parts may be unknown: ask for them.
+    ask: AtomicBool,
+    wake: Notify,
+}
+
+/// The roster as members get it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    List(Vec<Arc<str>>),
+    Count(usize),
+}
+
+impl Roster {
+    pub(crate) fn new(me: &NodeId, max: usize) -> Self {
+        Self {
+            me: Arc::clone(&me.0),
+            max,
+            parts: Mutex::default(),
+            announce: AtomicBool::new(false),
+            show: AtomicBool::new(false),
+            ask: AtomicBool::new(true),
+            wake: Notify::new(),
+        }
+    }
+
+    /// A socket came or went on this node.
+    pub(crate) fn changed(&self) {
+        self.show.store(true, Ordering::Release);
+        self.announce_again();
+    }
+
+    /// Others may not know this node's part.
+    pub(crate) fn announce_again(&self) {
+        self.announce.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Messages may have been missed, in both directions.
+    pub(crate) fn start_over(&self) {
+        self.ask.store(true, Ordering::Release);
+        self.announce_again();
+    }
+
+    /// Stores another node's part.
+    pub(crate) fn receive(&self, part: RosterPart) {
+        if part.node == self.me {
+            return;
+        }
+        let mut parts = self.parts.lock();
+        let changed = match part.count {
+            0 => parts.remove(&part.node).is_some(),
+            _ if parts.get(&part.node) == Some(&part) => false,
+            _ => {
+                parts.insert(Arc::clone(&part.node), part);
+                true
+            }
+        };
+        drop(parts);
+        self.show_where(changed);
+    }
+
+    /// Removes the parts of nodes that are not live.
+    pub(crate) fn keep_only(&self, live: &[Incarnation]) {
+        let live: Vec<NodeId> = live.iter().map(Incarnation::node).collect();
+        let mut parts = self.parts.lock();
+        let before = parts.len();
+        parts.retain(|node, _| *node == self.me || live.iter().any(|other| other.0 == *node));
+        let changed = parts.len() != before;
+        drop(parts);
+        self.show_where(changed);
+    }
+
+    /// Whether the cluster has so few sockets that everybody gets everybody's presence. `here` is the present number on
+    /// this node: its own part may be behind.
+    pub(crate) fn is_listed(&self, here: usize) -> bool {
+        let parts = self.parts.lock();
+        let elsewhere: usize = parts.values().filter(|part| part.node != self.me).map(|part| part.count).sum();
+        here + elsewhere <= self.max
+    }
+
+    fn show_where(&self, changed: bool) {
+        if changed {
+            self.show.store(true, Ordering::Release);
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn whole(&self) -> Whole {
+        let parts = self.parts.lock();
+        let count = parts.values().map(|part| part.count).sum();
+        let lists: Option<Vec<&Vec<Arc<str>>>> = parts.values().map(|part| part.ids.as_ref()).collect();
+        match lists {
+            Some(lists) if count <= self.max => Whole::List(lists.into_iter().flatten().cloned().collect()),
+            _ => Whole::Count(count),
+        }
+    }
+
+    /// Waits until something has to be done.
+    pub(crate) async fn due(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether to ask the others for their parts; false until the next request. So for the two below.
+    pub(crate) fn take_ask(&self) -> bool {
+        self.ask.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether to announce this node's part.
+    pub(crate) fn take_announce(&self) -> bool {
+        self.announce.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether to send the whole to the members.
+    pub(crate) fn take_show(&self) -> bool {
+        self.show.swap(false, Ordering::AcqRel)
+    }
+
+    /// Most sockets that are listed.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Stores this node's part, as it is announced now.
+    pub(crate) fn set_own(&self, count: usize, ids: Option<Vec<Arc<str>>>) -> RosterPart {
+        let part = RosterPart { node: Arc::clone(&self.me), count, ids };
+        let before = self.parts.lock().insert(Arc::clone(&self.me), part.clone());
+        if before.as_ref() != Some(&part) {
+            // Members have not seen sockets yet that came while the last part was being announced.
+            self.show.store(true, Ordering::Release);
+        }
+        part
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(node: &str, count: usize, ids: Option<&[&str]>) -> RosterPart {
+        let ids = ids.map(|ids| ids.iter().map(|id| Arc::from(*id)).collect());
+        RosterPart { node: node.into(), count, ids }
+    }
+
+    #[test]
+    fn the_whole_is_a_list_up_to_the_maximum_and_a_count_beyond() {
+        let roster = Roster::new(&"me".into(), 3);
+        roster.receive(part("a", 2, Some(&["1", "2"])));
+        roster.receive(part("b", 1, Some(&["3"])));
+        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into(), "3".into()]));
+        roster.receive(part("b", 2, Some(&["3", "4"])));
+        assert_eq!(roster.whole(), Whole::Count(4));
+        roster.receive(part("b", 0, Some(&[])));
+        roster.receive(part("c", 9, None));
+        assert_eq!(roster.whole(), Whole::Count(11));
+        roster.keep_only(&[Incarnation::new(&"a".into())]);
+        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into()]));
+    }
+
+    #[test]
+    fn what_is_heard_twice_is_not_shown_twice() {
+        let roster = Roster::new(&"me".into(), 3);
+        roster.receive(part("a", 1, Some(&["1"])));
+        assert!(roster.show.swap(false, Ordering::AcqRel));
+        roster.receive(part("a", 1, Some(&["1"])));
+        assert!(!roster.show.load(Ordering::Acquire));
+    }
+}

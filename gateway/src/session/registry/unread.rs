@@ -1,0 +1,34 @@
+//! Sessions that wait for their number of unread notifications: sessions that have just begun, and all of them after
+//! messages from other nodes may have been missed. Bounded by the sessions of the node.
+
+use std::collections::HashSet;
+
+use jackfield_cluster::ids::SessionRef;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct UnreadNotifier {
+    waiting: Mutex<HashSet<SessionRef>>,
+    wake: Notify,
+}
+
+impl UnreadNotifier {
+    /// Sends these sessions the counts of their users, soon.
+    pub(crate) fn push(&self, sessions: impl IntoIterator<Item = SessionRef>) {
+        self.waiting.lock().extend(sessions);
+        self.wake.notify_one();
+    }
+
+    /// Takes at most `most` sessions, and drops those that are not live.
+    pub(crate) fn take(&self, most: usize, is_live: impl Fn(&SessionRef) -> bool) -> Vec<SessionRef> {
+        let mut waiting = self.waiting.lock();
+        waiting.extract_if(|_| true).filter(|session| is_live(session)).take(most).collect()
+    }
+
+    /// Waits until there may be some.
+    pub(crate) async fn pushed(&self) {
+        self.wake.notified().await;
+    }
+}

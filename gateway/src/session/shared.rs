@@ -1,0 +1,182 @@
+//! What all connections of a node have in common: the way down to everything that they use.
+//!
+//! It lies below the events and the background work: those get it, and nothing here calls them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jackfield_cluster::{Cluster, ids::NodeId, presence::Scope, sessions::Policy};
+use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
+
+use super::{
+    Client, Connection, Dispatch, Subscriber,
+    registry::{
+        ConnectionLimiter, Connections, Expiry, Idle, Lease, Parts, Readiness, ReleaseQueue, Roster, UnreadNotifier,
+    },
+};
+use crate::{
+    feed::{Feeds, rule::Rule},
+    hub::{Member as _, Namespace, Namespaces, Watchers},
+    room::{Rooms, rules::Rules},
+    settings::GatewaySettings,
+};
+
+/// The namespace whose members get the roster and users' presence.
+pub(crate) const MAIN: &str = "/";
+/// The namespaces of every node.
+pub(crate) const NAMESPACES: [&str; 2] = [MAIN, "/chat"];
+
+/// See the module.
+pub(crate) struct Shared {
+    /// The same from the process's start to its end.
+    pub(crate) id: NodeId,
+    pub(crate) started_at: DateTime<Utc>,
+    /// As configured.
+    pub(crate) settings: GatewaySettings,
+    /// How many sessions a user may have.
+    pub(crate) policy: Policy,
+    /// The roles that may join a room, and send to it.
+    pub(crate) rules: Rules,
+    /// The state shared with other nodes.
+    pub(crate) cluster: Cluster,
+    pub(crate) verifier: Arc<Verifier>,
+    /// Background work and its end.
+    pub(crate) lifecycle: Lifecycle,
+    /// Handles the events of all sockets.
+    pub(super) dispatch: Box<dyn Dispatch>,
+
+    pub(crate) namespaces: Namespaces<Client>,
+    /// The users whose presence the members of [`MAIN`] watch.
+    pub(crate) watchers: Watchers<Client>,
+    pub(crate) rooms: Rooms<Client>,
+    pub(crate) feeds: Feeds<Subscriber>,
+
+    /// Connections that have a session or are about to get one.
+    pub(crate) connections: Connections<Connection>,
+    /// Connections that subscribed to feeds.
+    pub(crate) subscribed: Connections<Connection>,
+    /// Connections that are in no namespace.
+    pub(crate) idle: Idle<Connection>,
+    /// Connections by the expiry of their tokens.
+    pub(crate) expiry: Expiry,
+    /// Sessions that wait for their unread count.
+    pub(crate) unread: UnreadNotifier,
+    /// Sessions and stays that wait to be released.
+    pub(crate) releases: ReleaseQueue,
+    /// The sockets in [`MAIN`] in the whole cluster.
+    pub(crate) roster: Roster,
+    /// The limits on connecting, and on each user.
+    pub(crate) limiter: ConnectionLimiter,
+    /// Whether the node can take clients.
+    pub(crate) readiness: Readiness,
+    /// The node's lease.
+    pub(crate) lease: Lease,
+}
+
+/// The settings that are text with a meaning of its own, parsed.
+pub(crate) struct Policies {
+    /// How many sessions a user may have.
+    pub(crate) sessions: Policy,
+    /// The roles that may join a room, and send to it.
+    pub(crate) rooms: Rules,
+    /// The configured feeds.
+    pub(crate) feeds: Vec<Rule>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        id: NodeId,
+        settings: GatewaySettings,
+        policies: Policies,
+        cluster: Cluster,
+        verifier: Arc<Verifier>,
+        lifecycle: Lifecycle,
+        dispatch: Box<dyn Dispatch>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            roster: Roster::new(&id, settings.roster.max as usize),
+            idle: Idle::new(settings.limits.connect_timeout),
+            limiter: ConnectionLimiter::new(&settings.limits),
+            rooms: Rooms::new(cluster.bus.clone(), cluster.log.clone(), lifecycle.clone()),
+            feeds: Feeds::new(policies.feeds, cluster.bus.clone(), cluster.log.clone()),
+            namespaces: Namespaces::new(&NAMESPACES),
+            watchers: Watchers::default(),
+            id,
+            started_at: Utc::now(),
+            settings,
+            policy: policies.sessions,
+            rules: policies.rooms,
+            cluster,
+            verifier,
+            lifecycle,
+            dispatch,
+            connections: Connections::default(),
+            subscribed: Connections::default(),
+            expiry: Expiry::default(),
+            unread: UnreadNotifier::default(),
+            releases: ReleaseQueue::default(),
+            readiness: Readiness::default(),
+            lease: Lease::default(),
+        })
+    }
+
+    /// Messages from other nodes may have been missed: rooms and feeds read their logs, and the node re-registers.
+    pub(crate) fn on_bus_gap(&self) {
+        self.lease.count_gap();
+        self.rooms.missed();
+        self.feeds.missed();
+        self.lease.reassert_soon();
+    }
+
+    /// Removes a socket that is out of its namespace.
+    pub(crate) fn remove_client(&self, client: &Client) {
+        let incarnation = self.lease.incarnation();
+        for stay in client.take_rooms() {
+            if let Scope::Room(room) = &stay.scope {
+                self.rooms.leave_soon(room, Arc::clone(&client.id));
+            }
+            if let Some(incarnation) = &incarnation {
+                self.releases.push(stay, incarnation.clone());
+            }
+        }
+        if &*client.namespace.name == MAIN {
+            self.watchers.forget(&client.id);
+        }
+        if client.namespace.members.leave(client.id()) {
+            self.roster_changed(&client.namespace);
+        }
+    }
+
+    /// The list of sockets may have changed.
+    pub(crate) fn roster_changed(&self, namespace: &Namespace<Client>) {
+        if &*namespace.name == MAIN {
+            self.roster.changed();
+        }
+    }
+
+    /// Bytes of the longest name of a namespace or feed.
+    pub(crate) fn longest_namespace(&self) -> usize {
+        let namespaces = self.namespaces.all().map(|namespace| namespace.name.len());
+        namespaces.chain(self.feeds.all().map(|feed| feed.namespace.len())).max().unwrap_or_default()
+    }
+
+    /// The state of all parts.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
+            redis: self.readiness.has_lease(),
+            pub_sub: self.cluster.bus.healthy(),
+            keys: self.verifier.ready(),
+            staying: !self.is_draining(),
+        }
+    }
+
+    /// Whether the node is shutting down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lifecycle.leaving().is_cancelled()
+    }
+
+    /// Whether new handshakes are refused, because the node is shutting down and balancers had time to notice.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.readiness.turns_away() || self.lifecycle.stopping().is_cancelled()
+    }
+}

@@ -1,0 +1,140 @@
+//! The state of a connection's session. Pure: it decides, its callers act.
+//!
+//! While a claim is in progress, the end of the connection releases nothing: the claiming code checks the state
+//! afterwards and releases the granted session. So no release can overtake the claim that it belongs to.
+
+use std::sync::Arc;
+
+use jackfield_cluster::ids::Incarnation;
+use jackfield_shared::claims::Identity;
+use tokio::time::Instant;
+
+use super::{Client, token_validity::TokenValidity};
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct SessionState {
+    /// One for each namespace.
+    pub(super) sockets: Vec<Arc<Client>>,
+    user: Option<Identity>,
+    held: Option<Claim>,
+    pub(super) validity: TokenValidity,
+    /// The Unix second at which [`super::registry::Expiry`] checks it; 0 until a token was accepted.
+    pub(super) checked_at: u64,
+    /// Since when it is in no namespace: a refused CONNECT does not restart it.
+    pub(super) idle_from: Option<Instant>,
+    /// It is on the list of [`super::registry::Idle`].
+    pub(super) idle_listed: bool,
+    /// A claim is in progress.
+    claiming: bool,
+    evicted: bool,
+    ended: bool,
+}
+
+/// The generation that was granted, and the node's lease that it was granted to.
+#[derive(Clone)]
+pub(super) struct Claim {
+    pub(super) generation: u64,
+    pub(super) incarnation: Incarnation,
+}
+
+/// The session's state when the client asks for a namespace.
+pub(super) enum Standing {
+    /// It belongs to no user yet: a claim is in progress from now on.
+    Claim,
+    /// It belongs to this user.
+    Same,
+    /// It belongs to another user.
+    Other,
+    /// It has ended.
+    Ended,
+}
+
+impl SessionState {
+    pub(super) fn begin(&mut self, identity: &Identity) -> Standing {
+        match &self.user {
+            _ if self.ended => Standing::Ended,
+            Some(user) if user.user_id == identity.user_id => Standing::Same,
+            Some(_) => Standing::Other,
+            None => {
+                self.user = Some(identity.clone());
+                self.claiming = true;
+                Standing::Claim
+            }
+        }
+    }
+
+    /// The claim was refused, not answered or not made: the session belongs to no user again.
+    pub(super) fn abandon(&mut self) {
+        self.user = None;
+        self.claiming = false;
+    }
+
+    pub(super) fn granted(&mut self, held: Claim) {
+        self.held = Some(held);
+    }
+
+    /// The claim is complete. Returns the departure if the session ended meanwhile, and whether it was evicted.
+    pub(super) fn settle(&mut self) -> (Option<Departure>, bool) {
+        self.claiming = false;
+        let departure = if self.ended { self.departure() } else { None };
+        (departure, self.evicted)
+    }
+
+    /// Records that the session is held under a new incarnation; false if it has ended.
+    pub(super) fn reassert(&mut self, incarnation: &Incarnation) -> bool {
+        match &mut self.held {
+            Some(held) if !self.ended => {
+                held.incarnation = incarnation.clone();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The session's user and generation, while it is claimed and has not ended.
+    pub(super) fn live(&self) -> Option<(Arc<str>, u64)> {
+        let user = self.user.as_ref().filter(|_| !self.ended && !self.claiming)?;
+        Some((Arc::clone(&user.user_id), self.held.as_ref()?.generation))
+    }
+
+    /// The incarnation that the session was granted to, even after its end.
+    pub(super) fn incarnation(&self) -> Option<Incarnation> {
+        self.held.as_ref().map(|held| held.incarnation.clone())
+    }
+
+    /// The user, once a token was accepted.
+    pub(super) fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref().map(|user| &user.user_id)
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Records an eviction that came before the first namespace was joined; false if it can be carried out now.
+    pub(super) fn evict_later(&mut self) -> bool {
+        let later = self.claiming && self.sockets.is_empty() && !self.ended;
+        self.evicted |= later;
+        later
+    }
+
+    pub(super) fn take_socket(&mut self, namespace: &str) -> Option<Arc<Client>> {
+        let place = self.sockets.iter().position(|client| &*client.namespace.name == namespace)?;
+        Some(self.sockets.swap_remove(place))
+    }
+
+    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Departure>) {
+        let first = !std::mem::replace(&mut self.ended, true);
+        let departure = if first && !self.claiming { self.departure() } else { None };
+        (std::mem::take(&mut self.sockets), departure)
+    }
+
+    fn departure(&self) -> Option<Departure> {
+        let held = self.held.as_ref()?;
+        Some((Arc::clone(&self.user.as_ref()?.user_id), held.incarnation.clone()))
+    }
+}
+
+/// The user whose session is to be released, and the incarnation that held it.
+pub(super) type Departure = (Arc<str>, Incarnation);

@@ -1,0 +1,56 @@
+//! A connection's subscriptions to feeds. They are no part of its session, outlive it, and end with the transport.
+
+use std::sync::Arc;
+
+use super::Subscriber;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Subscriptions {
+    subscribers: Vec<Arc<Subscriber>>,
+    /// The Unix second of the next check of their tokens; 0 if none is planned.
+    pub(super) checked_at: u64,
+    over: bool,
+}
+
+impl Subscriptions {
+    pub(super) fn find(&self, namespace: &str) -> Option<&Arc<Subscriber>> {
+        self.subscribers.iter().find(|subscriber| *subscriber.feed.namespace == *namespace)
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Subscriber>] {
+        &self.subscribers
+    }
+
+    /// Those that sent this user's token.
+    pub(super) fn of(&self, user: &str) -> Vec<Arc<Subscriber>> {
+        let is_theirs = |subscriber: &&Arc<Subscriber>| {
+            subscriber.identity.as_ref().is_some_and(|identity| *identity.user_id == *user)
+        };
+        self.subscribers.iter().filter(is_theirs).cloned().collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
+    /// False if the connection has ended, or has subscribed to the feed already.
+    pub(super) fn add(&mut self, subscriber: &Arc<Subscriber>) -> bool {
+        let is_welcome = !self.over && self.find(&subscriber.feed.namespace).is_none();
+        if is_welcome {
+            self.subscribers.push(Arc::clone(subscriber));
+        }
+        is_welcome
+    }
+
+    pub(super) fn remove(&mut self, namespace: &str) -> Option<Arc<Subscriber>> {
+        let place = self.subscribers.iter().position(|subscriber| *subscriber.feed.namespace == *namespace)?;
+        Some(self.subscribers.swap_remove(place))
+    }
+
+    /// Removes and returns all; none is added any more.
+    pub(super) fn end(&mut self) -> Vec<Arc<Subscriber>> {
+        self.over = true;
+        std::mem::take(&mut self.subscribers)
+    }
+}

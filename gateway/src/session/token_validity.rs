@@ -1,0 +1,65 @@
+//! Decides when to warn of a token's expiry, and when to end its session. Pure; the time is an argument.
+
+/// Seconds before a token's expiry at which its client is warned.
+const NOTICE: u64 = 60;
+
+/// The expiry of one session's token, or of one subscription's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TokenValidity {
+    /// Unix seconds.
+    pub(super) expires_at: u64,
+    warned: bool,
+}
+
+/// The step that is due now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing: check again at this Unix second.
+    Wait(u64),
+    /// Warn the client, and check again at the expiry.
+    Warn,
+    /// The token has expired.
+    Expired,
+}
+
+impl TokenValidity {
+    /// Another token was accepted; the longer one counts.
+    pub(super) fn renew(&mut self, expires_at: u64) {
+        if expires_at > self.expires_at {
+            *self = Self { expires_at, warned: false };
+        }
+    }
+
+    pub(super) fn step(&mut self, now: u64) -> Step {
+        if now >= self.expires_at {
+            return Step::Expired;
+        }
+        let notice_at = self.expires_at.saturating_sub(NOTICE);
+        if now < notice_at {
+            return Step::Wait(notice_at);
+        }
+        match std::mem::replace(&mut self.warned, true) {
+            false => Step::Warn,
+            true => Step::Wait(self.expires_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warned_once_a_minute_before_then_expired_unless_renewed() {
+        let mut validity = TokenValidity::default();
+        validity.renew(1_000);
+        assert_eq!(validity.step(500), Step::Wait(940));
+        assert_eq!(validity.step(940), Step::Warn);
+        assert_eq!(validity.step(941), Step::Wait(1_000));
+        validity.renew(900);
+        assert_eq!(validity.step(1_000), Step::Expired);
+        validity.renew(2_000);
+        assert_eq!(validity.step(1_000), Step::Wait(1_940));
+        assert_eq!(validity.step(1_999), Step::Warn);
+    }
+}
