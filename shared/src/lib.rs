@@ -6,10 +6,11 @@
 //! - [`serve`]: HTTP connections · [`origins`]: the allowed origins of web pages · [`hosts`]: loopback addresses
 //! - [`settings`]: defaults < file < environment < flags · [`program`]: the common part of every `main`
 //! - [`health`]: the health check of such a program · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: metrics
-//! - [`lifecycle`]: start, signals, end · [`rate_limit`]: token buckets by key
+//! - [`lifecycle`]: start, signals, end · [`bucket`]: a token bucket · [`rate_limit`]: one for each key
 //!
 //! This crate knows neither sockets nor SQL.
 
+pub mod bucket;
 pub mod claims;
 pub mod error_body;
 pub mod health;
