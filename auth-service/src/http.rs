@@ -3,7 +3,6 @@
 //! Guarantees: the body of every error is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because [`layers`]
 //! rewrites the errors of all other layers; every request ends within a bounded time and reads a bounded body.
 
-pub mod body;
 pub mod check_status;
 pub mod client_address;
 mod document;
@@ -16,6 +15,7 @@ pub mod register;
 pub mod seed;
 pub mod session;
 mod slash;
+pub mod valid;
 
 use std::sync::{Arc, OnceLock};
 

@@ -15,12 +15,7 @@ use jackfield_shared::{error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id,
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    body::{Body, Input},
-    client_address::ClientAddress,
-    failure::Failure,
-    session::Session,
-};
+use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
 use crate::{
     app::{App, TooMany},
     passwords::Turn,
@@ -73,10 +68,6 @@ pub struct Request {
     password: String,
 }
 
-impl Input for Request {
-    const FIELDS: &'static [&'static str] = &["email", "password"];
-}
-
 /// Signs in with address and password.
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = Request,
@@ -94,7 +85,7 @@ impl Input for Request {
 pub async fn login(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
-    Body(request): Body<Request>,
+    Valid(request): Valid<Request>,
 ) -> Result<Response, LoginError> {
     let email = Email::new(&request.email);
     app.limits.may_log_in(&email, client)?;

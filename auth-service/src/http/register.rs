@@ -13,12 +13,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    body::{Body, Input},
-    client_address::ClientAddress,
-    failure::Failure,
-    session::Session,
-};
+use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
 use crate::{
     app::{App, TooMany},
     rules::{
@@ -83,10 +78,6 @@ pub struct Request {
     full_name: String,
 }
 
-impl Input for Request {
-    const FIELDS: &'static [&'static str] = &["email", "password", "fullName"];
-}
-
 /// Creates an account with the role USER and signs in.
 #[utoipa::path(
     post, path = "/api/auth/register", tag = "auth", request_body = Request,
@@ -103,7 +94,7 @@ impl Input for Request {
 pub async fn register(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
-    Body(request): Body<Request>,
+    Valid(request): Valid<Request>,
 ) -> Result<Response, RegisterError> {
     app.limits.register(client)?;
     let email = Email::new(&request.email);
