@@ -1,7 +1,7 @@
 //! A token bucket that gives each refused caller its own time to retry. Pure: the time is an argument.
 //!
 //! Guarantees: in any period no more tokens are taken than the burst and what that period earns, debts included; a
-//! caller that waits as long as it was told is not refused for being early. [`crate::rate_limit`] keeps one for each
+//! caller that waits as long as the error says is not refused for being early. [`crate::rate_limit`] keeps one for each
 //! key.
 
 use std::time::{Duration, Instant};
@@ -160,7 +160,7 @@ impl Bucket {
 
     fn earn(&mut self, rate: Rate, now: Instant) {
         let earned = now.saturating_duration_since(self.at).as_secs_f64() * rate.per_second;
-        // Keep `at` if nothing was earned, so that a clock that stands still loses no fractions.
+        // Keep `at` if nothing was earned, so that a clock without progress loses no fractions.
         if earned > 0.0 {
             self.tokens = (self.tokens + earned).min(rate.burst);
             self.at = now;
@@ -251,9 +251,9 @@ mod tests {
             }
         }
 
-        /// For any rate and debt, the wait that a caller was told is long enough to the nanosecond.
+        /// For any rate and debt, the wait in the error is long enough to the nanosecond.
         #[test]
-        fn a_caller_that_waits_as_long_as_told_passes(
+        fn a_caller_that_retries_on_time_passes(
             count in 1_u32..10_000, seconds in 1_u64..10_000, debt in 0_u32..1_000, late in 0_u64..1_000_000_000,
         ) {
             let (rate, start) = (Rate::per_window(count, Duration::from_secs(seconds)), Instant::now());

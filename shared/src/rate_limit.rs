@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_that_waits_as_long_as_told_passes(count in 1_u32..20, seconds in 1_u64..100) {
+        fn a_key_that_retries_on_time_passes(count in 1_u32..20, seconds in 1_u64..100) {
             let mut limit = limit(count, seconds, 10);
             let now = Instant::now();
             for _ in 0..count {
