@@ -17,7 +17,8 @@ use super::{client_address::ClientAddress, failure::Failure, session::Session, v
 use crate::{
     app::{App, TooMany},
     rules::{
-        Email, check_email, check_full_name, password_is_long_enough, password_is_short_enough, password_is_varied,
+        Email, check_email, check_full_name, check_password_max_length, check_password_min_length,
+        check_password_variety,
     },
     users::{Account, User},
 };
@@ -26,7 +27,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Another account has the address.
-    #[error("The email address is taken")]
+    #[error("The email address is already registered")]
     EmailTaken,
     /// The client registers too often.
     #[error(transparent)]
@@ -64,7 +65,7 @@ pub struct Request {
         example = "P44sw0rd",
         pattern = "^(?=[\\s\\S]*\\p{Lu})(?=[\\s\\S]*\\p{Ll})(?=[\\s\\S]*\\P{L})"
     )]
-    #[garde(custom(password_is_long_enough), custom(password_is_short_enough), custom(password_is_varied))]
+    #[garde(custom(check_password_min_length), custom(check_password_max_length), custom(check_password_variety))]
     password: String,
     /// Trimmed; shown to others.
     #[schema(
@@ -96,7 +97,7 @@ pub async fn register(
     ClientAddress(client): ClientAddress,
     Valid(request): Valid<Request>,
 ) -> Result<Response, RegisterError> {
-    app.limits.register(client)?;
+    app.limits.count_registration(client)?;
     let email = Email::new(&request.email);
     let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
     let (password_hash, _) = turn.hash(request.password).await.map_err(Failure::from)?;
@@ -112,6 +113,6 @@ pub async fn register(
         return Err(RegisterError::EmailTaken);
     }
     let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
-    tracing::info!(user = %account.user.id, "registered");
-    Ok(Session { token, user: account.user }.answer(StatusCode::CREATED))
+    tracing::info!(user = %account.user.id, "user registered");
+    Ok(Session { token, user: account.user }.response(StatusCode::CREATED))
 }

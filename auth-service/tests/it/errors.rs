@@ -7,7 +7,7 @@ use crate::harness::{Database, TestServer};
 const JSON: &str = "application/json";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_cannot_be_read() {
+async fn unreadable_bodies() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).start().await;
     let broken = server.post_raw(JSON, "{").await.error(400, "validation_failed");
@@ -79,7 +79,7 @@ async fn unknown_routes_and_wrong_methods() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_route_answers_with_a_slash_at_its_end() {
+async fn every_route_ignores_a_slash_at_its_end() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).seeded().start().await;
     server.get("/api/").await.ok(200);
@@ -95,7 +95,7 @@ async fn every_route_answers_with_a_slash_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn browsers_of_allowed_origins_may_ask() {
+async fn pages_of_allowed_origins_may_call() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).start().await;
     let preflight = |origin: &'static str| {
@@ -115,7 +115,7 @@ async fn browsers_of_allowed_origins_may_ask() {
         }
     }
     let without = server.get("/.well-known/jwks.json").await.ok(200);
-    assert_eq!(without.header("access-control-allow-credentials"), "", "nobody asked");
+    assert_eq!(without.header("access-control-allow-credentials"), "", "no CORS header without an origin");
     // A page of an allowed origin can read errors, too.
     let login = server.http.post(server.url("/api/auth/login")).header("origin", "http://localhost:1");
     let refused = server.send(login.json(&json!({}))).await.error(400, "validation_failed");
@@ -154,7 +154,7 @@ async fn the_key_set_is_public_cacheable_and_holds_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operators_see_whether_it_is_well() {
+async fn the_health_endpoints_report_the_state() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).start().await;
     assert_eq!(server.get_internal("/healthz").await.ok(200).body["status"], "alive");

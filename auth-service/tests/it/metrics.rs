@@ -18,7 +18,7 @@ fn value(text: &str, series: &str) -> f64 {
 
 // The service runs in its own process, because the metrics of this one also count other tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown() {
+async fn requests_are_counted_by_route_and_no_client_text_is_exported() {
     let database = Database::sqlite();
     let mut child = program(&[&format!("database.url={}", database.url)]).spawn().unwrap();
     let (addresses, _logs) = addresses(&mut child).await;
