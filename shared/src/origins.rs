@@ -18,7 +18,7 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Allows the origins that match one of these patterns: see [`matches`].
+    /// Allows the origins that match one of these patterns: see [`matches`](fn@matches).
     #[must_use]
     pub fn new(patterns: &[String]) -> Self {
         Self { patterns: patterns.to_vec(), logged: Mutex::default() }
