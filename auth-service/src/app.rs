@@ -38,7 +38,7 @@ pub struct Limits {
 
 /// Too many attempts; the client may retry later.
 #[derive(Debug, thiserror::Error)]
-#[error("Too many attempts, try again later")]
+#[error("Too many attempts, retry later")]
 pub struct TooMany {
     /// How long the client must wait.
     pub wait: Duration,
@@ -46,7 +46,7 @@ pub struct TooMany {
 
 impl TooMany {
     /// Counts the refusal here, because every value made here is sent to a client.
-    fn told(what: &'static str, wait: Duration) -> Self {
+    fn counted(what: &'static str, wait: Duration) -> Self {
         metrics::RATE_LIMITED.add_for([what], 1);
         Self { wait }
     }
@@ -65,11 +65,11 @@ impl Limits {
     /// [`TooMany`].
     pub fn may_log_in(&self, email: &Email, client: IpAddr) -> Result<(), TooMany> {
         let checked = lock(&self.failed_logins).check(email, client, Instant::now());
-        checked.map_err(|wait| TooMany::told("login", wait))
+        checked.map_err(|wait| TooMany::counted("login", wait))
     }
 
     /// Counts a sign-in that failed.
-    pub fn login_failed(&self, email: &Email, client: IpAddr) {
+    pub fn record_failed_login(&self, email: &Email, client: IpAddr) {
         metrics::LOGINS_FAILED.add(1);
         lock(&self.failed_logins).record(email, client, Instant::now());
     }
@@ -78,9 +78,9 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn register(&self, client: IpAddr) -> Result<(), TooMany> {
+    pub fn count_registration(&self, client: IpAddr) -> Result<(), TooMany> {
         let taken = lock(&self.registrations).take(&client, Instant::now());
-        taken.map_err(|wait| TooMany::told("register", wait))
+        taken.map_err(|wait| TooMany::counted("register", wait))
     }
 }
 

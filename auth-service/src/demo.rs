@@ -33,7 +33,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn make_missing(users: &Users, passwords: &Passwords) -> Result<(), DemoError> {
+pub async fn create_missing(users: &Users, passwords: &Passwords) -> Result<(), DemoError> {
     for (address, name, roles) in USERS {
         let email = Email::new(address);
         if users.find_by_email(&email).await?.is_none() {

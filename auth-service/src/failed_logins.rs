@@ -3,7 +3,7 @@
 //! Guarantees:
 //! - One client address cannot guess more often than allowed, at one account or at all accounts together.
 //! - Once an account has too many failures from all addresses, each address has one guess per window. This needs a
-//!   limit per pair: if `of_pair` is 0, `of_account` is never checked.
+//!   limit per pair: if `per_pair` is 0, `per_account` is never checked.
 //! - A stranger cannot lock the owner out: failures from other addresses never block an address's first sign-in.
 //!
 //! Only failures count, and an account that does not exist counts like one that does.
@@ -19,21 +19,21 @@ use crate::rules::Email;
 
 /// Failed sign-ins, by client address and account.
 pub struct FailedLogins {
-    of_pair: RateLimit<(Email, IpAddr)>,
-    of_address: RateLimit<IpAddr>,
-    of_account: RateLimit<Email>,
+    per_pair: RateLimit<(Email, IpAddr)>,
+    per_address: RateLimit<IpAddr>,
+    per_account: RateLimit<Email>,
 }
 
 /// How many failures are allowed in `window`; 0 for any number.
 #[derive(Debug, Clone, Copy)]
 pub struct Failures {
     /// Of one account and one address.
-    pub of_pair: u32,
+    pub per_pair: u32,
     /// Of one address, at any account.
-    pub of_address: u32,
+    pub per_address: u32,
     /// Of one account, from all addresses.
-    pub of_account: u32,
-    /// The time in which each allowance comes back, evenly.
+    pub per_account: u32,
+    /// The time in which each allowance refills, evenly.
     pub window: Duration,
 }
 
@@ -43,9 +43,9 @@ impl FailedLogins {
     pub fn new(failures: Failures, keys: usize) -> Self {
         let allowance = |count| Allowance { count, window: failures.window };
         Self {
-            of_pair: RateLimit::new(allowance(failures.of_pair), keys),
-            of_address: RateLimit::new(allowance(failures.of_address), keys),
-            of_account: RateLimit::new(allowance(failures.of_account), keys),
+            per_pair: RateLimit::new(allowance(failures.per_pair), keys),
+            per_address: RateLimit::new(allowance(failures.per_address), keys),
+            per_account: RateLimit::new(allowance(failures.per_account), keys),
         }
     }
 
@@ -53,18 +53,18 @@ impl FailedLogins {
     ///
     /// # Errors
     /// The time to wait.
-    pub fn check(&self, email: &Email, client: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub fn check(&mut self, email: &Email, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let pair = (email.clone(), client);
-        self.of_pair.check(&pair, now)?;
-        self.of_address.check(&client, now)?;
-        if self.of_pair.is_untouched(&pair, now) { Ok(()) } else { self.of_account.check(email, now) }
+        self.per_pair.check(&pair, now)?;
+        self.per_address.check(&client, now)?;
+        if self.per_pair.is_untouched(&pair, now) { Ok(()) } else { self.per_account.check(email, now) }
     }
 
     /// Counts a sign-in that failed.
     pub fn record(&mut self, email: &Email, client: IpAddr, now: Instant) {
-        self.of_pair.record(&(email.clone(), client), now);
-        self.of_address.record(&client, now);
-        self.of_account.record(email, now);
+        self.per_pair.record(&(email.clone(), client), now);
+        self.per_address.record(&client, now);
+        self.per_account.record(email, now);
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(900);
 
     fn limits() -> FailedLogins {
-        let failures = Failures { of_pair: 10, of_address: 50, of_account: 100, window: WINDOW };
+        let failures = Failures { per_pair: 10, per_address: 50, per_account: 100, window: WINDOW };
         FailedLogins::new(failures, 10_000)
     }
 
@@ -92,14 +92,14 @@ mod tests {
     fn spraying_many_accounts_from_one_address_is_stopped() {
         let (mut limits, now) = (limits(), Instant::now());
         let tried = (0..299).filter(|number| {
-            let may = limits.check(&account(*number), client(1), now).is_ok();
-            if may {
+            let allowed = limits.check(&account(*number), client(1), now).is_ok();
+            if allowed {
                 limits.record(&account(*number), client(1), now);
             }
-            may
+            allowed
         });
         assert_eq!(tried.count(), 50);
-        assert_eq!(limits.check(&account(0), client(2), now), Ok(()), "other addresses go on");
+        assert_eq!(limits.check(&account(0), client(2), now), Ok(()), "other addresses are not limited");
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let failures = Failures { of_pair: 0, of_address: 0, of_account: 0, window: WINDOW };
+        let failures = Failures { per_pair: 0, per_address: 0, per_account: 0, window: WINDOW };
         let (mut limits, now) = (FailedLogins::new(failures, 100), Instant::now());
         for _ in 0..1_000 {
             assert_eq!(limits.check(&account(1), client(1), now), Ok(()));

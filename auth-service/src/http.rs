@@ -3,7 +3,6 @@
 //! Guarantees: the body of every error is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because [`layers`]
 //! rewrites the errors of all other layers; every request ends within a bounded time and reads a bounded body.
 
-pub mod body;
 pub mod check_status;
 pub mod client_address;
 mod document;
@@ -15,7 +14,8 @@ pub mod login;
 pub mod register;
 pub mod seed;
 pub mod session;
-mod slash;
+mod trailing_slash;
+pub mod valid;
 
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +43,7 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
     let routes = endpoints.with_state(Arc::clone(app)).merge(docs::router("/api", &document));
     let routes =
         measured(layers::wrap(routes, origins), Measures { answered: &metrics::REQUESTS, took: &metrics::REQUEST });
-    slash::forgiven(identified(routes, Callers::Anybody), "/api")
+    trailing_slash::allow(identified(routes, Callers::Anybody), "/api")
 }
 
 /// The service, once it is built.

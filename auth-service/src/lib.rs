@@ -1,6 +1,6 @@
 //! Accounts and tokens: the HTTP service that users sign in to and whose tokens gateways verify offline.
 //!
-//! The path of a request: [`http`] (limits, shape of errors; one file per endpoint, bodies parsed by `http::body`) →
+//! The path of a request: [`http`] (limits, shape of errors; one file per endpoint, bodies checked by `http::valid`) →
 //! [`rules`] (valid addresses, passwords and names) → [`failed_logins`] (limits on sign-in attempts) → [`passwords`]
 //! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] (the port: `users_postgres` or
 //! `users_sqlite`) → [`tokens`] (signs with the [`signing_key`] from the database). [`service`] builds and starts them.

@@ -15,7 +15,7 @@ use jackfield_shared::{
 /// After a stop signal, the longest wait for requests in progress.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Accounts and tokens. Every setting is also an environment variable: see README.
+/// Jackfield's auth service: accounts and tokens. README lists the settings and their environment variables
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

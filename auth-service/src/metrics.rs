@@ -5,45 +5,34 @@ use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
 
 use crate::app::App;
 
-/// Route patterns as the router spells them, some of them for endpoints that do not exist yet.
-const ENDPOINTS: &[&str] = &[
-    "/api/auth/register",
-    "/api/auth/login",
-    "/api/auth/check-status",
-    "/api/auth/refresh",
-    "/api/auth/logout",
-    "/api/auth/password",
-    "/api/users",
-    "/api/users/{id}",
-    "/api/seed",
-    "/.well-known/jwks.json",
-    OTHER,
-];
+/// Route patterns as the router spells them. A test compares them with the API document.
+const ENDPOINTS: &[&str] =
+    &["/api/auth/register", "/api/auth/login", "/api/auth/check-status", "/api/seed", "/.well-known/jwks.json", OTHER];
 
 jackfield_shared::metric_list! {
-    /// Requests answered, by endpoint and class of status.
+    /// HTTP requests answered, by endpoint and status class.
     Counter REQUESTS = "jackfield_auth_requests_total"
         by endpoint in ENDPOINTS, status in STATUSES;
-    /// Seconds that a request takes, by endpoint.
+    /// Time to answer an HTTP request, in seconds, by endpoint.
     Histogram REQUEST = "jackfield_auth_request_seconds" by endpoint in ENDPOINTS;
-    /// Sign-ins with a wrong password or an unknown address.
+    /// Sign-ins that failed: wrong password or unknown email address.
     Counter LOGINS_FAILED = "jackfield_auth_logins_failed_total";
-    /// Requests refused because of too many failed sign-ins, or too many registrations of one client address.
+    /// Requests refused by a rate limit: too many failed sign-ins, or too many registrations from one client address.
     Counter RATE_LIMITED = "jackfield_auth_rate_limited_total" by what in &["login", "register"];
-    /// Seconds that one password takes, the wait for its turn not included.
+    /// Time to hash or verify one password, in seconds, without the wait for its turn.
     Histogram PASSWORD = "jackfield_auth_password_seconds" by what in &["hash", "verify"];
-    /// Seconds that a password waits for its turn.
+    /// Time that a password waits for its turn to be hashed, in seconds.
     Histogram PASSWORD_WAIT = "jackfield_auth_password_wait_seconds";
-    /// Requests refused because too many passwords waited, or theirs waited for too long.
+    /// Requests refused because too many passwords were waiting, or one waited longer than `password.wait`.
     Counter PASSWORD_BUSY = "jackfield_auth_password_busy_total";
-    /// Connections to the database that are open.
+    /// Open database connections, by state.
     Gauge DATABASE = "jackfield_auth_database_connections" by state in &["idle", "busy"];
-    /// Connections to the database that may be open.
+    /// Limit of open database connections.
     Gauge DATABASE_LIMIT = "jackfield_auth_database_connections_limit";
 }
 
 /// Samples the gauges.
-pub(crate) fn look(app: &App) {
+pub(crate) fn sample(app: &App) {
     let pool = app.users.pool();
     DATABASE.set_for(["idle"], pool.idle);
     DATABASE.set_for(["busy"], pool.open.saturating_sub(pool.idle));

@@ -4,10 +4,10 @@
 //! standard cost) that it reuses for every password, so memory does not grow with the number of sign-ins; an idle
 //! thread wipes and frees its block. Client addresses take turns (see [`crate::fair_queue`]), so one that floods does
 //! not make the others wait long; no request waits longer than configured. Verifying for an unknown user costs as much
-//! as for a known one (see [`Passwords::nobodys_hash`]). Does not know users, and never logs a password or a hash.
+//! as for a known one (see [`Passwords::dummy_hash`]). Does not know users, and never logs a password or a hash.
 
 mod hasher;
-mod line;
+mod turn_queue;
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -22,12 +22,12 @@ use tokio::sync::oneshot;
 use crate::{fair_queue::Full, metrics};
 pub use hasher::Cost;
 use hasher::Hasher;
-use line::{Line, Next, Refused};
+use turn_queue::{Next, Refused, TurnQueue};
 
 /// Requests that may wait for a turn, of all addresses.
 const MAX_WAITING: usize = 4_096;
 /// A thread that is idle for this long frees its memory.
-const MEMORY_KEPT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The address for the service's own passwords, which no client waits for.
 pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
@@ -46,10 +46,10 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PasswordError {
     /// Too many requests of the same address are waiting. Temporary.
-    #[error("too many sign-ins of one address at once")]
-    Crowded,
+    #[error("too many passwords of one client address wait to be hashed")]
+    AddressBusy,
     /// Too many requests are waiting, the wait was too long, or the process is stopping. Temporary.
-    #[error("too many sign-ins at once")]
+    #[error("too many passwords wait to be hashed")]
     Busy,
     /// Never the caller's fault: an invalid stored hash, no randomness, a process that is stopping.
     #[error("{0}")]
@@ -59,17 +59,17 @@ pub enum PasswordError {
 /// The one place where passwords are hashed.
 pub struct Passwords {
     cost: Cost,
-    line: Arc<Line>,
+    queue: Arc<TurnQueue>,
     wait: Duration,
-    nobodys: String,
+    dummy_hash: String,
 }
 
-/// The right to hash now: a thread that waits for orders. When this is dropped, it serves the next request.
+/// The right to hash now: a thread that waits for jobs. When this is dropped, it serves the next request.
 pub struct Turn {
-    orders: mpsc::SyncSender<Order>,
+    jobs: mpsc::SyncSender<Job>,
 }
 
-type Order = Box<dyn FnOnce(&mut Hasher) + Send>;
+type Job = Box<dyn FnOnce(&mut Hasher) + Send>;
 
 impl Passwords {
     /// Starts the threads. They end soon after the lifecycle stops, and the lifecycle waits for them.
@@ -80,65 +80,65 @@ impl Passwords {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if limits.concurrency == 0 { cores() } else { limits.concurrency as usize };
         let per_address = if limits.per_address == 0 { usize::MAX } else { limits.per_address as usize };
-        let line = Arc::new(Line::new(per_address, MAX_WAITING));
-        // Created first: if anything below fails, its drop closes the line and the threads end.
-        let mut new = Self { cost, line: Arc::clone(&line), wait: limits.wait, nobodys: String::new() };
+        let queue = Arc::new(TurnQueue::new(per_address, MAX_WAITING));
+        // Created first: if anything below fails, its drop closes the queue and the threads end.
+        let mut new = Self { cost, queue: Arc::clone(&queue), wait: limits.wait, dummy_hash: String::new() };
         let mut ends = Vec::with_capacity(threads);
         for number in 0..threads {
-            ends.push(start_thread(number, Arc::clone(&line), Hasher::new(cost)?)?);
+            ends.push(start_thread(number, Arc::clone(&queue), Hasher::new(cost)?)?);
         }
         let stopping = lifecycle.stopping();
         lifecycle.spawn(async move {
             stopping.cancelled().await;
-            line.close();
+            queue.close();
             for end in ends {
                 // Nothing is ever sent; the error means that the thread has ended.
                 let _ = end.await;
             }
         });
         let secret = jackfield_shared::ids::new_id();
-        new.nobodys = new.turn(OWN).await?.hash(secret).await?.0;
+        new.dummy_hash = new.turn(OWN).await?.hash(secret).await?.0;
         Ok(new)
     }
 
     /// Whether a request of this client could wait for a turn now. Call it before any other work for the request.
     ///
     /// # Errors
-    /// [`PasswordError::Crowded`], [`PasswordError::Busy`].
-    pub fn check_room(&self, client: IpAddr) -> Result<(), PasswordError> {
-        self.line.check(client).map_err(refused)
+    /// [`PasswordError::AddressBusy`], [`PasswordError::Busy`].
+    pub fn check_capacity(&self, client: IpAddr) -> Result<(), PasswordError> {
+        self.queue.check(client).map_err(refused)
     }
 
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`PasswordError::Crowded`] or [`PasswordError::Busy`] at once; `Busy` if the turn does not come in time.
+    /// [`PasswordError::AddressBusy`] or [`PasswordError::Busy`] at once; `Busy` if the turn does not come in time.
     pub async fn turn(&self, client: IpAddr) -> Result<Turn, PasswordError> {
         let (waiter, turn) = oneshot::channel();
-        let _place = self.line.join(client, waiter).map_err(refused)?;
-        let begun = Instant::now();
+        let _place = self.queue.join(client, waiter).map_err(refused)?;
+        let start = Instant::now();
         let turn = tokio::time::timeout(self.wait, turn).await;
-        metrics::PASSWORD_WAIT.record(begun.elapsed());
+        metrics::PASSWORD_WAIT.record(start.elapsed());
         // It timed out, or a request of an address with fewer waiting took its place.
         turn.ok().and_then(Result::ok).ok_or_else(|| refused(Refused::Full(Full::All)))
     }
 
     /// A hash that no password matches, made at the current cost.
     #[must_use]
-    pub fn nobodys_hash(&self) -> &str {
-        &self.nobodys
+    pub fn dummy_hash(&self) -> &str {
+        &self.dummy_hash
     }
 
     /// Whether a stored hash was made with other parameters than those used now.
     #[must_use]
     pub fn is_outdated(&self, hash: &str) -> bool {
-        !self.cost.made(hash)
+        !self.cost.matches(hash)
     }
 }
 
 impl Drop for Passwords {
     fn drop(&mut self) {
-        self.line.close();
+        self.queue.close();
     }
 }
 
@@ -146,7 +146,7 @@ impl Drop for Passwords {
 fn refused(why: Refused) -> PasswordError {
     metrics::PASSWORD_BUSY.add(1);
     match why {
-        Refused::Full(Full::Key) => PasswordError::Crowded,
+        Refused::Full(Full::Key) => PasswordError::AddressBusy,
         Refused::Full(Full::All) | Refused::Closed => PasswordError::Busy,
     }
 }
@@ -157,7 +157,7 @@ impl Turn {
     /// # Errors
     /// [`PasswordError::Failed`].
     pub async fn hash(self, password: String) -> Result<(String, Self), PasswordError> {
-        let hash = self.order("hash", move |hasher| hasher.hash(&password)).await?;
+        let hash = self.run("hash", move |hasher| hasher.hash(&password)).await?;
         Ok((hash, self))
     }
 
@@ -166,61 +166,65 @@ impl Turn {
     /// # Errors
     /// [`PasswordError::Failed`], also if `hash` is not a valid hash.
     pub async fn verify(self, password: String, hash: String) -> Result<(bool, Self), PasswordError> {
-        let matches = self.order("verify", move |hasher| hasher.verify(&password, &hash)).await?;
+        let matches = self.run("verify", move |hasher| hasher.verify(&password, &hash)).await?;
         Ok((matches, self))
     }
 
     /// `what` is the label of the duration metric.
-    async fn order<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&mut Hasher) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        const ENDED: PasswordError = PasswordError::Failed("a thread that hashes ended");
+        const ENDED: PasswordError = PasswordError::Failed("a hashing thread ended");
         let (answer, done) = oneshot::channel();
-        let order = move |hasher: &mut Hasher| {
-            let begun = Instant::now();
+        let job = move |hasher: &mut Hasher| {
+            let start = Instant::now();
             let result = work(hasher);
-            metrics::PASSWORD.record_for([what], begun.elapsed());
+            metrics::PASSWORD.record_for([what], start.elapsed());
             // The receiver is gone if the request has ended meanwhile.
             let _ = answer.send(result);
         };
-        // A turn gives one order at a time, so the channel's only slot is free.
-        self.orders.try_send(Box::new(order)).map_err(|_| ENDED)?;
+        // A turn runs one job at a time, so the channel's only slot is free.
+        self.jobs.try_send(Box::new(job)).map_err(|_| ENDED)?;
         done.await.map_err(|_| ENDED)?
     }
 }
 
 /// Starts one thread. The returned receiver resolves when the thread has ended.
-fn start_thread(number: usize, line: Arc<Line>, mut hasher: Hasher) -> Result<oneshot::Receiver<()>, PasswordError> {
+fn start_thread(
+    number: usize,
+    queue: Arc<TurnQueue>,
+    mut hasher: Hasher,
+) -> Result<oneshot::Receiver<()>, PasswordError> {
     let (alive, end) = oneshot::channel();
     let work = move || {
         let _alive = alive;
-        serve(&line, &mut hasher);
+        serve(&queue, &mut hasher);
     };
     let started = std::thread::Builder::new().name(format!("password-{number}")).spawn(work);
-    started.map_err(|_| PasswordError::Failed("the system gives no thread"))?;
+    started.map_err(|_| PasswordError::Failed("cannot start a hashing thread"))?;
     Ok(end)
 }
 
-/// Runs a thread until the line is closed and empty.
-fn serve(line: &Line, hasher: &mut Hasher) {
-    let mut patience = None;
+/// Runs a thread until the queue is closed and empty.
+fn serve(queue: &TurnQueue, hasher: &mut Hasher) {
+    let mut timeout = None;
     loop {
-        match line.next(patience) {
+        match queue.next(timeout) {
             Next::Serve(waiter) => {
-                let (orders, ordered) = mpsc::sync_channel::<Order>(1);
+                let (jobs, received) = mpsc::sync_channel::<Job>(1);
                 // If the request has ended, the turn is dropped, the channel closes, and the thread serves the next.
-                let _ = waiter.send(Turn { orders });
-                while let Ok(order) = ordered.recv() {
+                let _ = waiter.send(Turn { jobs });
+                while let Ok(job) = received.recv() {
                     // Nothing here panics. If something did, the thread would go on with the next password.
-                    let _ = catch_unwind(AssertUnwindSafe(|| order(hasher)));
+                    let _ = catch_unwind(AssertUnwindSafe(|| job(hasher)));
                 }
-                patience = Some(MEMORY_KEPT);
+                timeout = Some(IDLE_TIMEOUT);
             }
             Next::Idle => {
-                hasher.forget();
-                patience = None;
+                hasher.wipe();
+                timeout = None;
             }
             Next::Closed => return,
         }
@@ -251,48 +255,48 @@ mod tests {
         let (wrong, turn) = turn.verify("p44sw0rd".into(), hash.clone()).await.unwrap();
         let (other, turn) = turn.hash("P44sw0rd".into()).await.unwrap();
         assert!(right && !wrong && other != hash);
-        let (nobody, turn) = turn.verify("P44sw0rd".into(), passwords.nobodys_hash().into()).await.unwrap();
-        assert!(!nobody);
+        let (matches, turn) = turn.verify("P44sw0rd".into(), passwords.dummy_hash().into()).await.unwrap();
+        assert!(!matches);
         assert_eq!(
             turn.verify("x".into(), "not a hash".into()).await.err().unwrap(),
-            PasswordError::Failed("a stored hash is none")
+            PasswordError::Failed("a stored password hash is invalid")
         );
-        assert!(passwords.turn(client(1)).await.is_ok(), "the thread goes on");
+        assert!(passwords.turn(client(1)).await.is_ok(), "the thread continues");
     }
 
     #[tokio::test]
-    async fn the_standard_cost_is_what_the_contract_says() {
+    async fn the_standard_cost_is_that_of_the_contract() {
         let (passwords, _lifecycle) = passwords(Cost::STANDARD).await;
-        assert!(passwords.nobodys_hash().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(!passwords.is_outdated(passwords.nobodys_hash()));
+        assert!(passwords.dummy_hash().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(!passwords.is_outdated(passwords.dummy_hash()));
         assert!(passwords.is_outdated("$2b$10$not-argon-at-all"));
     }
 
     #[tokio::test]
-    async fn nobody_waits_longer_than_configured() {
+    async fn no_request_waits_longer_than_configured() {
         let (mut passwords, _lifecycle) = passwords(CHEAP).await;
         let turn = passwords.turn(client(1)).await.unwrap();
         passwords.wait = Duration::from_millis(20);
         let before = Instant::now();
         assert_eq!(passwords.turn(client(2)).await.err(), Some(PasswordError::Busy));
         assert!(before.elapsed() >= passwords.wait);
-        assert_eq!(passwords.line.waiting(), 0);
+        assert_eq!(passwords.queue.waiting(), 0);
         passwords.wait = LIMITS.wait;
         drop(turn);
         assert!(passwords.turn(client(2)).await.is_ok());
     }
 
     #[tokio::test]
-    async fn an_address_that_crowds_is_refused_at_once_and_makes_nobody_wait_long() {
+    async fn an_address_with_many_requests_is_refused_and_others_take_turns() {
         let (passwords, _lifecycle) = passwords(CHEAP).await;
         let turn = passwords.turn(client(1)).await.unwrap();
         let mut crowd: Vec<_> = (0..3).map(|_| Box::pin(passwords.turn(client(1)))).collect();
         for waiting in &mut crowd {
             assert!(futures_util::poll!(waiting).is_pending());
         }
-        assert_eq!(passwords.check_room(client(1)), Err(PasswordError::Crowded));
-        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::Crowded));
-        assert_eq!(passwords.check_room(client(2)), Ok(()));
+        assert_eq!(passwords.check_capacity(client(1)), Err(PasswordError::AddressBusy));
+        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::AddressBusy));
+        assert_eq!(passwords.check_capacity(client(2)), Ok(()));
         let mut honest = Box::pin(passwords.turn(client(2)));
         assert!(futures_util::poll!(&mut honest).is_pending());
 
@@ -300,35 +304,35 @@ mod tests {
         drop(crowd.remove(0).await.unwrap());
         let honest = honest.await;
         assert!(honest.is_ok());
-        assert_eq!(passwords.line.waiting(), 2, "of the crowd");
+        assert_eq!(passwords.queue.waiting(), 2, "of the crowd");
     }
 
     #[tokio::test]
-    async fn who_gave_up_costs_nothing() {
+    async fn a_request_that_was_dropped_leaves_the_queue() {
         let (passwords, _lifecycle) = passwords(CHEAP).await;
         let turn = passwords.turn(client(1)).await.unwrap();
         let mut gone: Vec<_> = (2..10).map(|number| Box::pin(passwords.turn(client(number)))).collect();
         for waiting in &mut gone {
             assert!(futures_util::poll!(waiting).is_pending());
         }
-        assert_eq!(passwords.line.waiting(), 8);
+        assert_eq!(passwords.queue.waiting(), 8);
         drop(gone);
-        assert_eq!(passwords.line.waiting(), 0);
+        assert_eq!(passwords.queue.waiting(), 0);
         drop(turn);
         assert!(passwords.turn(client(1)).await.is_ok());
     }
 
     #[tokio::test]
-    async fn its_threads_end_with_the_lifecycle_and_serve_those_who_wait() {
+    async fn threads_serve_waiting_requests_and_end_with_the_lifecycle() {
         let (passwords, lifecycle) = passwords(CHEAP).await;
         let turn = passwords.turn(client(1)).await.unwrap();
         let mut waiting = Box::pin(passwords.turn(client(1)));
         assert!(futures_util::poll!(&mut waiting).is_pending());
         lifecycle.stop();
-        while passwords.check_room(client(1)).is_ok() {
+        while passwords.check_capacity(client(1)).is_ok() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::Busy), "nobody new");
+        assert_eq!(passwords.turn(client(1)).await.err(), Some(PasswordError::Busy), "no new request");
         drop(turn);
         drop(waiting.await.unwrap());
         assert!(lifecycle.finish(Duration::from_secs(5)).await, "every thread has ended");

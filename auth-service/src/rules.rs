@@ -43,7 +43,7 @@ pub fn check_email(typed: &str, _: &()) -> garde::Result {
 ///
 /// # Errors
 /// The error message says what is wrong.
-pub fn password_is_long_enough(password: &str, _: &()) -> garde::Result {
+pub fn check_password_min_length(password: &str, _: &()) -> garde::Result {
     require(password.chars().count() >= PASSWORD_MIN, "must be longer than or equal to 6 characters")
 }
 
@@ -51,7 +51,7 @@ pub fn password_is_long_enough(password: &str, _: &()) -> garde::Result {
 ///
 /// # Errors
 /// The error message says what is wrong.
-pub fn password_is_short_enough(password: &str, _: &()) -> garde::Result {
+pub fn check_password_max_length(password: &str, _: &()) -> garde::Result {
     require(password.chars().count() <= PASSWORD_MAX, "must be shorter than or equal to 50 characters")
 }
 
@@ -59,7 +59,7 @@ pub fn password_is_short_enough(password: &str, _: &()) -> garde::Result {
 ///
 /// # Errors
 /// The error message says what is wrong.
-pub fn password_is_varied(password: &str, _: &()) -> garde::Result {
+pub fn check_password_variety(password: &str, _: &()) -> garde::Result {
     let has = |kind: fn(char) -> bool| password.chars().any(kind);
     let good = has(char::is_uppercase) && has(char::is_lowercase) && has(|c| !c.is_alphabetic());
     require(good, "must have an upper-case letter, a lower-case letter, and a digit or a symbol")
@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn password(text: &str) -> bool {
-        [password_is_long_enough, password_is_short_enough, password_is_varied]
+        [check_password_min_length, check_password_max_length, check_password_variety]
             .iter()
             .all(|rule| rule(text, &()).is_ok())
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_deceive() {
+    fn deceptive_names() {
         for good in ["Zoë \u{1f469}\u{200d}\u{1f4bb}", "می\u{200c}خواهم", "Systema", "A System", "ᄒᆞᆫ"] {
             assert!(check_full_name(good, &()).is_ok(), "{good}");
         }
@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_one_however_it_is_typed(
+        fn spellings_of_one_address_are_equal(
             user in "[a-zA-Z0-9.+_-]{1,20}", domain in "[a-zA-Z0-9]{1,10}(\\.[a-zA-Z0-9]{1,10}){0,3}",
             before in "[ \t\r\n]{0,3}", after in "[ \t\r\n]{0,3}",
         ) {
@@ -177,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn what_passes_as_an_address_is_stored_as_the_database_wants_it(typed in any::<String>()) {
+        fn a_valid_address_satisfies_the_database(typed in any::<String>()) {
             if check_email(&typed, &()).is_ok() {
                 let email = Email::new(&typed);
                 prop_assert!(email.as_str().is_ascii());

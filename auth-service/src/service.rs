@@ -33,11 +33,11 @@ use crate::{
 };
 
 /// Timeout of one attempt to start: database connection, schema, signing key and demo users together.
-const TRY_FOR: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two attempts.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Keys that each limit remembers: about 10 MB if they are long email addresses.
-const REMEMBERED: usize = 100_000;
+const MAX_KEYS: usize = 100_000;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -57,14 +57,14 @@ pub enum StartError {
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The demo users cannot be made.
-    #[error("the demo users cannot be made")]
+    /// The demo users cannot be created.
+    #[error("cannot create the demo users")]
     Demo(#[from] DemoError),
-    /// One attempt took longer than `TRY_FOR`.
-    #[error("the database was not ready within {} s", TRY_FOR.as_secs())]
+    /// One attempt took longer than `START_TIMEOUT`.
+    #[error("the database was not ready within {} s", START_TIMEOUT.as_secs())]
     TooSlow,
     /// The process was stopped before the database answered.
-    #[error("ended before the database answered")]
+    #[error("stopped before the database was ready")]
     Stopped,
     /// A port cannot be bound.
     #[error("cannot listen on {0}")]
@@ -73,7 +73,7 @@ pub enum StartError {
 
 impl StartError {
     /// Whether a retry may help: the database is away or starts up, or the hasher is busy.
-    fn is_passing(&self) -> bool {
+    fn is_temporary(&self) -> bool {
         let unavailable = |error: &sqlx::Error| UsersError::is_unavailable(error);
         match self {
             Self::Open(OpenError::Database(error)) => unavailable(error),
@@ -104,19 +104,19 @@ impl AuthService {
         trace::install(&settings.otel, "jackfield-auth", &new_id(), lifecycle)?;
         let stopping = lifecycle.stopping();
         loop {
-            let trying = tokio::time::timeout(TRY_FOR, Self::try_build(&settings, lifecycle));
-            let tried = stopping.run_until_cancelled(trying).await.ok_or(StartError::Stopped)?;
-            match tried.unwrap_or(Err(StartError::TooSlow)) {
-                Err(error) if error.is_passing() => {
+            let attempt = tokio::time::timeout(START_TIMEOUT, Self::try_build(&settings, lifecycle));
+            let result = stopping.run_until_cancelled(attempt).await.ok_or(StartError::Stopped)?;
+            match result.unwrap_or(Err(StartError::TooSlow)) {
+                Err(error) if error.is_temporary() => {
                     let error = anyhow::Error::from(error);
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        "waiting for the database at `database.url` (DATABASE_URL)"
+                        "cannot start yet, retrying; check the database at `database.url` (DATABASE_URL)"
                     );
                 }
                 built => return built,
             }
-            stopping.run_until_cancelled(tokio::time::sleep(TRY_AGAIN)).await.ok_or(StartError::Stopped)?;
+            stopping.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await.ok_or(StartError::Stopped)?;
         }
     }
 
@@ -129,12 +129,12 @@ impl AuthService {
         let hashing = passwords::Limits { concurrency, per_address, wait };
         let passwords = Passwords::new(Cost::STANDARD, hashing, lifecycle).await?;
         if seed.enabled {
-            demo::make_missing(&users, &passwords).await?;
+            demo::create_missing(&users, &passwords).await?;
         }
         let failures = Failures {
-            of_pair: login.failures,
-            of_address: login.failures_per_address,
-            of_account: login.failures_per_account,
+            per_pair: login.failures,
+            per_address: login.failures_per_address,
+            per_account: login.failures_per_account,
             window: login.window,
         };
         let registrations = Allowance { count: register.per_address, window: register.window };
@@ -143,11 +143,11 @@ impl AuthService {
             users,
             passwords,
             tokens,
-            limits: Limits::new(FailedLogins::new(failures, REMEMBERED), RateLimit::new(registrations, REMEMBERED)),
+            limits: Limits::new(FailedLogins::new(failures, MAX_KEYS), RateLimit::new(registrations, MAX_KEYS)),
             seed_enabled: seed.enabled,
             proxy_hops: proxy.hops as usize,
         };
-        tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are open");
+        tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are ready");
         Ok(Self { app: Arc::new(app), origins: cors.origins })
     }
 
@@ -157,8 +157,8 @@ impl AuthService {
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].
-    pub fn look(&self) {
-        crate::metrics::look(&self.app);
+    pub fn sample_gauges(&self) {
+        crate::metrics::sample(&self.app);
     }
 
     /// The public keys, for a verifier in the same process.
@@ -195,8 +195,9 @@ impl Server {
         settings.check()?;
         let public = listen(&settings.host, settings.port).await?;
         let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
-        let at = |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Listen("?".into(), error));
-        let addresses = (at(&public)?, at(&internal)?);
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Listen("?".into(), error));
+        let addresses = (address(&public)?, address(&internal)?);
         let started = Arc::new(OnceLock::new());
         let routes = [
             (public, http::once_started(Arc::clone(&started))),
@@ -240,14 +241,14 @@ pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration)
     tracing::info!(%public, %internal, "listening");
     let service = server.serve().await;
     if !lifecycle.finish(grace).await {
-        tracing::warn!("some requests were not answered in time");
+        tracing::warn!(?grace, "requests still in progress after the grace period are dropped");
     }
-    // Requests still in progress get no answer. A database connection that hangs must not keep the process alive.
+    // A database connection that hangs must not keep the process alive.
     let _ = tokio::time::timeout(grace, service.close()).await;
     Ok(())
 }
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    let refused = |error| StartError::Listen(format!("{host}:{port}"), error);
-    TcpListener::bind((host, port)).await.map_err(refused)
+    let failed = |error| StartError::Listen(format!("{host}:{port}"), error);
+    TcpListener::bind((host, port)).await.map_err(failed)
 }

@@ -10,10 +10,10 @@ use jackfield_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-/// All of it.
+/// All settings of the service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "TABLE says what each is")]
+#[expect(missing_docs, reason = "TABLE documents each")]
 pub struct AuthSettings {
     pub port: u16,
     pub host: String,
@@ -35,7 +35,7 @@ macro_rules! group {
     ($name:ident { $($(#[$attribute:meta])* $key:ident: $kind:ty = $default:expr),* $(,)? }) => {
         #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[expect(missing_docs, reason = "TABLE says what each is")]
+        #[expect(missing_docs, reason = "TABLE documents each")]
         pub struct $name { $($(#[$attribute])* pub $key: $kind),* }
 
         impl Default for $name {
@@ -98,60 +98,69 @@ impl Default for AuthSettings {
 
 impl Settings for AuthSettings {
     const TABLE: &'static [Setting] = &[
-        Setting { key: "port", doc: "Public port: accounts, key set, API document" },
-        Setting { key: "host", doc: "Address that the public port is on" },
+        Setting { key: "port", doc: "Public port: accounts, key set, OpenAPI document" },
+        Setting { key: "host", doc: "Address that the public port listens on" },
         Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting {
             key: "internal.host",
-            doc: "Address that the internal port is on; none: that of `host`, or loopback where that is all addresses",
+            doc: "Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for \
+                  all addresses",
         },
         Setting { key: "database.url", doc: "`sqlite://FILE` or `postgres://…`" },
-        Setting { key: "database.connections", doc: "Connections to the database, at most" },
-        Setting { key: "seed.enabled", doc: "Makes the demo users, and serves `/api/seed`, which resets them" },
-        Setting { key: "token.issuer", doc: "`iss` of the tokens" },
-        Setting { key: "token.audience", doc: "`aud` of the tokens" },
-        Setting { key: "token.lifetime", doc: "How long a token is good for" },
-        Setting { key: "password.concurrency", doc: "Passwords hashed at the same time, 19 MB each; 0 for one a core" },
+        Setting { key: "database.connections", doc: "Most connections to the database" },
+        Setting { key: "seed.enabled", doc: "Creates the demo users, and serves `/api/seed`, which resets them" },
+        Setting { key: "token.issuer", doc: "Issuer (`iss`) of the tokens" },
+        Setting { key: "token.audience", doc: "Audience (`aud`) of the tokens" },
+        Setting { key: "token.lifetime", doc: "How long a token is valid" },
+        Setting {
+            key: "password.concurrency",
+            doc: "Passwords hashed at the same time, 19 MB each; 0 for one per core",
+        },
         Setting {
             key: "password.perAddress",
-            doc: "Sign-ins and registrations of one client address that may wait to be hashed; 0 for no limit",
+            doc: "Most sign-ins and registrations of one client address that wait to be hashed; 0 for no limit",
         },
-        Setting { key: "password.wait", doc: "How long a sign-in may wait to be hashed" },
+        Setting {
+            key: "password.wait",
+            doc: "Longest wait of a sign-in or registration to be hashed; then it is refused",
+        },
         Setting {
             key: "login.failures",
-            doc: "Failed sign-ins to one account from one client address in `login.window`; 0 for no limit",
+            doc: "Most failed sign-ins to one account from one client address in `login.window`; 0 for no limit",
         },
         Setting {
             key: "login.failuresPerAddress",
-            doc: "Failed sign-ins from one client address in `login.window`, to any accounts; 0 for no limit",
+            doc: "Most failed sign-ins from one client address in `login.window`, to all accounts; 0 for no limit",
         },
         Setting {
             key: "login.failuresPerAccount",
-            doc: "Failed sign-ins to one account in `login.window`, from any addresses; then an address gets one try, so \
-                  that no stranger locks the owner out; 0 for no limit",
+            doc: "Most failed sign-ins to one account in `login.window`, from all client addresses; above it, each \
+                  address gets one attempt per window, so that strangers cannot lock the owner out; 0 for no limit",
         },
-        Setting { key: "login.window", doc: "The time in which failed sign-ins are forgotten, evenly" },
+        Setting { key: "login.window", doc: "Time in which the limits on failed sign-ins refill, evenly" },
         Setting {
             key: "register.perAddress",
-            doc: "Registrations (and resets of the demo users) from one client address in `register.window`; 0 for no \
-                  limit",
+            doc: "Most registrations (and resets of the demo users) from one client address in `register.window`; 0 \
+                  for no limit",
         },
-        Setting { key: "register.window", doc: "The time in which `register.perAddress` come back" },
+        Setting { key: "register.window", doc: "Time in which `register.perAddress` refills, evenly" },
         Setting {
             key: "cors.origins",
-            doc: "Origins of pages that may connect besides one's own; `*` stands for any port or part",
+            doc: "Origins of web pages that may call the service, besides its own; `*` matches any port or part of a \
+                  name",
         },
         Setting {
             key: "proxy.hops",
-            doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",
+            doc: "Number of trusted proxies in front, whose `X-Forwarded-For` gives the client's address",
         },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
         Setting {
             key: "otel.exporterOtlpEndpoint",
-            doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none",
+            doc: "URL of a collector that accepts traces over OTLP/HTTP, such as `http://collector:4318`; empty for no \
+                  traces",
         },
-        Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
+        Setting { key: "otel.tracesSamplerArg", doc: "Fraction of all traces that is recorded, from 0 to 1" },
     ];
 }
 
@@ -167,18 +176,18 @@ impl AuthSettings {
     /// # Errors
     /// If `port` + 10000 is not a port.
     pub fn internal_port(&self) -> Result<u16, SettingsError> {
-        let absent = || SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)");
+        let too_high = || SettingsError::new("`port` + 10000 is above 65535: set `internal.port` (INTERNAL_PORT)");
         match (self.internal.port, self.port) {
             (0, 0) => Ok(0),
-            (0, port) => port.checked_add(10_000).ok_or_else(absent),
+            (0, port) => port.checked_add(10_000).ok_or_else(too_high),
             (port, _) => Ok(port),
         }
     }
 
-    /// Settings of the right type that still make no sense.
+    /// Refuses values of the right type that make no sense.
     ///
     /// # Errors
-    /// Says which.
+    /// The error names the setting.
     pub fn check(&self) -> Result<(), SettingsError> {
         let must = |good: bool, text: &str| if good { Ok(()) } else { Err(SettingsError::new(text)) };
         must(self.token.lifetime >= Duration::from_secs(1), "setting `token.lifetime` must be at least 1s")?;
@@ -201,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_in_the_table_and_none_besides() {
+    fn the_table_lists_every_setting() {
         assert_eq!(undocumented::<AuthSettings>(), Vec::<String>::new());
     }
 
@@ -214,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn senseless_settings_are_named() {
+    fn an_invalid_setting_is_named() {
         assert_eq!(with(&[]).check(), Ok(()));
         for key in ["token.lifetime=0s", "database.connections=0", "login.window=0s", "token.issuer="] {
-            let said = with(&[key]).check().unwrap_err().to_string();
-            assert!(said.contains(key.split_once('=').unwrap().0), "{said}");
+            let error = with(&[key]).check().unwrap_err().to_string();
+            assert!(error.contains(key.split_once('=').unwrap().0), "{error}");
         }
     }
 }

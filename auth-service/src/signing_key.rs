@@ -23,11 +23,11 @@ use rand::TryCryptoRng;
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The system gives no randomness.
-    #[error("the system gives no randomness")]
+    /// The system has no random bytes.
+    #[error("cannot read random bytes from the system")]
     Random,
     /// The stored bytes are not an Ed25519 key.
-    #[error("the stored signing key {0} is not an Ed25519 key in PKCS #8")]
+    #[error("the stored signing key {0} is not an Ed25519 key in PKCS #8: restore its row from a backup")]
     Unreadable(String),
 }
 
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_key_are_named_by_kid() {
+    fn an_invalid_key_is_reported_by_its_kid() {
         let broken = StoredKey { kid: "k1".into(), pkcs8: vec![1, 2, 3] };
         assert!(broken.public_jwk().unwrap_err().to_string().contains("k1"));
     }

@@ -32,7 +32,7 @@ pub struct Tokens {
 
 /// The signer refused, which no input can cause.
 #[derive(Debug, thiserror::Error)]
-#[error("the token could not be signed")]
+#[error("cannot sign the token")]
 pub struct SignError(#[from] jsonwebtoken::errors::Error);
 
 impl Tokens {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn others_tokens_and_those_of_other_times_are_refused() {
+    fn foreign_expired_and_malformed_tokens_are_refused() {
         let (ours, now) = (tokens("us"), unix_now());
         let good = ours.issue(&ann(), "s", now).unwrap();
         let (unsigned, _) = good.rsplit_once('.').unwrap();

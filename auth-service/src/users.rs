@@ -66,13 +66,13 @@ impl Pool {
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
     /// The database cannot be reached, or is too busy. Temporary.
-    #[error("the database does not answer")]
+    #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
     /// The database refused the operation, which no input can cause.
-    #[error("the database refused")]
+    #[error("the database refused the statement")]
     Refused(#[source] sqlx::Error),
     /// This version cannot read a stored value.
-    #[error("the database holds a value of column `{0}` that cannot be read")]
+    #[error("cannot read column `{0}` of a stored row: a newer version may have written it")]
     Unreadable(&'static str),
 }
 
@@ -82,7 +82,7 @@ impl UsersError {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_temporary(&code)),
             _ => false,
         }
     }
@@ -95,7 +95,7 @@ impl From<sqlx::Error> for UsersError {
 }
 
 /// Postgres: no connection, no resources, shutting down. SQLite: busy (5, and its kinds).
-fn is_passing(code: &str) -> bool {
+fn is_temporary(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(sqlite) if code.len() < 5 => sqlite & 0xff == 5,
         _ => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)),
@@ -108,14 +108,14 @@ pub enum OpenError {
     /// `database.url` is not the URL of a database.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The file of a SQLite database cannot be made.
-    #[error("the database file {0} cannot be made")]
+    /// The file of a SQLite database cannot be created.
+    #[error("cannot create the database file {0}")]
     File(String, #[source] std::io::Error),
     /// The database does not answer, or refuses.
-    #[error("the database at `database.url` (DATABASE_URL) cannot be opened")]
+    #[error("cannot open the database at `database.url` (DATABASE_URL)")]
     Database(#[from] sqlx::Error),
     /// The schema cannot be brought up to date.
-    #[error("the database's schema cannot be brought up to date")]
+    #[error("cannot migrate the database schema")]
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
@@ -227,15 +227,15 @@ pub(crate) fn not_a_database() -> SettingsError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_passing;
+    use super::is_temporary;
 
     #[test]
-    fn passing_states_are_told_from_refusals() {
-        for passing in ["08006", "53300", "57P01", "57P03", "5", "261", "517"] {
-            assert!(is_passing(passing), "{passing}");
+    fn temporary_errors_differ_from_refusals() {
+        for temporary in ["08006", "53300", "57P01", "57P03", "5", "261", "517"] {
+            assert!(is_temporary(temporary), "{temporary}");
         }
-        for lasting in ["23505", "42P01", "57014", "1", "2067", ""] {
-            assert!(!is_passing(lasting), "{lasting}");
+        for permanent in ["23505", "42P01", "57014", "1", "2067", ""] {
+            assert!(!is_temporary(permanent), "{permanent}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Timeout for getting a connection, from the pool or new.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const BY_EMAIL: &str =
     "SELECT id::text AS id, email, password_hash, full_name, is_active, roles FROM users WHERE email = $1";
@@ -35,7 +35,7 @@ impl PostgresUsers {
     pub(crate) async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(url).map_err(|_| not_a_database())?;
         let options = options.application_name("jackfield-auth");
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT_WITHIN);
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = pool.connect_with(options).await?;
         migrations().run(&pool).await?;
         Ok(Self { pool })
@@ -47,13 +47,13 @@ impl PostgresUsers {
     }
 
     pub(crate) async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, UsersError> {
-        let found = sqlx::query(BY_EMAIL).bind(email.as_str());
-        found.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
+        let query = sqlx::query(BY_EMAIL).bind(email.as_str());
+        query.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
     }
 
     pub(crate) async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
-        let found = sqlx::query(BY_ID).bind(id.to_string());
-        found.fetch_optional(&self.pool).await?.as_ref().map(user).transpose()
+        let query = sqlx::query(BY_ID).bind(id.to_string());
+        query.fetch_optional(&self.pool).await?.as_ref().map(user).transpose()
     }
 
     pub(crate) async fn replace_hash(&self, id: Uuid, old: &str, new: &str) -> Result<bool, UsersError> {

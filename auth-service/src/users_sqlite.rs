@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long to wait for the previous writer, and for a connection of the pool.
-const WAIT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 const BY_EMAIL: &str = "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE email = $1";
@@ -47,14 +47,14 @@ impl SqliteUsers {
         if file.as_os_str().is_empty() || url.contains(":memory:") {
             Err(not_a_database())?;
         }
-        make_file(&file).map_err(|error| OpenError::File(file.display().to_string(), error))?;
+        create_file(&file).map_err(|error| OpenError::File(file.display().to_string(), error))?;
         let options = options
             .create_if_missing(true)
             .foreign_keys(true)
-            .busy_timeout(WAIT)
+            .busy_timeout(BUSY_TIMEOUT)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
-        let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
+        let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY_TIMEOUT);
         let pool = connect(pool, options).await?;
         migrate(&pool).await?;
         Ok(Self { pool })
@@ -66,13 +66,13 @@ impl SqliteUsers {
     }
 
     pub(crate) async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, UsersError> {
-        let found = sqlx::query(BY_EMAIL).bind(email.as_str());
-        found.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
+        let query = sqlx::query(BY_EMAIL).bind(email.as_str());
+        query.fetch_optional(&self.pool).await?.as_ref().map(account).transpose()
     }
 
     pub(crate) async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
-        let found = sqlx::query(BY_ID).bind(id.to_string());
-        found.fetch_optional(&self.pool).await?.as_ref().map(user).transpose()
+        let query = sqlx::query(BY_ID).bind(id.to_string());
+        query.fetch_optional(&self.pool).await?.as_ref().map(user).transpose()
     }
 
     pub(crate) async fn replace_hash(&self, id: Uuid, old: &str, new: &str) -> Result<bool, UsersError> {
@@ -128,7 +128,7 @@ async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Resu
     let start = Instant::now();
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            Err(error) if is_busy(&error) && start.elapsed() < WAIT => tokio::time::sleep(BUSY_PAUSE).await,
+            Err(error) if is_busy(&error) && start.elapsed() < BUSY_TIMEOUT => tokio::time::sleep(BUSY_PAUSE).await,
             connected => return Ok(connected?),
         }
     }
@@ -152,7 +152,7 @@ async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
 
 /// Creates the file under another name and links it, so that this never opens and closes the database's own file:
 /// closing it would drop the locks that SQLite has on it elsewhere in this process.
-fn make_file(path: &Path) -> std::io::Result<()> {
+fn create_file(path: &Path) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());
     }

@@ -3,33 +3,33 @@
 
 const MESSAGES_SHOWN = 200;
 const NOTES_SHOWN = 50;
-const ANSWER_WITHIN = 5000;
+const ACK_TIMEOUT = 5000;
 
-// Reasons in words for people who do not know the protocol. Other reasons are shown as received.
+// Reasons in plain words. Others are shown as received.
 const REASONS = {
-  missing_token: 'there was no token',
-  invalid_token: 'the token is not valid',
-  token_expired: 'the token has expired: sign in again',
+  missing_token: 'no token was sent',
+  invalid_token: 'the token is invalid',
+  token_expired: 'the token expired: sign in again',
   token_revoked: 'the token was revoked: sign in again',
   user_inactive: 'the user is inactive',
-  session_conflict: 'this user is connected elsewhere',
-  'session:replaced': 'this user connected elsewhere',
-  'token:expired': 'the token has expired: sign in again',
-  'io server disconnect': 'the server ended it',
-  'io client disconnect': 'as you asked',
-  'ping timeout': 'the server was silent for too long',
+  session_conflict: 'this user is already connected',
+  'session:replaced': 'this user connected from elsewhere',
+  'token:expired': 'the token expired: sign in again',
+  'io server disconnect': 'the server closed the session',
+  'io client disconnect': 'you disconnected',
+  'ping timeout': 'the server stopped responding',
   'transport close': 'the connection was lost',
-  'transport error': 'the connection broke',
-  'xhr poll error': 'the server cannot be reached',
-  'websocket error': 'the server cannot be reached',
-  timeout: 'the server did not answer in time',
+  'transport error': 'the connection failed',
+  'xhr poll error': 'cannot reach the server',
+  'websocket error': 'cannot reach the server',
+  timeout: 'the server did not respond in time',
 };
 
 const $ = (id) => document.getElementById(id);
 
 let socket = null;
 // Why the server is about to disconnect this client: it sends an event before it does.
-let farewell = null;
+let closeReason = null;
 let ownId = null;
 
 function showStatus(state, reason = '') {
@@ -61,12 +61,12 @@ function addNote(text) {
 
 // Accounts
 
-async function ask(path, options) {
+async function request(path, options) {
   let response;
   try {
     response = await fetch(path, { ...options, signal: AbortSignal.timeout(30000) });
   } catch {
-    throw new Error('The server cannot be reached');
+    throw new Error('Cannot reach the server');
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
@@ -83,7 +83,7 @@ function accountForm(form, path, fields) {
     $('account-note').textContent = '';
     button.disabled = true;
     try {
-      const { token } = await ask(path, {
+      const { token } = await request(path, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify(body),
@@ -102,33 +102,33 @@ function accountForm(form, path, fields) {
 // Renews a token that is about to expire, without a new connection.
 async function renewToken(current) {
   try {
-    const { token } = await ask('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });
+    const { token } = await request('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });
     if (current !== socket) return;
     $('jwt-token').value = token;
     current.auth = { token };
-    current.timeout(ANSWER_WITHIN).emit('token:refresh', { token }, (error, answer) => {
-      if (error || answer.status !== 'ok') addNote('the token could not be renewed');
+    current.timeout(ACK_TIMEOUT).emit('token:refresh', { token }, (error, answer) => {
+      if (error || answer.status !== 'ok') addNote('cannot renew the token');
     });
   } catch (error) {
-    addNote(`the token could not be renewed: ${error.message}`);
+    addNote(`cannot renew the token: ${error.message}`);
   }
 }
 
 // The connection
 
 function connectToServer(token) {
-  leave();
+  disconnect();
   if (typeof io === 'undefined') {
-    showStatus('disconnected', 'the Socket.IO client could not be loaded from this server');
+    showStatus('disconnected', 'cannot load the Socket.IO client from this server');
     return;
   }
-  farewell = null;
+  closeReason = null;
   socket = io({ auth: { token }, forceNew: true });
   showStatus('connecting');
   listen(socket);
 }
 
-function leave() {
+function disconnect() {
   if (!socket) return;
   socket.removeAllListeners();
   socket.io.removeAllListeners();
@@ -145,17 +145,17 @@ function listen(current) {
     $('server-reason').textContent = `as ${email ?? userId}`;
   });
   current.on('connect_error', (error) => {
-    // The stock client tries again by itself, except after a refusal by the server.
-    if (current.active) showStatus('connecting', `${explain(error.message)}, trying again`);
+    // The stock client reconnects by itself, except after a refusal by the server.
+    if (current.active) showStatus('connecting', `${explain(error.message)}, reconnecting`);
     else showStatus('disconnected', explain(error.message));
   });
-  current.on('session:replaced', () => { farewell = 'session:replaced'; });
-  current.on('token:expired', () => { farewell = 'token:expired'; });
+  current.on('session:replaced', () => { closeReason = 'session:replaced'; });
+  current.on('token:expired', () => { closeReason = 'token:expired'; });
   current.on('token:expiring', () => renewToken(current));
   current.on('disconnect', (reason) => {
-    const why = explain(farewell ?? reason);
-    farewell = null;
-    if (current.active) showStatus('connecting', `${why}, trying again`);
+    const why = explain(closeReason ?? reason);
+    closeReason = null;
+    if (current.active) showStatus('connecting', `${why}, reconnecting`);
     else showStatus('disconnected', why);
     $('clients-ul').replaceChildren();
     $('clients-count').textContent = '';
@@ -181,9 +181,9 @@ function listen(current) {
     name.textContent = fullName;
     addLine($('messages-ul'), MESSAGES_SHOWN, name, ` - ${message}`);
   });
-  const who = (userId) => (userId === ownId ? `${userId} (you)` : userId);
-  current.on('user:online', ({ userId }) => addNote(`${who(userId)} is online`));
-  current.on('user:offline', ({ userId }) => addNote(`${who(userId)} is offline`));
+  const label = (userId) => (userId === ownId ? `${userId} (you)` : userId);
+  current.on('user:online', ({ userId }) => addNote(`${label(userId)} is online`));
+  current.on('user:offline', ({ userId }) => addNote(`${label(userId)} is offline`));
   current.on('error', ({ code, message }) => {
     $('message-note').textContent = `${message ?? 'Error'} (${code})`;
   });
@@ -194,7 +194,7 @@ function sendMessage(event) {
   const input = $('message-input');
   if (!socket?.connected || !input.value.trim()) return;
   $('message-note').textContent = '';
-  socket.timeout(ANSWER_WITHIN).emit('message-client', { id: socket.id, message: input.value }, (error, answer) => {
+  socket.timeout(ACK_TIMEOUT).emit('message-client', { id: socket.id, message: input.value }, (error, answer) => {
     if (error) $('message-note').textContent = 'No answer: the message may not have been sent';
     else if (answer?.status !== 'ok') $('message-note').textContent = `${answer?.message} (${answer?.code})`;
   });
@@ -213,7 +213,7 @@ $('token-form').addEventListener('submit', (event) => {
   if (token) connectToServer(token);
 });
 $('btn-disconnect').addEventListener('click', () => {
-  leave();
+  disconnect();
   showStatus('disconnected', explain('io client disconnect'));
 });
 showStatus('offline');

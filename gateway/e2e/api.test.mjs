@@ -257,7 +257,7 @@ describe("the API for backends", OWN, () => {
       ["/rooms/r/messages", { content: "" }, 400, /^content must/],
       ["/feeds/unknown", { type: "CREATE", data: 1 }, 404, /no such feed/],
       ["/feeds/productos", { type: "REPLACE", data: 1 }, 400, /^type: unknown variant/],
-      ["/nowhere", {}, 404, /nothing here/],
+      ["/nowhere", {}, 404, /^Not found/],
     ]) {
       const answer = await api.post(path, body);
       assert.equal(answer.status, status, JSON.stringify(answer.body));

@@ -35,18 +35,18 @@ test("one line when connections cannot be accepted, and one when they can again"
   try {
     await limit(held + 10);
     for (let count = 0; count < 40; count++) sockets.push(connect(Number(port), "127.0.0.1").on("error", () => {}));
-    await until("it says so", async () => (await lines("accepted")).length > 0, 10_000);
+    await until("it says so", async () => (await lines("accept connections")).length > 0, 10_000);
     // Connected clients are served meanwhile, for as long as thirty attempts take.
     const began = Date.now();
     await until("more attempts", async () => {
       await done(member, "message", "still here");
       return Date.now() - began > 1500;
     });
-    assert.equal((await lines("accepted")).length, 1, "once, not with every attempt");
+    assert.equal((await lines("accept connections")).length, 1, "once, not with every attempt");
     await limit(held + 200);
     assert.equal((await until("others get in", () => ifReachable(fetch(`${gateway.url}/socket.io/?EIO=4&transport=polling`)))).status, 200);
-    await until("it says that too", async () => (await lines("accepted again")).length > 0, 20_000);
-    assert.equal((await lines("accepted")).length, 2);
+    await until("it says that too", async () => (await lines("accept connections again")).length > 0, 20_000);
+    assert.equal((await lines("accept connections")).length, 2);
   } finally {
     for (const socket of sockets) socket.destroy();
   }

@@ -11,7 +11,7 @@
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
 //! - [`hub`]: members and fan-out
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
-//! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`json_depth`], [`user_id`]
+//! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`user_id`]
 //!
 //! The way of a message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered queue, limits)
 //! → [`event`] → cluster (log and bus to every node) → [`node`] (listens) → [`log_follower`] → [`room`] → [`hub`] →
@@ -24,7 +24,6 @@ mod event;
 mod feed;
 mod front;
 mod hub;
-mod json_depth;
 mod limits;
 mod log_follower;
 pub mod metrics;
@@ -54,6 +53,7 @@ use jackfield_shared::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
+pub use crate::session::Parts;
 use crate::{
     api::{Api, ApiKeys},
     event::Events,
@@ -155,6 +155,12 @@ impl Gateway {
     #[must_use]
     pub fn id(&self) -> &NodeId {
         &self.shared.id
+    }
+
+    /// Whether the node can take clients, and if not, which part is missing.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        self.shared.parts()
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].

@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As it stands in tokens, bodies and the database.
+    /// As written in tokens, bodies and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

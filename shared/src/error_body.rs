@@ -51,7 +51,7 @@ impl ErrorBody {
     /// 500 `internal`, whose message holds only an id that is also in the logs.
     #[must_use]
     pub fn internal(id: &str) -> Self {
-        let message = format!("Unexpected error, look for {id} in the server's logs");
+        let message = format!("Unexpected error: find {id} in the server's logs");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_told_from_all_addresses() {
+    fn only_addresses_of_this_machine_are_loopback() {
         for own in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LocalHost", "::ffff:127.0.0.1"] {
             assert!(is_loopback(own), "{own}");
         }

@@ -23,10 +23,10 @@ pub enum FetchError {
     #[error("{0}")]
     Http(reqwest::Error),
     /// The answer is too long.
-    #[error("the JWK Set has more than {MAX_SET} bytes")]
+    #[error("the JWK Set is larger than {MAX_SET} bytes")]
     TooLong,
     /// The answer is not a JWK Set.
-    #[error("the answer is no JWK Set")]
+    #[error("the response is not a JWK Set")]
     Malformed,
     /// There are too many keys.
     #[error("the JWK Set has more than {MAX_KEYS} keys")]
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_set_of_some_keys_is_taken_and_of_many_is_not() {
+    async fn a_set_with_too_many_keys_is_refused() {
         let serving = |number| Router::new().route("/keys", get(move || async move { Json(keys(number)) }));
         assert_eq!(fetched(serving(MAX_KEYS)).await.unwrap(), MAX_KEYS);
         assert!(matches!(fetched(serving(MAX_KEYS + 1)).await, Err(FetchError::TooManyKeys)));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_end_is_not_read_on() {
+    async fn reading_stops_when_a_response_is_too_long() {
         const PART: usize = 64 * 1024;
         let sent = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&sent);

@@ -4,7 +4,7 @@
 //! over its work. Then it [stops](Lifecycle::stop). A program that has nothing to hand over stops at once.
 //!
 //! Guarantees: every task is tracked, but for the one that waits for a second signal, and is to end on one token;
-//! [`Lifecycle::finish`] waits for all of them, for a bounded time. A signal that comes once leaving has begun ends the
+//! [`Lifecycle::finish`] waits for all of them, for a bounded time. A signal that arrives once leaving has begun ends the
 //! process at once.
 
 use std::{future::Future, time::Duration};
@@ -37,7 +37,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A running lifecycle that nobody has asked to end.
+    /// A running lifecycle.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stops_has_left() {
+    fn stopping_implies_leaving() {
         let lifecycle = Lifecycle::new();
         lifecycle.leave();
         assert!(lifecycle.leaving().is_cancelled() && !lifecycle.stopping().is_cancelled());

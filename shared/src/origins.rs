@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header::HOST};
 use parking_lot::Mutex;
 
 /// Refused origins that are logged: bounded, because strangers choose them.
-const MAX_SAID: usize = 100;
+const MAX_LOGGED: usize = 100;
 /// Characters of an origin in the log.
 const MAX_SHOWN: usize = 256;
 
@@ -14,14 +14,14 @@ const MAX_SHOWN: usize = 256;
 #[derive(Debug)]
 pub struct AllowList {
     patterns: Vec<String>,
-    said: Mutex<HashSet<String>>,
+    logged: Mutex<HashSet<String>>,
 }
 
 impl AllowList {
-    /// Allows the origins that match one of these patterns: see [`matches`].
+    /// Allows the origins that match one of these patterns: see [`matches`](fn@matches).
     #[must_use]
     pub fn new(patterns: &[String]) -> Self {
-        Self { patterns: patterns.to_vec(), said: Mutex::default() }
+        Self { patterns: patterns.to_vec(), logged: Mutex::default() }
     }
 
     /// Whether a page of this origin may make a request with these headers. A page may always talk to its own host.
@@ -31,26 +31,26 @@ impl AllowList {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let allowed = is_own(origin, host) || self.patterns.iter().any(|pattern| matches(pattern, origin));
         if !allowed {
-            self.say(origin);
+            self.log_refusal(origin);
         }
         allowed
     }
 
-    fn say(&self, origin: &str) {
+    fn log_refusal(&self, origin: &str) {
         let shown: String = origin.chars().take(MAX_SHOWN).collect();
-        let said = {
-            let mut said = self.said.lock();
-            if said.len() > MAX_SAID || !said.insert(shown.clone()) {
+        let logged = {
+            let mut logged = self.logged.lock();
+            if logged.len() > MAX_LOGGED || !logged.insert(shown.clone()) {
                 return;
             }
-            said.len()
+            logged.len()
         };
-        if said > MAX_SAID {
-            tracing::warn!("pages of more than {MAX_SAID} origins were refused: no more of them are said here");
+        if logged > MAX_LOGGED {
+            tracing::warn!("refused pages of more than {MAX_LOGGED} origins; further origins are not logged");
         } else {
             tracing::warn!(
                 origin = shown,
-                "a page was refused: setting `cors.origins` (CORS_ORIGINS) does not allow it"
+                "refused a page of this origin; to allow it, add it to `cors.origins` (CORS_ORIGINS)"
             );
         }
     }
@@ -95,28 +95,28 @@ mod tests {
     }
 
     #[test]
-    fn every_page_may_talk_to_where_it_came_from() {
+    fn a_page_may_always_call_its_own_host() {
         let list = AllowList::new(&["http://localhost:*".into()]);
-        let asks = |origin: &'static str, host: &'static str| {
+        let allows = |origin: &'static str, host: &'static str| {
             let headers = [(HOST, HeaderValue::from_static(host))].into_iter().collect();
             list.allows(&HeaderValue::from_static(origin), &headers)
         };
-        assert!(asks("http://localhost:5173", "chat.example.com"));
-        assert!(asks("https://Chat.example.com", "chat.example.com"));
-        assert!(asks("http://10.0.0.1:3000", "10.0.0.1:3000"));
+        assert!(allows("http://localhost:5173", "chat.example.com"));
+        assert!(allows("https://Chat.example.com", "chat.example.com"));
+        assert!(allows("http://10.0.0.1:3000", "10.0.0.1:3000"));
         for origin in ["http://10.0.0.1:3001", "http://example.com", "null", "chat.example.com", ""] {
-            assert!(!asks(origin, "10.0.0.1:3000"), "{origin}");
+            assert!(!allows(origin, "10.0.0.1:3000"), "{origin}");
         }
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory() {
+    fn the_log_of_refused_origins_is_bounded() {
         let list = AllowList::new(&[]);
-        for number in 0..10 * MAX_SAID {
+        for number in 0..10 * MAX_LOGGED {
             let origin = HeaderValue::try_from(format!("http://{number}.{}", "x".repeat(1_000))).unwrap();
             assert!(!list.allows(&origin, &HeaderMap::new()));
         }
-        assert_eq!(list.said.lock().len(), MAX_SAID + 1);
-        assert!(list.said.lock().iter().all(|origin| origin.len() == MAX_SHOWN));
+        assert_eq!(list.logged.lock().len(), MAX_LOGGED + 1);
+        assert!(list.logged.lock().iter().all(|origin| origin.len() == MAX_SHOWN));
     }
 }

@@ -10,10 +10,10 @@ use crate::settings::Sources;
 /// The arguments that name settings.
 #[derive(Args)]
 pub struct SettingsArguments {
-    /// A TOML file with settings.
+    /// Read settings from this TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A setting, such as port=4000. Can be given several times.
+    /// Override a setting, such as port=4000; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -30,9 +30,9 @@ impl SettingsArguments {
 /// A program's commands besides serving.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Ask the program that runs here with these settings whether it is alive; exits 0 if it is
+    /// Check the instance that runs with these settings: exits 0 if it is alive
     Health {
-        /// Whether it takes requests, too
+        /// Check that it is ready to serve, not only alive
         #[arg(long)]
         ready: bool,
     },

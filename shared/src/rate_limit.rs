@@ -1,4 +1,4 @@
-//! A token bucket for each key, without I/O and without a clock of its own.
+//! A token [bucket](crate::bucket) for each key, without I/O and without a clock of its own.
 //!
 //! Guarantees: in any period no key passes more often than its allowance plus the refill of that period; memory is
 //! bounded for any number of keys. When there are too many, the keys that were unused for longest are forgotten, which
@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::bucket::{Bucket, Rate};
+
 /// How often something may happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
@@ -20,43 +22,53 @@ pub struct Allowance {
 }
 
 /// The remaining allowance of each key.
-///
-/// It keeps one time per key: when its bucket is full again. Each use moves that by one share of the window.
 pub struct RateLimit<K> {
-    allowance: Allowance,
-    recent: HashMap<K, Instant>,
-    older: HashMap<K, Instant>,
+    rate: Rate,
+    window: Duration,
+    recent: HashMap<K, Usage>,
+    older: HashMap<K, Usage>,
+    /// Keys in `recent` at which it becomes `older`, and the keys of `older` are forgotten.
     half: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Usage {
+    bucket: Bucket,
+    last: Instant,
 }
 
 impl<K: Hash + Eq + Clone> RateLimit<K> {
     /// Every key has its whole allowance. At most `keys` are remembered.
     #[must_use]
     pub fn new(allowance: Allowance, keys: usize) -> Self {
-        Self { allowance, recent: HashMap::new(), older: HashMap::new(), half: (keys / 2).max(1) }
+        Self {
+            rate: Rate::per_window(allowance.count, allowance.window),
+            window: allowance.window,
+            recent: HashMap::new(),
+            older: HashMap::new(),
+            half: (keys / 2).max(1),
+        }
     }
 
     /// Whether `key` has any allowance left.
     ///
     /// # Errors
-    /// The time to wait.
-    pub fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
-        if self.allowance.count == 0 {
-            return Ok(());
-        }
-        let missing = self.full_again(key).map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
-        let wait = (missing + self.share()).saturating_sub(self.allowance.window);
-        if wait.is_zero() { Ok(()) } else { Err(wait) }
+    /// The time to wait; each refused caller of the key gets a later one, see [`Bucket::take`].
+    pub fn check(&mut self, key: &K, now: Instant) -> Result<(), Duration> {
+        let rate = self.rate;
+        let usage = self.recent.get_mut(key).or_else(|| self.older.get_mut(key));
+        usage.map_or(Ok(()), |usage| usage.bucket.ready(rate, now))
     }
 
     /// Uses up one of `key`'s allowance, even if none is left: several callers may have checked at once.
     pub fn record(&mut self, key: &K, now: Instant) {
-        if self.allowance.count == 0 {
+        if self.rate.is_unlimited() {
             return;
         }
-        let full = self.full_again(key).map_or(now, |at| at.max(now)) + self.share();
-        self.older.remove(key);
-        self.recent.insert(key.clone(), full);
+        let before = self.older.remove(key).or_else(|| self.recent.get(key).copied());
+        let mut bucket = before.map_or_else(|| Bucket::full(self.rate, now), |usage| usage.bucket);
+        bucket.charge(1.0, self.rate, now);
+        self.recent.insert(key.clone(), Usage { bucket, last: now });
         if self.recent.len() >= self.half {
             self.older = std::mem::take(&mut self.recent);
         }
@@ -65,25 +77,18 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     /// Uses up one of `key`'s allowance, if any is left.
     ///
     /// # Errors
-    /// The time to wait.
+    /// As [`RateLimit::check`].
     pub fn take(&mut self, key: &K, now: Instant) -> Result<(), Duration> {
         self.check(key, now)?;
         self.record(key, now);
         Ok(())
     }
 
-    /// Whether `key` has used nothing for a whole window, or for up to two after several uses.
+    /// Whether `key` has used nothing for a whole window.
     #[must_use]
     pub fn is_untouched(&self, key: &K, now: Instant) -> bool {
-        self.full_again(key).is_none_or(|full| full + self.allowance.window <= now + self.share())
-    }
-
-    fn full_again(&self, key: &K) -> Option<Instant> {
-        self.recent.get(key).or_else(|| self.older.get(key)).copied()
-    }
-
-    fn share(&self) -> Duration {
-        self.allowance.window / self.allowance.count.max(1)
+        let usage = self.recent.get(key).or_else(|| self.older.get(key));
+        usage.is_none_or(|usage| usage.last + self.window <= now)
     }
 }
 
@@ -100,28 +105,43 @@ mod tests {
     fn the_allowance_comes_back_evenly() {
         let mut limit = limit(3, 30, 100);
         let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
         for _ in 0..3 {
             assert_eq!(limit.take(&1, start), Ok(()));
         }
-        assert_eq!(limit.take(&1, start), Err(Duration::from_secs(10)));
-        assert_eq!(limit.take(&2, start), Ok(()), "others have their own");
-        assert_eq!(limit.take(&1, start + Duration::from_secs(4)), Err(Duration::from_secs(6)));
-        assert_eq!(limit.take(&1, start + Duration::from_secs(10)), Ok(()));
-        assert!(limit.take(&1, start + Duration::from_secs(10)).is_err());
+        assert_eq!(limit.take(&1, start).unwrap_err().as_millis(), 10_000);
+        assert_eq!(limit.take(&2, start), Ok(()), "other keys have their own allowance");
+        assert_eq!(limit.take(&1, at(4)).unwrap_err().as_millis(), 16_000, "after the one refused before");
+        assert_eq!(limit.take(&1, at(11)), Ok(()));
+        assert!(limit.take(&1, at(11)).is_err());
         for _ in 0..3 {
-            assert_eq!(limit.take(&1, start + Duration::from_secs(100)), Ok(()));
+            assert_eq!(limit.take(&1, at(100)), Ok(()));
         }
-        assert!(limit.take(&1, start + Duration::from_secs(100)).is_err());
+        assert!(limit.take(&1, at(100)).is_err());
     }
 
     #[test]
-    fn one_use_is_remembered_for_a_whole_window() {
+    fn more_uses_than_the_allowance_are_paid_off() {
         let mut limit = limit(3, 30, 100);
         let start = Instant::now();
+        for _ in 0..13 {
+            limit.record(&1, start);
+        }
+        assert!(limit.check(&1, start + Duration::from_secs(109)).is_err());
+        assert_eq!(limit.check(&1, start + Duration::from_secs(111)), Ok(()));
+    }
+
+    #[test]
+    fn a_key_is_touched_for_a_window_after_its_last_use() {
+        let mut limit = limit(3, 30, 100);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
         assert!(limit.is_untouched(&1, start));
         limit.record(&1, start);
-        for (seconds, untouched) in [(0, false), (10, false), (29, false), (30, true)] {
-            assert_eq!(limit.is_untouched(&1, start + Duration::from_secs(seconds)), untouched, "{seconds}");
+        limit.record(&1, at(5));
+        for (seconds, untouched) in [(5, false), (15, false), (34, false), (35, true)] {
+            assert_eq!(limit.check(&1, at(seconds)), Ok(()), "checking is no use");
+            assert_eq!(limit.is_untouched(&1, at(seconds)), untouched, "{seconds}");
         }
         assert!(limit.is_untouched(&2, start));
     }
@@ -135,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_longest_unheard_are_forgotten() {
+    fn memory_is_bounded_and_the_longest_unused_are_forgotten() {
         let mut limit = limit(1, 3_600, 100);
         let now = Instant::now();
         for key in 0..100_000 {
@@ -163,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn who_waits_as_long_as_told_passes(count in 1_u32..20, seconds in 1_u64..100) {
+        fn a_key_that_retries_on_time_passes(count in 1_u32..20, seconds in 1_u64..100) {
             let mut limit = limit(count, seconds, 10);
             let now = Instant::now();
             for _ in 0..count {

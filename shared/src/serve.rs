@@ -25,15 +25,16 @@ use tower::ServiceExt as _;
 
 use crate::{error_body::ErrorBody, lifecycle::Lifecycle};
 
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// For a request's headers to be complete.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that acknowledges no sent data for this long is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How long a request in progress may take at shutdown.
-const LAST_ANSWERS: Duration = Duration::from_secs(8);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
 /// The pause after a failure to accept, so that the loop does not spin.
-const BREATHE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Failures are over after this long without another: while descriptors are short, some connections are accepted.
-const CALM: Duration = Duration::from_secs(5);
+const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener` until the lifecycle ends.
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = failures.over() => {
-                tracing::info!(listener = ?listener.local_addr().ok(), "connections are accepted again");
+                tracing::info!(listener = ?listener.local_addr().ok(), "can accept connections again");
                 failures = Failures::default();
                 continue;
             }
@@ -51,14 +52,18 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         };
         match accepted {
             Ok((stream, peer)) => {
-                tune(&stream);
+                set_options(&stream);
                 lifecycle.spawn(connection(stream, peer, router.clone(), lifecycle.clone()));
             }
             Err(error) => {
                 if failures.is_first() {
-                    tracing::warn!(listener = ?listener.local_addr().ok(), %error, "connections cannot be accepted");
+                    tracing::warn!(
+                        listener = ?listener.local_addr().ok(),
+                        %error,
+                        "cannot accept connections, retrying; if descriptors run out, raise the limit of open files"
+                    );
                 }
-                tokio::time::sleep(BREATHE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
     }
@@ -79,24 +84,24 @@ impl Failures {
     /// Completes once the last failure is long enough ago; never if there was none.
     async fn over(&self) {
         match self.last {
-            Some(last) => tokio::time::sleep_until(last + CALM).await,
+            Some(last) => tokio::time::sleep_until(last + QUIET_PERIOD).await,
             None => std::future::pending().await,
         }
     }
 }
 
-fn tune(stream: &TcpStream) {
+fn set_options(stream: &TcpStream) {
     // The connection works without these options, too.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
-    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let service = service_fn(move |request| handle(router.clone(), peer, request));
     let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(HEADERS_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );
@@ -105,19 +110,19 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecyc
         _ = serving.as_mut() => {}
         () = lifecycle.stopping().cancelled_owned() => {
             serving.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
+            let _ = tokio::time::timeout(SHUTDOWN_GRACE, serving).await;
         }
     }
 }
 
-async fn answer(
+async fn handle(
     router: Router,
     peer: SocketAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let hosts = request.headers().get_all(HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
-        let refusal = ErrorBody::new(StatusCode::BAD_REQUEST, "bad_request", "The request must have one Host header");
+        let refusal = ErrorBody::new(StatusCode::BAD_REQUEST, "bad_request", "Send exactly one Host header");
         return Ok(refusal.into_response());
     }
     request.extensions_mut().insert(ConnectInfo(peer));
@@ -145,10 +150,10 @@ mod tests {
     async fn status(head: &str) -> String {
         let lifecycle = Lifecycle::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
         let routes = Router::new().route("/", get(|| async { "here" }));
         lifecycle.spawn(serve(listener, routes, lifecycle.clone()));
-        let mut stream = TcpStream::connect(at).await.unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -157,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_has_one_host() {
+    async fn a_request_must_have_one_host() {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\nHost: here\r\n", "HTTP/1.1 200 OK"),
             ("GET / HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request"),
@@ -171,12 +176,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_have_one_beginning_and_one_end() {
+    async fn a_series_of_failures_begins_and_ends_once() {
         let mut failures = Failures::default();
-        assert!(tokio::time::timeout(CALM * 10, failures.over()).await.is_err(), "there was none");
+        assert!(tokio::time::timeout(QUIET_PERIOD * 10, failures.over()).await.is_err(), "there was none");
         assert!(failures.is_first());
         for _ in 0..20 {
-            assert!(tokio::time::timeout(CALM / 2, failures.over()).await.is_err(), "they go on");
+            assert!(tokio::time::timeout(QUIET_PERIOD / 2, failures.over()).await.is_err(), "they go on");
             assert!(!failures.is_first());
         }
         failures.over().await;

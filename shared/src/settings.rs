@@ -89,7 +89,7 @@ pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
     }
     for pair in &sources.overrides {
         let (key, text) =
-            pair.split_once('=').ok_or_else(|| SettingsError(format!("`--set {pair}`: want key=value")))?;
+            pair.split_once('=').ok_or_else(|| SettingsError(format!("`--set {pair}` must be key=value")))?;
         check(key, "--set")?;
         if let Some(default) = types.get(key) {
             figment = figment.merge((key.to_owned(), typed(key, text, default, "--set")?));
@@ -156,7 +156,7 @@ pub fn undocumented<S: Settings>() -> Vec<String> {
 
 fn read_file(path: &Path) -> Result<Dict, SettingsError> {
     if !path.is_file() {
-        return Err(SettingsError(format!("the settings file {} does not exist", path.display())));
+        return Err(SettingsError(format!("settings file {} does not exist: check `--config`", path.display())));
     }
     Figment::from(Toml::file_exact(path)).extract::<Dict>().map_err(|error| explain(&error))
 }
@@ -177,7 +177,7 @@ fn flatten(dict: &Dict) -> BTreeMap<String, Value> {
 }
 
 fn typed(key: &str, text: &str, default: &Value, from: &str) -> Result<Value, SettingsError> {
-    let wrong = |want: &str| SettingsError(format!("setting `{key}` ({from}) must be {want}"));
+    let wrong = |expected: &str| SettingsError(format!("setting `{key}` ({from}) must be {expected}"));
     Ok(match default {
         Value::Num(_, Num::F32(_) | Num::F64(_)) => {
             text.parse::<f64>().map(Value::from).map_err(|_| wrong("a number"))?
@@ -185,7 +185,7 @@ fn typed(key: &str, text: &str, default: &Value, from: &str) -> Result<Value, Se
         Value::Num(..) => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number"))?,
         Value::Bool(..) => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`"))?,
         Value::Array(..) if text.trim_start().starts_with('[') => {
-            let items: Vec<String> = serde_json::from_str(text).map_err(|_| wrong("a JSON array of texts"))?;
+            let items: Vec<String> = serde_json::from_str(text).map_err(|_| wrong("a JSON array of strings"))?;
             Value::from(items)
         }
         Value::Array(..) => {
@@ -226,7 +226,7 @@ fn explain(error: &figment::Error) -> SettingsError {
         }
         figment::error::Kind::UnknownVariant(_, allowed) => format!("must be one of {}", allowed.join(", ")),
         figment::error::Kind::Message(text) if path.is_empty() => text.clone(),
-        _ => "has a value that cannot be read".into(),
+        _ => "has an invalid value".into(),
     };
     if path.is_empty() {
         SettingsError(format!("settings: {expected}"))
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stays_text_and_lists_are_split() {
+    fn strings_stay_strings_and_lists_are_split() {
         let read: Example = load(&sources(&[("SECRET", "12345"), ("SESSION_LIST", "x, y")], &[])).unwrap();
         assert_eq!((read.secret.as_str(), read.session.list), ("12345", vec!["x".to_string(), "y".into()]));
         let read: Example = load(&sources(&[], &[r#"session.list=["x, y", "z"]"#])).unwrap();

@@ -41,12 +41,12 @@ impl Default for LogSettings {
 /// `log.level` is not a valid filter.
 pub fn init(settings: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::from_str(&settings.level).map_err(|error| {
-        format!("log.level is not a filter such as `info` or `warn,jackfield_gateway=debug`: {error}")
+        format!("setting `log.level` must be a level or a filter such as `warn,jackfield_gateway=debug`: {error}")
     })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     // At `trace` some libraries log the bytes on the wire.
-    let no_wire = filter_fn(|line| *line.level() < Level::TRACE || line.target().starts_with("jackfield"));
-    let registry = tracing_subscriber::registry().with(filter).with(no_wire);
+    let no_wire_data = filter_fn(|line| *line.level() < Level::TRACE || line.target().starts_with("jackfield"));
+    let registry = tracing_subscriber::registry().with(filter).with(no_wire_data);
     let installed = match settings.format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
         LogFormat::Pretty => registry.with(lines.with_target(false).compact()).try_init(),

@@ -189,7 +189,12 @@ impl Verifier {
         }
         match fetch_jwks(&self.http, url).await {
             Ok(set) => self.keys.store(Arc::new(KeySet::from_jwks(&set))),
-            Err(error) => tracing::warn!(%error, "the issuer's keys could not be fetched"),
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "cannot fetch the issuer's keys, keeping the last ones; check `jwt.jwksUrl` (JWT_JWKS_URL)"
+                );
+            }
         }
         *last = Some(Instant::now());
     }
@@ -247,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_what_is_wrong() {
+    async fn refuses_invalid_tokens() {
         let exp = unix_now() + 60;
         let good = json!({"sub": "u1", "exp": exp});
         let none = {
@@ -272,21 +277,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_ends_on_time_and_may_begin_a_little_early() {
-        let seen = async |exp: u64, nbf: u64| {
+    async fn exp_holds_to_the_second_and_nbf_has_leeway() {
+        let verified = async |exp: u64, nbf: u64| {
             let claims = json!({"sub": "u1", "exp": exp, "nbf": nbf, "iat": nbf});
             verifier().verify(&sign("right", &claims)).await.map(|ann| ann.expires_at)
         };
         let now = unix_now();
         for ago in [0, 1, 3, 5] {
-            assert_eq!(seen(now - ago, now - 60).await, Err(TokenError::Expired), "ended {ago} s ago");
+            assert_eq!(verified(now - ago, now - 60).await, Err(TokenError::Expired), "ended {ago} s ago");
         }
-        assert_eq!(seen(now + 60, now + LEEWAY - 1).await, Ok(now + 60));
-        assert_eq!(seen(now + 60, now + LEEWAY + 10).await, Err(TokenError::Invalid));
+        assert_eq!(verified(now + 60, now + LEEWAY - 1).await, Ok(now + 60));
+        assert_eq!(verified(now + 60, now + LEEWAY + 10).await, Err(TokenError::Invalid));
     }
 
     #[tokio::test]
-    async fn checks_issuer_and_audience_where_named() {
+    async fn checks_issuer_and_audience_if_configured() {
         let verifier = Verifier::new(KeySource::Secret("right".into()), Some("us".into()), Some("them".into()));
         let exp = unix_now() + 60;
         let with = |iss: &str, aud: &str| sign("right", &json!({"sub": "u", "exp": exp, "iss": iss, "aud": aud}));

@@ -57,5 +57,5 @@ pub async fn check_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         return Err(CheckStatusError::UserInactive);
     }
     let token = app.tokens.issue(&user, &claims.sid, unix_now()).map_err(Failure::from)?;
-    Ok(Session { token, user }.answer(StatusCode::OK))
+    Ok(Session { token, user }.response(StatusCode::OK))
 }

@@ -27,8 +27,8 @@ impl FromRequestParts<Arc<App>> for ClientAddress {
             HINT.call_once(|| {
                 tracing::warn!(
                     proxy = %origin.address,
-                    "X-Forwarded-For comes from a proxy, but `proxy.hops` (PROXY_HOPS) is 0: the limits by address take all \
-                     of its clients for one"
+                    "a proxy sends X-Forwarded-For, but `proxy.hops` (PROXY_HOPS) is 0: all of its clients share the \
+                     limits of one address; set it to the number of proxies in front"
                 );
             });
         }

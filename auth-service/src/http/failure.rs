@@ -9,7 +9,7 @@ use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable, ids::ne
 use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
 
 /// When a client with too many waiting requests may retry: some of them are answered by then.
-const CROWD_WAITS: Duration = Duration::from_secs(1);
+const ADDRESS_BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// Internal failures that the endpoints have in common.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,9 @@ impl From<Failure> for ErrorBody {
     fn from(failure: Failure) -> Self {
         match &failure {
             Failure::Password(PasswordError::Busy) => unavailable(),
-            Failure::Password(PasswordError::Crowded) => TooMany { wait: CROWD_WAITS }.into(),
+            Failure::Password(PasswordError::AddressBusy) => TooMany { wait: ADDRESS_BUSY_RETRY }.into(),
             Failure::Users(UsersError::Unavailable(cause)) => {
-                tracing::warn!(%cause, "the database does not answer");
+                tracing::warn!(%cause, "database unavailable, answering 503; check `database.url` (DATABASE_URL)");
                 unavailable()
             }
             _ => internal(&failure),
@@ -59,7 +59,7 @@ impl From<TooMany> for ErrorBody {
 pub(crate) fn internal(error: &(dyn Error + 'static)) -> ErrorBody {
     let id = new_id();
     let error = anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    tracing::error!(%id, error, "a request failed");
+    tracing::error!(%id, error, "request failed with an internal error");
     ErrorBody::internal(&id)
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_back_when_told_is_not_early() {
+    fn a_retry_after_the_wait_is_not_early() {
         assert_eq!(seconds(Duration::from_millis(1)), 1);
         assert_eq!(seconds(Duration::from_secs(7)), 7);
         assert_eq!(seconds(Duration::from_millis(7_001)), 8);
@@ -88,12 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn passing_states_say_so() {
+    fn temporary_failures_say_when_to_retry() {
         let away = ErrorBody::from(Failure::from(UsersError::from(sqlx::Error::PoolTimedOut)));
         assert_eq!((away.status_code, away.code, away.retry_after), (503, "unavailable", Some(2)));
         let busy = ErrorBody::from(Failure::from(PasswordError::Busy));
         assert_eq!(busy, away);
-        let crowded = ErrorBody::from(Failure::from(PasswordError::Crowded));
-        assert_eq!((crowded.status_code, crowded.code, crowded.retry_after), (429, "too_many_attempts", Some(1)));
+        let address_busy = ErrorBody::from(Failure::from(PasswordError::AddressBusy));
+        assert_eq!(
+            (address_busy.status_code, address_busy.code, address_busy.retry_after),
+            (429, "too_many_attempts", Some(1))
+        );
     }
 }

@@ -17,10 +17,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Started;
-use crate::{app::App, metrics::look};
+use crate::{app::App, metrics::sample};
 
 /// Timeout for the database's answer.
-const WITHIN: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 type Starting = (Arc<OnceLock<Started>>, CancellationToken);
 
@@ -45,21 +45,21 @@ async fn ready(State((started, stopping)): State<Starting>) -> Response {
         None => false,
     };
     let draining = stopping.is_cancelled();
-    let (status, word) = match database && !draining {
+    let (code, status) = match database && !draining {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
     };
-    (status, Json(json!({ "status": word, "parts": { "database": database, "draining": draining } }))).into_response()
+    (code, Json(json!({ "status": status, "parts": { "database": database, "draining": draining } }))).into_response()
 }
 
 async fn render(State((started, _)): State<Starting>) -> Response {
     if let Some(started) = started.get() {
-        look(&started.app);
+        sample(&started.app);
     }
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render()).into_response()
 }
 
-/// Whether the database answers within `WITHIN`.
+/// Whether the database answers within `TIMEOUT`.
 pub(crate) async fn database_answers(app: &App) -> bool {
-    matches!(tokio::time::timeout(WITHIN, app.users.ping()).await, Ok(Ok(())))
+    matches!(tokio::time::timeout(TIMEOUT, app.users.ping()).await, Ok(Ok(())))
 }

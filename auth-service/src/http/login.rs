@@ -15,12 +15,7 @@ use jackfield_shared::{error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id,
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    body::{Body, Input},
-    client_address::ClientAddress,
-    failure::Failure,
-    session::Session,
-};
+use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
 use crate::{
     app::{App, TooMany},
     passwords::Turn,
@@ -73,10 +68,6 @@ pub struct Request {
     password: String,
 }
 
-impl Input for Request {
-    const FIELDS: &'static [&'static str] = &["email", "password"];
-}
-
 /// Signs in with address and password.
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = Request,
@@ -94,21 +85,21 @@ impl Input for Request {
 pub async fn login(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
-    Body(request): Body<Request>,
+    Valid(request): Valid<Request>,
 ) -> Result<Response, LoginError> {
     let email = Email::new(&request.email);
     app.limits.may_log_in(&email, client)?;
-    app.passwords.check_room(client).map_err(Failure::from)?;
+    app.passwords.check_capacity(client).map_err(Failure::from)?;
     let account = app.users.find_by_email(&email).await.map_err(Failure::from)?;
 
     let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
     // Again, because others may have failed during the wait: only requests that have a turn now can slip through.
     app.limits.may_log_in(&email, client)?;
-    let hash = account.as_ref().map_or(app.passwords.nobodys_hash(), |account| &account.password_hash);
+    let hash = account.as_ref().map_or(app.passwords.dummy_hash(), |account| &account.password_hash);
     let verified = turn.verify(request.password.clone(), hash.to_owned()).await;
     let (matches, turn) = verified.map_err(Failure::from)?;
     let Some(account) = account.filter(|_| matches) else {
-        app.limits.login_failed(&email, client);
+        app.limits.record_failed_login(&email, client);
         return Err(LoginError::InvalidCredentials);
     };
 
@@ -121,17 +112,19 @@ pub async fn login(
         drop(turn);
     }
     let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
-    Ok(Session { token, user: account.user }.answer(StatusCode::OK))
+    Ok(Session { token, user: account.user }.response(StatusCode::OK))
 }
 
 /// Hashes the password at the current cost. The sign-in succeeds even if this fails.
 async fn rehash(app: &App, turn: Turn, account: &Account, password: String) {
-    let replaced = match turn.hash(password).await {
-        Ok((hash, _)) => app.users.replace_hash(account.user.id, &account.password_hash, &hash).await,
-        Err(error) => return tracing::warn!(user = %account.user.id, %error, "a password could not be hashed anew"),
+    const FAILED: &str = "cannot rehash the password at the current cost; the next sign-in retries";
+    let user = account.user.id;
+    let hash = match turn.hash(password).await {
+        Ok((hash, _)) => hash,
+        Err(error) => return tracing::warn!(%user, %error, "{FAILED}"),
     };
-    match replaced {
-        Ok(_) => tracing::info!(user = %account.user.id, "a password was hashed anew"),
-        Err(error) => tracing::warn!(user = %account.user.id, %error, "a new hash could not be stored"),
+    match app.users.replace_hash(user, &account.password_hash, &hash).await {
+        Ok(_) => tracing::info!(%user, "rehashed the password at the current cost"),
+        Err(error) => tracing::warn!(%user, %error, "{FAILED}"),
     }
 }

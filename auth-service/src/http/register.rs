@@ -13,16 +13,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    body::{Body, Input},
-    client_address::ClientAddress,
-    failure::Failure,
-    session::Session,
-};
+use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
 use crate::{
     app::{App, TooMany},
     rules::{
-        Email, check_email, check_full_name, password_is_long_enough, password_is_short_enough, password_is_varied,
+        Email, check_email, check_full_name, check_password_max_length, check_password_min_length,
+        check_password_variety,
     },
     users::{Account, User},
 };
@@ -31,7 +27,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Another account has the address.
-    #[error("The email address is taken")]
+    #[error("The email address is already registered")]
     EmailTaken,
     /// The client registers too often.
     #[error(transparent)]
@@ -69,7 +65,7 @@ pub struct Request {
         example = "P44sw0rd",
         pattern = "^(?=[\\s\\S]*\\p{Lu})(?=[\\s\\S]*\\p{Ll})(?=[\\s\\S]*\\P{L})"
     )]
-    #[garde(custom(password_is_long_enough), custom(password_is_short_enough), custom(password_is_varied))]
+    #[garde(custom(check_password_min_length), custom(check_password_max_length), custom(check_password_variety))]
     password: String,
     /// Trimmed; shown to others.
     #[schema(
@@ -81,10 +77,6 @@ pub struct Request {
     )]
     #[garde(custom(check_full_name))]
     full_name: String,
-}
-
-impl Input for Request {
-    const FIELDS: &'static [&'static str] = &["email", "password", "fullName"];
 }
 
 /// Creates an account with the role USER and signs in.
@@ -103,9 +95,9 @@ impl Input for Request {
 pub async fn register(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
-    Body(request): Body<Request>,
+    Valid(request): Valid<Request>,
 ) -> Result<Response, RegisterError> {
-    app.limits.register(client)?;
+    app.limits.count_registration(client)?;
     let email = Email::new(&request.email);
     let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
     let (password_hash, _) = turn.hash(request.password).await.map_err(Failure::from)?;
@@ -121,6 +113,6 @@ pub async fn register(
         return Err(RegisterError::EmailTaken);
     }
     let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
-    tracing::info!(user = %account.user.id, "registered");
-    Ok(Session { token, user: account.user }.answer(StatusCode::CREATED))
+    tracing::info!(user = %account.user.id, "user registered");
+    Ok(Session { token, user: account.user }.response(StatusCode::CREATED))
 }

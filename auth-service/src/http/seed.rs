@@ -31,10 +31,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// This service has no demo users.
-    #[error("not here")]
+    #[error("this service has no demo users")]
     Disabled,
     /// A page of another site made the browser send the request.
-    #[error("Not from a page of another site")]
+    #[error("Pages of other sites may not reset the demo users")]
     CrossSite,
     /// The client resets and registers too often.
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub async fn seed(
     if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
         return Err(SeedError::CrossSite);
     }
-    app.limits.register(client)?;
+    app.limits.count_registration(client)?;
     let users = demo::reset(&app.users, &app.passwords, client).await.map_err(Failure::from)?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(Seeded { users })).into_response())
 }

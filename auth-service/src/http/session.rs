@@ -20,9 +20,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// The answer, which no cache may keep.
+    /// The response, which no cache may keep.
     #[must_use]
-    pub fn answer(self, status: StatusCode) -> Response {
+    pub fn response(self, status: StatusCode) -> Response {
         (status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
     }
 }

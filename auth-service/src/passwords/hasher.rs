@@ -1,7 +1,7 @@
 //! Argon2id in one reused block of memory.
 //!
 //! Guarantees: hashes and verifies PHC strings exactly as the `argon2` crate does. The block is the only large
-//! allocation; it is made at first use, and again when a hash needs more memory. [`Hasher::forget`] wipes and frees it.
+//! allocation; it is made at first use, and again when a hash needs more memory. [`Hasher::wipe`] wipes and frees it.
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
@@ -31,11 +31,11 @@ impl Cost {
 
     fn params(self) -> Result<Params, PasswordError> {
         let params = Params::new(self.memory, self.passes, self.lanes, None);
-        params.map_err(|_| PasswordError::Failed("the Argon2 parameters make no sense"))
+        params.map_err(|_| PasswordError::Failed("invalid Argon2 parameters"))
     }
 
     /// Whether a stored hash was made at this cost.
-    pub(super) fn made(self, hash: &str) -> bool {
+    pub(super) fn matches(self, hash: &str) -> bool {
         let Ok(parsed) = PasswordHash::new(hash) else { return false };
         let params = Params::try_from(&parsed);
         let same = |old: Params| (old.m_cost(), old.t_cost(), old.p_cost()) == (self.memory, self.passes, self.lanes);
@@ -63,9 +63,11 @@ impl Hasher {
     /// # Errors
     /// [`PasswordError::Failed`].
     pub fn hash(&mut self, password: &str) -> Result<String, PasswordError> {
-        const FAILED: PasswordError = PasswordError::Failed("Argon2 could not hash");
+        const FAILED: PasswordError = PasswordError::Failed("Argon2 failed");
         let mut salt = [0; SALT_BYTES];
-        OsRng.try_fill_bytes(&mut salt).map_err(|_| PasswordError::Failed("the system gives no randomness"))?;
+        OsRng
+            .try_fill_bytes(&mut salt)
+            .map_err(|_| PasswordError::Failed("cannot read random bytes from the system"))?;
         let text = SaltString::encode_b64(&salt).map_err(|_| FAILED)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         let output = self.output(&argon2, Params::DEFAULT_OUTPUT_LEN, password, &salt).ok_or(FAILED)?;
@@ -84,10 +86,10 @@ impl Hasher {
     /// # Errors
     /// [`PasswordError::Failed`] if `hash` is not a valid hash.
     pub fn verify(&mut self, password: &str, hash: &str) -> Result<bool, PasswordError> {
-        self.matches(password, hash).ok_or(PasswordError::Failed("a stored hash is none"))
+        self.check(password, hash).ok_or(PasswordError::Failed("a stored password hash is invalid"))
     }
 
-    fn matches(&mut self, password: &str, hash: &str) -> Option<bool> {
+    fn check(&mut self, password: &str, hash: &str) -> Option<bool> {
         let parsed = PasswordHash::new(hash).ok()?;
         let algorithm = Algorithm::try_from(parsed.algorithm).ok()?;
         let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
@@ -99,7 +101,7 @@ impl Hasher {
     }
 
     /// Wipes and frees the memory: its content would help to guess passwords.
-    pub fn forget(&mut self) {
+    pub fn wipe(&mut self) {
         self.memory.zeroize();
         self.memory = Vec::new();
     }
@@ -137,31 +139,37 @@ mod tests {
         let mut cheap = hasher(CHEAP);
         assert_eq!(cheap.verify("P44sw0rd", &hash), Ok(true));
         assert_eq!(cheap.verify("p44sw0rd", &hash), Ok(false));
-        assert!(dearer.made(&hash) && !CHEAP.made(&hash));
-        assert!(!dearer.made(&hash.replace("argon2id", "argon2i")) && !dearer.made(&hash.replace("v=19", "v=16")));
-        assert!(!CHEAP.made("$2b$10$not-argon-at-all"));
+        assert!(dearer.matches(&hash) && !CHEAP.matches(&hash));
+        assert!(
+            !dearer.matches(&hash.replace("argon2id", "argon2i")) && !dearer.matches(&hash.replace("v=19", "v=16"))
+        );
+        assert!(!CHEAP.matches("$2b$10$not-argon-at-all"));
     }
 
     #[test]
-    fn what_is_no_hash_is_an_error() {
+    fn an_invalid_hash_is_an_error() {
         for none in
             ["", "not a hash", "$argon2id$v=19$m=64,t=1,p=1", "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", "$2b$10$x"]
         {
-            assert_eq!(hasher(CHEAP).verify("x", none), Err(PasswordError::Failed("a stored hash is none")), "{none}");
+            assert_eq!(
+                hasher(CHEAP).verify("x", none),
+                Err(PasswordError::Failed("a stored password hash is invalid")),
+                "{none}"
+            );
         }
     }
 
     #[test]
-    fn senseless_parameters_are_refused() {
+    fn invalid_parameters_are_refused() {
         assert!(Hasher::new(Cost { memory: 1, ..CHEAP }).is_err());
     }
 
     #[test]
-    fn what_it_forgets_it_needs_no_more() {
+    fn it_works_after_its_memory_was_wiped() {
         let mut hasher = hasher(CHEAP);
         let hash = hasher.hash("P44sw0rd").unwrap();
         assert_eq!(hasher.memory.len(), 64);
-        hasher.forget();
+        hasher.wipe();
         assert_eq!(hasher.memory.capacity(), 0);
         assert_eq!(hasher.verify("P44sw0rd", &hash), Ok(true));
     }
@@ -171,7 +179,7 @@ mod tests {
 
         /// Reuses memory that earlier passwords of any cost have used.
         #[test]
-        fn it_does_what_the_crate_does(
+        fn it_agrees_with_the_argon2_crate(
             passwords in prop::collection::vec((".{0,50}", 8_u32..200, 1_u32..3, 1_u32..3), 1..6),
         ) {
             let mut own = hasher(CHEAP);

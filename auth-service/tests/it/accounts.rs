@@ -21,14 +21,14 @@ const PASSWORD: &str = "P44sw0rd";
 
 on_both!(
     register_then_login_then_check_status,
-    gateways_believe_the_tokens,
-    addresses_are_one_however_they_are_typed,
-    of_many_who_register_one_address_one_does,
-    nobody_learns_whether_an_address_is_known,
+    gateways_accept_the_tokens,
+    spellings_of_one_address_are_equal,
+    of_concurrent_registrations_of_one_address_one_succeeds,
+    a_refusal_does_not_reveal_whether_an_address_is_known,
     the_demo_users_sign_in_and_can_be_reset,
     without_seed_there_are_no_demo_users,
-    an_inactive_user_gets_nothing,
-    an_outdated_hash_is_made_anew_at_login,
+    an_inactive_user_is_refused,
+    an_outdated_hash_is_replaced_at_login,
 );
 
 fn claims(token: &str) -> Claims {
@@ -59,7 +59,7 @@ async fn register_then_login_then_check_status(database: Database) {
     assert!(new.exp >= old.exp && new.exp - new.iat == 7_200);
 }
 
-async fn gateways_believe_the_tokens(database: Database) {
+async fn gateways_accept_the_tokens(database: Database) {
     let server = TestServer::on(&database).start().await;
     let ann = server.register("ann@mail.com").await.ok(201);
     let keys = KeySource::Url(server.url("/.well-known/jwks.json"));
@@ -70,7 +70,7 @@ async fn gateways_believe_the_tokens(database: Database) {
     assert_eq!(&*identity.roles, &["USER".into()]);
 }
 
-async fn addresses_are_one_however_they_are_typed(database: Database) {
+async fn spellings_of_one_address_are_equal(database: Database) {
     let server = TestServer::on(&database).start().await;
     let ann = server.register("  Ann@Mail.COM ").await.ok(201);
     assert_eq!(ann.body["user"]["email"], "ann@mail.com");
@@ -78,7 +78,7 @@ async fn addresses_are_one_however_they_are_typed(database: Database) {
     server.login("ANN@MAIL.COM\n", PASSWORD).await.ok(200);
 }
 
-async fn of_many_who_register_one_address_one_does(database: Database) {
+async fn of_concurrent_registrations_of_one_address_one_succeeds(database: Database) {
     let (one, other) = tokio::join!(TestServer::on(&database).start(), TestServer::on(&database).start());
     let rivals =
         (0..12).map(|n| if n % 2 == 0 { one.register("ann@mail.com") } else { other.register("ann@mail.com") });
@@ -89,7 +89,7 @@ async fn of_many_who_register_one_address_one_does(database: Database) {
     }
 }
 
-async fn nobody_learns_whether_an_address_is_known(database: Database) {
+async fn a_refusal_does_not_reveal_whether_an_address_is_known(database: Database) {
     let server = TestServer::on(&database).start().await;
     server.register("ann@mail.com").await.ok(201);
     let wrong = server.login("ann@mail.com", "p44sw0rd").await.error(401, "invalid_credentials");
@@ -127,7 +127,7 @@ async fn without_seed_there_are_no_demo_users(database: Database) {
     server.get("/api/seed").await.error(404, "not_found");
 }
 
-async fn an_inactive_user_gets_nothing(database: Database) {
+async fn an_inactive_user_is_refused(database: Database) {
     let server = TestServer::on(&database).start().await;
     let ann = server.register("ann@mail.com").await.ok(201);
     let users = database.users().await;
@@ -139,7 +139,7 @@ async fn an_inactive_user_gets_nothing(database: Database) {
     server.login("ann@mail.com", "wrong").await.error(401, "invalid_credentials");
 }
 
-async fn an_outdated_hash_is_made_anew_at_login(database: Database) {
+async fn an_outdated_hash_is_replaced_at_login(database: Database) {
     let server = TestServer::on(&database).start().await;
     let limits = Limits { concurrency: 1, per_address: 0, wait: Duration::from_secs(5) };
     let cost = Cost { memory: 64, passes: 1, lanes: 1 };

@@ -73,7 +73,7 @@ async fn no_stranger_locks_the_owner_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_crowds_is_refused_and_others_are_served() {
+async fn an_address_with_many_requests_is_refused_and_others_are_served() {
     let database = Database::sqlite();
     let plan = TestServer::on(&database).set("proxy.hops=1").set("password.concurrency=1").set("password.perAddress=4");
     let server = plan.set("login.failuresPerAddress=0").set("password.wait=20s").start().await;
@@ -102,7 +102,7 @@ async fn an_unknown_address_is_limited_as_a_known_one_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guesses_at_the_same_time_do_not_slip_through() {
+async fn concurrent_guesses_do_not_slip_through() {
     let database = Database::sqlite();
     let plan = TestServer::on(&database).set("login.failures=3").set("password.concurrency=1");
     let server = plan.set("password.perAddress=0").set(PATIENT).start().await;
@@ -112,7 +112,7 @@ async fn guesses_at_the_same_time_do_not_slip_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logins_that_succeed_do_not_count() {
+async fn successful_sign_ins_do_not_count() {
     let database = Database::sqlite();
     let server =
         TestServer::on(&database).set("login.failures=1").set("password.perAddress=0").set(PATIENT).start().await;
@@ -139,7 +139,7 @@ async fn registrations_are_limited_by_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_users_are_reset_by_no_other_site_and_not_for_ever() {
+async fn resets_of_the_demo_users_by_other_sites_or_too_often_are_refused() {
     let database = Database::sqlite();
     let server = TestServer::on(&database).seeded().set("register.perAddress=3").start().await;
     let from_a_page =

@@ -1,5 +1,10 @@
 //! The metrics that operators see.
 
+use std::collections::BTreeSet;
+
+use jackfield_auth::metrics::REQUESTS;
+use jackfield_shared::metrics::{Listed as _, OTHER};
+
 use crate::{
     harness::{Database, TestServer},
     processes::{addresses, program},
@@ -13,7 +18,7 @@ fn value(text: &str, series: &str) -> f64 {
 
 // The service runs in its own process, because the metrics of this one also count other tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown() {
+async fn requests_are_counted_by_route_and_no_client_text_is_exported() {
     let database = Database::sqlite();
     let mut child = program(&[&format!("database.url={}", database.url)]).spawn().unwrap();
     let (addresses, _logs) = addresses(&mut child).await;
@@ -42,4 +47,15 @@ async fn requests_are_counted_by_route_and_nothing_that_a_client_wrote_is_shown(
         assert!(value(&text, series) > 0.0, "{series}");
     }
     assert!(!text.contains("shown-nowhere"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_documented_endpoint_is_counted_by_name_and_no_other() {
+    let database = Database::sqlite();
+    let server = TestServer::on(&database).start().await;
+    let document = server.get("/api/openapi.json").await.ok(200).body;
+    let mut documented: BTreeSet<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    documented.insert(OTHER);
+    let endpoint = REQUESTS.labels().iter().find(|label| label.name == "endpoint").unwrap();
+    assert_eq!(endpoint.values.iter().copied().collect::<BTreeSet<_>>(), documented);
 }

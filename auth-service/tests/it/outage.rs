@@ -74,11 +74,11 @@ async fn from_before_postgres(database: Database) {
         let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.ok()?;
         Some((answer.status().as_u16(), answer.headers().contains_key("retry-after")))
     };
-    let begun = Instant::now();
+    let start = Instant::now();
     while ask(internal, "/readyz").await.is_none_or(|(status, _)| status != 503) {
-        assert!(begun.elapsed() < PATIENCE, "it never said that it starts");
+        assert!(start.elapsed() < PATIENCE, "/readyz never answered 503");
     }
-    assert_eq!(ask(internal, "/healthz").await, Some((200, false)), "nobody has to restart it");
+    assert_eq!(ask(internal, "/healthz").await, Some((200, false)), "alive, so no orchestrator restarts it");
     assert_eq!(ask(port, "/.well-known/jwks.json").await, Some((503, true)));
 
     let _up = relay(absent, target).await;

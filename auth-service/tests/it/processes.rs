@@ -30,7 +30,7 @@ pub fn program(arguments: &[&str]) -> Command {
 pub async fn addresses(child: &mut Child) -> ([String; 2], Lines<BufReader<ChildStderr>>) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap() {
-        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it said: {line}"));
+        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         if let (Some(public), Some(internal)) = (entry["public"].as_str(), entry["internal"].as_str()) {
             return ([public.to_owned(), internal.to_owned()], lines);
         }
@@ -44,7 +44,7 @@ async fn terminate(child: &Child) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_programs_share_one_new_sqlite_file_and_end_when_asked() {
+async fn four_programs_share_one_new_sqlite_file_and_end_on_sigterm() {
     let database = Database::sqlite();
     let url = format!("database.url={}", database.url);
     let mut programs: Vec<_> = (0..4).map(|_| program(&[&url, "seed.enabled=true"]).spawn().unwrap()).collect();
@@ -65,8 +65,8 @@ async fn four_programs_share_one_new_sqlite_file_and_end_when_asked() {
 }
 
 #[tokio::test]
-async fn a_bad_setting_ends_it_with_one_line() {
-    for (setting, said) in [
+async fn an_invalid_setting_ends_it_with_one_line() {
+    for (setting, expected) in [
         ("databse.url=x", "unknown setting `databse.url`"),
         ("port=http", "setting `port`"),
         ("database.url=nothing", "setting `database.url`"),
@@ -75,7 +75,7 @@ async fn a_bad_setting_ends_it_with_one_line() {
         let Output { status, stderr, .. } = timeout(PATIENCE, program(&[setting]).output()).await.unwrap().unwrap();
         let text = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(1), "{text}");
-        assert!(text.starts_with("jackfield-auth: ") && text.contains(said), "{text}");
+        assert!(text.starts_with("jackfield-auth: ") && text.contains(expected), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
     }
 }

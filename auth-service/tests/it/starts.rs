@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::harness::{Database, TestServer, on_both};
 
-on_both!(four_services_end_with_one_key, senseless_settings_are_refused);
+on_both!(four_services_end_with_one_key, invalid_settings_are_refused);
 
 async fn four_services_end_with_one_key(database: Database) {
     let servers = join_all((0..4).map(|_| TestServer::on(&database).seeded().start())).await;
@@ -25,7 +25,7 @@ async fn four_services_end_with_one_key(database: Database) {
     }
 }
 
-async fn senseless_settings_are_refused(database: Database) {
+async fn invalid_settings_are_refused(database: Database) {
     for (setting, named) in [
         ("database.url=mysql://u:secret@h/d", "database.url"),
         ("database.url=sqlite://:memory:", "database.url"),

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use crate::harness::{Database, TestServer, on_both};
 
-on_both!(only_own_good_tokens_pass, a_token_of_a_user_who_is_gone_is_refused);
+on_both!(only_own_valid_tokens_pass, a_token_of_a_deleted_user_is_refused);
 
 fn part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-async fn only_own_good_tokens_pass(database: Database) {
+async fn only_own_valid_tokens_pass(database: Database) {
     let server = TestServer::on(&database).start().await;
     let good = server.register("ann@mail.com").await.ok(201).token().to_owned();
     let [head, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
@@ -67,17 +67,17 @@ async fn only_own_good_tokens_pass(database: Database) {
     server.check_status(&good).await.ok(200);
 }
 
-async fn a_token_of_a_user_who_is_gone_is_refused(database: Database) {
+async fn a_token_of_a_deleted_user_is_refused(database: Database) {
     let server = TestServer::on(&database).start().await;
     let key = database.users().await.signing_key(&StoredKey::generate(&mut OsRng).unwrap()).await.unwrap();
     let tokens = Tokens::new("jackfield".into(), "jackfield".into(), Duration::from_secs(60), &key).unwrap();
-    let nobody = jackfield_auth::users::User {
+    let deleted = jackfield_auth::users::User {
         id: uuid::Uuid::now_v7(),
         email: "gone@mail.com".into(),
         full_name: "Gone".into(),
         is_active: true,
         roles: Vec::new(),
     };
-    let token = tokens.issue(&nobody, "s", jackfield_shared::time::unix_now()).unwrap();
+    let token = tokens.issue(&deleted, "s", jackfield_shared::time::unix_now()).unwrap();
     server.check_status(&token).await.error(401, "invalid_token");
 }

@@ -13,12 +13,12 @@ use uuid::Uuid;
 use crate::harness::{Database, on_both};
 
 on_both!(
-    what_is_stored_is_found,
-    who_is_not_there_is_not_found,
-    an_address_belongs_to_one,
-    a_hash_is_replaced_only_where_it_is_the_one_read,
-    a_reset_makes_accounts_what_they_are_given_as,
-    resets_at_the_same_time_do_not_fail,
+    a_stored_account_is_found,
+    an_absent_user_is_not_found,
+    an_address_belongs_to_one_user,
+    a_hash_is_replaced_only_if_it_is_the_one_read,
+    a_reset_overwrites_accounts_and_keeps_their_ids,
+    concurrent_resets_succeed,
     there_is_one_signing_key,
     many_open_an_empty_database_at_once,
     an_older_version_works_on_newer_tables,
@@ -36,7 +36,7 @@ fn account(email: &str) -> Account {
     Account { user, password_hash: "hash 1".into() }
 }
 
-async fn what_is_stored_is_found(database: Database) {
+async fn a_stored_account_is_found(database: Database) {
     let users = database.users().await;
     let ann = account("ann@mail.com");
     assert!(users.insert(&ann).await.unwrap());
@@ -45,14 +45,14 @@ async fn what_is_stored_is_found(database: Database) {
     assert_eq!(users.find(ann.user.id).await.unwrap(), Some(ann.user));
 }
 
-async fn who_is_not_there_is_not_found(database: Database) {
+async fn an_absent_user_is_not_found(database: Database) {
     let users = database.users().await;
     assert!(users.find_by_email(&Email::new("nobody@mail.com")).await.unwrap().is_none());
     assert_eq!(users.find(Uuid::now_v7()).await.unwrap(), None);
     assert!(!users.replace_hash(Uuid::now_v7(), "old", "new").await.unwrap());
 }
 
-async fn an_address_belongs_to_one(database: Database) {
+async fn an_address_belongs_to_one_user(database: Database) {
     let users = database.users().await;
     let rivals: Vec<_> = (0..16).map(|_| account("ann@mail.com")).collect();
     let inserted = join_all(rivals.iter().map(|rival| users.insert(rival))).await;
@@ -62,7 +62,7 @@ async fn an_address_belongs_to_one(database: Database) {
     assert_eq!(stored.user, winners[0].0.user);
 }
 
-async fn a_hash_is_replaced_only_where_it_is_the_one_read(database: Database) {
+async fn a_hash_is_replaced_only_if_it_is_the_one_read(database: Database) {
     let users = database.users().await;
     let ann = account("ann@mail.com");
     users.insert(&ann).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_hash_is_replaced_only_where_it_is_the_one_read(database: Database) {
     assert_eq!(stored.password_hash, "hash 2");
 }
 
-async fn a_reset_makes_accounts_what_they_are_given_as(database: Database) {
+async fn a_reset_overwrites_accounts_and_keeps_their_ids(database: Database) {
     let users = database.users().await;
     let (before, bystander) = (account("ann@mail.com"), account("bob@mail.com"));
     users.insert(&before).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_reset_makes_accounts_what_they_are_given_as(database: Database) {
     assert_eq!(users.find(bystander.user.id).await.unwrap(), Some(bystander.user));
 }
 
-async fn resets_at_the_same_time_do_not_fail(database: Database) {
+async fn concurrent_resets_succeed(database: Database) {
     let users = database.users().await;
     let accounts = [account("ann@mail.com"), account("bob@mail.com")];
     for reset in join_all((0..8).map(|_| users.reset(&accounts))).await {

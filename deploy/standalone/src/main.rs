@@ -16,7 +16,7 @@ use jackfield_shared::{
     telemetry,
 };
 
-/// Gateway, accounts and page in one process. Every setting is also an environment variable: see README.
+/// Jackfield in one process: gateway, accounts and page. README lists the settings and their environment variables
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

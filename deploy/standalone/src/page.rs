@@ -52,19 +52,19 @@ mod tests {
     }
 
     #[test]
-    fn the_page_keeps_to_its_policy_wherever_it_is_served() {
+    fn the_page_follows_its_policy_on_every_server() {
         let page = include_str!("../../page/index.html");
         let (within, _) = POLICY.rsplit_once("; frame-ancestors").unwrap();
-        assert!(page.contains(within), "the page's own policy is the header's, less what only a header can say");
+        assert!(page.contains(within), "the page's own policy is the header's without what only a header can express");
         assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" on"));
         assert!(page.match_indices("<script").all(|(at, _)| page[at..].starts_with("<script src=\"/")));
     }
 
     #[test]
-    fn what_others_write_is_never_parsed_as_html() {
+    fn text_of_other_users_is_never_parsed_as_html() {
         let script = include_str!("../../page/page.js");
-        for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-            assert!(!script.contains(way), "{way}");
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!script.contains(sink), "{sink}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
 
     println!("{announcement}");
-    tell_of_demo_users(seeded, public.local_addr()?.ip());
+    log_demo_users(seeded, public.local_addr()?.ip());
     // Only the auth service's fallback stays: axum cannot merge routers that both have one.
     let routes = gateway.router().reset_fallback().merge(page::router()).merge(auth.router());
     let serving = Arc::clone(&gateway);
@@ -49,17 +49,23 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     );
     let ended = lifecycle.finish(GRACE).await;
     let _ = tokio::time::timeout(GRACE, auth.close()).await;
-    anyhow::ensure!(ended, "some work did not end in time");
+    anyhow::ensure!(ended, "some tasks did not end within {} s of the stop", GRACE.as_secs());
     Ok(())
 }
 
 /// Logs a warning if other machines reach the demo users, and how to get demo users if there are none.
-fn tell_of_demo_users(seeded: bool, at: IpAddr) {
+fn log_demo_users(seeded: bool, at: IpAddr) {
     match (seeded, at.is_loopback()) {
         (true, false) => {
-            tracing::warn!(%at, "others reach the demo users, whose password everybody knows: `seed.enabled`");
+            tracing::warn!(
+                %at,
+                "other machines can sign in as the demo users, whose password is public; set `seed.enabled` \
+                 (SEED_ENABLED) to false"
+            );
         }
-        (false, _) => tracing::info!("there are no demo users: set `seed.enabled` (SEED_ENABLED) to have them"),
+        (false, _) => {
+            tracing::info!("there are no demo users; to create them, set `seed.enabled` (SEED_ENABLED) to true");
+        }
         (true, true) => {}
     }
 }
@@ -67,22 +73,21 @@ fn tell_of_demo_users(seeded: bool, at: IpAddr) {
 /// The gateway's internal routes, with a `/readyz` and `/metrics` for both services.
 fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     let others = gateway.internal_router();
-    let looking = (Arc::clone(&gateway), Arc::clone(&auth));
+    let services = (Arc::clone(&gateway), Arc::clone(&auth));
     let ready = move || async move {
-        let (node, database) = (gateway.node(), auth.is_ready().await);
-        let parts = node.parts();
-        let (status, word) = match parts.ready() && database {
-            true => (StatusCode::OK, parts.word()),
-            false => (StatusCode::SERVICE_UNAVAILABLE, if parts.ready() { "unready" } else { parts.word() }),
+        let (parts, database) = (gateway.parts(), auth.is_ready().await);
+        let (code, status) = match parts.ready() && database {
+            true => (StatusCode::OK, parts.as_str()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, if parts.ready() { "unready" } else { parts.as_str() }),
         };
         let mut body =
-            json!({ "status": word, "node": node.id.as_str(), "parts": to_value(parts).unwrap_or_default() });
+            json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(parts).unwrap_or_default() });
         body["parts"]["database"] = database.into();
-        (status, Json(body)).into_response()
+        (code, Json(body)).into_response()
     };
     let metrics = move || async move {
-        looking.0.sample_gauges();
-        looking.1.sample_gauges();
+        services.0.sample_gauges();
+        services.1.sample_gauges();
         ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render())
     };
     Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).fallback_service(others)
@@ -112,10 +117,7 @@ impl Announcement {
                 lines.push(("demo user", format!("{email}, password {}", demo::PASSWORD)));
             }
         } else {
-            lines.push((
-                "demo users",
-                "none; SEED_ENABLED=true makes them, with a password that everybody knows".into(),
-            ));
+            lines.push(("demo users", "none; SEED_ENABLED=true creates them, with a public password".into()));
         }
         Self { lines }
     }

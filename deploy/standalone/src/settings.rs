@@ -43,7 +43,7 @@ impl Settings for Seeded {
 /// Reads both.
 ///
 /// # Errors
-/// Says which setting is wrong.
+/// The error names the setting.
 pub fn read(sources: &Sources) -> Result<(GatewaySettings, AuthSettings), SettingsError> {
     let keys = |table: &'static [Setting]| table.iter().map(|setting| setting.key).collect();
     let of_gateway = Sources { others: keys(AuthSettings::TABLE), ..sources.clone() };
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_setting_it_is_a_demo_of_its_own() {
+    fn the_defaults_are_a_demo() {
         let (gateway, auth) = with(&[]).unwrap();
         assert_eq!((gateway.port, gateway.host.as_str(), gateway.redis.url.as_str()), (3_000, "127.0.0.1", ""));
         assert_eq!((auth.database.url.as_str(), auth.seed.enabled), ("sqlite://jackfield.db", true));
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_real_database_gets_demo_users_only_when_told() {
+    fn a_real_database_gets_demo_users_only_if_enabled() {
         assert!(!with(&["database.url=postgres://h/d"]).unwrap().1.seed.enabled);
         assert!(with(&["database.url=postgres://h/d", "seed.enabled=true"]).unwrap().1.seed.enabled);
         assert!(!with(&["seed.enabled=false"]).unwrap().1.seed.enabled);
     }
 
     #[test]
-    fn others_get_at_demo_users_only_when_told() {
+    fn other_machines_reach_demo_users_only_if_enabled() {
         for host in ["0.0.0.0", "::", "10.0.0.1"] {
             let host = format!("host={host}");
             assert!(!with(&[&host]).unwrap().1.seed.enabled);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn each_takes_its_own_and_nobodys_is_refused() {
+    fn each_service_takes_its_own_settings_and_unknown_ones_are_refused() {
         let (gateway, auth) = with(&["session.policy=multi", "token.issuer=us", "log.level=warn"]).unwrap();
         assert_eq!((gateway.session.policy.as_str(), gateway.jwt.issuer.as_str()), ("multi", "us"));
         assert_eq!((gateway.log.level.as_str(), auth.log.level.as_str()), ("warn", "warn"));

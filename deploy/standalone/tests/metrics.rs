@@ -11,8 +11,9 @@ use std::{
 use jackfield_shared::metrics::{Kind, Listed, markdown_table, process};
 use serde_json::Value;
 
-const LISTS: [(&str, &[&dyn Listed]); 3] = [
+const LISTS: [(&str, &[&dyn Listed]); 4] = [
     ("Gateway", jackfield_gateway::metrics::METRICS),
+    ("Gateway, back end", jackfield_cluster::metrics::METRICS),
     ("Auth service", jackfield_auth::metrics::METRICS),
     ("Every process", process::METRICS),
 ];
@@ -64,11 +65,12 @@ fn expressions(dashboard: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn rules_and_dashboards_ask_for_what_there_is() {
+fn rules_and_dashboards_query_existing_metrics() {
     let known = known();
-    let mut asked = Vec::new();
+    let mut queried = Vec::new();
     for file in ["rules/recording.yml", "rules/alerts.yml", "tests/alerts.yml"] {
-        asked.extend(named(&read(&format!("deploy/prometheus/{file}"))).map(|name| (file.to_owned(), name.to_owned())));
+        queried
+            .extend(named(&read(&format!("deploy/prometheus/{file}"))).map(|name| (file.to_owned(), name.to_owned())));
     }
     let dashboards: Vec<PathBuf> = fs::read_dir(repository().join("deploy/grafana/dashboards"))
         .unwrap()
@@ -79,19 +81,19 @@ fn rules_and_dashboards_ask_for_what_there_is() {
     for path in dashboards {
         let mut found = Vec::new();
         expressions(&serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(), &mut found);
-        asked.extend(
+        queried.extend(
             found.iter().flat_map(|text| named(text)).map(|name| (path.display().to_string(), name.to_owned())),
         );
     }
-    let unknown: Vec<_> = asked.iter().filter(|(_, name)| !known.contains(name)).collect();
-    assert!(asked.len() > 100 && unknown.is_empty(), "of {} names these are of nothing: {unknown:?}", asked.len());
+    let unknown: Vec<_> = queried.iter().filter(|(_, name)| !known.contains(name)).collect();
+    assert!(queried.len() > 100 && unknown.is_empty(), "of {} names these do not exist: {unknown:?}", queried.len());
 }
 
 #[test]
 fn every_metric_is_documented() {
     let mut wanted = String::from(
-        "# Metrics\n\nAll there are, as the code lists them; `/metrics` on the internal port of each process. Histograms \
-         count seconds.\n",
+        "# Metrics\n\nEvery metric, generated from the code. Each process serves them at `/metrics` on its internal port. \
+         Histograms are in seconds.\n",
     );
     for (title, list) in LISTS {
         wanted += &format!("\n## {title}\n\n{}", markdown_table(list));
@@ -100,11 +102,11 @@ fn every_metric_is_documented() {
 }
 
 #[test]
-fn names_are_of_one_kind_each_and_say_their_unit() {
+fn names_are_unique_and_end_in_their_unit() {
     let mut names = HashSet::new();
     for metric in metrics() {
         let name = metric.name();
-        assert!(names.insert(name), "{name} is there twice");
+        assert!(names.insert(name), "{name} is declared twice");
         assert!(name.starts_with("jackfield_") || name.starts_with("process_"), "{name}");
         assert_eq!(name.ends_with("_total"), metric.kind() == Kind::Counter, "{name}");
         assert_eq!(
@@ -116,7 +118,7 @@ fn names_are_of_one_kind_each_and_say_their_unit() {
 }
 
 #[test]
-fn every_alert_is_tested_and_has_its_line_in_the_readme() {
+fn every_alert_is_tested_and_documented() {
     let rules = read("deploy/prometheus/rules/alerts.yml");
     let (tests, readme) = (read("deploy/prometheus/tests/alerts.yml"), read("README.md"));
     let alerts: Vec<&str> = values(&rules, "alert:").collect();
@@ -129,6 +131,6 @@ fn every_alert_is_tested_and_has_its_line_in_the_readme() {
         assert!(tests.contains(&format!("alertname: {alert}, exp_alerts: []")), "no test in which {alert} is silent");
     }
     let table = readme.split("<!-- alerts -->").nth(1).unwrap().split("<!-- /alerts -->").next().unwrap();
-    let told = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(told.collect::<Vec<_>>(), alerts, "README's table, in the order of the rules");
+    let listed = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(listed.collect::<Vec<_>>(), alerts, "README's table, in the order of the rules");
 }

@@ -3,12 +3,7 @@
 //! Code that handles events one after the other gives each event one budget, which all its waits for the back end
 //! share. Work in a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    pin::Pin,
-    time::Duration,
-};
+use std::{cell::Cell, future::Future, pin::Pin, time::Duration};
 
 use tokio::{task::futures::TaskLocalFuture, time::Instant};
 

@@ -14,12 +14,12 @@ use jackfield_cluster::{
     sessions::Directive,
     wire::{BusMessage, EndReading},
 };
+use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Api,
-    body::Body,
     caller::{Caller, Disconnect},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,

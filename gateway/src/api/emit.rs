@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use jackfield_cluster::{bus::Channel, sessions::Directive, wire::BusMessage};
 use jackfield_engine::{Frame, Parts, event_content};
+use jackfield_shared::http::body::Body;
 use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,7 +16,6 @@ use utoipa::{
 
 use super::{
     Api, binary,
-    body::Body,
     caller::{Caller, Emit},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,

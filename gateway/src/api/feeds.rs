@@ -7,13 +7,13 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
     Api,
-    body::Body,
     caller::{Caller, Publish},
     error::{ApiError, Missing, PostErrors},
     idempotency::IdempotencyKey,

@@ -7,7 +7,6 @@
 //! over the bus, to this node as to the others.
 
 mod binary;
-mod body;
 mod caller;
 mod disconnect;
 mod document;

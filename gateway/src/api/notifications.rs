@@ -10,13 +10,13 @@ use axum::{
     response::IntoResponse,
 };
 use jackfield_cluster::inbox::{NotificationId, Posted};
+use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
-    body::Body,
     caller::{Caller, Notify, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},

@@ -8,12 +8,12 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
+use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
-    body::Body,
     caller::{Caller, Publish, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},

@@ -10,13 +10,13 @@ use axum::{
 };
 use chrono::DateTime;
 use jackfield_cluster::sessions::Live;
+use jackfield_shared::http::body::Body;
 use jackfield_shared::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Api,
-    body::Body,
     caller::{Caller, Read},
     error::{ApiError, Errors, PostErrors},
     idempotency::IdempotencyKey,

@@ -3,14 +3,14 @@
 
 use std::time::Instant;
 
-use jackfield_shared::time::unix_now;
+use jackfield_shared::{
+    json_depth::{MAX_DEPTH, is_deeper},
+    time::unix_now,
+};
 use serde_json::value::RawValue;
 
 use super::{DONE, Done, EventError, parse::Event};
-use crate::{
-    json_depth::{MAX_DEPTH, is_deeper},
-    session::SubscriberSender,
-};
+use crate::session::SubscriberSender;
 
 pub(super) async fn handle(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
     if !sender.subscriber.may_update(unix_now()) {

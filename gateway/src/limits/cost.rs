@@ -11,6 +11,7 @@ pub(crate) struct Cost(pub(super) f64);
 
 impl Cost {
     /// The cost of a short event.
+    #[cfg(test)]
     pub(crate) const ONE: Self = Self(1.0);
 
     /// The cost of an event with `text` bytes of text, whose binary parts cost `parts`.
@@ -27,6 +28,12 @@ impl Cost {
     /// Adds a binary part of this many bytes.
     pub(crate) fn with_part(self, bytes: usize) -> Self {
         Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)
+    }
+}
+
+impl From<Cost> for f64 {
+    fn from(Cost(events): Cost) -> Self {
+        events
     }
 }
 

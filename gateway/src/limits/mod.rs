@@ -11,7 +11,6 @@
 //! a user or an address that spreads over n nodes has n of them.
 
 mod address;
-mod bucket;
 mod conduct;
 mod cost;
 mod kept;
@@ -20,7 +19,6 @@ mod user;
 
 pub(crate) use self::{
     address::{Address, Place, Turn},
-    bucket::{Bucket, Rate},
     conduct::{Conduct, FloodLimits},
     cost::Cost,
     kept::Kept,
@@ -28,6 +26,8 @@ pub(crate) use self::{
 };
 
 use std::time::Duration;
+
+pub(crate) use jackfield_shared::bucket::{Bucket, Rate};
 
 /// Milliseconds, rounded up: a client that waits this long is not early.
 pub(crate) fn millis_up(wait: Duration) -> u64 {

@@ -31,6 +31,7 @@ mod subscriptions;
 mod token;
 mod token_validity;
 
+pub use self::registry::Parts;
 pub(crate) use self::{
     accept::Acceptor,
     client::Client,

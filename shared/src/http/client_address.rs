@@ -24,25 +24,26 @@ pub fn origin(peer: Option<IpAddr>, headers: &HeaderMap, hops: usize) -> Origin 
     let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical();
     let lists = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let forwarded: Vec<_> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
-    let seen: Option<IpAddr> = match hops {
+    let forwarded_for: Option<IpAddr> = match hops {
         0 => None,
         _ => forwarded.get(forwarded.len().saturating_sub(hops)).and_then(|text| text.parse().ok()),
     };
     Origin {
-        address: customer(seen.unwrap_or(peer)),
-        is_unknown_proxy: hops == 0 && !forwarded.is_empty() && is_near(peer),
+        address: network(forwarded_for.unwrap_or(peer)),
+        is_unknown_proxy: hops == 0 && !forwarded.is_empty() && is_private(peer),
     }
 }
 
-fn customer(address: IpAddr) -> IpAddr {
+/// An IPv4 address, or the /64 network of an IPv6 address.
+fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        four => four,
+        v4 => v4,
     }
 }
 
 /// Whether the address is of this machine or of a private network.
-fn is_near(address: IpAddr) -> bool {
+fn is_private(address: IpAddr) -> bool {
     /// 100.64.0.0/10, between a carrier and its customers; clouds use it too.
     const SHARED: u32 = 0x6440_0000;
     match address {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn only_entries_of_trusted_proxies_count() {
         assert_eq!(seen("10.0.0.1", &["6.6.6.6"], 0), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &["6.6.6.6, 7.7.7.7"], 1), "7.7.7.7");
         assert_eq!(seen("10.0.0.1", &["6.6.6.6", "7.7.7.7,10.0.0.2"], 2), "7.7.7.7");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn one_customer_is_one_address() {
+    fn all_addresses_of_a_network_count_as_one() {
         assert_eq!(seen("2001:db8:1:2:3:4:5:6", &[], 0), "2001:db8:1:2::");
         assert_eq!(seen("10.0.0.1", &["2001:db8:1:2:3:4:5:6"], 1), "2001:db8:1:2::");
         assert_eq!(seen("::ffff:7.7.7.7", &[], 0), "7.7.7.7");
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_nobody_configured_is_noticed() {
+    fn an_unknown_proxy_is_noticed() {
         for near in
             ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "100.64.0.1", "100.127.0.1", "::1", "fd00::1"]
         {

@@ -20,8 +20,8 @@ use crate::{
 
 /// Carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of an id that is accepted from the caller.
-const LONGEST: usize = 64;
+/// Most characters of an id that is accepted from the caller.
+const MAX_ID: usize = 64;
 
 /// The kind of callers, which decides whether their traces are continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub fn identified(routes: Router, callers: Callers) -> Router {
 }
 
 async fn identify(callers: Callers, request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).and_then(given).unwrap_or_else(new_id);
+    let id = request.headers().get(REQUEST_ID).and_then(accepted).unwrap_or_else(new_id);
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or(OTHER, MatchedPath::as_str);
@@ -46,32 +46,32 @@ async fn identify(callers: Callers, request: Request, next: Next) -> Response {
     let origin = (callers == Callers::Backends).then(|| Origin::of_headers(request.headers())).flatten();
     let span = if origin.is_some() { Span::follow(origin, name(), SpanKind::Server) } else { Span::begin(name) };
     let span = span.map(|span| span.with("http.route", route.to_owned()).with("request.id", id.clone()));
-    let answering = async {
+    let work = async {
         // At error level, which passes every filter but `off`, and within the trace's.
         let line = tracing::error_span!("request", request_id = %id);
-        answer(&method, route, request, next).instrument(line).await
+        run(&method, route, request, next).instrument(line).await
     };
-    let mut response = within(span, answering).await;
+    let mut response = within(span, work).await;
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }
 
-async fn answer(method: &Method, route: &str, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+async fn run(method: &Method, route: &str, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     trace::note("http.response.status_code", i64::from(status));
-    tracing::debug!(%method, route, status, seconds = begun.elapsed().as_secs_f64(), "answered");
+    tracing::debug!(%method, route, status, seconds = start.elapsed().as_secs_f64(), "request answered");
     response
 }
 
 /// The caller's own id, if it is safe in a log line.
-fn given(id: &HeaderValue) -> Option<String> {
+fn accepted(id: &HeaderValue) -> Option<String> {
     let id = id.to_str().ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    ((1..=LONGEST).contains(&id.len()) && id.chars().all(plain)).then(|| id.to_owned())
+    ((1..=MAX_ID).contains(&id.len()) && id.chars().all(plain)).then(|| id.to_owned())
 }
 
 #[cfg(test)]
@@ -90,11 +90,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_id_is_kept_where_it_is_one() {
+    async fn a_valid_id_of_the_caller_is_kept() {
         assert_eq!(id_after(Some("a-B_c.1")).await, "a-B_c.1");
         let made = id_after(None).await;
         assert!(!made.is_empty() && id_after(None).await != made);
-        for bad in ["", "a b", "a\"b", &"x".repeat(LONGEST + 1)] {
+        for bad in ["", "a b", "a\"b", &"x".repeat(MAX_ID + 1)] {
             assert_ne!(id_after(Some(bad)).await, bad);
         }
     }

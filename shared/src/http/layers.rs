@@ -19,7 +19,7 @@ use tower_http::{
 use crate::{error_body::ErrorBody, ids::new_id};
 
 /// Seconds after which a client should retry after a temporary failure.
-const COME_BACK_AFTER: u64 = 2;
+const RETRY_AFTER_SECS: u64 = 2;
 
 /// The limits of one request.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +34,13 @@ pub struct Limits {
 pub fn wrap(routes: Router, limits: Limits) -> Router {
     let unknown = || async { for_status(StatusCode::NOT_FOUND) };
     let nosniff = SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The later a layer stands here, the further out it is.
+    // Each layer wraps those above it.
     routes
         .fallback(unknown)
         .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.answer_within))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(map_response(one_shape))
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(map_response(shape_error))
         .layer(nosniff)
 }
 
@@ -48,19 +48,21 @@ pub fn wrap(routes: Router, limits: Limits) -> Router {
 #[must_use]
 pub fn for_status(status: StatusCode) -> ErrorBody {
     let (code, message) = match status {
-        StatusCode::NOT_FOUND => ("not_found", "There is nothing here"),
-        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This cannot be asked that way"),
+        StatusCode::NOT_FOUND => ("not_found", "Not found: check the path"),
+        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "Method not allowed: see the Allow header"),
         StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "The body is too large"),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "The body must be application/json"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("unsupported_media_type", "Send the body as `Content-Type: application/json`")
+        }
         StatusCode::SERVICE_UNAVAILABLE => return unavailable(),
         status if status.is_server_error() => ("internal", "Unexpected error"),
-        _ => ("bad_request", "The request cannot be read"),
+        _ => ("bad_request", "The request is malformed"),
     };
     ErrorBody::new(status, code, message)
 }
 
 /// Gives errors that come from a layer, or from the router itself, the shape of all others.
-async fn one_shape(response: Response) -> Response {
+async fn shape_error(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");
@@ -78,17 +80,21 @@ async fn one_shape(response: Response) -> Response {
 }
 
 /// Logs only an id: a panic's message may hold anything. The panic hook has already written to standard error.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
+fn on_panic(_: Box<dyn Any + Send>) -> Response {
     let id = new_id();
-    tracing::error!(%id, "a request panicked");
+    tracing::error!(%id, "request handler panicked; the panic message is on standard error");
     ErrorBody::internal(&id).into_response()
 }
 
 /// 503 with `Retry-After`.
 #[must_use]
 pub fn unavailable() -> ErrorBody {
-    ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is busy, try again soon")
-        .retry_after(COME_BACK_AFTER)
+    ErrorBody::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "The service is temporarily unavailable, retry later",
+    )
+    .retry_after(RETRY_AFTER_SECS)
 }
 
 #[cfg(test)]
@@ -103,7 +109,7 @@ mod tests {
     use serde_json::Value;
     use tower::ServiceExt as _;
 
-    async fn ask(method: Method, path: &str) -> (StatusCode, Value) {
+    async fn send(method: Method, path: &str) -> (StatusCode, Value) {
         let routes = Router::new()
             .route("/panics", get(|| async { panic!("on purpose") as () }))
             .route("/hangs", get(std::future::pending::<()>))
@@ -119,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whatever_goes_wrong_has_one_shape() {
+    async fn every_error_has_one_shape() {
         for (method, path, status, code) in [
             (Method::GET, "/nowhere", 404, "not_found"),
             (Method::POST, "/text", 405, "method_not_allowed"),
@@ -127,7 +133,7 @@ mod tests {
             (Method::GET, "/panics", 500, "internal"),
             (Method::GET, "/hangs", 503, "unavailable"),
         ] {
-            let (answered, body) = ask(method, path).await;
+            let (answered, body) = send(method, path).await;
             assert_eq!((answered.as_u16(), &body["statusCode"], &body["code"]), (status, &status.into(), &code.into()));
             assert!(body["error"].is_string() && body["message"].is_string(), "{body}");
         }

@@ -31,9 +31,9 @@ pub fn measured(routes: Router, measures: Measures) -> Router {
 async fn measure(measures: Measures, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let endpoint = route.as_ref().map_or(OTHER, MatchedPath::as_str);
-    let begun = Instant::now();
+    let start = Instant::now();
     let response = next.run(request).await;
-    measures.took.record_for([endpoint], begun.elapsed());
+    measures.took.record_for([endpoint], start.elapsed());
     let class = match response.status().as_u16() {
         200..=299 => "2xx",
         300..=399 => "3xx",

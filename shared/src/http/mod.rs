@@ -1,6 +1,7 @@
 //! The common parts of both services' HTTP interfaces: [`layers`] around every route, [`identify`], [`measure`],
-//! [`docs`] and [`client_address`].
+//! [`docs`], [`body`] and [`client_address`].
 
+pub mod body;
 pub mod client_address;
 pub mod docs;
 pub mod identify;

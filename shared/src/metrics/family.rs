@@ -107,8 +107,8 @@ impl<S: Series> Family<S> {
     fn find<const N: usize>(&self, values: [&str; N]) -> Option<&S> {
         let mut index = 0;
         for (label, value) in self.labels.iter().zip(values) {
-            let place = |value| label.values.iter().position(|known| *known == value);
-            index = index * label.values.len() + place(value).or_else(|| place(OTHER))?;
+            let position = |value| label.values.iter().position(|known| *known == value);
+            index = index * label.values.len() + position(value).or_else(|| position(OTHER))?;
         }
         self.series().get(index)
     }
@@ -246,7 +246,7 @@ impl Series for FloatCounter {
 impl Kind {
     /// As Prometheus writes it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",

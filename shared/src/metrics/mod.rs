@@ -45,7 +45,7 @@ pub fn install(list: List, lifecycle: &Lifecycle) {
         }
     }
     let stopping = lifecycle.stopping();
-    lifecycle.spawn(process::watch(stopping.clone()));
+    lifecycle.spawn(process::measure_delay(stopping.clone()));
     lifecycle.spawn(async move {
         while stopping.run_until_cancelled(tokio::time::sleep(UPKEEP_EVERY)).await.is_some() {
             if let Some(recorder) = recorder() {
@@ -58,7 +58,7 @@ pub fn install(list: List, lifecycle: &Lifecycle) {
 /// Everything that is installed, in Prometheus's text format.
 #[must_use]
 pub fn render() -> String {
-    process::look();
+    process::sample();
     let mut text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     for metric in LISTS.lock().iter().copied().flatten() {
         metric.write(&mut text);
@@ -72,10 +72,10 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 /// The lists as a table in Markdown.
 #[must_use]
 pub fn markdown_table(list: &[&dyn Listed]) -> String {
-    let mut table = String::from("| metric | kind | labels | what it says |\n|---|---|---|---|\n");
+    let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     for metric in list {
         let labels: Vec<String> = metric.labels().iter().map(Label::markdown).collect();
-        let (name, kind, help) = (metric.name(), metric.kind().word(), metric.help());
+        let (name, kind, help) = (metric.name(), metric.kind().as_str(), metric.help());
         // Writing to a String cannot fail.
         let _ = std::fmt::Write::write_fmt(
             &mut table,

@@ -6,47 +6,47 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 crate::metric_list! {
-    /// Seconds of processor time, user and system together.
+    /// CPU time used, user and system, in seconds.
     FloatCounter CPU = "process_cpu_seconds_total";
-    /// Bytes of memory that the process has in use.
+    /// Resident memory, in bytes.
     Gauge RESIDENT = "process_resident_memory_bytes";
     /// Open file descriptors.
     Gauge OPEN_FDS = "process_open_fds";
-    /// File descriptors that may be open at once.
+    /// Limit of open file descriptors.
     Gauge MAX_FDS = "process_max_fds";
-    /// When the process began, in seconds since the Unix epoch.
+    /// Start time of the process, in seconds since the Unix epoch.
     Gauge STARTED = "process_start_time_seconds";
     /// Threads of the process.
     Gauge THREADS = "process_threads";
-    /// Worker threads of the runtime.
+    /// Worker threads of the async runtime.
     Gauge WORKERS = "jackfield_runtime_workers";
-    /// Tasks of the runtime that have not ended.
+    /// Tasks of the async runtime that have not ended.
     Gauge TASKS = "jackfield_runtime_tasks";
-    /// Tasks that wait in the runtime's global queue for a worker.
+    /// Tasks waiting in the async runtime's global queue for a worker.
     Gauge QUEUED = "jackfield_runtime_queued_tasks";
-    /// Seconds in which workers were busy, all together; its rate divided by the workers is how full the runtime is.
+    /// Time that workers were busy, summed over all of them, in seconds; its rate divided by the workers is the load.
     FloatCounter BUSY = "jackfield_runtime_busy_seconds_total";
-    /// How much later than asked for a task is woken, looked at twice a second.
+    /// Delay between a timer's deadline and the task's wake-up, in seconds, sampled twice a second.
     Histogram LATE = "jackfield_runtime_delay_seconds";
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 
 /// Measures [`LATE`] until it is cancelled.
-pub(super) async fn watch(stopping: CancellationToken) {
+pub(super) async fn measure_delay(stopping: CancellationToken) {
     loop {
-        let due = Instant::now() + LOOK_EVERY;
-        if stopping.run_until_cancelled(tokio::time::sleep_until(due.into())).await.is_none() {
+        let deadline = Instant::now() + SAMPLE_EVERY;
+        if stopping.run_until_cancelled(tokio::time::sleep_until(deadline.into())).await.is_none() {
             return;
         }
-        LATE.record(due.elapsed());
+        LATE.record(deadline.elapsed());
     }
 }
 
 /// Samples the process and the runtime that this is called in.
-pub(super) fn look() {
+pub(super) fn sample() {
     let process = metrics_process::collector::collect();
-    let whole = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    let to_usize = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     for (gauge, value) in [
         (&RESIDENT, process.resident_memory_bytes),
         (&OPEN_FDS, process.open_fds),
@@ -54,7 +54,7 @@ pub(super) fn look() {
         (&STARTED, process.start_time_seconds),
         (&THREADS, process.threads),
     ] {
-        if let Some(value) = whole(value) {
+        if let Some(value) = to_usize(value) {
             gauge.set(value);
         }
     }

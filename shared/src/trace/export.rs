@@ -26,11 +26,11 @@ use super::TRACER;
 use crate::{lifecycle::Lifecycle, settings::SettingsError};
 
 /// How long a span waits for others to share a batch.
-const SENT_EVERY: Duration = Duration::from_secs(1);
+const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// A batch that the collector does not accept within this time is dropped.
-const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sending the last spans may take at shutdown.
-const LAST_WITHIN: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `otel.…`, by the names that OpenTelemetry gives to the environment variables.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,15 +59,15 @@ pub fn install(
     instance: &str,
     lifecycle: &Lifecycle,
 ) -> Result<(), SettingsError> {
-    let part = settings.traces_sampler_arg;
-    if !(0.0..=1.0).contains(&part) {
+    let ratio = settings.traces_sampler_arg;
+    if !(0.0..=1.0).contains(&ratio) {
         return Err(SettingsError::new("setting `otel.tracesSamplerArg` must be from 0 to 1"));
     }
     let endpoint = settings.exporter_otlp_endpoint.trim_end_matches('/');
     if endpoint.is_empty() || TRACER.get().is_some() {
         return Ok(());
     }
-    let wrong = "setting `otel.exporterOtlpEndpoint` must be an address such as http://collector:4318";
+    let wrong = "setting `otel.exporterOtlpEndpoint` must be a URL such as http://collector:4318";
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
         return Err(SettingsError::new(wrong));
     }
@@ -75,27 +75,28 @@ pub fn install(
         .with_http()
         .with_http_client(Client::new(lifecycle))
         .with_endpoint(format!("{endpoint}/v1/traces"))
-        .with_timeout(TAKEN_WITHIN)
+        .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|_| SettingsError::new(wrong))?;
-    let every = BatchConfigBuilder::default().with_scheduled_delay(SENT_EVERY).build();
-    let batches = BatchSpanProcessor::builder(exporter).with_batch_config(every).build();
-    let named = [KeyValue::new("service.name", service), KeyValue::new("service.instance.id", instance.to_owned())];
+    let config = BatchConfigBuilder::default().with_scheduled_delay(BATCH_DELAY).build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
+    let attributes =
+        [KeyValue::new("service.name", service), KeyValue::new("service.instance.id", instance.to_owned())];
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(batches)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(part))))
-        .with_resource(Resource::builder().with_attributes(named).build())
+        .with_span_processor(processor)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_resource(Resource::builder().with_attributes(attributes).build())
         .build();
     if TRACER.set(provider.tracer("jackfield")).is_ok() {
-        tracing::info!(part, "traces are recorded");
+        tracing::info!(ratio, "recording traces");
     }
     let stopping = lifecycle.stopping();
     lifecycle.spawn(async move {
         stopping.cancelled().await;
         // The shutdown blocks on the library's thread, which waits for the runtime.
-        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_WITHIN)).await;
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
         if !matches!(ended, Ok(Ok(()))) {
-            tracing::warn!("the last spans were not taken");
+            tracing::warn!("the collector did not accept the last spans; they are lost");
         }
     });
     Ok(())
@@ -140,7 +141,7 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let mut request = reqwest::Request::try_from(request)?;
-        *request.timeout_mut() = Some(TAKEN_WITHIN);
+        *request.timeout_mut() = Some(EXPORT_TIMEOUT);
         let (done, answer) = oneshot::channel();
         let client = self.clone();
         {
@@ -148,10 +149,13 @@ impl HttpClient for Client {
             self.lifecycle.spawn(async move { done.send(client.send(request).await) });
         }
         let answer = answer.await?;
-        let fails = answer.as_ref().map_or(true, |answer| !answer.status().is_success());
-        match (self.failing.swap(fails, Ordering::Relaxed), fails) {
-            (false, true) => tracing::warn!("the collector does not take traces: they are dropped until it does"),
-            (true, false) => tracing::info!("the collector takes traces again"),
+        let failed = answer.as_ref().map_or(true, |answer| !answer.status().is_success());
+        match (self.failing.swap(failed, Ordering::Relaxed), failed) {
+            (false, true) => tracing::warn!(
+                "the collector does not accept traces, dropping them; check `otel.exporterOtlpEndpoint` \
+                 (OTEL_EXPORTER_OTLP_ENDPOINT)"
+            ),
+            (true, false) => tracing::info!("the collector accepts traces again"),
             _ => {}
         }
         answer

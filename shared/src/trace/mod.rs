@@ -5,7 +5,8 @@
 //! exported, at the cost of reading a variable, or if the trace is not sampled, which its first span decides; exporting
 //! blocks no other work: spans that the collector does not accept in time are dropped. Lines that are logged within a
 //! span carry its trace's id. Deliberately holds no text of clients but names of events and namespaces, and request
-//! ids.
+//! ids; and is not built on `tracing` spans: `tracing-opentelemetry` makes a span of every span that is logged, and
+//! allocates for each before it samples.
 
 mod export;
 mod origin;

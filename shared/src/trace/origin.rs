@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn origins_survive_the_way(bytes: [u8; Origin::LENGTH]) {
+        fn bytes_round_trip(bytes: [u8; Origin::LENGTH]) {
             if let Some(origin) = Origin::from_bytes(bytes) {
                 prop_assert_eq!(origin.to_bytes(), bytes);
             }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn nowhere_is_no_origin() {
+    fn invalid_ids_are_no_origin() {
         assert_eq!(Origin::from_bytes([0; Origin::LENGTH]), None);
     }
 }

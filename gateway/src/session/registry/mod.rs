@@ -16,6 +16,7 @@ mod release_queue;
 mod roster;
 mod unread;
 
+pub use self::readiness::Parts;
 pub(crate) use self::{
     census::Census,
     connection_limiter::{ConnectionLimiter, Obstacle},
@@ -23,7 +24,7 @@ pub(crate) use self::{
     expiry::Expiry,
     idle::{Idle, Idler},
     lease::Lease,
-    readiness::{Parts, Readiness},
+    readiness::Readiness,
     release_queue::ReleaseQueue,
     roster::{Roster, Whole},
     unread::UnreadNotifier,

@@ -14,30 +14,30 @@ pub(crate) struct Readiness {
 /// The parts, as `/readyz` shows them; true is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Parts {
+pub struct Parts {
     /// The back end answers, and this node's lease holds.
-    pub(crate) redis: bool,
+    pub redis: bool,
     /// A message that this node sent to itself came back lately.
-    pub(crate) pub_sub: bool,
+    pub pub_sub: bool,
     /// There are keys to verify tokens with.
-    pub(crate) keys: bool,
+    pub keys: bool,
     /// The node is not shutting down.
-    pub(crate) staying: bool,
+    pub staying: bool,
 }
 
 impl Parts {
     /// Whether nothing is missing.
-    pub(crate) fn ready(&self) -> bool {
+    pub fn ready(&self) -> bool {
         self.serves() && self.staying
     }
 
     /// Whether new clients can be served, even if only for a while.
-    pub(crate) fn serves(&self) -> bool {
+    pub fn serves(&self) -> bool {
         self.redis && self.pub_sub && self.keys
     }
 
     /// All parts in one word.
-    pub(crate) fn as_str(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self.staying {
             true if self.serves() => "ready",
             true => "unready",

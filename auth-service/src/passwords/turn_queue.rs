@@ -1,7 +1,7 @@
-//! The line of requests that wait for a turn: async requests join it, hashing threads serve it.
+//! The queue of requests that wait for a turn: async requests join it, hashing threads serve it.
 //!
-//! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the line, so it
-//! costs no hash; a closed line refuses new requests, and its threads end once it is empty.
+//! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the queue, so
+//! it costs no hash; a closed queue refuses new requests, and its threads end once it is empty.
 
 use std::{
     net::IpAddr,
@@ -22,7 +22,7 @@ struct State {
 }
 
 /// The waiting requests.
-pub(super) struct Line {
+pub(super) struct TurnQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -40,26 +40,26 @@ pub(super) enum Refused {
 pub(super) enum Next {
     /// Give this one a turn.
     Serve(Waiter),
-    /// No request came within the thread's `patience`.
+    /// No request came within the thread's timeout.
     Idle,
-    /// The line is closed and empty: end.
+    /// The queue is closed and empty: end.
     Closed,
 }
 
-/// A place in the line, given up when dropped.
+/// A place in the queue, given up when dropped.
 pub(super) struct Place<'a> {
-    line: &'a Line,
+    queue: &'a TurnQueue,
     client: IpAddr,
     ticket: Ticket,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.line.lock().queue.remove(&self.client, self.ticket);
+        self.queue.lock().queue.remove(&self.client, self.ticket);
     }
 }
 
-impl Line {
+impl TurnQueue {
     pub(super) fn new(per_address: usize, in_all: usize) -> Self {
         let state = State { queue: FairQueue::new(per_address, in_all), closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -71,7 +71,7 @@ impl Line {
         if state.closed { Err(Refused::Closed) } else { state.queue.check(&client).map_err(Refused::Full) }
     }
 
-    /// Puts `waiter` in line.
+    /// Puts `waiter` into the queue.
     pub(super) fn join(&self, client: IpAddr, waiter: Waiter) -> Result<Place<'_>, Refused> {
         let mut state = self.lock();
         if state.closed {
@@ -79,17 +79,17 @@ impl Line {
         }
         let ticket = state.queue.push(client, waiter).map_err(Refused::Full)?;
         self.changed.notify_one();
-        Ok(Place { line: self, client, ticket })
+        Ok(Place { queue: self, client, ticket })
     }
 
-    /// Called by a thread: waits for the next request, at most for `patience` if it is given.
-    pub(super) fn next(&self, patience: Option<Duration>) -> Next {
+    /// Called by a thread: waits for the next request, at most for `timeout` if it is given.
+    pub(super) fn next(&self, timeout: Option<Duration>) -> Next {
         let empty = |state: &mut State| state.queue.is_empty() && !state.closed;
         let state = self.lock();
-        let mut state = match patience {
+        let mut state = match timeout {
             None => self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.changed.wait_timeout_while(state, patience, empty);
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout_while(state, timeout, empty);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };

@@ -1,10 +1,11 @@
 //! The depth of nested JSON, from its text.
 
 /// Most levels of data that is passed on. Clients' JSON libraries refuse far deeper data.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
 /// Whether well-formed JSON has objects and arrays within each other more than `most` levels deep.
-pub(crate) fn is_deeper(json: &[u8], most: usize) -> bool {
+#[must_use]
+pub fn is_deeper(json: &[u8], most: usize) -> bool {
     let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {
         match byte {
