@@ -15,7 +15,7 @@ struct Tool {
 }
 
 /// The requirements file of README's Python example.
-pub const E2E: &str = "gateway/e2e/requirements.txt";
+pub const E2E: &str = "e2e/requirements.txt";
 
 const TOOLS: [Tool; 8] = [
     Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
@@ -52,7 +52,7 @@ pub async fn everything() -> Result<()> {
 
 /// Node's and Python's packages, k6, schemathesis, and the tools for the test of `k8s/`.
 pub async fn packages() -> Result<()> {
-    node_packages::install("gateway/e2e").await?;
+    node_packages::install("e2e").await?;
     python::programs(E2E).await?;
     python::programs(load::K6).await?;
     python::programs(fuzz::REQUIREMENTS).await?;

@@ -47,7 +47,7 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 
 /// The tests with real clients. A filter chooses files by their names, or else tests.
 pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
-    let folder = places::root().join("gateway/e2e");
+    let folder = places::root().join("e2e");
     let mut files: Vec<PathBuf> =
         folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
     files.sort();
@@ -66,7 +66,7 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
     node.args(files).current_dir(&folder).stdin(Stdio::null());
     node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
     node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
-    node_packages::install("gateway/e2e").await?;
+    node_packages::install("e2e").await?;
     cargo::run("node --test", node).await
 }
 

@@ -10,7 +10,7 @@ import { NAMES, STEPS, walkThrough } from "./support/languages.mjs";
 import { startRooms } from "./support/rooms.mjs";
 import { ROOT } from "./support/xtask.mjs";
 
-const PROGRAM = join(ROOT, "gateway/e2e/languages/python/client.py");
+const PROGRAM = join(ROOT, "e2e/languages/python/client.py");
 
 describe("python-socketio", OWN, () => {
   let cluster;

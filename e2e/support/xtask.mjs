@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 
 /** The repository. */
-export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** `cargo xtask test` has built everything and sets its own path; by hand, cargo checks whether anything changed. */
 export const XTASK = process.env.XTASK ? [process.env.XTASK] : ["cargo", "xtask"];

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
-import { DASHBOARDS, fileOf, json } from "../../deploy/grafana/dashboards.mjs";
+import { DASHBOARDS, fileOf, json } from "../deploy/grafana/dashboards.mjs";
 import { closeAll, connect, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
 import { here } from "./support/pace.mjs";
