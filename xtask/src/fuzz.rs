@@ -5,13 +5,12 @@
 
 use anyhow::{Result, bail, ensure};
 use tokio::process::Command;
+use xtask_kit::{ending::Ending, places, workdir::Workdir};
 
 use crate::{
     cargo,
     cluster::{Addresses, Parts, Start},
-    ending::Ending,
-    places, python,
-    workdir::Workdir,
+    python,
 };
 
 /// The requirements file of schemathesis.

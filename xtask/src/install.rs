@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
+use xtask_kit::places;
 
-use crate::{cargo, fuzz, k8s, load, node_packages, output, places, python};
+use crate::{cargo, fuzz, k8s, load, node_packages, output, python};
 
 struct Tool {
     /// Debian's package.

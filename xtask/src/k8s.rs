@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::places;
 
-use crate::{cargo, output, places, python};
+use crate::{cargo, output, python};
 
 const REQUIREMENTS: &str = "k8s/test/requirements.txt";
 /// Built if there is neither kubectl nor kustomize; the newest version that Go 1.26 can build.

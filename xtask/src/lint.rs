@@ -4,10 +4,10 @@
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
+use xtask_kit::ending::Ending;
 
 use crate::{
     cargo::{self, cargo},
-    ending::Ending,
     test::{Kind, Report, Voice, step},
 };
 

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tokio::process::Command;
+use xtask_kit::{child, ending::Ending, places, workdir::Workdir};
 
 use crate::{
-    cargo, child,
+    cargo,
     cluster::{Parts, Start},
-    ending::Ending,
-    node_packages, places, python,
-    workdir::Workdir,
+    node_packages, python,
 };
 use target::Target;
 

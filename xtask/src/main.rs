@@ -6,9 +6,7 @@
 
 mod cargo;
 mod chaos;
-mod child;
 mod cluster;
-mod ending;
 mod fuzz;
 mod install;
 mod k8s;
@@ -16,15 +14,10 @@ mod lint;
 mod load;
 mod node_packages;
 mod output;
-mod places;
-mod ports;
 mod python;
-mod ready;
 mod rules;
 mod run;
-mod servers;
 mod test;
-mod workdir;
 
 use std::process::ExitCode;
 
@@ -48,7 +41,8 @@ enum Command {
     /// Check that formatting and clippy find nothing, as CI does
     Lint,
     /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
-    Chaos(Box<chaos::Args>),
+    #[command(disable_help_flag = true)]
+    Chaos(chaos::Args),
     /// Load a cluster with k6 and judge it by thresholds
     Load(load::Args),
     /// Test both HTTP interfaces against their OpenAPI documents with random calls
@@ -66,7 +60,7 @@ async fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(args).await.map(done),
         Command::Test(args) => Box::pin(test::run(&args)).await,
         Command::Lint => lint::run().await,
-        Command::Chaos(args) => chaos::run(*args).await.map(done),
+        Command::Chaos(args) => chaos::run(&args).await.map(done),
         Command::Load(args) => load::run(&args).await.map(done),
         Command::Fuzz(args) => fuzz::run(&args).await.map(done),
         Command::Install => install::everything().await.map(done),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::places;
 
-use crate::{cargo, output, places};
+use crate::{cargo, output};
 
 /// Installs the browser client, which the gateway's build embeds. Everything works without it but
 /// `GET /socket.io/socket.io.js` and the page, so a missing npm is only reported.

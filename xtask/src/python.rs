@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::places;
 
-use crate::{cargo, output, places};
+use crate::{cargo, output};
 
 /// Written last: an environment without it was never finished.
 const FINISHED: &str = "finished";

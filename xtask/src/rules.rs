@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
+use xtask_kit::places;
 
-use crate::{cargo, places};
+use crate::cargo;
 
 /// Runs Prometheus's own checker.
 pub async fn test() -> Result<()> {

@@ -3,8 +3,9 @@
 use std::{os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
+use xtask_kit::places;
 
-use crate::{cargo, node_packages, places};
+use crate::{cargo, node_packages};
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -16,12 +16,13 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use xtask_kit::ending::Ending;
 
 pub use report::Report;
 use report::{Line, Outcome};
 pub use step::{Kind, Voice, run as step};
 
-use crate::{ending::Ending, install, k8s, node_packages, rules};
+use crate::{install, k8s, node_packages, rules};
 
 #[derive(clap::Args)]
 pub struct Args {

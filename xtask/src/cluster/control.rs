@@ -8,8 +8,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
 };
-
-use crate::{ready, workdir};
+use xtask_kit::{ready, workdir};
 
 /// A command for a running cluster.
 #[derive(Serialize, Deserialize)]

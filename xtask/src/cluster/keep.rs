@@ -5,13 +5,14 @@ use tokio::{
     net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
 };
+use xtask_kit::{ending::Ending, workdir::Workdir};
 
 use super::{
     Start,
     control::{self, Answer, Request},
     parts::Parts,
 };
-use crate::{cargo, ending::Ending, node_packages, workdir::Workdir};
+use crate::{cargo, node_packages};
 
 /// Starts everything, and at the end stops everything together.
 pub async fn run(start: Start) -> Result<()> {

@@ -5,19 +5,19 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
-
-use super::{
-    Start,
-    addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress},
-    control::Answer,
-};
-use crate::{
+use xtask_kit::{
     child::{Server, Spec, describe},
     places,
     ports::Ports,
     ready,
     servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
     workdir::Workdir,
+};
+
+use super::{
+    Start,
+    addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress},
+    control::Answer,
 };
 
 struct Gateway {
@@ -50,11 +50,11 @@ impl Parts {
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
         let logs = workdir.logs();
         let mut ports = Ports::new()?;
-        let (redis_port, postgres_port) = (ports.next()?, ports.next()?);
+        let (redis_port, postgres_port) = (ports.reserve()?, ports.reserve()?);
         let (redis, postgres) =
             tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
 
-        let (auth_port, auth_internal) = (ports.next()?, ports.next()?);
+        let (auth_port, auth_internal) = (ports.reserve()?, ports.reserve()?);
         let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
@@ -72,7 +72,7 @@ impl Parts {
         let api_key = random_key();
         let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
-            let (port, internal) = (ports.next()?, ports.next()?);
+            let (port, internal) = (ports.reserve()?, ports.reserve()?);
             let id = format!("gw{number}");
             let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
                 .env("NODE_ID", &id)
@@ -91,12 +91,12 @@ impl Parts {
             gateway.until_ready().await?;
         }
 
-        let balancer = ports.next()?;
+        let balancer = ports.reserve()?;
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
         let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
         let nginx = nginx::start(workdir, &fronted).await?;
         let prometheus = if start.prometheus {
-            let port = ports.next()?;
+            let port = ports.reserve()?;
             let gateways = gateways.iter().map(|gateway| gateway.internal).collect();
             let scraped = prometheus::Scraped { gateways, auth: auth_internal };
             Some((port, prometheus::start(workdir, port, &scraped).await?))

@@ -4,14 +4,16 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
+use xtask_kit::{
+    places,
+    ports::Ports,
+    servers::{postgres::Postgres, redis::Redis},
+    workdir::Workdir,
+};
 
 use crate::{
     cargo::{self, cargo},
-    install, node_packages, places,
-    ports::Ports,
-    python,
-    servers::{postgres::Postgres, redis::Redis},
-    workdir::Workdir,
+    install, node_packages, python,
 };
 
 /// Files with end-to-end tests that run at the same time, each against clusters of its own. They mostly wait: for a
@@ -26,7 +28,7 @@ const TESTS_AT_ONCE: &str = "6";
 /// their packages: a separate build would have other features of the dependencies, and compile most of them again.
 pub async fn build() -> Result<()> {
     cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
-    for program in ["jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
+    for program in ["chaos", "jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
         let file = places::built(program, false)?;
         ensure!(file.is_file(), "the build made no {}", file.display());
     }
@@ -37,7 +39,7 @@ pub async fn build() -> Result<()> {
 pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
     let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
     let mut ports = Ports::new()?;
-    let (redis, postgres) = (ports.next()?, ports.next()?);
+    let (redis, postgres) = (ports.reserve()?, ports.reserve()?);
     let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);

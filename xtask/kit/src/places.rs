@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 /// The repository's root.
 pub fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+    here.ancestors().nth(2).unwrap_or(here)
 }
 
 /// This user's cache folder, for files that can be fetched again.
@@ -19,10 +19,20 @@ pub fn cache() -> Result<PathBuf> {
 
 /// A program of this repository, built with that profile. The target directory is the one this program itself is in.
 pub fn built(program: &str, release: bool) -> Result<PathBuf> {
-    // Only the folder is used: after a build replaced this program, its name is `xtask (deleted)`.
-    let me = std::env::current_exe().context("this program's own path")?;
-    let target = me.parent().and_then(Path::parent).context("this program is not in a target directory")?;
+    let folder = own_folder()?;
+    let target = folder.parent().context("this program is not in a target directory")?;
     Ok(target.join(if release { "release" } else { "debug" }).join(program))
+}
+
+/// A program of this repository, built with this program's own profile.
+pub fn beside(program: &str) -> Result<PathBuf> {
+    Ok(own_folder()?.join(program))
+}
+
+/// Only the folder is used: after a build replaced this program, its name is `xtask (deleted)`.
+fn own_folder() -> Result<PathBuf> {
+    let me = std::env::current_exe().context("this program's own path")?;
+    me.parent().map(Path::to_path_buf).context("this program is in no folder")
 }
 
 /// A program on the search path. Servers are often in `/usr/sbin`, which only root has on the path.

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 };
 
 use super::{Behaviour, Command, Outbox, Settings};
-use crate::chaos::packet::{Handshake, PONG, Packet};
+use crate::packet::{Handshake, PONG, Packet};
 
 /// Why a connection ended.
 pub enum Ended {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::chaos::{
+use crate::{
     record::{Acked, Join, Key, What, content},
     self_test::{Damage, Size, exact, script},
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use tokio::time::{Instant, sleep_until};
+use xtask_kit::workdir::Workdir;
 
 use super::{
     Args,
@@ -13,7 +14,6 @@ use super::{
     report::{Report, Suffered, conclude},
     stage::Stage,
 };
-use crate::workdir::Workdir;
 
 /// Runs it.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chaos::record::{Entry, Key, Room, content};
+use crate::record::{Entry, Key, Room, content};
 
 /// A content of sender 0.
 fn text(sequence: u32) -> String {

@@ -1,7 +1,7 @@
 //! Judges one member by its trace of a room.
 
 use super::{Kind, Offence, Rules, Verdict, room};
-use crate::chaos::record::{Entry, Join, Origin, Room, Trace, What};
+use crate::record::{Entry, Join, Origin, Room, Trace, What};
 
 /// The room to judge in, and the rules.
 pub struct Place<'a> {

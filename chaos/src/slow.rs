@@ -5,6 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
+use xtask_kit::workdir::Workdir;
 
 use super::{
     Args,
@@ -17,7 +18,6 @@ use super::{
     report::{Report, milliseconds},
     stage::Stage,
 };
-use crate::workdir::Workdir;
 
 const MESSAGES: u64 = 50_000;
 /// Members, including the stuck one, which is the last.

@@ -10,12 +10,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-
-use super::{
-    fault::{Fault, Kind},
-    proxy::{Link, Proxy},
-};
-use crate::{
+use xtask_kit::{
     child::{Server, Spec, describe},
     places,
     ports::Ports,
@@ -24,12 +19,15 @@ use crate::{
     workdir::Workdir,
 };
 
+use super::{
+    fault::{Fault, Kind},
+    proxy::{Link, Proxy},
+};
+
 /// The servers to start.
 pub struct Wanted {
     /// Gateways.
     pub nodes: usize,
-    /// Whether gateways are built with optimisations.
-    pub release: bool,
     /// Settings of every gateway.
     pub set: Vec<String>,
 }
@@ -55,13 +53,13 @@ impl Fleet {
     /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
     pub async fn start(wanted: &Wanted, secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::new()?;
-        let redis_port = ports.next()?;
+        let redis_port = ports.reserve()?;
         let redis = Redis::start(workdir, redis_port).await?;
-        let link = Proxy::start(ports.next()?, redis_port).await?;
+        let link = Proxy::start(ports.reserve()?, redis_port).await?;
         let mut gateways = Vec::with_capacity(wanted.nodes);
         for number in 1..=wanted.nodes {
             let redis = if number == wanted.nodes { link.port } else { redis_port };
-            let (port, internal) = (ports.next()?, ports.next()?);
+            let (port, internal) = (ports.reserve()?, ports.reserve()?);
             let spec = gateway(number, (port, internal), redis, wanted, workdir.logs())?.env("JWT_SECRET", secret);
             let server = spec.start()?;
             gateways.push(Gateway { spec, port, internal, server });
@@ -159,7 +157,7 @@ impl Gateway {
 
 fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: &Path) -> Result<Spec> {
     let id = format!("gw{number}");
-    let spec = Spec::new(&id, places::built("jackfield-gateway", wanted.release)?, logs)
+    let spec = Spec::new(&id, places::beside("jackfield-gateway")?, logs)
         .env("HOST", "127.0.0.1")
         .env("INTERNAL_HOST", "127.0.0.1")
         .env("PORT", ports.0.to_string())

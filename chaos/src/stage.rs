@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use tokio::time::sleep;
+use xtask_kit::workdir::Workdir;
 
 use super::{
     crowd::{Crowd, Kind},
     fleet::{Fleet, Wanted},
     shared::Shared,
 };
-use crate::workdir::Workdir;
 
 /// Interval between two checks that all servers live.
 const LOOK: Duration = Duration::from_millis(200);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Kind, Offence, Verdict};
-use crate::chaos::record::{Key, Origin, Room, Sent, Stored};
+use crate::record::{Key, Origin, Room, Sent, Stored};
 
 /// A room's messages in the order of their ids.
 pub struct Order {

@@ -33,8 +33,8 @@ impl Ports {
         Ok(Self { folder, held: HashMap::new() })
     }
 
-    /// The next free port, from a random one on, so that clusters started together do not try the same ports.
-    pub fn next(&mut self) -> Result<u16> {
+    /// Reserves a free port; searches from a random one, so that clusters started together do not try the same ports.
+    pub fn reserve(&mut self) -> Result<u16> {
         let start = RandomState::new().hash_one(()) % u64::from(COUNT);
         for step in 0..u64::from(COUNT) {
             let offset = (start + step) % u64::from(COUNT);
@@ -72,10 +72,10 @@ mod tests {
     #[test]
     fn hands_out_each_port_once_and_none_that_is_in_use() {
         let mut ports = Ports::new().unwrap();
-        let first = ports.next().unwrap();
+        let first = ports.reserve().unwrap();
         let held = TcpListener::bind(("127.0.0.1", first)).unwrap();
         let mut others = Ports::new().unwrap();
-        let many: Vec<u16> = (0..50).map(|_| others.next().unwrap()).collect();
+        let many: Vec<u16> = (0..50).map(|_| others.reserve().unwrap()).collect();
         assert!(!many.contains(&first));
         assert_eq!(many.iter().collect::<HashSet<_>>().len(), 50);
         drop(held);
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_port_is_held_while_nobody_listens_on_it() {
         let mut ports = Ports::new().unwrap();
-        let port = ports.next().unwrap();
+        let port = ports.reserve().unwrap();
         let others = Ports::new().unwrap();
         assert!(others.lock(port).unwrap().is_none());
         drop(ports);

@@ -1,5 +1,5 @@
-//! `cargo xtask chaos` tests that rooms lose nothing. While servers, links and connections break, clients record all
-//! that they see of their rooms, and a checker judges the record against PROTOCOL.
+//! The fault test: rooms lose nothing. While servers, links and connections fail, clients record all that they see of
+//! their rooms, and a checker judges the record against PROTOCOL.
 //!
 //! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and the plan of faults
 //! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
@@ -7,7 +7,8 @@
 //! - [`checker`], [`report`]: the judgement; [`self_test`] damages a scripted run to test the checker itself
 //! - [`stage`] brings servers and clients ([`crowd`]) up; [`storm`], [`flaky`], [`slow`] are the scenarios
 //!
-//! The client is written from PROTOCOL alone and shares no code with the gateway.
+//! The client is written from PROTOCOL alone and shares no code with the gateway. `cargo xtask chaos` builds this program
+//! and the gateway into one folder: it starts the gateway that is beside it, and builds nothing itself.
 
 mod cast;
 mod checker;
@@ -32,12 +33,11 @@ mod storm;
 mod token;
 mod wire;
 
-use std::{os::unix::process::CommandExt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
-
-use crate::{cargo, child, ending::Ending, node_packages, places, workdir::Workdir};
+use anyhow::{Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use xtask_kit::{child, ending::Ending, workdir::Workdir};
 
 /// Faults and load of a run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,8 +50,18 @@ enum Scenario {
     Slow,
 }
 
-#[derive(clap::Args)]
-pub struct Args {
+/// Options of `cargo xtask chaos` that this program does not get.
+const AFTER_HELP: &str = "cargo xtask builds this program and the gateway first, with two options of its own:
+      --release   Build with optimisations
+      --no-build  Use the programs of the last build";
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask chaos",
+    about = "Tests that rooms lose nothing while gateways, Redis and connections fail"
+)]
+#[command(after_help = AFTER_HELP)]
+struct Args {
     /// Scenario to run
     #[arg(long, value_enum, default_value_t = Scenario::Storm)]
     scenario: Scenario,
@@ -98,18 +108,12 @@ pub struct Args {
     /// A setting of every gateway (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Gateways and this program with optimisations
-    #[arg(long)]
-    release: bool,
     /// Print the figures as one line of JSON
     #[arg(long)]
     json: bool,
     /// Keep the log files of the servers, in this folder
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
-    /// Take the programs as they were built last
-    #[arg(long)]
-    no_build: bool,
     /// Break a scripted run in known ways and see whether the checker finds it; starts no server
     #[arg(long)]
     self_test: bool,
@@ -126,7 +130,7 @@ impl Args {
     }
 
     fn wanted(&self) -> fleet::Wanted {
-        fleet::Wanted { nodes: self.nodes, release: self.release, set: self.settings() }
+        fleet::Wanted { nodes: self.nodes, set: self.settings() }
     }
 
     fn faults(&self) -> &[fault::Kind] {
@@ -155,8 +159,20 @@ impl Args {
     }
 }
 
+// One thread on purpose: the kernel kills a child when the thread that started it ends; this one lives to the end.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the chosen scenario, or the self-test.
-pub async fn run(args: Args) -> Result<()> {
+async fn run(args: Args) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     eprintln!("seed {seed}");
     if args.self_test {
@@ -164,13 +180,6 @@ pub async fn run(args: Args) -> Result<()> {
     }
     ensure!(args.nodes > 0 && args.rooms > 0 && args.window > 0, "there must be nodes, rooms and a window");
     ensure!(args.members >= args.rooms.max(args.senders), "every room needs a member, and every sender is one");
-    if !args.no_build {
-        node_packages::browser_client().await?;
-        cargo::build(args.release).await?;
-        if args.release {
-            return become_optimised(seed, args.seed.is_some());
-        }
-    }
     child::open_files()?;
     let mut ending = Ending::listen()?;
     let (mut workdir, _listener) = Workdir::create(&format!("chaos-{}", std::process::id()))?;
@@ -189,16 +198,4 @@ pub async fn run(args: Args) -> Result<()> {
         // Servers are killed as they are dropped.
         why = ending.wait() => bail!("{why}: not finished"),
     }
-}
-
-/// Replaces this process with the optimised build of this program, which was just made: in an unoptimised one, hundreds
-/// of clients need more of the machine than the servers.
-fn become_optimised(seed: u64, given: bool) -> Result<()> {
-    let program = places::built("xtask", true)?;
-    let mut command = std::process::Command::new(&program);
-    command.args(std::env::args_os().skip(1)).arg("--no-build");
-    if !given {
-        command.args(["--seed", &seed.to_string()]);
-    }
-    Err(command.exec()).with_context(|| program.display().to_string())
 }

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::chaos::{
+use crate::{
     record::{Acked, Key, Sent, content},
     shared::Shared,
     wire::{Answer, SendMessage},

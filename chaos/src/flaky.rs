@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use xtask_kit::workdir::Workdir;
 
 use super::{
     Args,
@@ -16,7 +17,6 @@ use super::{
     report::{Report, conclude},
     stage::Stage,
 };
-use crate::workdir::Workdir;
 
 const MEMBERS: usize = 1_000;
 const ROOMS: usize = 20;
