@@ -108,8 +108,8 @@ pub struct Counters {
 
 /// Settings shared by several clients.
 pub struct Settings {
-    /// Ports of the nodes, on loopback.
-    pub nodes: Vec<u16>,
+    /// Addresses of the nodes, as `host:port`.
+    pub nodes: Vec<String>,
     pub namespace: String,
     /// How long TCP connection, upgrade and handshake may take together.
     pub handshake: Duration,
@@ -120,7 +120,7 @@ pub struct Settings {
 
 impl Settings {
     /// Default settings: namespace `/`, 4 s for a handshake.
-    pub fn new(nodes: Vec<u16>, counters: Arc<Counters>) -> Self {
+    pub fn new(nodes: Vec<String>, counters: Arc<Counters>) -> Self {
         let namespace = "/".into();
         // A frozen node accepts connections but does not answer: give up early and try another, as behind a balancer.
         Self { nodes, namespace, handshake: Duration::from_secs(4), receive_buffer: None, counters }

@@ -16,10 +16,10 @@ use tokio::{
 use super::{
     cast::{Sizes, cast},
     client::{self, Command, Settings},
-    member::{Load, Member, Sender, user},
+    member::{Load, Member, Sender, name},
     record::Room,
     shared::Shared,
-    token::token,
+    users::User,
 };
 
 /// Sizes and load of the clients.
@@ -32,6 +32,8 @@ pub struct Kind<'a> {
     pub seed: u64,
     /// Members whose deliveries do not count in the latency, and whose sockets have a small receive buffer.
     pub stuck: &'a [usize],
+    /// Whether members check announcements of each other's absence: see [`presence`](super::presence).
+    pub checks_presence: bool,
 }
 
 /// Receive buffer of a client that will stop reading, in bytes: the kernel must not hide that.
@@ -54,8 +56,9 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Starts the clients, spread over the nodes with these ports; they connect by themselves.
-    pub fn enter(kind: &Kind<'_>, nodes: &[u16], secret: &str) -> Result<Self> {
+    /// Starts the clients, spread over the nodes with these addresses (`host:port`); they connect by themselves. There
+    /// must be a user for each member. Rooms have new names in each run: a cluster may have rooms of an earlier one.
+    pub fn enter(kind: &Kind<'_>, nodes: &[String], users: Vec<User>) -> Self {
         let parts = cast(kind.sizes);
         let mut rooms: Vec<Vec<u32>> = vec![Vec::new(); kind.sizes.rooms];
         let mut seats = Vec::with_capacity(parts.len());
@@ -66,27 +69,30 @@ impl Crowd {
             };
             seats.push(part.rooms.iter().map(&mut sit).collect::<Vec<_>>());
         }
-        let rooms = rooms.into_iter().zip(0..).map(|(members, number)| Room::new(format!("chaos-{number}"), members));
-        let shared = Shared::new(rooms.collect(), kind.sizes.senders.min(parts.len()));
+        let run = rand::random::<u32>();
+        let rooms = rooms.into_iter().zip(0..);
+        let rooms = rooms.map(|(members, number)| Room::new(format!("chaos-{run:08x}-{number}"), members)).collect();
+        let (ids, tokens): (Vec<_>, Vec<_>) = users.into_iter().map(|user| (user.id, user.token)).unzip();
+        let shared = Shared::new(rooms, kind.sizes.senders.min(parts.len()), ids, kind.checks_presence);
         let usual = Arc::new(Settings::new(nodes.to_vec(), Arc::clone(&shared.counters)));
         let small = Settings::new(nodes.to_vec(), Arc::clone(&shared.counters));
         let small = Arc::new(Settings { receive_buffer: Some(SMALL_BUFFER), ..small });
 
         let mut rng = StdRng::seed_from_u64(kind.seed);
         let (mut clients, mut commands) = (JoinSet::new(), Vec::with_capacity(parts.len()));
-        for ((part, seats), number) in parts.iter().zip(&seats).zip(0..) {
+        for (((part, seats), token), number) in parts.iter().zip(&seats).zip(tokens).zip(0..) {
             let index = commands.len();
             let sender = (!part.sends.is_empty()).then(|| Sender::new(number, part.sends.clone(), kind.load));
             let mut member = Member::new(number, seats, sender, Arc::clone(&shared));
             member.measured = !kind.stuck.contains(&index);
             let settings = Arc::clone(if member.measured { &usual } else { &small });
             let (command, inbox) = mpsc::channel(4);
-            let (token, seed) = (token(&user(number), secret)?, rng.random());
+            let seed = rng.random();
             commands.push(command);
             clients.spawn(async move { client::run(settings, token, index, seed, &mut member, inbox).await });
         }
         let seats = seats.iter().map(Vec::len).sum();
-        Ok(Self { shared, commands, clients, seats })
+        Self { shared, commands, clients, seats }
     }
 
     /// Waits until every member is in its rooms; fails if that takes longer than [`GATHER`].
@@ -128,7 +134,10 @@ impl Crowd {
                 return None;
             }
             if Instant::now() > deadline {
-                let some = behind.iter().take(10).map(|(room, member)| format!("{} in chaos-{room}", user(*member)));
+                let place = |(room, member): &(usize, u32)| {
+                    format!("{} in {}", name(*member), self.shared.rooms[*room].lock().name)
+                };
+                let some = behind.iter().take(10).map(place);
                 let some = some.collect::<Vec<_>>().join(", ");
                 return Some(format!("{} places in rooms never caught up: {some}", behind.len()));
             }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use xtask_kit::workdir::Workdir;
 
 use super::{
-    Args,
+    args::Args,
     cast::Sizes,
     checker::Rules,
     client::Command,
@@ -35,6 +35,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         load: Load { window: args.window, every: Some(EVERY), length: args.length },
         seed,
         stuck: &[],
+        checks_presence: false,
     };
     let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
     stage.crowd.begin();

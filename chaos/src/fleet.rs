@@ -70,9 +70,9 @@ impl Fleet {
         Ok(Self { redis, redis_port, link, gateways, _ports: ports })
     }
 
-    /// Public ports of the gateways.
-    pub fn ports(&self) -> Vec<u16> {
-        self.gateways.iter().map(|gateway| gateway.port).collect()
+    /// Public addresses of the gateways, as `host:port`.
+    pub fn addresses(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| format!("127.0.0.1:{}", gateway.port)).collect()
     }
 
     /// Resident memory of a gateway, in KiB.

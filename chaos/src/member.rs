@@ -19,7 +19,7 @@ use super::{
     client::{Behaviour, Outbox},
     record::{Join, Origin, What},
     shared::Shared,
-    wire::{self, Answer, JoinRoom, NewMessage, OfRoom},
+    wire::{self, Answer, Departure, JoinRoom, NewMessage, OfRoom},
 };
 pub use sender::{Load, Sender};
 
@@ -85,8 +85,8 @@ pub struct Member {
     pub measured: bool,
 }
 
-/// The user id of a member.
-pub fn user(number: u32) -> String {
+/// The name of a member in reports.
+pub fn name(number: u32) -> String {
     format!("m{number}")
 }
 
@@ -118,7 +118,7 @@ impl Member {
     }
 
     fn breach(&self, what: &str) {
-        self.shared.breach(|| format!("{}: {what}", user(self.number)));
+        self.shared.breach(|| format!("{}: {what}", name(self.number)));
     }
 
     fn join(&mut self, index: usize, outbox: &mut Outbox) {
@@ -164,6 +164,9 @@ impl Member {
         if self.seats.iter().all(|seat| seat.standing == Standing::In)
             && let Some(lost_at_us) = self.lost_at_us.take()
         {
+            if let Some(presence) = &self.shared.presence {
+                presence.lock().back(self.number, self.shared.elapsed());
+            }
             self.shared.absences.lock().add(self.shared.now_us().saturating_sub(lost_at_us));
         }
         if join == Join::NotRecovered && answer.recovered.is_none() {
@@ -199,8 +202,7 @@ impl Member {
 
     fn origin(&self, origin: &Origin, message: &NewMessage<'_>) -> Option<u64> {
         let Origin::Ours { key, at_us } = origin else { return None };
-        let named = message.sender.id.strip_prefix('m').and_then(|number| number.parse().ok());
-        if named != Some(key.sender) {
+        if self.shared.users.get(key.sender as usize).is_none_or(|user| **user != *message.sender.id) {
             self.breach("a message names another sender than it has");
         }
         Some(*at_us)
@@ -238,6 +240,17 @@ impl Member {
         seat.since = Since::Position(position.into_owned());
     }
 
+    /// Another user was announced as gone.
+    fn departure(&self, event: &str, data: &str) {
+        let Some(presence) = &self.shared.presence else { return };
+        let Ok(Departure { user_id }) = wire::argument(data) else {
+            return self.breach(&format!("a {event} could not be read"));
+        };
+        if presence.lock().is_false(&user_id, self.shared.elapsed()) {
+            self.breach(&format!("{event} of user {user_id}, who was not away for the grace"));
+        }
+    }
+
     fn refused(&mut self, index: usize, answer: &Answer<'_>) {
         self.shared.error("join-room", answer.code.as_deref().unwrap_or("?"));
         let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
@@ -272,6 +285,7 @@ impl Behaviour for Member {
             "new-message" => self.new_message(data),
             "recent-messages" => self.page(data),
             "room-reset" => self.reset(data),
+            "user:offline" | "user-left" => self.departure(name, data),
             "session:replaced" | "token:expired" => self.farewell = format!(" after {name}"),
             "error" => self.shared.error("event", &data.chars().take(160).collect::<String>()),
             _ => {}
@@ -318,6 +332,9 @@ impl Behaviour for Member {
         self.pending.clear();
         if self.seats.iter().all(|seat| seat.standing == Standing::In) {
             self.lost_at_us = Some(self.shared.now_us());
+            if let Some(presence) = &self.shared.presence {
+                presence.lock().left(self.number, self.shared.elapsed());
+            }
         }
         let now = Instant::now();
         for seat in &mut self.seats {

@@ -26,6 +26,7 @@ use super::{
     crowd::{Crowd, Kind},
     member::Load,
     report::Report,
+    users,
 };
 
 /// Faults of the model; a number means one time in so many.
@@ -183,7 +184,9 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
     });
     let sizes = Sizes { rooms: 4, members: 20, senders: 6 };
     let load = Load { window: 4, every: None, length: 0 };
-    let crowd = Crowd::enter(&Kind { sizes, load, seed: 1, stuck: &[] }, &[port], "secret").unwrap();
+    let kind = Kind { sizes, load, seed: 1, stuck: &[], checks_presence: false };
+    let users = users::signed(sizes.members, "secret").unwrap();
+    let crowd = Crowd::enter(&kind, &[format!("127.0.0.1:{port}")], users);
     crowd.gathered().await.unwrap();
     crowd.begin();
     for command in crowd.commands.iter().take(unplugged) {

@@ -174,7 +174,7 @@ fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
 
 fn detail(offence: &Offence, rooms: &[Room], suffered: &[Suffered]) -> String {
     let Offence { kind, room, member, message, at_ms, around } = offence;
-    let who = member.map_or(String::new(), |member| format!(", {}", super::member::user(member)));
+    let who = member.map_or(String::new(), |member| format!(", {}", super::member::name(member)));
     let distance = |one: &&Suffered| one.from_ms.saturating_sub(*at_ms).max(at_ms.saturating_sub(one.to_ms));
     let near = suffered.iter().min_by_key(distance).map_or(String::new(), |one| {
         format!(", near {:.1}–{:.1} s {}", seconds(one.from_ms), seconds(one.to_ms), one.fault)

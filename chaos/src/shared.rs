@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     client::Counters,
     histogram::Histogram,
+    presence::Presence,
     record::{Room, Sent, What},
 };
 
@@ -57,13 +58,17 @@ pub struct Shared {
     pub latency: Mutex<Histogram>,
     /// Times from the loss of a member's connection until it is in all its rooms again.
     pub absences: Mutex<Histogram>,
+    /// User ids of the members, by number.
+    pub users: Vec<String>,
+    /// Only if the run checks announcements of absence.
+    pub presence: Option<Mutex<Presence>>,
 }
 
 const BREACHES: usize = 20;
 
 impl Shared {
-    /// For these rooms and that many senders.
-    pub fn new(rooms: Vec<Room>, senders: usize) -> Arc<Self> {
+    /// For these rooms, that many senders, and members with these user ids.
+    pub fn new(rooms: Vec<Room>, senders: usize, users: Vec<String>, checks_presence: bool) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
             rooms: rooms.into_iter().map(Mutex::new).collect(),
@@ -75,6 +80,8 @@ impl Shared {
             breaches: Mutex::default(),
             latency: Mutex::default(),
             absences: Mutex::default(),
+            presence: checks_presence.then(|| Mutex::new(Presence::new(&users))),
+            users,
         })
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use xtask_kit::workdir::Workdir;
 
 use super::{
-    Args,
+    args::Args,
     cast::Sizes,
     checker::Rules,
     client::Command,
@@ -60,6 +60,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         load: Load { window: 64, every: Some(EVERY), length: LENGTH },
         seed,
         stuck: &[stuck],
+        checks_presence: false,
     };
     let node = stuck % args.nodes;
     let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;

@@ -10,6 +10,7 @@ use super::{
     crowd::{Crowd, Kind},
     fleet::{Fleet, Wanted},
     shared::Shared,
+    users,
 };
 
 /// Interval between two checks that all servers live.
@@ -28,7 +29,7 @@ impl Stage {
     pub async fn set(wanted: &Wanted, kind: &Kind<'_>, workdir: &Workdir) -> Result<Self> {
         let secret = format!("{:032x}", rand::random::<u128>());
         let mut fleet = Fleet::start(wanted, &secret, workdir).await?;
-        let crowd = Crowd::enter(kind, &fleet.ports(), &secret)?;
+        let crowd = Crowd::enter(kind, &fleet.addresses(), users::signed(kind.sizes.members, &secret)?);
         tokio::select! {
             gathered = crowd.gathered() => gathered?,
             death = death(&mut fleet) => bail!(death),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use xtask_kit::workdir::Workdir;
 
 use super::{
-    Args,
+    args::Args,
     checker::Rules,
     crowd,
     fault::{self, Fault, Kind},
@@ -24,7 +24,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     if !left_out.is_empty() {
         eprintln!("no time within {} s for {left_out:?}", time.as_secs());
     }
-    let kind = crowd::Kind { sizes: args.sizes(), load: args.load(), seed, stuck: &[] };
+    let kind = crowd::Kind { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: false };
     let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
     let begun = Instant::now();
     stage.crowd.begin();
@@ -45,7 +45,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
     let report = Report::of(&shared, &rules, &suffered, seed, unfinished);
     conclude(&report, args.json, &args.again(seed))?;
-    if args.rate == 0 {
+    if args.rate() == 0 {
         // At full speed a node that was away may have missed more than a room keeps, and needs long to catch up.
         return Ok(());
     }

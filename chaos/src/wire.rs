@@ -77,6 +77,14 @@ pub struct OfRoom<'a> {
     pub position: Option<Cow<'a, str>>,
 }
 
+/// `user:offline` and `user-left`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Departure<'a> {
+    #[serde(borrow)]
+    pub user_id: Cow<'a, str>,
+}
+
 /// The only argument of an ack.
 pub fn answer(data: &str) -> serde_json::Result<Answer<'_>> {
     serde_json::from_str::<(Answer<'_>,)>(data).map(|(answer,)| answer)

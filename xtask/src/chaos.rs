@@ -15,11 +15,12 @@ pub struct Args {
 }
 
 /// With these options the fault test starts no gateway.
-const WITHOUT_GATEWAY: [&str; 3] = ["--self-test", "--help", "-h"];
+const WITHOUT_GATEWAY: [&str; 4] = ["--url", "--self-test", "--help", "-h"];
 
 /// Builds with `--release`, builds nothing with `--no-build`, and passes all other arguments on.
 pub async fn run(args: &Args) -> Result<()> {
-    let given = |option: &str| args.args.iter().any(|arg| arg == option);
+    let name = |arg: &OsString| arg.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
+    let given = |option: &str| args.args.iter().any(|arg| name(arg) == option);
     let release = given("--release");
     if !given("--no-build") {
         if WITHOUT_GATEWAY.into_iter().any(given) {

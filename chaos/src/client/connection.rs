@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::{
-    net::{TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream, lookup_host},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
@@ -53,14 +53,10 @@ impl Connection {
     }
 
     async fn handshake(settings: &Arc<Settings>, node: usize, token: &str) -> Result<Self> {
-        let port = settings.nodes[node];
-        let tcp = TcpSocket::new_v4()?;
-        if let Some(bytes) = settings.receive_buffer {
-            tcp.set_recv_buffer_size(bytes)?;
-        }
-        let stream = tcp.connect(([127, 0, 0, 1], port).into()).await?;
+        let address = &settings.nodes[node];
+        let stream = connect(address, settings.receive_buffer).await?;
         stream.set_nodelay(true)?;
-        let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket");
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut config = WebSocketConfig::default();
         (config.read_buffer_size, config.write_buffer_size) = (READ_BUFFER, READ_BUFFER);
         config.max_write_buffer_size = 1 << 20;
@@ -150,6 +146,22 @@ impl Connection {
         timeout(WRITE, all).await.context("the server does not read")??;
         Ok(())
     }
+}
+
+/// A TCP connection to the first address of `host:port` that accepts one.
+async fn connect(address: &str, receive_buffer: Option<u32>) -> Result<TcpStream> {
+    let mut last = anyhow!("{address} has no address");
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
 }
 
 fn patience(handshake: &str) -> Result<Duration> {

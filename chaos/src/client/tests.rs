@@ -65,9 +65,9 @@ struct Meeting {
 impl Meeting {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap().to_string();
         let counters = Arc::new(Counters::default());
-        let settings = Arc::new(Settings::new(vec![port], Arc::clone(&counters)));
+        let settings = Arc::new(Settings::new(vec![address], Arc::clone(&counters)));
         let (heard, hearing) = mpsc::channel(64);
         let (commands, inbox) = mpsc::channel(4);
         let mut client = JoinSet::new();

@@ -24,7 +24,7 @@ struct Stage {
 impl Stage {
     /// A connected member of one room; it also sends if it has a load.
     fn new(load: Option<Load>) -> Self {
-        let shared = Shared::new(vec![Room::new("r".into(), [0])], 1);
+        let shared = Shared::new(vec![Room::new("r".into(), [0])], 1, vec!["m0".into(), "m1".into()], true);
         let sender = load.map(|load| Sender::new(0, vec![0], load));
         let member = Member::new(0, &[(0, 0)], sender, Arc::clone(&shared));
         let mut stage = Self { member, outbox: Outbox::new("/"), shared };
@@ -156,6 +156,15 @@ async fn what_the_protocol_does_not_allow_is_a_breach() {
         stage.hear(&json!(["new-message", message]));
     };
     assert_eq!(breaches(other_sender), 1);
+}
+
+#[tokio::test]
+async fn announcements_that_a_present_user_is_gone_are_breaches() {
+    let mut stage = Stage::new(None);
+    stage.hear(&json!(["user:offline", {"userId": "somebody else", "timestamp": "t"}]));
+    assert_eq!(stage.breaches(), 0);
+    stage.hear(&json!(["user-left", {"userId": "m1", "name": "M", "room": "r"}]));
+    assert_eq!(stage.breaches(), 1);
 }
 
 #[tokio::test]

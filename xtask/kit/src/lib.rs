@@ -3,6 +3,7 @@
 //! - [`places`]: paths in the repository, in its target directory and on this machine
 //! - [`child`]: one server process, [`servers`]: the third-party servers, [`ready`]: their readiness checks
 //! - [`workdir`]: the folder of one run, [`ports`]: its ports, [`ending`]: the request to end it
+//! - [`loopback`]: for servers that somebody else started, whether they are on this machine
 //!
 //! `xtask` and `chaos` use it. It builds and installs nothing, and it knows no scenario: its users decide which servers
 //! to start, with which settings, and when they end. Start servers from a thread that lives as long as they do: Linux
@@ -10,6 +11,7 @@
 
 pub mod child;
 pub mod ending;
+pub mod loopback;
 pub mod places;
 pub mod ports;
 pub mod ready;
