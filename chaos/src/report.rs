@@ -37,7 +37,7 @@ pub struct Aftermath {
     pub to: f64,
     /// Seconds from the fault's end to the first delivery to any member.
     pub first: Option<f64>,
-    /// Seconds from the fault's end until every member had a delivery in every room; leaves out those that had none.
+    /// Seconds from the fault's end until every member had a delivery in each of its rooms; none if one never had.
     pub everybody: Option<f64>,
 }
 
@@ -73,10 +73,10 @@ pub struct Report {
     /// Seconds from the loss of a member's connection until it was in all its rooms again.
     pub away_p50: f64,
     pub away_p99: f64,
-    /// Longest [`Aftermath::first`] of all faults.
-    pub first_delivery: f64,
-    /// Longest [`Aftermath::everybody`] of all faults.
-    pub everybody_again: f64,
+    /// Longest [`Aftermath::first`] of all faults; none if there was no delivery after one of them.
+    pub first_delivery: Option<f64>,
+    /// Longest [`Aftermath::everybody`] of all faults; none if a member had no delivery after one of them.
+    pub everybody_again: Option<f64>,
     pub faults: Vec<Aftermath>,
     /// Why the run did not come to rest, if it did not.
     pub unfinished: Option<String>,
@@ -93,7 +93,9 @@ impl Report {
         let sent: Vec<_> = shared.sent.iter().map(|sent| std::mem::take(&mut *sent.lock())).collect();
         let verdict = checker::check(&rooms, &sent, rules);
         let faults: Vec<Aftermath> = suffered.iter().map(|suffered| aftermath(&rooms, suffered)).collect();
-        let longest = |of: fn(&Aftermath) -> Option<f64>| faults.iter().filter_map(of).fold(0.0, f64::max);
+        let longest = |of: fn(&Aftermath) -> Option<f64>| {
+            faults.iter().map(of).try_fold(0.0, |longest, time| Some(f64::max(longest, time?)))
+        };
         let (figures, breaches) = (&shared.figures, shared.breaches.lock());
         let (latency, absences) = (shared.latency.lock(), shared.absences.lock());
         let mut details: Vec<String> = breaches.1.iter().map(|breach| format!("breach: {breach}")).collect();
@@ -153,6 +155,10 @@ fn seconds(milliseconds: u32) -> f64 {
     f64::from(milliseconds) / 1_000.0
 }
 
+fn in_seconds(time: Option<f64>) -> String {
+    time.map_or("never".into(), |time| format!("{time:.2} s"))
+}
+
 /// Measures the deliveries after a fault. Each trace is ordered by time.
 fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
     let end = suffered.to_ms;
@@ -161,14 +167,14 @@ fn aftermath(rooms: &[Room], suffered: &Suffered) -> Aftermath {
         let from = trace.entries.partition_point(|entry| entry.at_ms < end);
         trace.entries[from..].iter().find(|entry| delivered(entry.what)).map(|entry| entry.at_ms - end)
     };
-    let firsts = || rooms.iter().flat_map(|room| &room.traces).filter_map(first_after);
+    let firsts = || rooms.iter().flat_map(|room| &room.traces).map(first_after);
     Aftermath {
         is_of_redis: suffered.fault.kind.is_of_redis(),
         fault: suffered.fault.to_string(),
         from: seconds(suffered.from_ms),
         to: seconds(end),
-        first: firsts().min().map(seconds),
-        everybody: firsts().max().map(seconds),
+        first: firsts().flatten().min().map(seconds),
+        everybody: firsts().try_fold(0, |latest, first| Some(first?.max(latest))).map(seconds),
     }
 }
 
@@ -208,15 +214,15 @@ impl fmt::Display for Report {
         row("away p50", format!("{:.2} s", self.away_p50))?;
         row("away p99", format!("{:.2} s", self.away_p99))?;
         if !self.faults.is_empty() {
-            row("first delivery after", format!("{:.2} s", self.first_delivery))?;
-            row("everybody again after", format!("{:.2} s", self.everybody_again))?;
+            row("first delivery after", in_seconds(self.first_delivery))?;
+            row("everybody again after", in_seconds(self.everybody_again))?;
         }
         for (answer, count) in &self.errors {
             writeln!(f, "{count:>8} × {answer}")?;
         }
         for Aftermath { fault, from, to, first, everybody, .. } in &self.faults {
-            let time = |time: &Option<f64>| time.map_or("never".into(), |time| format!("{time:.2} s"));
-            writeln!(f, "{from:6.1}–{to:.1} s {fault}: first {}, everybody {}", time(first), time(everybody))?;
+            let (first, everybody) = (in_seconds(*first), in_seconds(*everybody));
+            writeln!(f, "{from:6.1}–{to:.1} s {fault}: first {first}, everybody {everybody}")?;
         }
         Ok(())
     }
@@ -239,4 +245,28 @@ pub fn conclude(report: &Report, json: bool, again: &str) -> anyhow::Result<()> 
         eprintln!("{unfinished}");
     }
     anyhow::bail!("not everything arrived exactly once and in order; again with {again}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::proxy::Link, *};
+
+    /// The aftermath of a fault that ended at 1 s, for members with deliveries at these times, in milliseconds.
+    fn after(deliveries: &[&[u32]]) -> (Option<f64>, Option<f64>) {
+        let mut room = Room::new("r".into(), (0..).take(deliveries.len()));
+        for (place, times) in deliveries.iter().enumerate() {
+            times.iter().for_each(|at| room.saw(place, *at, What::Live(0)));
+        }
+        let kind = super::super::fault::Kind::Pause;
+        let fault = Fault { kind, node: 0, link: Link::Whole, at: Duration::ZERO, lasts: Duration::ZERO };
+        let Aftermath { first, everybody, .. } = aftermath(&[room], &Suffered { fault, from_ms: 500, to_ms: 1_000 });
+        (first, everybody)
+    }
+
+    #[test]
+    fn a_member_without_a_later_delivery_is_not_left_out() {
+        assert_eq!(after(&[&[900, 1_100, 1_200], &[1_500]]), (Some(0.1), Some(0.5)));
+        assert_eq!(after(&[&[900, 1_100], &[900]]), (Some(0.1), None));
+        assert_eq!(after(&[&[900], &[]]), (None, None));
+    }
 }
