@@ -104,6 +104,8 @@ pub struct Counters {
     pub failed_handshakes: AtomicU64,
     /// Connections whose server was silent for too long.
     pub silent: AtomicU64,
+    /// Connections dropped by [`Command::Unplug`].
+    pub unplugged: AtomicU64,
 }
 
 /// Settings shared by several clients.
@@ -164,7 +166,10 @@ pub async fn run<B: Behaviour>(
         };
         match ended {
             Ended::SentAway(why) => return behaviour.sent_away(&why),
-            Ended::Unplugged(away) => tokio::time::sleep(away).await,
+            Ended::Unplugged(away) => {
+                settings.counters.unplugged.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(away).await;
+            }
             Ended::Silent => {
                 settings.counters.silent.fetch_add(1, Ordering::Relaxed);
             }
