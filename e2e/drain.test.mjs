@@ -44,7 +44,7 @@ describe("a gateway is told to end", () => {
 
   /** Waits until it has ended by itself. */
   const ended = (gateway, pid, code, ms) =>
-    until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) ended: exit code ${code}`), ms);
+    until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code ${code}`), ms);
 
   async function told(gateway, ms) {
     const { pid } = gateway;
@@ -228,6 +228,6 @@ describe("a gateway waits for its balancers to notice", () => {
     assert.match(await (await fetch(`${gateway.internal}/metrics`)).text(), /^jackfield_ready\{part="staying"\} 0$/m);
 
     cluster.signal(gateway, "SIGTERM");
-    await until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) ended: exit code 130`));
+    await until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code 130`));
   });
 });

@@ -54,7 +54,7 @@ describe("cargo xtask cluster", () => {
     assert.match(running.stderr, /gw2 is running/);
     const old = gateway.pid;
     cluster.signal(gateway, "SIGKILL");
-    await until("its death is told", () => cluster.log.includes(`gw2 (pid ${old}) ended: signal 9`));
+    await until("its death is told", () => cluster.log.includes(`gw2 (pid ${old}) exited: signal 9`));
     assert.equal(await open(gateway.url), false);
     await cluster.restartGateway("gw2");
     assert.notEqual(gateway.pid, old);
@@ -63,7 +63,7 @@ describe("cargo xtask cluster", () => {
 
   test("a setting that makes no sense ends it, with the part that said so", async () => {
     const wrong = startCluster({ nodes: 1, set: { "session.policy": "few" } });
-    await assert.rejects(wrong, /gw1 ended while it was starting[^]*session\.policy/);
+    await assert.rejects(wrong, /gw1 exited during startup[^]*session\.policy/);
   });
 
   test("nothing outlives it, even where it is killed", async () => {

@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use super::{
-    cast::Sizes,
+    assignment::Sizes,
     fault::{self, Kind, Tempo},
-    fleet::Wanted,
+    fleet::ServerConfig,
     member::Load,
 };
 
@@ -148,8 +148,8 @@ impl Args {
     }
 
     /// The servers to start.
-    pub fn wanted(&self) -> Wanted {
-        Wanted { nodes: self.nodes, set: self.settings() }
+    pub fn servers(&self) -> ServerConfig {
+        ServerConfig { nodes: self.nodes, set: self.settings() }
     }
 
     /// Kinds of faults to inject.

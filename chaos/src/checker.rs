@@ -4,8 +4,8 @@
 //! Over a lineage, pages and live messages together must be the room's acknowledged messages, each exactly once, in the
 //! order of their ids, from the first of the joining page (of the room, if that page is not full) to the room's last. A
 //! lineage that the server ends (`recovered:false`, `room-reset`) is judged up to the last message seen, and another
-//! begins. Such an end is an offence, unless the member had missed more than a room has to keep (a justified reset,
-//! counted) or Redis lost its data. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
+//! begins. Such an end is a violation, unless the member had missed more than a room has to keep (a justified reset,
+//! which is counted) or Redis lost its data. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
 //!
 //! It does not judge time. Messages that were never acknowledged may be missing, but not doubled.
 
@@ -26,7 +26,7 @@ pub struct Rules {
     pub kept: usize,
     /// Messages in the page for a join without `since`, if the room has that many.
     pub page: usize,
-    /// Whether Redis kept its data throughout; if not, resets are no offence.
+    /// Whether Redis kept its data throughout; if not, a reset is no violation.
     pub kept_data: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for Rules {
     }
 }
 
-/// Kinds of offences.
+/// Kinds of violations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A member never received an acknowledged message.
@@ -56,7 +56,7 @@ pub enum Kind {
     /// `room-reset` or `recovered:false`, although the room must still have kept every missed message.
     Reset,
     /// CONNECT_ERROR or DISCONNECT: none of the injected faults justifies it.
-    SentAway,
+    Rejected,
 }
 
 impl fmt::Display for Kind {
@@ -70,29 +70,29 @@ impl fmt::Display for Kind {
             Self::SenderOrder => "reordered within a sender",
             Self::NeverSent => "never sent",
             Self::Reset => "reset",
-            Self::SentAway => "sent away",
+            Self::Rejected => "rejected",
         })
     }
 }
 
 /// One broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offence {
+pub struct Violation {
     pub kind: Kind,
     /// Number of the room.
     pub room: usize,
-    /// Number of the member; none if the room as a whole is at fault.
+    /// Number of the member; none if the violation is not about one.
     pub member: Option<u32>,
     /// The message's id, and its sender and sequence (or its text, if no sender wrote it).
     pub message: String,
-    /// Milliseconds of the run; for an offence of the room, when the message was sent (0 if no sender wrote it).
+    /// Milliseconds of the run; if it is about no member, when the message was sent (0 if no sender wrote it).
     pub at_ms: u32,
     /// The member's trace around it, as text.
     pub around: Vec<String>,
 }
 
-/// Offences of each kind that are kept with details; all are counted.
-const KEPT_WHOLE: u64 = 5;
+/// Violations of each kind that are kept with details; all are counted.
+const DETAILED: u64 = 5;
 
 /// The outcome.
 #[derive(Debug, Clone, Default)]
@@ -100,19 +100,19 @@ pub struct Verdict {
     /// Messages that reached members, pages included.
     pub deliveries: u64,
     /// Justified resets: the member had missed more than the room keeps.
-    pub outrun: u64,
-    /// The first offences found of each kind.
-    pub offences: Vec<Offence>,
+    pub justified_resets: u64,
+    /// The first violations found of each kind.
+    pub violations: Vec<Violation>,
     counts: BTreeMap<Kind, u64>,
 }
 
 impl Verdict {
-    /// Offences of that kind.
+    /// Violations of that kind.
     pub fn count(&self, kind: Kind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Offences of all kinds.
+    /// Violations of all kinds.
     pub fn all(&self) -> u64 {
         self.counts.values().sum()
     }
@@ -132,11 +132,11 @@ impl Verdict {
         self.count(Kind::Reordered) + self.count(Kind::Early) + self.count(Kind::SenderOrder)
     }
 
-    fn offend(&mut self, kind: Kind, offence: impl FnOnce() -> Offence) {
+    fn violation(&mut self, kind: Kind, violation: impl FnOnce() -> Violation) {
         let count = self.counts.entry(kind).or_default();
         *count += 1;
-        if *count <= KEPT_WHOLE {
-            self.offences.push(offence());
+        if *count <= DETAILED {
+            self.violations.push(violation());
         }
     }
 }
@@ -151,6 +151,6 @@ pub fn check(rooms: &[Room], sent: &[Vec<Sent>], rules: &Rules) -> Verdict {
             walk::walk(&walk::Place { number, room, order: &order, rules }, trace, &mut verdict);
         }
     }
-    verdict.offences.sort_by_key(|offence| (offence.kind, offence.at_ms));
+    verdict.violations.sort_by_key(|violation| (violation.kind, violation.at_ms));
     verdict
 }

@@ -2,7 +2,7 @@
 //!
 //! It behaves like the stock client: it answers pings and gives up on a silent server; it reconnects, to another node
 //! if there is one, when a handshake fails or the transport closes; it never reconnects after CONNECT_ERROR or
-//! DISCONNECT. Its [`Behaviour`] handles events and sends; it is called in the client's own task: only outgoing frames
+//! DISCONNECT. Its [`Handler`] handles events and sends; it is called in the client's own task: only outgoing frames
 //! are queued. It has no polling, no binary and no compression.
 
 mod connection;
@@ -26,21 +26,21 @@ use super::packet::Writer;
 use connection::{Connection, Ended};
 
 /// A client's reaction to events; it sends through the [`Outbox`].
-pub trait Behaviour: Send {
+pub trait Handler: Send {
     /// The client has joined the namespace over a new connection to that node.
     fn connected(&mut self, node: usize, outbox: &mut Outbox);
     /// Received an event; `data` is its whole array.
     fn event(&mut self, name: &str, data: &str, outbox: &mut Outbox);
     /// Received the ack for the event that [`Outbox::emit`] numbered so on this connection.
     fn ack(&mut self, number: u32, data: &str, outbox: &mut Outbox);
-    /// Called every [`Behaviour::pace`] while the namespace is joined.
+    /// Called every [`Handler::pace`] while the namespace is joined.
     fn tick(&mut self, outbox: &mut Outbox);
     /// Interval between ticks; read once per connection.
     fn pace(&self) -> Duration;
     /// The connection is lost; outstanding acks will not come.
     fn disconnected(&mut self);
     /// Received CONNECT_ERROR or DISCONNECT: the client stops.
-    fn sent_away(&mut self, why: &str);
+    fn rejected(&mut self, why: &str);
 }
 
 /// A bounded queue of frames to write.
@@ -50,7 +50,7 @@ pub struct Outbox {
     next_ack: u32,
 }
 
-/// Most frames in the queue. It is written out after each call of a behaviour, so this limits one call.
+/// Most frames in the queue. It is written out after each call of a handler, so this limits one call.
 const OUTBOX: usize = 1_024;
 
 impl Outbox {
@@ -134,12 +134,12 @@ const PAUSE: Duration = Duration::from_millis(400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Runs a client until CONNECT_ERROR or DISCONNECT, or until dropped. `first` is the node that it tries first.
-pub async fn run<B: Behaviour>(
+pub async fn run<H: Handler>(
     settings: Arc<Settings>,
     token: String,
     first: usize,
     seed: u64,
-    behaviour: &mut B,
+    handler: &mut H,
     mut commands: mpsc::Receiver<Command>,
 ) {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -152,10 +152,10 @@ pub async fn run<B: Behaviour>(
         while commands.try_recv().is_ok() {}
         let ended = match Connection::open(&settings, node, &token).await {
             Ok(mut connection) => {
-                let ended = connection.serve(behaviour, &mut outbox, &mut commands).await;
+                let ended = connection.serve(handler, &mut outbox, &mut commands).await;
                 if connection.joined {
                     tries = 0;
-                    behaviour.disconnected();
+                    handler.disconnected();
                 }
                 ended
             }
@@ -165,7 +165,7 @@ pub async fn run<B: Behaviour>(
             }
         };
         match ended {
-            Ended::SentAway(why) => return behaviour.sent_away(&why),
+            Ended::Rejected(why) => return handler.rejected(&why),
             Ended::Unplugged(away) => {
                 settings.counters.unplugged.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(away).await;

@@ -9,25 +9,25 @@ use xtask_kit::loopback;
 use super::{
     args::Args,
     checker::Rules,
-    crowd::{Crowd, Kind},
+    crowd::{ClientConfig, Crowd},
     report::{Report, conclude},
     users,
 };
 
-/// Registers users, lets them send for the time of the run, and judges.
+/// Runs the scenario.
 pub async fn run(args: &Args, url: &str, seed: u64) -> Result<()> {
     let url = url.trim_end_matches('/');
     loopback::ensure_allowed(url, args.i_own_the_target)?;
     let node = authority(url)?;
-    let kind = Kind { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: true };
-    let users = users::registered(url, kind.sizes.members).await?;
-    let crowd = Crowd::enter(&kind, &[node], users);
-    crowd.gathered().await?;
-    eprintln!("{} members are in {} rooms; senders begin", kind.sizes.members, kind.sizes.rooms);
-    crowd.begin();
+    let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: true };
+    let users = users::registered(url, clients.sizes.members).await?;
+    let crowd = Crowd::start(&clients, &[node], users);
+    crowd.joined().await?;
+    eprintln!("{} members have joined {} rooms; sending starts", clients.sizes.members, clients.sizes.rooms);
+    crowd.start_sending();
     sleep(args.time()).await;
     let unfinished = crowd.settle().await;
-    let shared = crowd.leave().await;
+    let shared = crowd.stop().await;
     let rules = Rules { kept: args.kept, ..Rules::default() };
     let again = format!("--url {url} --seconds {}", args.time().as_secs());
     conclude(&Report::of(&shared, &rules, &[], seed, unfinished), args.json, &again)
@@ -36,9 +36,9 @@ pub async fn run(args: &Args, url: &str, seed: u64) -> Result<()> {
 /// `host:port`.
 fn authority(url: &str) -> Result<String> {
     let uri: Uri = url.parse().context("--url")?;
-    ensure!(uri.scheme_str() == Some("http"), "--url: the members speak http:// only, not TLS");
-    ensure!(uri.path() == "/" && uri.query().is_none(), "--url: there must be no path");
-    let host = uri.host().context("--url: there is no host")?;
+    ensure!(uri.scheme_str() == Some("http"), "--url: only http:// is supported, not TLS");
+    ensure!(uri.path() == "/" && uri.query().is_none(), "--url: must have no path");
+    let host = uri.host().context("--url: must have a host")?;
     Ok(format!("{host}:{}", uri.port_u16().unwrap_or(80)))
 }
 

@@ -10,9 +10,9 @@ use super::proxy::Link;
 /// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// A gateway is killed by SIGKILL, and started again
+    /// A gateway is killed by SIGKILL, and restarted
     Kill,
-    /// A gateway gets SIGTERM: it drains, must exit with success, and is started again
+    /// A gateway gets SIGTERM: it drains, must exit with code 0, and is restarted
     Leave,
     /// Redis closes its subscribed connections
     Pubsub,
@@ -20,18 +20,18 @@ pub enum Kind {
     Normal,
     /// Redis is frozen for 5 s (2.5 s in a short run)
     Pause,
-    /// Redis is shut down and started again with its data
+    /// Redis is shut down, and restarted with its data
     Restart,
-    /// The link between one gateway and Redis is cut, silently or by closing it, and mended
+    /// The link between one gateway and Redis is cut, silently or by closing connections, and restored
     Cut,
     /// A gateway is frozen for 8 s (3 s in a short run)
     Freeze,
-    /// Redis is shut down and started again without its data (resets are expected then)
+    /// Redis is shut down, and restarted without its data (resets are expected then)
     Wipe,
 }
 
 impl Kind {
-    /// Kinds of faults of a run, unless others are named.
+    /// Kinds of faults of a run by default.
     pub const USUAL: [Self; 7] =
         [Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze];
 
@@ -56,14 +56,14 @@ impl Kind {
         }
     }
 
-    /// Whether everybody must have a delivery within [`Tempo::again`] of the fault's end: after every fault that took
-    /// Redis away, from all gateways or from one, and after [`Kind::Leave`].
-    pub fn is_of_redis(self) -> bool {
+    /// Whether every member must have a delivery within [`Tempo::recovery_limit`] of the fault's end: after every fault
+    /// that made Redis unreachable, for all gateways or for one, and after [`Kind::Leave`].
+    pub fn must_recover_in_time(self) -> bool {
         !matches!(self, Self::Kill | Self::Freeze)
     }
 
-    /// Planned time for starting a server again, after the fault itself.
-    fn aftermath(self) -> Duration {
+    /// Planned time to restart a server, after the fault itself.
+    fn restart_time(self) -> Duration {
         match self {
             Self::Kill | Self::Leave | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
             _ => Duration::ZERO,
@@ -82,7 +82,7 @@ pub enum Tempo {
 
 /// Seconds in which a short run has every kind in [`Kind::USUAL`] at least once.
 pub const SHORT: u64 = 19;
-/// A setting of every gateway in a short run: a lease that is lost even in a short freeze.
+/// A setting of every gateway in a short run: a lease that expires even in a short freeze.
 pub const SHORT_LEASE: &str = "presence.lease=2s";
 
 impl Tempo {
@@ -96,9 +96,9 @@ impl Tempo {
         Duration::from_millis(if self == Self::Usual { 5_000 } else { 3_000 })
     }
 
-    /// After Redis's return everybody must have a delivery within this time: the promised 5 s, or twice that in a short
-    /// run, because its machine may have other work.
-    pub fn again(self) -> Duration {
+    /// Time within which every member must have a delivery after Redis is back: the promised 5 s, or twice that in a
+    /// short run, because its machine may have other work.
+    pub fn recovery_limit(self) -> Duration {
         Duration::from_secs(if self == Self::Usual { 5 } else { 10 })
     }
 
@@ -112,13 +112,13 @@ impl Tempo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     pub kind: Kind,
-    /// Index of the gateway that it hits; without meaning for faults of Redis.
+    /// Index of the gateway that it hits; unused for faults of Redis.
     pub node: usize,
     /// How a link is cut.
     pub link: Link,
     /// Time after the start; later if an earlier fault takes longer than planned.
     pub at: Duration,
-    /// Time until it is mended.
+    /// Time until it is reverted.
     pub lasts: Duration,
 }
 
@@ -126,23 +126,23 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (gateway, seconds) = (self.node + 1, self.lasts.as_secs_f64());
         match self.kind {
-            Kind::Kill => write!(f, "gw{gateway} killed, started again after {seconds:.1} s"),
-            Kind::Leave => write!(f, "gw{gateway} told to end, and started again"),
-            Kind::Pubsub => write!(f, "Redis ends its pub/sub connections"),
-            Kind::Normal => write!(f, "Redis ends its normal connections"),
-            Kind::Pause => write!(f, "Redis stands still for {seconds:.1} s"),
-            Kind::Restart => write!(f, "Redis shut down, started again after {seconds:.1} s"),
-            Kind::Wipe => write!(f, "Redis shut down, started again EMPTY after {seconds:.1} s"),
+            Kind::Kill => write!(f, "gw{gateway} killed, restarted after {seconds:.1} s"),
+            Kind::Leave => write!(f, "gw{gateway} drained and restarted"),
+            Kind::Pubsub => write!(f, "Redis closed its pub/sub connections"),
+            Kind::Normal => write!(f, "Redis closed its normal connections"),
+            Kind::Pause => write!(f, "Redis frozen for {seconds:.1} s"),
+            Kind::Restart => write!(f, "Redis shut down, restarted after {seconds:.1} s"),
+            Kind::Wipe => write!(f, "Redis shut down, restarted EMPTY after {seconds:.1} s"),
             Kind::Cut if self.link == Link::Silent => {
-                write!(f, "gw{gateway} and Redis silently apart for {seconds:.1} s")
+                write!(f, "link of gw{gateway} to Redis silent for {seconds:.1} s")
             }
-            Kind::Cut => write!(f, "gw{gateway} cut off from Redis for {seconds:.1} s"),
-            Kind::Freeze => write!(f, "gw{gateway} stands still for {seconds:.1} s"),
+            Kind::Cut => write!(f, "link of gw{gateway} to Redis closed for {seconds:.1} s"),
+            Kind::Freeze => write!(f, "gw{gateway} frozen for {seconds:.1} s"),
         }
     }
 }
 
-/// Plans faults of these kinds, one after the other, each kind once before any occurs again, until one does not fit.
+/// Plans faults of these kinds, one after the other, each kind once before any repeats, until one does not fit.
 /// Only the link of the last gateway can be cut.
 pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Tempo) -> Vec<Fault> {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -157,7 +157,7 @@ pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Te
             let node = rng.random_range(0..nodes);
             let link = if rng.random() { Link::Silent } else { Link::Closed };
             let node = if *kind == Kind::Cut { nodes - 1 } else { node };
-            let end = at + lasts + kind.aftermath();
+            let end = at + lasts + kind.restart_time();
             if end + tempo.after() > within {
                 return plan;
             }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_kinds_no_faults() {
+    fn no_kinds_mean_no_faults() {
         assert!(plan(1, &[], 3, Duration::from_secs(60), Tempo::Usual).is_empty());
     }
 }

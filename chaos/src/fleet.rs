@@ -11,9 +11,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use xtask_kit::{
-    child::{Server, Spec, describe},
-    places,
+    paths,
     ports::Ports,
+    process::{Server, Spec, describe},
     ready,
     servers::redis::Redis,
     workdir::Workdir,
@@ -25,8 +25,8 @@ use super::{
 };
 
 /// The servers to start.
-pub struct Wanted {
-    /// Gateways.
+pub struct ServerConfig {
+    /// Number of gateways.
     pub nodes: usize,
     /// Settings of every gateway.
     pub set: Vec<String>,
@@ -45,22 +45,22 @@ pub struct Fleet {
     redis_port: u16,
     link: Proxy,
     gateways: Vec<Gateway>,
-    /// Reserves the ports for gateways that are started again.
+    /// Keeps the ports of restarted gateways reserved.
     _ports: Ports,
 }
 
 impl Fleet {
     /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
-    pub async fn start(wanted: &Wanted, secret: &str, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(config: &ServerConfig, secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::new()?;
         let redis_port = ports.reserve()?;
         let redis = Redis::start(workdir, redis_port).await?;
         let link = Proxy::start(ports.reserve()?, redis_port).await?;
-        let mut gateways = Vec::with_capacity(wanted.nodes);
-        for number in 1..=wanted.nodes {
-            let redis = if number == wanted.nodes { link.port } else { redis_port };
+        let mut gateways = Vec::with_capacity(config.nodes);
+        for number in 1..=config.nodes {
+            let redis = if number == config.nodes { link.port } else { redis_port };
             let (port, internal) = (ports.reserve()?, ports.reserve()?);
-            let spec = gateway(number, (port, internal), redis, wanted, workdir.logs())?.env("JWT_SECRET", secret);
+            let spec = gateway(number, (port, internal), redis, config, workdir.logs())?.env("JWT_SECRET", secret);
             let server = spec.start()?;
             gateways.push(Gateway { spec, port, internal, server });
         }
@@ -80,52 +80,50 @@ impl Fleet {
         self.gateways[node].server.memory()
     }
 
-    /// Carries out a planned fault, and mends it.
-    pub async fn suffer(&mut self, fault: &Fault) -> Result<()> {
+    /// Injects a planned fault, and reverts it.
+    pub async fn inject(&mut self, fault: &Fault) -> Result<()> {
         match fault.kind {
             Kind::Kill => {
                 let gateway = &mut self.gateways[fault.node];
                 gateway.server.signal(Signal::KILL);
-                gateway.server.wait(Duration::from_secs(5)).await.context("a killed gateway does not end")?;
+                gateway.server.wait(Duration::from_secs(5)).await.context("a killed gateway did not exit")?;
                 sleep(fault.lasts).await;
-                gateway.server = gateway.spec.start()?;
-                gateway.until_ready().await?;
+                gateway.restart().await?;
             }
             Kind::Leave => {
                 let gateway = &mut self.gateways[fault.node];
-                gateway.server.leave().await?;
-                gateway.server = gateway.spec.start()?;
-                gateway.until_ready().await?;
+                gateway.server.drain().await?;
+                gateway.restart().await?;
             }
-            Kind::Pubsub => self.ask_redis("CLIENT KILL TYPE pubsub").await?,
-            Kind::Normal => self.ask_redis("CLIENT KILL TYPE normal").await?,
-            Kind::Pause => stand_still(self.redis.server().pid, fault.lasts).await?,
+            Kind::Pubsub => self.redis_command("CLIENT KILL TYPE pubsub").await?,
+            Kind::Normal => self.redis_command("CLIENT KILL TYPE normal").await?,
+            Kind::Pause => freeze(self.redis.server().pid, fault.lasts).await?,
             Kind::Restart | Kind::Wipe => {
                 self.redis.stop(Signal::TERM).await?;
                 sleep(fault.lasts).await;
-                self.redis.start_again(fault.kind == Kind::Wipe).await?;
+                self.redis.restart(fault.kind == Kind::Wipe).await?;
             }
             Kind::Cut => {
                 self.link.set(fault.link);
                 sleep(fault.lasts).await;
                 self.link.set(Link::Whole);
             }
-            Kind::Freeze => stand_still(self.gateways[fault.node].server.pid, fault.lasts).await?,
+            Kind::Freeze => freeze(self.gateways[fault.node].server.pid, fault.lasts).await?,
         }
         Ok(())
     }
 
-    /// Gateways and Redis that ended by themselves, as text.
-    pub fn deaths(&mut self) -> Vec<String> {
+    /// The exits of gateways and of Redis that nobody caused, as text.
+    pub fn exits(&mut self) -> Vec<String> {
         let servers = self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]);
-        let dead = |server: &mut Server| {
-            let status = server.ended()?;
-            Some(format!("{} ended by itself ({})\n{}", server.name, describe(status), server.tail()))
+        let exit = |server: &mut Server| {
+            let status = server.exit_status()?;
+            Some(format!("{} exited by itself ({})\n{}", server.name, describe(status), server.tail()))
         };
-        servers.filter_map(dead).collect()
+        servers.filter_map(exit).collect()
     }
 
-    /// Ends all servers.
+    /// Stops all servers.
     pub async fn stop(mut self) {
         for gateway in &mut self.gateways {
             gateway.server.signal(Signal::TERM);
@@ -136,7 +134,7 @@ impl Fleet {
         self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
     }
 
-    async fn ask_redis(&self, command: &str) -> Result<()> {
+    async fn redis_command(&self, command: &str) -> Result<()> {
         let exchange = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.redis_port)).await?;
             stream.write_all(format!("{command}\r\n").as_bytes()).await?;
@@ -144,35 +142,40 @@ impl Fleet {
             let count = stream.read(&mut answer).await?;
             anyhow::Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
         };
-        let answer = timeout(Duration::from_secs(5), exchange).await.context("Redis does not answer")??;
-        if answer.starts_with(':') { Ok(()) } else { bail!("Redis answers {}", answer.trim()) }
+        let answer = timeout(Duration::from_secs(5), exchange).await.context("Redis did not answer")??;
+        if answer.starts_with(':') { Ok(()) } else { bail!("Redis answered {}", answer.trim()) }
     }
 }
 
 impl Gateway {
+    async fn restart(&mut self) -> Result<()> {
+        self.server = self.spec.start()?;
+        self.until_ready().await
+    }
+
     async fn until_ready(&mut self) -> Result<()> {
         self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
     }
 }
 
-fn gateway(number: usize, ports: (u16, u16), redis: u16, wanted: &Wanted, logs: &Path) -> Result<Spec> {
+fn gateway(number: usize, ports: (u16, u16), redis: u16, config: &ServerConfig, logs: &Path) -> Result<Spec> {
     let id = format!("gw{number}");
-    let spec = Spec::new(&id, places::beside("jackfield-gateway")?, logs)
+    let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, logs)
         .env("HOST", "127.0.0.1")
         .env("INTERNAL_HOST", "127.0.0.1")
         .env("PORT", ports.0.to_string())
         .env("INTERNAL_PORT", ports.1.to_string())
         .env("NODE_ID", &id)
-        // There is no balancer that has to notice the drain.
+        // No balancer has to notice the drain.
         .env("DRAIN_DELAY", "0s")
         .env("DRAIN_WINDOW", "3s")
         .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
-        .args(wanted.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
+        .args(config.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
     Ok(spec)
 }
 
 /// Sends SIGSTOP, and SIGCONT after that time, or earlier if this future is dropped.
-async fn stand_still(pid: u32, time: Duration) -> Result<()> {
+async fn freeze(pid: u32, time: Duration) -> Result<()> {
     struct Wake(Pid);
     impl Drop for Wake {
         fn drop(&mut self) {

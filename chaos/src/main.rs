@@ -1,18 +1,18 @@
-//! The fault test: rooms lose nothing. While servers, links and connections fail, clients record all that they see of
-//! their rooms, and a checker judges the record against PROTOCOL.
+//! The fault test: rooms lose nothing. While servers, links and connections fail, clients record what they see of
+//! their rooms, and a checker judges the record against PROTOCOL (docs/protocol.md).
 //!
 //! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and the plan of faults
 //! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
-//! - [`member`], [`cast`], [`shared`], [`record`]: the members, their rooms and senders, and their records
+//! - [`member`], [`assignment`], [`shared`], [`record`]: the members, their rooms and senders, and their records
 //! - [`checker`], [`report`]: the judgement; [`self_test`] damages a scripted run to test the checker itself
-//! - [`args`]: the options; [`stage`] brings servers and clients ([`crowd`]) up; [`users`]: their tokens
+//! - [`args`]: the options; [`testbed`] brings servers and clients ([`crowd`]) up; [`users`]: their tokens
 //! - [`storm`], [`flaky`], [`slow`]: the scenarios; [`external`], [`presence`]: members against a cluster that runs already
 //!
 //! The client is written from PROTOCOL alone and shares no code with the gateway. `cargo xtask chaos` builds this program
 //! and the gateway into one folder: it starts the gateway that is beside it, and builds nothing itself.
 
 mod args;
-mod cast;
+mod assignment;
 mod checker;
 mod client;
 mod crowd;
@@ -32,8 +32,8 @@ mod report;
 mod self_test;
 mod shared;
 mod slow;
-mod stage;
 mod storm;
+mod testbed;
 mod users;
 mod wire;
 
@@ -41,11 +41,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use xtask_kit::{child, ending::Ending, workdir::Workdir};
+use xtask_kit::{process, shutdown::Shutdown, workdir::Workdir};
 
 use args::{Args, Scenario};
 
-// One thread on purpose: the kernel kills a child when the thread that started it ends; this one lives to the end.
+// One thread on purpose: the kernel kills a child when the thread that started it ends, and this thread lives as long as the process.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
@@ -65,12 +65,12 @@ async fn run(args: Args) -> Result<()> {
         return self_test::run(seed);
     }
     args.check()?;
-    child::open_files()?;
-    let mut ending = Ending::listen()?;
+    process::raise_open_files_limit()?;
+    let mut shutdown = Shutdown::listen()?;
     tokio::select! {
         result = scenario(&args, seed) => result,
         // Servers are killed as they are dropped.
-        why = ending.wait() => bail!("{why}: not finished"),
+        why = shutdown.requested() => bail!("{why}: stopped before the end"),
     }
 }
 

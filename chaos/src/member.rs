@@ -1,7 +1,7 @@
 //! A member of rooms: joins, records its observations, and rejoins with `since` after a reconnect.
 //!
-//! It behaves as PROTOCOL tells a client to. Pages count only once the join is acknowledged: if the connection is lost
-//! before, they are left out and the next join asks from the same position. Some members also send: [`Sender`].
+//! It follows PROTOCOL. Pages count only once the join is acknowledged: if the connection is lost before, they are
+//! dropped and the next join asks from the same position. Some members also send: [`Sender`].
 
 mod sender;
 #[cfg(test)]
@@ -16,8 +16,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    client::{Behaviour, Outbox},
-    record::{Join, Origin, What},
+    client::{Handler, Outbox},
+    record::{Join, Observation, Origin},
     shared::Shared,
     wire::{self, Answer, Departure, JoinRoom, NewMessage, OfRoom},
 };
@@ -26,32 +26,32 @@ pub use sender::{Load, Sender};
 /// Pause before a refused join is retried, if the answer has no `retryAfterMs`.
 const RETRY: Duration = Duration::from_millis(400);
 
-/// Start of the messages that a member asks for in a join.
+/// The `since` of the next join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Since {
     Nothing,
     Position(String),
-    /// Number of the last message that the member saw.
+    /// Number of the last message that the member received.
     Message(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Not joined, or refused for now: join at that time.
+enum JoinState {
+    /// Not joined, or refused temporarily: join at that time.
     Out(Instant),
     /// `join-room` was sent.
-    Asked,
-    In,
+    Joining,
+    Joined,
 }
 
 /// A member's place in a room.
-struct Seat {
+struct Membership {
     room: usize,
     /// Index of the member's trace in the room.
     place: usize,
     name: String,
     since: Since,
-    standing: Standing,
+    state: JoinState,
     /// Messages in the pages of the join under way.
     pages: Vec<u32>,
     /// Whether another page (or the first) must come before the join's ack.
@@ -61,7 +61,7 @@ struct Seat {
 /// The request that an ack answers.
 #[derive(Clone, Copy)]
 enum Pending {
-    /// The join of the seat with that index.
+    /// The join of the membership with that index.
     Join(usize),
     /// The message with that sequence.
     Message(u32),
@@ -71,7 +71,7 @@ enum Pending {
 pub struct Member {
     number: u32,
     shared: Arc<Shared>,
-    seats: Vec<Seat>,
+    memberships: Vec<Membership>,
     sender: Option<Sender>,
     pending: HashMap<u32, Pending>,
     /// Number of the current connection, from 1.
@@ -80,7 +80,7 @@ pub struct Member {
     /// again.
     lost_at_us: Option<u64>,
     /// The event that announced the DISCONNECT, for the error's text.
-    farewell: String,
+    disconnect_reason: String,
     /// Whether its deliveries count in the latency.
     pub measured: bool,
 }
@@ -93,75 +93,75 @@ pub fn name(number: u32) -> String {
 impl Member {
     /// A member of these rooms, given as (room, index of its trace there).
     pub fn new(number: u32, rooms: &[(usize, usize)], sender: Option<Sender>, shared: Arc<Shared>) -> Self {
-        let seat = |&(room, place): &(usize, usize)| {
+        let membership = |&(room, place): &(usize, usize)| {
             let name = shared.rooms[room].lock().name.clone();
-            let standing = Standing::Out(Instant::now());
-            Seat { room, place, name, since: Since::Nothing, standing, pages: Vec::new(), more: true }
+            let state = JoinState::Out(Instant::now());
+            Membership { room, place, name, since: Since::Nothing, state, pages: Vec::new(), more: true }
         };
-        let seats = rooms.iter().map(seat).collect();
+        let memberships = rooms.iter().map(membership).collect();
         let pending = HashMap::new();
         Self {
             number,
             shared,
-            seats,
+            memberships,
             sender,
             pending,
             connection: 0,
             lost_at_us: None,
-            farewell: String::new(),
+            disconnect_reason: String::new(),
             measured: true,
         }
     }
 
-    fn seat(&self, room: &str) -> Option<usize> {
-        self.seats.iter().position(|seat| seat.name == room)
+    fn membership(&self, room: &str) -> Option<usize> {
+        self.memberships.iter().position(|membership| membership.name == room)
     }
 
-    fn breach(&self, what: &str) {
-        self.shared.breach(|| format!("{}: {what}", name(self.number)));
+    fn breach(&self, text: &str) {
+        self.shared.breach(|| format!("{}: {text}", name(self.number)));
     }
 
     fn join(&mut self, index: usize, outbox: &mut Outbox) {
-        let seat = &mut self.seats[index];
-        let room = self.shared.rooms[seat.room].lock();
-        let since = match &seat.since {
+        let membership = &mut self.memberships[index];
+        let room = self.shared.rooms[membership.room].lock();
+        let since = match &membership.since {
             Since::Nothing => None,
             Since::Position(position) => Some(position.as_str()),
             Since::Message(message) => Some(&*room.messages[*message as usize].id),
         };
-        if let Some(number) = outbox.emit("join-room", &JoinRoom { room: &seat.name, since }) {
+        if let Some(number) = outbox.emit("join-room", &JoinRoom { room: &membership.name, since }) {
             self.pending.insert(number, Pending::Join(index));
-            (seat.standing, seat.more) = (Standing::Asked, true);
-            seat.pages.clear();
+            (membership.state, membership.more) = (JoinState::Joining, true);
+            membership.pages.clear();
         }
     }
 
     fn joined(&mut self, index: usize, answer: &Answer<'_>) {
         let Some(position) = &answer.position else { return self.breach("a join was acknowledged without `position`") };
-        if self.seats[index].more {
+        if self.memberships[index].more {
             self.breach("a join was acknowledged before its last page");
         }
-        let seat = &mut self.seats[index];
-        let join = match (&seat.since, answer.recovered) {
+        let membership = &mut self.memberships[index];
+        let join = match (&membership.since, answer.recovered) {
             (Since::Nothing, _) => Join::Fresh,
             (_, Some(true)) => Join::Recovered,
             _ => Join::NotRecovered,
         };
         let at = self.shared.now_ms();
-        let mut room = self.shared.rooms[seat.room].lock();
-        room.saw(seat.place, at, What::Joined(join));
-        for message in &seat.pages {
-            room.saw(seat.place, at, What::Page(*message));
+        let mut room = self.shared.rooms[membership.room].lock();
+        room.observe(membership.place, at, Observation::Joined(join));
+        for message in &membership.pages {
+            room.observe(membership.place, at, Observation::Page(*message));
         }
-        match seat.pages.last() {
-            Some(last) => seat.since = Since::Message(*last),
-            None if join != Join::Recovered => seat.since = Since::Position(position.to_string()),
+        match membership.pages.last() {
+            Some(last) => membership.since = Since::Message(*last),
+            None if join != Join::Recovered => membership.since = Since::Position(position.to_string()),
             None => {}
         }
-        seat.standing = Standing::In;
+        membership.state = JoinState::Joined;
         self.shared.figures.joined.fetch_add(1, Ordering::Relaxed);
         drop(room);
-        if self.seats.iter().all(|seat| seat.standing == Standing::In)
+        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined)
             && let Some(lost_at_us) = self.lost_at_us.take()
         {
             if let Some(presence) = &self.shared.presence {
@@ -176,106 +176,117 @@ impl Member {
 
     fn new_message(&mut self, data: &str) {
         let Ok(message) = wire::argument::<NewMessage<'_>>(data) else {
-            return self.breach("a new-message could not be read");
+            return self.breach("a malformed new-message");
         };
-        let Some(index) = self.seat(&message.room) else {
+        let Some(index) = self.membership(&message.room) else {
             return self.breach("a new-message of a room that it never joined");
         };
         let now = self.shared.now_us();
-        let inside = self.seats[index].standing == Standing::In;
+        let inside = self.memberships[index].state == JoinState::Joined;
         let (number, origin) =
-            self.note(index, &message, |number| if inside { What::Live(number) } else { What::Early(number) });
-        self.seats[index].since = Since::Message(number);
+            self.record(
+                index,
+                &message,
+                |number| if inside { Observation::Live(number) } else { Observation::Early(number) },
+            );
+        self.memberships[index].since = Since::Message(number);
         if let Some(at_us) = origin.filter(|_| self.measured && inside) {
             self.shared.latency.lock().add(now.saturating_sub(at_us));
         }
     }
 
     /// Records a delivery; returns its number and, if it is ours, when it was first sent.
-    fn note(&self, index: usize, message: &NewMessage<'_>, what: impl FnOnce(u32) -> What) -> (u32, Option<u64>) {
-        let seat = &self.seats[index];
-        let mut room = self.shared.rooms[seat.room].lock();
+    fn record(
+        &self,
+        index: usize,
+        message: &NewMessage<'_>,
+        observation: impl FnOnce(u32) -> Observation,
+    ) -> (u32, Option<u64>) {
+        let membership = &self.memberships[index];
+        let mut room = self.shared.rooms[membership.room].lock();
         let number = room.intern(&message.id, &message.content);
-        room.saw(seat.place, self.shared.now_ms(), what(number));
+        room.observe(membership.place, self.shared.now_ms(), observation(number));
         (number, self.origin(&room.messages[number as usize].origin, message))
     }
 
     fn origin(&self, origin: &Origin, message: &NewMessage<'_>) -> Option<u64> {
         let Origin::Ours { key, at_us } = origin else { return None };
         if self.shared.users.get(key.sender as usize).is_none_or(|user| **user != *message.sender.id) {
-            self.breach("a message names another sender than it has");
+            self.breach("a message has the wrong sender");
         }
         Some(*at_us)
     }
 
     fn page(&mut self, data: &str) {
-        let Ok((messages, page)) = wire::page(data) else { return self.breach("a page could not be read") };
-        let Some(index) = self.seat(&page.room) else { return self.breach("a page of a room that it never joined") };
-        if self.seats[index].standing != Standing::Asked || !self.seats[index].more {
-            return self.breach("a page that belongs to no join");
+        let Ok((messages, page)) = wire::page(data) else { return self.breach("a malformed page") };
+        let Some(index) = self.membership(&page.room) else {
+            return self.breach("a page of a room that it never joined");
+        };
+        if self.memberships[index].state != JoinState::Joining || !self.memberships[index].more {
+            return self.breach("a page without a join");
         }
         if messages.len() > 100 {
             self.breach("a page of more than 100 messages");
         }
-        let room_number = self.seats[index].room;
+        let room_number = self.memberships[index].room;
         for message in &messages {
             let mut room = self.shared.rooms[room_number].lock();
             let number = room.intern(&message.id, &message.content);
             self.origin(&room.messages[number as usize].origin, message);
             drop(room);
-            self.seats[index].pages.push(number);
+            self.memberships[index].pages.push(number);
         }
-        self.seats[index].more = page.more;
+        self.memberships[index].more = page.more;
     }
 
     fn reset(&mut self, data: &str) {
         let Ok(OfRoom { room, position: Some(position) }) = wire::argument(data) else {
-            return self.breach("a room-reset could not be read");
+            return self.breach("a malformed room-reset");
         };
-        let Some(index) = self.seat(&room) else { return self.breach("a reset of a room that it never joined") };
-        let seat = &mut self.seats[index];
-        let mut room = self.shared.rooms[seat.room].lock();
+        let Some(index) = self.membership(&room) else { return self.breach("a reset of a room that it never joined") };
+        let membership = &mut self.memberships[index];
+        let mut room = self.shared.rooms[membership.room].lock();
         let number = room.position(&position);
-        room.saw(seat.place, self.shared.now_ms(), What::Reset(number));
-        seat.since = Since::Position(position.into_owned());
+        room.observe(membership.place, self.shared.now_ms(), Observation::Reset(number));
+        membership.since = Since::Position(position.into_owned());
     }
 
     /// Another user was announced as gone.
     fn departure(&self, event: &str, data: &str) {
         let Some(presence) = &self.shared.presence else { return };
         let Ok(Departure { user_id }) = wire::argument(data) else {
-            return self.breach(&format!("a {event} could not be read"));
+            return self.breach(&format!("a malformed {event}"));
         };
         if presence.lock().is_false(&user_id, self.shared.elapsed()) {
-            self.breach(&format!("{event} of user {user_id}, who was not away for the grace"));
+            self.breach(&format!("{event} of user {user_id}, who was not away for longer than the grace"));
         }
     }
 
     fn refused(&mut self, index: usize, answer: &Answer<'_>) {
         self.shared.error("join-room", answer.code.as_deref().unwrap_or("?"));
         let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
-        self.seats[index].standing = Standing::Out(Instant::now() + pause);
+        self.memberships[index].state = JoinState::Out(Instant::now() + pause);
     }
 
     fn send(&mut self, outbox: &mut Outbox) {
         let Some(sender) = &mut self.sender else { return };
-        let inside = |seat: usize| self.seats[seat].standing == Standing::In;
-        let name = |seat: usize| (self.seats[seat].room, self.seats[seat].name.as_str());
+        let inside = |membership: usize| self.memberships[membership].state == JoinState::Joined;
+        let name = |membership: usize| (self.memberships[membership].room, self.memberships[membership].name.as_str());
         let pending = &mut self.pending;
-        sender.pump(&self.shared, self.connection, inside, name, |payload, sequence| {
+        sender.send_due(&self.shared, self.connection, inside, name, |payload, sequence| {
             let number = outbox.emit("send-message", payload);
             number.is_some_and(|number| pending.insert(number, Pending::Message(sequence)).is_none())
         });
     }
 }
 
-impl Behaviour for Member {
+impl Handler for Member {
     fn connected(&mut self, _node: usize, outbox: &mut Outbox) {
         self.connection += 1;
         if self.connection > 1 {
             self.shared.figures.reconnects.fetch_add(1, Ordering::Relaxed);
         }
-        for index in 0..self.seats.len() {
+        for index in 0..self.memberships.len() {
             self.join(index, outbox);
         }
     }
@@ -286,7 +297,7 @@ impl Behaviour for Member {
             "recent-messages" => self.page(data),
             "room-reset" => self.reset(data),
             "user:offline" | "user-left" => self.departure(name, data),
-            "session:replaced" | "token:expired" => self.farewell = format!(" after {name}"),
+            "session:replaced" | "token:expired" => self.disconnect_reason = format!(" after {name}"),
             "error" => self.shared.error("event", &data.chars().take(160).collect::<String>()),
             _ => {}
         }
@@ -294,9 +305,9 @@ impl Behaviour for Member {
 
     fn ack(&mut self, number: u32, data: &str, outbox: &mut Outbox) {
         let Some(pending) = self.pending.remove(&number) else {
-            return self.breach("an ack that answers nothing, or a second one");
+            return self.breach("an ack without a request, or a second ack");
         };
-        let Ok(answer) = wire::answer(data) else { return self.breach("an ack could not be read") };
+        let Ok(answer) = wire::answer(data) else { return self.breach("a malformed ack") };
         let ok = answer.status == "ok";
         match pending {
             Pending::Join(index) if ok => self.joined(index, &answer),
@@ -304,10 +315,12 @@ impl Behaviour for Member {
             Pending::Message(sequence) => {
                 let Some(sender) = &mut self.sender else { return };
                 let outside = sender.answered(&self.shared, sequence, &answer);
-                if let Some(seat) = outside.filter(|seat| self.seats[*seat].standing == Standing::In) {
-                    self.breach("not_in_room, though it was in and never left");
+                if let Some(membership) =
+                    outside.filter(|membership| self.memberships[*membership].state == JoinState::Joined)
+                {
+                    self.breach("not_in_room, although it had joined");
                     self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
-                    self.seats[seat].standing = Standing::Out(Instant::now());
+                    self.memberships[membership].state = JoinState::Out(Instant::now());
                 }
             }
         }
@@ -316,8 +329,8 @@ impl Behaviour for Member {
 
     fn tick(&mut self, outbox: &mut Outbox) {
         let now = Instant::now();
-        for index in 0..self.seats.len() {
-            if matches!(self.seats[index].standing, Standing::Out(at) if at <= now) {
+        for index in 0..self.memberships.len() {
+            if matches!(self.memberships[index].state, JoinState::Out(at) if at <= now) {
                 self.join(index, outbox);
             }
         }
@@ -330,29 +343,37 @@ impl Behaviour for Member {
 
     fn disconnected(&mut self) {
         self.pending.clear();
-        if self.seats.iter().all(|seat| seat.standing == Standing::In) {
+        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined) {
             self.lost_at_us = Some(self.shared.now_us());
             if let Some(presence) = &self.shared.presence {
                 presence.lock().left(self.number, self.shared.elapsed());
             }
         }
         let now = Instant::now();
-        for seat in &mut self.seats {
-            if seat.standing == Standing::In {
+        for membership in &mut self.memberships {
+            if membership.state == JoinState::Joined {
                 self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
-                self.shared.rooms[seat.room].lock().saw(seat.place, self.shared.now_ms(), What::Away);
+                self.shared.rooms[membership.room].lock().observe(
+                    membership.place,
+                    self.shared.now_ms(),
+                    Observation::Disconnected,
+                );
             }
-            seat.standing = Standing::Out(now);
+            membership.state = JoinState::Out(now);
         }
         if let Some(sender) = &mut self.sender {
             sender.disconnected();
         }
     }
 
-    fn sent_away(&mut self, why: &str) {
-        self.shared.error("sent away", &format!("{why}{}", self.farewell));
-        for seat in &self.seats {
-            self.shared.rooms[seat.room].lock().saw(seat.place, self.shared.now_ms(), What::SentAway);
+    fn rejected(&mut self, why: &str) {
+        self.shared.error("rejected", &format!("{why}{}", self.disconnect_reason));
+        for membership in &self.memberships {
+            self.shared.rooms[membership.room].lock().observe(
+                membership.place,
+                self.shared.now_ms(),
+                Observation::Rejected,
+            );
         }
     }
 }

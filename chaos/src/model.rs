@@ -20,10 +20,10 @@ use tokio::{
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use super::{
-    cast::Sizes,
+    assignment::Sizes,
     checker::Rules,
     client::Command,
-    crowd::{Crowd, Kind},
+    crowd::{ClientConfig, Crowd},
     member::Load,
     report::Report,
     users,
@@ -184,11 +184,11 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
     });
     let sizes = Sizes { rooms: 4, members: 20, senders: 6 };
     let load = Load { window: 4, every: None, length: 0 };
-    let kind = Kind { sizes, load, seed: 1, stuck: &[], checks_presence: false };
+    let clients = ClientConfig { sizes, load, seed: 1, stuck: &[], checks_presence: false };
     let users = users::signed(sizes.members, "secret").unwrap();
-    let crowd = Crowd::enter(&kind, &[format!("127.0.0.1:{port}")], users);
-    crowd.gathered().await.unwrap();
-    crowd.begin();
+    let crowd = Crowd::start(&clients, &[format!("127.0.0.1:{port}")], users);
+    crowd.joined().await.unwrap();
+    crowd.start_sending();
     for command in crowd.commands.iter().take(unplugged) {
         command.try_send(Command::Unplug(Duration::from_millis(50))).unwrap();
     }
@@ -199,7 +199,7 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
     };
     timeout(Duration::from_secs(60), enough).await.unwrap();
     let unfinished = crowd.settle().await;
-    let shared = crowd.leave().await;
+    let shared = crowd.stop().await;
     Report::of(&shared, &Rules { kept: 1_000_000, ..Rules::default() }, &[], 1, unfinished)
 }
 
@@ -211,7 +211,7 @@ async fn a_room_that_keeps_its_promises_is_clean() {
 }
 
 #[tokio::test]
-async fn lost_connections_and_lost_answers_are_made_good() {
+async fn lost_connections_and_lost_answers_are_repaired() {
     let faults = Faults { closes: Some(2_000), unavailable: Some(100), ..Faults::default() };
     let report = run(faults, 10).await;
     assert!(report.is_clean(), "{report}{:#?}", report.details());

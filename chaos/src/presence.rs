@@ -13,7 +13,7 @@ const LATE: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Copy)]
 enum State {
-    /// In all its rooms. Until this time of the run an announcement of its last absence is no offence.
+    /// In all its rooms. Until this time of the run an announcement of its last absence is no violation.
     In { excused_until: Duration },
     /// Not in all its rooms since this time of the run.
     Away { since: Duration },

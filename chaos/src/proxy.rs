@@ -1,4 +1,4 @@
-//! A TCP link that can be cut and mended, for one server behind it.
+//! A TCP proxy for one server, whose link can be cut and restored.
 //!
 //! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections, each
 //! with two buffers of [`BUFFER`] bytes. It does not interpret the bytes.
@@ -50,7 +50,7 @@ impl Proxy {
         Ok(Self { port, link, _accepting: accepting })
     }
 
-    /// Cuts or mends it, from this moment on.
+    /// Cuts or restores the link, from this moment on.
     pub fn set(&self, link: Link) {
         self.link.send_replace(link);
     }
@@ -107,7 +107,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
         if count == 0 {
             return Ok(());
         }
-        // Bytes that were read before a cut are held until the link is mended.
+        // Bytes that were read before a cut are held until the link is restored.
         if state.wait_for(|link| *link == Link::Whole).await.is_err() {
             return Ok(());
         }
@@ -138,12 +138,12 @@ mod tests {
         (port, tasks)
     }
 
-    async fn said_back(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
+    async fn echoed(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
         stream.write_all(text).await?;
-        heard(stream, text).await
+        received(stream, text).await
     }
 
-    async fn heard(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
+    async fn received(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
         let mut answer = vec![0; text.len()];
         tokio::time::timeout(LIMIT, stream.read_exact(&mut answer)).await.unwrap()?;
         assert_eq!(answer, text);
@@ -151,28 +151,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_link_ends_connections_and_a_mended_one_takes_new_ones() {
+    async fn a_closed_link_closes_connections_and_a_restored_one_accepts_new_ones() {
         let (server, _tasks) = echo().await;
         let proxy = Proxy::start(0, server).await.unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
-        said_back(&mut stream, b"whole").await.unwrap();
+        echoed(&mut stream, b"whole").await.unwrap();
         proxy.set(Link::Closed);
         let mut rest = Vec::new();
         let end = tokio::time::timeout(LIMIT, stream.read_to_end(&mut rest)).await.unwrap();
         assert!(end.is_err() || rest.is_empty());
         let mut refused = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
-        assert!(said_back(&mut refused, b"no").await.is_err());
+        assert!(echoed(&mut refused, b"no").await.is_err());
         proxy.set(Link::Whole);
         let mut again = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
-        said_back(&mut again, b"mended").await.unwrap();
+        echoed(&mut again, b"restored").await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_silent_link_holds_everything_until_it_is_mended() {
+    async fn a_silent_link_holds_all_bytes_until_it_is_restored() {
         let (server, _tasks) = echo().await;
         let proxy = Proxy::start(0, server).await.unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
-        said_back(&mut stream, b"whole").await.unwrap();
+        echoed(&mut stream, b"whole").await.unwrap();
         proxy.set(Link::Silent);
         stream.write_all(b"held").await.unwrap();
         let mut answer = [0; 4];
@@ -180,7 +180,7 @@ mod tests {
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut answer)).await;
         assert!(early.is_err());
         proxy.set(Link::Whole);
-        heard(&mut stream, b"held").await.unwrap();
-        said_back(&mut stream, b"whole again").await.unwrap();
+        received(&mut stream, b"held").await.unwrap();
+        echoed(&mut stream, b"whole again").await.unwrap();
     }
 }

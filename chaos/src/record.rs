@@ -48,7 +48,7 @@ pub enum Join {
 
 /// One observation of a member in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum Observation {
     /// A join was acknowledged; the pages that came with it follow.
     Joined(Join),
     /// A message in `recent-messages`.
@@ -60,9 +60,9 @@ pub enum What {
     /// `room-reset`; a number into [`Room::positions`].
     Reset(u32),
     /// The connection was lost.
-    Away,
+    Disconnected,
     /// CONNECT_ERROR or DISCONNECT: the client does not come back.
-    SentAway,
+    Rejected,
 }
 
 /// An observation and its time.
@@ -70,7 +70,7 @@ pub enum What {
 pub struct Entry {
     /// Milliseconds of the run.
     pub at_ms: u32,
-    pub what: What,
+    pub observation: Observation,
 }
 
 /// All observations of one member in one room, over all its connections.
@@ -131,7 +131,7 @@ impl Room {
     pub fn intern(&mut self, id: &str, content: &str) -> u32 {
         let known = self.by_id.get(id).copied();
         if let Some(known) = known
-            && self.messages[known as usize].origin.says(content)
+            && self.messages[known as usize].origin.matches(content)
         {
             return known;
         }
@@ -146,8 +146,8 @@ impl Room {
     }
 
     /// Appends an observation to the trace with that index.
-    pub fn saw(&mut self, place: usize, at_ms: u32, what: What) {
-        self.traces[place].entries.push(Entry { at_ms, what });
+    pub fn observe(&mut self, place: usize, at_ms: u32, observation: Observation) {
+        self.traces[place].entries.push(Entry { at_ms, observation });
     }
 
     /// Adds a position and returns its number.
@@ -181,7 +181,7 @@ impl Origin {
         }
     }
 
-    fn says(&self, content: &str) -> bool {
+    fn matches(&self, content: &str) -> bool {
         match self {
             Self::Ours { key, at_us } => Self::ours(content) == Some((*key, *at_us)),
             Self::Foreign(_) => *self == Self::read(content),
@@ -190,10 +190,10 @@ impl Origin {
 
     fn ours(content: &str) -> Option<(Key, u64)> {
         let (head, padding) = content.split_once(' ')?;
-        let mut parts = head.split('.');
-        let (sender, sequence, at_us) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut assignments = head.split('.');
+        let (sender, sequence, at_us) = (assignments.next()?, assignments.next()?, assignments.next()?);
         let key = Key { sender: sender.parse().ok()?, sequence: sequence.parse().ok()? };
-        let whole = parts.next().is_none() && padding.bytes().all(|byte| byte == b'x');
+        let whole = assignments.next().is_none() && padding.bytes().all(|byte| byte == b'x');
         whole.then_some((key, at_us.parse().ok()?))
     }
 }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
     checker::{self, Kind, Rules, Verdict},
-    record::{Acked, Entry, Join, Key, Room, Sent, What, content},
+    record::{Acked, Entry, Join, Key, Observation, Room, Sent, content},
 };
 
 /// Size of the scripted run.
@@ -62,7 +62,7 @@ pub fn run(seed: u64) -> Result<()> {
         ("1 reconnect in 20 not recovered", Damage::Reset(20)),
     ];
     println!("{:34} {:>10} {:>8} {:>8}", "damage", "deliveries", "done", "found");
-    let mut blind = Vec::new();
+    let mut missed = Vec::new();
     for (name, damage) in damages {
         let script = script(size, damage, seed);
         let verdict = checker::check(&script.rooms, &script.sent, &Rules::default());
@@ -72,17 +72,17 @@ pub fn run(seed: u64) -> Result<()> {
             "{name:34} {:>10} {:>8} {found:>8}  {}",
             verdict.deliveries,
             script.damaged,
-            if right { "caught" } else { "NOT SEEN RIGHT" }
+            if right { "caught" } else { "NOT CAUGHT" }
         );
         if !right {
-            blind.push(name);
+            missed.push(name);
         }
     }
-    ensure!(blind.is_empty(), "the checker does not see: {}", blind.join(", "));
+    ensure!(missed.is_empty(), "the checker misses: {}", missed.join(", "));
     Ok(())
 }
 
-/// The kind of offence that this damage must be found as.
+/// The kind of violation that this damage must be found as.
 fn kind(damage: Damage) -> Option<Kind> {
     match damage {
         Damage::None => None,
@@ -95,7 +95,7 @@ fn kind(damage: Damage) -> Option<Kind> {
     }
 }
 
-/// Number of offences that the checker found for that damage.
+/// Number of violations that the checker found for that damage.
 fn found(verdict: &Verdict, damage: Damage) -> u64 {
     kind(damage).map_or(0, |kind| verdict.count(kind))
 }
@@ -117,13 +117,13 @@ pub fn script(size: Size, damage: Damage, seed: u64) -> Script {
         let mut room = Room::new(format!("room-{number}"), members);
         let log = write_log(&mut room, number, size.messages, damage, &mut script, &mut rng);
         for place in 0..room.traces.len() {
-            script.damaged += attend(&mut room, place, &log, damage, &mut rng);
+            script.damaged += write_trace(&mut room, place, &log, damage, &mut rng);
         }
         if let Damage::Forge(one_in) = damage {
             script.damaged += forge(&mut room, one_in, &mut rng);
         }
         for trace in &mut room.traces {
-            script.damaged += disturb(&mut trace.entries, damage, &mut rng);
+            script.damaged += damage_trace(&mut trace.entries, damage, &mut rng);
         }
         script.rooms.push(room);
     }
@@ -178,27 +178,27 @@ fn store(room: &mut Room, log: &mut Vec<u32>, text: &str) -> u32 {
 
 /// Writes a member's trace: it joins early, is away now and then, rejoins with `since`, and stays to the end. Returns
 /// the number of reconnects that [`Damage::Reset`] damaged.
-fn attend(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut StdRng) -> u64 {
+fn write_trace(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut StdRng) -> u64 {
     let mut damaged = 0;
     let time = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     let mut at = rng.random_range(0..=log.len() / 4);
-    room.saw(place, time(at), What::Joined(Join::Fresh));
+    room.observe(place, time(at), Observation::Joined(Join::Fresh));
     for message in &log[at.saturating_sub(50)..at] {
-        room.saw(place, time(at), What::Page(*message));
+        room.observe(place, time(at), Observation::Page(*message));
     }
     while at < log.len() {
-        room.saw(place, time(at), What::Live(log[at]));
+        room.observe(place, time(at), Observation::Live(log[at]));
         at += 1;
         if hit(rng, 300) {
-            room.saw(place, time(at), What::Away);
+            room.observe(place, time(at), Observation::Disconnected);
             let back = log.len().min(at + rng.random_range(0..=200));
             let lost = matches!(damage, Damage::Reset(one_in) if hit(rng, one_in));
             damaged += u64::from(lost);
             let join = if lost { Join::NotRecovered } else { Join::Recovered };
-            room.saw(place, time(back), What::Joined(join));
+            room.observe(place, time(back), Observation::Joined(join));
             let from = if lost { back.saturating_sub(50) } else { at };
             for message in &log[from..back] {
-                room.saw(place, time(back), What::Page(*message));
+                room.observe(place, time(back), Observation::Page(*message));
             }
             at = back;
         }
@@ -207,9 +207,9 @@ fn attend(room: &mut Room, place: usize, log: &[u32], damage: Damage, rng: &mut 
 }
 
 /// Damages one member's live deliveries; returns how often.
-fn disturb(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
+fn damage_trace(entries: &mut Vec<Entry>, damage: Damage, rng: &mut StdRng) -> u64 {
     let mut damaged = 0;
-    let is_live = |entry: Option<&Entry>| matches!(entry, Some(Entry { what: What::Live(_), .. }));
+    let is_live = |entry: Option<&Entry>| matches!(entry, Some(Entry { observation: Observation::Live(_), .. }));
     let mut index = 0;
     while index < entries.len() {
         let live = is_live(entries.get(index));
@@ -244,12 +244,12 @@ fn forge(room: &mut Room, one_in: u32, rng: &mut StdRng) -> u64 {
     for place in 0..room.traces.len() {
         let mut index = 0;
         while let Some(entry) = room.traces[place].entries.get(index).copied() {
-            if let What::Live(message) = entry.what
+            if let Observation::Live(message) = entry.observation
                 && hit(rng, one_in)
             {
                 let id = format!("{}-{place}", room.messages[message as usize].id);
                 let forged = room.intern(&id, &format!("forged {place} {index}"));
-                room.traces[place].entries.insert(index + 1, Entry { what: What::Live(forged), ..entry });
+                room.traces[place].entries.insert(index + 1, Entry { observation: Observation::Live(forged), ..entry });
                 damaged += 1;
                 index += 1;
             }

@@ -16,7 +16,7 @@ use super::{
     client::Counters,
     histogram::Histogram,
     presence::Presence,
-    record::{Room, Sent, What},
+    record::{Observation, Room, Sent},
 };
 
 /// Figures that clients update.
@@ -106,11 +106,11 @@ impl Shared {
     }
 
     /// Counts a breach of PROTOCOL.
-    pub fn breach(&self, what: impl FnOnce() -> String) {
+    pub fn breach(&self, text: impl FnOnce() -> String) {
         let mut breaches = self.breaches.lock();
         breaches.0 += 1;
         if breaches.1.len() < BREACHES {
-            let text = format!("{:.3} s {}", self.elapsed().as_secs_f64(), what());
+            let text = format!("{:.3} s {}", self.elapsed().as_secs_f64(), text());
             breaches.1.push(text);
         }
     }
@@ -134,8 +134,10 @@ impl Shared {
             let ids = room.acked.iter().map(|ack| &room.messages[ack.message as usize].id);
             let Some(newest) = ids.max() else { continue };
             for trace in &room.traces {
-                let last = trace.entries.iter().rev().find_map(|entry| match entry.what {
-                    What::Page(message) | What::Live(message) | What::Early(message) => Some(message),
+                let last = trace.entries.iter().rev().find_map(|entry| match entry.observation {
+                    Observation::Page(message) | Observation::Live(message) | Observation::Early(message) => {
+                        Some(message)
+                    }
                     _ => None,
                 });
                 if last.is_none_or(|last| room.messages[last as usize].id < *newest) {

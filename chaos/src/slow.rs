@@ -9,14 +9,14 @@ use xtask_kit::workdir::Workdir;
 
 use super::{
     args::Args,
-    cast::Sizes,
+    assignment::Sizes,
     checker::Rules,
     client::Command,
-    crowd,
+    crowd::ClientConfig,
     member::Load,
-    record::{Join, What},
+    record::{Join, Observation},
     report::{Report, milliseconds},
-    stage::Stage,
+    testbed::Testbed,
 };
 
 const MESSAGES: u64 = 50_000;
@@ -25,19 +25,20 @@ const MEMBERS: usize = 10;
 const SENDERS: usize = 5;
 /// Interval between two messages of each sender: 2,000 messages a second in all.
 const EVERY: Duration = Duration::from_micros(2_500);
-/// Messages measured before the client is stuck, and again afterwards: the machine's own variations must not count
-/// against the stuck client.
-const ASIDE: u64 = 20_000;
+/// Messages measured before the client is stuck, and again afterwards: variations of the machine must not count against
+/// the stuck client.
+const BASELINE: u64 = 20_000;
 /// Messages before anything is measured, and while the stuck client catches up.
-const PAUSE: u64 = 6_000;
+const WARM_UP: u64 = 6_000;
 /// A p99 up to this is accepted, however low it was before.
-const UNFELT: Duration = Duration::from_millis(5);
+const P99_FLOOR: Duration = Duration::from_millis(5);
 const LENGTH: usize = 400;
 /// Most that the gateway's memory may grow, in KiB.
 const GROWTH: u64 = 64 * 1024;
 /// Longest time for each of the waits for messages.
 const LIMIT: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Result of the scenario.
 #[derive(Serialize)]
@@ -52,10 +53,10 @@ struct Outcome<'a> {
     report: &'a Report,
 }
 
-/// Runs it.
+/// Runs the scenario.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let stuck = MEMBERS - 1;
-    let kind = crowd::Kind {
+    let clients = ClientConfig {
         sizes: Sizes { rooms: 1, members: MEMBERS, senders: SENDERS },
         load: Load { window: 64, every: Some(EVERY), length: LENGTH },
         seed,
@@ -63,29 +64,29 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         checks_presence: false,
     };
     let node = stuck % args.nodes;
-    let mut stage = Stage::set(&args.wanted(), &kind, workdir).await?;
-    stage.crowd.begin();
+    let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
+    testbed.crowd.start_sending();
     let mut sent = 0;
     let mut after = |more: u64| {
         sent += more;
         sent
     };
-    until_sent(&mut stage, after(PAUSE), node).await?;
-    drop(stage.crowd.shared.take_latency());
-    until_sent(&mut stage, after(ASIDE), node).await?;
-    let mut without = stage.crowd.shared.take_latency();
-    let before = stage.fleet.memory(node)?;
-    stage.crowd.commands[stuck].try_send(Command::StopReading)?;
-    let max = until_sent(&mut stage, after(MESSAGES), node).await?.max(before);
-    let with = stage.crowd.shared.take_latency();
-    stage.crowd.commands[stuck].try_send(Command::ReadAgain)?;
-    until_sent(&mut stage, after(PAUSE), node).await?;
-    drop(stage.crowd.shared.take_latency());
-    until_sent(&mut stage, after(ASIDE), node).await?;
-    without.merge(&stage.crowd.shared.take_latency());
-    let unfinished = stage.settle().await?;
-    let shared = stage.strike().await;
-    let stuck = ending(&shared.rooms[0].lock().traces[stuck].entries);
+    until_sent(&mut testbed, after(WARM_UP), node).await?;
+    drop(testbed.crowd.shared.take_latency());
+    until_sent(&mut testbed, after(BASELINE), node).await?;
+    let mut without = testbed.crowd.shared.take_latency();
+    let before = testbed.fleet.memory(node)?;
+    testbed.crowd.commands[stuck].try_send(Command::StopReading)?;
+    let max = until_sent(&mut testbed, after(MESSAGES), node).await?.max(before);
+    let with = testbed.crowd.shared.take_latency();
+    testbed.crowd.commands[stuck].try_send(Command::ReadAgain)?;
+    until_sent(&mut testbed, after(WARM_UP), node).await?;
+    drop(testbed.crowd.shared.take_latency());
+    until_sent(&mut testbed, after(BASELINE), node).await?;
+    without.merge(&testbed.crowd.shared.take_latency());
+    let unfinished = testbed.settle().await?;
+    let shared = testbed.stop().await;
+    let stuck = summary(&shared.rooms[0].lock().traces[stuck].entries);
     let rules = Rules { kept: args.kept, ..Rules::default() };
     let report = Report::of(&shared, &rules, &[], seed, unfinished);
     let [p99_without, p99_with] = [without, with].map(|latency| latency.permille(990));
@@ -101,16 +102,19 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         println!("{}", serde_json::to_string(&outcome)?);
     } else {
         println!("{report}");
-        println!("memory of gw{}: {before} KiB before, {max} KiB at most", node + 1);
-        println!("p99 of the others: {:.1} ms, then {:.1} ms", outcome.p99_without_ms, outcome.p99_with_ms);
-        println!("the stuck client: {}", outcome.stuck);
+        println!("memory of gw{}: {before} KiB before, at most {max} KiB", node + 1);
+        println!(
+            "p99 of the others: {:.1} ms without a stuck client, {:.1} ms with one",
+            outcome.p99_without_ms, outcome.p99_with_ms
+        );
+        println!("stuck client: {}", outcome.stuck);
     }
     report.details().iter().for_each(|detail| eprintln!("{detail}"));
-    ensure!(report.is_clean(), "the stuck client, or another, ended with a hole ({:?})", report.unfinished);
-    ensure!(max - before <= GROWTH, "the gateway grew by {} KiB", max - before);
+    ensure!(report.is_clean(), "a client missed messages, or did not catch up ({:?})", report.unfinished);
+    ensure!(max - before <= GROWTH, "the memory of the gateway grew by {} KiB", max - before);
     ensure!(
-        p99_with <= (2 * p99_without).max(UNFELT),
-        "the others' p99 more than doubled: {:.1} ms, then {:.1} ms",
+        p99_with <= (2 * p99_without).max(P99_FLOOR),
+        "p99 of the others more than doubled: {:.1} ms without a stuck client, {:.1} ms with one",
         outcome.p99_without_ms,
         outcome.p99_with_ms
     );
@@ -118,28 +122,28 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
 }
 
 /// Waits until that many messages are acknowledged in all; returns the node's highest memory, in KiB.
-async fn until_sent(stage: &mut Stage, count: u64, node: usize) -> Result<u64> {
+async fn until_sent(testbed: &mut Testbed, count: u64, node: usize) -> Result<u64> {
     let deadline = Instant::now() + LIMIT;
     let mut most = 0;
-    while stage.crowd.shared.figures.acked.load(Ordering::Relaxed) < count {
-        stage.alive()?;
-        ensure!(Instant::now() < deadline, "{count} messages take too long");
-        most = most.max(stage.fleet.memory(node)?);
-        sleep(LOOK).await;
+    while testbed.crowd.shared.figures.acked.load(Ordering::Relaxed) < count {
+        testbed.check_servers()?;
+        ensure!(Instant::now() < deadline, "{count} messages took too long");
+        most = most.max(testbed.fleet.memory(node)?);
+        sleep(CHECK_INTERVAL).await;
     }
     Ok(most)
 }
 
 /// Summary of the stuck client's trace.
-fn ending(entries: &[super::record::Entry]) -> String {
-    let count = |wanted: fn(&What) -> bool| entries.iter().filter(|entry| wanted(&entry.what)).count();
-    let messages = count(|what| matches!(what, What::Page(_) | What::Live(_)));
-    let away = count(|what| matches!(what, What::Away));
-    let back = count(|what| *what == What::Joined(Join::Recovered));
-    let reset = count(|what| *what == What::Joined(Join::NotRecovered));
-    let told = count(|what| matches!(what, What::Reset(_)));
+fn summary(entries: &[super::record::Entry]) -> String {
+    let count = |wanted: fn(&Observation) -> bool| entries.iter().filter(|entry| wanted(&entry.observation)).count();
+    let messages = count(|seen| matches!(seen, Observation::Page(_) | Observation::Live(_)));
+    let away = count(|seen| matches!(seen, Observation::Disconnected));
+    let recovered = count(|seen| *seen == Observation::Joined(Join::Recovered));
+    let not_recovered = count(|seen| *seen == Observation::Joined(Join::NotRecovered));
+    let resets = count(|seen| matches!(seen, Observation::Reset(_)));
     format!(
-        "{messages} messages, {away} times disconnected, {back} times back with recovered:true, \
-         {reset} times with recovered:false, {told} room-resets"
+        "{messages} messages, {away} disconnects, {recovered} reconnects with recovered:true, \
+         {not_recovered} with recovered:false, {resets} room-resets"
     )
 }

@@ -84,8 +84,10 @@ async fn register(client: &reqwest::Client, url: &str, registration: Registratio
             let Session { user, token } = answer.json().await.with_context(|| url.to_owned())?;
             Ok(User { id: user.id, token })
         }
-        429 => bail!("{url} answers 429: registrations are limited by address; REGISTER_PER_ADDRESS=0 turns that off"),
-        status => bail!("{url} answers {status}: {}", answer.text().await.unwrap_or_default()),
+        429 => {
+            bail!("{url} answered 429: registrations are limited by address; turn that off with REGISTER_PER_ADDRESS=0")
+        }
+        status => bail!("{url} answered {status}: {}", answer.text().await.unwrap_or_default()),
     }
 }
 

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
-use xtask_kit::places;
+use xtask_kit::paths;
 
 use crate::output::Running;
 
 /// `cargo …` in the repository, its output passed on (to standard error: standard output is for results).
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(places::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    command.args(args).current_dir(paths::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
     command
 }
 
@@ -39,7 +39,7 @@ pub async fn run(name: &str, mut command: Command) -> Result<()> {
     let mut group = Group(running.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
     let status = running.ended().await?;
     group.0 = None;
-    ensure!(status.success(), "{name} failed ({})", xtask_kit::child::describe(status));
+    ensure!(status.success(), "{name} failed ({})", xtask_kit::process::describe(status));
     Ok(())
 }
 

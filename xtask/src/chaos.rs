@@ -3,7 +3,7 @@
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
-use xtask_kit::places;
+use xtask_kit::paths;
 
 use crate::{cargo, node_packages};
 
@@ -17,7 +17,7 @@ pub struct Args {
 /// With these options the fault test starts no gateway.
 const WITHOUT_GATEWAY: [&str; 4] = ["--url", "--self-test", "--help", "-h"];
 
-/// Builds with `--release`, builds nothing with `--no-build`, and passes all other arguments on.
+/// Handles `--release` and `--no-build`, and passes all other arguments on.
 pub async fn run(args: &Args) -> Result<()> {
     let name = |arg: &OsString| arg.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
     let given = |option: &str| args.args.iter().any(|arg| name(arg) == option);
@@ -30,7 +30,7 @@ pub async fn run(args: &Args) -> Result<()> {
             cargo::build(release).await?;
         }
     }
-    let program = places::built("chaos", release)?;
+    let program = paths::built("chaos", release)?;
     let passed_on = args.args.iter().filter(|arg| *arg != "--release" && *arg != "--no-build");
     Err(Command::new(&program).args(passed_on).exec()).with_context(|| program.display().to_string())
 }

@@ -1,7 +1,7 @@
 //! The commands of the README, started as `cargo xtask <command>`.
 //!
-//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] checks
-//! everything and [`lint`] the code's form, [`install`] fetches what those need. Nothing here is part of the product:
+//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] runs all
+//! tests and [`lint`] checks formatting and lints, [`install`] installs the tools for them. Nothing here is part of the product:
 //! no service depends on it.
 
 mod cargo;
@@ -32,26 +32,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build and run everything in one process, on http://localhost:3000 by default
+    /// Build and run all services in one process, on http://localhost:3000 by default
     Run(run::Args),
-    /// A whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
+    /// Run a whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
     Cluster(cluster::Args),
-    /// Check everything: the tests of all crates, and end-to-end, fuzz, chaos and load tests against clusters
+    /// Run all tests: of all crates, and end-to-end, fuzz, chaos and load tests against clusters
     Test(test::Args),
-    /// Check that formatting and clippy find nothing, as CI does
+    /// Check formatting and clippy, as CI does
     Lint,
-    /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
+    /// Test that no message is lost, doubled or reordered while gateways, Redis and connections fail
     #[command(disable_help_flag = true)]
     Chaos(chaos::Args),
-    /// Load a cluster with k6 and judge it by thresholds
+    /// Load a cluster with k6 and check thresholds
     Load(load::Args),
     /// Test both HTTP interfaces against their OpenAPI documents with random calls
     Fuzz(fuzz::Args),
-    /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
+    /// Install the tools for `cluster` and `test` (Debian and its derivatives; elsewhere prints their names)
     Install,
 }
 
-// One thread on purpose: the kernel kills a child when the thread that started it ends; this one lives to the end.
+// One thread on purpose: the kernel kills a child when the thread that started it ends, and this thread lives as long as the process.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;

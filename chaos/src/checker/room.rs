@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, Offence, Verdict};
+use super::{Kind, Verdict, Violation};
 use crate::record::{Key, Origin, Room, Sent, Stored};
 
 /// A room's messages in the order of their ids.
@@ -50,7 +50,7 @@ impl Order {
     }
 }
 
-/// Text for the report.
+/// A message as text for the report.
 pub fn describe(message: &Stored) -> String {
     match &message.origin {
         Origin::Ours { key, .. } => format!("{} (sender {}, {})", message.id, key.sender, key.sequence),
@@ -60,31 +60,31 @@ pub fn describe(message: &Stored) -> String {
 
 /// Finds messages that nobody sent, that are stored twice, or that are out of their sender's order.
 pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], verdict: &mut Verdict) {
-    let mut offend = |kind, message: &Stored| {
+    let mut violation = |kind, message: &Stored| {
         let at_ms = match &message.origin {
             Origin::Ours { at_us, .. } => u32::try_from(at_us / 1_000).unwrap_or(u32::MAX),
             Origin::Foreign(_) => 0,
         };
-        let offence =
-            || Offence { kind, room: number, member: None, message: describe(message), at_ms, around: Vec::new() };
-        verdict.offend(kind, offence);
+        let details =
+            || Violation { kind, room: number, member: None, message: describe(message), at_ms, around: Vec::new() };
+        verdict.violation(kind, details);
     };
     for message in &room.messages {
         if !was_sent(number, message, sent) {
-            offend(Kind::NeverSent, message);
+            violation(Kind::NeverSent, message);
         }
     }
     for place in order.twin.keys() {
-        offend(Kind::StoredTwice, &room.messages[order.message[*place as usize] as usize]);
+        violation(Kind::StoredTwice, &room.messages[order.message[*place as usize] as usize]);
     }
     for pair in order.message.windows(2) {
         let [one, other] = [pair[0], pair[1]].map(|number| &room.messages[number as usize]);
         if one.id == other.id {
-            offend(Kind::StoredTwice, other);
+            violation(Kind::StoredTwice, other);
         }
     }
     for message in out_of_sender_order(room, order, sent) {
-        offend(Kind::SenderOrder, &room.messages[message as usize]);
+        violation(Kind::SenderOrder, &room.messages[message as usize]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Judges one member by its trace of a room.
 
-use super::{Kind, Offence, Rules, Verdict, room};
-use crate::record::{Entry, Join, Origin, Room, Trace, What};
+use super::{Kind, Rules, Verdict, Violation, room};
+use crate::record::{Entry, Join, Observation, Origin, Room, Trace};
 
 /// The room to judge in, and the rules.
 pub struct Place<'a> {
@@ -13,7 +13,7 @@ pub struct Place<'a> {
     pub rules: &'a Rules,
 }
 
-/// Entries shown on each side of an offence.
+/// Entries shown on each side of a violation.
 const AROUND: usize = 4;
 
 struct Walk<'a> {
@@ -34,28 +34,28 @@ struct Walk<'a> {
 pub fn walk(at: &Place<'_>, trace: &Trace, verdict: &mut Verdict) {
     let seen = vec![false; at.order.message.len()];
     let mut walk = Walk { at, trace, verdict, from: Some(0), last: None, seen, begun_at: 0 };
-    let mut sent_away = false;
+    let mut rejected = false;
     for (index, entry) in trace.entries.iter().enumerate() {
-        match entry.what {
-            What::Joined(Join::Fresh) => walk.fresh(index),
-            What::Joined(Join::Recovered) | What::Away => {}
-            What::Joined(Join::NotRecovered) => walk.not_recovered(index),
-            What::Reset(position) => walk.reset(index, position),
-            What::Page(message) | What::Live(message) => walk.delivered(index, message),
-            What::Early(message) => {
+        match entry.observation {
+            Observation::Joined(Join::Fresh) => walk.fresh(index),
+            Observation::Joined(Join::Recovered) | Observation::Disconnected => {}
+            Observation::Joined(Join::NotRecovered) => walk.not_recovered(index),
+            Observation::Reset(position) => walk.reset(index, position),
+            Observation::Page(message) | Observation::Live(message) => walk.delivered(index, message),
+            Observation::Early(message) => {
                 let rank = at.order.rank[message as usize];
-                walk.offend(Kind::Early, rank, index);
+                walk.violation(Kind::Early, rank, index);
                 walk.delivered(index, message);
             }
-            What::SentAway => {
-                sent_away = true;
+            Observation::Rejected => {
+                rejected = true;
                 let last = walk.last.unwrap_or(0);
-                walk.offend(Kind::SentAway, last, index);
+                walk.violation(Kind::Rejected, last, index);
             }
         }
     }
     let end = trace.entries.len();
-    let last = if sent_away { walk.last } else { at.order.last_acked };
+    let last = if rejected { walk.last } else { at.order.last_acked };
     walk.missing(last, end);
 }
 
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
         let newest = pages.last().and_then(|entry| self.rank_of(entry));
         let from = self.rank_of_first(pages);
         let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(self.next()));
-        self.excuse(index, newest.unwrap_or(0), missed as usize);
+        self.judge_reset(index, newest.unwrap_or(0), missed as usize);
         self.restart(index, from);
     }
 
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
             Origin::Foreign(_) => false,
         };
         let missed = rest.iter().filter(sent).count();
-        self.excuse(index, place.saturating_sub(1), missed);
+        self.judge_reset(index, place.saturating_sub(1), missed);
         self.restart(index, Some(place));
     }
 
@@ -95,12 +95,12 @@ impl<'a> Walk<'a> {
         self.last.map_or(self.from.unwrap_or(0), |last| last + 1)
     }
 
-    /// A reset is justified if more was missed than the room keeps; otherwise it is an offence, unless Redis lost data.
-    fn excuse(&mut self, index: usize, rank: u32, missed: usize) {
+    /// A reset is justified if more was missed than the room keeps; otherwise it is a violation, unless Redis lost data.
+    fn judge_reset(&mut self, index: usize, rank: u32, missed: usize) {
         if missed > self.at.rules.kept {
-            self.verdict.outrun += 1;
+            self.verdict.justified_resets += 1;
         } else if self.at.rules.kept_data {
-            self.offend(Kind::Reset, rank, index);
+            self.violation(Kind::Reset, rank, index);
         }
     }
 
@@ -122,9 +122,9 @@ impl<'a> Walk<'a> {
         let rank = self.at.order.rank[message as usize];
         let twin_seen = self.at.order.twin.get(&rank).is_some_and(|first| self.seen[*first as usize]);
         if self.seen[rank as usize] || twin_seen {
-            self.offend(Kind::Doubled, rank, index);
+            self.violation(Kind::Doubled, rank, index);
         } else if self.last.is_some_and(|last| rank < last) || self.from.is_some_and(|from| rank < from) {
-            self.offend(Kind::Reordered, rank, index);
+            self.violation(Kind::Reordered, rank, index);
         }
         self.seen[rank as usize] = true;
         self.last = self.last.max(Some(rank));
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         for rank in from..=last {
             if self.at.order.acked[rank as usize] && !self.seen[rank as usize] {
                 let index = self.first_after(rank, end);
-                self.offend(Kind::Lost, rank, index);
+                self.violation(Kind::Lost, rank, index);
             }
         }
     }
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
     fn pages_after(&self, index: usize) -> &'a [Entry] {
         let trace: &'a Trace = self.trace;
         let rest = &trace.entries[index + 1..];
-        let count = rest.iter().take_while(|entry| matches!(entry.what, What::Page(_))).count();
+        let count = rest.iter().take_while(|entry| matches!(entry.observation, Observation::Page(_))).count();
         &rest[..count]
     }
 
@@ -161,20 +161,20 @@ impl<'a> Walk<'a> {
     }
 
     fn rank_of(&self, entry: &Entry) -> Option<u32> {
-        match entry.what {
-            What::Page(message) | What::Live(message) | What::Early(message) => {
+        match entry.observation {
+            Observation::Page(message) | Observation::Live(message) | Observation::Early(message) => {
                 Some(self.at.order.rank[message as usize])
             }
             _ => None,
         }
     }
 
-    fn offend(&mut self, kind: Kind, rank: u32, index: usize) {
+    fn violation(&mut self, kind: Kind, rank: u32, index: usize) {
         let (at, trace) = (self.at, self.trace);
-        self.verdict.offend(kind, || {
+        self.verdict.violation(kind, || {
             let entry = trace.entries.get(index).or(trace.entries.last());
             let number = at.order.message.get(rank as usize);
-            Offence {
+            Violation {
                 kind,
                 room: at.number,
                 member: Some(trace.member),
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The trace entries shortly before and after an offence, as text.
+/// The trace entries shortly before and after a violation, as text.
 fn around(room: &Room, trace: &Trace, index: usize) -> Vec<String> {
     let (first, end) = (index.saturating_sub(AROUND), (index + AROUND + 1).min(trace.entries.len()));
     let shown = trace.entries[first.min(end)..end].iter().zip(first..);
@@ -195,16 +195,16 @@ fn around(room: &Room, trace: &Trace, index: usize) -> Vec<String> {
 
 fn show(room: &Room, entry: &Entry) -> String {
     let message = |number: u32| room::describe(&room.messages[number as usize]);
-    let what = match entry.what {
-        What::Joined(Join::Fresh) => "joined".into(),
-        What::Joined(Join::Recovered) => "joined with since, recovered".into(),
-        What::Joined(Join::NotRecovered) => "joined with since, NOT recovered".into(),
-        What::Page(number) => format!("page {}", message(number)),
-        What::Live(number) => format!("live {}", message(number)),
-        What::Early(number) => format!("early {}", message(number)),
-        What::Reset(position) => format!("room-reset to {}", room.positions[position as usize]),
-        What::Away => "connection lost".into(),
-        What::SentAway => "sent away".into(),
+    let text = match entry.observation {
+        Observation::Joined(Join::Fresh) => "joined".into(),
+        Observation::Joined(Join::Recovered) => "joined with since, recovered".into(),
+        Observation::Joined(Join::NotRecovered) => "joined with since, NOT recovered".into(),
+        Observation::Page(number) => format!("page {}", message(number)),
+        Observation::Live(number) => format!("live {}", message(number)),
+        Observation::Early(number) => format!("early {}", message(number)),
+        Observation::Reset(position) => format!("room-reset to {}", room.positions[position as usize]),
+        Observation::Disconnected => "connection lost".into(),
+        Observation::Rejected => "rejected".into(),
     };
-    format!("{:7.3} s {what}", f64::from(entry.at_ms) / 1_000.0)
+    format!("{:7.3} s {text}", f64::from(entry.at_ms) / 1_000.0)
 }

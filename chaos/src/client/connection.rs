@@ -15,7 +15,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::{Behaviour, Command, Outbox, Settings};
+use super::{Command, Handler, Outbox, Settings};
 use crate::packet::{Handshake, PONG, Packet};
 
 /// Why a connection ended.
@@ -25,7 +25,7 @@ pub enum Ended {
     /// No ping came in time.
     Silent,
     /// CONNECT_ERROR or DISCONNECT: final. Names the packet and, for CONNECT_ERROR, its message.
-    SentAway(String),
+    Rejected(String),
     /// By [`Command::Unplug`].
     Unplugged(Duration),
 }
@@ -75,24 +75,24 @@ impl Connection {
     }
 
     /// Serves the connection until it ends.
-    pub async fn serve<B: Behaviour>(
+    pub async fn serve<H: Handler>(
         &mut self,
-        behaviour: &mut B,
+        handler: &mut H,
         outbox: &mut Outbox,
         commands: &mut mpsc::Receiver<Command>,
     ) -> Ended {
-        let mut ticks = interval(behaviour.pace());
+        let mut ticks = interval(handler.pace());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let ended = tokio::select! {
                 frame = self.socket.next() => match frame {
-                    Some(Ok(Message::Text(text))) => self.hear(&text, behaviour, outbox),
+                    Some(Ok(Message::Text(text))) => self.receive(&text, handler, outbox),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Some(Ended::Transport),
                     Some(Ok(_)) => None,
                 },
                 _ = ticks.tick() => {
                     if self.joined {
-                        behaviour.tick(outbox);
+                        handler.tick(outbox);
                     }
                     (Instant::now() > self.alive_until).then_some(Ended::Silent)
                 }
@@ -116,20 +116,20 @@ impl Connection {
         }
     }
 
-    fn hear<B: Behaviour>(&mut self, text: &str, behaviour: &mut B, outbox: &mut Outbox) -> Option<Ended> {
+    fn receive<H: Handler>(&mut self, text: &str, handler: &mut H, outbox: &mut Outbox) -> Option<Ended> {
         match Packet::read(text, &self.settings.namespace) {
-            Packet::Event(name, data) => behaviour.event(name, data, outbox),
-            Packet::Ack(number, data) => behaviour.ack(number, data, outbox),
+            Packet::Event(name, data) => handler.event(name, data, outbox),
+            Packet::Ack(number, data) => handler.ack(number, data, outbox),
             Packet::Ping => {
                 self.alive_until = Instant::now() + self.patience;
                 outbox.push(PONG.into());
             }
             Packet::Connect => {
                 self.joined = true;
-                behaviour.connected(self.node, outbox);
+                handler.connected(self.node, outbox);
             }
-            Packet::ConnectError(data) => return Some(Ended::SentAway(format!("CONNECT_ERROR {}", message(data)))),
-            Packet::Disconnect => return Some(Ended::SentAway("DISCONNECT".into())),
+            Packet::ConnectError(data) => return Some(Ended::Rejected(format!("CONNECT_ERROR {}", message(data)))),
+            Packet::Disconnect => return Some(Ended::Rejected("DISCONNECT".into())),
             Packet::Close => return Some(Ended::Transport),
             Packet::Open(_) | Packet::Other => {}
         }

@@ -31,20 +31,20 @@ enum State {
     /// To be sent at that time, or later.
     Waiting(Instant),
     /// Sent at that time.
-    Flying(Instant),
+    Sent(Instant),
 }
 
 struct Outgoing {
     sequence: u32,
-    /// Index into the member's seats.
-    seat: usize,
+    /// Index into the member's memberships.
+    membership: usize,
     state: State,
 }
 
 /// Sends to some of its member's rooms, in turn.
 pub struct Sender {
     number: u32,
-    seats: Vec<usize>,
+    memberships: Vec<usize>,
     load: Load,
     outgoing: Vec<Outgoing>,
     turn: usize,
@@ -52,9 +52,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender with that number, for these seats of its member.
-    pub fn new(number: u32, seats: Vec<usize>, load: Load) -> Self {
-        Self { number, seats, load, outgoing: Vec::new(), turn: 0, due: Instant::now() }
+    /// A sender with that number, for these memberships of its member.
+    pub fn new(number: u32, memberships: Vec<usize>, load: Load) -> Self {
+        Self { number, memberships, load, outgoing: Vec::new(), turn: 0, due: Instant::now() }
     }
 
     /// The tick interval that it needs.
@@ -64,8 +64,8 @@ impl Sender {
             .map_or(Duration::from_millis(50), |every| every.clamp(Duration::from_millis(2), Duration::from_millis(50)))
     }
 
-    /// Resends and sends all messages that are due. `emit` returns whether the frame was queued.
-    pub fn pump<'a>(
+    /// Sends and resends all messages that are due. `emit` returns whether the frame was queued.
+    pub fn send_due<'a>(
         &mut self,
         shared: &Shared,
         connection: u32,
@@ -75,26 +75,26 @@ impl Sender {
     ) {
         let now = Instant::now();
         for index in 0..self.outgoing.len() {
-            let Outgoing { sequence, seat, state } = self.outgoing[index];
+            let Outgoing { sequence, membership, state } = self.outgoing[index];
             let again = match state {
                 State::Waiting(at) => at <= now,
-                State::Flying(since) => now - since > UNANSWERED,
+                State::Sent(since) => now - since > UNANSWERED,
             };
-            if !again || !inside(seat) {
+            if !again || !inside(membership) {
                 continue;
             }
             let key = Key { sender: self.number, sequence };
             let at_us = shared.sent[self.number as usize].lock()[sequence as usize].at_us;
-            if self.write(key, at_us, room(seat).1, &mut emit) {
-                shared.figures.unanswered.fetch_add(u64::from(matches!(state, State::Flying(_))), Relaxed);
+            if self.write(key, at_us, room(membership).1, &mut emit) {
+                shared.figures.unanswered.fetch_add(u64::from(matches!(state, State::Sent(_))), Relaxed);
                 shared.figures.retries.fetch_add(1, Relaxed);
                 shared.sent[self.number as usize].lock()[sequence as usize].tries += 1;
-                self.outgoing[index].state = State::Flying(now);
+                self.outgoing[index].state = State::Sent(now);
             }
         }
         while shared.sending.load(Relaxed) && self.outgoing.len() < self.load.window && self.is_due(now) {
-            let Some(seat) = self.next_seat(&inside) else { return };
-            let (number, name) = room(seat);
+            let Some(membership) = self.next_membership(&inside) else { return };
+            let (number, name) = room(membership);
             let at_us = shared.now_us();
             let mut sent = shared.sent[self.number as usize].lock();
             let key = Key { sender: self.number, sequence: u32::try_from(sent.len()).unwrap_or(u32::MAX) };
@@ -104,11 +104,11 @@ impl Sender {
             let room = u32::try_from(number).unwrap_or(u32::MAX);
             sent.push(Sent { room, at_us, connection, tries: 1 });
             shared.figures.sent.fetch_add(1, Relaxed);
-            self.outgoing.push(Outgoing { sequence: key.sequence, seat, state: State::Flying(now) });
+            self.outgoing.push(Outgoing { sequence: key.sequence, membership, state: State::Sent(now) });
         }
     }
 
-    /// Handles an answer. Returns the message's seat if the answer is `not_in_room`.
+    /// Handles an answer. Returns the message's membership if the answer is `not_in_room`.
     pub fn answered(&mut self, shared: &Shared, sequence: u32, answer: &Answer<'_>) -> Option<usize> {
         // None if an earlier ack answered this message, which was resent meanwhile.
         let index = self.outgoing.iter().position(|one| one.sequence == sequence);
@@ -122,7 +122,7 @@ impl Sender {
         let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
         let outgoing = &mut self.outgoing[index?];
         outgoing.state = State::Waiting(Instant::now() + pause);
-        (code == "not_in_room").then_some(outgoing.seat)
+        (code == "not_in_room").then_some(outgoing.membership)
     }
 
     /// The connection is lost: everything outstanding is due again.
@@ -164,10 +164,10 @@ impl Sender {
         true
     }
 
-    fn next_seat(&mut self, inside: &impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.seats.len();
-        let found = (0..count).map(|step| (self.turn + step) % count).find(|index| inside(self.seats[*index]))?;
+    fn next_membership(&mut self, inside: &impl Fn(usize) -> bool) -> Option<usize> {
+        let count = self.memberships.len();
+        let found = (0..count).map(|step| (self.turn + step) % count).find(|index| inside(self.memberships[*index]))?;
         self.turn = found + 1;
-        Some(self.seats[found])
+        Some(self.memberships[found])
     }
 }

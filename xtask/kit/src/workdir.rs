@@ -1,4 +1,4 @@
-//! The folder of one running cluster or test run: data, logs and the control socket, gone at the end.
+//! The folder of one running cluster or test run: data, logs and the control socket. It is removed at the end.
 //!
 //! A user's folders are `<temp>/jackfield-<uid>/<name>`. A folder whose owner was killed has a control socket without a
 //! listener; the next cluster or test run removes it.
@@ -30,17 +30,17 @@ impl Workdir {
     /// Makes the folder, with a socket in it that we listen on.
     pub fn create(name: &str) -> Result<(Self, UnixListener)> {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            bail!("the name `{name}` may have letters, digits, `-` and `_` only");
+            bail!("the name `{name}` may contain only letters, digits, `-` and `_`");
         }
         let parent = parent()?;
         remove_stale(&parent);
         // The socket is there before the folder gets its name, so a named folder always has a listener.
-        let unborn = parent.join(format!(".new-{}", std::process::id()));
-        make(&unborn)?;
-        let mut workdir = Self { path: unborn, logs: None, name: name.into() };
+        let unnamed = parent.join(format!(".new-{}", std::process::id()));
+        make(&unnamed)?;
+        let mut workdir = Self { path: unnamed, logs: None, name: name.into() };
         let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
         let path = parent.join(name);
-        fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` is running already"))?;
+        fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` already runs"))?;
         workdir.path = path;
         Ok((workdir, listener))
     }
@@ -95,7 +95,7 @@ pub fn parent() -> Result<PathBuf> {
     }
     let found = fs::symlink_metadata(&path)?;
     if !found.is_dir() || found.uid() != uid {
-        bail!("{} is not a folder of yours", path.display());
+        bail!("{} is not a folder of this user", path.display());
     }
     Ok(path)
 }
@@ -122,7 +122,7 @@ fn remove(path: &Path) {
     // A server that was killed a moment ago may still write: the next try removes those files.
     let gone = (0..5).any(|_| fs::remove_dir_all(path).is_ok() || !path.exists());
     if !gone {
-        eprintln!("{} could not be removed", path.display());
+        eprintln!("cannot remove {}", path.display());
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn is_found_while_it_lives_and_gone_after() {
+    async fn is_listed_until_it_is_dropped() {
         let name = format!("test-{}", std::process::id());
         let (workdir, listener) = Workdir::create(&name).unwrap();
         let path = workdir.path.clone();

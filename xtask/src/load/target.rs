@@ -16,7 +16,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// A cluster that somebody else started. Its secrets come from our environment.
+    /// A cluster that somebody else started. Its secrets come from the environment.
     pub fn elsewhere(url: &str, api_url: Option<&str>, owned: bool) -> Result<Self> {
         let urls = [("BASE_URL", Some(url)), ("API_URL", api_url)];
         let urls = urls.into_iter().filter_map(|(name, url)| Some((name, url?.trim_end_matches('/'))));

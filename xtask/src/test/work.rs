@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use xtask_kit::{
-    places,
+    paths,
     ports::Ports,
     servers::{postgres::Postgres, redis::Redis},
     workdir::Workdir,
@@ -20,7 +20,7 @@ use crate::{
 /// lease, a grace, a drain.
 const FILES_AT_ONCE: usize = 3;
 /// No file takes nearly as long. One that does hangs: it is ended and reported, and the run goes on with the others.
-const MOST_OF_A_FILE: Duration = Duration::from_mins(10);
+const FILE_LIMIT: Duration = Duration::from_mins(10);
 /// Rust tests mostly wait, too; by default no more would run at once than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
@@ -29,8 +29,8 @@ const TESTS_AT_ONCE: &str = "6";
 pub async fn build() -> Result<()> {
     cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
     for program in ["chaos", "jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
-        let file = places::built(program, false)?;
-        ensure!(file.is_file(), "the build made no {}", file.display());
+        let file = paths::built(program, false)?;
+        ensure!(file.is_file(), "the build did not produce {}", file.display());
     }
     Ok(())
 }
@@ -49,14 +49,14 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 
 /// The tests with real clients. A filter chooses files by their names, or else tests.
 pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
-    let folder = places::root().join("e2e");
+    let folder = paths::root().join("e2e");
     let mut files: Vec<PathBuf> =
         folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
     files.sort();
     ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
     let mut node = Command::new("node");
     node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
-    node.arg(format!("--test-timeout={}", MOST_OF_A_FILE.as_millis()));
+    node.arg(format!("--test-timeout={}", FILE_LIMIT.as_millis()));
     let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
     if let Some(filter) = filter {
         if files.iter().any(|path| named(path, filter)) {
@@ -66,16 +66,17 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
         }
     }
     node.args(files).current_dir(&folder).stdin(Stdio::null());
-    node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node.env("XTASK", paths::built("xtask", false)?)
+        .env("CHROMIUM", install::chromium().context("Chromium is not installed; `cargo xtask install`")?);
     node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
     node_packages::install("e2e").await?;
     cargo::run("node --test", node).await
 }
 
-/// The load tests' own library.
+/// The library of the load tests.
 pub async fn load_library() -> Result<()> {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec"]).current_dir(places::root().join("loadtest")).stdin(Stdio::null());
+    node.args(["--test", "--test-reporter=spec"]).current_dir(paths::root().join("loadtest")).stdin(Stdio::null());
     cargo::run("node --test", node).await
 }
 
@@ -84,19 +85,19 @@ pub async fn fuzz() -> Result<()> {
     command(&["fuzz", "--no-build"]).await
 }
 
-/// A short storm: its seed and the faults that it draws are printed.
+/// A short storm; it prints its seed and its faults.
 pub async fn chaos() -> Result<()> {
     command(&["chaos", "--short", "--no-build"]).await
 }
 
-/// A short form of every scenario: tests that they work, not how fast anything is.
+/// A short form of every scenario: tests that they work, not their speed.
 pub async fn load() -> Result<()> {
     command(&["load", "all", "--short", "--no-build"]).await
 }
 
 /// Another command of this program, as it was just built.
 async fn command(args: &[&str]) -> Result<()> {
-    let mut command = Command::new(places::built("xtask", false)?);
+    let mut command = Command::new(paths::built("xtask", false)?);
     command.args(args).stdin(Stdio::null()).stdout(std::io::stderr());
     cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await
 }

@@ -5,8 +5,9 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 
 use crate::{
-    child::{Server, Spec},
-    places, ready,
+    paths,
+    process::{Server, Spec},
+    ready,
     workdir::Workdir,
 };
 
@@ -24,10 +25,10 @@ pub struct Fronted {
 pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
     let folder = workdir.folder("nginx")?;
     let file = folder.join("nginx.conf");
-    let template = places::root().join("deploy/nginx/nginx.conf.template");
+    let template = paths::root().join("deploy/nginx/nginx.conf.template");
     let template = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
     fs::write(&file, render(&template, fronted, &folder))?;
-    let program = places::on_path("nginx").context("nginx is not installed; `cargo xtask install`")?;
+    let program = paths::which("nginx").context("nginx is not installed; `cargo xtask install`")?;
     let log = folder.join("error.log");
     // One process: a killed master would leave its workers behind.
     let spec = Spec::new("nginx", program, workdir.logs())
@@ -44,7 +45,7 @@ fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
         let server = |port: &u16| format!("server 127.0.0.1:{port} {parameters};");
         fronted.gateways.iter().map(server).collect::<Vec<_>>().join(" ")
     };
-    let parts = places::root().join("deploy/nginx");
+    let parts = paths::root().join("deploy/nginx");
     template
         .replace("${LISTEN}", &format!("127.0.0.1:{}", fronted.port))
         .replace("${GATEWAYS}", &servers("max_fails=0"))
@@ -58,7 +59,7 @@ fn render(template: &str, fronted: &Fronted, folder: &Path) -> String {
         .replace("${LIMITS}", "")
         .replace("${ACCESS}", "off")
         .replace("${PARTS}", &parts.display().to_string())
-        .replace("${PAGE}", &places::root().join("deploy/page").display().to_string())
+        .replace("${PAGE}", &paths::root().join("deploy/page").display().to_string())
         .replace("${RUN}", &folder.display().to_string())
 }
 
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_template_is_filled_without_a_rest() {
-        let template = fs::read_to_string(places::root().join("deploy/nginx/nginx.conf.template")).unwrap();
+        let template = fs::read_to_string(paths::root().join("deploy/nginx/nginx.conf.template")).unwrap();
         let fronted = Fronted { port: 1, gateways: vec![2, 3], auth: 4 };
         let config = render(&template, &fronted, Path::new("/run"));
         assert!(!config.contains("${"), "{config}");

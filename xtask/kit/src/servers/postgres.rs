@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use rustix::process::getuid;
 
 use crate::{
-    child::{Server, Spec},
-    places, ready,
+    paths,
+    process::{Server, Spec},
+    ready,
     workdir::Workdir,
 };
 
@@ -23,11 +24,11 @@ pub struct Postgres {
 impl Postgres {
     /// Makes the database cluster and the database, starts the server and waits until it answers.
     pub async fn start(workdir: &Workdir, port: u16) -> Result<Self> {
-        let programs = places::postgres_programs().context("postgresql is not installed; `cargo xtask install`")?;
+        let programs = paths::postgres_bin().context("postgresql is not installed; `cargo xtask install`")?;
         let user = getuid().is_root().then(|| "postgres".to_owned());
         let home = workdir.folder("postgres")?;
         if let Some(user) = &user {
-            give(&home, user)?;
+            chown(&home, user)?;
         }
         let data = home.join("data");
         let spec = |name: &str, program: &str| {
@@ -66,8 +67,8 @@ impl Postgres {
     }
 }
 
-fn give(folder: &Path, user: &str) -> Result<()> {
+fn chown(folder: &Path, user: &str) -> Result<()> {
     let status = Command::new("chown").arg(user).arg(folder).status().context("chown")?;
-    anyhow::ensure!(status.success(), "there is no user `{user}`, as whom root can run Postgres");
+    anyhow::ensure!(status.success(), "root needs the user `{user}` to run Postgres, and it does not exist");
     Ok(())
 }

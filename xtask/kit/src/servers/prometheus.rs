@@ -6,8 +6,9 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::{
-    child::{Server, Spec},
-    places, ready,
+    paths,
+    process::{Server, Spec},
+    ready,
     workdir::Workdir,
 };
 
@@ -23,9 +24,9 @@ pub struct Scraped {
 pub async fn start(workdir: &Workdir, port: u16, scraped: &Scraped) -> Result<Server> {
     let folder = workdir.folder("prometheus")?;
     let file = folder.join("prometheus.yml");
-    let rules = places::root().join("deploy/prometheus/rules/*.yml");
+    let rules = paths::root().join("deploy/prometheus/rules/*.yml");
     fs::write(&file, config(scraped, &rules.display().to_string()))?;
-    let program = places::on_path("prometheus").context("Prometheus is not installed; `cargo xtask install`")?;
+    let program = paths::which("prometheus").context("Prometheus is not installed; `cargo xtask install`")?;
     let spec = Spec::new("prometheus", program, workdir.logs())
         .args([format!("--config.file={}", file.display()), format!("--storage.tsdb.path={}", folder.display())])
         .args([format!("--web.listen-address=127.0.0.1:{port}")]);

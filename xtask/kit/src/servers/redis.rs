@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use crate::{
-    child::{Server, Spec},
-    places, ready,
+    paths,
+    process::{Server, Spec},
+    ready,
     workdir::Workdir,
 };
 
@@ -23,8 +24,7 @@ impl Redis {
     /// Starts it and waits until it answers.
     pub async fn start(workdir: &Workdir, port: u16) -> Result<Self> {
         let data = workdir.folder("redis")?;
-        let program =
-            places::on_path("redis-server").context("redis-server is not installed; `cargo xtask install`")?;
+        let program = paths::which("redis-server").context("redis-server is not installed; `cargo xtask install`")?;
         let port_text = port.to_string();
         let spec = Spec::new("redis", program, workdir.logs())
             .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--appendonly", "yes", "--dir"])
@@ -46,7 +46,7 @@ impl Redis {
 
     /// Ends it, its data kept on disk.
     pub async fn stop(&mut self, signal: Signal) -> Result<()> {
-        if self.server.ended().is_some() {
+        if self.server.exit_status().is_some() {
             bail!("redis is not running");
         }
         self.server.stop(signal, Duration::from_secs(10)).await;
@@ -54,8 +54,8 @@ impl Redis {
     }
 
     /// Starts it again on its old port, with its data or empty.
-    pub async fn start_again(&mut self, empty: bool) -> Result<u32> {
-        if self.server.ended().is_none() {
+    pub async fn restart(&mut self, empty: bool) -> Result<u32> {
+        if self.server.exit_status().is_none() {
             bail!("redis is running (pid {})", self.server.pid);
         }
         if empty {

@@ -1,4 +1,4 @@
-//! When this program should end: SIGINT, SIGTERM, its terminal gone (SIGHUP), or the other end of its input closed.
+//! Requests to shut down: SIGINT, SIGTERM, SIGHUP (the terminal closed), or end of standard input.
 
 use std::io::Read;
 
@@ -9,18 +9,18 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Listens from its creation on: a signal before [`Ending::wait`] is not lost.
-pub struct Ending {
+/// Listens from its creation on: a signal before [`Shutdown::requested`] is not lost.
+pub struct Shutdown {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
     input_closed: Option<oneshot::Receiver<()>>,
 }
 
-impl Ending {
+impl Shutdown {
     /// Installs the signal handlers.
     pub fn listen() -> Result<Self> {
-        // Only a pipe or a socket has another end that can go away; `/dev/null` is at its end from the start.
+        // Only a pipe or a socket has another end that can close; `/dev/null` is at its end from the start.
         let kind = rustix::fs::fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let input_closed = matches!(kind, Ok(FileType::Fifo | FileType::Socket)).then(watch_input);
         Ok(Self {
@@ -31,20 +31,20 @@ impl Ending {
         })
     }
 
-    /// Waits for a reason to end, and returns it. Cancel-safe.
-    pub async fn wait(&mut self) -> &'static str {
+    /// Waits for a request, and returns its reason. Cancel-safe.
+    pub async fn requested(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "the terminal went away",
-            () = closed(&mut self.input_closed) => "standard input was closed",
+            _ = self.hangup.recv() => "the terminal closed",
+            () = closed(&mut self.input_closed) => "standard input closed",
         }
     }
 }
 
 async fn closed(input: &mut Option<oneshot::Receiver<()>>) {
     match input {
-        // An error means that the thread is gone, which is as good as an end.
+        // An error means that the thread is gone, which counts as a request, too.
         Some(receiver) => drop(receiver.await),
         None => std::future::pending().await,
     }

@@ -13,7 +13,7 @@ pub struct Sizes {
 
 /// One member's part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Part {
+pub struct Assignment {
     /// Rooms that the member is in.
     pub rooms: Vec<usize>,
     /// Indices into `rooms` of the rooms that it sends to; empty for most members.
@@ -23,17 +23,17 @@ pub struct Part {
 /// Spreads members over the rooms in turn. Every room has at least two senders (one if the run has only one). With
 /// fewer senders than twice the rooms, they are mostly neighbours in number and so start on different nodes: an order
 /// that all members agree on proves little if only one node writes.
-pub fn cast(sizes: Sizes) -> Vec<Part> {
-    let home = |member: usize| Part { rooms: vec![member % sizes.rooms], sends: Vec::new() };
-    let mut parts: Vec<Part> = (0..sizes.members).map(home).collect();
+pub fn assign(sizes: Sizes) -> Vec<Assignment> {
+    let home = |member: usize| Assignment { rooms: vec![member % sizes.rooms], sends: Vec::new() };
+    let mut assignments: Vec<Assignment> = (0..sizes.members).map(home).collect();
     let senders = sizes.senders.min(sizes.members);
     if senders == 0 {
-        return parts;
+        return assignments;
     }
     let turns = (2 * sizes.rooms).max(senders);
     for turn in 0..turns {
         let room = if turns == senders { turn % sizes.rooms } else { turn / 2 % sizes.rooms };
-        let part = &mut parts[turn % senders];
+        let part = &mut assignments[turn % senders];
         let seat = part.rooms.iter().position(|known| *known == room).unwrap_or_else(|| {
             part.rooms.push(room);
             part.rooms.len() - 1
@@ -42,7 +42,7 @@ pub fn cast(sizes: Sizes) -> Vec<Part> {
             part.sends.push(seat);
         }
     }
-    parts
+    assignments
 }
 
 #[cfg(test)]
@@ -58,17 +58,17 @@ mod tests {
             senders in 2usize..50,
         ) {
             let members = rooms.max(senders) + more;
-            let parts = cast(Sizes { rooms, members, senders });
-            prop_assert_eq!(parts.len(), members);
-            for (member, part) in parts.iter().enumerate() {
+            let assignments = assign(Sizes { rooms, members, senders });
+            prop_assert_eq!(assignments.len(), members);
+            for (member, part) in assignments.iter().enumerate() {
                 prop_assert_eq!(part.rooms[0], member % rooms);
                 prop_assert_eq!(!part.sends.is_empty(), member < senders);
                 prop_assert!(part.sends.iter().all(|seat| *seat < part.rooms.len()));
             }
             if 2 * rooms >= senders {
                 for room in 0..rooms {
-                    let sends = |part: &&Part| part.sends.iter().any(|seat| part.rooms[*seat] == room);
-                    prop_assert!(parts.iter().filter(sends).count() >= 2, "room {}", room);
+                    let sends = |part: &&Assignment| part.sends.iter().any(|seat| part.rooms[*seat] == room);
+                    prop_assert!(assignments.iter().filter(sends).count() >= 2, "room {}", room);
                 }
             }
         }

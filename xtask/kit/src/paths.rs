@@ -31,25 +31,25 @@ pub fn beside(program: &str) -> Result<PathBuf> {
 
 /// Only the folder is used: after a build replaced this program, its name is `xtask (deleted)`.
 fn own_folder() -> Result<PathBuf> {
-    let me = std::env::current_exe().context("this program's own path")?;
-    me.parent().map(Path::to_path_buf).context("this program is in no folder")
+    let me = std::env::current_exe().context("cannot find the path of this program")?;
+    me.parent().map(Path::to_path_buf).context("this program has no parent folder")
 }
 
 /// A program on the search path. Servers are often in `/usr/sbin`, which only root has on the path.
-pub fn on_path(program: &str) -> Option<PathBuf> {
+pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let extra = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(extra).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// The folder that holds `postgres` and `initdb`: Debian's newest version, or the one on the search path.
-pub fn postgres_programs() -> Option<PathBuf> {
+pub fn postgres_bin() -> Option<PathBuf> {
     let both = |folder: &Path| ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
     let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let mut versions: Vec<PathBuf> =
         std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     versions.sort_by_key(|folder| std::cmp::Reverse(version(folder)));
     let debian = versions.into_iter().map(|folder| folder.join("bin"));
-    let elsewhere = on_path("postgres").and_then(|file| file.parent().map(Path::to_path_buf));
+    let elsewhere = which("postgres").and_then(|file| file.parent().map(Path::to_path_buf));
     debian.chain(elsewhere).find(|folder| both(folder))
 }

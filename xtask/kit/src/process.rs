@@ -1,8 +1,8 @@
-//! A server process of ours: started with a clean environment and its own log file, and never outliving us.
+//! A server process that this program starts, with a clean environment and a log file of its own.
 //!
-//! Guarantees: it ends when this program ends, even by SIGKILL (the kernel sends it SIGKILL then; Linux only), and it is
-//! killed when its handle is dropped. It is in a process group of its own, so that Ctrl-C reaches only us and we end
-//! everything in order.
+//! Guarantees: it exits when this program exits, even by SIGKILL (the kernel then sends it SIGKILL; Linux only), and it is
+//! killed when its handle is dropped. It has its own process group, so that Ctrl-C reaches only this program, which then
+//! stops all servers in order.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,12 +17,12 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tokio::process::{Child, Command};
 
-use crate::{places, ready};
+use crate::{paths, ready};
 
-/// How to start a server; kept, so that it can be started again.
+/// How to start a server. Kept for restarts.
 #[derive(Clone)]
 pub struct Spec {
-    /// For people: `gw1`, `redis`.
+    /// Name in messages: `gw1`, `redis`.
     pub name: String,
     program: PathBuf,
     args: Vec<OsString>,
@@ -54,7 +54,7 @@ impl Spec {
         self
     }
 
-    /// Runs as that user, which only root can do.
+    /// Runs the server as that user, which only root can do.
     pub fn user(mut self, user: Option<String>) -> Self {
         self.user = user;
         self
@@ -77,20 +77,20 @@ impl Spec {
         Ok(Server { name: self.name.clone(), pid, child, ended: None, log: self.log.clone() })
     }
 
-    /// Runs it to its end; fails unless it exits with code 0 within `limit`.
+    /// Runs the program until it exits; fails unless it exits with code 0 within `limit`.
     pub async fn run(&self, limit: Duration) -> Result<()> {
         let mut server = self.start()?;
         match server.wait(limit).await {
             Some(status) if status.success() => Ok(()),
             Some(status) => anyhow::bail!("{} failed ({status})\n{}", self.name, server.tail()),
-            None => anyhow::bail!("{} did not end within {} s\n{}", self.name, limit.as_secs(), server.tail()),
+            None => anyhow::bail!("{} did not exit within {} s\n{}", self.name, limit.as_secs(), server.tail()),
         }
     }
 
-    /// `setpriv` sets the signal that the kernel sends when we die, and the user before that: changing the user later
+    /// `setpriv` sets the signal that the kernel sends when this program dies, and the user before that: changing the user later
     /// would clear the signal.
     fn command(&self) -> Command {
-        let mut command = match places::on_path("setpriv") {
+        let mut command = match paths::which("setpriv") {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
                 command.args(["--pdeathsig", "KILL"]);
@@ -109,8 +109,8 @@ impl Spec {
     }
 }
 
-/// How long a server may take to end after SIGTERM, whatever drain is configured.
-const LEAVES_WITHIN: Duration = Duration::from_secs(60);
+/// Longest time from SIGTERM to the exit, with any configured drain.
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// A started server.
 pub struct Server {
@@ -124,8 +124,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// How it ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    /// Its exit status, if it has exited.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
         }
@@ -140,7 +140,7 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().context("VmRSS")
     }
 
-    /// Waits for its end, at most `limit`.
+    /// Waits until it exits, at most `limit`.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = tokio::time::timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
@@ -151,14 +151,14 @@ impl Server {
     /// Sends a signal, then SIGCONT: a frozen process would not handle the signal otherwise.
     pub fn signal(&mut self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        if let (None, Some(pid)) = (self.ended(), pid) {
-            // An error means that the process has just ended, which is as good.
+        if let (None, Some(pid)) = (self.exit_status(), pid) {
+            // An error means that the process has just exited, which is as good.
             let _ = kill_process(pid, signal);
             let _ = kill_process(pid, Signal::CONT);
         }
     }
 
-    /// Ends it: sends `first`, sends it again after half of `limit`, then SIGKILL.
+    /// Stops it: sends `first`, sends it again after half of `limit`, then SIGKILL.
     pub async fn stop(&mut self, first: Signal, limit: Duration) {
         for _ in 0..2 {
             self.signal(first);
@@ -171,16 +171,21 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits until the server has drained and exited; fails unless it exits with code 0.
-    pub async fn leave(&mut self) -> Result<()> {
-        if let Some(status) = self.ended() {
+    pub async fn drain(&mut self) -> Result<()> {
+        if let Some(status) = self.exit_status() {
             anyhow::bail!("{} is not running: {}", self.name, describe(status));
         }
         self.signal(Signal::TERM);
-        match self.wait(LEAVES_WITHIN).await {
+        match self.wait(DRAIN_LIMIT).await {
             Some(status) if status.success() => Ok(()),
-            Some(status) => anyhow::bail!("{} ended badly: {}\n{}", self.name, describe(status), self.tail()),
+            Some(status) => anyhow::bail!("{} failed: {}\n{}", self.name, describe(status), self.tail()),
             None => {
-                anyhow::bail!("{} does not end within {} s\n{}", self.name, LEAVES_WITHIN.as_secs(), self.tail())
+                anyhow::bail!(
+                    "{} did not exit within {} s after SIGTERM\n{}",
+                    self.name,
+                    DRAIN_LIMIT.as_secs(),
+                    self.tail()
+                )
             }
         }
     }
@@ -188,11 +193,11 @@ impl Server {
     /// Waits until `check` succeeds. If it never does, the error has the last error of `check` and the end of the log.
     pub async fn until_ready<F: Future<Output = Result<()>>>(&mut self, check: impl Fn() -> F) -> Result<()> {
         let pause = Duration::from_millis(50);
-        let mut last = anyhow::anyhow!("nothing was tried");
+        let mut last = anyhow::anyhow!("not checked");
         let deadline = tokio::time::Instant::now() + ready::LIMIT;
         while tokio::time::Instant::now() < deadline {
-            if let Some(status) = self.ended() {
-                anyhow::bail!("{} ended while it was starting ({})\n{}", self.name, describe(status), self.tail());
+            if let Some(status) = self.exit_status() {
+                anyhow::bail!("{} exited during startup ({})\n{}", self.name, describe(status), self.tail());
             }
             match check().await {
                 Ok(()) => return Ok(()),
@@ -201,7 +206,7 @@ impl Server {
             tokio::time::sleep(pause).await;
         }
         let seconds = ready::LIMIT.as_secs();
-        anyhow::bail!("{} did not come up within {seconds} s: {last:#}\n{}", self.name, self.tail())
+        anyhow::bail!("{} was not ready within {seconds} s: {last:#}\n{}", self.name, self.tail())
     }
 
     /// The last lines of its log.
@@ -210,15 +215,15 @@ impl Server {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(20)..];
-        format!("--- end of {} ---\n{}", self.log.display(), last.join("\n"))
+        format!("--- last lines of {} ---\n{}", self.log.display(), last.join("\n"))
     }
 }
 
 /// Raises our limit of open files to the maximum, and so that of our children: both ends of each client's socket count.
-pub fn open_files() -> Result<()> {
+pub fn raise_open_files_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("limit of open files")
+    setrlimit(Resource::Nofile, limit).context("raising the limit of open files")
 }
 
 /// `exit code 1`, `signal 9`.
