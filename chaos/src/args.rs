@@ -31,7 +31,8 @@ const AFTER_HELP: &str = "cargo xtask builds this program and the gateway first,
 /// The options, as given.
 #[derive(Parser)]
 #[command(
-    name = "cargo xtask chaos",
+    name = "chaos",
+    bin_name = "cargo xtask chaos",
     about = "Tests that rooms lose nothing while gateways, Redis and connections fail"
 )]
 #[command(after_help = AFTER_HELP)]
