@@ -7,9 +7,9 @@ import { storm } from './lib/jobs/storm.js';
 import { Scenario } from './lib/scenario.js';
 
 const scenario = new Scenario('connect-storm', {
-  defaults: { CLIENTS: 100, DURATION: '20s', WAVES: 3, CONNECT_RATE: 0, CONNECT_P95: 5000, COMEBACK_P95: 6000 },
+  defaults: { CLIENTS: 100, DURATION: '20s', WAVES: 3, CONNECT_RATE: 0, CONNECT_P95: 5000, RECONNECT_P95: 6000 },
   short: { VUS: 2, CLIENTS: 20, DURATION: '3s', WAVES: 2 },
-  timed: ['connect_ms', 'comeback_ms'],
+  timed: ['connect_ms', 'reconnect_ms'],
 });
 
 export const options = scenario.options;

@@ -9,7 +9,7 @@ import { Scenario } from './lib/scenario.js';
 const scenario = new Scenario('soak', {
   defaults: { DURATION: '10m', RATE: 1, LENGTH: 64, DROP_EVERY: '30s' },
   short: { VUS: 2, CLIENTS: 3, DURATION: '3s', RATE: 5, DROP_EVERY: '2s' },
-  timed: ['connect_ms', 'comeback_ms', 'ack_ms', 'delivery_ms'],
+  timed: ['connect_ms', 'reconnect_ms', 'ack_ms', 'delivery_ms'],
 });
 
 export const options = scenario.options;

@@ -1,6 +1,6 @@
 // The dashboards. `node deploy/grafana/dashboards.mjs` writes dashboards/*.json, which Grafana reads; edit here, not there.
 //
-// A panel is a title, a unit, and queries by their legends.
+// A panel has a title, a unit, and queries by their legends.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -25,17 +25,17 @@ const panel = (title, unit, queries, more = {}) => ({ title, unit, queries, ...m
 const row = (title, ...panels) => ({ title, panels });
 
 const system = row("Process",
-  panel("Processor", "percentunit", { "{{instance}}": `rate(process_cpu_seconds_total{${WHERE}}${RATE})` },
+  panel("CPU", "percentunit", { "{{instance}}": `rate(process_cpu_seconds_total{${WHERE}}${RATE})` },
     { about: "1 is one core." }),
   panel("Memory", "bytes", { "{{instance}}": `process_resident_memory_bytes{${WHERE}}` }),
-  panel("Open descriptors", "percentunit", { "{{instance}}": `process_open_fds{${WHERE}} / process_max_fds{${WHERE}}` }));
+  panel("Open file descriptors", "percentunit", { "{{instance}}": `process_open_fds{${WHERE}} / process_max_fds{${WHERE}}` }));
 
 const runtime = row("Runtime",
-  panel("Workers' busy time", "percentunit",
+  panel("Worker utilization", "percentunit",
     { "{{instance}}": `rate(jackfield_runtime_busy_seconds_total{${WHERE}}${RATE}) / jackfield_runtime_workers{${WHERE}}` },
-    { about: "At 100 % no worker ever waits: the node is full." }),
-  panel("Woken too late", "s", latency("jackfield_runtime_delay_seconds", "instance"),
-    { about: "How much later than asked for a task is woken. What blocks a worker shows here." }),
+    { about: "At 100 % no worker is ever idle: the node is saturated." }),
+  panel("Scheduling delay", "s", latency("jackfield_runtime_delay_seconds", "instance"),
+    { about: "How much later than requested a timer fires. Work that blocks a worker shows here." }),
   panel("Tasks", "short", {
     "{{instance}}": `jackfield_runtime_tasks{${WHERE}}`,
     "{{instance}} queued": `jackfield_runtime_queued_tasks{${WHERE}}`,
@@ -56,9 +56,9 @@ export const DASHBOARDS = {
         panel("Delivery p99", "s", { p99: quantile(0.99, "jackfield_delivery_seconds") }, { stat: true })),
       row("Nodes",
         panel("Nodes", "short", { "seen by {{instance}}": `jackfield_nodes{${WHERE}}` }),
-        panel("Parts that are missing", "short", { "{{part}}": `sum by (part) (1 - jackfield_ready{${WHERE}})` },
-          { about: "Nodes that take no clients, by what they lack; staying: they drain." }),
-        panel("Deaths and lost leases", "short", {
+        panel("Unready nodes by reason", "short", { "{{part}}": `sum by (part) (1 - jackfield_ready{${WHERE}})` },
+          { about: "Nodes that accept no clients, by the part that is not ready; staying: the node drains." }),
+        panel("Dead nodes and lost leases", "short", {
           died: `sum(increase(jackfield_nodes_reaped_total{${WHERE}}${RATE}))`,
           "lease lost": `sum(increase(jackfield_leases_lost_total{${WHERE}}${RATE}))`,
         })),
@@ -81,7 +81,7 @@ export const DASHBOARDS = {
         panel("Sessions", "short", { "{{instance}}": `jackfield_sessions{${WHERE}}` }),
         panel("Claims", "ops", { "{{outcome}}": rate("jackfield_session_claims_total", "outcome") }),
         panel("Evictions", "ops", { evicted: rate("jackfield_sessions_evicted_total") }),
-        panel("Sent away", "ops", {
+        panel("Disconnected by the server", "ops", {
           "{{reason}}": rate("jackfield_sent_away_total", "reason"),
           "queue full": rate("jackfield_slow_clients_closed_total"),
           drained: rate("jackfield_drained_connections_total"),
@@ -89,31 +89,31 @@ export const DASHBOARDS = {
       row("Events and messages",
         panel("Events", "ops", {
           "{{outcome}}": rate("jackfield_events_total", "outcome"),
-          "too fast": rate("jackfield_rate_limited_total"),
+          "rate limited": rate("jackfield_rate_limited_total"),
         }),
         panel("Deliveries", "ops", { "{{instance}}": rate("jackfield_deliveries_total", "instance") }),
         panel("Stored messages", "ops", {
           stored: rate("jackfield_messages_stored_total"),
           "delivered to rooms": rate("jackfield_messages_delivered_total"),
         }),
-        panel("From append to the members' queues", "s", {
+        panel("From append to the queues of the members", "s", {
           ...latency("jackfield_delivery_seconds"),
           "p99 of 5 minutes": "jackfield:delivery_seconds:p99_5m",
-        }, { about: "On the sender's node, by its clock; sampled." })),
-      row("Calls of backends",
+        }, { about: "On the node of the sender, by its clock; sampled." })),
+      row("Backend API",
         panel("By endpoint", "ops", { "{{endpoint}}": rate("jackfield_api_requests_total", "endpoint") }),
         panel("By status", "ops", { "{{status}}": rate("jackfield_api_requests_total", "status") }),
         panel("Time", "s", { "p99 {{endpoint}}": quantile(0.99, "jackfield_api_request_seconds", "endpoint") })),
-      row("What went wrong",
+      row("Failures",
         panel("Gaps repaired", "ops", { "{{instance}}": rate("jackfield_messages_repaired_total", "instance") },
-          { about: "Stored messages that came from the log because the bus did not bring them." }),
-        panel("The bus may have missed something", "short",
+          { about: "Stored messages that a node read from the log because the bus did not deliver them." }),
+        panel("Possible bus gaps", "short",
           { "{{instance}}": `increase(jackfield_bus_missed_total{${WHERE}}${RATE})` }),
         panel("Rooms and feeds reset", "short",
           { "{{log}} on {{instance}}": `increase(jackfield_room_resets_total{${WHERE}}${RATE})` },
           { about: "Redis lost stored messages." }),
-        panel("Waiting to be given back", "short", { "{{instance}}": `jackfield_departures_waiting{${WHERE}}` },
-          { about: "Sessions and stays that are over; grows while Redis is away." })),
+        panel("Releases waiting", "short", { "{{instance}}": `jackfield_departures_waiting{${WHERE}}` },
+          { about: "Ended sessions and memberships that are not released yet; grows while Redis is unavailable." })),
     ],
   },
   nodes: {
@@ -128,15 +128,15 @@ export const DASHBOARDS = {
         })),
       row("Bus",
         panel("Lag", "s", latency("jackfield_bus_lag_seconds", "instance"),
-          { about: "A message that a node sends to itself through Redis, twice a second." }),
-        panel("Not handled yet", "short", { "{{instance}}": `jackfield_bus_backlog{${WHERE}}` }),
+          { about: "The round trip of a message that a node sends to itself through Redis, twice a second." }),
+        panel("Backlog", "short", { "{{instance}}": `jackfield_bus_backlog{${WHERE}}` }),
         panel("Rooms", "short", { "{{instance}}": `jackfield_rooms{${WHERE}}` })),
       runtime,
       system,
       row("Sizing",
-        panel("Memory of a connection", "bytes",
+        panel("Memory per connection", "bytes",
           { "{{instance}}": `process_resident_memory_bytes{${WHERE}} / (jackfield_connections{${WHERE}} > 0)` },
-          { about: "With everything else that the process needs; of use where there are thousands." }),
+          { about: "Resident memory of the process per connection; meaningful with thousands of connections." }),
         panel("Deliveries per core", "ops", {
           deliveries: `${rate("jackfield_deliveries_total")} / sum(rate(process_cpu_seconds_total{${WHERE},job=~"gateway.*"}${RATE}))`,
         }),
@@ -150,16 +150,16 @@ export const DASHBOARDS = {
       row("Requests",
         panel("By endpoint", "ops", { "{{endpoint}}": rate("jackfield_auth_requests_total", "endpoint") }),
         panel("By status", "ops", { "{{status}}": rate("jackfield_auth_requests_total", "status") }),
-        panel("Failing", "percentunit", { "5xx of 5 minutes": "jackfield:auth_errors:ratio5m" }),
+        panel("Error ratio", "percentunit", { "5xx of 5 minutes": "jackfield:auth_errors:ratio5m" }),
         panel("Time", "s", { "p99 {{endpoint}}": quantile(0.99, "jackfield_auth_request_seconds", "endpoint") })),
       row("Sign-ins",
         panel("Refused", "ops", {
           "wrong password": rate("jackfield_auth_logins_failed_total"),
           "too many: {{what}}": rate("jackfield_auth_rate_limited_total", "what"),
-          "no turn in time": rate("jackfield_auth_password_busy_total"),
+          "queue timeout": rate("jackfield_auth_password_busy_total"),
         }),
-        panel("A password", "s", latency("jackfield_auth_password_seconds", "what")),
-        panel("Wait for its turn", "s", latency("jackfield_auth_password_wait_seconds")),
+        panel("Password hashing", "s", latency("jackfield_auth_password_seconds", "what")),
+        panel("Password queue", "s", latency("jackfield_auth_password_wait_seconds")),
         panel("Database connections", "short", {
           "{{state}}": sum("jackfield_auth_database_connections", "state"),
           limit: sum("jackfield_auth_database_connections_limit"),
@@ -211,7 +211,7 @@ function laidOut(rows) {
   return panels;
 }
 
-/** What stands in dashboards/<name>.json. */
+/** The content of dashboards/<name>.json. */
 export function json(name) {
   const { title, instances, rows } = DASHBOARDS[name];
   const dashboard = {

@@ -1,4 +1,4 @@
-"""What the Ingress controller does with requests: as `deploy/nginx` does, as far as its annotations go."""
+"""How the Ingress controller balances requests: like `deploy/nginx`, as far as its annotations allow."""
 
 import re
 
@@ -14,7 +14,7 @@ def backends(ingress):
 
 
 def annotations(overlay, ingress):
-    """Those of F5's controller that count for the paths of this Ingress."""
+    """The annotations of F5's controller that apply to the paths of this Ingress."""
     own = {key.removeprefix("nginx.org/"): value for key, value in ingress["metadata"]["annotations"].items()}
     if own.get("mergeable-ingress-type") != "minion":
         return own
@@ -34,12 +34,12 @@ def balancing(overlay):
             hashed = found.get("lb-method", "").startswith("hash $remote_addr")
             retried = set(found.get("proxy-next-upstream", "").split())
             if found.get("max-fails") != "0":
-                yield f"{name}: a node that fails once loses its clients on polling (max-fails)"
+                yield f"{name}: a node that fails once loses its polling clients (max-fails)"
             if seconds(found.get("proxy-connect-timeout", "60s")) > 1:
-                yield f"{name}: a node that died is waited for (proxy-connect-timeout)"
+                yield f"{name}: requests wait too long for a dead node (proxy-connect-timeout)"
             if not {"error", "timeout", "http_503"} <= retried or "proxy-next-upstream-timeout" not in found:
-                yield f"{name}: a node on its way out refuses for all (proxy-next-upstream)"
+                yield f"{name}: a refusal of a draining node is not retried (proxy-next-upstream)"
             if hashed != (service["name"] == "gateway"):
-                yield f"{name}: by address where polling needs it, and only there (lb-method)"
+                yield f"{name}: balancing by address is for polling, and only for polling (lb-method)"
             if service["name"] == "auth-service" and not re.match(r"\d+r/s$", found.get("limit-req-rate", "")):
                 yield f"{name}: no limit for one address (limit-req-rate)"

@@ -1,4 +1,4 @@
-"""Whether what has to speak to each other may."""
+"""Checks that the network policies allow the required connections."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,8 @@ from objects import fits
 
 
 def allows(overlay, direction, workload, peer, port):
-    """Does a policy let `workload` speak to (egress) or hear (ingress) that peer? `peer` judges one entry of a rule."""
+    """Whether a policy allows `workload` to connect to (egress) or to accept (ingress) that peer. `peer` judges one entry
+    of a rule."""
     for policy in overlay.of("NetworkPolicy"):
         spec = policy["spec"]
         if not fits(spec["podSelector"].get("matchLabels", {}), workload.labels):
@@ -31,13 +32,13 @@ def namespace(name):
     )
 
 
-def ways(overlay):
-    """Every address in the environment is a Service's, and the policies let through what has to pass, both ends."""
+def connections(overlay):
+    """Every address in the environment is that of a Service, and the policies allow the connections at both ends."""
     for workload in overlay.workloads:
         for container in workload.containers:
             for variable, value in overlay.environment(container):
                 if variable.endswith("_URL"):
-                    yield from way(overlay, workload, variable, value)
+                    yield from connection(overlay, workload, variable, value)
     for ingress in overlay.of("Ingress"):
         for _, backend in backends(ingress):
             service = overlay.named("Service", backend["name"]) or {"spec": {"ports": []}}
@@ -64,13 +65,13 @@ def ways(overlay):
             yield f"{workload.name}: its internal port can be reached from outside"
     closed = [p["spec"] for p in overlay.of("NetworkPolicy") if not p["spec"]["podSelector"]]
     if not any(set(s["policyTypes"]) == {"Ingress", "Egress"} and not s.keys() & {"ingress", "egress"} for s in closed):
-        yield "what no policy allows is not denied"
+        yield "connections without a policy are not denied"
 
 
-def way(overlay, workload, variable, value):
+def connection(overlay, workload, variable, value):
     if value is None:
         if not allows(overlay, "egress", workload, lambda entry: "ipBlock" in entry, None):
-            yield f"{workload.name}: {variable} is outside, and no policy lets anything out"
+            yield f"{workload.name}: {variable} is outside, and no policy allows egress"
         return
     url = urlsplit(value)
     service = overlay.named("Service", url.hostname) or {"spec": {"ports": [], "selector": {}}}
@@ -81,6 +82,6 @@ def way(overlay, workload, variable, value):
         for other in overlay.selected(service["spec"]["selector"]):
             number = other.port(target)
             if not allows(overlay, "egress", workload, pods(other), number):
-                yield f"{workload.name}: {variable}: may not speak to {other.name} on {number}"
+                yield f"{workload.name}: {variable}: may not connect to {other.name} on {number}"
             if not allows(overlay, "ingress", other, pods(workload), number):
-                yield f"{workload.name}: {variable}: {other.name} may not hear it on {number}"
+                yield f"{workload.name}: {variable}: {other.name} may not accept it on {number}"

@@ -1,4 +1,4 @@
-"""The objects that an overlay builds, and what the rest of the repository says about names that they use."""
+"""The objects that an overlay builds, and the names in the rest of the repository that they refer to."""
 
 import base64
 import re
@@ -14,20 +14,20 @@ METRICS = set(re.findall(r'"(jackfield_\w+)"', (ROOT / "gateway/src/ops/metrics.
 PROMETHEUS_RULES = [yaml.safe_load(p.read_text()) for p in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))]
 DASHBOARDS = {p.name: p.read_text() for p in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
 
-# Container → the settings table in README that its environment is checked against.
+# Container → the table of settings in README against which its environment is checked.
 PROGRAMS = {"gateway": "gateway", "auth-service": "auth"}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def settings(program):
-    """Environment variable -> default, of README's table (which a test of the program holds against the code)."""
+    """Environment variable -> default, from the table in README (which a test of the program checks against the code)."""
     table = README.split(f"<!-- settings:{program} -->")[1].split("<!-- /settings")[0]
     rows = re.findall(r"^\| `[\w.]+` \| `(\w+)` \| (.*?) \|", table, re.M)
     return {name: default.strip("`") for name, default in rows}
 
 
 def external_secrets():
-    """(Secret, key) that README says have to be made by hand for `prod`."""
+    """(Secret, key) pairs that must be created by hand for `prod`, from README."""
     table = README.split("<!-- secrets:prod -->")[1].split("<!-- /secrets")[0]
     return set(re.findall(r"^\| `([\w-]+)` \| `([\w.-]+)` \|", table, re.M))
 
@@ -67,7 +67,7 @@ class Workload:
         return self.pod.get("initContainers", []) + self.pod["containers"]
 
     def port(self, name_or_number):
-        """The number of a container's port, None where there is no such port."""
+        """The number of a container's port; None if there is no such port."""
         ports = [port for container in self.containers for port in container.get("ports", [])]
         return next((p["containerPort"] for p in ports if name_or_number in (p.get("name"), p["containerPort"])), None)
 
@@ -95,7 +95,7 @@ class Overlay:
         return [s for s in self.of("Service") if fits(selector, s["metadata"].get("labels"))]
 
     def environment(self, container):
-        """(variable, value); the value is None where only the cluster knows it."""
+        """(variable, value) pairs; the value is None if only the cluster knows it."""
         for source in container.get("envFrom", []):
             held = self.named("ConfigMap", source["configMapRef"]["name"]) or {}
             yield from held.get("data", {}).items()

@@ -1,8 +1,8 @@
-"""What must hold of the objects that an overlay builds.
+"""Rules for the objects that an overlay builds; `problems` lists the violations.
 
-`problems` lists what does not. The schemas of Kubernetes say which fields there are and of what type; the rules here are
-about what no schema sees: names that must fit each other, in the objects and in the rest of the repository. Nothing is
-said about the values of fields that only a running cluster can judge.
+The schemas of Kubernetes define the fields and their types. The rules here check what no schema can: names that must
+match each other, in the objects and in the rest of the repository. They do not check values that only a running cluster
+can judge.
 """
 
 import json
@@ -11,7 +11,7 @@ from functools import cache
 
 import kubernetes_validate
 from balancing import balancing
-from network import ways
+from network import connections
 from objects import DASHBOARDS, METRICS, PROGRAMS, PROMETHEUS_RULES, Workload, external_secrets, fits, seconds, settings
 
 # The newest version that the pinned package knows.
@@ -29,7 +29,7 @@ def schema(overlay):
             yield from against_schema(json.dumps(o))
 
 
-# Cached: the same objects are checked again and again, and the package reads its schemas anew for each.
+# Cached: the same objects are checked many times, and the package reads its schemas anew each time.
 @cache
 def against_schema(text):
     o = json.loads(text)
@@ -43,7 +43,7 @@ def against_schema(text):
 
 
 def selectors(overlay):
-    """Whatever selects pods selects some, and a workload its own."""
+    """Every selector of pods matches some, and that of a workload its own."""
     for workload in overlay.workloads:
         spec = workload.object["spec"]
         spread = [c["labelSelector"] for c in workload.pod.get("topologySpreadConstraints", [])]
@@ -59,14 +59,14 @@ def selectors(overlay):
     for monitor in overlay.of("ServiceMonitor"):
         name, services = monitor["metadata"]["name"], overlay.monitored(monitor)
         if len(services) != 1:
-            yield f"ServiceMonitor {name}: selects {len(services)} Services; each pod is to be scraped once"
+            yield f"ServiceMonitor {name}: selects {len(services)} Services; each pod must be scraped once"
         for endpoint in monitor["spec"]["endpoints"]:
             if any(endpoint["port"] not in [p["name"] for p in s["spec"]["ports"]] for s in services):
                 yield f"ServiceMonitor {name}: its Service has no port `{endpoint['port']}`"
 
 
 def ports(overlay):
-    """Every port that is spoken to is one of a container's, and those are where the program listens."""
+    """Every referenced port is a port of a container, on which its program listens."""
     for service in overlay.of("Service"):
         for port in service["spec"]["ports"]:
             for workload in overlay.selected(service["spec"]["selector"]):
@@ -80,7 +80,7 @@ def ports(overlay):
                     continue
                 how = container[probe].get("httpGet") or container[probe].get("tcpSocket") or {}
                 if "port" in how and workload.port(how["port"]) is None:
-                    yield f"{workload.name}: {probe} asks port {how['port']}, which no container has"
+                    yield f"{workload.name}: {probe} uses port {how['port']}, which no container has"
             if program := PROGRAMS.get(container["name"]):
                 listens = settings(program) | dict(overlay.environment(container))
                 public = int(listens["PORT"])
@@ -104,11 +104,11 @@ def environment(overlay):
             known = settings(PROGRAMS[container["name"]])
             for variable, _ in overlay.environment(container):
                 if variable not in known:
-                    yield f"{workload.name}: {variable} is no setting of {container['name']}"
+                    yield f"{workload.name}: {variable} is not a setting of {container['name']}"
 
 
 def references(overlay):
-    """What is named exists, or is one of the Secrets that README asks for."""
+    """Every referenced object exists, or is one of the Secrets that README requires."""
     external = external_secrets()
     for workload in overlay.workloads:
         account = workload.pod.get("serviceAccountName", "default")
@@ -121,9 +121,9 @@ def references(overlay):
             for variable in container.get("env", []):
                 if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
                     held = overlay.named("Secret", secret["name"]) or {"data": {}}
-                    # A Secret that an overlay makes itself has a hash after its name.
-                    asked_for = any(secret["name"].startswith(n) and secret["key"] == k for n, k in external)
-                    may_be_absent = asked_for and (overlay.name != "dev" or secret.get("optional"))
+                    # A Secret that an overlay creates has a hash after its name.
+                    required = any(secret["name"].startswith(n) and secret["key"] == k for n, k in external)
+                    may_be_absent = required and (overlay.name != "dev" or secret.get("optional"))
                     if secret["key"] not in held["data"] and not may_be_absent:
                         yield f"{workload.name}: there is no Secret {secret['name']} with {secret['key']}"
             volumes = {v["name"] for v in workload.pod.get("volumes", [])}
@@ -149,7 +149,7 @@ def references(overlay):
         if not hosts <= certified:
             yield f"Ingress {ingress['metadata']['name']}: no certificate for {', '.join(hosts - certified)}"
     if overlay.name != "dev" and overlay.of("Secret"):
-        yield f"{overlay.name} brings a Secret of its own"
+        yield f"{overlay.name} creates a Secret of its own"
 
 
 def scaling(overlay):
@@ -165,22 +165,22 @@ def scaling(overlay):
             yield f"HorizontalPodAutoscaler {name}: there is no {target['kind']} {target['name']}"
             continue
         if "replicas" in scaled["spec"]:
-            yield f"{target['name']}: `replicas` would undo what the autoscaler did, at every apply"
+            yield f"{target['name']}: `replicas` would reset the number of the autoscaler at every apply"
         for metric in scaler["spec"]["metrics"]:
             if metric["type"] == "Pods" and metric["pods"]["metric"]["name"] not in METRICS:
                 yield f"HorizontalPodAutoscaler {name}: the gateway has no metric {metric['pods']['metric']['name']}"
             if metric["type"] == "Pods" and overlay.name != "components":
                 # Without it, an autoscaler scales up by the CPU and never down.
-                yield f"HorizontalPodAutoscaler {name}: nobody says that {metric['pods']['metric']['name']} is served"
+                yield f"HorizontalPodAutoscaler {name}: no component here serves {metric['pods']['metric']['name']}"
             if metric["type"] == "Resource":
                 resource = metric["resource"]["name"]
                 for container in Workload(scaled).containers:
                     if resource not in container["resources"]["requests"]:
-                        yield f"{target['name']}: no request of {resource} to take a share of"
+                        yield f"{target['name']}: no request of {resource}, which the utilization refers to"
 
 
-def endings(overlay):
-    """The grace is longer than the pause before the signal, the drain, and the last work together."""
+def shutdown(overlay):
+    """The grace period is longer than the pause before SIGTERM, the drain and the last work together."""
     for workload in overlay.workloads:
         for container in workload.containers:
             if program := PROGRAMS.get(container["name"]):
@@ -188,11 +188,11 @@ def endings(overlay):
                 known = settings(program) | dict(overlay.environment(container))
                 drain = sum(seconds(value) for name, value in known.items() if name.startswith("DRAIN_"))
                 if workload.pod["terminationGracePeriodSeconds"] <= pause + drain + LAST_WORK:
-                    yield f"{workload.name}: may take {pause + drain + LAST_WORK} s to end; its grace is no longer"
+                    yield f"{workload.name}: may take {pause + drain + LAST_WORK} s to exit; its grace period is too short"
 
 
 def memory(overlay):
-    """A Redis of ours refuses writes before it is killed, and leaves room for rewriting its file."""
+    """Our Redis refuses writes before it is killed, and leaves memory for rewriting its file."""
     for workload in overlay.workloads:
         for container in workload.containers:
             if container["image"].startswith("redis:"):
@@ -201,16 +201,16 @@ def memory(overlay):
                 if not 0 < int(bound.removesuffix("mb")) <= int(limit.removesuffix("Mi")) * 3 / 4:
                     yield f"{workload.name}: --maxmemory {bound} for {limit}"
                 if args.get("--maxmemory-policy") != "noeviction":
-                    yield f"{workload.name}: throws away sessions and messages (maxmemory-policy)"
+                    yield f"{workload.name}: evicts sessions and messages (maxmemory-policy)"
 
 
-def reach(overlay):
-    """The internal port is on loopback by default, where neither probes nor Prometheus come."""
+def internal_port(overlay):
+    """The internal port is not on loopback, its default: probes and Prometheus could not reach it."""
     for workload in overlay.workloads:
         for container in workload.containers:
             environment = dict(overlay.environment(container))
             if container["name"] in PROGRAMS and environment.get("INTERNAL_HOST") != "0.0.0.0":
-                yield f"{workload.name}: nobody reaches its internal port (INTERNAL_HOST)"
+                yield f"{workload.name}: its internal port is unreachable (INTERNAL_HOST)"
 
 
 def security(overlay):
@@ -245,7 +245,7 @@ def security(overlay):
 
 
 def origins(overlay):
-    """Browsers on the page of the Ingress's own host may connect."""
+    """Browsers on the page of the Ingress host may connect."""
     hosts = {f"https://{rule['host']}" for ingress in overlay.of("Ingress") for rule in ingress["spec"]["rules"]}
     for workload in overlay.workloads:
         for container in workload.containers:
@@ -256,7 +256,7 @@ def origins(overlay):
 
 
 def monitoring(overlay):
-    """The operator's rules are those of deploy/prometheus, their jobs have the names that those ask for, and Grafana gets
+    """The rules of the operator are those of deploy/prometheus, its jobs have the names in these rules, and Grafana gets
     all dashboards."""
     if not overlay.of("ServiceMonitor"):
         return
@@ -266,13 +266,13 @@ def monitoring(overlay):
     for monitor in overlay.of("ServiceMonitor"):
         for service in overlay.monitored(monitor):
             if not re.match("gateway|auth", job := service["metadata"]["name"]):
-                yield f"ServiceMonitor {monitor['metadata']['name']}: no rule knows the job {job}"
+                yield f"ServiceMonitor {monitor['metadata']['name']}: no rule refers to the job {job}"
     shown = [o["data"] for o in overlay.of("ConfigMap") if "grafana_dashboard" in o["metadata"].get("labels", {})]
     if shown != [DASHBOARDS]:
         yield "the dashboards are not those of deploy/grafana/dashboards"
 
 
-RULES = [schema, selectors, ports, environment, references, scaling, endings, ways, balancing, memory, reach, security, origins, monitoring]
+RULES = [schema, selectors, ports, environment, references, scaling, shutdown, connections, balancing, memory, internal_port, security, origins, monitoring]
 
 
 def problems(overlay):

@@ -1,6 +1,6 @@
-"""The overlays are built and held against `rules`, and then broken on purpose: each fault must be found.
+"""Builds the overlays and checks them against `rules`, then breaks them on purpose: each fault must be found.
 
-Run by `cargo xtask test --only k8s`, which says in KUSTOMIZE how an overlay is built.
+Run by `cargo xtask test --only k8s`, which passes the command that builds an overlay in KUSTOMIZE.
 """
 
 import os
@@ -20,7 +20,7 @@ FOLDERS = {"dev": "k8s/overlays/dev", "prod": "k8s/overlays/prod", "components":
 
 @cache
 def built(name):
-    """The objects of an overlay: `Kind name` -> text. What kustomize adds to generated names is left out there."""
+    """The objects of an overlay: `Kind name` -> text, without the hash that kustomize adds to generated names."""
     command = [*os.environ["KUSTOMIZE"].split(), FOLDERS[name]]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     texts = {}
@@ -34,7 +34,7 @@ def problems_of(name, texts):
     return problems(Overlay(name, [parsed(text) for text in texts.values()]))
 
 
-# Cached: all objects but the broken one are the same for each fault, and nothing changes them.
+# Cached: all objects except the broken one are the same for each fault, and nothing modifies them.
 parsed = cache(yaml.safe_load)
 
 
@@ -52,15 +52,15 @@ class Manifests(unittest.TestCase):
 
     def judge(self, name):
         self.assertEqual(problems_of(name, built(name)), [])
-        for overlay, where, right, wrong, said in FAULTS:
+        for overlay, where, right, wrong, message in FAULTS:
             if overlay != name:
                 continue
             with self.subTest(object=where, wrong=wrong):
                 texts = dict(built(name))
-                self.assertTrue(right in texts[where], f"there is no {right!r} to be changed")
+                self.assertTrue(right in texts[where], f"there is no {right!r} to replace")
                 texts[where] = texts[where].replace(right, wrong, 1)
                 found = problems_of(name, texts)
-                self.assertTrue(any(said in problem for problem in found), f"{said!r} is not in {found}")
+                self.assertTrue(any(message in problem for problem in found), f"{message!r} is not in {found}")
 
 
 if __name__ == "__main__":

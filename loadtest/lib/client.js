@@ -105,7 +105,7 @@ export class Client {
       else if (type === 'close') this.#lost(link, 'closed by the server');
       else if (type === 'message') this.#packet(link, decodeMessage(rest));
     } catch (error) {
-      this.#tell(':packet-error', String(error));
+      this.#notify(':packet-error', String(error));
     }
   }
 
@@ -126,7 +126,7 @@ export class Client {
   }
 
   #packet(link, { type, namespace, id, json }) {
-    if (namespace !== this.#namespace) throw new Error(`a packet of the namespace ${namespace}`);
+    if (namespace !== this.#namespace) throw new Error(`unexpected packet of the namespace ${namespace}`);
     if (type === 'event') this.#event(json);
     else if (type === 'ack') this.#settle(id, ({ resolve }) => resolve(JSON.parse(json)[0]));
     else if (type === 'connect') this.#connected(JSON.parse(json));
@@ -136,7 +136,7 @@ export class Client {
 
   #event(json) {
     const name = eventName(json);
-    if (this.#listeners.has(name)) this.#tell(name, ...JSON.parse(json).slice(1));
+    if (this.#listeners.has(name)) this.#notify(name, ...JSON.parse(json).slice(1));
   }
 
   #connected({ sid }) {
@@ -145,7 +145,7 @@ export class Client {
     this.#attempts = 0;
     this.state = 'connected';
     this.id = sid;
-    this.#tell(':connected', this.#now() - this.#begun, attempts);
+    this.#notify(':connected', this.#now() - this.#begun, attempts);
   }
 
   // The transport closed, or has to be closed: reconnect after a delay.
@@ -157,7 +157,7 @@ export class Client {
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempts) * (0.5 + Math.random());
     this.#attempts += 1;
     this.#wait(pause, () => this.open());
-    this.#tell(was === 'connected' ? ':disconnected' : ':failed', why);
+    this.#notify(was === 'connected' ? ':disconnected' : ':failed', why);
   }
 
   // Ends the client for good: no reconnect.
@@ -167,8 +167,8 @@ export class Client {
     this.#close(why);
     clearTimeout(this.#timer);
     this.state = 'over';
-    if (was === 'connected') this.#tell(':disconnected', why);
-    this.#tell(':over', why);
+    if (was === 'connected') this.#notify(':disconnected', why);
+    this.#notify(':over', why);
   }
 
   #close(why) {
@@ -193,7 +193,7 @@ export class Client {
     this.#timer = setTimeout(then, ms);
   }
 
-  #tell(name, ...args) {
+  #notify(name, ...args) {
     for (const listener of this.#listeners.get(name) ?? []) listener(...args);
   }
 }

@@ -14,7 +14,7 @@ export class Ledger {
   constructor(members) {
     this.members = members;
     this.#lastId = new Array(members).fill('');
-    this.counts = { sent: 0, stored: 0, delivered: 0, doubled: 0, disordered: 0, unknown: 0 };
+    this.counts = { sent: 0, stored: 0, delivered: 0, doubled: 0, reordered: 0, unknown: 0 };
   }
 
   // The message is being sent for the first time.
@@ -24,8 +24,8 @@ export class Ledger {
     this.counts.sent += 1;
   }
 
-  // The message is sent again: from now on it has no age, which would only show how long its sender was away.
-  sentAgain(key) {
+  // The message is resent: from now on it has no age, which would only show how long its sender was away.
+  resent(key) {
     this.#messages.get(key).again = true;
   }
 
@@ -52,7 +52,7 @@ export class Ledger {
       this.counts[inOrder && message === undefined ? 'unknown' : 'doubled'] += 1;
       return false;
     }
-    if (!inOrder) this.counts.disordered += 1;
+    if (!inOrder) this.counts.reordered += 1;
     message.got[member] = 1;
     message.missing -= 1;
     this.counts.delivered += 1;
@@ -60,12 +60,12 @@ export class Ledger {
     return true;
   }
 
-  // Is every message stored and delivered to everybody?
+  // Whether every message is stored and delivered to all members.
   settled() {
     return this.#open === 0;
   }
 
-  // Deliveries that are still missing, also of messages that nobody acknowledged.
+  // Deliveries that are still missing, also of unacknowledged messages.
   missed() {
     return [...this.#messages.values()].reduce((sum, message) => sum + message.missing, 0);
   }

@@ -1,8 +1,8 @@
-// A member of one room: joins on every connect, with the position of the last message it saw; sends each message until
+// A member of one room: joins on every connect, with the id of the last message it received; sends each message until
 // it is stored; and records in the ledger what it receives.
 
 // Delay in ms before it resends a message that was not acknowledged as stored.
-const AGAIN = 500;
+const RETRY_AFTER = 500;
 
 export class Member {
   #client;
@@ -15,7 +15,7 @@ export class Member {
   #sent = 0;
   #waiting = [];
 
-  // `report(what, ms)`: `ack`, `delivery` and `recovered` of a message, without ms if it was sent again or is unknown;
+  // `report(kind, ms)`: `ack`, `delivery` and `recovered` of a message, without ms if it was sent again or is unknown;
   // `joined`; `report('error', text)`.
   constructor({ client, room, index, ledger, now, report }) {
     this.#client = client;
@@ -24,8 +24,8 @@ export class Member {
     this.#ledger = ledger;
     this.#now = now;
     this.#report = report;
-    client.on('new-message', (message) => this.#got(message, 'delivery'));
-    client.on('recent-messages', (messages, { room }) => room === this.#room && this.#caughtUp(messages));
+    client.on('new-message', (message) => this.#received(message, 'delivery'));
+    client.on('recent-messages', (messages, { room }) => room === this.#room && this.#receivedPage(messages));
     client.on('room-reset', () => report('error', 'room-reset'));
     client.on('error', (error) => report('error', JSON.stringify(error)));
     client.on(':disconnected', () => { this.joined = false; });
@@ -35,10 +35,10 @@ export class Member {
 
   // Joins the room. Call it on every connect.
   async join() {
-    const asked = { room: this.#room, since: this.#last };
-    const ack = await this.#ask('join-room', asked);
+    const request = { room: this.#room, since: this.#last };
+    const ack = await this.#ask('join-room', request);
     if (ack === undefined) return;
-    if (asked.since !== undefined && ack.recovered !== true) this.#report('error', 'came back, not recovered');
+    if (request.since !== undefined && ack.recovered !== true) this.#report('error', 'rejoined, not recovered');
     this.#last ??= ack.position;
     this.joined = true;
     this.#report('joined');
@@ -54,10 +54,10 @@ export class Member {
       if (!this.joined) await this.#rejoined();
       if (this.#client.state === 'over') return;
       if (tries === 0) this.#ledger.sent(key, this.#now());
-      else this.#ledger.sentAgain(key);
+      else this.#ledger.resent(key);
       const ack = await this.#ask('send-message', { room: this.#room, content, clientId: key });
       if (ack !== undefined) break;
-      if (this.joined) await new Promise((resume) => { setTimeout(resume, AGAIN); });
+      if (this.joined) await new Promise((resume) => { setTimeout(resume, RETRY_AFTER); });
     }
     this.#report('ack', this.#ledger.age(key, this.#now()));
     this.#ledger.stored(key, this.#now());
@@ -87,14 +87,14 @@ export class Member {
     return new Promise((resume) => { this.#waiting.push(resume); });
   }
 
-  #caughtUp(messages) {
+  #receivedPage(messages) {
     // At the first join these are old messages: ignore them.
     if (this.#last === undefined) return;
-    for (const message of messages) this.#got(message, 'recovered');
+    for (const message of messages) this.#received(message, 'recovered');
   }
 
-  #got({ id, room, content }, how) {
-    if (room !== this.#room) return this.#report('error', `a message of the room ${room}`);
+  #received({ id, room, content }, how) {
+    if (room !== this.#room) return this.#report('error', `received a message of the room ${room}`);
     this.#last = id;
     const key = content.slice(0, content.indexOf(' '));
     const ms = this.#ledger.age(key, this.#now());

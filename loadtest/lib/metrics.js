@@ -3,12 +3,12 @@
 import { Counter, Rate, Trend } from 'k6/metrics';
 
 export const metrics = {
-  // The share of clients that got in: connected, and joined if the scenario has rooms.
+  // The share of clients that connected, and joined if the scenario has rooms.
   connect_success: new Rate('connect_success'),
   // From the start of the successful attempt to the answer to its CONNECT packet.
   connect_ms: new Trend('connect_ms', true),
   // From the loss of a connection until the client is back: connected, or in its room again.
-  comeback_ms: new Trend('comeback_ms', true),
+  reconnect_ms: new Trend('reconnect_ms', true),
   // From an event to its acknowledgement.
   ack_ms: new Trend('ack_ms', true),
   // From the sending of a message to each delivery.
@@ -22,7 +22,7 @@ export const metrics = {
   recovered: new Counter('recovered'),
   missed: new Counter('missed'),
   doubled: new Counter('doubled'),
-  disordered: new Counter('disordered'),
+  reordered: new Counter('reordered'),
   errors: new Counter('errors'),
   // Failed handshakes; the client retries.
   refused: new Counter('refused'),
@@ -35,7 +35,7 @@ export const metrics = {
 // k6's thresholds. A time that was never measured passes. `finished` is there to fail then: it counts a virtual user
 // only if its job returned true.
 export function thresholds(settings, timed) {
-  const never = ['missed', 'doubled', 'disordered'].map((name) => [name, ['count==0']]);
+  const never = ['missed', 'doubled', 'reordered'].map((name) => [name, ['count==0']]);
   const times = timed.map((name) => [name, [`p(95)<${settings[name.replace('_ms', 'P95')]}`]]);
   return {
     connect_success: ['rate==1'],
@@ -47,23 +47,23 @@ export function thresholds(settings, timed) {
   };
 }
 
-// How many errors and refusals each virtual user logs as text; all of them are counted.
-const SAID = 3;
-let said = 0;
+// How many errors and refusals each virtual user logs; all of them are counted.
+const LOGGED = 3;
+let logged = 0;
 
-function say(how, text) {
-  said += 1;
-  if (said <= SAID) how(text);
+function log(write, text) {
+  logged += 1;
+  if (logged <= LOGGED) write(text);
 }
 
-// Counts an error, and logs the first few (`SAID`).
+// Counts an error, and logs the first few (`LOGGED`).
 export function error(text) {
   metrics.errors.add(1);
-  say(console.error, text);
+  log(console.error, text);
 }
 
-// Counts a failed handshake, and logs it. It has no threshold of its own: its consequences have.
+// Counts a failed handshake, and logs it. It has no threshold: its consequences have.
 export function refused(why) {
   metrics.refused.add(1);
-  say(console.warn, `a handshake came to nothing: ${why}`);
+  log(console.warn, `handshake failed: ${why}`);
 }

@@ -15,9 +15,9 @@ export const now = () => exec.instance.currentTestRunDuration;
 
 export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
-// Waits until `so()` is true; returns false if that takes longer than `limit` ms.
-export async function until(so, limit) {
-  for (const end = now() + limit; !so();) {
+// Waits until `condition()` is true; returns false if that takes longer than `limit` ms.
+export async function until(condition, limit) {
+  for (const end = now() + limit; !condition();) {
     if (now() > end) return false;
     await sleep(20);
   }
@@ -62,7 +62,7 @@ export class Scenario {
     try {
       const done = await job(this, prepared, exec.vu.idInTest - 1);
       if (done) metrics.finished.add(1);
-      else error('a virtual user saw nothing of what it is there to see');
+      else error('a virtual user measured nothing');
     } catch (failure) {
       error(`${failure.stack ?? failure}`);
     }
@@ -88,7 +88,7 @@ export class Scenario {
     client.on(':failed', refused);
     client.on(':packet-error', error);
     client.on(':disconnected', (why) => why !== 'dropped' && why !== 'left' && metrics.disconnects.add(1));
-    client.on(':over', (why) => why !== 'left' && error(`sent away: ${why}`));
+    client.on(':over', (why) => why !== 'left' && error(`disconnected for good: ${why}`));
     client.on('authenticated', ({ userId }) => userId !== id && error(`authenticated as ${userId}`));
     return client;
   }

@@ -1,8 +1,8 @@
 // The settings of a run, from k6's environment (`-e NAME=value`). Each scenario has its own defaults; `SHORT=1` takes
-// those of its short form, which ends within seconds and shows whether it works, not how fast.
+// those of its short form, which ends within seconds and tests that the scenario works, not its speed.
 
 // Short runs have loose limits for times, because they run on machines that do other work.
-const PATIENT = { CONNECT_P95: 5000, ACK_P95: 5000, DELIVERY_P95: 5000, COMEBACK_P95: 10_000 };
+const SHORT_LIMITS = { CONNECT_P95: 5000, ACK_P95: 5000, DELIVERY_P95: 5000, RECONNECT_P95: 10_000 };
 
 const COMMON = {
   // The base URL of gateways and auth service.
@@ -22,7 +22,7 @@ const COMMON = {
   CONNECT_P95: 1000,
   ACK_P95: 250,
   DELIVERY_P95: 250,
-  COMEBACK_P95: 3000,
+  RECONNECT_P95: 3000,
   ERRORS: 0,
   DISCONNECTS: 0,
   // For tokens made here (HS256). Without a secret, the run registers users and signs them in through /api.
@@ -35,7 +35,7 @@ const COMMON = {
 
 // All settings of a scenario, in camelCase, durations in ms.
 export function read(environment, defaults, short) {
-  const known = environment.SHORT ? { ...COMMON, ...defaults, ...PATIENT, ...short } : { ...COMMON, ...defaults };
+  const known = environment.SHORT ? { ...COMMON, ...defaults, ...SHORT_LIMITS, ...short } : { ...COMMON, ...defaults };
   const names = Object.keys(known);
   return Object.fromEntries(names.map((name) => [camelCase(name), convert(name, environment[name] || known[name], known[name])]));
 }
@@ -43,7 +43,7 @@ export function read(environment, defaults, short) {
 function convert(name, value, like) {
   if (typeof like === 'number') {
     const number = Number(value);
-    if (!(number >= 0)) throw new Error(`${name}: a number, not ${value}`);
+    if (!(number >= 0)) throw new Error(`${name} must be a number, not ${value}`);
     return number;
   }
   return /^\d+(ms|s|m|h)$/.test(like) ? milliseconds(name, value) : value;
@@ -52,7 +52,7 @@ function convert(name, value, like) {
 function milliseconds(name, text) {
   const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
   const sizes = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-  if (unit === undefined) throw new Error(`${name}: a time like 500ms, 30s, 10m or 1h, not ${text}`);
+  if (unit === undefined) throw new Error(`${name} must be a time like 500ms, 30s, 10m or 1h, not ${text}`);
   return Number(number) * sizes[unit];
 }
 

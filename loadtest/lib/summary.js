@@ -2,14 +2,14 @@
 
 const TIMES = [
   ['connect_ms', 'connect'],
-  ['comeback_ms', 'come back'],
+  ['reconnect_ms', 'reconnect'],
   ['online_ms', 'online'],
   ['offline_ms', 'offline'],
   ['post_ms', 'posted'],
   ['ack_ms', 'acknowledged'],
   ['delivery_ms', 'delivered'],
 ];
-const COUNTS = ['missed', 'doubled', 'disordered', 'errors', 'disconnects', 'refused', 'recovered'];
+const COUNTS = ['missed', 'doubled', 'reordered', 'errors', 'disconnects', 'refused', 'recovered'];
 
 // Makes the summary of the run from the data that k6 passes to `handleSummary`.
 export function summarize(scenario, settings, { metrics, state }) {
@@ -32,7 +32,7 @@ export function summarize(scenario, settings, { metrics, state }) {
   };
 }
 
-// The summary for people.
+// The summary as a table.
 export function table({ scenario, passed, failed, seconds, clients, times, counts }) {
   // k6 has no `toLocaleString`.
   const number = (value) => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
@@ -44,7 +44,7 @@ export function table({ scenario, passed, failed, seconds, clients, times, count
     row('', 'count', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'),
     ...times.map(({ label, count, p50, p95, p99, max }) => row(label, number(count), ...[p50, p95, p99, max].map(ms))),
     `  ${Object.entries(counts).map(([name, count]) => `${name} ${number(count)}`).join(', ')}`,
-    ...failed.map((limit) => `  not kept: ${limit}`),
+    ...failed.map((limit) => `  threshold failed: ${limit}`),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -5,11 +5,11 @@ import { Client } from '../lib/client.js';
 
 // The server's side of each connection, with the frames that the client sent; and the client's own events.
 let links;
-let heard;
+let received;
 
 function newClient(options = {}) {
   links = [];
-  heard = [];
+  received = [];
   const transport = ({ frame, closed }) => {
     const link = { sent: [], open: true, frame, closed };
     links.push(link);
@@ -17,7 +17,7 @@ function newClient(options = {}) {
   };
   const client = new Client({ transport, token: 't', ...options });
   for (const name of [':connected', ':failed', ':disconnected', ':over', ':packet-error']) {
-    client.on(name, (...args) => heard.push([name, ...args]));
+    client.on(name, (...args) => received.push([name, ...args]));
   }
   return client;
 }
@@ -30,24 +30,24 @@ function connect(client) {
   return link;
 }
 
-const names = () => heard.map(([name]) => name);
+const names = () => received.map(([name]) => name);
 
 beforeEach(() => {
   mock.timers.reset();
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
 });
 
-test('says its token, is connected, answers pings', () => {
+test('sends its token, connects, answers pings', () => {
   const client = newClient();
   const link = connect(client);
   assert.equal(client.state, 'connected');
   assert.equal(client.id, 's');
   link.frame('2');
   assert.deepEqual(link.sent, ['40{"token":"t"}', '3']);
-  assert.deepEqual(heard, [[':connected', 0, 0]]);
+  assert.deepEqual(received, [[':connected', 0, 0]]);
 });
 
-test('an event reaches its listener with all its arguments, and others nobody', () => {
+test('an event reaches its listener with all arguments, and no other', () => {
   const client = newClient();
   const got = [];
   client.on('a', (...args) => got.push(args));
@@ -67,7 +67,7 @@ test('an acknowledgement finds its call', async () => {
   assert.deepEqual(await Promise.all([first, second]), ['one', 'two']);
 });
 
-test('a call fails without a connection, with its loss, and after its time', async () => {
+test('a call fails without a connection, at its loss, and after the time limit', async () => {
   const client = newClient({ ackLimit: 100 });
   await assert.rejects(client.call('a'), /not connected/);
   const link = connect(client);
@@ -79,7 +79,7 @@ test('a call fails without a connection, with its loss, and after its time', asy
   await assert.rejects(lost, /gone/);
 });
 
-test('a lost connection is made again, and what the old one still says is not heard', () => {
+test('a lost connection is reopened, and late packets of the old one are ignored', () => {
   const client = newClient();
   const old = connect(client);
   old.closed('gone');
@@ -106,18 +106,18 @@ test('pauses grow, up to a limit', () => {
   assert.deepEqual(new Set(names()), new Set([':failed']));
 });
 
-test('a handshake without an answer and a silent server are given up', () => {
+test('gives up on a handshake without an answer, and on a silent server', () => {
   const client = newClient({ connectLimit: 2000 });
   client.open();
   mock.timers.tick(2000);
-  assert.deepEqual(heard, [[':failed', 'timeout']]);
+  assert.deepEqual(received, [[':failed', 'timeout']]);
   assert.equal(links[0].open, false);
   mock.timers.tick(1500);
   connect(client);
   mock.timers.tick(1499);
   assert.equal(client.state, 'connected');
   mock.timers.tick(1);
-  assert.deepEqual(heard.at(-1), [':disconnected', 'ping timeout']);
+  assert.deepEqual(received.at(-1), [':disconnected', 'ping timeout']);
 });
 
 test('CONNECT_ERROR and DISCONNECT are final', () => {
@@ -126,13 +126,13 @@ test('CONNECT_ERROR and DISCONNECT are final', () => {
     connect(client).frame(frame);
     assert.equal(client.state, 'over');
     assert.equal(links[0].open, false);
-    assert.deepEqual(heard.at(-1), [':over', why]);
+    assert.deepEqual(received.at(-1), [':over', why]);
     mock.timers.tick(60_000);
     assert.equal(links.length, 1);
   }
 });
 
-test('leaving is said, and final; dropping is neither', () => {
+test('leaving sends DISCONNECT and is final; dropping does neither', () => {
   const client = newClient();
   const first = connect(client);
   client.drop();
@@ -145,7 +145,7 @@ test('leaving is said, and final; dropping is neither', () => {
   assert.equal(links.length, 2);
 });
 
-test('a namespace stands in front of everything, and a packet of another one is told', () => {
+test('packets start with the namespace, and a packet of another one is an error', () => {
   const client = newClient({ namespace: '/chat' });
   client.open();
   const [link] = links;
@@ -154,5 +154,5 @@ test('a namespace stands in front of everything, and a packet of another one is 
   client.emit('a', 1);
   assert.deepEqual(link.sent, ['40/chat,{"token":"t"}', '42/chat,["a",1]']);
   link.frame('42["a"]');
-  assert.equal(heard.at(-1)[0], ':packet-error');
+  assert.equal(received.at(-1)[0], ':packet-error');
 });

@@ -14,23 +14,23 @@ function exchanged() {
   return ledger;
 }
 
-test('all is well', () => {
+test('complete deliveries are clean', () => {
   const ledger = exchanged();
   assert.equal(ledger.settled(), true);
   assert.equal(ledger.missed(), 0);
-  assert.deepEqual(ledger.counts, { sent: 1, stored: 1, delivered: 2, doubled: 0, disordered: 0, unknown: 0 });
+  assert.deepEqual(ledger.counts, { sent: 1, stored: 1, delivered: 2, doubled: 0, reordered: 0, unknown: 0 });
 });
 
-test('what was sent twice has no age', () => {
+test('a resent message has no age', () => {
   const ledger = new Ledger(1);
   ledger.sent('a', 1);
   assert.equal(ledger.age('a', 8), 7);
-  ledger.sentAgain('a');
+  ledger.resent('a');
   assert.equal(ledger.age('a', 8), undefined);
   assert.equal(ledger.age('never', 8), undefined);
 });
 
-test('a missing delivery and a missing acknowledgement are seen', () => {
+test('a missing delivery and a missing acknowledgement are detected', () => {
   const ledger = exchanged();
   ledger.sent('b', 10);
   ledger.stored('b', 11);
@@ -41,10 +41,10 @@ test('a missing delivery and a missing acknowledgement are seen', () => {
   assert.equal(ledger.missed(), 1);
   ledger.delivered(1, 'b', '2', 15);
   assert.equal(ledger.missed(), 0);
-  assert.equal(ledger.settled(), false, 'the sender of c was never told');
+  assert.equal(ledger.settled(), false, 'c was never acknowledged');
 });
 
-test('a second delivery is seen, at once and when the first is long forgotten', () => {
+test('a second delivery is detected, at once and after the first was forgotten', () => {
   const ledger = exchanged();
   assert.equal(ledger.delivered(0, 'a', '1', 10), false);
   assert.equal(ledger.counts.doubled, 1);
@@ -55,12 +55,12 @@ test('a second delivery is seen, at once and when the first is long forgotten', 
   assert.equal(ledger.counts.doubled, 2);
 });
 
-test('a wrong order is seen, and so is a message that nobody sent', () => {
+test('a wrong order and an unknown message are detected', () => {
   const ledger = exchanged();
   for (const key of ['b', 'c']) ledger.sent(key, 10);
   ledger.delivered(0, 'c', '3', 11);
   ledger.delivered(0, 'b', '2', 12);
   ledger.delivered(1, 'x', '4', 13);
-  const { disordered, unknown, doubled } = ledger.counts;
-  assert.deepEqual({ disordered, unknown, doubled }, { disordered: 1, unknown: 1, doubled: 0 });
+  const { reordered, unknown, doubled } = ledger.counts;
+  assert.deepEqual({ reordered, unknown, doubled }, { reordered: 1, unknown: 1, doubled: 0 });
 });

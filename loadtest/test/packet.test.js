@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import * as packet from '../lib/packet.js';
 
-test('engine packets are told apart by their digit', () => {
+test('Engine.IO packets are distinguished by their digit', () => {
   assert.deepEqual(packet.decode('0{"sid":"x"}'), { type: 'open', text: '{"sid":"x"}' });
   assert.deepEqual(packet.decode('2'), { type: 'ping', text: '' });
   assert.deepEqual(packet.decode('42["a"]'), { type: 'message', text: '2["a"]' });
@@ -20,7 +20,7 @@ test('socket packets with and without namespace, number and content', () => {
   assert.equal(decodeMessage('4{"message":"invalid_token"}').type, 'connect_error');
 });
 
-test('binary is refused, not misread', () => {
+test('binary packets are refused', () => {
   assert.throws(() => packet.decodeMessage('51-["a",{"_placeholder":true,"num":0}]'), /not a Socket.IO packet of text/);
 });
 
@@ -30,7 +30,7 @@ test('the name of an event, without reading the rest', () => {
   for (const bad of ['{}', '[1]', '["never ends']) assert.throws(() => packet.eventName(bad), /not an event/);
 });
 
-test('what is sent reads as the stock client writes it', () => {
+test('packets are written as by the stock client', () => {
   assert.equal(packet.encodeConnect('/', { token: 't' }), '40{"token":"t"}');
   assert.equal(packet.encodeConnect('/chat', { token: 't' }), '40/chat,{"token":"t"}');
   assert.equal(packet.encodeEvent('/', ['a', 1]), '42["a",1]');
@@ -38,7 +38,7 @@ test('what is sent reads as the stock client writes it', () => {
   assert.equal(packet.encodeDisconnect('/chat'), '41/chat,');
 });
 
-test('a body of several packets comes apart as it was put together', () => {
+test('a body of several packets is split as it was joined', () => {
   const frames = ['2', '42["a"]', '43/chat,7[]'];
   assert.deepEqual(packet.splitPayload(packet.joinPayload(frames)), frames);
 });

@@ -1,4 +1,4 @@
-"""What schemathesis does and checks besides its own. It reads this file because SCHEMATHESIS_HOOKS names it."""
+"""Hooks and checks for schemathesis, which reads this file because SCHEMATHESIS_HOOKS names it."""
 
 from itertools import count
 
@@ -11,14 +11,14 @@ registered = count(1)
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
-    """The document's example of an address could be registered once only."""
+    """Replaces the example address of the document, which can be registered only once."""
     if case.operation.path == REGISTER and isinstance(case.body, dict) and case.body.get("email") == "ann@mail.com":
         case.body = case.body | {"email": f"ann{next(registered)}@mail.com"}
 
 
 @schemathesis.check
 def registration_of_good_data(ctx, response, case):
-    """Good data are refused for one reason only: somebody has the address."""
+    """Valid data may be refused only because the address is taken."""
     if case.operation.path != REGISTER or case.method.upper() != "POST":
         return
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:

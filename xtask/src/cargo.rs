@@ -3,21 +3,31 @@
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{output::Running, places};
+use crate::output::Running;
 
 /// `cargo …` in the repository, its output passed on (to standard error: standard output is for results).
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(places::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    command.args(args).current_dir(paths::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
     command
 }
 
 /// Builds the product's programs, all at once: the features are then the same as in every other build of the workspace,
 /// and nothing is compiled twice. A debug build also has the features that tests add: it is for tests and for trying.
 pub async fn build(release: bool) -> Result<()> {
-    let mut command = cargo(&["build", "--workspace", "--bins"]);
-    command.args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
+    build_some(&["--bins"], release).await
+}
+
+/// Builds only the program of that name, with the same features.
+pub async fn build_only(program: &str, release: bool) -> Result<()> {
+    build_some(&["--bin", program], release).await
+}
+
+async fn build_some(what: &[&str], release: bool) -> Result<()> {
+    let mut command = cargo(&["build", "--workspace"]);
+    command.args(what).args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
     run("cargo build", command).await
 }
 
@@ -29,7 +39,7 @@ pub async fn run(name: &str, mut command: Command) -> Result<()> {
     let mut group = Group(running.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
     let status = running.ended().await?;
     group.0 = None;
-    ensure!(status.success(), "{name} failed ({})", crate::child::describe(status));
+    ensure!(status.success(), "{name} failed ({})", xtask_kit::process::describe(status));
     Ok(())
 }
 

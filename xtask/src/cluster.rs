@@ -1,7 +1,7 @@
-//! `cargo xtask cluster`: a real cluster of processes on this machine, and the commands that speak to a running one.
+//! `cargo xtask cluster`: a real cluster of processes on this machine, and the commands for a running one.
 //!
-//! - [`parts`]: the processes, how they are started and in which order they end
-//! - [`keep`]: the main loop, which reports deaths, carries out commands and ends everything together
+//! - [`parts`]: the processes, and the order in which they start and stop
+//! - [`keep`]: the main loop, which reports exits, carries out commands and stops all processes together
 //! - [`control`]: the commands, from another terminal, over a socket in the cluster's folder
 //! - [`rolling`]: the one command that takes several steps
 
@@ -31,13 +31,13 @@ pub struct Args {
 /// The cluster to start.
 #[derive(clap::Args, Default)]
 pub struct Start {
-    /// How many gateways
+    /// Number of gateways
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub nodes: u16,
-    /// With optimisations
+    /// Build with optimisations
     #[arg(long)]
     pub release: bool,
-    /// Print one line of JSON once everything is up
+    /// Print the addresses as one line of JSON, once all processes are ready
     #[arg(long)]
     pub json: bool,
     /// A setting of every gateway (repeatable)
@@ -46,7 +46,7 @@ pub struct Start {
     /// A setting of the auth service (repeatable)
     #[arg(long = "auth-set", value_name = "KEY=VALUE")]
     pub auth_set: Vec<String>,
-    /// Also start a Prometheus that scrapes all of them, with the rules in deploy/prometheus
+    /// Also start a Prometheus that scrapes all services, with the rules in deploy/prometheus
     #[arg(long)]
     pub prometheus: bool,
     /// Name of the cluster, for `--cluster` [default: the process id]
@@ -55,7 +55,7 @@ pub struct Start {
     /// Keep the log files, in this folder
     #[arg(long, value_name = "FOLDER")]
     pub logs: Option<PathBuf>,
-    /// Take the programs as they were built last
+    /// Use the programs of the last build
     #[arg(long)]
     pub no_build: bool,
     /// The gateways trust tokens signed with this instead of the auth service's.
@@ -65,37 +65,37 @@ pub struct Start {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a dead gateway again, on its old ports and with its settings; prints its new pid
+    /// Restart a gateway that has exited, on its old ports and with its settings; prints its new pid
     RestartGateway {
         /// `gw1`, …
         id: String,
         #[command(flatten)]
         which: Which,
     },
-    /// Stop a gateway (SIGTERM), and wait until it has drained
+    /// Stop a gateway with SIGTERM, and wait until it has drained
     StopGateway {
         /// `gw1`, …
         id: String,
         #[command(flatten)]
         which: Which,
     },
-    /// Restart all gateways one after the other: SIGTERM, exit code 0, started again, ready, next
+    /// Restart all gateways, one after the other: send SIGTERM, wait for exit code 0, start it, wait until it is ready
     RollingRestart {
-        /// Seconds between two gateways, in which clients reconnect and balancers accept the new one
+        /// Seconds between two gateways, for clients to reconnect and for balancers to notice the new one
         #[arg(long, default_value_t = 4.0)]
         pause: f64,
         #[command(flatten)]
         which: Which,
     },
-    /// Stop the cluster's Redis; its data stay on disk
+    /// Stop the Redis of the cluster; its data stay on disk
     StopRedis {
-        /// By SIGKILL instead of SIGTERM
+        /// Send SIGKILL instead of SIGTERM
         #[arg(long)]
         kill: bool,
         #[command(flatten)]
         which: Which,
     },
-    /// Start the cluster's Redis again; prints its new pid
+    /// Start the Redis of the cluster again; prints its new pid
     StartRedis {
         /// Without its data
         #[arg(long)]
@@ -105,10 +105,10 @@ enum Command {
     },
 }
 
-/// Which running cluster.
+/// The running cluster to command.
 #[derive(clap::Args)]
 struct Which {
-    /// Name of the cluster; needed where several run
+    /// Name of the cluster; required if several run
     #[arg(long, alias = "name")]
     cluster: Option<String>,
     /// Print the answer as JSON

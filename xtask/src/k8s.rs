@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{cargo, output, places, python};
+use crate::{cargo, output, python};
 
 const REQUIREMENTS: &str = "k8s/test/requirements.txt";
 /// Built if there is neither kubectl nor kustomize; the newest version that Go 1.26 can build.
@@ -25,23 +26,23 @@ pub async fn test() -> Result<()> {
     let python = python::programs(REQUIREMENTS).await?.join("python");
     let mut rules = Command::new(python);
     // `-B`: leave nothing behind in the repository.
-    rules.args(["-B", "k8s/test/test_manifests.py"]).current_dir(places::root()).env("KUSTOMIZE", builder().await?);
+    rules.args(["-B", "k8s/test/test_manifests.py"]).current_dir(paths::root()).env("KUSTOMIZE", builder().await?);
     cargo::run("the test of k8s/", rules).await
 }
 
 /// The command that builds an overlay, without its last argument: the overlay.
 async fn builder() -> Result<String> {
-    if places::on_path("kubectl").is_some() {
+    if paths::which("kubectl").is_some() {
         return Ok("kubectl kustomize".into());
     }
     let build = |program: PathBuf| format!("{} build", program.display());
-    if let Some(program) = places::on_path("kustomize") {
+    if let Some(program) = paths::which("kustomize") {
         return Ok(build(program));
     }
-    let folder = places::cache()?.join(format!("kustomize-{KUSTOMIZE}"));
+    let folder = paths::cache()?.join(format!("kustomize-{KUSTOMIZE}"));
     let program = folder.join("kustomize");
     if !program.is_file() {
-        output::say(&format!("building kustomize in {}", folder.display()));
+        output::print(&format!("building kustomize in {}", folder.display()));
         let mut go = Command::new("go");
         go.arg("install").arg(format!("sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE}")).env("GOBIN", &folder);
         cargo::run("go install", go).await.context("please install: kubectl")?;

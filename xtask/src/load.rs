@@ -1,4 +1,4 @@
-//! `cargo xtask load`: k6 against a cluster. Starts one of its own on this machine, or takes the one at a URL.
+//! `cargo xtask load`: k6 against a cluster. Starts a cluster on this machine, or loads the one at a URL.
 //!
 //! The scenarios are in `loadtest/`; each has thresholds, and k6 fails if one is not met. Only this machine is ever
 //! loaded, unless the caller declares with an option that the target is theirs.
@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tokio::process::Command;
+use xtask_kit::{paths, process, shutdown::Shutdown, workdir::Workdir};
 
 use crate::{
-    cargo, child,
+    cargo,
     cluster::{Parts, Start},
-    ending::Ending,
-    node_packages, places, python,
-    workdir::Workdir,
+    node_packages, python,
 };
 use target::Target;
 
@@ -26,19 +25,19 @@ pub const K6: &str = "loadtest/requirements.txt";
 /// The scenarios: files in `loadtest/`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
-    /// One after the other
+    /// All scenarios, one after the other
     All,
-    /// Everybody connects at once, and comes back at once
+    /// All clients connect at once, and reconnect at once
     ConnectStorm,
-    /// Rooms in which everybody sends
+    /// Rooms in which every member sends
     Chat,
-    /// Users who come, lose their connection, go
+    /// Users who connect, lose their connection, and leave
     Presence,
-    /// A backend notifies users, who read it
+    /// A backend sends notifications, and users read them
     Notifications,
     /// Rooms over HTTP long-polling
     Polling,
-    /// Rooms for ten minutes, with connections lost all the time
+    /// Rooms for ten minutes, in which clients lose their connections all the time
     Soak,
 }
 
@@ -55,22 +54,23 @@ pub struct Args {
     /// Scenario to run
     #[arg(value_enum)]
     scenario: Scenario,
-    /// Gateways of the cluster that is started
+    /// Number of gateways
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     nodes: u16,
-    /// A setting of every gateway that is started (repeatable)
+    /// A setting of every gateway (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// With optimisations
+    /// Build with optimisations
     #[arg(long)]
     release: bool,
-    /// Take the programs as they were built last
+    /// Use the programs of the last build
     #[arg(long)]
     no_build: bool,
     /// Keep the log files of the cluster, in this folder
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
-    /// Start no cluster, load this one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are taken from the environment
+    /// Load the cluster at this URL instead of starting one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are read
+    /// from the environment
     #[arg(long, conflicts_with_all = ["nodes", "set", "release", "no_build", "logs"])]
     url: Option<String>,
     /// URL of that cluster's HTTP API for backends, which `notifications` needs
@@ -79,10 +79,10 @@ pub struct Args {
     /// The URL is not on this machine, and I may load what is there
     #[arg(long)]
     i_own_the_target: bool,
-    /// A setting of the scenario, as VUS=20 or DURATION=1m (repeatable); they are in its file and in lib/settings.js
+    /// A setting of the scenario, such as VUS=20 or DURATION=1m (repeatable); see its file and lib/settings.js
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// A few clients for a few seconds: does it work?
+    /// A few clients for a few seconds: checks that the scenario works
     #[arg(long)]
     short: bool,
     /// Print one line of JSON for each scenario
@@ -92,11 +92,11 @@ pub struct Args {
 
 /// Runs the chosen scenarios.
 pub async fn run(args: &Args) -> Result<()> {
-    let mut ending = Ending::listen()?;
+    let mut shutdown = Shutdown::listen()?;
     tokio::select! {
         result = load(args) => result,
         // Servers are killed when they are dropped.
-        why = ending.wait() => bail!("{why}: not finished"),
+        why = shutdown.requested() => bail!("{why}: stopped before the end"),
     }
 }
 
@@ -111,7 +111,7 @@ async fn load(args: &Args) -> Result<()> {
         node_packages::browser_client().await?;
         cargo::build(args.release).await?;
     }
-    child::open_files()?;
+    process::raise_open_files_limit()?;
     let (mut workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()))?;
     if let Some(logs) = &args.logs {
         workdir.keep_logs_in(logs)?;
@@ -127,13 +127,13 @@ async fn load(args: &Args) -> Result<()> {
     let mut parts = Parts::start(&start, &workdir).await?;
     let target = Target::started(&parts.addresses(), secret);
     let mut memory = in_megabytes(&parts);
-    let look = || {
+    let check = || {
         let now = in_megabytes(&parts);
         eprintln!("memory of the gateways: {memory} MB before, {now} MB after");
         memory = now;
-        parts.deaths().into_iter().next().map_or(Ok(()), |death| bail!(death))
+        parts.exits().into_iter().next().map_or(Ok(()), |exit| bail!(exit))
     };
-    let result = scenarios(args, &k6, &target, &env, look).await;
+    let result = scenarios(args, &k6, &target, &env, check).await;
     parts.stop().await;
     result
 }
@@ -150,25 +150,25 @@ fn settings(args: &Args) -> Vec<String> {
     short.into_iter().chain(args.set.iter().cloned()).collect()
 }
 
-/// Runs all chosen scenarios even if one fails, and reports each failure. `look` checks the servers after each.
+/// Runs all chosen scenarios even if one fails, and reports each failure. `check` checks the servers after each.
 async fn scenarios(
     args: &Args,
     k6: &Path,
     target: &Target,
     env: &[(&str, &str)],
-    mut look: impl FnMut() -> Result<()>,
+    mut check: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut failed = Vec::new();
     for name in args.scenario.chosen() {
         eprintln!("== {name}");
         let result = cargo::run(&format!("k6 {name}"), command(args, k6, &name, target, env)).await;
-        let result = result.and(look());
+        let result = result.and(check());
         if let Err(error) = result {
             eprintln!("{error:#}");
             failed.push(name);
         }
     }
-    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    ensure!(failed.is_empty(), "failed scenarios: {}", failed.join(", "));
     Ok(())
 }
 
@@ -178,7 +178,7 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &s
     if let Some(range) = target.client_addresses() {
         command.args(["--local-ips", range]);
     }
-    command.arg(format!("{name}.js")).current_dir(places::root().join("loadtest"));
+    command.arg(format!("{name}.js")).current_dir(paths::root().join("loadtest"));
     // Nothing else of our own environment: a stray VUS or K6_DURATION must not change a run. Secrets go into the
     // environment, because everybody on the machine can read arguments.
     let inherited = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
@@ -200,7 +200,10 @@ fn pairs(env: &[String]) -> Result<Vec<(&str, &str)>> {
         .iter()
         .map(|text| text.split_once('=').with_context(|| format!("`{text}` is not NAME=VALUE")))
         .collect::<Result<_>>()?;
-    ensure!(!pairs.iter().any(|(name, _)| ["BASE_URL", "API_URL"].contains(name)), "use --url and --api-url");
+    ensure!(
+        !pairs.iter().any(|(name, _)| ["BASE_URL", "API_URL"].contains(name)),
+        "set the target with --url and --api-url"
+    );
     Ok(pairs)
 }
 
@@ -210,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_scenario_has_a_file_and_every_file_is_one() {
-        let folder = places::root().join("loadtest");
+        let folder = paths::root().join("loadtest");
         let files = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
         let mut files: Vec<String> = files
             .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_is_no_setting() {
+    fn the_target_is_not_a_setting() {
         assert_eq!(pairs(&["VUS=2".into(), "A=b=c".into()]).unwrap(), [("VUS", "2"), ("A", "b=c")]);
         assert!(pairs(&["VUS".into()]).is_err());
         assert!(pairs(&["BASE_URL=http://example.com".into()]).is_err());

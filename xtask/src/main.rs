@@ -1,14 +1,12 @@
 //! The commands of the README, started as `cargo xtask <command>`.
 //!
-//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] checks
-//! everything and [`lint`] the code's form, [`install`] fetches what those need. Nothing here is part of the product:
+//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] runs all
+//! tests and [`lint`] checks formatting and lints, [`install`] installs the tools for them. Nothing here is part of the product:
 //! no service depends on it.
 
 mod cargo;
 mod chaos;
-mod child;
 mod cluster;
-mod ending;
 mod fuzz;
 mod install;
 mod k8s;
@@ -16,15 +14,10 @@ mod lint;
 mod load;
 mod node_packages;
 mod output;
-mod places;
-mod ports;
 mod python;
-mod ready;
 mod rules;
 mod run;
-mod servers;
 mod test;
-mod workdir;
 
 use std::process::ExitCode;
 
@@ -39,25 +32,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build and run everything in one process, on http://localhost:3000 by default
+    /// Build and run all services in one process, on http://localhost:3000 by default
     Run(run::Args),
-    /// A whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
+    /// Run a whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
     Cluster(cluster::Args),
-    /// Check everything: the tests of all crates, and end-to-end, fuzz, chaos and load tests against clusters
+    /// Run all tests: of all crates, and end-to-end, fuzz, chaos and load tests against clusters
     Test(test::Args),
-    /// Check that formatting and clippy find nothing, as CI does
+    /// Check formatting and clippy, as CI does
     Lint,
-    /// Look for lost, doubled and reordered messages while gateways, Redis and connections break
-    Chaos(Box<chaos::Args>),
-    /// Load a cluster with k6 and judge it by thresholds
+    /// Test that no message is lost, doubled or reordered while gateways, Redis and connections fail
+    #[command(disable_help_flag = true)]
+    Chaos(chaos::Args),
+    /// Load a cluster with k6 and check thresholds
     Load(load::Args),
     /// Test both HTTP interfaces against their OpenAPI documents with random calls
     Fuzz(fuzz::Args),
-    /// Install what `cluster` and `test` need (Debian and its kin; elsewhere says what to install)
+    /// Install the tools for `cluster` and `test` (Debian and its derivatives; elsewhere prints their names)
     Install,
 }
 
-// One thread on purpose: the kernel kills a child when the thread that started it ends; this one lives to the end.
+// One thread on purpose: the kernel kills a child when the thread that started it ends, and this thread lives as long as the process.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
@@ -66,7 +60,7 @@ async fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(args).await.map(done),
         Command::Test(args) => Box::pin(test::run(&args)).await,
         Command::Lint => lint::run().await,
-        Command::Chaos(args) => chaos::run(*args).await.map(done),
+        Command::Chaos(args) => chaos::run(&args).await.map(done),
         Command::Load(args) => load::run(&args).await.map(done),
         Command::Fuzz(args) => fuzz::run(&args).await.map(done),
         Command::Install => install::everything().await.map(done),

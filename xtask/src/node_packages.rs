@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{cargo, output, places};
+use crate::{cargo, output};
 
 /// Installs the browser client, which the gateway's build embeds. Everything works without it but
 /// `GET /socket.io/socket.io.js` and the page, so a missing npm is only reported.
 pub async fn browser_client() -> Result<()> {
-    if places::on_path("npm").is_none() {
+    if paths::which("npm").is_none() {
         let folder = folder("gateway/client");
         if !folder.join("node_modules").is_dir() {
             eprintln!(
-                "npm is not installed: the gateway will not serve /socket.io/socket.io.js, and the page will not work"
+                "npm is not installed: the gateway will not serve /socket.io/socket.io.js, and the demo page will not work"
             );
         }
         return Ok(());
@@ -32,12 +33,12 @@ pub async fn install(package: &str) -> Result<()> {
     if changed(folder.join("node_modules/.package-lock.json")).is_ok_and(|installed| installed >= wanted) {
         return Ok(());
     }
-    output::say(&format!("npm ci in {package}"));
-    let mut npm = Command::new(places::on_path("npm").context("npm is not installed; it comes with Node.js")?);
+    output::print(&format!("npm ci in {package}"));
+    let mut npm = Command::new(paths::which("npm").context("npm is not installed; it comes with Node.js")?);
     npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(std::io::stderr());
     cargo::run(&format!("npm ci in {package}"), npm).await
 }
 
 fn folder(package: &str) -> PathBuf {
-    places::root().join(package)
+    paths::root().join(package)
 }

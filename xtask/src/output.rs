@@ -15,9 +15,9 @@ use tokio::{
 };
 
 /// Bytes kept of one step; beyond that, the beginning is dropped.
-const MOST: usize = 8 * 1024 * 1024;
+const KEPT_LIMIT: usize = 8 * 1024 * 1024;
 /// How long to read after a command has ended: a process that outlives it may hold its output open.
-const REST: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
     static STEP: Rc<Step>;
@@ -36,8 +36,8 @@ impl Step {
         let mut kept = self.kept.borrow_mut();
         kept.push_str(line);
         kept.push('\n');
-        if kept.len() > MOST {
-            let from = kept.ceil_char_boundary(kept.len() - MOST / 2);
+        if kept.len() > KEPT_LIMIT {
+            let from = kept.ceil_char_boundary(kept.len() - KEPT_LIMIT / 2);
             kept.drain(..from);
         }
     }
@@ -52,7 +52,7 @@ pub async fn of_step<T>(live: bool, step: impl Future<Output = T>) -> (T, String
 }
 
 /// Prints a line, as a command of the step would.
-pub fn say(line: &str) {
+pub fn print(line: &str) {
     if STEP.try_with(|step| step.line(line)).is_err() {
         eprintln!("{line}");
     }
@@ -78,7 +78,7 @@ impl Running {
             return Ok(Self { child: command.spawn()?, output: None });
         };
         // One pipe for both, so that lines stay in order.
-        let (reader, writer) = std::io::pipe().context("a pipe")?;
+        let (reader, writer) = std::io::pipe().context("opening a pipe")?;
         let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
         // Drop our copies of the writing end, or the reader would never see the end.
         drop(command);
@@ -94,7 +94,7 @@ impl Running {
             read = output.pass_on() => { read?; self.child.wait().await? }
         };
         // The rest of the pipe.
-        if let Ok(read) = timeout(REST, output.pass_on()).await {
+        if let Ok(read) = timeout(DRAIN_TIMEOUT, output.pass_on()).await {
             read?;
         }
         output.flush();
@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_of_a_steps_commands_are_kept_in_order() {
+    async fn the_output_of_all_commands_of_a_step_is_kept_in_order() {
         let step = async {
             shell("echo one; echo two >&2; printf three").await.unwrap();
-            say("four");
+            print("four");
             shell("exit 3").await.unwrap().code()
         };
         let (code, kept) = of_step(false, step).await;

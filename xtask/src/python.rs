@@ -12,13 +12,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{cargo, output, places};
+use crate::{cargo, output};
 
-/// Written last: an environment without it was never finished.
+/// Written last: an environment without this file is incomplete.
 const FINISHED: &str = "finished";
 
-/// Can environments be made here? Debian has `venv` in a package of its own.
+/// Whether environments can be made here: Debian has `venv` in a package of its own.
 pub fn present() -> bool {
     let mut python = std::process::Command::new("python3");
     python.args(["-c", "import ensurepip, venv"]).stderr(std::process::Stdio::null());
@@ -27,11 +28,11 @@ pub fn present() -> bool {
 
 /// The folder with the programs of that requirements file (a path in the repository), installed where they are missing.
 pub async fn programs(requirements: &str) -> Result<PathBuf> {
-    let file = places::root().join(requirements);
+    let file = paths::root().join(requirements);
     let wanted = fs::read(&file).with_context(|| file.display().to_string())?;
     let mut hasher = DefaultHasher::new();
     wanted.hash(&mut hasher);
-    let parent = places::cache()?.join("python");
+    let parent = paths::cache()?.join("python");
     fs::create_dir_all(&parent).with_context(|| parent.display().to_string())?;
     let environment = parent.join(format!("{:016x}", hasher.finish()));
     let programs = environment.join("bin");
@@ -41,7 +42,7 @@ pub async fn programs(requirements: &str) -> Result<PathBuf> {
     // A second process waits here, and then finds the environment finished.
     let _lock = lock(&environment.with_extension("lock")).await?;
     if !environment.join(FINISHED).exists() {
-        output::say(&format!("installing {requirements} in {}", environment.display()));
+        output::print(&format!("installing {requirements} in {}", environment.display()));
         make(&environment, &file).await?;
         File::create(environment.join(FINISHED))?;
     }
@@ -58,7 +59,7 @@ async fn make(environment: &Path, requirements: &Path) -> Result<()> {
     cargo::run("pip install", pip).await
 }
 
-/// Waits for the lock, which is held until the file is dropped; the system releases it when we die.
+/// Waits for the lock, which is held until the file is dropped; the system releases it when this process dies.
 async fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| path.display().to_string())?;
     loop {

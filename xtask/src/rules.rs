@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
+use xtask_kit::paths;
 
-use crate::{cargo, places};
+use crate::cargo;
 
 /// Runs Prometheus's own checker.
 pub async fn test() -> Result<()> {
@@ -16,20 +17,20 @@ pub async fn test() -> Result<()> {
 }
 
 async fn promtool(what: &[&str], files: Vec<PathBuf>) -> Result<()> {
-    let program = places::on_path("promtool").context("promtool is not installed; `cargo xtask install`")?;
+    let program = paths::which("promtool").context("promtool is not installed; `cargo xtask install`")?;
     let mut command = Command::new(program);
     command.args(what).args(files).stdout(std::io::stderr());
     cargo::run(&format!("promtool {}", what.join(" ")), command).await
 }
 
 fn folder() -> PathBuf {
-    places::root().join("deploy/prometheus")
+    paths::root().join("deploy/prometheus")
 }
 
 fn files(inside: &str) -> Result<Vec<PathBuf>> {
     let folder = folder().join(inside);
     let mut files: Vec<PathBuf> = folder.read_dir()?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort();
-    ensure!(!files.is_empty(), "there is nothing in {}", folder.display());
+    ensure!(!files.is_empty(), "no files in {}", folder.display());
     Ok(files)
 }

@@ -3,18 +3,19 @@
 use std::{os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
+use xtask_kit::paths;
 
-use crate::{cargo, node_packages, places};
+use crate::{cargo, node_packages};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// With optimisations
+    /// Build with optimisations
     #[arg(long)]
     release: bool,
-    /// Take the program as it was built last
+    /// Use the program of the last build
     #[arg(long)]
     no_build: bool,
-    /// Passed on to the program: `-- --set port=4000`
+    /// Arguments for the program: `-- --set port=4000`
     #[arg(last = true)]
     args: Vec<String>,
 }
@@ -25,6 +26,6 @@ pub async fn run(args: &Args) -> Result<()> {
         node_packages::browser_client().await?;
         cargo::build(args.release).await?;
     }
-    let program = places::built("jackfield", args.release)?;
+    let program = paths::built("jackfield", args.release)?;
     Err(Command::new(&program).args(&args.args).exec()).with_context(|| program.display().to_string())
 }

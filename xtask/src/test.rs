@@ -5,7 +5,7 @@
 //! - [`step`]: runs one
 //! - [`counts`], [`report`]: its result
 //!
-//! This file has their order. Steps that mostly wait run at the same time, steps that judge speed run alone.
+//! This file has their order. Steps that mostly wait run in parallel; steps that measure times run alone.
 
 mod counts;
 mod report;
@@ -16,12 +16,13 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use xtask_kit::shutdown::Shutdown;
 
 pub use report::Report;
 use report::{Line, Outcome};
-pub use step::{Kind, Voice, run as step};
+pub use step::{Kind, OutputMode, run as step};
 
-use crate::{ending::Ending, install, k8s, node_packages, rules};
+use crate::{install, k8s, node_packages, rules};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -32,24 +33,24 @@ pub struct Args {
     only: Option<Step>,
 }
 
-/// A step that can be run by itself.
+/// A step that can run alone.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Step {
     /// Unit, property, contract and integration tests
     Cargo,
     /// The Kubernetes overlays
     K8s,
-    /// Prometheus's rules
+    /// The rules of Prometheus
     Rules,
-    /// The load tests' own library
+    /// The library of the load tests
     LoadLibrary,
     /// Stock clients against a cluster
     E2e,
     /// Both HTTP interfaces against their documents
     Fuzz,
-    /// Messages lost while gateways, Redis and connections break
+    /// Lost messages while gateways, Redis and connections fail
     Chaos,
-    /// Every load scenario, in short
+    /// A short form of every load scenario
     Load,
 }
 
@@ -82,25 +83,31 @@ impl Args {
     }
 
     /// Runs a step, if it was requested and nothing that it needs has failed.
-    async fn test(&self, step: Step, needs: &[&Line], voice: Voice, work: impl Future<Output = Result<()>>) -> Line {
-        let missing = needs.iter().find(|line| !matches!(line.outcome, Outcome::Passed | Outcome::LeftOut));
+    async fn test(
+        &self,
+        step: Step,
+        needs: &[&Line],
+        mode: OutputMode,
+        work: impl Future<Output = Result<()>>,
+    ) -> Line {
+        let missing = needs.iter().find(|line| !matches!(line.outcome, Outcome::Passed | Outcome::Skipped));
         match missing {
-            _ if !self.wants(step) => Line::skipped(step.name(), Outcome::LeftOut),
+            _ if !self.wants(step) => Line::skipped(step.name(), Outcome::Skipped),
             Some(line) => Line::skipped(step.name(), Outcome::NotRun(line.name)),
-            None => self::step(step.name(), Kind::Tests, voice, work).await,
+            None => self::step(step.name(), Kind::Tests, mode, work).await,
         }
     }
 }
 
 /// Runs the requested steps; fails if one of them does.
 pub async fn run(args: &Args) -> Result<ExitCode> {
-    let mut ending = Ending::listen()?;
+    let mut shutdown = Shutdown::listen()?;
     let report = tokio::select! {
         report = all(args) => report,
-        why = ending.wait() => bail!("{why}: the tests were not finished"),
+        why = shutdown.requested() => bail!("{why}: stopped before the end"),
     };
     println!("{report}");
-    Ok(if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn all(args: &Args) -> Report {
@@ -112,41 +119,41 @@ async fn all(args: &Args) -> Report {
         install::node().await?;
         node_packages::install("gateway/client").await
     };
-    let client = step("browser-client", Kind::Preparation, Voice::Live, client).await;
+    let client = step("browser-client", Kind::Preparation, OutputMode::Live, client).await;
 
     let build = async {
         if !args.wants_any(&[Step::Cargo, Step::E2e, Step::Fuzz, Step::Chaos, Step::Load]) {
-            return Line::skipped("build", Outcome::LeftOut);
+            return Line::skipped("build", Outcome::Skipped);
         }
         match client.outcome {
-            Outcome::Passed => step("build", Kind::Preparation, Voice::Live, work::build()).await,
+            Outcome::Passed => step("build", Kind::Preparation, OutputMode::Live, work::build()).await,
             _ => Line::skipped("build", Outcome::NotRun(client.name)),
         }
     };
     // Downloads, and short steps.
     let meanwhile = async {
-        let held = Voice::Held;
-        let servers = step("servers", Kind::Preparation, held, install::servers()).await;
-        let packages = step("packages", Kind::Preparation, held, install::packages()).await;
-        let k8s = args.test(Step::K8s, &[&packages], held, k8s::test()).await;
-        let rules = args.test(Step::Rules, &[&servers], held, rules::test()).await;
-        let library = args.test(Step::LoadLibrary, &[&client], held, work::load_library()).await;
+        let buffered = OutputMode::Buffered;
+        let servers = step("servers", Kind::Preparation, buffered, install::servers()).await;
+        let packages = step("packages", Kind::Preparation, buffered, install::packages()).await;
+        let k8s = args.test(Step::K8s, &[&packages], buffered, k8s::test()).await;
+        let rules = args.test(Step::Rules, &[&servers], buffered, rules::test()).await;
+        let library = args.test(Step::LoadLibrary, &[&client], buffered, work::load_library()).await;
         (servers, packages, k8s, rules, library)
     };
     let (build, (servers, packages, k8s, rules, library)) = tokio::join!(build, meanwhile);
 
     let needs = [&build, &servers, &packages];
-    let beside = if args.wants(Step::E2e) { Voice::Held } else { Voice::Live };
+    let beside = if args.wants(Step::E2e) { OutputMode::Buffered } else { OutputMode::Live };
     let others = async {
         let cargo = args.test(Step::Cargo, &[&build, &servers], beside, work::cargo_tests(filter)).await;
         let fuzz = args.test(Step::Fuzz, &needs, beside, work::fuzz()).await;
         let chaos = args.test(Step::Chaos, &[&build, &servers], beside, work::chaos()).await;
         (cargo, fuzz, chaos)
     };
-    let e2e = args.test(Step::E2e, &needs, Voice::Live, work::end_to_end(filter));
+    let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter));
     let (e2e, (cargo, fuzz, chaos)) = tokio::join!(e2e, others);
     // Runs alone, because its thresholds are times.
-    let load = args.test(Step::Load, &needs, Voice::Live, work::load()).await;
+    let load = args.test(Step::Load, &needs, OutputMode::Live, work::load()).await;
 
     let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, fuzz, chaos, load];
     Report { lines, seconds: begun.elapsed().as_secs_f64() }

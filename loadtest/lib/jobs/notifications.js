@@ -11,7 +11,7 @@ const TWICE_EVERY = 5;
 
 export async function notifications(scenario, prepared, group) {
   const { settings } = scenario;
-  if (settings.apiUrl === '' || settings.apiKey === '') throw new Error('API_URL and API_KEY: where `/v1` is, and its key');
+  if (settings.apiUrl === '' || settings.apiKey === '') throw new Error('set API_URL (the base URL of `/v1`) and API_KEY');
   const clients = scenario.clients(prepared, group);
   const inboxes = clients.map((client) => new Inbox(client));
   await scenario.open(clients);
@@ -21,7 +21,7 @@ export async function notifications(scenario, prepared, group) {
   await Promise.all(inboxes.map((inbox, index) => notifies(inbox, settings, api[(group + index) % api.length], end)));
   await Promise.all(inboxes.map((inbox) => inbox.close(settings.settle)));
   for (const client of clients) client.leave();
-  return inboxes.every((inbox) => inbox.heard > 0);
+  return inboxes.every((inbox) => inbox.received > 0);
 }
 
 // The inbox of one user.
@@ -35,32 +35,32 @@ class Inbox {
     this.#client = client;
     this.userId = client.userId;
     client.on('notification:unread_count', ({ unreadCount }) => { this.#unread = unreadCount; });
-    client.on('notification:new', ({ notification }) => this.#got(notification));
+    client.on('notification:new', ({ notification }) => this.#take(notification));
   }
 
-  heard = 0;
+  received = 0;
 
   sending(key) {
     this.#sent.set(key, { at: now(), got: false });
   }
 
   async close(limit) {
-    await until(() => this.heard === this.#sent.size && this.#reading === 0, limit);
-    metrics.missed.add(this.#sent.size - this.heard);
-    const unread = Math.ceil(this.heard / 2);
+    await until(() => this.received === this.#sent.size && this.#reading === 0, limit);
+    metrics.missed.add(this.#sent.size - this.received);
+    const unread = Math.ceil(this.received / 2);
     await this.#counts(unread, limit);
     await this.#read({ all: true });
     await this.#counts(0, limit);
   }
 
-  #got({ id, data }) {
+  #take({ id, data }) {
     const sent = this.#sent.get(data?.key);
-    if (sent === undefined) return error(`a notification that nobody sent: ${id}`);
+    if (sent === undefined) return error(`unknown notification: ${id}`);
     if (sent.got) return metrics.doubled.add(1);
     sent.got = true;
     metrics.delivery_ms.add(now() - sent.at);
-    this.heard += 1;
-    return this.heard % 2 === 0 ? this.#read({ notificationId: id }) : undefined;
+    this.received += 1;
+    return this.received % 2 === 0 ? this.#read({ notificationId: id }) : undefined;
   }
 
   async #read(which) {
@@ -77,7 +77,7 @@ class Inbox {
   }
 
   async #counts(wanted, limit) {
-    if (!await until(() => this.#unread === wanted, limit)) error(`${this.#unread} unread, not ${wanted}`);
+    if (!await until(() => this.#unread === wanted, limit)) error(`${this.#unread} unread instead of ${wanted}`);
   }
 }
 
@@ -88,7 +88,7 @@ async function notifies(inbox, { rate, apiKey, settle }, api, end) {
   let outstanding = 0;
   const post = async (key) => {
     outstanding += 1;
-    const body = JSON.stringify({ title: `Number ${key}`, message: 'A load test says hello', type: 'info', data: { key } });
+    const body = JSON.stringify({ title: `Number ${key}`, message: 'Hello from a load test', type: 'info', data: { key } });
     const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${apiKey}`, 'Idempotency-Key': `${inbox.userId}-${key}` };
     const begun = now();
     const answer = await http.asyncRequest('POST', url, body, { headers, responseType: 'text' });

@@ -27,23 +27,23 @@ export async function room(scenario, prepared, group) {
   for (const client of clients) client.leave();
   for (const member of members) member.release();
 
-  const { doubled, disordered, unknown, delivered } = ledger.counts;
-  if (unknown > 0) error(`${unknown} messages that nobody sent`);
+  const { doubled, reordered, unknown, delivered } = ledger.counts;
+  if (unknown > 0) error(`${unknown} unknown messages`);
   metrics.missed.add(ledger.missed());
   metrics.doubled.add(doubled);
-  metrics.disordered.add(disordered);
+  metrics.reordered.add(reordered);
   return delivered > 0;
 }
 
 function reporter(client) {
   let away;
   client.on(':disconnected', () => { away ??= now(); });
-  return (what, value) => {
-    if (what === 'recovered') metrics.recovered.add(1);
-    else if (what === 'error') error(value);
-    else if (what in TIMED && value !== undefined) TIMED[what].add(value);
-    else if (what === 'joined' && away !== undefined) {
-      metrics.comeback_ms.add(now() - away);
+  return (kind, value) => {
+    if (kind === 'recovered') metrics.recovered.add(1);
+    else if (kind === 'error') error(value);
+    else if (kind in TIMED && value !== undefined) TIMED[kind].add(value);
+    else if (kind === 'joined' && away !== undefined) {
+      metrics.reconnect_ms.add(now() - away);
       away = undefined;
     }
   };

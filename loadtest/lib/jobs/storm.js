@@ -11,7 +11,7 @@ export async function storm(scenario, prepared, group) {
   for (const client of clients) {
     let away;
     client.on(':disconnected', () => { away = now(); });
-    client.on(':connected', () => away !== undefined && metrics.comeback_ms.add(now() - away));
+    client.on(':connected', () => away !== undefined && metrics.reconnect_ms.add(now() - away));
     client.on('authenticated', () => { greeted += 1; });
   }
   await scenario.open(clients);
@@ -20,11 +20,11 @@ export async function storm(scenario, prepared, group) {
     await sleep(begun + (settings.duration * wave) / settings.waves - now());
     for (const client of clients) client.drop();
     const back = await until(() => clients.every((client) => client.state === 'connected'), settings.settle);
-    if (!back) error(`wave ${wave}: ${clients.filter((client) => client.state !== 'connected').length} did not come back`);
+    if (!back) error(`wave ${wave}: ${clients.filter((client) => client.state !== 'connected').length} did not reconnect`);
   }
   await sleep(begun + settings.duration - now());
   const wanted = clients.length * settings.waves;
-  if (!await until(() => greeted >= wanted, settings.settle)) error(`${wanted - greeted} were never told who they are`);
+  if (!await until(() => greeted >= wanted, settings.settle)) error(`${wanted - greeted} never received authenticated`);
   for (const client of clients) client.leave();
   return greeted > 0;
 }

@@ -66,7 +66,7 @@ class Polling {
     try {
       const answer = await http.asyncRequest(method, this.#url, body, PARAMS);
       if (answer.status === 200) return answer.body;
-      why = `${method} answers ${answer.status} ${answer.error}`;
+      why = `${method} answered ${answer.status} ${answer.error}`;
     } catch (error) {
       why = `${method}: ${error}`;
     }

@@ -48,13 +48,13 @@ fn every_variable_is_a_setting() {
         let known = settings(program);
         for variable in environment(file, name).keys().filter(|variable| !variable.starts_with('#')) {
             let holds = |setting: &String| setting == variable || format!("{setting}_FILE") == *variable;
-            assert!(known.iter().any(holds), "{file}: {variable} is no setting of {name}");
+            assert!(known.iter().any(holds), "{file}: {variable} is not a setting of {name}");
         }
     }
 }
 
 #[test]
-fn gateways_fit_into_their_memory_know_their_clients_and_can_be_scraped() {
+fn gateways_have_limits_proxy_hops_and_an_internal_host() {
     let gateway = environment("docker-compose.yml", "gateway");
     assert_eq!(gateway["LIMITS_CONNECTIONS"], "${LIMITS_CONNECTIONS:-20000}");
     for service in ["gateway", "auth-service"] {

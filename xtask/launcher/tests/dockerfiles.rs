@@ -24,15 +24,32 @@ fn dependencies_are_built_once_for_all() {
     }
 }
 
-#[test]
-fn every_member_of_the_workspace_is_there() {
+/// Members of the workspace, as paths.
+fn members() -> Vec<String> {
     let manifest = read("Cargo.toml");
-    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ["));
+    let members = members.unwrap_or_else(|| panic!("Cargo.toml has no line `members = [...]`"));
+    members.trim_end_matches(']').split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
+}
+
+#[test]
+fn every_member_of_the_workspace_is_copied() {
     let stage = dependencies("gateway");
     let loop_over = stage.lines().find_map(|line| line.strip_prefix("RUN for member in ")).unwrap();
-    for member in members.trim_end_matches(']').split(',').map(|name| name.trim().trim_matches('"')) {
+    let stubs = loop_over.split("; do").next().unwrap();
+    for member in members() {
         assert!(stage.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member} is not copied");
-        let stubs = loop_over.split("; do").next().unwrap();
         assert!(stubs.split(' ').any(|name| name == member), "{member} gets no empty program");
+    }
+}
+
+#[test]
+fn every_manifest_is_in_the_build_context() {
+    let ignore = read(".dockerignore");
+    let included: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for member in members() {
+        let manifest = format!("{member}/Cargo.toml");
+        let is_included = |path: &&str| manifest == **path || manifest.starts_with(&format!("{path}/"));
+        assert!(included.iter().any(is_included), ".dockerignore excludes {manifest}");
     }
 }

@@ -1,4 +1,4 @@
-//! The addresses of a cluster's parts: one line of JSON for programs, a few lines of text for people.
+//! The addresses of a cluster's parts: one line of JSON for programs, lines of text for people.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ pub struct Addresses {
     pub balancer: String,
     /// The auth service itself.
     pub auth: String,
-    /// Its health, readiness, metrics.
+    /// Health, readiness and metrics of the auth service.
     pub auth_internal: String,
-    /// Good for everything on `/v1`, at the gateways' internal addresses.
+    /// API key with all scopes of `/v1`, at the internal addresses of the gateways.
     pub api_key: String,
     pub redis: RedisAddress,
     pub postgres: PostgresAddress,
@@ -38,7 +38,7 @@ pub struct PostgresAddress {
 pub struct GatewayAddress {
     pub id: String,
     pub url: String,
-    /// Health, readiness, metrics.
+    /// Health, readiness and metrics.
     pub internal: String,
     pub pid: u32,
 }

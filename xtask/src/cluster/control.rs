@@ -8,8 +8,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
 };
-
-use crate::{ready, workdir};
+use xtask_kit::{ready, workdir};
 
 /// A command for a running cluster.
 #[derive(Serialize, Deserialize)]
@@ -19,9 +18,9 @@ pub enum Request {
     Gateways,
     /// Stop a gateway with SIGTERM.
     StopGateway { id: String },
-    /// Start a dead gateway again.
+    /// Restart a gateway that has exited.
     RestartGateway { id: String },
-    /// End Redis.
+    /// Stop Redis.
     StopRedis { kill: bool },
     /// Start Redis again.
     StartRedis { empty: bool },
@@ -32,7 +31,7 @@ pub enum Request {
 pub struct Answer {
     /// The part's name.
     pub id: String,
-    /// Its process now; none once it is stopped.
+    /// Its process id; none if it is stopped.
     pub pid: Option<u32>,
 }
 
@@ -41,7 +40,7 @@ type Line<T> = std::result::Result<T, String>;
 
 const LONGEST: u64 = 64 * 1024;
 
-/// Asks the only running cluster, or the one of that name.
+/// Sends a command to the only running cluster, or to the one with that name.
 pub async fn ask<T: DeserializeOwned>(request: &Request, cluster: Option<&str>) -> Result<T> {
     let mut stream = UnixStream::connect(choose(&workdir::running()?, cluster)?).await?;
     let mut line = serde_json::to_vec(request)?;
@@ -49,10 +48,12 @@ pub async fn ask<T: DeserializeOwned>(request: &Request, cluster: Option<&str>) 
     stream.write_all(&line).await?;
     let answer = tokio::time::timeout(ready::LIMIT + Duration::from_secs(20), read_line(&mut stream)).await;
     let answer = answer.context("the cluster did not answer in time")??;
-    serde_json::from_str::<Line<T>>(&answer).context("the cluster ended")?.map_err(anyhow::Error::msg)
+    serde_json::from_str::<Line<T>>(&answer)
+        .context("the cluster stopped before it answered")?
+        .map_err(anyhow::Error::msg)
 }
 
-/// The request from a connection; none if the peer only checked that we listen.
+/// The request from a connection; none if the peer only checked whether somebody listens.
 pub async fn receive(stream: &mut UnixStream) -> Result<Option<Request>> {
     let line = tokio::time::timeout(Duration::from_secs(5), read_line(stream)).await??;
     if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
@@ -71,7 +72,7 @@ fn choose(running: &[(String, PathBuf)], wanted: Option<&str>) -> Result<PathBuf
     match (wanted, running) {
         (_, []) => bail!("no cluster is running; start one with `cargo xtask cluster`"),
         (None, [(_, only)]) => Ok(only.clone()),
-        (None, _) => bail!("several clusters are running, choose with --cluster: {names}"),
+        (None, _) => bail!("several clusters are running; choose one with --cluster: {names}"),
         (Some(wanted), all) => {
             let found = all.iter().find(|(name, _)| name == wanted);
             found.map(|(_, socket)| socket.clone()).with_context(|| format!("no cluster `{wanted}`; running: {names}"))

@@ -1,38 +1,39 @@
-//! Starts a cluster and keeps it until the process is asked to end.
+//! Starts a cluster and runs it until this process is asked to shut down.
 
 use anyhow::Result;
 use tokio::{
     net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
 };
+use xtask_kit::{shutdown::Shutdown, workdir::Workdir};
 
 use super::{
     Start,
     control::{self, Answer, Request},
     parts::Parts,
 };
-use crate::{cargo, ending::Ending, node_packages, workdir::Workdir};
+use crate::{cargo, node_packages};
 
-/// Starts everything, and at the end stops everything together.
+/// Starts all processes, serves commands, and stops all processes at the end.
 pub async fn run(start: Start) -> Result<()> {
-    let mut ending = Ending::listen()?;
+    let mut shutdown = Shutdown::listen()?;
     let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
     let (mut workdir, listener) = Workdir::create(&name)?;
     if let Some(logs) = &start.logs {
         workdir.keep_logs_in(logs)?;
     }
     let started = tokio::select! {
-        started = bring_up(&start, &workdir) => started?,
+        started = start_parts(&start, &workdir) => started?,
         // Processes started so far are killed when they are dropped.
-        why = ending.wait() => { eprintln!("{why}: not started"); return Ok(()); }
+        why = shutdown.requested() => { eprintln!("{why}: not started"); return Ok(()); }
     };
-    let parts = stay(started, &listener, &mut ending).await?;
+    let parts = serve_commands(started, &listener, &mut shutdown).await?;
     parts.stop().await;
-    eprintln!("all ended");
+    eprintln!("all processes stopped");
     Ok(())
 }
 
-async fn bring_up(start: &Start, workdir: &Workdir) -> Result<Parts> {
+async fn start_parts(start: &Start, workdir: &Workdir) -> Result<Parts> {
     if !start.no_build {
         node_packages::browser_client().await?;
         cargo::build(start.release).await?;
@@ -48,19 +49,19 @@ async fn bring_up(start: &Start, workdir: &Workdir) -> Result<Parts> {
     Ok(parts)
 }
 
-async fn stay(mut parts: Parts, listener: &UnixListener, ending: &mut Ending) -> Result<Parts> {
+async fn serve_commands(mut parts: Parts, listener: &UnixListener, shutdown: &mut Shutdown) -> Result<Parts> {
     let mut child_ended = signal(SignalKind::child())?;
     loop {
-        for death in parts.deaths() {
-            eprintln!("{death}");
+        for exit in parts.exits() {
+            eprintln!("{exit}");
         }
         let mut stream = tokio::select! {
-            why = ending.wait() => { eprintln!("{why}: ending everything"); return Ok(parts); }
+            why = shutdown.requested() => { eprintln!("{why}: stopping all processes"); return Ok(parts); }
             _ = child_ended.recv() => continue,
             accepted = listener.accept() => accepted?.0,
         };
         tokio::select! {
-            why = ending.wait() => { eprintln!("{why}: ending everything"); return Ok(parts); }
+            why = shutdown.requested() => { eprintln!("{why}: stopping all processes"); return Ok(parts); }
             served = serve(&mut parts, &mut stream) => {
                 if let Err(error) = served { eprintln!("a command failed: {error:#}"); }
             }
@@ -79,7 +80,7 @@ async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
     };
     if let Ok(Answer { id, pid }) = &answer {
         match pid {
-            Some(pid) => eprintln!("{id} started again, pid {pid}"),
+            Some(pid) => eprintln!("{id} restarted, pid {pid}"),
             None => eprintln!("{id} stopped"),
         }
     }

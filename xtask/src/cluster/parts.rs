@@ -1,23 +1,23 @@
-//! The processes of a cluster: started in the order they need each other, ended in the opposite one.
+//! The processes of a cluster. They start in the order of their dependencies, and stop in the opposite order.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
+use xtask_kit::{
+    paths,
+    ports::Ports,
+    process::{Server, Spec, describe},
+    ready,
+    servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
+    workdir::Workdir,
+};
 
 use super::{
     Start,
     addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress},
     control::Answer,
-};
-use crate::{
-    child::{Server, Spec, describe},
-    places,
-    ports::Ports,
-    ready,
-    servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
-    workdir::Workdir,
 };
 
 struct Gateway {
@@ -39,10 +39,10 @@ pub struct Parts {
     balancer: u16,
     api_key: String,
     prometheus: Option<(u16, Server)>,
-    /// Reserved for processes that are started again.
+    /// Keeps the ports of restarted processes reserved.
     _ports: Ports,
-    /// Ended processes that need no report any more, by name and pid.
-    mourned: Vec<(String, u32)>,
+    /// Exited processes that need no report any more, by name and pid.
+    reported: Vec<(String, u32)>,
 }
 
 impl Parts {
@@ -50,11 +50,11 @@ impl Parts {
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
         let logs = workdir.logs();
         let mut ports = Ports::new()?;
-        let (redis_port, postgres_port) = (ports.next()?, ports.next()?);
+        let (redis_port, postgres_port) = (ports.reserve()?, ports.reserve()?);
         let (redis, postgres) =
             tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
 
-        let (auth_port, auth_internal) = (ports.next()?, ports.next()?);
+        let (auth_port, auth_internal) = (ports.reserve()?, ports.reserve()?);
         let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
@@ -65,21 +65,21 @@ impl Parts {
             .start()?;
         auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
 
-        let (trust, in_whom) = match &start.jwt_secret {
+        let (trust, trusted) = match &start.jwt_secret {
             Some(secret) => ("JWT_SECRET", secret.clone()),
             None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json")),
         };
         let api_key = random_key();
         let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
-            let (port, internal) = (ports.next()?, ports.next()?);
+            let (port, internal) = (ports.reserve()?, ports.reserve()?);
             let id = format!("gw{number}");
             let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
                 .env("NODE_ID", &id)
-                // This nginx does not check readiness: a drain becomes known when the gateway refuses handshakes.
+                // This nginx does not check readiness: it notices a drain only when the gateway refuses handshakes.
                 .env("DRAIN_DELAY", "0s")
                 .env("REDIS_URL", redis.url())
-                .env(trust, in_whom.clone())
+                .env(trust, trusted.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
                 .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)))
@@ -91,12 +91,12 @@ impl Parts {
             gateway.until_ready().await?;
         }
 
-        let balancer = ports.next()?;
+        let balancer = ports.reserve()?;
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
         let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
         let nginx = nginx::start(workdir, &fronted).await?;
         let prometheus = if start.prometheus {
-            let port = ports.next()?;
+            let port = ports.reserve()?;
             let gateways = gateways.iter().map(|gateway| gateway.internal).collect();
             let scraped = prometheus::Scraped { gateways, auth: auth_internal };
             Some((port, prometheus::start(workdir, port, &scraped).await?))
@@ -115,7 +115,7 @@ impl Parts {
             api_key,
             prometheus,
             _ports: ports,
-            mourned: Vec::new(),
+            reported: Vec::new(),
         })
     }
 
@@ -153,15 +153,15 @@ impl Parts {
     fn gateway(&mut self, id: &str) -> Result<&mut Gateway> {
         let ids = self.gateway_ids().join(", ");
         let gateway = self.gateways.iter_mut().find(|gateway| gateway.server.name == id);
-        gateway.with_context(|| format!("no gateway `{id}`; there are {ids}"))
+        gateway.with_context(|| format!("no gateway `{id}`; the gateways are {ids}"))
     }
 
     /// Stops a gateway with SIGTERM; fails unless it exits with code 0.
     pub async fn stop_gateway(&mut self, id: &str) -> Result<Answer> {
         let server = &mut self.gateway(id)?.server;
-        server.leave().await?;
+        server.drain().await?;
         let pid = server.pid;
-        self.mourned.push((id.into(), pid));
+        self.reported.push((id.into(), pid));
         Ok(Answer { id: id.into(), pid: None })
     }
 
@@ -177,41 +177,41 @@ impl Parts {
         Ok(Answer { id: id.into(), pid: Some(gateway.server.pid) })
     }
 
-    /// Ends Redis.
+    /// Stops Redis.
     pub async fn stop_redis(&mut self, kill: bool) -> Result<Answer> {
         self.redis.stop(if kill { Signal::KILL } else { Signal::TERM }).await?;
         let pid = self.redis.server().pid;
-        self.mourned.push(("redis".into(), pid));
+        self.reported.push(("redis".into(), pid));
         Ok(Answer { id: "redis".into(), pid: None })
     }
 
-    /// Starts Redis again.
+    /// Starts Redis again after a stop.
     pub async fn start_redis(&mut self, empty: bool) -> Result<Answer> {
-        Ok(Answer { id: "redis".into(), pid: Some(self.redis.start_again(empty).await?) })
+        Ok(Answer { id: "redis".into(), pid: Some(self.redis.restart(empty).await?) })
     }
 
-    /// A line for each process that has ended since the last call.
-    pub fn deaths(&mut self) -> Vec<String> {
-        let mut deaths = Vec::new();
+    /// A line for each process that has exited since the last call.
+    pub fn exits(&mut self) -> Vec<String> {
+        let mut exits = Vec::new();
         let others = [&mut self.auth, &mut self.nginx, self.redis.server(), self.postgres.server()];
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(others) {
-            let known = self.mourned.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
-            if let (Some(status), false) = (server.ended(), known) {
-                self.mourned.push((server.name.clone(), server.pid));
+            let is_reported = self.reported.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
+            if let (Some(status), false) = (server.exit_status(), is_reported) {
+                self.reported.push((server.name.clone(), server.pid));
                 let end = if status.code().is_some() { format!("\n{}", server.tail()) } else { String::new() };
-                deaths.push(format!("{} (pid {}) ended: {}{end}", server.name, server.pid, describe(status)));
+                exits.push(format!("{} (pid {}) exited: {}{end}", server.name, server.pid, describe(status)));
             }
         }
-        deaths
+        exits
     }
 
-    /// Ends all of it.
+    /// Stops all of them.
     pub async fn stop(mut self) {
         if let Some((_, prometheus)) = &mut self.prometheus {
             prometheus.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
         self.nginx.stop(Signal::TERM, Duration::from_secs(4)).await;
-        // A gateway with clients drains for long: all get SIGTERM at once, then a second one, which cuts that short.
+        // A gateway with clients takes long to drain: all get SIGTERM at once, then a second one, which ends the drain.
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
             server.signal(Signal::TERM);
         }
@@ -240,7 +240,7 @@ fn sha256(text: &str) -> String {
 }
 
 fn service(program: &str, name: &str, start: &Start, logs: &Path, (port, internal): (u16, u16)) -> Result<Spec> {
-    let spec = Spec::new(name, places::built(program, start.release)?, logs);
+    let spec = Spec::new(name, paths::built(program, start.release)?, logs);
     let loopback = |spec: Spec, name| spec.env(name, "127.0.0.1");
     let spec = loopback(loopback(spec, "HOST"), "INTERNAL_HOST");
     Ok(spec.env("PORT", port.to_string()).env("INTERNAL_PORT", internal.to_string()))

@@ -23,7 +23,7 @@ struct Turn {
     came: f64,
 }
 
-/// Restarts one gateway after the other; ends at the first that does not exit with code 0 or does not become ready.
+/// Restarts one gateway after the other; fails at the first that does not exit with code 0 or does not become ready.
 pub async fn restart(which: &Which, pause: f64) -> Result<()> {
     let pause = Duration::try_from_secs_f64(pause).context("--pause")?;
     let cluster = which.cluster.as_deref();
@@ -37,7 +37,7 @@ pub async fn restart(which: &Which, pause: f64) -> Result<()> {
         }
         eprintln!("{number}/{count} {id}: sent SIGTERM");
         let (_, left) = ask(Request::StopGateway { id: id.clone() }, cluster).await?;
-        eprintln!("{number}/{count} {id}: left after {:.1} s, exit code 0", left.as_secs_f64());
+        eprintln!("{number}/{count} {id}: exited after {:.1} s, exit code 0", left.as_secs_f64());
         let (pid, came) = ask(Request::RestartGateway { id: id.clone() }, cluster).await?;
         eprintln!("{number}/{count} {id}: ready again after {:.1} s", came.as_secs_f64());
         turns.push(Turn { id, pid, left: left.as_secs_f64(), came: came.as_secs_f64() });

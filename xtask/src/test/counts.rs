@@ -1,4 +1,4 @@
-//! How many tests passed and which did not, read from what the test runners print.
+//! Counts of passed and failed tests, and names of failed ones, read from the output of the test runners.
 
 /// Of one step, or of a whole run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ test at kill.test.mjs:113:3
     }
 
     #[test]
-    fn what_failed_is_named() {
+    fn failed_tests_are_named() {
         assert_eq!(failures(CARGO), ["a::bad"]);
         assert_eq!(failures(NODE), ["kill.test.mjs:113:3: bad (1)"]);
         assert_eq!(

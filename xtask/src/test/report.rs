@@ -12,11 +12,11 @@ const NAMES: usize = 40;
 /// The result of a step.
 pub enum Outcome {
     Passed,
-    /// Why, and names of tests or the last lines.
+    /// The error, and names of failed tests or the last lines of output.
     Failed(String, Vec<String>),
     /// Not requested.
-    LeftOut,
-    /// Not run, because this step, which it needs, did not pass.
+    Skipped,
+    /// Not run, because it needs this step, which did not pass.
     NotRun(&'static str),
 }
 
@@ -28,7 +28,7 @@ pub struct Line {
     pub counts: Counts,
 }
 
-/// All of them, in their order.
+/// The results of all steps, in their order.
 #[derive(Default)]
 pub struct Report {
     pub lines: Vec<Line>,
@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 impl Outcome {
-    /// Of a step with this result, output and names of failed tests.
+    /// The outcome of a step with this result, output and names of failed tests.
     pub fn of(result: anyhow::Result<()>, output: &str, names: Vec<String>) -> Self {
         match result {
             Ok(()) => Self::Passed,
@@ -60,13 +60,13 @@ impl Report {
     }
 
     /// Whether every requested step ran and passed.
-    pub fn good(&self) -> bool {
+    pub fn passed(&self) -> bool {
         !self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(..) | Outcome::NotRun(_)))
     }
 }
 
 impl Line {
-    /// Of a step that ran.
+    /// The line of a step that ran.
     pub fn ran(name: &'static str, outcome: Outcome, seconds: f64, counted: Option<Counts>) -> Self {
         let failed = matches!(outcome, Outcome::Failed(..));
         let mut counts = counted.unwrap_or(Counts { passed: usize::from(!failed), failed: 0 });
@@ -76,7 +76,7 @@ impl Line {
         Self { name, outcome, seconds, counts }
     }
 
-    /// Of one that did not.
+    /// The line of a step that did not run.
     pub fn skipped(name: &'static str, outcome: Outcome) -> Self {
         Self { name, outcome, seconds: 0.0, counts: Counts::default() }
     }
@@ -85,8 +85,8 @@ impl Line {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
-            if let Outcome::Failed(why, details) = &line.outcome {
-                writeln!(f, "== {}: {why}", line.name)?;
+            if let Outcome::Failed(error, details) = &line.outcome {
+                writeln!(f, "== {}: {error}", line.name)?;
                 for detail in details {
                     writeln!(f, "     {detail}")?;
                 }
@@ -95,11 +95,11 @@ impl Display for Report {
         writeln!(f, "== {:<14} {:<8} {:>7} {:>7} {:>7}", "step", "", "seconds", "passed", "failed")?;
         for line in &self.lines {
             let Line { name, seconds, counts, .. } = line;
-            let told = match line.outcome {
+            let result = match line.outcome {
                 Outcome::Passed => "ok",
                 Outcome::Failed(..) => "FAILED",
-                Outcome::LeftOut => {
-                    writeln!(f, "   {name:<14} left out")?;
+                Outcome::Skipped => {
+                    writeln!(f, "   {name:<14} skipped")?;
                     continue;
                 }
                 Outcome::NotRun(needs) => {
@@ -107,9 +107,9 @@ impl Display for Report {
                     continue;
                 }
             };
-            writeln!(f, "   {name:<14} {told:<8} {seconds:>7.1} {:>7} {:>7}", counts.passed, counts.failed)?;
+            writeln!(f, "   {name:<14} {result:<8} {seconds:>7.1} {:>7} {:>7}", counts.passed, counts.failed)?;
         }
-        let end = if self.good() { "all good" } else { "NOT GOOD" };
+        let end = if self.passed() { "passed" } else { "FAILED" };
         writeln!(f, "== {end} in {:.0} s", self.seconds)?;
         let Counts { passed, failed } = self.counts();
         write!(f, "{passed} passed, {failed} failed")
@@ -130,30 +130,30 @@ mod tests {
         report.lines.push(line("build", Outcome::Passed, Some((0, 0))));
         report.lines.push(line("cargo", Outcome::Passed, Some((7, 0))));
         report.lines.push(line("chaos", Outcome::Passed, None));
-        report.lines.push(Line::skipped("load", Outcome::LeftOut));
-        assert!(report.good());
+        report.lines.push(Line::skipped("load", Outcome::Skipped));
+        assert!(report.passed());
         assert_eq!(report.to_string().lines().last(), Some("8 passed, 0 failed"));
         let failed = || Outcome::of(Err(anyhow::anyhow!("exit code 1")), "a\nb\n", Vec::new());
         // A step can fail although all of its tests passed: that counts as one more failure.
         report.lines.push(line("e2e", failed(), Some((5, 0))));
         report.lines.push(line("fuzz", failed(), None));
-        assert!(!report.good());
+        assert!(!report.passed());
         assert_eq!(report.to_string().lines().last(), Some("13 passed, 2 failed"));
         assert!(report.to_string().contains("== e2e: exit code 1\n     a\n     b\n"));
     }
 
     #[test]
-    fn what_could_not_be_run_is_not_good() {
+    fn a_step_that_could_not_run_fails_the_report() {
         let mut report = Report::default();
         report.lines.push(Line::skipped("e2e", Outcome::NotRun("build")));
-        assert!(!report.good());
+        assert!(!report.passed());
         assert!(report.to_string().contains("e2e            NOT RUN, because build failed"));
     }
 
     #[test]
     fn names_come_before_last_lines() {
         let names = (0..50).map(|n| format!("test {n}")).collect();
-        let Outcome::Failed(_, told) = Outcome::of(Err(anyhow::anyhow!("x")), "output", names) else { panic!() };
-        assert_eq!((told.len(), told[0].as_str(), told[40].as_str()), (41, "test 0", "and 10 more"));
+        let Outcome::Failed(_, details) = Outcome::of(Err(anyhow::anyhow!("x")), "output", names) else { panic!() };
+        assert_eq!((details.len(), details[0].as_str(), details[40].as_str()), (41, "test 0", "and 10 more"));
     }
 }

@@ -21,20 +21,20 @@ pub enum Kind {
 
 /// When a step's output is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Voice {
+pub enum OutputMode {
     /// Line by line.
     Live,
     /// All at once at its end: another step prints meanwhile.
-    Held,
+    Buffered,
 }
 
 /// Runs it; a failure is in the returned line.
-pub async fn run(name: &'static str, kind: Kind, voice: Voice, work: impl Future<Output = Result<()>>) -> Line {
+pub async fn run(name: &'static str, kind: Kind, mode: OutputMode, work: impl Future<Output = Result<()>>) -> Line {
     eprintln!("== {name}");
     let begun = Instant::now();
-    let (result, output) = output::of_step(voice == Voice::Live, work).await;
+    let (result, output) = output::of_step(mode == OutputMode::Live, work).await;
     let seconds = begun.elapsed().as_secs_f64();
-    if voice == Voice::Held {
+    if mode == OutputMode::Buffered {
         eprint!("== {name} printed:\n{output}");
     }
     match &result {

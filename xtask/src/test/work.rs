@@ -4,21 +4,23 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
+use xtask_kit::{
+    paths,
+    ports::Ports,
+    servers::{postgres::Postgres, redis::Redis},
+    workdir::Workdir,
+};
 
 use crate::{
     cargo::{self, cargo},
-    install, node_packages, places,
-    ports::Ports,
-    python,
-    servers::{postgres::Postgres, redis::Redis},
-    workdir::Workdir,
+    install, node_packages, python,
 };
 
 /// Files with end-to-end tests that run at the same time, each against clusters of its own. They mostly wait: for a
 /// lease, a grace, a drain.
 const FILES_AT_ONCE: usize = 3;
 /// No file takes nearly as long. One that does hangs: it is ended and reported, and the run goes on with the others.
-const MOST_OF_A_FILE: Duration = Duration::from_mins(10);
+const FILE_LIMIT: Duration = Duration::from_mins(10);
 /// Rust tests mostly wait, too; by default no more would run at once than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
@@ -26,9 +28,9 @@ const TESTS_AT_ONCE: &str = "6";
 /// their packages: a separate build would have other features of the dependencies, and compile most of them again.
 pub async fn build() -> Result<()> {
     cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
-    for program in ["jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
-        let file = places::built(program, false)?;
-        ensure!(file.is_file(), "the build made no {}", file.display());
+    for program in ["chaos", "jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
+        let file = paths::built(program, false)?;
+        ensure!(file.is_file(), "the build did not produce {}", file.display());
     }
     Ok(())
 }
@@ -37,7 +39,7 @@ pub async fn build() -> Result<()> {
 pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
     let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
     let mut ports = Ports::new()?;
-    let (redis, postgres) = (ports.next()?, ports.next()?);
+    let (redis, postgres) = (ports.reserve()?, ports.reserve()?);
     let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);
@@ -47,14 +49,14 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 
 /// The tests with real clients. A filter chooses files by their names, or else tests.
 pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
-    let folder = places::root().join("gateway/e2e");
+    let folder = paths::root().join("e2e");
     let mut files: Vec<PathBuf> =
         folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
     files.sort();
     ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
     let mut node = Command::new("node");
     node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
-    node.arg(format!("--test-timeout={}", MOST_OF_A_FILE.as_millis()));
+    node.arg(format!("--test-timeout={}", FILE_LIMIT.as_millis()));
     let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
     if let Some(filter) = filter {
         if files.iter().any(|path| named(path, filter)) {
@@ -64,16 +66,17 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
         }
     }
     node.args(files).current_dir(&folder).stdin(Stdio::null());
-    node.env("XTASK", places::built("xtask", false)?).env("CHROMIUM", install::chromium().context("no Chromium")?);
+    node.env("XTASK", paths::built("xtask", false)?)
+        .env("CHROMIUM", install::chromium().context("Chromium is not installed; `cargo xtask install`")?);
     node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
-    node_packages::install("gateway/e2e").await?;
+    node_packages::install("e2e").await?;
     cargo::run("node --test", node).await
 }
 
-/// The load tests' own library.
+/// The library of the load tests.
 pub async fn load_library() -> Result<()> {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec"]).current_dir(places::root().join("loadtest")).stdin(Stdio::null());
+    node.args(["--test", "--test-reporter=spec"]).current_dir(paths::root().join("loadtest")).stdin(Stdio::null());
     cargo::run("node --test", node).await
 }
 
@@ -82,19 +85,19 @@ pub async fn fuzz() -> Result<()> {
     command(&["fuzz", "--no-build"]).await
 }
 
-/// A short storm: its seed and the faults that it draws are printed.
+/// A short storm; it prints its seed and its faults.
 pub async fn chaos() -> Result<()> {
     command(&["chaos", "--short", "--no-build"]).await
 }
 
-/// A short form of every scenario: tests that they work, not how fast anything is.
+/// A short form of every scenario: tests that they work, not their speed.
 pub async fn load() -> Result<()> {
     command(&["load", "all", "--short", "--no-build"]).await
 }
 
 /// Another command of this program, as it was just built.
 async fn command(args: &[&str]) -> Result<()> {
-    let mut command = Command::new(places::built("xtask", false)?);
+    let mut command = Command::new(paths::built("xtask", false)?);
     command.args(args).stdin(Stdio::null()).stdout(std::io::stderr());
     cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await
 }

@@ -1,0 +1,379 @@
+//! A member of rooms: joins, records its observations, and rejoins with `since` after a reconnect.
+//!
+//! It follows PROTOCOL. Pages count only once the join is acknowledged: if the connection is lost before, they are
+//! dropped and the next join asks from the same position. Some members also send: [`Sender`].
+
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    client::{Handler, Outbox},
+    record::{Join, Observation, Origin},
+    shared::Shared,
+    wire::{self, Answer, Departure, JoinRoom, NewMessage, OfRoom},
+};
+pub use sender::{Load, Sender};
+
+/// Pause before a refused join is retried, if the answer has no `retryAfterMs`.
+const RETRY: Duration = Duration::from_millis(400);
+
+/// The `since` of the next join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Since {
+    Nothing,
+    Position(String),
+    /// Number of the last message that the member received.
+    Message(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JoinState {
+    /// Not joined, or refused temporarily: join at that time.
+    Out(Instant),
+    /// `join-room` was sent.
+    Joining,
+    Joined,
+}
+
+/// A member's place in a room.
+struct Membership {
+    room: usize,
+    /// Index of the member's trace in the room.
+    place: usize,
+    name: String,
+    since: Since,
+    state: JoinState,
+    /// Messages in the pages of the join under way.
+    pages: Vec<u32>,
+    /// Whether another page (or the first) must come before the join's ack.
+    more: bool,
+}
+
+/// The request that an ack answers.
+#[derive(Clone, Copy)]
+enum Pending {
+    /// The join of the membership with that index.
+    Join(usize),
+    /// The message with that sequence.
+    Message(u32),
+}
+
+/// One client.
+pub struct Member {
+    number: u32,
+    shared: Arc<Shared>,
+    memberships: Vec<Membership>,
+    sender: Option<Sender>,
+    pending: HashMap<u32, Pending>,
+    /// Number of the current connection, from 1.
+    connection: u32,
+    /// When it lost the connection while in all its rooms, in microseconds of the run; none once it is in all of them
+    /// again.
+    lost_at_us: Option<u64>,
+    /// The event that announced the DISCONNECT, for the error's text.
+    disconnect_reason: String,
+    /// Whether its deliveries count in the latency.
+    pub measured: bool,
+}
+
+/// The name of a member in reports.
+pub fn name(number: u32) -> String {
+    format!("m{number}")
+}
+
+impl Member {
+    /// A member of these rooms, given as (room, index of its trace there).
+    pub fn new(number: u32, rooms: &[(usize, usize)], sender: Option<Sender>, shared: Arc<Shared>) -> Self {
+        let membership = |&(room, place): &(usize, usize)| {
+            let name = shared.rooms[room].lock().name.clone();
+            let state = JoinState::Out(Instant::now());
+            Membership { room, place, name, since: Since::Nothing, state, pages: Vec::new(), more: true }
+        };
+        let memberships = rooms.iter().map(membership).collect();
+        let pending = HashMap::new();
+        Self {
+            number,
+            shared,
+            memberships,
+            sender,
+            pending,
+            connection: 0,
+            lost_at_us: None,
+            disconnect_reason: String::new(),
+            measured: true,
+        }
+    }
+
+    fn membership(&self, room: &str) -> Option<usize> {
+        self.memberships.iter().position(|membership| membership.name == room)
+    }
+
+    fn breach(&self, text: &str) {
+        self.shared.breach(|| format!("{}: {text}", name(self.number)));
+    }
+
+    fn join(&mut self, index: usize, outbox: &mut Outbox) {
+        let membership = &mut self.memberships[index];
+        let room = self.shared.rooms[membership.room].lock();
+        let since = match &membership.since {
+            Since::Nothing => None,
+            Since::Position(position) => Some(position.as_str()),
+            Since::Message(message) => Some(&*room.messages[*message as usize].id),
+        };
+        if let Some(number) = outbox.emit("join-room", &JoinRoom { room: &membership.name, since }) {
+            self.pending.insert(number, Pending::Join(index));
+            (membership.state, membership.more) = (JoinState::Joining, true);
+            membership.pages.clear();
+        }
+    }
+
+    fn joined(&mut self, index: usize, answer: &Answer<'_>) {
+        let Some(position) = &answer.position else { return self.breach("a join was acknowledged without `position`") };
+        if self.memberships[index].more {
+            self.breach("a join was acknowledged before its last page");
+        }
+        let membership = &mut self.memberships[index];
+        let join = match (&membership.since, answer.recovered) {
+            (Since::Nothing, _) => Join::Fresh,
+            (_, Some(true)) => Join::Recovered,
+            _ => Join::NotRecovered,
+        };
+        let at = self.shared.now_ms();
+        let mut room = self.shared.rooms[membership.room].lock();
+        room.observe(membership.place, at, Observation::Joined(join));
+        for message in &membership.pages {
+            room.observe(membership.place, at, Observation::Page(*message));
+        }
+        match membership.pages.last() {
+            Some(last) => membership.since = Since::Message(*last),
+            None if join != Join::Recovered => membership.since = Since::Position(position.to_string()),
+            None => {}
+        }
+        membership.state = JoinState::Joined;
+        self.shared.figures.joined.fetch_add(1, Ordering::Relaxed);
+        drop(room);
+        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined)
+            && let Some(lost_at_us) = self.lost_at_us.take()
+        {
+            if let Some(presence) = &self.shared.presence {
+                presence.lock().back(self.number, self.shared.elapsed());
+            }
+            self.shared.absences.lock().add(self.shared.now_us().saturating_sub(lost_at_us));
+        }
+        if join == Join::NotRecovered && answer.recovered.is_none() {
+            self.breach("a join with `since` was acknowledged without `recovered`");
+        }
+    }
+
+    fn new_message(&mut self, data: &str) {
+        let Ok(message) = wire::argument::<NewMessage<'_>>(data) else {
+            return self.breach("a malformed new-message");
+        };
+        let Some(index) = self.membership(&message.room) else {
+            return self.breach("a new-message of a room that it never joined");
+        };
+        let now = self.shared.now_us();
+        let inside = self.memberships[index].state == JoinState::Joined;
+        let (number, origin) =
+            self.record(
+                index,
+                &message,
+                |number| if inside { Observation::Live(number) } else { Observation::Early(number) },
+            );
+        self.memberships[index].since = Since::Message(number);
+        if let Some(at_us) = origin.filter(|_| self.measured && inside) {
+            self.shared.latency.lock().add(now.saturating_sub(at_us));
+        }
+    }
+
+    /// Records a delivery; returns its number and, if it is ours, when it was first sent.
+    fn record(
+        &self,
+        index: usize,
+        message: &NewMessage<'_>,
+        observation: impl FnOnce(u32) -> Observation,
+    ) -> (u32, Option<u64>) {
+        let membership = &self.memberships[index];
+        let mut room = self.shared.rooms[membership.room].lock();
+        let number = room.intern(&message.id, &message.content);
+        room.observe(membership.place, self.shared.now_ms(), observation(number));
+        (number, self.origin(&room.messages[number as usize].origin, message))
+    }
+
+    fn origin(&self, origin: &Origin, message: &NewMessage<'_>) -> Option<u64> {
+        let Origin::Ours { key, at_us } = origin else { return None };
+        if self.shared.users.get(key.sender as usize).is_none_or(|user| **user != *message.sender.id) {
+            self.breach("a message has the wrong sender");
+        }
+        Some(*at_us)
+    }
+
+    fn page(&mut self, data: &str) {
+        let Ok((messages, page)) = wire::page(data) else { return self.breach("a malformed page") };
+        let Some(index) = self.membership(&page.room) else {
+            return self.breach("a page of a room that it never joined");
+        };
+        if self.memberships[index].state != JoinState::Joining || !self.memberships[index].more {
+            return self.breach("a page without a join");
+        }
+        if messages.len() > 100 {
+            self.breach("a page of more than 100 messages");
+        }
+        let room_number = self.memberships[index].room;
+        for message in &messages {
+            let mut room = self.shared.rooms[room_number].lock();
+            let number = room.intern(&message.id, &message.content);
+            self.origin(&room.messages[number as usize].origin, message);
+            drop(room);
+            self.memberships[index].pages.push(number);
+        }
+        self.memberships[index].more = page.more;
+    }
+
+    fn reset(&mut self, data: &str) {
+        let Ok(OfRoom { room, position: Some(position) }) = wire::argument(data) else {
+            return self.breach("a malformed room-reset");
+        };
+        let Some(index) = self.membership(&room) else { return self.breach("a reset of a room that it never joined") };
+        let membership = &mut self.memberships[index];
+        let mut room = self.shared.rooms[membership.room].lock();
+        let number = room.position(&position);
+        room.observe(membership.place, self.shared.now_ms(), Observation::Reset(number));
+        membership.since = Since::Position(position.into_owned());
+    }
+
+    /// Another user was announced as gone.
+    fn departure(&self, event: &str, data: &str) {
+        let Some(presence) = &self.shared.presence else { return };
+        let Ok(Departure { user_id }) = wire::argument(data) else {
+            return self.breach(&format!("a malformed {event}"));
+        };
+        if presence.lock().is_false(&user_id, self.shared.elapsed()) {
+            self.breach(&format!("{event} of user {user_id}, who was not away for longer than the grace"));
+        }
+    }
+
+    fn refused(&mut self, index: usize, answer: &Answer<'_>) {
+        self.shared.error("join-room", answer.code.as_deref().unwrap_or("?"));
+        let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
+        self.memberships[index].state = JoinState::Out(Instant::now() + pause);
+    }
+
+    fn send(&mut self, outbox: &mut Outbox) {
+        let Some(sender) = &mut self.sender else { return };
+        let inside = |membership: usize| self.memberships[membership].state == JoinState::Joined;
+        let name = |membership: usize| (self.memberships[membership].room, self.memberships[membership].name.as_str());
+        let pending = &mut self.pending;
+        sender.send_due(&self.shared, self.connection, inside, name, |payload, sequence| {
+            let number = outbox.emit("send-message", payload);
+            number.is_some_and(|number| pending.insert(number, Pending::Message(sequence)).is_none())
+        });
+    }
+}
+
+impl Handler for Member {
+    fn connected(&mut self, _node: usize, outbox: &mut Outbox) {
+        self.connection += 1;
+        if self.connection > 1 {
+            self.shared.figures.reconnects.fetch_add(1, Ordering::Relaxed);
+        }
+        for index in 0..self.memberships.len() {
+            self.join(index, outbox);
+        }
+    }
+
+    fn event(&mut self, name: &str, data: &str, _outbox: &mut Outbox) {
+        match name {
+            "new-message" => self.new_message(data),
+            "recent-messages" => self.page(data),
+            "room-reset" => self.reset(data),
+            "user:offline" | "user-left" => self.departure(name, data),
+            "session:replaced" | "token:expired" => self.disconnect_reason = format!(" after {name}"),
+            "error" => self.shared.error("event", &data.chars().take(160).collect::<String>()),
+            _ => {}
+        }
+    }
+
+    fn ack(&mut self, number: u32, data: &str, outbox: &mut Outbox) {
+        let Some(pending) = self.pending.remove(&number) else {
+            return self.breach("an ack without a request, or a second ack");
+        };
+        let Ok(answer) = wire::answer(data) else { return self.breach("a malformed ack") };
+        let ok = answer.status == "ok";
+        match pending {
+            Pending::Join(index) if ok => self.joined(index, &answer),
+            Pending::Join(index) => self.refused(index, &answer),
+            Pending::Message(sequence) => {
+                let Some(sender) = &mut self.sender else { return };
+                let outside = sender.answered(&self.shared, sequence, &answer);
+                if let Some(membership) =
+                    outside.filter(|membership| self.memberships[*membership].state == JoinState::Joined)
+                {
+                    self.breach("not_in_room, although it had joined");
+                    self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
+                    self.memberships[membership].state = JoinState::Out(Instant::now());
+                }
+            }
+        }
+        self.send(outbox);
+    }
+
+    fn tick(&mut self, outbox: &mut Outbox) {
+        let now = Instant::now();
+        for index in 0..self.memberships.len() {
+            if matches!(self.memberships[index].state, JoinState::Out(at) if at <= now) {
+                self.join(index, outbox);
+            }
+        }
+        self.send(outbox);
+    }
+
+    fn pace(&self) -> Duration {
+        self.sender.as_ref().map_or(Duration::from_millis(250), Sender::pace)
+    }
+
+    fn disconnected(&mut self) {
+        self.pending.clear();
+        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined) {
+            self.lost_at_us = Some(self.shared.now_us());
+            if let Some(presence) = &self.shared.presence {
+                presence.lock().left(self.number, self.shared.elapsed());
+            }
+        }
+        let now = Instant::now();
+        for membership in &mut self.memberships {
+            if membership.state == JoinState::Joined {
+                self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
+                self.shared.rooms[membership.room].lock().observe(
+                    membership.place,
+                    self.shared.now_ms(),
+                    Observation::Disconnected,
+                );
+            }
+            membership.state = JoinState::Out(now);
+        }
+        if let Some(sender) = &mut self.sender {
+            sender.disconnected();
+        }
+    }
+
+    fn rejected(&mut self, why: &str) {
+        self.shared.error("rejected", &format!("{why}{}", self.disconnect_reason));
+        for membership in &self.memberships {
+            self.shared.rooms[membership.room].lock().observe(
+                membership.place,
+                self.shared.now_ms(),
+                Observation::Rejected,
+            );
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A TCP proxy for one server, whose link can be cut and restored.
+//!
+//! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections, each
+//! with two buffers of [`BUFFER`] bytes. It does not interpret the bytes.
+
+use std::{io, time::Duration};
+
+use anyhow::Result;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinSet,
+};
+
+const CONNECTIONS: usize = 256;
+const BUFFER: usize = 32 * 1024;
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// State of the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Bytes pass.
+    Whole,
+    /// Connections stay open and new ones are accepted, but no bytes pass, as if a switch had lost its power.
+    Silent,
+    /// Connections are closed, and new ones are closed at once, as if the server had gone.
+    Closed,
+}
+
+/// A running link; dropping it ends it.
+pub struct Proxy {
+    /// Port that it listens on, on loopback.
+    pub port: u16,
+    link: watch::Sender<Link>,
+    _accepting: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Listens on that port (0: any) and forwards to the other.
+    pub async fn start(port: u16, to: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let port = listener.local_addr()?.port();
+        let (link, state) = watch::channel(Link::Whole);
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, to, state));
+        Ok(Self { port, link, _accepting: accepting })
+    }
+
+    /// Cuts or restores the link, from this moment on.
+    pub fn set(&self, link: Link) {
+        self.link.send_replace(link);
+    }
+}
+
+async fn accept(listener: TcpListener, to: u16, state: watch::Receiver<Link>) {
+    let mut carried = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = carried.join_next() => continue,
+        };
+        // Out of file descriptors, or the connection is already gone: pause, then accept the next one.
+        let Ok((client, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let refused = *state.borrow() == Link::Closed || carried.len() >= CONNECTIONS;
+        if !refused {
+            carried.spawn(carry(client, to, state.clone()));
+        }
+    }
+}
+
+async fn carry(client: TcpStream, to: u16, mut state: watch::Receiver<Link>) {
+    let open = tokio::time::timeout(CONNECT, TcpStream::connect(("127.0.0.1", to)));
+    let Ok(Ok(server)) = open.await else { return };
+    let nodelay = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
+    if nodelay.is_err() {
+        return;
+    }
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let there = pass(from_client, to_server, state.clone());
+    let back = pass(from_server, to_client, state.clone());
+    // When either direction ends, for whatever reason, the connection is over.
+    tokio::select! {
+        _ = there => {}
+        _ = back => {}
+        _ = state.wait_for(|link| *link == Link::Closed) => {}
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<Link>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        if state.wait_for(|link| *link == Link::Whole).await.is_err() {
+            return Ok(());
+        }
+        let count = tokio::select! {
+            count = from.read(&mut buffer) => count?,
+            _ = state.changed() => continue,
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        // Bytes that were read before a cut are held until the link is restored.
+        if state.wait_for(|link| *link == Link::Whole).await.is_err() {
+            return Ok(());
+        }
+        to.write_all(&buffer[..count]).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// An echo server.
+    async fn echo() -> (u16, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let (mut read, mut write) = stream.split();
+                    let _ = tokio::io::copy(&mut read, &mut write).await;
+                });
+            }
+        });
+        (port, tasks)
+    }
+
+    async fn echoed(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
+        stream.write_all(text).await?;
+        received(stream, text).await
+    }
+
+    async fn received(stream: &mut TcpStream, text: &[u8]) -> io::Result<()> {
+        let mut answer = vec![0; text.len()];
+        tokio::time::timeout(LIMIT, stream.read_exact(&mut answer)).await.unwrap()?;
+        assert_eq!(answer, text);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_closed_link_closes_connections_and_a_restored_one_accepts_new_ones() {
+        let (server, _tasks) = echo().await;
+        let proxy = Proxy::start(0, server).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        echoed(&mut stream, b"whole").await.unwrap();
+        proxy.set(Link::Closed);
+        let mut rest = Vec::new();
+        let end = tokio::time::timeout(LIMIT, stream.read_to_end(&mut rest)).await.unwrap();
+        assert!(end.is_err() || rest.is_empty());
+        let mut refused = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        assert!(echoed(&mut refused, b"no").await.is_err());
+        proxy.set(Link::Whole);
+        let mut again = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        echoed(&mut again, b"restored").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_link_holds_all_bytes_until_it_is_restored() {
+        let (server, _tasks) = echo().await;
+        let proxy = Proxy::start(0, server).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        echoed(&mut stream, b"whole").await.unwrap();
+        proxy.set(Link::Silent);
+        stream.write_all(b"held").await.unwrap();
+        let mut answer = [0; 4];
+        // Only waiting can show that nothing arrives.
+        let early = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut answer)).await;
+        assert!(early.is_err());
+        proxy.set(Link::Whole);
+        received(&mut stream, b"held").await.unwrap();
+        echoed(&mut stream, b"whole again").await.unwrap();
+    }
+}

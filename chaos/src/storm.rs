@@ -1,0 +1,77 @@
+//! The default scenario: many senders while one fault follows another.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use tokio::time::{Instant, sleep_until};
+use xtask_kit::workdir::Workdir;
+
+use super::{
+    args::Args,
+    checker::Rules,
+    crowd::ClientConfig,
+    fault::{self, Fault, Kind},
+    report::{Injected, Report, conclude},
+    testbed::Testbed,
+};
+
+/// Runs the scenario.
+pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
+    let time = args.time();
+    let plan = fault::plan(seed, args.faults(), args.nodes, time, args.tempo());
+    let left_out = |kind: &&Kind| !plan.iter().any(|fault| fault.kind == **kind);
+    let left_out: Vec<&Kind> = args.faults().iter().filter(left_out).collect();
+    if !left_out.is_empty() {
+        eprintln!("{} s are too short for {left_out:?}: not injected", time.as_secs());
+    }
+    let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: false };
+    let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
+    let begun = Instant::now();
+    testbed.crowd.start_sending();
+    let mut injected = Vec::new();
+    let mut free = begun;
+    for fault in &plan {
+        // A fault that takes longer than planned delays the rest of the plan and the end: same seed, same faults.
+        sleep_until(free.max(begun + fault.at)).await;
+        injected.push(inject(&mut testbed, fault).await?);
+        testbed.check_servers()?;
+        free = Instant::now() + Duration::from_secs(1);
+    }
+    sleep_until((begun + time).max(free + args.tempo().after())).await;
+    let stopped = Instant::now();
+    let unfinished = testbed.settle().await?;
+    eprintln!("settled {:.1} s after the senders stopped", stopped.elapsed().as_secs_f64());
+    let shared = testbed.stop().await;
+    let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
+    let report = Report::of(&shared, &rules, &injected, seed, unfinished);
+    conclude(&report, args.json, &args.again(seed))?;
+    if args.rate() == 0 {
+        // At full speed a node that was away may have missed more than a room keeps, and needs long to catch up.
+        return Ok(());
+    }
+    ensure!(
+        report.justified_resets == 0,
+        "{} resets: members missed more than the {} messages that a room keeps; lower --rate",
+        report.justified_resets,
+        args.kept
+    );
+    let limit = args.tempo().recovery_limit().as_secs_f64();
+    let late = report
+        .faults
+        .iter()
+        .find(|fault| fault.must_recover_in_time && fault.all_members.is_none_or(|time| time > limit));
+    if let Some(late) = late {
+        bail!("{}: a member had no delivery within {limit} s; repeat with {}", late.fault, args.again(seed));
+    }
+    Ok(())
+}
+
+async fn inject(testbed: &mut Testbed, fault: &Fault) -> Result<Injected> {
+    let from_ms = testbed.crowd.shared.now_ms();
+    eprintln!("{:6.1} s {fault}", f64::from(from_ms) / 1_000.0);
+    testbed.fleet.inject(fault).await?;
+    // A killed gateway is gone at once: its members can reconnect elsewhere long before it is back.
+    let lasting = !matches!(fault.kind, Kind::Kill);
+    let to_ms = if lasting { testbed.crowd.shared.now_ms() } else { from_ms };
+    Ok(Injected { fault: *fault, from_ms, to_ms })
+}

@@ -1,0 +1,129 @@
+//! The payloads of PROTOCOL's room events, limited to the fields that this client reads and writes.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+/// `join-room`.
+#[derive(Serialize)]
+pub struct JoinRoom<'a> {
+    pub room: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<&'a str>,
+}
+
+/// `send-message`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendMessage<'a> {
+    pub room: &'a str,
+    pub content: &'a str,
+    pub client_id: &'a str,
+}
+
+/// Any ack.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer<'a> {
+    #[serde(borrow)]
+    pub status: Cow<'a, str>,
+    #[serde(borrow)]
+    pub code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub message_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub position: Option<Cow<'a, str>>,
+    pub recovered: Option<bool>,
+    pub retry_after_ms: Option<u64>,
+}
+
+/// `new-message`, and each of `recent-messages`.
+#[derive(Deserialize)]
+pub struct NewMessage<'a> {
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub room: Cow<'a, str>,
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    #[serde(borrow)]
+    pub sender: Sender<'a>,
+    #[serde(rename = "timestamp")]
+    _timestamp: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+pub struct Sender<'a> {
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    #[serde(rename = "name")]
+    _name: IgnoredAny,
+}
+
+/// Second argument of `recent-messages`.
+#[derive(Deserialize)]
+pub struct Page<'a> {
+    #[serde(borrow)]
+    pub room: Cow<'a, str>,
+    pub more: bool,
+}
+
+/// `room-reset`.
+#[derive(Deserialize)]
+pub struct OfRoom<'a> {
+    #[serde(borrow)]
+    pub room: Cow<'a, str>,
+    #[serde(borrow)]
+    pub position: Option<Cow<'a, str>>,
+}
+
+/// `user:offline` and `user-left`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Departure<'a> {
+    #[serde(borrow)]
+    pub user_id: Cow<'a, str>,
+}
+
+/// The only argument of an ack.
+pub fn answer(data: &str) -> serde_json::Result<Answer<'_>> {
+    serde_json::from_str::<(Answer<'_>,)>(data).map(|(answer,)| answer)
+}
+
+/// The only argument of an event.
+pub fn argument<'a, T: Deserialize<'a>>(data: &'a str) -> serde_json::Result<T> {
+    serde_json::from_str::<(IgnoredAny, T)>(data).map(|(_, argument)| argument)
+}
+
+/// The arguments of `recent-messages`.
+pub fn page(data: &str) -> serde_json::Result<(Vec<NewMessage<'_>>, Page<'_>)> {
+    serde_json::from_str::<(IgnoredAny, Vec<NewMessage<'_>>, Page<'_>)>(data).map(|(_, list, page)| (list, page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_and_acks_are_read() {
+        let message =
+            r#"{"id":"1-2","room":"r","content":"a \"b\"","sender":{"id":"m1","name":"M 1"},"timestamp":"t"}"#;
+        let event = format!(r#"["new-message",{message}]"#);
+        let read: NewMessage<'_> = argument(&event).unwrap();
+        assert_eq!((&*read.id, &*read.room, &*read.content, &*read.sender.id), ("1-2", "r", "a \"b\"", "m1"));
+        let event = format!(r#"["recent-messages",[{message},{message}],{{"room":"r","more":true}}]"#);
+        let (list, of) = page(&event).unwrap();
+        assert_eq!((list.len(), &*of.room, of.more), (2, "r", true));
+        let read = answer(r#"[{"status":"ok","room":"r","position":"1-0","members":3,"recovered":true}]"#).unwrap();
+        assert_eq!((&*read.status, read.position.as_deref(), read.recovered), ("ok", Some("1-0"), Some(true)));
+        let read = answer(r#"[{"status":"error","code":"rate_limited","message":"no","retryAfterMs":5}]"#).unwrap();
+        assert_eq!((read.code.as_deref(), read.retry_after_ms), (Some("rate_limited"), Some(5)));
+    }
+
+    #[test]
+    fn joins_are_written_with_and_without_since() {
+        let text = |since| serde_json::to_string(&JoinRoom { room: "r", since }).unwrap();
+        assert_eq!(text(None), r#"{"room":"r"}"#);
+        assert_eq!(text(Some("5")), r#"{"room":"r","since":"5"}"#);
+    }
+}

@@ -1,0 +1,70 @@
+//! A Redis of our own: loopback, append-only file, data in the cluster's folder.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::{
+    paths,
+    process::{Server, Spec},
+    ready,
+    workdir::Workdir,
+};
+
+/// Started, or stopped with its data kept.
+pub struct Redis {
+    spec: Spec,
+    port: u16,
+    data: PathBuf,
+    server: Server,
+}
+
+impl Redis {
+    /// Starts it and waits until it answers.
+    pub async fn start(workdir: &Workdir, port: u16) -> Result<Self> {
+        let data = workdir.folder("redis")?;
+        let program = paths::which("redis-server").context("redis-server is not installed; `cargo xtask install`")?;
+        let port_text = port.to_string();
+        let spec = Spec::new("redis", program, workdir.logs())
+            .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--appendonly", "yes", "--dir"])
+            .args([&data]);
+        let mut server = spec.start()?;
+        server.until_ready(|| ready::redis(port)).await?;
+        Ok(Self { spec, port, data, server })
+    }
+
+    /// `redis://…`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process, of the last start.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// Ends it, its data kept on disk.
+    pub async fn stop(&mut self, signal: Signal) -> Result<()> {
+        if self.server.exit_status().is_some() {
+            bail!("redis is not running");
+        }
+        self.server.stop(signal, Duration::from_secs(10)).await;
+        Ok(())
+    }
+
+    /// Starts it again on its old port, with its data or empty.
+    pub async fn restart(&mut self, empty: bool) -> Result<u32> {
+        if self.server.exit_status().is_none() {
+            bail!("redis is running (pid {})", self.server.pid);
+        }
+        if empty {
+            fs::remove_dir_all(&self.data)?;
+            fs::create_dir(&self.data)?;
+        }
+        self.server = self.spec.start()?;
+        let port = self.port;
+        self.server.until_ready(|| ready::redis(port)).await?;
+        Ok(self.server.pid)
+    }
+}

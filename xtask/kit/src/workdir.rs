@@ -1,0 +1,144 @@
+//! The folder of one running cluster or test run: data, logs and the control socket. It is removed at the end.
+//!
+//! A user's folders are `<temp>/jackfield-<uid>/<name>`. A folder whose owner was killed has a control socket without a
+//! listener; the next cluster or test run removes it.
+
+use std::{
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::net::UnixListener;
+
+const SOCKET: &str = "control.sock";
+
+/// Owned by this process; removed on drop.
+pub struct Workdir {
+    path: PathBuf,
+    logs: Option<PathBuf>,
+    /// Name of the folder, and of the cluster.
+    pub name: String,
+}
+
+impl Workdir {
+    /// Makes the folder, with a socket in it that we listen on.
+    pub fn create(name: &str) -> Result<(Self, UnixListener)> {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            bail!("the name `{name}` may contain only letters, digits, `-` and `_`");
+        }
+        let parent = parent()?;
+        remove_stale(&parent);
+        // The socket is there before the folder gets its name, so a named folder always has a listener.
+        let unnamed = parent.join(format!(".new-{}", std::process::id()));
+        make(&unnamed)?;
+        let mut workdir = Self { path: unnamed, logs: None, name: name.into() };
+        let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
+        let path = parent.join(name);
+        fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` already runs"))?;
+        workdir.path = path;
+        Ok((workdir, listener))
+    }
+
+    /// The folder for log files: this one, unless they are to be kept.
+    pub fn logs(&self) -> &Path {
+        self.logs.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Puts the log files into `folder`, which is kept.
+    pub fn keep_logs_in(&mut self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        self.logs = Some(folder.canonicalize()?);
+        Ok(())
+    }
+
+    /// A new folder inside it.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        make(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Workdir {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Names and control sockets of this user's running clusters.
+pub fn running() -> Result<Vec<(String, PathBuf)>> {
+    let parent = parent()?;
+    let mut found: Vec<(String, PathBuf)> = folders(&parent)
+        .filter_map(|folder| {
+            let socket = folder.join(SOCKET);
+            let name = folder.file_name()?.to_str()?.to_owned();
+            (!name.starts_with('.') && UnixStream::connect(&socket).is_ok()).then_some((name, socket))
+        })
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The folder that holds those of all that this user runs.
+pub fn parent() -> Result<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let path = std::env::temp_dir().join(format!("jackfield-{uid}"));
+    match make(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).context("folder for clusters"),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(&path)?;
+    if !found.is_dir() || found.uid() != uid {
+        bail!("{} is not a folder of this user", path.display());
+    }
+    Ok(path)
+}
+
+/// Other users may pass through (Postgres runs as another user than root) but not list it.
+fn make(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o711).create(path)
+}
+
+fn folders(parent: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+fn remove_stale(parent: &Path) {
+    for folder in folders(parent) {
+        let refused = UnixStream::connect(folder.join(SOCKET)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            remove(&folder);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    // A server that was killed a moment ago may still write: the next try removes those files.
+    let gone = (0..5).any(|_| fs::remove_dir_all(path).is_ok() || !path.exists());
+    if !gone {
+        eprintln!("cannot remove {}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_listed_until_it_is_dropped() {
+        let name = format!("test-{}", std::process::id());
+        let (workdir, listener) = Workdir::create(&name).unwrap();
+        let path = workdir.path.clone();
+        assert!(running().unwrap().iter().any(|(found, _)| *found == name));
+        assert!(Workdir::create(&name).err().unwrap().to_string().contains("already"));
+        drop((workdir, listener));
+        assert!(!path.exists());
+        assert!(Workdir::create("a/b").is_err());
+    }
+}
