@@ -108,7 +108,7 @@ def environment(overlay):
 
 
 def references(overlay):
-    """What is named exists, or is one of the Secrets that README asks for."""
+    """What is named exists, or is one of the Secrets that the documentation asks for."""
     external = external_secrets()
     for workload in overlay.workloads:
         account = workload.pod.get("serviceAccountName", "default")
