@@ -1,34 +1,35 @@
-// README's examples, as README prints them: the events of its curl commands reach the listeners of its clients.
+// The examples in README and in the pages of `docs/`, as they are printed there.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 
-import { create } from "react-test-renderer";
-import { createElement } from "react";
+import { io } from "socket.io-client";
 
 import { Api } from "./support/api.mjs";
 import { Client, closeAll } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
+import { programs } from "./support/programs.mjs";
 import { startRooms } from "./support/rooms.mjs";
+import { startStandalone } from "./support/standalone.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
 import { ROOT } from "./support/xtask.mjs";
-import { io } from "socket.io-client";
 
-const README = await readFile(join(ROOT, "README.md"), "utf8");
+const PAGES = (await readdir(join(ROOT, "docs"), { recursive: true })).filter((page) => page.endsWith(".md"));
+const TEXTS = await Promise.all(["README.md", ...PAGES.map((page) => join("docs", page))].map((page) => readFile(join(ROOT, page), "utf8")));
 
 /** The code block after this mark. */
 function example(name) {
-  const found = README.match(new RegExp(`<!-- example:${name} -->\\s+\`\`\`\\w+\\n([\\s\\S]*?)\n\`\`\``));
-  assert.ok(found, `README has no example:${name}`);
-  return found[1];
+  const mark = new RegExp(`<!-- example:${name} -->\\s+\`\`\`\\w+\\n([\\s\\S]*?)\n\`\`\``);
+  const found = TEXTS.map((text) => text.match(mark)).filter(Boolean);
+  assert.equal(found.length, 1, `${found.length} examples are named ${name}`);
+  return found[0][1];
 }
 
-describe("README's examples", OWN, () => {
+describe("the examples of the documentation", OWN, () => {
   let cluster, folder;
-  const children = [];
+  const { start, endAll } = programs();
   before(async () => {
     cluster = await startRooms({ nodes: 2, set: { "session.policy": "multi" } });
     // Among the tests, so that the examples find the same packages.
@@ -40,30 +41,16 @@ describe("README's examples", OWN, () => {
   });
   afterEach(() => {
     closeAll();
-    for (const child of children.splice(0)) child.kill();
+    endAll();
   });
 
-  /** Starts a program; `text` is its output so far. */
-  function start(command, args, env) {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, cwd: folder });
-    const said = { text: "" };
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said.text += data));
-    said.ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
-    children.push(child);
-    return said;
-  }
-
-  /** README's curl commands, at the node that the clients are not on. */
-  async function callAll(user) {
+  /** Runs curl commands at the node that the clients are not on; returns the answers. */
+  async function call(name, user) {
     const env = { API: `${cluster.gateways[1].internal}/v1`, KEY: cluster.apiKey, USER_ID: user.id };
-    const said = start("bash", ["-ec", example("curl")], env);
-    assert.equal(await within(PATIENCE_MS, "curl ended", said.ended), 0, said.text);
-    return said.text.trim().split("\n").map((line) => JSON.parse(line));
+    const program = start("bash", ["-ec", example(name)], { env, cwd: folder });
+    assert.equal(await within(PATIENCE_MS, "curl ended", program.ended), 0, program.text);
+    return program.text.trim().split("\n").map((line) => JSON.parse(line));
   }
-
-  const online = (user) => async () => {
-    return (await new Api(cluster, 1).read(`/users/${user.id}`)).online;
-  };
 
   test("the hook of the fourth seed: its options and listeners, with the stock client", async () => {
     const user = cluster.user();
@@ -72,7 +59,7 @@ describe("README's examples", OWN, () => {
     const { success, userId } = await client.heard("authenticated");
     assert.deepEqual([success, userId], [true, user.id]);
     await client.heard("notification:unread_count", ({ unreadCount }) => unreadCount === 0);
-    const [notified, emitted, published, status] = await callAll(user);
+    const [notified, emitted, published, status] = await call("calls", user);
     assert.deepEqual([notified.unreadCount, notified.delivered, emitted.delivered], [1, 1, 1]);
     assert.ok(published.id);
     assert.deepEqual([status.online, status.sockets], [true, 1]);
@@ -84,48 +71,44 @@ describe("README's examples", OWN, () => {
     assert.ok(Date.parse(timestamp));
   });
 
-  test("React", async () => {
-    const file = join(folder, "useNotifications.mjs");
-    await writeFile(file, example("react"));
-    const { useNotifications } = await import(file);
-    const user = cluster.user();
-    let state;
-    const Bell = () => {
-      state = useNotifications(cluster.urls[0], user.token);
-      return null;
-    };
-    const rendered = create(createElement(Bell));
-    await until("connected", () => state?.connected);
-    const [notified] = await callAll(user);
-    await until("counted", () => state.unread === 1 && state.latest?.id === notified.notificationId);
-    rendered.unmount();
-    await until("gone", async () => !(await online(user)()));
+  test("the one call of README", async () => {
+    const [answer] = await call("call", cluster.user());
+    assert.deepEqual([answer.unreadCount, answer.delivered], [1, 0]);
   });
 
-  test("Node", async () => {
+  test("README's client, at a program that runs as README starts it", async () => {
+    const program = await startStandalone();
+    try {
+      const file = join(folder, "client.mjs");
+      await writeFile(file, example("client").replaceAll("http://localhost:3000", program.url));
+      const client = start(process.execPath, [file]);
+      await until("it prints its message, and where it is stored", () => {
+        return /Test 1: hello/.test(client.text) && /status: 'ok', messageId: '[0-9a-f]{14}-\d{12}'/.test(client.text);
+      });
+    } finally {
+      endAll();
+      await program.stop();
+    }
+  });
+
+  test("a client in Node that listens to a backend", async () => {
     const file = join(folder, "listen.mjs");
-    await writeFile(file, example("node"));
+    await writeFile(file, example("listener"));
     const user = cluster.user();
-    const said = start(process.execPath, [file], { URL: cluster.urls[0], TOKEN: user.token });
-    await until("online", online(user));
-    await callAll(user);
-    await until("both are printed", () => /new: Order 7[\s\S]*updated: order 7/.test(said.text));
+    const program = start(process.execPath, [file], { env: { URL: cluster.urls[0], TOKEN: user.token } });
+    await until("online", async () => (await new Api(cluster, 1).read(`/users/${user.id}`)).online);
+    await call("calls", user);
+    await until("both are printed", () => /new: Order 7[\s\S]*updated: order 7/.test(program.text));
   });
 
-  test("Python", async () => {
-    const file = join(folder, "listen.py");
-    await writeFile(file, example("python"));
-    const user = cluster.user();
-    const said = start(process.env.PYTHON ?? "python3", [file], { URL: cluster.urls[0], TOKEN: user.token });
-    await until("online", async () => {
-      // It prints nothing before: any output is an error.
-      if (said.text) throw new Error(said.text);
-      return online(user)();
-    });
-    // It joins its feed a moment after its main namespace, and does not get earlier updates: so the calls are repeated.
-    await until("both are printed", async () => {
-      await callAll(user);
-      return said.text.includes("new: Order 7") && said.text.includes("feed: CREATE Shirt");
+  test("a reader of a feed in Python", async () => {
+    const file = join(folder, "feed.py");
+    await writeFile(file, example("feed"));
+    const program = start(process.env.PYTHON ?? "python3", [file], { env: { URL: cluster.urls[0] } });
+    // A reader gets no earlier updates, so the calls are repeated.
+    await until("the update is printed", async () => {
+      await call("calls", cluster.user());
+      return program.text.includes("feed: CREATE Shirt");
     });
   });
 });

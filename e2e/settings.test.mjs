@@ -137,13 +137,13 @@ describe("limits.compression", OWN, () => {
 });
 
 describe("a limit of 0", { ...OWN, concurrency: 2 }, async () => {
-  const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  const [, table] = readme.match(/<!-- settings:gateway -->\n([^]*?)\n####/);
+  const page = await readFile(join(ROOT, "docs/configuration.md"), "utf8");
+  const [, table] = page.match(/<!-- settings:gateway -->\n([^]*?)\n<!-- \/settings:gateway -->/);
   const limits = [...table.matchAll(/^\| `(limits\.\w+)` \| `\w+` \| `([^`]*)`/gm)].map(([, key, value]) => ({ key, value }));
 
   after(closeAll);
 
-  test("README's table has them", () => {
+  test("the documentation's table has them", () => {
     assert.ok(["limits.message", "limits.inbox", "limits.queue", "limits.eventBurst"].every((key) => limits.some((one) => one.key === key)));
   });
 

@@ -15,7 +15,7 @@ use jackfield_shared::{
 /// After a stop signal, the longest wait for requests in progress.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Jackfield's auth service: accounts and tokens. README lists the settings and their environment variables
+/// Jackfield's auth service: accounts and tokens. docs/configuration.md lists the settings and their environment variables
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -16,7 +16,7 @@ use jackfield_shared::{
 /// How long background work may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A Socket.IO gateway node. Every setting is also an environment variable: see README.
+/// A Socket.IO gateway node. Every setting is also an environment variable: see docs/configuration.md
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -8,27 +8,32 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
-METRICS = set(re.findall(r'"(jackfield_\w+)"', (ROOT / "gateway/src/ops/metrics.rs").read_text()))
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+DEPLOYMENT = (ROOT / "docs/deployment/kubernetes.md").read_text()
+METRICS = {
+    name
+    for path in ("gateway/src/metrics.rs", "gateway/cluster/src/metrics.rs")
+    for name in re.findall(r'"(jackfield_\w+)"', (ROOT / path).read_text())
+}
 
 PROMETHEUS_RULES = [yaml.safe_load(p.read_text()) for p in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))]
 DASHBOARDS = {p.name: p.read_text() for p in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
 
-# Container → the table of settings in README against which its environment is checked.
+# Container → the documented settings table that its environment is checked against.
 PROGRAMS = {"gateway": "gateway", "auth-service": "auth"}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def settings(program):
-    """Environment variable -> default, from the table in README (which a test of the program checks against the code)."""
-    table = README.split(f"<!-- settings:{program} -->")[1].split("<!-- /settings")[0]
+    """Environment variable -> default, of the documented table (which a test of the program compares with the code)."""
+    table = CONFIGURATION.split(f"<!-- settings:{program} -->")[1].split("<!-- /settings")[0]
     rows = re.findall(r"^\| `[\w.]+` \| `(\w+)` \| (.*?) \|", table, re.M)
     return {name: default.strip("`") for name, default in rows}
 
 
 def external_secrets():
-    """(Secret, key) pairs that must be created by hand for `prod`, from README."""
-    table = README.split("<!-- secrets:prod -->")[1].split("<!-- /secrets")[0]
+    """(Secret, key) pairs that must be created by hand for `prod`, from the documentation."""
+    table = DEPLOYMENT.split("<!-- secrets:prod -->")[1].split("<!-- /secrets")[0]
     return set(re.findall(r"^\| `([\w-]+)` \| `([\w.-]+)` \|", table, re.M))
 
 

@@ -108,7 +108,7 @@ def environment(overlay):
 
 
 def references(overlay):
-    """Every referenced object exists, or is one of the Secrets that README requires."""
+    """Every referenced object exists, or is one of the Secrets that the documentation requires."""
     external = external_secrets()
     for workload in overlay.workloads:
         account = workload.pod.get("serviceAccountName", "default")

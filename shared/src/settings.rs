@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// One row of README's table.
+/// One row of the documented table.
 pub struct Setting {
     /// `session.onConflict`.
     pub key: &'static str,
@@ -28,7 +28,7 @@ pub struct Setting {
 
 /// A program's settings: a struct whose default has every key, and a line of text for each.
 pub trait Settings: Serialize + DeserializeOwned + Default {
-    /// Every key, in the order README lists them.
+    /// Every key, in the order of the documentation.
     const TABLE: &'static [Setting];
 }
 
@@ -130,7 +130,7 @@ fn from_environment(key: &str, environment: &BTreeMap<&str, &str>) -> Result<Opt
     }
 }
 
-/// README's table: a row for each setting, made from the code.
+/// The documented table: a row for each setting, made from the code.
 #[must_use]
 pub fn markdown_table<S: Settings>() -> String {
     let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));

@@ -16,7 +16,7 @@ struct Tool {
     present: fn() -> bool,
 }
 
-/// The requirements file of README's Python example.
+/// The requirements file of the documentation's Python example.
 pub const E2E: &str = "e2e/requirements.txt";
 
 const TOOLS: [Tool; 8] = [

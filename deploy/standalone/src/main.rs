@@ -16,7 +16,7 @@ use jackfield_shared::{
     telemetry,
 };
 
-/// Jackfield in one process: gateway, accounts and page. README lists the settings and their environment variables
+/// Jackfield in one process: gateway, accounts and page. docs/configuration.md lists the settings and their environment variables
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

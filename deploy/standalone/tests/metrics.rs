@@ -1,6 +1,9 @@
-//! Checks that the metrics, their documents, and the rules and dashboards that query them use the same names.
+//! Checks that the metrics, the pages that describe them, and the rules and dashboards that query them use the same
+//! names, and that every alert has its section in the runbook.
 //!
 //! It is here because no other crate knows both services.
+
+mod generated;
 
 use std::{
     collections::HashSet,
@@ -12,11 +15,13 @@ use jackfield_shared::metrics::{Kind, Listed, markdown_table, process};
 use serde_json::Value;
 
 const LISTS: [(&str, &[&dyn Listed]); 4] = [
-    ("Gateway", jackfield_gateway::metrics::METRICS),
-    ("Gateway, back end", jackfield_cluster::metrics::METRICS),
-    ("Auth service", jackfield_auth::metrics::METRICS),
-    ("Every process", process::METRICS),
+    ("gateway", jackfield_gateway::metrics::METRICS),
+    ("cluster", jackfield_cluster::metrics::METRICS),
+    ("auth", jackfield_auth::metrics::METRICS),
+    ("process", process::METRICS),
 ];
+
+const RUNBOOK: &str = "docs/operations/runbook.md";
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -91,14 +96,9 @@ fn rules_and_dashboards_query_existing_metrics() {
 
 #[test]
 fn every_metric_is_documented() {
-    let mut wanted = String::from(
-        "# Metrics\n\nEvery metric, generated from the code. Each process serves them at `/metrics` on its internal port. \
-         Histograms are in seconds.\n",
-    );
-    for (title, list) in LISTS {
-        wanted += &format!("\n## {title}\n\n{}", markdown_table(list));
+    for (name, list) in LISTS {
+        generated::check("docs/operations/metrics.md", &format!("metrics:{name}"), &markdown_table(list));
     }
-    assert!(read("deploy/prometheus/METRICS.md") == wanted, "deploy/prometheus/METRICS.md must be\n\n{wanted}");
 }
 
 #[test]
@@ -117,20 +117,56 @@ fn names_are_unique_and_end_in_their_unit() {
     }
 }
 
+/// An alert of a rules file.
+#[derive(Default)]
+struct Alert {
+    name: String,
+    severity: String,
+    /// How long its condition has to hold, as Prometheus writes it; empty if it fires at once.
+    lasts: String,
+}
+
+/// All alerts, in the order of the rules.
+fn alerts() -> Vec<Alert> {
+    let mut alerts: Vec<Alert> = Vec::new();
+    for line in read("deploy/prometheus/rules/alerts.yml").lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("- alert: ") {
+            alerts.push(Alert { name: name.to_owned(), ..Alert::default() });
+        } else if let Some(alert) = alerts.last_mut() {
+            if let Some(lasts) = line.strip_prefix("for: ") {
+                alert.lasts = lasts.to_owned();
+            } else if let Some(labels) = line.strip_prefix("labels: { severity: ") {
+                alert.severity = labels.trim_end_matches(" }").to_owned();
+            }
+        }
+    }
+    alerts
+}
+
 #[test]
-fn every_alert_is_tested_and_documented() {
-    let rules = read("deploy/prometheus/rules/alerts.yml");
-    let (tests, readme) = (read("deploy/prometheus/tests/alerts.yml"), read("README.md"));
-    let alerts: Vec<&str> = values(&rules, "alert:").collect();
-    assert!(alerts.len() > 20, "{alerts:?}");
+fn every_alert_is_tested() {
+    let (tests, alerts) = (read("deploy/prometheus/tests/alerts.yml"), alerts());
+    assert!(alerts.len() > 20, "found {} alerts", alerts.len());
     // A test in which the alert fires gives its labels.
     let fires =
         |alert: &str| tests.contains(&format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels"));
-    for alert in &alerts {
-        assert!(fires(alert), "no test in which {alert} fires");
-        assert!(tests.contains(&format!("alertname: {alert}, exp_alerts: []")), "no test in which {alert} is silent");
+    for Alert { name, .. } in &alerts {
+        assert!(fires(name), "no test in which {name} fires");
+        assert!(tests.contains(&format!("alertname: {name}, exp_alerts: []")), "no test in which {name} is silent");
     }
-    let table = readme.split("<!-- alerts -->").nth(1).unwrap().split("<!-- /alerts -->").next().unwrap();
-    let listed = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(listed.collect::<Vec<_>>(), alerts, "README's table, in the order of the rules");
+}
+
+#[test]
+fn every_alert_has_its_section_in_the_runbook() {
+    let alerts = alerts();
+    let mut table = String::from("| alert | severity | fires after |\n|---|---|---|\n");
+    for Alert { name, severity, lasts } in &alerts {
+        let lasts = if lasts.is_empty() { "at once" } else { lasts };
+        table += &format!("| [{name}](#{}) | {severity} | {lasts} |\n", name.to_ascii_lowercase());
+    }
+    generated::check(RUNBOOK, "alerts", &table);
+    let runbook = read(RUNBOOK);
+    let sections: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let names: Vec<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
+    assert_eq!(sections, names, "{RUNBOOK} has one section `### ALERT` for each alert, in the order of the rules");
 }

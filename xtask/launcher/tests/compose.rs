@@ -27,10 +27,10 @@ fn environment(file: &str, name: &str) -> BTreeMap<String, String> {
     lines.filter_map(|line| line.trim().split_once(": ")).map(|(k, v)| (k.into(), v.into())).collect()
 }
 
-/// Environment variables in README's settings table of `program`.
+/// Environment variables in the documentation's settings table of `program`.
 fn settings(program: &str) -> Vec<String> {
-    let readme = read("README.md");
-    let table = after(&readme, &format!("<!-- settings:{program} -->"));
+    let page = read("docs/configuration.md");
+    let table = after(&page, &format!("<!-- settings:{program} -->"));
     table
         .lines()
         .take_while(|row| !row.starts_with("<!-- /settings"))
