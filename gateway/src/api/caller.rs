@@ -9,9 +9,9 @@ use axum::{
 use jackfield_shared::verify::strip_bearer;
 
 use super::{
-    Api,
     error::ApiError,
     keys::{ApiKey, Scope},
+    state::Api,
 };
 
 /// A scope as a type, so that an endpoint's arguments name the scope that it needs.

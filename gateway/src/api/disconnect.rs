@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     caller::{Caller, Disconnect},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,
+    state::Api,
     user_id,
 };
 

@@ -15,11 +15,12 @@ use utoipa::{
 };
 
 use super::{
-    Api, binary,
+    binary,
     caller::{Caller, Emit},
     error::{ApiError, PostErrors},
     idempotency::IdempotencyKey,
     room_path::{namespace_of, room},
+    state::Api,
     user_id,
 };
 

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     caller::{Caller, Publish},
     error::{ApiError, Missing, PostErrors},
     idempotency::IdempotencyKey,
+    state::Api,
 };
 use crate::feed::{Change, PublishError};
 

@@ -23,7 +23,11 @@ use jackfield_shared::{http::layers::for_status, ids::new_id};
 use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
-use super::{Api, LIMITS, caller, error::ApiError};
+use super::{
+    caller,
+    error::ApiError,
+    state::{Api, LIMITS},
+};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a reply that was sent before.

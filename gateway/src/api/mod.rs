@@ -20,43 +20,25 @@ mod notifications;
 mod room_members;
 mod room_messages;
 mod room_path;
+mod state;
 mod user_id;
 mod users;
 mod wrong_keys;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, middleware::from_fn_with_state};
 use jackfield_shared::http::{
     docs,
     identify::{Callers, identified},
-    layers::{self, Limits},
+    layers,
     measure::{Measures, measured},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::keys::ApiKeys;
-use self::wrong_keys::WrongKeys;
-use crate::{metrics, session::Shared};
-
-/// The body has room for ten thousand users and their message.
-const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
-
-/// Most users in one call.
-const MAX_USERS: usize = 10_000;
-
-/// What the endpoints use.
-pub(crate) struct Api {
-    shared: Arc<Shared>,
-    /// The keys of backends that may call.
-    keys: ApiKeys,
-}
-
-impl Api {
-    pub(crate) fn new(shared: &Arc<Shared>, keys: ApiKeys) -> Arc<Self> {
-        Arc::new(Self { shared: Arc::clone(shared), keys })
-    }
-}
+pub(crate) use self::{keys::ApiKeys, state::Api};
+use self::{state::LIMITS, wrong_keys::WrongKeys};
+use crate::metrics;
 
 /// The routes, on a port with `hops` proxies in front.
 pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {

@@ -7,9 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     caller::{Caller, Read},
     error::{ApiError, Errors},
+    state::Api,
 };
 use crate::{node::Report, session::NAMESPACES};
 

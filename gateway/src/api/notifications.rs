@@ -16,10 +16,10 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Api,
     caller::{Caller, Notify, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
+    state::Api,
     user_id,
 };
 use crate::notification;

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Api,
     caller::{Caller, Read},
     error::{ApiError, Errors},
     room_path::room,
+    state::Api,
 };
 
 /// Most members that are listed.

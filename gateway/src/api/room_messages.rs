@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Api,
     caller::{Caller, Publish, Read},
     error::{ApiError, Errors, Missing, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
+    state::Api,
 };
 use crate::room::{MAX_CONTENT, SYSTEM, history as history_of, message_body};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
-use super::{MAX_USERS, error::ApiError};
+use super::{error::ApiError, state::MAX_USERS};
 use crate::user_id::{MAX_USER_ID, is_user_id};
 
 /// The input of [`check_many`], for the OpenAPI document.

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     caller::{Caller, Read},
     error::{ApiError, Errors, PostErrors},
     idempotency::IdempotencyKey,
+    state::Api,
     user_id,
 };
 

@@ -7,8 +7,9 @@ use jackfield_engine::{Frame, event_content};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DONE, Done, EventError,
+    EventError,
     content::{Content, Passed, Text},
+    done::{DONE, Done},
     parse::Event,
 };
 use crate::session::Sender;

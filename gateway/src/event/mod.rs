@@ -6,6 +6,7 @@
 //! an `error` event. Only a packet that is no event is [`Malformed`] and ends the connection.
 
 mod content;
+mod done;
 mod echo;
 mod join_room;
 mod leave_room;
@@ -164,11 +165,3 @@ impl Reply<'_> {
         }
     }
 }
-
-/// `{status:"ok"}`, for acknowledgements without further data.
-#[derive(Serialize)]
-struct Done {
-    status: &'static str,
-}
-
-const DONE: Done = Done { status: "ok" };

@@ -6,8 +6,9 @@ use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DONE, Done, EventError,
+    EventError,
     content::{Content, Passed},
+    done::{DONE, Done},
     parse::Event,
     room,
 };

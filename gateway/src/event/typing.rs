@@ -6,7 +6,12 @@ use std::time::Instant;
 use jackfield_engine::Frame;
 use serde::{Deserialize, Serialize};
 
-use super::{DONE, Done, EventError, parse::Event, room};
+use super::{
+    EventError,
+    done::{DONE, Done},
+    parse::Event,
+    room,
+};
 use crate::session::Sender;
 
 #[derive(Deserialize)]

@@ -9,7 +9,11 @@ use jackfield_shared::{
 };
 use serde_json::value::RawValue;
 
-use super::{DONE, Done, EventError, parse::Event};
+use super::{
+    EventError,
+    done::{DONE, Done},
+    parse::Event,
+};
 use crate::session::SubscriberSender;
 
 pub(super) async fn handle(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Done, EventError> {

@@ -3,33 +3,18 @@
 //! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited
 //! their publication; a node also receives its own. Once [`Bus::subscribe`] has succeeded, the node receives everything
 //! published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions
-//! outlive a lost connection. A message published within a recorded span carries that span ([`crate::carried`]).
+//! outlive a lost connection. A message published within a recorded span carries that span ([`crate::wire::envelope`]).
 //! Deliberately stores nothing: messages that must not be lost go through a log.
 
+mod channel;
 pub(crate) mod memory;
 pub(crate) mod redis;
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 use jackfield_shared::trace::{Span, SpanKind, within};
 
-use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus, ids::NodeId, room_name::RoomName};
-
-/// The destination of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Channel {
-    /// Every node that serves this namespace.
-    Namespace(Arc<str>),
-    /// Every node that has members of this room.
-    Room(RoomName),
-    /// One node.
-    Node(NodeId),
-    /// Every node: users that come online or go offline, and orders to remove a user from all feeds.
-    Presence,
-    /// Every node: each node's part of the list of sockets, and requests for it.
-    Roster,
-}
+pub use self::channel::Channel;
+use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus};
 
 /// An event that a node receives from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]

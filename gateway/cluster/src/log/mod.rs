@@ -9,12 +9,14 @@
 //! know a room's members.
 
 pub(crate) mod memory;
+mod position;
 pub(crate) mod redis;
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jackfield_shared::trace::{Span, SpanKind, within};
 
+pub use self::position::Position;
 use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membership::Remembered, room_name::RoomName};
 
 /// Messages that a room keeps.
@@ -25,35 +27,6 @@ pub const KEPT_FOR: Duration = Duration::from_hours(24);
 pub const PAGE_BYTES: usize = 256 * 1024;
 /// How long the same key means the same message.
 pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
-
-/// A place in a room's order. As text it sorts in that order, over epochs too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// Microseconds at which the epoch began, by the back end's clock.
-    pub epoch: u64,
-    /// The number of a message; 0 is before the first.
-    pub number: u64,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:014x}-{:012}", self.epoch, self.number)
-    }
-}
-
-impl FromStr for Position {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (epoch, number) = text.split_once('-').ok_or(())?;
-        let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !digits(epoch, 14) || !digits(number, 12) {
-            return Err(());
-        }
-        let epoch = u64::from_str_radix(epoch, 16).map_err(drop)?;
-        Ok(Self { epoch, number: number.parse().map_err(drop)? })
-    }
-}
 
 /// A stored message: its number, and its JSON without the id: `"room":…,"content":…}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,28 +159,6 @@ impl Page {
         match self.messages.first() {
             Some(first) => first.number == number + 1,
             None => self.end.number <= number,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn positions_sort_as_text_and_come_back(
-            a in (0..1_u64 << 53, 0..1_000_000_000_000_u64), b in (0..1_u64 << 53, 0..1_000_000_000_000_u64)
-        ) {
-            let [a, b] = [a, b].map(|(epoch, number)| Position { epoch, number });
-            prop_assert_eq!(a.to_string().parse(), Ok(a));
-            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
-        }
-
-        #[test]
-        fn any_text_is_survived(text in "\\PC{0,40}") {
-            let _ = text.parse::<Position>();
         }
     }
 }

@@ -47,7 +47,7 @@ async fn sessions(node: &Node, user: &str) -> Vec<String> {
 }
 
 fn held(user: &str, session: &str, generation: u64) -> HeldSession {
-    HeldSession { holding: holding(user, session), generation }
+    HeldSession { session: holding(user, session), generation }
 }
 
 async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {

@@ -6,7 +6,7 @@ use engineioxide::{DisconnectReason, Socket};
 use engineioxide_core::TransportType;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{SocketData, wire::Wire};
+use super::{socket_data::SocketData, wire::Wire};
 use crate::{CloseReason, Frame, Full};
 
 /// See the module.
@@ -81,11 +81,7 @@ impl OxideOutbox {
     }
 
     pub(crate) fn abort(&self, reason: CloseReason) {
-        self.0.data.closing(reason);
-        if let Some(wire) = self.0.data.wire() {
-            wire.abort();
-        }
-        self.0.close(DisconnectReason::ClosingServer);
+        self.0.data.abort(&self.0, reason);
     }
 
     pub(crate) fn stop_reading(&self) {

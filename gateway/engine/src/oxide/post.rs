@@ -15,7 +15,7 @@ use bytes::Bytes;
 use engineioxide::{DisconnectReason, Socket};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{SocketData, failure::Failure, wire::Wire};
+use super::{failure::Failure, socket_data::SocketData, wire::Wire};
 
 /// How long a body may take.
 const BODY_WITHIN: Duration = Duration::from_secs(30);

@@ -6,8 +6,10 @@
 use axum::http::{HeaderValue, Method, Request, Uri, header::CONTENT_TYPE, request::Parts};
 use engineioxide_core::Sid;
 
-use super::PATH;
 use crate::{Handshake, Transport};
+
+/// The path at which the library serves Engine.IO, whatever path clients use.
+pub(super) const PATH: &str = "/socket.io";
 
 /// A request for the library that shares no buffer with the client's.
 pub(super) fn own<B>(method: Method, handshake: &Handshake, body: B) -> Request<B> {

@@ -14,7 +14,7 @@ use engineioxide::Socket;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{OxideOutbox, SocketData, wire::BEHIND};
+use super::{socket_data::SocketData, wire::BEHIND};
 use crate::CloseReason;
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -111,9 +111,7 @@ impl Straggler {
                 match mark.advance(queued, written, now, queue_age) {
                     Some(next) => *mark = next,
                     None => {
-                        OxideOutbox::new(Arc::clone(&socket)).abort(CloseReason::TooSlow);
-                        // The session leaves its namespaces at once, however long the transport takes to end.
-                        socket.data.close(CloseReason::TooSlow);
+                        socket.data.abort(&socket, CloseReason::TooSlow);
                         self.socket = Weak::new();
                     }
                 }

@@ -1,0 +1,94 @@
+//! What belongs to each socket of the library: its session, its decoder and its wire.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use engineioxide::{DisconnectReason, Socket};
+use engineioxide_core::Str;
+use parking_lot::Mutex;
+
+use super::{
+    decoder::{Decoder, DecoderLimits},
+    wire::Wire,
+};
+use crate::{CloseReason, Inbound, Session};
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct SocketData {
+    /// Taken at the end, because session and socket hold each other.
+    session: Mutex<Option<Arc<dyn Session>>>,
+    decoder: Decoder,
+    wire: OnceLock<Arc<Wire>>,
+    /// Set if this side closes the transport.
+    reason: OnceLock<CloseReason>,
+}
+
+impl SocketData {
+    pub(super) fn wire(&self) -> Option<&Wire> {
+        self.wire.get().map(|wire| &**wire)
+    }
+
+    pub(super) fn shared_wire(&self) -> Option<&Arc<Wire>> {
+        self.wire.get()
+    }
+
+    /// The library's socket has connected.
+    pub(super) fn set_wire(&self, wire: Arc<Wire>) {
+        let _ = self.wire.set(wire);
+    }
+
+    pub(super) fn begin(&self, session: Arc<dyn Session>) {
+        *self.session.lock() = Some(session);
+    }
+
+    /// Tears the transport down. The session is over at once, however long that takes.
+    pub(super) fn abort(&self, socket: &Socket<SocketData>, reason: CloseReason) {
+        self.closing(reason);
+        if let Some(wire) = self.wire() {
+            wire.abort();
+        }
+        socket.close(DisconnectReason::ClosingServer);
+        self.close(reason);
+    }
+
+    /// This side closes the transport; only the first reason is kept.
+    pub(super) fn closing(&self, reason: CloseReason) {
+        let _ = self.reason.set(reason);
+    }
+
+    /// Reports the end to the session, unless that was done before.
+    pub(super) fn close(&self, reason: CloseReason) {
+        let session = self.session.lock().take();
+        if let Some(session) = session {
+            session.closed(self.reason.get().copied().unwrap_or(reason));
+        }
+    }
+
+    pub(super) fn receive_text(&self, text: Str, limits: DecoderLimits) {
+        let bytes = text.len();
+        let Some(session) = self.session() else { return };
+        match self.decoder.text(text, limits) {
+            Some(inbound) => {
+                if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
+                    wire.connect_seen();
+                }
+                session.receive(&inbound.borrowed(), bytes);
+            }
+            None => session.receive_part(bytes),
+        }
+    }
+
+    pub(super) fn receive_binary(&self, part: &Bytes, limits: DecoderLimits) {
+        let Some(session) = self.session() else { return };
+        Arc::clone(&session).receive_part(part.len());
+        if let Some(inbound) = self.decoder.binary(part, limits) {
+            session.receive(&inbound.borrowed(), 0);
+        }
+    }
+
+    /// Cloned out of the lock: handling may end the session, which takes it.
+    fn session(&self) -> Option<Arc<dyn Session>> {
+        self.session.lock().clone()
+    }
+}

@@ -1,0 +1,27 @@
+//! What the endpoints use, and the limits of every call.
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_shared::http::layers::Limits;
+
+use super::keys::ApiKeys;
+use crate::session::Shared;
+
+/// The body has room for ten thousand users and their message.
+pub(super) const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
+
+/// Most users in one call.
+pub(super) const MAX_USERS: usize = 10_000;
+
+/// What the endpoints use.
+pub(crate) struct Api {
+    pub(super) shared: Arc<Shared>,
+    /// The keys of backends that may call.
+    pub(super) keys: ApiKeys,
+}
+
+impl Api {
+    pub(crate) fn new(shared: &Arc<Shared>, keys: ApiKeys) -> Arc<Self> {
+        Arc::new(Self { shared: Arc::clone(shared), keys })
+    }
+}

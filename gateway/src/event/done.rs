@@ -1,0 +1,11 @@
+//! The acknowledgement of events that have nothing more to say.
+
+use serde::Serialize;
+
+/// `{status:"ok"}`, for acknowledgements without further data.
+#[derive(Serialize)]
+pub(super) struct Done {
+    status: &'static str,
+}
+
+pub(super) const DONE: Done = Done { status: "ok" };
