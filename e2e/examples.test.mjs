@@ -12,7 +12,7 @@ import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { programs } from "./support/programs.mjs";
-import { done, roomMessages, join, newRoom, startRooms } from "./support/rooms.mjs";
+import { done, join, newRoom, roomMessages, startRooms } from "./support/rooms.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
 import { ROOT } from "./support/xtask.mjs";
 
