@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
-import { asksNowhere } from "./abuse/asks-nowhere.mjs";
-import { BREACHES, brokenPromises } from "./abuse/broken-promises.mjs";
+import { unknownNamespace } from "./abuse/unknown-namespace.mjs";
+import { BREACHES, missingParts } from "./abuse/missing-parts.mjs";
 import { endlessPosts } from "./abuse/endless-posts.mjs";
 import { flood } from "./abuse/flood.mjs";
 import { handshakes } from "./abuse/handshakes.mjs";
@@ -28,7 +28,7 @@ async function timed(work) {
   return { result, seconds: (Date.now() - begun) / 1000 };
 }
 
-describe("connections that are no clients", OWN, () => {
+describe("connections that are not clients", OWN, () => {
   let patient, endless;
   // It takes long, but runs beside the other tests.
   before(async () => {
@@ -47,7 +47,7 @@ describe("connections that are no clients", OWN, () => {
 
     const floods = () => metric(node.gateways, 'jackfield_sent_away_total{reason="flooding"}');
 
-    test("frames without end on a connection that is in no namespace", async () => {
+    test("endless frames on a connection without a namespace end it", async () => {
       const counted = await floods();
       const attack = () => neverJoined({ url: node.url, from, signal: attacked(10) });
       const { result: { result, seconds }, grown } = await growth(node.pid, () => timed(attack));
@@ -57,7 +57,7 @@ describe("connections that are no clients", OWN, () => {
       assert.ok(await floods() - counted <= 1, "counted once");
     });
 
-    test("events without end of a user: closed within a second, and counted once", async () => {
+    test("endless events of a user: closed within a second, and counted once", async () => {
       const counted = await floods();
       const attack = () => flood({ url: node.url, users: node.users(1), from, signal: attacked(10) });
       const { result: { result, seconds }, grown } = await growth(node.pid, () => timed(attack));
@@ -65,24 +65,24 @@ describe("connections that are no clients", OWN, () => {
       assert.ok(seconds * 1000 < here(4_000), `closed after ${seconds} s`);
       assert.ok(grown < 8 * MB, `${grown / MB} MB`);
       assert.equal(await floods() - counted, 1);
-      assert.ok(result.rate_limited >= 500, "was told before");
+      assert.ok(result.rate_limited >= 500, "was limited before");
     });
 
-    test("who asks for a namespace that there is not gains no time", async () => {
-      const attack = () => asksNowhere({ url: node.url, from, width: 3, everyMs: 500, signal: attacked(15) });
+    test("asking for an unknown namespace gains no time", async () => {
+      const attack = () => unknownNamespace({ url: node.url, from, width: 3, everyMs: 500, signal: attacked(15) });
       const { result, seconds } = await timed(attack);
       assert.equal(result.closed, 3, JSON.stringify(result));
       assert.ok(seconds * 1000 < here(6_000), `closed after ${seconds} s`);
     });
 
-    test("a POST that does not end is ended with its session", async () => {
+    test("an endless POST ends with its session", async () => {
       const attack = () => endlessPosts({ url: node.url, from, width: 10, announced: 10_000, sent: 5000, signal: attacked(15) });
       const { result, seconds } = await timed(attack);
       assert.equal(result.closed, 10, JSON.stringify(result));
       assert.ok(seconds > 1 && seconds * 1000 < here(8_000), `closed after ${seconds} s`);
     });
 
-    test("a POST that announces more than a message may have is refused at once", async () => {
+    test("a POST with a Content-Length above the limit of a message is refused at once", async () => {
       const attack = () => endlessPosts({ url: node.url, from, width: 1, announced: 1e10, sent: 0, signal: attacked(5) });
       const { result, seconds } = await timed(attack);
       assert.equal(result["answered 413"], 1, JSON.stringify(result));
@@ -90,7 +90,7 @@ describe("connections that are no clients", OWN, () => {
     });
   });
 
-  describe("places", () => {
+  describe("shares of an address", () => {
     const PLACES = 1000;
     const SHARE = 300;
     let node;
@@ -100,7 +100,7 @@ describe("connections that are no clients", OWN, () => {
     after(() => node?.stop());
     afterEach(closeAll);
 
-    test("handshakes from one address leave others theirs", async () => {
+    test("handshakes from one address leave connections for others", async () => {
       const stop = new AbortController();
       const attacking = handshakes({ url: node.url, from, places: 1.5 * PLACES, signal: stop.signal });
       try {
@@ -120,7 +120,7 @@ describe("connections that are no clients", OWN, () => {
     });
   });
 
-  describe("promises of binary parts", () => {
+  describe("announced binary parts", () => {
     let node;
     before(async () => {
       node = await startNode();
@@ -129,15 +129,15 @@ describe("connections that are no clients", OWN, () => {
     afterEach(closeAll);
 
     for (const breach of Object.keys(BREACHES)) {
-      test(`what ends the connection: ${breach}`, async () => {
+      test(`ends the connection: ${breach}`, async () => {
         const attack = { url: node.url, users: node.users(1), from, breach, signal: attacked(5) };
-        const counts = await brokenPromises(attack);
+        const counts = await missingParts(attack);
         assert.equal(counts.closed, 1, JSON.stringify(counts));
         assert.equal(counts.ok, undefined, "nothing after it is served");
       });
     }
 
-    test("a stock client that sends too much is told so, and what comes after it is served", async () => {
+    test("a stock client that sends too much gets an error, and its later events are served", async () => {
       const client = await signedIn(node.url, node.user());
       const refused = await client.ask("message", Buffer.alloc(600_000), Buffer.alloc(600_000));
       assert.equal(refused.code, "payload_too_large");
@@ -146,7 +146,7 @@ describe("connections that are no clients", OWN, () => {
     });
   });
 
-  test("a POST that does not end ends within half a minute, though its session goes on", async () => {
+  test("an endless POST ends within half a minute, although its session goes on", async () => {
     const { result, seconds } = await endless;
     assert.equal(result.closed, 3, JSON.stringify(result));
     assert.ok(seconds > 10 && seconds * 1000 < here(35_000), `closed after ${seconds} s`);

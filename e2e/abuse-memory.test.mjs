@@ -27,14 +27,14 @@ const kernelBuffers = () => ["tcp_rmem", "tcp_wmem"].reduce((sum, name) =>
 /** Ends an attack that the node did not end, which is a failure. */
 const attacked = (seconds) => AbortSignal.timeout(seconds * 1000);
 
-describe("what one connection can make a node hold", OWN, () => {
+describe("memory that one connection can take", OWN, () => {
   let node;
   before(async () => {
     node = await startNode();
   });
   after(() => node?.stop());
 
-  test("a namespace of a megabyte is neither repeated nor kept", async () => {
+  test("a namespace name of a megabyte is neither echoed nor kept", async () => {
     const { result, grown } = await growth(node.pid, () =>
       longNamespace({ url: node.url, width: 1, packets: 40, signal: attacked(15) }));
     assert.equal(result.closed, 1, JSON.stringify(result));
@@ -47,14 +47,14 @@ describe("what one connection can make a node hold", OWN, () => {
     "more than 64 KiB of refused CONNECTs": Array.from({ length: 40 }, () => `40${JSON.stringify({ token: "x".repeat(2000) })}`),
   };
   for (const [name, packets] of Object.entries(early)) {
-    test(`too much before a namespace is joined ends the connection: ${name}`, async () => {
+    test(`too many bytes before CONNECT end the connection: ${name}`, async () => {
       const wire = await Wire.open(node.url);
       for (const packet of packets) await wire.text(packet);
       await within(here(5000), "closed", wire.closed);
     });
   }
 
-  test("what fits in is answered", async () => {
+  test("packets within the limit are answered", async () => {
     const wire = await Wire.open(node.url);
     await assert.rejects(wire.join("x".repeat(8000)), /invalid_token/);
     await wire.join(node.user().token);
@@ -62,11 +62,11 @@ describe("what one connection can make a node hold", OWN, () => {
     wire.close();
   });
 
-  test("of what a client names, at most 64 characters are repeated", async () => {
+  test("errors repeat at most 64 characters of a name", async () => {
     const name = "x".repeat(10_000);
-    const said = [];
+    const texts = [];
     const wire = await Wire.open(node.url);
-    wire.heard = (text) => said.push(text);
+    wire.onText = (text) => texts.push(text);
     await wire.join(node.user().token);
     wire.emit(name, 1);
     wire.emit("message", { content: "a", [name]: 1 });
@@ -80,11 +80,11 @@ describe("what one connection can make a node hold", OWN, () => {
     // Either a refusal or the end of the connection.
     await Promise.race([wire.ask("echo", "handled"), wire.closed]).catch(() => {});
     wire.close();
-    assert.ok(said.filter((text) => text.startsWith('42["error"')).length >= 8, said.join("\n"));
-    for (const text of said) assert.ok(!/x{65}/.test(text), `${text.length} characters: ${text.slice(0, 100)}`);
+    assert.ok(texts.filter((text) => text.startsWith('42["error"')).length >= 8, texts.join("\n"));
+    for (const text of texts) assert.ok(!/x{65}/.test(text), `${text.length} characters: ${text.slice(0, 100)}`);
   });
 
-  test("echoes that are not read: little more than `limits.queueBytes` waits, then the connection is closed", async () => {
+  test("unread echoes: little more than `limits.queueBytes` is queued, then the connection is closed", async () => {
     const slow = () => metric(node.gateways, "jackfield_slow_clients_closed_total");
     const [width, closedBefore] = [4, await slow()];
     const { result, grown } = await growth(node.pid, () =>
@@ -94,7 +94,7 @@ describe("what one connection can make a node hold", OWN, () => {
     assert.equal(await slow() - closedBefore, width);
   });
 
-  test("an event that is too long costs no more where it is deep", async () => {
+  test("an event above the limit costs no more if it is deeply nested", async () => {
     const seconds = async (flat) => {
       const from = cpuSeconds(node.pid);
       const counts = await deepJson({ url: node.url, users: node.users(1), events: 15, flat, signal: attacked(30) });
@@ -106,7 +106,7 @@ describe("what one connection can make a node hold", OWN, () => {
   });
 });
 
-describe("what many bytes cost", OWN, () => {
+describe("the cost of many bytes", OWN, () => {
   let node;
   before(async () => {
     node = await startNode();
@@ -134,7 +134,7 @@ describe("what many bytes cost", OWN, () => {
     });
   });
 
-  test("so are binary parts that belong to a refused event", async () => {
+  test("binary parts of a refused event are a flood, too", async () => {
     let promised = false;
     await closedWithin(10 * MB, async (wire) => {
       if (!promised) await wire.text(`5900-["echo",${Array.from({ length: 900 }, (_, num) => `{"_placeholder":true,"num":${num}}`)}]`);
@@ -144,29 +144,29 @@ describe("what many bytes cost", OWN, () => {
     });
   });
 
-  test("and packets that mean nothing to the server", async () => {
+  test("packets without a meaning for the server are a flood, too", async () => {
     await closedWithin(10 * MB, async (wire) => {
       await wire.text(`431["${heavy}"]`);
       return heavy.length;
     });
   });
 
-  test("who sends 64 KB ten times a second is never limited", async () => {
+  test("64 KB ten times a second are never limited", async () => {
     const wire = await Wire.open(node.url);
     await wire.join(node.user().token);
-    const heard = [];
-    wire.heard = (text) => heard.push(text);
+    const texts = [];
+    wire.onText = (text) => texts.push(text);
     for (let sent = 0; sent < 100; sent++) {
       await wire.ask("echo", "x".repeat(64_000));
       await pause(100);
     }
-    assert.ok(wire.isOpen && !heard.some((text) => text.includes("rate_limited")));
+    assert.ok(wire.isOpen && !texts.some((text) => text.includes("rate_limited")));
     wire.close();
   });
 });
 
-describe("memory of connections that ended", OWN, () => {
-  test("goes back to the system", async () => {
+describe("memory of closed connections", OWN, () => {
+  test("is returned to the system", async () => {
     // Without rosters, which would be most of the work.
     const node = await startNode({ set: { "roster.max": 1 } });
     try {
@@ -188,21 +188,21 @@ describe("memory of connections that ended", OWN, () => {
   });
 });
 
-describe("what waits too long", OWN, () => {
+describe("messages that are queued for too long", OWN, () => {
   let node;
   before(async () => {
     node = await startNode({ set: { "limits.queueBytes": 64 * 1024 * 1024, "limits.queueAge": "2s", "limits.eventRate": 0 } });
   });
   after(() => node?.stop());
 
-  test("a reader of 16 KB a second is closed, though its queue is not full", async () => {
+  test("a reader of 16 KB a second is closed, although its queue is not full", async () => {
     const begun = Date.now();
     const result = await slowReader({ url: node.url, users: node.users(2), width: 2, events: 150, signal: attacked(20) });
     assert.equal(result.closed, 2, JSON.stringify(result));
     assert.ok(Date.now() - begun < 15_000);
   });
 
-  test("who reads all of it is not closed, however much it is", async () => {
+  test("a reader that keeps up is not closed, at any volume", async () => {
     const wire = await Wire.open(node.url);
     await wire.join(node.user().token);
     const begun = Date.now();
@@ -231,10 +231,10 @@ describe("events while Redis does not answer", OWN, () => {
     return result;
   }
 
-  test("those of a megabyte do not wait", async () => {
+  test("events of a megabyte are not queued", async () => {
     const result = await stalled(999_000, 60);
     assert.equal(result.payload_too_large, 60, JSON.stringify(result));
   });
 
-  test("of those of 64 KB, as many wait as `limits.inboxBytes` hold", () => stalled(64_000, 500));
+  test("events of 64 KB are queued up to `limits.inboxBytes`", () => stalled(64_000, 500));
 });

@@ -13,7 +13,7 @@ import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { growth, startNode } from "./support/node.mjs";
 import { redisNumber } from "./support/redis.mjs";
-import { done, given } from "./support/rooms.mjs";
+import { done, roomMessages } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
 /** Attackers come from another address. */
@@ -45,7 +45,7 @@ describe("one user beside others", OWN, () => {
     assert.equal((await client.ask("message-client", { message: "🙂".repeat(1000) })).status, "ok");
   });
 
-  test("a burst of what goes to everybody is mostly refused, and nobody is closed for it", async () => {
+  test("a burst of broadcasts is mostly refused, and closes no other connection", async () => {
     const clients = await honest(5);
     const begun = Date.now();
     const attack = { url: node.url, users: node.users(2), from, events: 300, signal: attacked(60) };
@@ -56,13 +56,13 @@ describe("one user beside others", OWN, () => {
     assert.ok(counts.ok >= 20 && counts.ok <= most, `${counts.ok} of at most ${most}: ${JSON.stringify(counts)}`);
     assert.ok(counts.rate_limited > 0, JSON.stringify(counts));
     for (const client of clients) {
-      assert.equal(await client.ask("echo", "what came before is here"), "what came before is here");
+      assert.equal(await client.ask("echo", "earlier messages are in the page"), "earlier messages are in the page");
       assert.ok(client.all("message-server").length <= most, `${client.all("message-server").length} came`);
     }
     undisturbed(clients);
   });
 
-  test("long messages to everybody, over new connections: nobody is closed", async () => {
+  test("long broadcasts over new connections close no other connection", async () => {
     const clients = await honest(5);
     const counts = await fanOut({ url: node.url, users: node.users(2), from, events: 300, signal: attacked(60) });
     assert.equal(counts.ok, undefined, JSON.stringify(counts));
@@ -70,20 +70,20 @@ describe("one user beside others", OWN, () => {
     undisturbed(clients);
   });
 
-  test("bursts of private messages do not end the session of one who polls", async () => {
+  test("bursts of private messages do not end a polling session", async () => {
     const counts = await privateBurst({ url: node.url, users: node.users(5), from, signal: attacked(60) });
     assert.equal(counts.victimLost, 0, JSON.stringify(counts));
     assert.ok(counts.victimReceived > 0, JSON.stringify(counts));
   });
 
-  test("bursts of private messages do not keep those of a friend away", async () => {
+  test("bursts of private messages do not block those of another sender", async () => {
     const [victim, friend] = await honest(2);
     const to = JSON.parse(Buffer.from(victim.socket.auth.token.split(".")[1], "base64url")).sub;
     const users = [{ id: to, token: victim.socket.auth.token }, ...node.users(4)];
     const attack = privateBurst({ url: node.url, users, from, events: 300, signal: attacked(60) });
     await until("it has begun", () => victim.all("private-message").length > 20);
     assert.equal((await friend.ask("private-message", { to, content: "of a friend" })).status, "ok");
-    await victim.heard("private-message", ({ content }) => content === "of a friend");
+    await victim.waitFor("private-message", ({ content }) => content === "of a friend");
     await attack;
     undisturbed([victim, friend]);
   });
@@ -109,7 +109,7 @@ describe("events of one user", OWN, () => {
     assert.equal(other.ok, 90, JSON.stringify(other));
   });
 
-  test("two connections at a time share it", async () => {
+  test("two connections at a time share one burst", async () => {
     const begun = Date.now();
     const users = node.users(1);
     const attack = { url: node.url, users, from, events: 90, signal: attacked(60) };
@@ -131,16 +131,16 @@ describe("a room of long messages", OWN, () => {
   after(() => node?.stop());
   afterEach(closeAll);
 
-  test("who was away is given all of it, in pages that are bounded in bytes", async () => {
+  test("a member that was away gets all of them, in pages of bounded size", async () => {
     const client = await signedIn(node.url, node.user());
     assert.equal((await done(client, "join-room", kept)).recovered, true);
-    assert.equal(given(client, kept.room).length, MESSAGES - 1);
+    assert.equal(roomMessages(client, kept.room).length, MESSAGES - 1);
     const counts = await oldJoins({ url: node.url, users: node.users(1), from, ...kept, joins: 1 });
     assert.ok(counts.received > MESSAGES * 6000, JSON.stringify(counts));
     assert.ok(counts.longest < 300_000, `${counts.longest} bytes in one message`);
   });
 
-  test("who joins again and again is not given it again and again", async () => {
+  test("repeated joins do not get them repeatedly", async () => {
     const read = () => redisNumber(node, "stats", "total_net_output_bytes");
     const [most, before] = [2.5 * MESSAGES * EACH, await read()];
     const counts = await oldJoins({ url: node.url, users: node.users(1), from, ...kept, joins: 30, signal: attacked(60) });
@@ -148,7 +148,7 @@ describe("a room of long messages", OWN, () => {
     assert.ok(await read() - before < most, `${(await read() - before) / MB} MB were read from Redis`);
   });
 
-  test("answers to it that are not read cost no more than a queue", async () => {
+  test("unread answers to joins cost no more than a queue", async () => {
     const attack = { url: node.url, users: node.users(3), from, ...kept, width: 3, joins: 30, read: false };
     const { result, grown } = await growth(node.pid, () => oldJoins({ ...attack, signal: attacked(10) }));
     assert.ok(grown < 3 * 2 * MB + 16 * MB, `${grown / MB} MB: ${JSON.stringify(result)}`);

@@ -22,7 +22,7 @@ describe("the API for backends", OWN, () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("emit to a user reaches every socket of the user, in both namespaces, and nobody else", async () => {
+  test("emit to a user reaches every socket of the user, in both namespaces, and no other", async () => {
     const user = cluster.user();
     const mine = await Promise.all(cluster.urls.map((url) => signedIn(url, user)));
     const chat = await signedIn(cluster.urls[1], user, { namespace: "/chat" });
@@ -33,13 +33,13 @@ describe("the API for backends", OWN, () => {
       const { status, body } = await api.post("/emit", { event, data, to: { user: user.id } });
       assert.deepEqual({ status, body }, { status: 202, body: { delivered: 4 } });
       for (const client of [...mine, chat]) {
-        const { timestamp, ...heard } = await client.heard(event);
-        assert.deepEqual(heard, data);
+        const { timestamp, ...received } = await client.waitFor(event);
+        assert.deepEqual(received, data);
         assert.match(timestamp, TIMESTAMP);
       }
     }
     await apis[0].post("/emit", { event: "last", to: { everyone: true } });
-    await other.heard("last");
+    await other.waitFor("last");
     assert.deepEqual(other.events.filter(({ name }) => name.startsWith("data:updated")), []);
   });
 
@@ -54,20 +54,20 @@ describe("the API for backends", OWN, () => {
     const ids = [users[0].id, users[1].id, users[0].id, "nobody", randomUUID()];
     const many = await apis[2].post("/emit", { event: "for-two", data: {}, to: { users: ids } });
     assert.deepEqual([many.status, many.body], [202, { delivered: 2 }]);
-    for (const client of clients.slice(0, 2)) await client.heard("for-two");
+    for (const client of clients.slice(0, 2)) await client.waitFor("for-two");
 
     assert.deepEqual((await apis[1].post("/emit", { event: "in-room", data: { n: 1 }, to: { room } })).body, {});
-    for (const client of [clients[0], clients[2]]) assert.equal((await client.heard("in-room")).n, 1);
+    for (const client of [clients[0], clients[2]]) assert.equal((await client.waitFor("in-room")).n, 1);
 
     await apis[0].post("/emit", { event: "for-all", data: { n: 2 }, to: { everyone: true } });
-    for (const client of clients) assert.equal((await client.heard("for-all")).n, 2);
+    for (const client of clients) assert.equal((await client.waitFor("for-all")).n, 2);
     await apis[0].post("/emit", { event: "for-chat", data: { n: 3 }, to: { everyone: true, namespace: "/chat" } });
-    assert.equal((await chat.heard("for-chat")).n, 3);
+    assert.equal((await chat.waitFor("for-chat")).n, 3);
 
-    // After all of it, one more event for everybody in each namespace.
+    // After all of it, one more event for the whole of each namespace.
     await apis[0].post("/emit", { event: "last", to: { everyone: true } });
     await apis[0].post("/emit", { event: "last", to: { everyone: true, namespace: "/chat" } });
-    for (const client of [...clients, chat]) await client.heard("last");
+    for (const client of [...clients, chat]) await client.waitFor("last");
     assert.equal(clients[2].all("for-two").length, 0);
     assert.equal(clients[1].all("in-room").length, 0);
     assert.equal(chat.all("for-all").length, 0);
@@ -75,7 +75,7 @@ describe("the API for backends", OWN, () => {
     assert.equal(clients[0].all("for-two").length, 1);
   });
 
-  test("who is there: from any node, one and many; a user's end", async () => {
+  test("presence: from any node, of one user and of many; disconnecting a user", async () => {
     const user = cluster.user();
     assert.deepEqual((await apis[0].get(`/users/${user.id}`)).body, {
       userId: user.id, online: false, sockets: 0, since: null,
@@ -95,15 +95,15 @@ describe("the API for backends", OWN, () => {
     const ended = await apis[2].post(`/users/${user.id}/disconnect`, { reason: "enough" });
     assert.deepEqual([ended.status, ended.body], [202, { sessions: 2 }]);
     for (const device of devices) {
-      const { reason, at } = await device.heard("session:ended");
+      const { reason, at } = await device.waitFor("session:ended");
       assert.equal(reason, "enough");
       assert.match(at, TIMESTAMP);
-      await until("it is out for good", () => device.disconnects.at(-1) === "io server disconnect" && !device.comesBack);
+      await until("disconnected for good", () => device.disconnects.at(-1) === "io server disconnect" && !device.willReconnect);
     }
-    await until("nobody holds a session", async () => (await apis[0].read(`/users/${user.id}`)).sockets === 0);
+    await until("no session is left", async () => (await apis[0].read(`/users/${user.id}`)).sockets === 0);
   });
 
-  test("rooms: sent as the system, once for one Idempotency-Key on whichever node; history; members", async () => {
+  test("rooms: messages of the system, once per Idempotency-Key on any node; history; members", async () => {
     const clients = await onEachNode(cluster);
     const room = newRoom();
     for (const client of clients) await join(client, room);
@@ -116,8 +116,8 @@ describe("the API for backends", OWN, () => {
     assert.equal(answers[0].headers.get("idempotency-replayed"), null);
     assert.equal(answers[1].headers.get("idempotency-replayed"), "true");
     for (const client of clients) {
-      const heard = await client.heard("new-message");
-      assert.deepEqual({ ...heard, timestamp: "" }, {
+      const received = await client.waitFor("new-message");
+      assert.deepEqual({ ...received, timestamp: "" }, {
         id: body.messageId, room, content: "hi", sender: { id: "system", name: "System" }, timestamp: "",
       });
     }
@@ -133,12 +133,12 @@ describe("the API for backends", OWN, () => {
     assert.equal(members.count, 3);
     assert.equal(members.members.length, 3);
     for (const client of clients) {
-      await client.heard("new-message", ({ content }) => content === "second");
+      await client.waitFor("new-message", ({ content }) => content === "second");
       assert.equal(client.all("new-message").length, 2);
     }
   });
 
-  test("a refused call leaves its Idempotency-Key free for the corrected one, on whichever node", async () => {
+  test("a refused call leaves its Idempotency-Key free for the corrected call, on any node", async () => {
     const headers = { "idempotency-key": randomUUID() };
     const room = newRoom();
     const wrong = await apis[0].post(`/rooms/${room}/messages`, { content: "" }, headers);
@@ -149,7 +149,7 @@ describe("the API for backends", OWN, () => {
     assert.deepEqual([again.status, again.body], [201, right.body]);
   });
 
-  test("JSON that clients' libraries would refuse to read is refused: more than 64 levels", async () => {
+  test("JSON with more than 64 levels, which client libraries cannot parse, is refused", async () => {
     const nested = (levels) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
     const notification = (data) => `{"title":"t","message":"m","type":"info","data":${data}}`;
     const user = `/users/${randomUUID()}/notifications`;
@@ -167,7 +167,7 @@ describe("the API for backends", OWN, () => {
     }
   });
 
-  test("of many calls with one Idempotency-Key at one instant one is done", async () => {
+  test("of many simultaneous calls with one Idempotency-Key, one is executed", async () => {
     const [client] = await onEachNode(cluster);
     const room = newRoom();
     await join(client, room);
@@ -176,7 +176,7 @@ describe("the API for backends", OWN, () => {
     const answers = await Promise.all(Array.from({ length: 30 }, call));
     for (const { status, body } of answers) assert.ok(status === 202 || body.code === "in_progress", `${status}`);
     await apis[1].post("/emit", { event: "last", to: { room } });
-    await client.heard("last");
+    await client.waitFor("last");
     assert.equal(client.all("once").length, 1);
   });
 
@@ -188,7 +188,7 @@ describe("the API for backends", OWN, () => {
     const first = await apis[0].post(`/users/${user.id}/notifications`, wanted, headers);
     assert.deepEqual([first.status, first.body.unreadCount, first.body.delivered], [201, 1, 1]);
     assert.deepEqual((await apis[1].post(`/users/${user.id}/notifications`, wanted, headers)).body, first.body);
-    const { notification, timestamp } = await device.heard("notification:new");
+    const { notification, timestamp } = await device.waitFor("notification:new");
     assert.deepEqual(notification, { id: first.body.notificationId, ...wanted });
     assert.match(timestamp, TIMESTAMP);
     await until("it is counted", () => shown(device) === 1);
@@ -202,16 +202,16 @@ describe("the API for backends", OWN, () => {
     const path = `/users/${user.id}/notifications/${first.body.notificationId}`;
     assert.equal((await apis[2].delete(path)).status, 204);
     assert.equal((await apis[2].delete(path)).status, 404);
-    await device.heard("notification:deleted", ({ notificationId }) => notificationId === first.body.notificationId);
+    await device.waitFor("notification:deleted", ({ notificationId }) => notificationId === first.body.notificationId);
     const counts = () => device.all("notification:unread_count").map(({ unreadCount }) => unreadCount);
     await until("the counts on the way", () => assert.deepEqual(counts(), [0, 1, 2, 1]) ?? true);
   });
 
-  test("nodes and what is on them", async () => {
+  test("nodes and their sockets", async () => {
     const clients = await onEachNode(cluster);
     const room = newRoom();
     for (const client of clients.slice(0, 2)) await join(client, room);
-    const nodes = await until("each node has said what is on it", async () => {
+    const nodes = await until("each node has reported its sockets", async () => {
       const { nodes } = await apis[1].read("/nodes");
       return nodes.length === 3 && nodes.every(({ sockets }) => sockets === 1) && nodes;
     });
@@ -222,21 +222,21 @@ describe("the API for backends", OWN, () => {
     }
     // Users of earlier tests may still be counted for a moment.
     const stats = { nodes: 3, users: 3, sockets: 3, rooms: 1 };
-    await until("the cluster has said so", async () => assert.deepEqual(await apis[2].read("/stats"), stats) ?? true);
+    await until("the cluster reports it", async () => assert.deepEqual(await apis[2].read("/stats"), stats) ?? true);
 
     // A user's further devices, on other nodes too, count as sockets, not as users.
     const user = cluster.user();
     for (const url of cluster.urls) await signedIn(url, user);
-    await until("each node has said so", async () => {
+    await until("each node reports it", async () => {
       assert.deepEqual(await apis[0].read("/stats"), { ...stats, users: 4, sockets: 6 });
       return true;
     });
   });
 
-  test("bad calls are told what is wrong, and do nothing", async () => {
+  test("errors of bad calls name the reason, and nothing is done", async () => {
     const [api] = apis;
     const emit = { event: "x", data: {}, to: { user: "u" } };
-    for (const [path, body, status, said] of [
+    for (const [path, body, status, reason] of [
       ["/emit", { ...emit, event: "" }, 400, /^event must/],
       ["/emit", { ...emit, event: "connect" }, 400, /^event must/],
       ["/emit", { ...emit, to: {} }, 400, /^to: to must be/],
@@ -261,7 +261,7 @@ describe("the API for backends", OWN, () => {
     ]) {
       const answer = await api.post(path, body);
       assert.equal(answer.status, status, JSON.stringify(answer.body));
-      assert.match([answer.body.message].flat()[0], said);
+      assert.match([answer.body.message].flat()[0], reason);
     }
     const text = await api.post("/emit", JSON.stringify(emit), { "content-type": "text/plain" });
     assert.deepEqual([text.status, text.body.code], [415, "unsupported_media_type"]);
@@ -271,7 +271,7 @@ describe("the API for backends", OWN, () => {
     assert.deepEqual([odd.status, odd.body.code], [400, "validation_failed"]);
   });
 
-  test("the document names every call, and the page shows it", async () => {
+  test("the OpenAPI document has every call, and the page shows it", async () => {
     const paths = Object.keys((await new Api(cluster, 0, "").get("/openapi.json")).body.paths).sort();
     assert.ok(paths.includes("/v1/emit") && paths.includes("/v1/feeds/{feed}"), `${paths}`);
     const page = await (await fetch(`${cluster.gateways[0].internal}/v1`)).text();
@@ -279,7 +279,7 @@ describe("the API for backends", OWN, () => {
   });
 });
 
-test("keys: what a key is not good for it cannot do; without one nothing is said; on the public port where asked for", OWN, async (t) => {
+test("keys: only calls within their scopes; no answers without a key; on the public port only if configured", OWN, async (t) => {
   const keys = `reader:read:${sha256("reading key")},sender:emit+publish:${sha256("sending key")}`;
   const cluster = await startRooms({ nodes: 1, set: { "api.keys": keys, "api.public": true } });
   t.after(() => cluster.stop());
@@ -303,7 +303,7 @@ test("keys: what a key is not good for it cannot do; without one nothing is said
   assert.equal(open.status, 200);
 });
 
-test("keys cannot be guessed: wrong ones are limited by address, and then right ones are refused as well", OWN, async (t) => {
+test("keys cannot be guessed: wrong ones are limited by address, and right ones are refused as well then", OWN, async (t) => {
   const cluster = await startRooms({ nodes: 1 });
   t.after(() => cluster.stop());
   const [right, wrong] = [new Api(cluster), new Api(cluster, 0, "guess")];
@@ -319,5 +319,5 @@ test("keys cannot be guessed: wrong ones are limited by address, and then right 
     const [answer] = await Promise.all([right.get("/stats"), ...Array.from({ length: 10 }, () => wrong.get("/stats"))]);
     return answer.status === 429;
   });
-  await until("it is let in again", async () => (await right.get("/stats")).status === 200);
+  await until("accepted again", async () => (await right.get("/stats")).status === 200);
 });

@@ -58,7 +58,7 @@ describe("binary parts over three nodes", OWN, () => {
         assert.deepEqual(client.all("error"), []);
       });
 
-      test(`client ${version}, ${name}: other nodes get messages' parts as sent`, async () => {
+      test(`client ${version}, ${name}: other nodes receive the parts of messages unchanged`, async () => {
         const user = cluster.user({ name: "Ana Lopez" });
         const [sender, other] = [await clientAt(0, user), await clientAt(1)];
         const room = newRoom();
@@ -66,8 +66,8 @@ describe("binary parts over three nodes", OWN, () => {
         const passed = async (event, payload, heardAs, expected, receivers) => {
           await done(sender, event, payload);
           for (const receiver of receivers) {
-            const { timestamp, ...heard } = await receiver.heard(heardAs);
-            assert.deepEqual(readable(heard), readable(expected), `${event} at ${receiver.url}`);
+            const { timestamp, ...received } = await receiver.waitFor(heardAs);
+            assert.deepEqual(readable(received), readable(expected), `${event} at ${receiver.url}`);
             receiver.events.length = 0;
           }
         };
@@ -94,10 +94,10 @@ describe("binary parts over three nodes", OWN, () => {
           assert.deepEqual(client.all("error"), []);
 
           client.send("echo", parts(count));
-          const error = await client.heard("error");
+          const error = await client.waitFor("error");
           assert.deepEqual({ ...error, message: "" }, { status: "error", code: "validation_failed", message: "", event: "echo" });
           assert.match(error.message, /attachments/);
-          assert.equal(await client.ask("echo", "and after that"), "and after that");
+          assert.equal(await client.ask("echo", "and afterwards"), "and afterwards");
           assert.equal(client.all("error").length, 1);
           client.events.length = 0;
         }
@@ -118,8 +118,8 @@ describe("binary parts over three nodes", OWN, () => {
           const { status, body } = await new Api(cluster, 0).post("/emit", { event, data, to });
           assert.equal(status, 202, JSON.stringify(body));
           for (const one of [client, second]) {
-            const { timestamp, ...heard } = await one.heard(event);
-            assert.deepEqual(readable(heard), readable(expected), JSON.stringify(to));
+            const { timestamp, ...received } = await one.waitFor(event);
+            assert.deepEqual(readable(received), readable(expected), JSON.stringify(to));
             assert.equal(typeof timestamp, "string");
           }
         }
@@ -127,25 +127,25 @@ describe("binary parts over three nodes", OWN, () => {
     }
   }
 
-  test("parts reach both namespaces of a connection, and each only what is its own", async () => {
+  test("parts reach both namespaces of a connection, and each gets only its own", async () => {
     const user = cluster.user();
     const main = await at(0, user);
     const chat = await alsoIn(main, "/chat", user.token).ready();
     const sender = await at(1, cluster.user(), { namespace: "/chat" });
     await done(sender, "message", Buffer.from("chat"));
-    assert.deepEqual(readable((await chat.heard("message")).message), "<63686174>");
+    assert.deepEqual(readable((await chat.waitFor("message")).message), "<63686174>");
     await done(chat, "message", Buffer.from("more"));
-    assert.deepEqual(readable((await sender.heard("message", ({ sender }) => sender === chat.id)).message), "<6d6f7265>");
+    assert.deepEqual(readable((await sender.waitFor("message", ({ sender }) => sender === chat.id)).message), "<6d6f7265>");
     assert.deepEqual(readable(await chat.ask("echo", { a: Buffer.from("x") })), { a: "<78>" });
     assert.deepEqual(main.all("message"), []);
     await new Api(cluster, 2).post("/emit", { event: "chat-only", data: { a: { $binary: "AA==" } }, to: { everyone: true, namespace: "/chat" } });
-    assert.equal(readable(await chat.heard("chat-only")).a, "<00>");
+    assert.equal(readable(await chat.waitFor("chat-only")).a, "<00>");
     await new Api(cluster, 2).post("/emit", { event: "both", data: { a: { $binary: "AA==" } }, to: { user: user.id } });
-    for (const one of [main, chat]) assert.equal(readable(await one.heard("both")).a, "<00>");
+    for (const one of [main, chat]) assert.equal(readable(await one.waitFor("both")).a, "<00>");
     assert.deepEqual(main.all("chat-only"), []);
   });
 
-  test(`a part in place of a text has at most ${MOST_BYTES} bytes, and stands there itself`, async () => {
+  test(`a part in place of a text has at most ${MOST_BYTES} bytes, and stays in its place`, async () => {
     const [sender, other] = [await at(0), await at(1)];
     const room = newRoom();
     for (const client of [sender, other]) await join(client, room);
@@ -164,12 +164,12 @@ describe("binary parts over three nodes", OWN, () => {
       }
     }
     await done(sender, "message", "the last word");
-    await other.heard("message", ({ message }) => message === "the last word");
-    const heard = other.events.filter(({ name }) => ["message", "room-message", "message-server"].includes(name));
-    assert.equal(heard.length, 6, "nothing of what was refused");
+    await other.waitFor("message", ({ message }) => message === "the last word");
+    const received = other.events.filter(({ name }) => ["message", "room-message", "message-server"].includes(name));
+    assert.equal(received.length, 6, "no refused event");
   });
 
-  test("what is stored, or has no place for it, refuses a binary part by the field's name", async () => {
+  test("stored events, and fields that take no binary, refuse a part by the name of the field", async () => {
     const [sender, other] = [await at(0), await at(1)];
     const room = newRoom();
     for (const client of [sender, other]) await join(client, room);
@@ -198,12 +198,12 @@ describe("binary parts over three nodes", OWN, () => {
     for (const [event, payload, field] of wrong) {
       assert.match(await refused(sender, event, payload, "validation_failed"), field, event);
       sender.send(event, payload);
-      const error = await sender.heard("error", (one) => one.event === event);
+      const error = await sender.waitFor("error", (one) => one.event === event);
       assert.equal(error.code, "validation_failed", event);
       sender.events.length = 0;
     }
     await done(sender, "send-message", { room, content: "the last word" });
-    await other.heard("new-message", ({ content }) => content === "the last word");
+    await other.waitFor("new-message", ({ content }) => content === "the last word");
     assert.equal(other.all("new-message").length, 1);
     for (const name of ["private-message", "message", "room-message", "user-typing", "user-left"]) assert.deepEqual(other.all(name), []);
     const { messages } = await done(sender, "room-history", { room });
@@ -211,7 +211,7 @@ describe("binary parts over three nodes", OWN, () => {
     assert.deepEqual(sender.disconnects, []);
   });
 
-  test("a placeholder that a client wrote itself is no text", async () => {
+  test("a placeholder written by a client is not accepted as text", async () => {
     const sender = await at(0);
     const room = newRoom();
     await join(sender, room);
@@ -223,7 +223,7 @@ describe("binary parts over three nodes", OWN, () => {
     assert.deepEqual(await sender.ask("echo", forged), forged);
   });
 
-  test("a backend's emit that cannot be delivered is refused", async () => {
+  test("an emit that cannot be delivered is refused", async () => {
     const user = cluster.user();
     const client = await at(0, user);
     const api = new Api(cluster, 1);
@@ -234,19 +234,19 @@ describe("binary parts over three nodes", OWN, () => {
     }
     const { status } = await api.post("/emit", { event: "file", data: { list: many.slice(1) }, to: { user: user.id } });
     assert.equal(status, 202);
-    assert.equal((await client.heard("file")).list.length, MOST_PARTS);
+    assert.equal((await client.waitFor("file")).list.length, MOST_PARTS);
     await until("once", () => client.all("file").length === 1);
     assert.deepEqual(client.disconnects, []);
   });
 
-  test("the same emit asked for again is delivered once, with its parts", async () => {
+  test("a repeated emit is delivered once, with its parts", async () => {
     const user = cluster.user();
     const client = await at(0, user);
     const request = { event: "file", data: { a: { $binary: "AQ==" } }, to: { user: user.id } };
     const headers = { "idempotency-key": randomUUID() };
     for (const node of [1, 2]) assert.equal((await new Api(cluster, node).post("/emit", request, headers)).status, 202);
     await new Api(cluster, 1).post("/emit", { event: "last", data: {}, to: { user: user.id } });
-    await client.heard("last");
+    await client.waitFor("last");
     assert.deepEqual(readable(client.all("file").map(({ a }) => a)), ["<01>"]);
   });
 });

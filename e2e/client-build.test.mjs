@@ -33,23 +33,23 @@ describe("the gateway's build script", OWN, () => {
   const DIST = "client/node_modules/socket.io-client/dist";
   const warnings = (text) => text.split("\n").filter((line) => /^cargo::?warning=/.test(line));
 
-  test("warns, with the command that helps, where the package is missing", async () => {
-    const said = warnings(await built("without"));
-    assert.equal(said.length, 1, said.join("\n"));
-    assert.match(said[0], /npm ci/);
-    assert.match(said[0], /gateway\/client/);
+  test("warns if the package is missing, and names the command that installs it", async () => {
+    const printed = warnings(await built("without"));
+    assert.equal(printed.length, 1, printed.join("\n"));
+    assert.match(printed[0], /npm ci/);
+    assert.match(printed[0], /gateway\/client/);
   });
 
-  test("warns where a file of it is missing", async () => {
-    const said = warnings(await built("half", async (gateway) => {
+  test("warns if a file of the package is missing", async () => {
+    const printed = warnings(await built("half", async (gateway) => {
       await mkdir(join(gateway, DIST), { recursive: true });
       await cp(join(ROOT, "gateway", DIST, "socket.io.js"), join(gateway, DIST, "socket.io.js"));
     }));
-    assert.equal(said.length, 1, said.join("\n"));
+    assert.equal(printed.length, 1, printed.join("\n"));
   });
 
-  test("says nothing where it is there", async () => {
-    const said = warnings(await built("with", (gateway) => cp(join(ROOT, "gateway", DIST), join(gateway, DIST), { recursive: true })));
-    assert.deepEqual(said, []);
+  test("prints no warning if the package is complete", async () => {
+    const printed = warnings(await built("with", (gateway) => cp(join(ROOT, "gateway", DIST), join(gateway, DIST), { recursive: true })));
+    assert.deepEqual(printed, []);
   });
 });

@@ -36,10 +36,10 @@ describe("connecting to a cluster", () => {
         await client.ready();
         assert.deepEqual(client.openedOn, ["polling"]);
         await until("upgraded", () => client.transport === "websocket");
-        await client.heard("clients-updated", (ids) => ids.includes(client.id));
+        await client.waitFor("clients-updated", (ids) => ids.includes(client.id));
 
         client.send("message-client", { id: client.id, message: "hola" });
-        assert.deepEqual(await client.heard("message-server"), { fullName: "Ana Lopez", message: "hola" });
+        assert.deepEqual(await client.waitFor("message-server"), { fullName: "Ana Lopez", message: "hola" });
         client.close();
       }
     });
@@ -50,7 +50,7 @@ describe("connecting to a cluster", () => {
         await client.ready();
         client.send("message-client", { message: "hello" });
         // The name is the account's, not the one that the client sends.
-        assert.equal((await client.heard("message-server")).fullName, "Ana Lopez");
+        assert.equal((await client.waitFor("message-server")).fullName, "Ana Lopez");
         client.close();
       }
     });
@@ -102,23 +102,23 @@ describe("connecting to a cluster", () => {
     assert.equal(second.last("authenticated").userId, bob.id);
   });
 
-  test("authenticated says who and until when", async () => {
+  test("authenticated has the user and the expiry of the token", async () => {
     const client = await signedIn(cluster.balancer, ana);
     const { exp } = JSON.parse(Buffer.from(ana.token.split(".")[1], "base64url"));
-    const said = client.last("authenticated");
-    assert.deepEqual(said, {
+    const authenticated = client.last("authenticated");
+    assert.deepEqual(authenticated, {
       success: true,
       userId: ana.id,
       email: ana.email,
       socketId: client.id,
-      expiresAt: said.expiresAt,
+      expiresAt: authenticated.expiresAt,
     });
-    assert.match(said.expiresAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-    assert.equal(Date.parse(said.expiresAt), exp * 1000);
+    assert.match(authenticated.expiresAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.equal(Date.parse(authenticated.expiresAt), exp * 1000);
     assert.equal(client.events[0].name, "authenticated");
   });
 
-  test("what a session id is worth: the public socketId is no key to a polling session", async () => {
+  test("the public socketId gives no access to a polling session", async () => {
     const client = connect(cluster.urls[0], { token: ana.token, transports: ["polling"] });
     await client.ready();
     const answer = await fetch(`${cluster.urls[0]}/socket.io/?EIO=4&transport=polling&sid=${client.id}`);
@@ -126,12 +126,12 @@ describe("connecting to a cluster", () => {
     assert.equal((await client.ask("message", "still here")).status, "ok");
   });
 
-  test("an unknown namespace is refused, and the others of the connection are not", async () => {
+  test("an unknown namespace is refused, and the other namespaces of the connection are not", async () => {
     const client = await signedIn(cluster.balancer, ana);
     for (const name of ["/nope", "/chat/x", "/ws/v1/nothing"]) {
       const other = alsoIn(client, name, ana.token);
       assert.equal(await other.refused(), "invalid_namespace");
-      assert.equal(other.comesBack, false);
+      assert.equal(other.willReconnect, false);
     }
     const chat = await alsoIn(client, "/chat", ana.token).ready();
     assert.equal(chat.last("authenticated").userId, ana.id);
@@ -152,7 +152,7 @@ describe("connecting to a cluster", () => {
     }
   });
 
-  test("CORS: allowed origins with credentials, others not at all", async () => {
+  test("CORS: allowed origins with credentials, no others", async () => {
     const url = `${cluster.urls[0]}/socket.io/?EIO=4&transport=polling`;
     const allowed = await fetch(url, { headers: { origin: "http://localhost:5173" } });
     assert.equal(allowed.headers.get("access-control-allow-origin"), "http://localhost:5173");
@@ -191,7 +191,7 @@ describe("connecting to a cluster", () => {
   });
 });
 
-describe("tokens of an issuer of one's own", OWN, () => {
+describe("tokens of another issuer", OWN, () => {
   let cluster, issuer;
   before(async () => {
     issuer = await startIssuer();
@@ -203,10 +203,10 @@ describe("tokens of an issuer of one's own", OWN, () => {
   });
   afterEach(closeAll);
 
-  test("a good one is accepted", async () => {
-    const client = connect(cluster.urls[0], { token: issuer.token({ sub: "user of another house" }) });
+  test("a valid token is accepted", async () => {
+    const client = connect(cluster.urls[0], { token: issuer.token({ sub: "user of another issuer" }) });
     await client.ready();
-    assert.equal(client.last("authenticated").userId, "user of another house");
+    assert.equal(client.last("authenticated").userId, "user of another issuer");
   });
 
   const now = () => Math.floor(Date.now() / 1000);
@@ -245,20 +245,20 @@ describe("tokens of an issuer of one's own", OWN, () => {
     test(`refused: ${name}: ${message}`, () => assertRefused(cluster.urls[0], token(), message, name));
   }
 
-  test("a token that runs out is announced, then ends the session for good", async () => {
+  test("the expiry of a token is announced, then ends the session for good", async () => {
     await Promise.all([["websocket"], ["polling"]].map(async (transports) => {
       const client = connect(cluster.urls[0], { token: issuer.token({ exp: now() + SHORT_S }), transports });
       await client.ready();
-      const { expiresAt } = await client.heard("token:expiring");
+      const { expiresAt } = await client.waitFor("token:expiring");
       assert.equal(expiresAt, client.last("authenticated").expiresAt);
-      assert.equal(await client.gone(), "io server disconnect");
+      assert.equal(await client.disconnected(), "io server disconnect");
       assert.ok(Date.now() >= Date.parse(expiresAt), "not before its time");
       assert.equal(client.events.at(-1).name, "token:expired");
-      assert.equal(client.comesBack, false);
+      assert.equal(client.willReconnect, false);
     }));
   });
 
-  test("a token is renewed in place, by one of the same user only", async () => {
+  test("a token can be renewed in place, only by one of the same user", async () => {
     const sub = "ana";
     const short = now() + SHORT_S;
     const client = connect(cluster.urls[0], { token: issuer.token({ sub, exp: short }) });
@@ -270,12 +270,12 @@ describe("tokens of an issuer of one's own", OWN, () => {
     const renewed = await client.ask("token:refresh", { token: issuer.token({ sub, exp: short + 600 }) });
     assert.deepEqual(renewed, { status: "ok", expiresAt: renewed.expiresAt });
     assert.equal(Date.parse(renewed.expiresAt), (short + 600) * 1000);
-    await until("the first token's time is over", () => now() > short + 1);
+    await until("the first token has expired", () => now() > short + 1);
     assert.equal((await client.ask("message", "still here")).status, "ok");
     assert.deepEqual(client.all("token:expired"), []);
   });
 
-  test("a token that ended seconds ago is refused, and evicts no session of its user", async () => {
+  test("a token that expired seconds ago is refused, and evicts no session of its user", async () => {
     const sub = "dora";
     const good = connect(cluster.urls[0], { token: issuer.token({ sub }) });
     await good.ready();
@@ -287,7 +287,7 @@ describe("tokens of an issuer of one's own", OWN, () => {
     assert.deepEqual(good.all("session:replaced"), []);
   });
 
-  test("refused by the 3.1 client's lights too", async () => {
+  test("the 3.1 client sees a refusal, too", async () => {
     const client = connect(cluster.urls[0], { token: "ABC-123", version: "3.1" });
     assert.equal(await client.refused(), "invalid_token");
     assert.equal(client.connects, 0);
@@ -309,7 +309,7 @@ async function assertRefused(url, token, message, name) {
       assert.deepEqual(types, [CONNECT_ERROR, DISCONNECT].slice(0, types.length), `${name}: nothing else reaches the socket`);
       assert.equal(client.connects, 0, name);
       assert.deepEqual(client.events, [], name);
-      assert.equal(client.comesBack, false, `${name}: it stays away`);
+      assert.equal(client.willReconnect, false, `${name}: it stays away`);
       assert.equal(client.errors.length, 1, name);
       client.close();
     }

@@ -24,7 +24,7 @@ function status(cluster, { id }) {
   return fetch(`${cluster.gateways[0].internal}/v1/users/${id}`, { headers, signal: AbortSignal.timeout(5000) });
 }
 
-test("the dashboards' files are what their source makes", () => {
+test("the files of the dashboards match their source", () => {
   for (const name of Object.keys(DASHBOARDS)) {
     const same = readFileSync(fileOf(name), "utf8") === json(name);
     assert.ok(same, `${fileOf(name)} is old: node deploy/grafana/dashboards.mjs`);
@@ -64,7 +64,7 @@ describe("a Prometheus beside a cluster at work", () => {
     return (await alerts(cluster)).filter(({ name, state }) => state === "firing" || !slowness.includes(name));
   }
 
-  test("every query of every dashboard is answered with numbers", async () => {
+  test("every query of every dashboard returns numbers", async () => {
     const files = Object.keys(DASHBOARDS).map((name) => JSON.parse(readFileSync(fileOf(name), "utf8")));
     const targets = files.flatMap(({ panels }) => panels).flatMap((panel) => panel.targets ?? []);
     assert.ok(targets.length > 50, `${targets.length} queries`);
@@ -77,7 +77,7 @@ describe("a Prometheus beside a cluster at work", () => {
     }, here(ANSWERED_MS));
   });
 
-  test("every documented endpoint is counted by its name", async () => {
+  test("every documented endpoint has its own series", async () => {
     const [{ internal }] = cluster.gateways;
     for (const [document, metrics] of [
       [`${internal}/v1/openapi.json`, internal],
@@ -90,11 +90,11 @@ describe("a Prometheus beside a cluster at work", () => {
     }
   });
 
-  test("a gateway that is killed: two alerts, and no other", async () => {
+  test("a killed gateway raises two alerts, and no other", async () => {
     assert.deepEqual(await wrong(), []);
     const [, victim] = cluster.gateways;
     cluster.signal(victim, "SIGKILL");
-    const fires = await until("the survivors have cleared up, and Prometheus knows", async () => {
+    const fires = await until("the survivors have reaped the node, and Prometheus has scraped it", async () => {
       const fires = await wrong();
       assert.deepEqual(fires.map(({ name }) => name).sort(), ["GatewayDied", "GatewayDown"], JSON.stringify(fires));
       assert.equal(fires.find(({ name }) => name === "GatewayDied").state, "firing");

@@ -24,7 +24,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("one line when connections cannot be accepted, and one when they can again", async () => {
+test("one log line when accepting connections fails, and one when it works again", async () => {
   const [gateway] = cluster.gateways;
   const [member] = await onEachNode(cluster);
   const lines = async (text) => (await readFile(join(folder, "gw1.log"), "utf8")).split("\n").filter((line) => line.includes(text));
@@ -35,7 +35,7 @@ test("one line when connections cannot be accepted, and one when they can again"
   try {
     await limit(held + 10);
     for (let count = 0; count < 40; count++) sockets.push(connect(Number(port), "127.0.0.1").on("error", () => {}));
-    await until("it says so", async () => (await lines("accept connections")).length > 0, 10_000);
+    await until("the failure is logged", async () => (await lines("accept connections")).length > 0, 10_000);
     // Connected clients are served meanwhile, for as long as thirty attempts take.
     const began = Date.now();
     await until("more attempts", async () => {
@@ -44,8 +44,8 @@ test("one line when connections cannot be accepted, and one when they can again"
     });
     assert.equal((await lines("accept connections")).length, 1, "once, not with every attempt");
     await limit(held + 200);
-    assert.equal((await until("others get in", () => ifReachable(fetch(`${gateway.url}/socket.io/?EIO=4&transport=polling`)))).status, 200);
-    await until("it says that too", async () => (await lines("accept connections again")).length > 0, 20_000);
+    assert.equal((await until("new connections are accepted", () => ifReachable(fetch(`${gateway.url}/socket.io/?EIO=4&transport=polling`)))).status, 200);
+    await until("the recovery is logged", async () => (await lines("accept connections again")).length > 0, 20_000);
     assert.equal((await lines("accept connections")).length, 2);
   } finally {
     for (const socket of sockets) socket.destroy();

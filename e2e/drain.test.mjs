@@ -1,4 +1,4 @@
-// Gateways that are to end: no message is lost, no user is announced as gone, and no client can hold them up.
+// Drains: no message is lost, no user is announced as gone, and no client can block the drain.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -31,7 +31,7 @@ const KINDS = [STOCK, { ...STOCK, transports: ["websocket"] }];
 /** A client address for the balancer, by which it chooses a gateway. */
 const from = (number) => ({ extraHeaders: { "x-forwarded-for": `198.51.100.${number}` } });
 
-describe("a gateway is told to end", () => {
+describe("a gateway gets SIGTERM", () => {
   let cluster;
   before(async () => {
     // Long queues, so that a client that reads nothing is not closed as too slow before the drain comes to it.
@@ -44,9 +44,9 @@ describe("a gateway is told to end", () => {
 
   /** Waits until it has ended by itself. */
   const ended = (gateway, pid, code, ms) =>
-    until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code ${code}`), ms);
+    until("it has exited", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code ${code}`), ms);
 
-  async function told(gateway, ms) {
+  async function terminate(gateway, ms) {
     const { pid } = gateway;
     cluster.signal(gateway, "SIGTERM");
     await ended(gateway, pid, 0, ms);
@@ -64,7 +64,7 @@ describe("a gateway is told to end", () => {
     sending.catch(() => {});
     try {
       await change(members);
-      await until("all are in again", () => members.every((member) => member.isIn));
+      await until("all have joined again", () => members.every((member) => member.isIn));
     } finally {
       going = false;
     }
@@ -80,11 +80,11 @@ describe("a gateway is told to end", () => {
     assert.ok(acked.length > 50, `${acked.length} messages are no load`);
     for (const { client } of members) {
       await complete(client, room, acked);
-      await client.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
-      assert.equal(client.comesBack, true);
+      await client.waitFor("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
+      assert.equal(client.willReconnect, true);
       for (const event of ["user:offline", "user-left"]) {
         const gone = client.all(event).filter(({ userId }) => users.includes(userId));
-        assert.deepEqual(gone, [], `${event}, though nobody left`);
+        assert.deepEqual(gone, [], `${event}, although no user left`);
       }
       const passing = (reason) => reason === "transport close" || reason === "transport error";
       assert.ok(client.disconnects.every(passing), client.disconnects.join());
@@ -92,16 +92,16 @@ describe("a gateway is told to end", () => {
     return members;
   }
 
-  test("its clients come back elsewhere by themselves: nothing is lost, and nobody was away", async () => {
+  test("its clients reconnect elsewhere by themselves: nothing is lost, and no user is announced as gone", async () => {
     const [leaving] = cluster.gateways.slice(1);
     await underLoad(24, async (members) => {
-      await told(leaving, here(EMPTY_SOON_MS));
-      assert.ok(members.some(({ client }) => client.disconnects.length > 0), "some were there");
+      await terminate(leaving, here(EMPTY_SOON_MS));
+      assert.ok(members.some(({ client }) => client.disconnects.length > 0), "some were connected to it");
     });
     await cluster.restartGateway(leaving.id);
   });
 
-  test("one after the other is replaced", async (t) => {
+  test("all gateways are restarted, one after the other", async (t) => {
     const pids = cluster.gateways.map(({ pid }) => pid);
     const members = await underLoad(24, async () => {
       const { stdout } = await xtask("rolling-restart", "--pause", "1", "--cluster", cluster.name, "--json");
@@ -113,11 +113,11 @@ describe("a gateway is told to end", () => {
     }
     const absences = members.flatMap((member) => member.absences);
     t.diagnostic(`${absences.length} absences, p50 ${percentile(absences, 50)} ms, p99 ${percentile(absences, 99)} ms`);
-    assert.ok(absences.length >= members.length, "everybody had to move");
+    assert.ok(absences.length >= members.length, "all members had to reconnect");
     assert.ok(percentile(absences, 100) < GRACE_MS);
   });
 
-  test("what had come is handled and answered first", async () => {
+  test("received events are handled and answered first", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const room = newRoom();
     const watcher = await signedIn(cluster.urls[0], cluster.user());
@@ -140,31 +140,31 @@ describe("a gateway is told to end", () => {
     await cluster.restartGateway(leaving.id);
   });
 
-  test("who stays away is announced offline once, after the grace, and nobody waits for the lease", async () => {
+  test("a user that stays away is announced offline once, after the grace, without waiting for the lease", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const watcher = await signedIn(cluster.urls[0], cluster.user());
     const [user, last] = [cluster.user(), cluster.user()];
     await signedIn(leaving.url, user, { reconnection: false });
-    await watcher.heard("user:online", ({ userId }) => userId === user.id);
+    await watcher.waitFor("user:online", ({ userId }) => userId === user.id);
     const began = Date.now();
-    await told(leaving, here(EMPTY_SOON_MS));
+    await terminate(leaving, here(EMPTY_SOON_MS));
     assert.deepEqual((await done(watcher, "presence:subscribe", { userIds: [user.id] })).online, [user.id], "the grace");
-    await watcher.heard("user:offline", ({ userId }) => userId === user.id, GRACE_MS + here(2000));
+    await watcher.waitFor("user:offline", ({ userId }) => userId === user.id, GRACE_MS + here(2000));
     assert.ok(Date.now() - began >= GRACE_MS - 100);
     await cluster.restartGateway(leaving.id);
     await signedIn(cluster.urls[0], last).then((client) => client.close());
-    await watcher.heard("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
+    await watcher.waitFor("user:offline", ({ userId }) => userId === last.id, OFFLINE_MS);
     assert.equal(watcher.all("user:offline").filter(({ userId }) => userId === user.id).length, 1);
   });
 
-  test("a client on polling that a balancer sent elsewhere does not make it one that died", async () => {
+  test("a polling client that was moved to another node does not make the node count as dead", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const sender = await signedIn(cluster.urls[0], cluster.user());
     const witness = await signedIn(leaving.url, cluster.user());
     const user = cluster.user();
     await abandonedPoll(leaving, user);
     await done(sender, "message-client", { message: "nobody comes for this" });
-    await witness.heard("message-server");
+    await witness.waitFor("message-server");
 
     const { pid } = leaving;
     const { node } = (await cluster.readiness(leaving)).body;
@@ -175,17 +175,17 @@ describe("a gateway is told to end", () => {
     await cluster.restartGateway(leaving.id);
   });
 
-  test("a client that takes nothing does not hold it up; meanwhile handshakes are refused", async () => {
+  test("a client that reads nothing does not block the drain; meanwhile handshakes are refused", async () => {
     const [leaving] = cluster.gateways.slice(1);
     const sender = await signedIn(cluster.urls[0], cluster.user());
     const user = cluster.user();
     const stuck = await stuckClient(leaving, user);
-    await sender.heard("user:online", ({ userId }) => userId === user.id);
+    await sender.waitFor("user:online", ({ userId }) => userId === user.id);
     // 12 MB are more than all buffers between the two hold.
     const api = new Api(cluster, 0);
     const large = { event: "data:updated", data: { text: "x".repeat(60_000) }, to: { everyone: true } };
     for (let count = 0; count < 200; count++) assert.equal((await api.post("/emit", large)).status, 202);
-    await until("all have come", () => sender.all("data:updated").length === 200);
+    await until("all have arrived", () => sender.all("data:updated").length === 200);
 
     const { pid } = leaving;
     cluster.signal(leaving, "SIGTERM");
@@ -197,13 +197,13 @@ describe("a gateway is told to end", () => {
     assert.ok(Number(refused.headers.get("retry-after")) > 0);
     await ended(leaving, pid, 0, here(STUCK_MS));
     const drained = stripVTControlCharacters(cluster.log).split("\n").findLast((line) => line.includes(" drained "));
-    assert.match(drained, /left=1$/, "it was still there");
+    assert.match(drained, /left=1$/, "its client was still connected");
     stuck.destroy();
     await cluster.restartGateway(leaving.id);
   });
 });
 
-describe("a gateway waits for its balancers to notice", () => {
+describe("drain.delay", () => {
   let cluster;
   before(async () => {
     cluster = await startRooms({ nodes: 1, set: { "drain.delay": "60s" } });
@@ -211,7 +211,7 @@ describe("a gateway waits for its balancers to notice", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("it is unready and serves on; a second signal ends it at once", async () => {
+  test("the gateway is unready and keeps serving; a second signal ends it at once", async () => {
     const [gateway] = cluster.gateways;
     const { pid } = gateway;
     const client = await signedIn(gateway.url, cluster.user());
@@ -228,6 +228,6 @@ describe("a gateway waits for its balancers to notice", () => {
     assert.match(await (await fetch(`${gateway.internal}/metrics`)).text(), /^jackfield_ready\{part="staying"\} 0$/m);
 
     cluster.signal(gateway, "SIGTERM");
-    await until("it has ended", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code 130`));
+    await until("it has exited", () => cluster.log.includes(`${gateway.id} (pid ${pid}) exited: exit code 130`));
   });
 });

@@ -12,7 +12,7 @@ import { Api } from "./support/api.mjs";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { programs } from "./support/programs.mjs";
-import { done, given, join, newRoom, startRooms } from "./support/rooms.mjs";
+import { done, join, newRoom, roomMessages, startRooms } from "./support/rooms.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
 import { ROOT } from "./support/xtask.mjs";
 
@@ -50,9 +50,9 @@ describe("the examples", OWN, () => {
     await join(client, room);
     const text = await backend(user, room);
     assert.match(text, /^notification [0-9a-f-]{36}: 1 unread, sent to 1 sessions\nmessage [0-9a-f]{14}-\d{12}\n$/);
-    const { notification } = await client.heard("notification:new");
+    const { notification } = await client.waitFor("notification:new");
     assert.deepEqual([notification.title, notification.data], ["Order 7", { orderId: 7 }]);
-    const { content, sender } = await client.heard("new-message");
+    const { content, sender } = await client.waitFor("new-message");
     assert.deepEqual([content, sender.id], ["Order 7 is on its way", "system"]);
   });
 
@@ -137,7 +137,7 @@ describe("the examples", OWN, () => {
       await until("the missed message", () => seen.state.messages.length === 2);
       assert.deepEqual([seen.state.status, seen.state.gap], ["connected", false]);
       assert.deepEqual(seen.state.messages.map(({ id }) => id), [...seen.state.messages.map(({ id }) => id)].sort());
-      assert.equal(given(other, room).at(-1).id, seen.state.messages.at(-1).id);
+      assert.equal(roomMessages(other, room).at(-1).id, seen.state.messages.at(-1).id);
 
       await new Api(cluster, 1).post(`/users/${user.id}/disconnect`, { reason: "over" });
       await until("the end", () => seen.state.status === "ended");

@@ -30,11 +30,11 @@ describe("handshakes", OWN, () => {
     "a key that is too short": [{ "Sec-WebSocket-Key": "short" }, [400]],
     "a key of 15 bytes": [{ "Sec-WebSocket-Key": Buffer.alloc(15).toString("base64") }, [400]],
     "a key of 17 bytes": [{ "Sec-WebSocket-Key": Buffer.alloc(17).toString("base64") }, [400]],
-    "a key that is no base64": [{ "Sec-WebSocket-Key": "!".repeat(22) + "==" }, [400]],
+    "a key that is not base64": [{ "Sec-WebSocket-Key": "!".repeat(22) + "==" }, [400]],
     "no key": [{ "Sec-WebSocket-Key": undefined }, [400]],
     "version 1": [{ "Sec-WebSocket-Version": "1" }, [426]],
     "version 14": [{ "Sec-WebSocket-Version": "14" }, [426]],
-    "a version that is none": [{ "Sec-WebSocket-Version": "x" }, [400, 426]],
+    "a version that is not a number": [{ "Sec-WebSocket-Version": "x" }, [400, 426]],
     "no version": [{ "Sec-WebSocket-Version": undefined }, [400, 426]],
     "no Upgrade": [{ Upgrade: undefined }, [400, 426]],
     "another Upgrade": [{ Upgrade: "h2c" }, [400, 426]],
@@ -50,7 +50,7 @@ describe("handshakes", OWN, () => {
       });
     }
 
-    test(`${place}: what RFC 6455 leaves to the client is taken`, async () => {
+    test(`${place}: variants that RFC 6455 allows are accepted`, async () => {
       for (const changed of [
         {},
         { Upgrade: "WebSocket", Connection: "keep-alive, upgrade" },
@@ -65,7 +65,7 @@ describe("handshakes", OWN, () => {
   }
 
   // Not through nginx, which writes a Connection of its own.
-  test("a node: Connection does not say upgrade: refused", async () => {
+  test("a node: Connection without `upgrade` is refused", async () => {
     for (const connection of [undefined, "keep-alive", "Upgraded"]) {
       const { status } = await handshake(cluster.urls[0], { Connection: connection });
       assert.ok([400, 426].includes(status), `${connection}: ${status}`);
@@ -76,7 +76,7 @@ describe("handshakes", OWN, () => {
     "an unknown transport": ["GET", "EIO=4&transport=pigeon", 0, "Transport unknown"],
     "no transport": ["GET", "EIO=4", 0, "Transport unknown"],
     "an unknown session": ["GET", "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA", 1, "Session ID unknown"],
-    "what is no session id": ["GET", "EIO=4&transport=polling&sid=x", 1, "Session ID unknown"],
+    "an invalid session id": ["GET", "EIO=4&transport=polling&sid=x", 1, "Session ID unknown"],
     "a POST to an unknown session": ["POST", "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA", 1, "Session ID unknown"],
     "a handshake by POST": ["POST", "EIO=4&transport=polling", 2, "Bad handshake method"],
     "another protocol": ["GET", "EIO=3&transport=polling", 5, "Unsupported protocol version"],
@@ -105,7 +105,7 @@ describe("handshakes", OWN, () => {
     assert.deepEqual(client.disconnects, []);
   });
 
-  test("every address of the accounts is also there with a slash at its end", async () => {
+  test("every path of the accounts API also works with a trailing slash", async () => {
     const { paths } = await (await fetch(`${cluster.balancer}/api/openapi.json`)).json();
     const calls = Object.entries(paths).filter(([path]) => path.startsWith("/api")).flatMap(([path, methods]) => Object.keys(methods).map((method) => [method.toUpperCase(), path]));
     assert.ok(calls.some(([, path]) => path === "/api/auth/login") && calls.length >= 4, JSON.stringify(calls));

@@ -52,9 +52,9 @@ describe("a gateway is lost", () => {
 
   const allKnow = (event, users, ms) =>
     Promise.all(observers.flatMap((observer) =>
-      users.map((user) => observer.heard(event, ({ userId }) => userId === user.id, ms))));
+      users.map((user) => observer.waitFor(event, ({ userId }) => userId === user.id, ms))));
 
-  test("killed: who stays away is offline everywhere, once; who comes back is never announced", async () => {
+  test("killed: users that stay away are announced offline once, on every node; users that come back never", async () => {
     const [victim] = cluster.gateways.slice(1);
     const [away, back] = [watched.slice(0, 4), watched.slice(4)];
     const lost = await Promise.all(watched.map((user) => signedIn(victim.url, user, { reconnection: false })));
@@ -62,7 +62,7 @@ describe("a gateway is lost", () => {
 
     cluster.signal(victim, "SIGKILL");
     const killed = Date.now();
-    await Promise.all(lost.map((client) => client.gone()));
+    await Promise.all(lost.map((client) => client.disconnected()));
     const returned = await Promise.all(back.map((user, index) => signedIn(cluster.urls[index % 2 ? 0 : 2], user)));
     await allKnow("user:offline", away, here(GONE_MS) - (Date.now() - killed));
     assert.deepEqual(await online(away), [0, 0]);
@@ -79,7 +79,7 @@ describe("a gateway is lost", () => {
     const client = await signedIn(victim.url, last);
     assert.equal((await client.ask("message", "back again")).status, "ok");
     for (const observer of observers) {
-      await observer.heard("message", ({ message }) => message === "back again");
+      await observer.waitFor("message", ({ message }) => message === "back again");
       for (const user of away) assert.equal(about(observer, "user:offline", user).length, 1, "announced once");
       for (const user of back) {
         assert.equal(about(observer, "user:offline", user).length, 0, "never announced");
@@ -89,19 +89,19 @@ describe("a gateway is lost", () => {
     for (const one of [...again, ...returned]) assert.equal(one.connected, true);
   });
 
-  test("killed: a login elsewhere is not held up by the dead node's claim", async () => {
+  test("killed: the claim of the dead node does not delay a login elsewhere", async () => {
     const [victim] = cluster.gateways.slice(1);
     const clients = await Promise.all(watched.map((user) => signedIn(victim.url, user, { reconnection: false })));
     await allKnow("user:online", watched);
     cluster.signal(victim, "SIGKILL");
     const next = await Promise.all(watched.map(async (user) => signedIn(cluster.urls[0], { token: await login(cluster, user) })));
     assert.ok(next.every((client) => client.connected));
-    await Promise.all(clients.map((client) => client.gone()));
+    await Promise.all(clients.map((client) => client.disconnected()));
     await cluster.restartGateway(victim.id);
     await cluster.allReadinessIs(200);
   });
 
-  test("killed: its clients come back by themselves, through the balancer", async () => {
+  test("killed: its clients reconnect by themselves, through the balancer", async () => {
     const [victim] = cluster.gateways.slice(1);
     const options = [{ transports: ["websocket"] }, { transports: ["polling", "websocket"] }];
     const clients = await Promise.all(watched.map((user, index) => signedIn(cluster.balancer, user, options[index % 2])));
@@ -120,17 +120,17 @@ describe("a gateway is lost", () => {
       assert.ok(client.disconnects.every((reason) => reason === "transport close" || reason === "transport error"));
     }
     for (const [index, client] of clients.entries()) assert.equal((await client.ask("message", `hello ${index}`)).status, "ok");
-    await until("everybody hears everybody", () => everyone.every((client) => client.all("message").length === clients.length));
+    await until("all clients receive all messages", () => everyone.every((client) => client.all("message").length === clients.length));
     await cluster.restartGateway(victim.id);
     // This holds for clients that came back before the dead node was reaped, too.
-    await until("a survivor has cleared up after it", async () => await clearedUp() > before);
+    await until("a survivor has reaped it", async () => await clearedUp() > before);
     await graceOver();
     for (const observer of observers) {
       for (const user of watched) assert.equal(about(observer, "user:offline", user).length, 0, "never announced");
     }
   });
 
-  test("frozen for 8 s: right again within 5 s of waking up", async () => {
+  test("frozen for 8 s: consistent again within 5 s of waking up", async () => {
     const [frozen] = cluster.gateways.slice(1);
     const [stay, moved] = [watched.slice(0, 4), watched.slice(4)];
     const staying = await Promise.all(stay.map((user) => signedIn(frozen.url, user)));
@@ -147,12 +147,12 @@ describe("a gateway is lost", () => {
     const woken = Date.now();
     const rest = () => Math.max(0, here(RIGHT_AGAIN_MS) - (Date.now() - woken));
 
-    await Promise.all(leaving.map((client) => client.gone(rest())));
+    await Promise.all(leaving.map((client) => client.disconnected(rest())));
     for (const client of leaving) {
-      assert.deepEqual(client.disconnects, ["io server disconnect"], "replaced, as it would have been");
+      assert.deepEqual(client.disconnects, ["io server disconnect"], "replaced, as without the freeze");
       assert.equal(client.all("session:replaced").length, 1);
     }
-    await until("everybody is online for everybody", async () => {
+    await until("all users are online for all observers", async () => {
       const counts = await online(watched);
       if (counts.some((count) => count !== watched.length)) throw new NotYet(`online: ${counts}`);
       return true;
@@ -182,7 +182,7 @@ describe("a gateway is lost", () => {
     }
     // A newer login still evicts the older session, on the node that was frozen too.
     const next = await signedIn(cluster.urls[0], { token: await login(cluster, stay[0]) });
-    assert.equal(await staying[0].gone(here(1000)), "io server disconnect");
+    assert.equal(await staying[0].disconnected(here(1000)), "io server disconnect");
     assert.equal(next.connected, true);
   });
 });

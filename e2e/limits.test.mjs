@@ -43,7 +43,7 @@ describe("events of one user", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("a client that waits as told gets everything through, and is never sent away", async () => {
+  test("a client that waits as instructed gets all events through, and is never disconnected", async () => {
     const client = await signedIn(cluster.urls[0], cluster.user());
     const room = newRoom();
     await join(client, room);
@@ -55,11 +55,11 @@ describe("events of one user", () => {
     };
     await Promise.all(Array.from({ length: 20 }, line));
     assert.ok(refused > 0, "the limit was never reached");
-    await until("all are heard", () => client.all("new-message").length === count);
+    await until("all were received", () => client.all("new-message").length === count);
     assert.deepEqual(client.disconnects, []);
   });
 
-  test("of events that are refused together, the nth is told to wait n times as long as the first", async () => {
+  test("of events refused together, the nth has to wait n times as long as the first", async () => {
     const client = await signedIn(cluster.urls[0], cluster.user());
     const waits = (await refusedOf(client, BURST + 30, "echo", (n) => n)).map(({ retryAfterMs }) => retryAfterMs);
     assert.ok(waits.length >= 20, `${waits.length} refused`);
@@ -86,7 +86,7 @@ describe("events of one user", () => {
   });
 });
 
-describe("what reaches many, and connects, of one user", () => {
+describe("broadcasts and connects of one user", () => {
   let cluster;
   before(async () => {
     const set = {
@@ -98,7 +98,7 @@ describe("what reaches many, and connects, of one user", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("to a whole namespace 20 at once, of all kinds together; rooms and others are free", async () => {
+  test("a burst of 20 broadcasts to a namespace, of all kinds together; rooms and other users are not limited", async () => {
     const url = cluster.urls[0];
     const [client, other] = [await signedIn(url, cluster.user()), await signedIn(url, cluster.user())];
     const chat = await alsoIn(client, "/chat", client.socket.auth.token).ready();
@@ -121,7 +121,7 @@ describe("what reaches many, and connects, of one user", () => {
     assert.match(message, /^message/);
   });
 
-  test("private messages: few at once to one, more to all together", async () => {
+  test("private messages: a small burst to one user, a larger one to all together", async () => {
     const client = await signedIn(cluster.urls[0], cluster.user());
     const to = (user) => () => ({ to: user, content: "psst" });
     assert.ok((await refusedOf(client, 10, "private-message", to("one"))).length >= 4);
@@ -130,14 +130,14 @@ describe("what reaches many, and connects, of one user", () => {
     await insist(client, "private-message", { to: "one", content: "after the wait" });
   });
 
-  test("updates of a feed count, too", async () => {
+  test("updates of a feed are counted, too", async () => {
     const admin = cluster.user({ roles: ["ADMIN"] });
     const writer = await reading(cluster.urls[0], { token: admin.token });
     const refused = await refusedOf(writer, 50, "updateProduct", (id) => ({ id }));
     assert.ok(refused.length >= 10 && refused.length <= 30, `${refused.length} refused`);
   });
 
-  test("a user who connects too fast is let in later, and loses no session meanwhile", async () => {
+  test("a user that connects too fast is accepted later, and loses no session meanwhile", async () => {
     const user = cluster.user();
     const sessions = [];
     // Each replaces the session before.
@@ -145,11 +145,11 @@ describe("what reaches many, and connects, of one user", () => {
     const session = sessions.at(-1);
     const hasty = connect(cluster.urls[0], { token: user.token, reconnection: false });
     await until("closed by the server", () => hasty.openedOn.length > 0 && !hasty.socket.io.engine?.readyState?.startsWith("open"));
-    assert.equal(hasty.refusal, undefined, "a stock client comes back by itself");
+    assert.equal(hasty.refusal, undefined, "a stock client reconnects by itself");
     assert.equal(session.connected, true);
     const patient = await signedIn(cluster.urls[0], user);
     assert.equal(patient.connected, true);
-    assert.equal(await session.gone(), "io server disconnect");
+    assert.equal(await session.disconnected(), "io server disconnect");
   });
 });
 
@@ -170,7 +170,7 @@ describe("one address", () => {
     headers: { "x-forwarded-for": `198.51.100.66, ${address}` },
   });
 
-  test("few of its connections may be without a session; others come in, and a session frees the place", async () => {
+  test("few of its connections may be without a session; other addresses connect, and a session frees a slot", async () => {
     const address = "203.0.113.1";
     const first = [];
     for (let count = 0; count < PENDING; count++) first.push(await shake(address));
@@ -180,7 +180,7 @@ describe("one address", () => {
     assert.equal(refused.status, 503);
     assert.equal((await refused.json()).code, "too_many_connections");
     assert.ok(Number(refused.headers.get("retry-after")) > 0);
-    assert.ok(Date.now() - began >= 2500, "it waited for a place first");
+    assert.ok(Date.now() - began >= 2500, "it waited for a slot first");
     assert.equal((await shake("203.0.113.2")).status, 200);
 
     // One of them signs in while the next waits.
@@ -193,7 +193,7 @@ describe("one address", () => {
     assert.equal((await waiting).status, 200);
   });
 
-  test("it may connect only so fast; IPv6 counts by customer", async () => {
+  test("its connects are limited in rate; IPv6 is counted by customer network", async () => {
     const from = (host) => ({ extraHeaders: { "x-forwarded-for": `2001:db8:1:2::${host}` }, reconnection: false });
     const clients = [];
     for (let host = 1; host <= 12; host++) clients.push(await signedIn(cluster.urls[0], cluster.user(), from(host)));
@@ -206,8 +206,8 @@ describe("one address", () => {
   });
 });
 
-describe("this machine's own address", () => {
-  test("its connections without a session are counted, its connects are not limited in time", async () => {
+describe("the address of this machine", () => {
+  test("its connections without a session are counted, its connects are not limited in rate", async () => {
     const set = { "limits.addressPending": 30, "limits.addressConnectRate": 1, "limits.addressConnectBurst": 1, "limits.connectTimeout": "60s" };
     const logs = await mkdtemp(path.join(tmpdir(), "jackfield-limits-"));
     const cluster = await startRooms({ nodes: 1, set, logs });
@@ -216,9 +216,9 @@ describe("this machine's own address", () => {
       const answers = await Promise.all(Array.from({ length: 40 }, () => fetch(url)));
       assert.equal(answers.filter(({ status }) => status === 200).length, 30);
       const unknown = await fetch(url, { headers: { "x-forwarded-for": "203.0.113.1" } });
-      assert.equal(unknown.status, 200, "a proxy that the settings do not name stands for nobody in particular");
+      assert.equal(unknown.status, 200, "an unknown proxy does not stand for one client");
       const log = path.join(logs, `${cluster.gateways[0].id}.log`);
-      await until("the log says so", async () => (await readFile(log, "utf8")).includes("`proxy.hops` is 0"));
+      await until("it is logged", async () => (await readFile(log, "utf8")).includes("`proxy.hops` is 0"));
     } finally {
       await cluster.stop();
       await rm(logs, { recursive: true });

@@ -25,7 +25,7 @@ describe("bodies", () => {
   });
   after(() => nginx?.stop());
 
-  test("what is not sent to its end is on no disk", async () => {
+  test("an incomplete body is not written to disk", async () => {
     const options = { method: "POST", headers: { "content-length": SIZE } };
     const open = Array.from({ length: 8 }, () => request(`${nginx.url}${POLL}&sid=x`, options).on("error", () => {}));
     for (const one of open) one.write(Buffer.alloc(SIZE / 2));
@@ -37,7 +37,7 @@ describe("bodies", () => {
     for (const one of open) one.destroy();
   });
 
-  test("a message of the largest size passes, more is refused", async () => {
+  test("a message of the largest size passes, a larger one is refused", async () => {
     const send = (size, path) => fetch(nginx.url + path, { method: "POST", body: Buffer.alloc(size) });
     const before = nginx.gateways.received;
     assert.equal((await send(1_000_000, `${POLL}&sid=x`)).status, 200);
@@ -71,7 +71,7 @@ describe("limits of an address", () => {
     assert.ok(Number(answer.headers.get("retry-after")) > 0);
   }
 
-  test("so many requests and WebSockets at the same time, of which so many bodies", async () => {
+  test("requests and WebSockets at a time are limited, and so are bodies", async () => {
     const [first, second] = [client(), client()];
     const held = Array.from({ length: 8 }, () => ask(`${POLL}&sid=held`, first));
     await until("they wait", () => nginx.gateways.held.length === 8);
@@ -81,12 +81,12 @@ describe("limits of an address", () => {
     await until("these too", () => nginx.gateways.held.length === 10);
     await refusal(await ask(`${POLL}&sid=x`, second, { method: "POST", body: "x" }), 503, "too_many_connections");
     assert.equal((await ask(`${POLL}&sid=x`, second)).status, 200);
-    for (const say of nginx.gateways.held.splice(0)) say();
+    for (const respond of nginx.gateways.held.splice(0)) respond();
     for (const answer of await Promise.all([...held, ...uploads])) assert.equal(answer.status, 200);
     assert.equal((await ask(`${POLL}&sid=x`, first)).status, 200);
   });
 
-  test("so many handshakes a second; polls are not counted, others are not held up", async () => {
+  test("handshakes per second are limited; polls are not counted, other addresses are not delayed", async () => {
     const address = client();
     const seen = [];
     for (let round = 0; round < 8; round++) seen.push(await statuses(8, POLL, address));
@@ -97,7 +97,7 @@ describe("limits of an address", () => {
     assert.equal((await ask(POLL, client())).status, 200);
   });
 
-  test("so many sign-ins a second, and calls of all kinds", async () => {
+  test("sign-ins per second are limited, and calls of all kinds", async () => {
     const address = client();
     const login = { method: "POST", body: "{}" };
     let served = 0;
@@ -144,7 +144,7 @@ test("limits can be switched off", async () => {
   }
 });
 
-test("over TLS browsers are told to keep to it, page and accounts alike", async () => {
+test("over TLS, page and accounts send Strict-Transport-Security", async () => {
   const parts = await mkdtemp(join(tmpdir(), "jackfield-parts-"));
   const tlsPort = await freePort();
   let nginx;

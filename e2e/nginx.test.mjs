@@ -9,21 +9,21 @@ import { ADDRESSES, startFollow } from "./support/follow.mjs";
 import { NotYet, PATIENCE_MS, ifReachable, until, within } from "./support/until.mjs";
 
 describe("nginx follows its gateways", () => {
-  let nginx, gateways, url, resolves, lookedAt;
+  let nginx, gateways, url, resolves, checked;
 
   before(async () => {
     nginx = await startFollow();
-    ({ gateways, url, resolves, lookedAt } = nginx);
+    ({ gateways, url, resolves, checked } = nginx);
   });
   after(() => nginx?.stop());
 
   /** The answer to a client of that address. Each has its own connection: nginx closes idle ones when it reloads. */
-  async function asked(path, client) {
+  async function request(path, client) {
     const [answer] = await once(get(url + path, { headers: { "x-forwarded-for": client }, agent: false }), "response");
     return { status: answer.statusCode, ...JSON.parse((await answer.toArray()).join("")) };
   }
-  const poll = (client) => asked("/socket.io/?EIO=4&transport=polling&sid=x", client);
-  const websocket = (client) => asked("/socket.io/?EIO=4&transport=websocket", client);
+  const poll = (client) => request("/socket.io/?EIO=4&transport=polling&sid=x", client);
+  const websocket = (client) => request("/socket.io/?EIO=4&transport=websocket", client);
   const clients = Array.from({ length: 40 }, (_, index) => `203.0.113.${index}`);
 
   /** The gateways that answer each of many clients. */
@@ -40,7 +40,7 @@ describe("nginx follows its gateways", () => {
     });
   }
 
-  test("a client on polling stays where it is, others are elsewhere; websockets go anywhere", async () => {
+  test("a polling client stays on its node, other addresses go to others; WebSockets go to any node", async () => {
     await inUse(ADDRESSES.slice(0, 2));
     const first = await answering(poll);
     for (let round = 0; round < 3; round++) assert.deepEqual(await answering(poll), first);
@@ -49,33 +49,33 @@ describe("nginx follows its gateways", () => {
     assert.equal(anywhere.size, 2);
   });
 
-  test("the client's address is told, and only what a trusted balancer says of it is believed", async () => {
+  test("the client address is passed on, and only a trusted balancer may set it", async () => {
     for (const path of ["/socket.io/?EIO=4&transport=polling", "/api/auth/check-status", "/.well-known/jwks.json"]) {
-      const { headers } = await asked(path, "198.51.100.7, 203.0.113.9");
+      const { headers } = await request(path, "198.51.100.7, 203.0.113.9");
       assert.equal(headers["x-real-ip"], "203.0.113.9", path);
       assert.equal(headers["x-forwarded-for"].split(", ").at(-1), "203.0.113.9", path);
       assert.equal(headers["x-forwarded-proto"], "http", path);
     }
   });
 
-  test("one that is not ready is left out, and clients of the others stay where they are", async () => {
+  test("an unready gateway gets no requests, and clients of the others stay on their nodes", async () => {
     const before = await answering(poll);
     gateways.ready[ADDRESSES[1]] = false;
     await inUse([ADDRESSES[0]]);
     await inUse([ADDRESSES[0]], websocket);
     gateways.ready[ADDRESSES[1]] = true;
     // For a moment nginx with the old list answers beside nginx with the new one.
-    await until("all are where they were", async () => assert.deepEqual(await answering(poll), before) ?? true);
+    await until("all are on their old nodes", async () => assert.deepEqual(await answering(poll), before) ?? true);
   });
 
-  test("where none is ready, all are asked all the same: they say why", async () => {
+  test("if no gateway is ready, all get requests, so that their refusal names the reason", async () => {
     for (const address of ADDRESSES) gateways.ready[address] = false;
-    await lookedAt();
+    await checked();
     await inUse(ADDRESSES.slice(0, 2));
     for (const address of ADDRESSES) gateways.ready[address] = true;
   });
 
-  test("a new one is found; one that is gone is forgotten; a name that is not known for a while changes nothing", async () => {
+  test("a new gateway is found; a removed one is dropped; a failed name lookup changes nothing", async () => {
     const before = await answering(poll);
     await resolves("gateways", ADDRESSES);
     await inUse(ADDRESSES);
@@ -84,14 +84,14 @@ describe("nginx follows its gateways", () => {
     assert.ok(moved.every((client) => more[clients.indexOf(client)] === ADDRESSES[2]), "only to the new one");
 
     await resolves("gateways", []);
-    await lookedAt();
+    await checked();
     await inUse(ADDRESSES);
     await resolves("gateways", ADDRESSES.slice(1));
     await inUse(ADDRESSES.slice(1));
   });
 
-  test("a request under way outlives a change", async () => {
-    const waiting = asked("/socket.io/?EIO=4&transport=polling&sid=held", clients[0]);
+  test("a request in progress survives a reload", async () => {
+    const waiting = request("/socket.io/?EIO=4&transport=polling&sid=held", clients[0]);
     await until("it waits", () => gateways.held.length === 1);
     await resolves("gateways", ADDRESSES.slice(0, 2));
     await inUse(ADDRESSES.slice(0, 2));
@@ -99,10 +99,10 @@ describe("nginx follows its gateways", () => {
     assert.equal((await waiting).status, 200);
   });
 
-  test("where nothing can be written, the list stays as it is, and is brought up to date once there is room", async () => {
+  test("on a full disk the list stays as it is, and is updated once there is space", async () => {
     await nginx.diskIsFull(true);
     await resolves("gateways", ADDRESSES.slice(0, 1));
-    await lookedAt();
+    await checked();
     await inUse(ADDRESSES.slice(0, 2));
     await nginx.diskIsFull(false);
     await inUse(ADDRESSES.slice(0, 1));
@@ -110,7 +110,7 @@ describe("nginx follows its gateways", () => {
     await inUse(ADDRESSES.slice(0, 2));
   });
 
-  test("SIGTERM ends both", async () => {
+  test("SIGTERM stops both processes", async () => {
     nginx.nginx.kill("SIGTERM");
     assert.equal(await within(PATIENCE_MS, "it ends", nginx.ended), 0);
     await assert.rejects(fetch(url));

@@ -32,7 +32,7 @@ describe("notifications", OWN, () => {
   /** A device of the user on each node, which has received the count. */
   async function devices(user) {
     const clients = await Promise.all(cluster.urls.map((url) => signedIn(url, user)));
-    await Promise.all(clients.map((client) => client.heard("notification:unread_count")));
+    await Promise.all(clients.map((client) => client.waitFor("notification:unread_count")));
     return clients;
   }
 
@@ -43,27 +43,27 @@ describe("notifications", OWN, () => {
       return true;
     }, ms);
 
-  test("every socket is told the count on connect, after `authenticated`", async () => {
+  test("every socket gets the count on connect, after `authenticated`", async () => {
     const user = cluster.user();
     const main = await signedIn(cluster.urls[0], user);
-    const { unreadCount, timestamp } = await main.heard("notification:unread_count");
+    const { unreadCount, timestamp } = await main.waitFor("notification:unread_count");
     assert.equal(unreadCount, 0);
     assert.match(timestamp, TIMESTAMP);
     const chat = await alsoIn(main, "/chat", user.token).ready();
     const polling = await signedIn(cluster.urls[1], user, { namespace: "/chat", transports: ["polling"] });
     for (const client of [main, chat, polling]) {
-      await client.heard("notification:unread_count");
+      await client.waitFor("notification:unread_count");
       const names = client.events.map(({ name }) => name);
       assert.ok(names.indexOf("authenticated") < names.indexOf("notification:unread_count"), `${names}`);
     }
   });
 
-  test("what came while away is there on connect, and listed newest first in pages", async () => {
+  test("notifications of an absence are counted on connect, and listed newest first in pages", async () => {
     const user = cluster.user();
     const ids = [];
     for (let n = 0; n < 5; n++) ids.unshift(await notify(apis[n % 3], user, `title ${n}`));
     const client = await signedIn(cluster.urls[0], user);
-    assert.equal((await client.heard("notification:unread_count")).unreadCount, 5);
+    assert.equal((await client.waitFor("notification:unread_count")).unreadCount, 5);
     assert.equal(client.all("notification:new").length, 0);
     const all = await client.ask("notification:list");
     assert.deepEqual([all.status, all.unreadCount, all.more], ["ok", 5, false]);
@@ -107,7 +107,7 @@ describe("notifications", OWN, () => {
     assert.deepEqual(other.events.filter(({ name }) => name !== "notification:unread_count" && name.startsWith("notification")), []);
   });
 
-  test("bad input is told what is wrong", async () => {
+  test("errors of bad input name the reason", async () => {
     const client = await signedIn(cluster.urls[0], cluster.user());
     for (const [event, payload, field] of [
       ["notification:mark_read", {}, "notificationId"],
@@ -124,7 +124,7 @@ describe("notifications", OWN, () => {
     }
   });
 
-  test("pushes that were lost are made up for: the nodes' subscriptions cut, again and again", async () => {
+  test("lost pushes are repaired: the subscriptions of the nodes cut repeatedly", async () => {
     const user = cluster.user();
     const clients = await devices(user);
     for (let n = 1; n <= 5; n++) {
@@ -137,7 +137,7 @@ describe("notifications", OWN, () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
-  test("pushes that were lost are made up for: Redis away, and back with its data and without", async () => {
+  test("lost pushes are repaired: Redis stopped, and started with its data and without", async () => {
     const user = cluster.user();
     const clients = await devices(user);
     await notify(apis[0], user);
@@ -147,10 +147,10 @@ describe("notifications", OWN, () => {
       await cluster.allReadinessIs(503, here(AGREE_MS));
       assert.equal((await clients[0].ask("notification:list")).code, "unavailable");
       assert.equal((await clients[0].ask("notification:mark_read", { all: true })).code, "unavailable");
-      const told = clients.map((client) => client.all("notification:unread_count").length);
+      const counts = clients.map((client) => client.all("notification:unread_count").length);
       await cluster.startRedis({ empty });
-      await until("everybody is told again", () =>
-        clients.every((client, index) => client.all("notification:unread_count").length > told[index]));
+      await until("all devices have the count again", () =>
+        clients.every((client, index) => client.all("notification:unread_count").length > counts[index]));
       await allShow(clients, empty ? 0 : 1);
     }
     await cluster.allReadinessIs(200);
@@ -159,7 +159,7 @@ describe("notifications", OWN, () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
-  test("pushes that were lost are made up for: a node frozen for longer than its lease", async () => {
+  test("lost pushes are repaired: a node frozen for longer than its lease", async () => {
     const user = cluster.user();
     const clients = await devices(user);
     const frozen = cluster.gateways[1];
@@ -182,7 +182,7 @@ describe("notifications", OWN, () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
-  test(`${OPERATIONS} random operations from all sides, a node killed on the way: all devices agree`, async (t) => {
+  test(`${OPERATIONS} random operations on all nodes, one of them killed meanwhile: all devices agree`, async (t) => {
     const user = cluster.user();
     const clients = await devices(user);
     const victim = cluster.gateways[1];
@@ -225,7 +225,7 @@ describe("notifications", OWN, () => {
       dying = clients[1];
       killed = Date.now();
       cluster.signal(victim, "SIGKILL");
-      await dying.gone();
+      await dying.disconnected();
       dying.close();
       clients[1] = await signedIn(cluster.urls[2], user);
       back = Date.now() - killed;
@@ -259,12 +259,12 @@ describe("notifications", OWN, () => {
     const [first, , third] = clients;
     for (const client of [first, third]) {
       assert.deepEqual(client.disconnects, []);
-      assert.deepEqual(wrongCounts(client), [], "every count on the way was right");
+      assert.deepEqual(wrongCounts(client), [], "every count was right");
     }
     const counts = [first, third].map((client) => client.all("notification:unread_count").length);
     t.diagnostic(JSON.stringify({
       operations: done, failedAtTheDeadNode: failed, seconds: (last - start) / 1000, backElsewhereMs: back, agreedMs: agreed,
-      stored: all.length, unreadCount, countsToldAndRight: counts,
+      stored: all.length, unreadCount, countsReceived: counts,
     }));
     await cluster.restartGateway(victim.id);
     await cluster.allReadinessIs(200);

@@ -34,7 +34,7 @@ describe("origins of pages", () => {
     return ask(path, { origin, ...request }, "OPTIONS");
   };
 
-  test("the engine, `/v1` where it is public, and accounts: an allowed page may ask, with credentials", async () => {
+  test("Engine.IO, a public `/v1` and accounts: an allowed page may send requests, with credentials", async () => {
     const engine = "/socket.io/?EIO=4&transport=polling";
     for (const [path, method] of [[engine, "GET"], ["/v1/users/u/notifications/n", "DELETE"], ["/api/auth/login", "POST"]]) {
       const allowed = await preflight(path, FRIEND, method);
@@ -55,32 +55,32 @@ describe("origins of pages", () => {
     assert.equal((await ask("/v1/stats", { origin: FRIEND })).headers.get("access-control-allow-origin"), FRIEND);
   });
 
-  test("the demo users are reset by a page of the same site, and not by another one", async () => {
+  test("a page of the same site can reset the demo users, another one cannot", async () => {
     for (const [site, status] of [["cross-site", 403], ["same-site", 200], ["same-origin", 200], ["none", 200]]) {
       assert.equal((await ask("/api/seed/", { "sec-fetch-site": site })).status, status, site);
     }
   });
 
-  test("a refusal is said once for each origin, with the setting that would allow it", async () => {
+  test("a refusal is logged once for each origin, with the setting that would allow it", async () => {
     const refused = (origin) => ask("/socket.io/?EIO=4&transport=polling", { origin });
     const [first, second] = ["https://once.example", "https://twice.example"];
     for (const origin of [first, second, first, second, first]) await refused(origin);
-    await until("both are said", () => lines(first).length > 0 && lines(second).length > 0);
+    await until("both are logged", () => lines(first).length > 0 && lines(second).length > 0);
     await refused("https://last.example");
-    await until("the last is said", () => lines("https://last.example").length > 0);
+    await until("the last is logged", () => lines("https://last.example").length > 0);
     assert.deepEqual([lines(first).length, lines(second).length], [1, 1]);
     assert.match(lines(first)[0], /WARN/);
     assert.deepEqual(lines(FRIEND), []);
   });
 
-  test("a WebSocket of a page that is not allowed is refused; one's own page and no page at all are not", async () => {
+  test("a WebSocket of a page that is not allowed is refused; the own page and a client without an origin are not", async () => {
     const from = (origin) => ({ extraHeaders: origin === undefined ? {} : { origin } });
     for (const origin of [FRIEND, program.url, undefined]) await reading(program.url, from(origin));
     for (const origin of ["https://evil.example", "null", `${program.url}1`]) {
       const client = connect(program.url, { namespace: PRODUCTS, reconnection: false, ...from(origin) });
       await until("refused", () => client.errors.length > 0);
       assert.equal(client.connects, 0, origin);
-      await until("it is said", () => lines(origin).length === 1);
+      await until("it is logged", () => lines(origin).length === 1);
     }
   });
 
@@ -102,7 +102,7 @@ describe("origins of pages", () => {
         assert.equal(await outcome("localhost", [transport]), GREETING, transport);
         assert.match(await outcome("127.0.0.1", [transport]), /^refused: (xhr poll|websocket) error/, transport);
       }
-      await until("it is said", () => lines(`http://127.0.0.1:${port}`).length === 1);
+      await until("it is logged", () => lines(`http://127.0.0.1:${port}`).length === 1);
     } finally {
       await browser.close();
     }

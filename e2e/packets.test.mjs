@@ -46,7 +46,7 @@ describe("packets on the wire", OWN, () => {
   };
   const lines = (text, width) => text.match(new RegExp(`.{1,${width}}`, "g")).join("\n");
   const spellings = {
-    "as everybody": [ALL_BYTES, (text) => text],
+    "standard": [ALL_BYTES, (text) => text],
     "with a line feed at the end (Java)": [ALL_BYTES, (text) => `${text}\n`],
     "with a line feed after each 76 characters (Java)": [ALL_BYTES, (text) => `${lines(text, 76)}\n`],
     "with CR LF after each 76 characters": [ALL_BYTES, (text) => `${lines(text, 76).replaceAll("\n", "\r\n")}\r\n`],
@@ -56,7 +56,7 @@ describe("packets on the wire", OWN, () => {
     "empty": [Buffer.alloc(0), (text) => text],
   };
   for (const [name, [bytes, spelled]] of Object.entries(spellings)) {
-    test(`polling, base64 ${name}: taken, in one payload or in two`, async () => {
+    test(`polling, base64 ${name}: accepted, in one payload or in two`, async () => {
       const client = await joined("polling");
       const canonical = bytes.toString("base64");
       const expected = (ack) => [`461-${ack}[{"_placeholder":true,"num":0}]`, `b${canonical}`];
@@ -122,7 +122,7 @@ describe("packets on the wire", OWN, () => {
   };
   for (const [transport, asSent] of [["websocket", (packet) => packet], ["polling", (packet) => Buffer.isBuffer(packet) ? `b${packet.toString("base64")}` : packet]]) {
     for (const [where, begin] of Object.entries(begun)) {
-      test(`${transport}, ${where}: what is malformed ends the connection at once`, async () => {
+      test(`${transport}, ${where}: a malformed packet ends the connection at once`, async () => {
         await Promise.all(Object.entries(malformed).map(async ([name, packets]) => {
           const client = await begin(transport);
           const came = client.packets.length;
@@ -144,7 +144,7 @@ describe("packets on the wire", OWN, () => {
       }
     });
 
-    test(`${transport}: an acknowledgement that nobody asked for is passed over`, async () => {
+    test(`${transport}: an acknowledgement without a request is ignored`, async () => {
       const client = await joined(transport);
       await client.send('437["x"]');
       await client.send('461-8[{"_placeholder":true,"num":0}]', asSent(ALL_BYTES));
@@ -163,7 +163,7 @@ describe("packets on the wire", OWN, () => {
   });
 
   for (const [name, options] of Object.entries(TRANSPORTS)) {
-    test(`a client with another parser (msgpack), ${name}: its connection is closed at once, and it learns so`, async () => {
+    test(`a client with another parser (msgpack), ${name}: its connection is closed at once, and the client notices`, async () => {
       const client = connect(program.url, { token: program.user().token, parser: msgpack, ...options });
       const closes = [];
       client.socket.io.on("close", (reason) => closes.push(reason));
@@ -178,7 +178,7 @@ describe("packets on the wire", OWN, () => {
       const client = connect(program.url, { token: program.user().token, version, reconnection: false });
       await client.ready();
       client.socket.io.engine.write("2{}");
-      assert.equal(await client.gone(here(3000)), "transport close");
+      assert.equal(await client.disconnected(here(3000)), "transport close");
     });
   }
 });
@@ -193,7 +193,7 @@ describe("a connection without a namespace", OWN, () => {
   afterEach(closeWires);
 
   for (const transport of ["websocket", "polling"]) {
-    test(`${transport}: leaving the only namespace leaves the connection, for another one`, async () => {
+    test(`${transport}: leaving the only namespace keeps the connection open for another one`, async () => {
       const { token } = program.user();
       const client = await (await openWire(program.url, { transport })).join(token);
       await client.send("41");
@@ -208,7 +208,7 @@ describe("a connection without a namespace", OWN, () => {
       assert.equal(client.ended, false);
     });
 
-    test(`${transport}: whoever joins none is closed after limits.connectTimeout, whether it was in one or not`, async () => {
+    test(`${transport}: closed after limits.connectTimeout, whether it was in a namespace before or not`, async () => {
       const never = await openWire(program.url, { transport });
       const left = await (await openWire(program.url, { transport })).join(program.user().token);
       const stays = await (await openWire(program.url, { transport })).join(program.user().token);

@@ -52,7 +52,7 @@ for (const [name, start] of Object.entries(SYSTEMS)) {
       for (const page of [ana, bob]) assert.deepEqual(page.problems, []);
     });
 
-    test("a token can be pasted; a second session takes the place of the first, which says so", async () => {
+    test("a token can be pasted; a second session replaces the first, and the page says so", async () => {
       const [first, second] = [await open(), await open()];
       await first.logIn(DEMO.email, DEMO.password);
       await first.status("connected");
@@ -63,7 +63,7 @@ for (const [name, start] of Object.entries(SYSTEMS)) {
       for (const page of [first, second]) assert.deepEqual(page.problems, []);
     });
 
-    test("what is wrong is said", async () => {
+    test("errors are shown", async () => {
       const page = await open();
       await page.useToken("ABC-123");
       await page.status("disconnected", /invalid_token/);
@@ -73,7 +73,7 @@ for (const [name, start] of Object.entries(SYSTEMS)) {
   });
 }
 
-test("the standalone program tells where it is and who may sign in, and ends on SIGTERM and SIGINT", async () => {
+test("the standalone program prints its address and the demo users, and exits on SIGTERM and SIGINT", async () => {
   for (const signal of ["SIGTERM", "SIGINT"]) {
     const program = await startStandalone();
     assert.ok(program.text().includes(program.url) || program.text().includes(program.url.replace("127.0.0.1", "localhost")));

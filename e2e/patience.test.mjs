@@ -10,7 +10,7 @@ import { startTrusting } from "./support/standalone.mjs";
 import { until } from "./support/until.mjs";
 import { closeWires, openWire } from "./support/wire.mjs";
 
-describe("a client that waits as long as it is told", OWN, () => {
+describe("a client that waits for retryAfterMs", OWN, () => {
   const [RATE, BURST, STRIKES] = [100, 20, 100];
   let program;
   before(async () => {
@@ -20,7 +20,7 @@ describe("a client that waits as long as it is told", OWN, () => {
   after(() => program?.stop());
   afterEach(closeAll);
 
-  test("is never sent away, and everything is handled in the end", async () => {
+  test("is never disconnected, and all its events are handled in the end", async () => {
     const client = await signedIn(program.url, program.user());
     let [next, refusals] = [0, 0];
     const line = async () => {
@@ -40,28 +40,28 @@ describe("a client that waits as long as it is told", OWN, () => {
     assert.deepEqual(client.disconnects, []);
   });
 
-  test("is told how long: the n-th that waits, n times as long as the first", async () => {
+  test("gets a time for each event: the n-th has to wait n times as long as the first", async () => {
     const client = await signedIn(program.url, program.user());
     const count = 60;
     const since = performance.now();
     const waits = [];
     await Promise.all(Array.from({ length: BURST + count }, async (_, index) => {
       const answer = await client.ask("echo", index);
-      if (answer !== index) waits.push({ told: answer.retryAfterMs, at: performance.now() - since });
+      if (answer !== index) waits.push({ wait: answer.retryAfterMs, at: performance.now() - since });
     }));
     assert.ok(waits.length > count / 2, `${waits.length} were refused`);
-    for (const [index, { told, at }] of waits.entries()) {
+    for (const [index, { wait, at }] of waits.entries()) {
       const turn = (index + 1) * 1000 / RATE;
-      assert.ok(at + told > turn - 1000 / RATE, `number ${index + 1} was told ${told} ms, after ${at} ms: before its turn`);
-      assert.ok(told > 0 && told <= turn + 1000 / RATE, `number ${index + 1} was told ${told} ms: after its turn`);
+      assert.ok(at + wait > turn - 1000 / RATE, `number ${index + 1} got ${wait} ms, after ${at} ms: before its turn`);
+      assert.ok(wait > 0 && wait <= turn + 1000 / RATE, `number ${index + 1} got ${wait} ms: after its turn`);
     }
   });
 
-  test("is another one than a client that does not wait", async () => {
+  test("is disconnected for good if it does not wait", async () => {
     const client = await signedIn(program.url, program.user());
     for (let index = 0; index < BURST + 10 * STRIKES; index++) client.send("echo", index);
-    assert.equal(await client.gone(), "io server disconnect");
-    assert.equal(client.comesBack, false);
+    assert.equal(await client.disconnected(), "io server disconnect");
+    assert.equal(client.willReconnect, false);
   });
 });
 
@@ -91,7 +91,7 @@ describe("a client that was refused", OWN, () => {
   }
 
   for (const transports of [["websocket"], ["polling"]]) {
-    test(`${transports}: stays away for good, whichever version it is`, async () => {
+    test(`${transports}: does not reconnect, in any version`, async () => {
       const clients = Object.keys(VERSIONS).map((version) => connect(program.url, { token: "garbage", version, transports }));
       const attempts = clients.map(() => 0);
       for (const [index, client] of clients.entries()) client.socket.io.on("reconnect_attempt", () => attempts[index]++);
@@ -104,13 +104,13 @@ describe("a client that was refused", OWN, () => {
         assert.equal(client.openedOn.length, 1, name);
         assert.equal(client.connects, 0, name);
         assert.deepEqual(client.events, [], name);
-        assert.equal(client.comesBack, false, name);
+        assert.equal(client.willReconnect, false, name);
       }
     });
   }
 
   for (const version of Object.keys(VERSIONS)) {
-    test(`client ${version}: its other namespaces on the same connection are not touched`, async () => {
+    test(`client ${version}: its other namespaces on the same connection are not affected`, async () => {
       const user = program.user();
       const client = await signedIn(program.url, user, { version });
       const [chat, nowhere] = [alsoIn(client, "/chat", "garbage"), alsoIn(client, "/nowhere", user.token)];
@@ -128,7 +128,7 @@ describe("a client that was refused", OWN, () => {
 
   for (const version of Object.keys(VERSIONS)) {
     for (const [where, beside] of [["alone", false], ["beside another namespace", true]]) {
-      test(`client ${version}, ${where}: tries again at once with a good token, as Socket.IO's documentation has it, and is let in`, async () => {
+      test(`client ${version}, ${where}: retries at once with a valid token, as Socket.IO's documentation says, and is accepted`, async () => {
         const user = program.user();
         const namespace = beside ? "/chat" : "/";
         const client = beside
@@ -138,16 +138,16 @@ describe("a client that was refused", OWN, () => {
           client.socket.auth = { token: user.token };
           client.socket.connect();
         });
-        await client.heard("authenticated");
+        await client.waitFor("authenticated");
         await longEnough();
-        assert.equal(await client.ask("echo", "let in"), "let in");
+        assert.equal(await client.ask("echo", "accepted"), "accepted");
         assert.deepEqual(client.errors.map(({ message }) => message), ["invalid_token"]);
         assert.deepEqual([client.connects, client.disconnects], [1, []]);
       });
     }
   }
 
-  test("is told by two packets: the refusal, and before its connection is closed a DISCONNECT, of its own namespace", async () => {
+  test("receives two packets: the refusal, and before its connection is closed a DISCONNECT, of its own namespace", async () => {
     for (const [namespace, token, code] of [["/", "garbage", "invalid_token"], ["/chat", undefined, "missing_token"], ["/nowhere", "x", "invalid_namespace"]]) {
       const prefix = namespace === "/" ? "" : `${namespace},`;
       const wire = await openWire(program.url);

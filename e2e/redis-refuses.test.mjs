@@ -15,7 +15,7 @@ import { until } from "./support/until.mjs";
 const NOTICED_MS = 10_000;
 const RIGHT_AGAIN_MS = 10_000;
 
-describe("Redis takes no writes", () => {
+describe("Redis refuses writes", () => {
   let cluster;
   before(async () => {
     cluster = await startRooms({ nodes: 2 });
@@ -28,7 +28,7 @@ describe("Redis takes no writes", () => {
     "a replica, and the master again": ["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", { history: false }],
   };
   for (const [name, [refuse, take, { history }]] of Object.entries(refusals)) {
-    test(`it is ${name}`, async () => {
+    test(`Redis is ${name}`, async () => {
       const room = newRoom();
       const members = await onEachNode(cluster);
       for (const member of members) await join(member, room);
@@ -43,7 +43,7 @@ describe("Redis takes no writes", () => {
       }
       await cluster.allReadinessIs(503, here(NOTICED_MS));
       const newcomer = connect(cluster.urls[0], { token: cluster.user().token });
-      await until("refused for now", () => newcomer.errors.length > 0, here(NOTICED_MS));
+      await until("refused temporarily", () => newcomer.errors.length > 0, here(NOTICED_MS));
       assert.equal(newcomer.refusal, undefined, "nothing terminal");
       // No client is disconnected, even without a lease. A full Redis still serves reads and extends histories' expiry.
       const leasesLost = async () => await metric(cluster.gateways, "jackfield_leases_lost_total") - lost;
@@ -62,12 +62,12 @@ describe("Redis takes no writes", () => {
       for (const member of members) answers.push(await done(member, "send-message", { room, content: "again", clientId: "c" }));
       const ids = [first, ...answers].map(({ messageId }) => messageId);
       for (const member of members) await complete(member, room, ids);
-      assert.equal(await leasesLost(), 2, "each was lost once, however often a new one was asked for");
+      assert.equal(await leasesLost(), 2, "each was lost once, with any number of attempts to renew it");
     });
   }
 });
 
-test("a Redis hands over to its replica, and keeps its connections", async () => {
+test("a Redis fails over to its replica, and keeps its connections", async () => {
   const [first, second] = await Promise.all([startRedis(), startRedis()]);
   const link = await startLink(first.url);
   const set = { "redis.url": link.url.replace("http", "redis"), "session.policy": "multi" };
@@ -83,7 +83,7 @@ test("a Redis hands over to its replica, and keeps its connections", async () =>
     // From now on the address leads to the other Redis.
     link.to(second.url);
     assert.equal(await redisCommand({ redis: first }, "FAILOVER"), "+OK");
-    await until("the roles are changed", async () => (await role(first)).includes("role:slave"));
+    await until("the roles have changed", async () => (await role(first)).includes("role:slave"));
     const after = [];
     for (const [index, member] of members.entries()) {
       const message = { room, content: "after", clientId: String(index) };

@@ -28,14 +28,14 @@ describe("Redis over TLS", () => {
     after(() => cluster?.stop());
     afterEach(closeAll);
 
-    test("messages pass from node to node, by a user that may not do more than README says", async () => {
+    test("messages pass from node to node, with a Redis user that has only the permissions in README", async () => {
       const room = newRoom();
       const members = await onEachNode(cluster);
       for (const member of members) await join(member, room);
       const sent = await sendMany(members, room, 20);
       for (const member of members) await complete(member, room, sent.toSorted());
       await done(members[0], "message", { content: "not stored", room });
-      await until("what is not stored passes too", () => members[1].last("message")?.message === "not stored");
+      await until("messages that are not stored pass, too", () => members[1].last("message")?.message === "not stored");
       const { members: count } = await done(members[0], "join-room", room);
       assert.equal(count, 2);
 
@@ -47,7 +47,7 @@ describe("Redis over TLS", () => {
     });
 
     for (const type of ["normal", "pubsub"]) {
-      test(`all ${type} connections are ended`, async () => {
+      test(`all ${type} connections are closed`, async () => {
         const room = newRoom();
         const members = await onEachNode(cluster);
         for (const member of members) await join(member, room);
@@ -74,20 +74,20 @@ describe("Redis over TLS", () => {
     "no client certificate": [{ "redis.certFile": "", "redis.keyFile": "" }, /client certificate, set `redis.certFile`/],
     "a wrong password": [{ "redis.url": "wrong" }, /it refuses the user and password of `redis.url`/],
   };
-  for (const [name, [changes, said]] of Object.entries(refused)) {
-    test(`refused, and said why: ${name}`, async () => {
+  for (const [name, [changes, reason]] of Object.entries(refused)) {
+    test(`refused, and the reason is logged: ${name}`, async () => {
       const of = { "redis.caFile": redis.file, "redis.url": redis.url };
       const set = { ...redis.settings };
       for (const [key, value] of Object.entries(changes)) set[key] = of[key]?.(value) ?? value;
       const program = await startStandalone({ set, up: unready });
       try {
-        await logged(program, said);
+        await logged(program, reason);
         const answer = await fetch(`${program.url}/socket.io/?EIO=4&transport=polling`);
         assert.equal(answer.status, 503);
         assert.doesNotMatch(program.text(), /secret|wrong@|ERROR|panicked/);
         assert.ok(!program.text().includes(encodeURIComponent(PASSWORD)));
-        const lines = program.text().split("\n").filter((line) => said.test(line));
-        assert.ok(lines.length < 5, `said once, not with every attempt: ${lines.length}`);
+        const lines = program.text().split("\n").filter((line) => reason.test(line));
+        assert.ok(lines.length < 5, `logged once, not at every attempt: ${lines.length}`);
       } finally {
         await program.stop();
       }
@@ -96,7 +96,7 @@ describe("Redis over TLS", () => {
 
   const tooLittle = { "no channels": "~jackfield:* +@all", "no keys": "&jackfield:* +@all", "no scripts": "~* &* +@all -@scripting", "no hashes": "~* &* +@all -@hash" };
   for (const [name, may] of Object.entries(tooLittle)) {
-    test(`a user that may do too little is said to: ${name}`, async () => {
+    test(`a missing permission is logged: ${name}`, async () => {
       await redis.ask(`ACL SETUSER little reset on >secret ${may}`);
       const url = redis.url("").replace(/\/\/.*@/, "//little:secret@");
       const program = await startStandalone({ set: { ...redis.settings, "redis.url": url }, up: () => true });
@@ -110,7 +110,7 @@ describe("Redis over TLS", () => {
     });
   }
 
-  test("a password that is made good later needs no restart", async () => {
+  test("a password that is corrected later needs no restart", async () => {
     await redis.ask(`ACL SETUSER ${USER} >later`);
     await redis.ask(`ACL SETUSER ${USER} <later`);
     const program = await startStandalone({ set: { ...redis.settings, "redis.url": redis.url("later") }, up: unready });

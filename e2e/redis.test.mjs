@@ -18,7 +18,7 @@ const AGAIN_MS = 300;
 /** Shorter than the default, so that a false announcement comes soon. */
 const GRACE_MS = grace(2000);
 
-describe("Redis goes away", () => {
+describe("Redis fails", () => {
   let cluster, users, clients, newcomers;
   before(async () => {
     cluster = await startCluster({ set: { "presence.grace": `${GRACE_MS}ms` } });
@@ -47,10 +47,10 @@ describe("Redis goes away", () => {
       await go();
       await whileAway();
       const waiting = newcomers.map((user, index) => connect(cluster.urls[index], { token: user.token }));
-      await until("refused for now", () => waiting.every((client) => client.errors.length > 0));
+      await until("refused temporarily", () => waiting.every((client) => client.errors.length > 0));
       for (const client of waiting) {
         assert.equal(client.refusal, undefined, "nothing terminal");
-        assert.equal(client.comesBack, true);
+        assert.equal(client.willReconnect, true);
       }
       await comeBack();
       await backAgain(Date.now(), waiting);
@@ -61,14 +61,14 @@ describe("Redis goes away", () => {
     await cluster.allReadinessIs(503, here(NOTICED_MS));
     for (const gateway of cluster.gateways) {
       const { body } = await cluster.readiness(gateway);
-      assert.match(JSON.stringify(body), /redis/i, "says which part is away");
+      assert.match(JSON.stringify(body), /redis/i, "names the part that is unavailable");
       const alive = await fetch(`${gateway.internal}/healthz`);
       assert.equal(alive.status, 200);
     }
     // Sockets stay; events that need Redis are refused in time, and none claims success.
-    const asked = Date.now();
+    const sentAt = Date.now();
     const answers = await Promise.all(clients.map((client) => client.ask("message", "into the void")));
-    const answered = Date.now() - asked;
+    const answered = Date.now() - sentAt;
     assert.ok(answered < here(ANSWERED_MS), `answered after ${answered} ms`);
     for (const answer of answers) {
       assert.deepEqual({ ...answer, message: "" }, { status: "error", code: "unavailable", message: "" });
@@ -93,7 +93,7 @@ describe("Redis goes away", () => {
     await cluster.allReadinessIs(200, rest());
     await Promise.all(waiting.map((client) => client.ready(rest())));
     let round = 0;
-    await until("messages of every node reach everybody", () => {
+    await until("messages of every node reach all clients", () => {
       const senders = clients.slice(0, 3);
       if (Date.now() - round > AGAIN_MS) {
         round = Date.now();
@@ -101,7 +101,7 @@ describe("Redis goes away", () => {
       }
       const lacks = (one) => senders.filter(({ id }) => !one.all("message").some(({ message }) => message === `${round} ${id}`));
       const missing = everyone.flatMap((one) => lacks(one).map((sender) => `${sender.url} at ${one.url}`));
-      if (missing.length > 0) throw new NotYet(`not heard: ${missing.join()}`);
+      if (missing.length > 0) throw new NotYet(`not received: ${missing.join()}`);
       return true;
     }, rest());
     await until("all are online for each other", async () => {
@@ -113,7 +113,7 @@ describe("Redis goes away", () => {
     // A client that was connected before is a session again: a login elsewhere evicts it.
     for (const index of [0, 1, 2]) {
       const next = await signedIn(cluster.urls[(index + 1) % 3], { token: await login(cluster, users[index]) });
-      assert.equal(await clients[index].gone(rest()), "io server disconnect");
+      assert.equal(await clients[index].disconnected(rest()), "io server disconnect");
       assert.equal(clients[index].all("session:replaced").length, 1);
       everyone.push(next);
     }
@@ -130,9 +130,9 @@ describe("Redis goes away", () => {
     (await signedIn(cluster.urls[0], last)).close();
     const all = [...users, ...newcomers].map(({ id }) => id);
     for (const client of clients.slice(3)) {
-      await client.heard("user:offline", ({ userId }) => userId === last.id);
+      await client.waitFor("user:offline", ({ userId }) => userId === last.id);
       const offline = client.all("user:offline").filter(({ userId }) => all.includes(userId));
-      assert.deepEqual(offline, [], "nobody went away");
+      assert.deepEqual(offline, [], "no user was away");
     }
   }
 });

@@ -48,7 +48,7 @@ describe("a black hole", () => {
     });
     after(() => cluster.stop().finally(() => (cluster = undefined)));
 
-    test("a silent one is out of its rooms in time, and is announced once", async () => {
+    test("a silent client leaves its rooms in time, and is announced once", async () => {
       const room = newRoom();
       const observer = await signedIn(cluster.urls[0], cluster.user());
       await join(observer, room);
@@ -58,15 +58,15 @@ describe("a black hole", () => {
       for (const { link } of holes) link.swallow();
       const swallowed = Date.now();
       for (const { user } of holes) {
-        await observer.heard("user-left", ({ userId }) => userId === user.id, here(NOTICED_MS + SLACK_MS));
+        await observer.waitFor("user-left", ({ userId }) => userId === user.id, here(NOTICED_MS + SLACK_MS));
       }
       assert.equal(await count(), 1);
       assert.ok(Date.now() - swallowed < here(NOTICED_MS + SLACK_MS));
       await until("each was announced", () => observer.all("user-left").length === holes.length);
-      assert.deepEqual(observer.disconnects, [], "who answers stays");
+      assert.deepEqual(observer.disconnects, [], "a client that answers stays");
     });
 
-    test("one that is sent to all the time holds nobody up and is gone as soon; back again, it gets what it missed", async () => {
+    test("a client with constant traffic delays no other and leaves as soon; after its return it gets the missed messages", async () => {
       const room = newRoom();
       const [sender, other] = await Promise.all(cluster.urls.map((url) => signedIn(url, cluster.user())));
       await join(sender, room);
@@ -92,12 +92,12 @@ describe("a black hole", () => {
     });
   });
 
-  describe("that nobody has noticed yet", () => {
+  describe("that the gateway has not noticed yet", () => {
     before(async () => {
       cluster = await startRooms({ nodes: 2, set: DRAIN });
     });
 
-    test("does not keep a gateway from its end", async () => {
+    test("does not block the drain of the gateway", async () => {
       const [ending, other] = cluster.gateways;
       const room = newRoom();
       const observer = await signedIn(other.url, cluster.user());
@@ -105,9 +105,9 @@ describe("a black hole", () => {
       const holes = await Promise.all([0, 1, 2].map(() => behindLink(ending, room)));
       for (const { link } of holes) link.swallow();
       cluster.signal(ending, "SIGTERM");
-      await until("the gateway has ended", () => !cluster.alive(ending), here(ENDED_MS));
+      await until("the gateway has exited", () => !cluster.alive(ending), here(ENDED_MS));
       // It has removed them from the room.
-      for (const { user } of holes) await observer.heard("user-left", ({ userId }) => userId === user.id);
+      for (const { user } of holes) await observer.waitFor("user-left", ({ userId }) => userId === user.id);
       assert.equal((await done(observer, "room-members", { room })).count, 1);
     });
   });

@@ -1,17 +1,17 @@
-// Costs of rooms: long catch-ups, quotas of stored data, and rooms that nobody ever wrote to.
+// Costs of rooms: long catch-ups, quotas of stored data, and unwritten rooms.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { closeAll, connect, signedIn } from "./support/clients.mjs";
 import { redisCommand } from "./support/redis.mjs";
-import { complete, done, given, ids, join, newRoom, refused, sendMany, startRooms } from "./support/rooms.mjs";
+import { complete, done, ids, join, newRoom, refused, roomMessages, sendMany, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
 /** JSON writes each of these as six bytes. */
 const LONG = "\u0001".repeat(1000);
 
-describe("what a room has to tell", () => {
+describe("the cost of joining a room", () => {
   let cluster;
   before(async () => {
     cluster = await startRooms({ nodes: 2, set: { "rooms.rules": JSON.stringify(["staff;join=ADMIN;send=ADMIN"]) } });
@@ -28,11 +28,11 @@ describe("what a room has to tell", () => {
     await Promise.all(Array.from({ length: 8 }, async () => {
       while (next++ < count) await done(member, "send-message", { room, content: LONG });
     }));
-    await until("all are heard", () => given(member, room).length === count, 20_000);
-    return { room, position, member, log: ids(given(member, room)) };
+    await until("all were received", () => roomMessages(member, room).length === count, 20_000);
+    return { room, position, member, log: ids(roomMessages(member, room)) };
   }
 
-  test("megabytes are told in pages, whole and in order, while others go on; again only later", async () => {
+  test("megabytes arrive in pages, complete and in order, while others are served; a repeated join has to wait", async () => {
     const { room, position, member, log } = await longRoom(400);
     for (const transports of [["websocket"], ["polling"]]) {
       const late = await signedIn(cluster.urls[1], cluster.user(), { transports });
@@ -50,12 +50,12 @@ describe("what a room has to tell", () => {
       // A join with less than a page to send is accepted at any time, and the socket is still in the room.
       assert.equal((await join(late, room, log.at(-2))).recovered, true);
       log.push(...await sendMany([member], room, 1));
-      await until("the last is heard", () => late.all("new-message").some(({ id }) => id === log.at(-1)));
+      await until("the last was received", () => late.all("new-message").some(({ id }) => id === log.at(-1)));
       late.close();
     }
   });
 
-  test("a member who joins again with much to tell hears nothing live in between, and nothing twice after it", async () => {
+  test("a member that rejoins with many missed messages gets no live one in between, and none twice", async () => {
     const { room, position, member, log } = await longRoom(200);
     const other = await signedIn(cluster.urls[1], cluster.user());
     await join(other, room);
@@ -63,16 +63,16 @@ describe("what a room has to tell", () => {
     const joining = join(other, room, position);
     log.push(...await sendMany([member], room, 20));
     assert.equal((await joining).recovered, true);
-    const told = () => other.events.slice(from).flatMap(({ name, args: [data] }) => {
+    const events = () => other.events.slice(from).flatMap(({ name, args: [data] }) => {
       if (name === "new-message") return [data.id];
       return name === "recent-messages" ? ids(data) : [];
     });
-    await until("all are there", () => told().includes(log.at(-1)));
-    const begin = told().indexOf(log[0]);
-    assert.deepEqual(told().slice(begin), log);
+    await until("all have arrived", () => events().includes(log.at(-1)));
+    const begin = events().indexOf(log[0]);
+    assert.deepEqual(events().slice(begin), log);
   });
 
-  test("what is sent counts against the user's events", async () => {
+  test("pages count against the event rate of the user", async () => {
     const costly = await startRooms({ nodes: 1, set: { "limits.eventRate": 10, "limits.eventBurst": 100 } });
     try {
       const room = newRoom();
@@ -84,15 +84,15 @@ describe("what a room has to tell", () => {
       const { recent } = await join(reader, room);
       assert.equal(recent.length, 50);
       // 50 x 6 KB cost some 75 events of the 100.
-      const asked = await Promise.all(Array.from({ length: 50 }, () => reader.ask("echo", 1)));
-      assert.ok(asked.filter(({ code }) => code === "rate_limited").length >= 15);
+      const answers = await Promise.all(Array.from({ length: 50 }, () => reader.ask("echo", 1)));
+      assert.ok(answers.filter(({ code }) => code === "rate_limited").length >= 15);
       assert.equal(reader.connected, true);
     } finally {
       await costly.stop();
     }
   });
 
-  test("a room that nobody wrote to leaves nothing in Redis, and its position is good all the same", async () => {
+  test("an unwritten room leaves nothing in Redis, and its position is valid all the same", async () => {
     const [first, away] = [await signedIn(cluster.urls[0], cluster.user()), await signedIn(cluster.urls[1], cluster.user())];
     const room = newRoom("silent");
     const { position } = await join(first, room);
@@ -104,12 +104,12 @@ describe("what a room has to tell", () => {
     const sent = await sendMany([first], room, 5);
     assert.equal(await head(), ":1");
     await complete(first, room, sent);
-    assert.deepEqual(first.all("room-reset"), [], "a beginning is no loss");
+    assert.deepEqual(first.all("room-reset"), [], "the first message is no reset");
     const back = await join(away, room, position);
     assert.deepEqual([ids(back.recent), back.recovered], [sent, true]);
   });
 
-  test("a message that was stored is acknowledged again before the room is joined, to its sender alone", async () => {
+  test("a retry of a stored message is acknowledged before the room is joined, only to its sender", async () => {
     const user = cluster.user();
     const [client, room] = [await signedIn(cluster.urls[0], user), newRoom()];
     await join(client, room);
@@ -133,7 +133,7 @@ describe("what a room has to tell", () => {
     await refused(await as(["USER"]), "send-message", { ...message, room: "staff" }, "not_in_room");
   });
 
-  test("no user can be taken for another, or for the system, by the id that an issuer gave", async () => {
+  test("a user id of an issuer cannot impersonate another user or the system", async () => {
     const room = newRoom();
     const as = (sub) => connect(cluster.urls[0], { token: cluster.token({ sub, name: sub, roles: [] }) }).ready();
     const [ann, annB] = [await as("ann"), await as("ann b")];
@@ -141,13 +141,13 @@ describe("what a room has to tell", () => {
     const theirs = await done(annB, "send-message", { room, content: "theirs", clientId: "c" });
     const hers = await done(ann, "send-message", { room, content: "hers", clientId: "b c" });
     assert.notEqual(hers.messageId, theirs.messageId);
-    await until("both are there", () => ann.all("new-message").length === 2);
+    await until("both have arrived", () => ann.all("new-message").length === 2);
     const forger = connect(cluster.urls[0], { token: cluster.token({ sub: "system", name: "System" }) });
     assert.equal(await forger.refused(), "invalid_token");
   });
 });
 
-describe("what one user may store", () => {
+describe("limits of storing, for one user", () => {
   let cluster;
   before(async () => {
     cluster = await startRooms({ nodes: 1, set: { "limits.userRooms": 3, "limits.userBytes": 20_000 } });
@@ -161,7 +161,7 @@ describe("what one user may store", () => {
     assert.ok(answer.retryAfterMs > 1000, `${answer.retryAfterMs}`);
   }
 
-  test("so many rooms are begun, others' may be written to, and any may be joined", async () => {
+  test("the number of rooms that a user starts is limited; existing rooms can be written to, and any can be joined", async () => {
     const [client, other] = [await signedIn(cluster.urls[0], cluster.user()), await signedIn(cluster.urls[0], cluster.user())];
     const rooms = Array.from({ length: 5 }, () => newRoom());
     for (const room of rooms) await join(client, room);
@@ -170,12 +170,12 @@ describe("what one user may store", () => {
     await done(client, "send-message", { room: rooms[0], content: "second" });
     await join(other, rooms[3]);
     await done(other, "send-message", { room: rooms[3], content: "first" });
-    await until("it is heard", () => given(client, rooms[3]).length === 1);
+    await until("it was received", () => roomMessages(client, rooms[3]).length === 1);
     await done(client, "send-message", { room: rooms[3], content: "second" });
     await limited(client, rooms[4]);
   });
 
-  test("so many bytes are stored; what was stored is acknowledged all the same", async () => {
+  test("the stored bytes of a user are limited; retries of stored messages are still acknowledged", async () => {
     const [client, other] = [await signedIn(cluster.urls[0], cluster.user()), await signedIn(cluster.urls[0], cluster.user())];
     const room = newRoom();
     for (const one of [client, other]) await join(one, room);

@@ -6,7 +6,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { redisCalls } from "./support/redis.mjs";
-import { complete, done, given, join, newRoom, sendMany, sendOn, startRooms } from "./support/rooms.mjs";
+import { complete, done, join, newRoom, roomMessages, sendMany, sendOn, startRooms } from "./support/rooms.mjs";
 
 /** Clients on one node. */
 const CROWD = 120;
@@ -21,7 +21,7 @@ describe("a crowd", OWN, () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("comes, goes and comes back while others send: all are let in, nobody misses anything, the log is read a few times", async () => {
+  test("joins, leaves and rejoins while others send: all joins succeed, no message is missing, the log is read a few times", async () => {
     const [here, there] = await Promise.all(cluster.urls.map((url) => signedIn(url, cluster.user())));
     const room = newRoom();
     for (const sender of [here, there]) await join(sender, room);
@@ -43,7 +43,7 @@ describe("a crowd", OWN, () => {
     }
 
     await Promise.all(crowd.map((client) => done(client, "leave-room", room)));
-    const seen = crowd.map((client) => given(client, room).at(-1).id);
+    const seen = crowd.map((client) => roomMessages(client, room).at(-1).id);
     sent.push(...await sendMany([here], room, 30, "meanwhile"));
     const again = await reads();
     const back = await Promise.all(crowd.map((client, index) => join(client, room, seen[index])));
@@ -54,6 +54,6 @@ describe("a crowd", OWN, () => {
     // The acknowledged messages are the log. Those of one member are not: the last ones may be on their way to it.
     const log = [...sent, ...load.acked].sort();
     for (const client of [here, there]) await complete(client, room, log);
-    for (const client of crowd) await complete(client, room, log.slice(log.indexOf(given(client, room)[0].id)));
+    for (const client of crowd) await complete(client, room, log.slice(log.indexOf(roomMessages(client, room)[0].id)));
   });
 });

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
 import {
-  TIMESTAMP, complete, done, given, history, ids, join, newRoom, onEachNode, refused, sendMany, sendOn, startRooms,
+  TIMESTAMP, complete, done, history, ids, join, newRoom, onEachNode, refused, roomMessages, sendMany, sendOn, startRooms,
 } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
@@ -25,8 +25,8 @@ describe("joining a room", () => {
     const answer = await done(first, "join-room", room);
     assert.deepEqual(answer, { status: "ok", room, position: answer.position, members: 1 });
     assert.equal(typeof answer.position, "string");
-    const told = first.events.filter(({ name }) => ["joined", "recent-messages"].includes(name));
-    assert.deepEqual(told.map(({ name, args }) => [name, ...args]), [
+    const events = first.events.filter(({ name }) => ["joined", "recent-messages"].includes(name));
+    assert.deepEqual(events.map(({ name, args }) => [name, ...args]), [
       ["joined", { room }],
       ["recent-messages", [], { room, more: false }],
     ]);
@@ -36,7 +36,7 @@ describe("joining a room", () => {
   });
 
   for (const namespace of ["/", "/chat"]) {
-    test(`the newest 50 and then what is sent, on ${namespace}`, async () => {
+    test(`the newest 50 messages and then live ones, on ${namespace}`, async () => {
       const [sender, ...others] = await onEachNode(cluster, { namespace });
       const room = newRoom();
       await join(sender, room);
@@ -46,13 +46,13 @@ describe("joining a room", () => {
         assert.deepEqual(ids(recent), sent.slice(-50));
         assert.equal(position, recent.at(-1).id);
         assert.equal(members, index + 2);
-        assert.equal(recovered, undefined, "only where something was to be recovered");
+        assert.equal(recovered, undefined, "only if there was something to recover");
       }
       sent.push(...await sendMany([sender], room, 5));
       await complete(sender, room, sent);
-      const all = given(sender, room);
+      const all = roomMessages(sender, room);
       for (const other of others) await complete(other, room, sent.slice(-55));
-      for (const message of given(others[0], room)) {
+      for (const message of roomMessages(others[0], room)) {
         assert.deepEqual(message, all.find(({ id }) => id === message.id));
         assert.deepEqual(Object.keys(message).sort(), ["content", "id", "room", "sender", "timestamp"]);
         assert.match(message.timestamp, TIMESTAMP);
@@ -68,19 +68,19 @@ describe("joining a room", () => {
     const room = newRoom();
     await join(main, room);
     await refused(chat, "send-message", { room, content: "x" }, "not_in_room");
-    assert.equal((await join(other, room)).members, 1, "who is in the other one does not count");
+    assert.equal((await join(other, room)).members, 1, "members of the other namespace are not counted");
     assert.equal((await join(chat, room)).members, 2);
     await done(main, "send-message", { room, content: "in the main one" });
     await done(chat, "send-message", { room, content: "in chat" });
-    await until("both came", () => given(main, room).length > 0 && given(chat, room).length > 0);
-    const contents = (client) => given(client, room).map(({ content }) => content);
+    await until("both arrived", () => roomMessages(main, room).length > 0 && roomMessages(chat, room).length > 0);
+    const contents = (client) => roomMessages(client, room).map(({ content }) => content);
     assert.deepEqual(contents(main), ["in the main one"]);
     assert.deepEqual(contents(chat), ["in chat"]);
     await done(main, "leave-room", room);
     await done(chat, "send-message", { room, content: "still in this one" });
   });
 
-  test("since a message, since a position, since nothing that this room knows", async () => {
+  test("since a message, since a position, since an id that is unknown in the room", async () => {
     const [sender, other] = await onEachNode(cluster);
     const [room, elsewhere] = [newRoom(), newRoom()];
     const { position } = await join(sender, room);
@@ -114,25 +114,25 @@ describe("joining a room", () => {
     for (let round = 0; round < 3; round++) assert.equal((await join(other, room)).members, 2);
     const [id] = await sendMany([sender], room, 1);
     await done(sender, "room-message", { room, message: "the last word" });
-    await other.heard("room-message");
+    await other.waitFor("room-message");
     await done(other, "room-message", { room, message: "the very last word" });
-    await sender.heard("room-message");
+    await sender.waitFor("room-message");
     assert.deepEqual(other.all("new-message").map((message) => message.id), [id]);
     assert.equal(sender.all("user-joined").length, 1);
   });
 
-  test("more than 100 missed come in pages, all that is kept; beyond that the newest 50, told as such", async () => {
+  test("more than 100 missed messages arrive in pages, up to all that are kept; beyond that the newest 50, with recovered: false", async () => {
     const clients = await onEachNode(cluster);
     const [reader, ...senders] = clients;
     const room = newRoom();
     const { position } = await join(reader, room);
     for (const sender of senders) await join(sender, room);
-    const log = () => ids(given(reader, room));
+    const log = () => ids(roomMessages(reader, room));
     // A node may receive a message after it was acknowledged, and a new member there then gets it live: wait for all.
     const more = async (count) => {
       const all = log().length + count;
       await sendMany(senders, room, count);
-      await until("all came", () => clients.every((client) => given(client, room).length === all));
+      await until("all arrived", () => clients.every((client) => roomMessages(client, room).length === all));
     };
     const since = async (id, pages) => {
       // A new socket each time: one may get so much only once in a while.
@@ -163,7 +163,7 @@ describe("joining a room", () => {
     assert.deepEqual(ids(await history(late, room)), log().slice(1));
   });
 
-  test("room-history pages back through 1,000 messages without hole or repeat while new ones arrive", async () => {
+  test("room-history pages back through 1,000 messages without gap or repeat while new ones arrive", async () => {
     const clients = await onEachNode(cluster);
     const [reader, ...senders] = clients;
     const room = newRoom();
@@ -173,12 +173,12 @@ describe("joining a room", () => {
       const before = sent.length;
       const between = async () => sent.push(...await sendMany(senders, room, 1, "meanwhile"));
       const read = await history(reader, room, { limit, between });
-      assert.deepEqual(ids(read), sent.slice(0, before).sort(), "from the newest of then to the first");
+      assert.deepEqual(ids(read), sent.slice(0, before).sort(), "from the newest at that time to the first");
       assert.ok(sent.length > before + 5);
     }
     sent.push(...await sendMany(senders, room, KEPT - sent.length));
     await complete(reader, room, sent.sort());
-    const all = given(reader, room);
+    const all = roomMessages(reader, room);
     assert.deepEqual(await history(reader, room, { limit: 100 }), all);
     assert.deepEqual((await done(reader, "room-history", { room })).messages, all.slice(-50));
     const page = await done(reader, "room-history", { room, limit: 3, before: all[10].id });
@@ -186,7 +186,7 @@ describe("joining a room", () => {
     assert.deepEqual(await done(reader, "room-history", { room, before: all[0].id }), { status: "ok", messages: [] });
   });
 
-  test("room-history is for members, and says what is wrong", async () => {
+  test("room-history is for members, and its errors name the reason", async () => {
     const [member, stranger] = await onEachNode(cluster);
     const room = newRoom();
     await join(member, room);
@@ -199,7 +199,7 @@ describe("joining a room", () => {
     assert.deepEqual(await done(member, "room-history", { room }), { status: "ok", messages: [] });
   });
 
-  test("while others send at full speed: what came on joining and then live has neither hole nor double", async () => {
+  test("a join while others send at full speed: pages and live messages have neither gap nor duplicate", async () => {
     const senders = await onEachNode(cluster);
     const room = newRoom();
     for (const sender of senders) await join(sender, room);
@@ -211,16 +211,16 @@ describe("joining a room", () => {
       assert.ok(answer.recent.length <= 50);
       assert.ok(answer.recent.every(({ id }) => id <= answer.position));
       await live(client, 50);
-      assert.ok(client.all("new-message")[0].id > answer.position, "live is what comes after the position");
+      assert.ok(client.all("new-message")[0].id > answer.position, "messages after the position are live");
       return client;
     }));
     await load.stop();
     const log = [...load.acked].sort();
     for (const sender of senders) await complete(sender, room, log);
-    for (const joiner of joiners) await complete(joiner, room, log.slice(log.indexOf(given(joiner, room)[0].id)));
+    for (const joiner of joiners) await complete(joiner, room, log.slice(log.indexOf(roomMessages(joiner, room)[0].id)));
   });
 
-  test("going and coming back with what was seen last, while others send at full speed", async () => {
+  test("leaving and rejoining with the last received message, while others send at full speed", async () => {
     const room = newRoom();
     // The last node has no other member: when its traveller leaves, the node leaves the room, too.
     const senders = await Promise.all(cluster.urls.slice(0, 2).map((url) => signedIn(url, cluster.user())));
@@ -232,7 +232,7 @@ describe("joining a room", () => {
       for (let round = 0; round < 20; round++) {
         await live(client, client.all("new-message").length + 10);
         await done(client, "leave-room", room);
-        const seen = given(client, room).at(-1).id;
+        const seen = roomMessages(client, room).at(-1).id;
         const answer = await join(client, room, seen);
         assert.equal(answer.recovered, true);
         if (answer.recent.length > 0) assert.ok(answer.recent[0].id > seen);
@@ -241,7 +241,7 @@ describe("joining a room", () => {
     await load.stop();
     const log = [...load.acked].sort();
     for (const sender of senders) await complete(sender, room, log);
-    for (const client of travellers) await complete(client, room, log.slice(log.indexOf(given(client, room)[0].id)));
+    for (const client of travellers) await complete(client, room, log.slice(log.indexOf(roomMessages(client, room)[0].id)));
   });
 });
 

@@ -51,10 +51,10 @@ describe("members of a room", () => {
   async function allHeard(speaker, room, clients) {
     const message = newRoom("word");
     await done(speaker, "message", { content: message, room });
-    for (const client of clients) await client.heard("message", (one) => one.message === message);
+    for (const client of clients) await client.waitFor("message", (one) => one.message === message);
   }
 
-  test("a user comes once and leaves once, at once, however many sockets", async () => {
+  test("a user joins once and leaves once, at once, with any number of sockets", async () => {
     const [bob, ana] = [cluster.user(), cluster.user({ name: "Ana \"A\" Ñandú" })];
     const room = newRoom();
     const observers = [await at(0, bob), await at(2, bob)];
@@ -64,7 +64,7 @@ describe("members of a room", () => {
     await allHeard(sockets[2], room, [...observers, ...sockets]);
     const about = { ...shown(ana), room };
     for (const observer of observers) assert.deepEqual(observer.all("user-joined"), [about]);
-    for (const socket of sockets) assert.deepEqual(socket.all("user-joined"), [], "nobody is told of oneself");
+    for (const socket of sockets) assert.deepEqual(socket.all("user-joined"), [], "no socket gets an announcement of its own user");
     await membersAre(sockets[1], room, [ana, bob]);
 
     assert.deepEqual(await done(sockets[0], "leave-room", room), { status: "ok", room });
@@ -76,8 +76,8 @@ describe("members of a room", () => {
     const left = Date.now();
     await done(sockets[2], "leave-room", room);
     for (const observer of observers) {
-      assert.deepEqual(await observer.heard("user-left"), about);
-      assert.ok(Date.now() - left < GRACE_MS, "leaving knows no grace");
+      assert.deepEqual(await observer.waitFor("user-left"), about);
+      assert.ok(Date.now() - left < GRACE_MS, "leaving has no grace");
     }
     await membersAre(observers[1], room, [bob]);
     await refused(sockets[2], "leave-room", room, "not_in_room");
@@ -85,12 +85,12 @@ describe("members of a room", () => {
     for (const observer of observers) assert.equal(observer.all("user-left").length, 1);
   });
 
-  test("who left hears nothing more", async () => {
+  test("a user that left receives nothing more", async () => {
     const [ana, bob, eve] = await onEachNode(cluster);
     const room = newRoom();
     for (const client of [ana, bob, eve]) await join(client, room);
     await done(ana, "leave-room", room);
-    await eve.heard("user-left");
+    await eve.waitFor("user-left");
     const before = ana.events.length;
     await sendMany([bob], room, 3);
     await done(bob, "message", { content: "x", room });
@@ -120,7 +120,7 @@ describe("members of a room", () => {
     sockets[1].close();
     await membersAre(observers[0], room, [ana, bob, eve]);
     for (const observer of observers) {
-      assert.deepEqual(await observer.heard("user-left"), { ...shown(ana), room });
+      assert.deepEqual(await observer.waitFor("user-left"), { ...shown(ana), room });
       const [{ at: when }] = observer.events.filter(({ name }) => name === "user-left");
       assert.ok(when - closed >= GRACE_MS - 100, `already after ${when - closed} ms`);
       assert.ok(when - closed < GRACE_MS + here(3000), `only after ${when - closed} ms`);
@@ -129,7 +129,7 @@ describe("members of a room", () => {
     for (const observer of observers) assert.equal(observer.all("user-left").length, 1);
   });
 
-  test("coming back within the grace is silent, on another node too", async () => {
+  test("returning within the grace is silent, on another node too", async () => {
     const [bob, ana, eve] = [cluster.user(), cluster.user(), cluster.user()];
     const room = newRoom();
     const observers = [await at(0, bob), await at(1, bob)];
@@ -143,7 +143,7 @@ describe("members of a room", () => {
     assert.equal((await join(back, room)).members, 3);
     // Eve leaves later and stays away: when she is announced, Ana's grace would be over, too.
     other.close();
-    for (const observer of observers) await observer.heard("user-left", ({ userId }) => userId === eve.id);
+    for (const observer of observers) await observer.waitFor("user-left", ({ userId }) => userId === eve.id);
     await allHeard(back, room, observers);
     for (const observer of observers) {
       assert.deepEqual(observer.all("user-left"), [{ ...shown(eve), room }]);
@@ -152,7 +152,7 @@ describe("members of a room", () => {
     await membersAre(back, room, [ana, bob]);
   });
 
-  test("who leaves and joins again at once is a member", async () => {
+  test("a user that leaves and rejoins at once is a member", async () => {
     const [bob, ana, kim, eve] = [cluster.user(), cluster.user(), cluster.user(), cluster.user()];
     const room = newRoom();
     const observer = await at(0, bob);
@@ -169,7 +169,7 @@ describe("members of a room", () => {
     const witness = await at(0, eve);
     await join(witness, room);
     witness.close();
-    await observer.heard("user-left", ({ userId }) => userId === eve.id);
+    await observer.waitFor("user-left", ({ userId }) => userId === eve.id);
     await membersAre(observer, room, [ana, bob, kim]);
     for (const { id } of [ana, kim]) {
       assert.equal(observer.all("user-joined").filter(({ userId }) => userId === id).length, 11);
@@ -186,19 +186,19 @@ describe("members of a room", () => {
     const chat = await alsoIn(main, "/chat", ana.token).ready();
     for (const client of [observers.main, observers.chat]) await join(client, room);
     assert.equal((await join(chat, room)).members, 2);
-    await observers.chat.heard("user-joined");
+    await observers.chat.waitFor("user-joined");
     await membersAre(main, room, [bob]);
     await join(main, room);
-    await observers.main.heard("user-joined");
+    await observers.main.waitFor("user-joined");
     chat.close();
-    await observers.chat.heard("user-left");
+    await observers.chat.waitFor("user-left");
     await membersAre(observers.chat, room, [bob]);
     await membersAre(observers.main, room, [ana, bob]);
     await allHeard(main, room, [observers.main]);
-    assert.deepEqual(observers.main.all("user-left"), [], "only its place in /chat is gone");
+    assert.deepEqual(observers.main.all("user-left"), [], "only its membership in /chat ended");
   });
 
-  test(`above ${ANNOUNCE_MAX} members nobody is told, and the counts go on`, async () => {
+  test(`above ${ANNOUNCE_MAX} members joins are not announced, and the counts stay right`, async () => {
     const room = newRoom();
     const users = Array.from({ length: ANNOUNCE_MAX + 2 }, () => cluster.user());
     const clients = await Promise.all(users.map((user, index) => at(index % 3, user)));
@@ -212,12 +212,12 @@ describe("members of a room", () => {
     await allHeard(clients[3], room, clients.slice(0, 4));
     assert.deepEqual(names(clients[0], "user-left"), []);
     await done(clients[3], "leave-room", room);
-    for (const client of clients.slice(0, 3)) await client.heard("user-left");
+    for (const client of clients.slice(0, 3)) await client.waitFor("user-left");
     assert.deepEqual(names(clients[0], "user-left"), [3]);
     await membersAre(clients[4], room, users.slice(0, 3));
   });
 
-  test("rules say who may join and send", async () => {
+  test("rules decide which users may join and send", async () => {
     const admin = await at(0, cluster.user({ roles: ["USER", "ADMIN"] }));
     const user = await at(1, cluster.user());
     for (const room of [newRoom("staff:"), "staff:"]) {
@@ -241,7 +241,7 @@ describe("members of a room", () => {
     }
     await refused(admin, "send-message", { room: silent, content: "x" }, "forbidden");
     await sendMany([admin], room, 1, "the news");
-    assert.equal((await user.heard("new-message")).content, "the news 0");
+    assert.equal((await user.waitFor("new-message")).content, "the news 0");
     // A rule applies to its pattern, not to similar names.
     for (const name of [newRoom("staff"), newRoom("news")]) {
       await join(user, name);
@@ -251,7 +251,7 @@ describe("members of a room", () => {
     assert.deepEqual(admin.all("error"), []);
   });
 
-  test("so many rooms, and no more", async () => {
+  test("the number of rooms per socket is limited", async () => {
     const user = cluster.user();
     const [client, another] = [await at(0, user), await at(0, user)];
     const rooms = Array.from({ length: MOST_ROOMS + 1 }, () => newRoom());
@@ -265,7 +265,7 @@ describe("members of a room", () => {
     await join(client, rooms[0]);
   });
 
-  test("room-members is for whoever may join; a room without members has none", async () => {
+  test("room-members is for users that may join; a room without members has none", async () => {
     const [member, stranger] = await onEachNode(cluster);
     const room = newRoom();
     assert.deepEqual(await done(stranger, "room-members", { room }), { status: "ok", room, count: 0, members: [] });
@@ -275,7 +275,7 @@ describe("members of a room", () => {
     assert.match(await refused(stranger, "room-members", {}, "validation_failed"), /room/);
   });
 
-  test("a killed gateway: who does not come back is announced once and counts no more, who does is not", async () => {
+  test("a killed gateway: users that stay away are announced once and are no members any more; users that return are not announced", async () => {
     const [bob, ...users] = Array.from({ length: 4 }, () => cluster.user());
     const room = newRoom();
     const observer = await at(0, bob);
@@ -288,7 +288,7 @@ describe("members of a room", () => {
     const back = await at(1, users[0]);
     await join(back, room);
     const rest = () => here(GONE_MS) - (Date.now() - killed);
-    for (const { id } of users.slice(1)) await observer.heard("user-left", ({ userId }) => userId === id, rest());
+    for (const { id } of users.slice(1)) await observer.waitFor("user-left", ({ userId }) => userId === id, rest());
     await membersAre(back, room, [bob, users[0]]);
 
     // One more user leaves, and is announced after the grace: any false announcement would have arrived by then.

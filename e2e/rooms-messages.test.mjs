@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { alsoIn, closeAll, signedIn } from "./support/clients.mjs";
 import {
-  TIMESTAMP, complete, done, given, ids, join, newRoom, onEachNode, refused, sendMany, sendOn, startRooms,
+  TIMESTAMP, complete, done, ids, join, newRoom, onEachNode, refused, roomMessages, sendMany, sendOn, startRooms,
 } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";
 
@@ -27,7 +27,7 @@ describe("messages in rooms", () => {
     return [room, ...members];
   }
 
-  test("send-message is stored and reaches all members, the sender too", async () => {
+  test("send-message is stored and reaches all members, including the sender", async () => {
     const ana = cluster.user({ name: "Ana \"López\" \\ 👋" });
     const [room, bob, eve] = await inRoom();
     const client = await at(2, ana);
@@ -37,7 +37,7 @@ describe("messages in rooms", () => {
     assert.deepEqual([status, typeof messageId, rest], ["ok", "string", {}]);
     const sender = { id: ana.id, name: ana.fullName };
     for (const member of [client, bob, eve]) {
-      const message = await member.heard("new-message");
+      const message = await member.waitFor("new-message");
       assert.deepEqual(message, { id: messageId, room, content, sender, timestamp: message.timestamp });
       assert.match(message.timestamp, TIMESTAMP);
       assert.deepEqual((await done(member, "room-history", { room })).messages, [message]);
@@ -45,10 +45,10 @@ describe("messages in rooms", () => {
     const withoutAck = await at(0, ana);
     await join(withoutAck, room);
     withoutAck.send("send-message", { room, content: "x".repeat(1000) });
-    await bob.heard("new-message", (message) => message.content.length === 1000);
+    await bob.waitFor("new-message", (message) => message.content.length === 1000);
   });
 
-  test("all members on all nodes see one order, and it is that of the ids", async () => {
+  test("all members on all nodes receive one order, that of the ids", async () => {
     const [room, ...members] = await inRoom();
     const elsewhere = newRoom();
     for (const member of members) await join(member, elsewhere);
@@ -60,15 +60,15 @@ describe("messages in rooms", () => {
     }
   });
 
-  test("one socket's messages are stored in the order in which it sent them", async () => {
+  test("messages of one socket are stored in the order of sending", async () => {
     const [room, sender, other] = await inRoom();
     const answers = await Promise.all(Array.from({ length: 200 }, (_, index) =>
       done(sender, "send-message", { room, content: String(index) })));
     await complete(other, room, answers.map(({ messageId }) => messageId));
-    assert.deepEqual(given(other, room).map(({ content }) => content), answers.map((_, index) => String(index)));
+    assert.deepEqual(roomMessages(other, room).map(({ content }) => content), answers.map((_, index) => String(index)));
   });
 
-  test("the same clientId is one message, from any socket of the user, at any node, at the same time", async () => {
+  test("one clientId is one message, from any socket of the user, on any node, at the same time", async () => {
     const user = cluster.user();
     const [room, other] = await inRoom();
     const sockets = await Promise.all([0, 1, 2].map((node) => at(node, user)));
@@ -85,45 +85,45 @@ describe("messages in rooms", () => {
     await done(sockets[0], "send-message", { room: elsewhere, content: "another room's", clientId: "a" });
     await sendMany([sockets[0]], room, 2, "same");
     await complete(sockets[0], room, ids((await done(other, "room-history", { room })).messages));
-    assert.equal(given(sockets[0], room).length, 6);
+    assert.equal(roomMessages(sockets[0], room).length, 6);
     await complete(sockets[0], elsewhere, ids((await done(sockets[0], "room-history", { room: elsewhere })).messages));
-    assert.equal(given(sockets[0], elsewhere).length, 1);
+    assert.equal(roomMessages(sockets[0], elsewhere).length, 1);
   });
 
-  test("message to a room: to its members, the sender too, and to nobody else", async () => {
+  test("message to a room reaches its members, including the sender, and no others", async () => {
     const [room, ana, bob, eve] = await inRoom();
     await done(eve, "leave-room", room);
-    await bob.heard("user-left");
+    await bob.waitFor("user-left");
     const answer = await done(ana, "message", { content: "to the room", room });
     assert.deepEqual(answer, { status: "ok", message: "Message sent successfully" });
     for (const member of [ana, bob]) {
-      const heard = await member.heard("message");
-      assert.deepEqual(heard, { sender: ana.id, message: "to the room", timestamp: heard.timestamp });
+      const received = await member.waitFor("message");
+      assert.deepEqual(received, { sender: ana.id, message: "to the room", timestamp: received.timestamp });
     }
     await done(ana, "message", "to all");
-    await eve.heard("message", ({ message }) => message === "to all");
+    await eve.waitFor("message", ({ message }) => message === "to all");
     assert.equal(eve.all("message").length, 1);
     assert.deepEqual((await done(bob, "room-history", { room })).messages, []);
   });
 
-  test("room-message: to the others, not stored", async () => {
+  test("room-message reaches the other members, and is not stored", async () => {
     const user = cluster.user();
     const [room, bob] = await inRoom();
     const [ana, anas] = [await at(0, user), await at(1, user)];
     for (const socket of [ana, anas]) await join(socket, room);
     assert.deepEqual(await ana.ask("room-message", { room, message: "hola" }), { status: "ok" });
     for (const other of [bob, anas]) {
-      const heard = await other.heard("room-message");
-      assert.deepEqual(heard, { sender: ana.id, message: "hola", room, timestamp: heard.timestamp });
-      assert.match(heard.timestamp, TIMESTAMP);
+      const received = await other.waitFor("room-message");
+      assert.deepEqual(received, { sender: ana.id, message: "hola", room, timestamp: received.timestamp });
+      assert.match(received.timestamp, TIMESTAMP);
     }
     await sendMany([bob], room, 1);
-    await ana.heard("new-message");
+    await ana.waitFor("new-message");
     assert.deepEqual(ana.all("room-message"), []);
     assert.equal((await done(ana, "room-history", { room })).messages.length, 1);
   });
 
-  test("typing passes once a second for each socket and room", async () => {
+  test("typing passes once a second per socket and room", async () => {
     const user = cluster.user({ name: "Ana" });
     const [room, bob] = await inRoom();
     const elsewhere = newRoom();
@@ -131,7 +131,7 @@ describe("messages in rooms", () => {
     await join(bob, elsewhere);
     await join(ana, elsewhere);
     for (const socket of [ana, anas]) await join(socket, room);
-    const heard = (name) => {
+    const received = (name) => {
       const all = bob.events.filter((event) => event.name === "user-typing");
       return all.filter(({ args }) => args[0].room === name);
     };
@@ -141,19 +141,19 @@ describe("messages in rooms", () => {
     for (let more = 0; more < 5; more++) ana.send("typing", { room, isTyping: false });
     ana.send("typing", { room: elsewhere, isTyping: false });
     await done(ana, "room-message", { room: elsewhere, message: "that was all" });
-    await bob.heard("room-message");
+    await bob.waitFor("room-message");
     const about = { userId: user.id, name: user.fullName, room };
-    assert.deepEqual(heard(room).map(({ args }) => args[0]), [{ ...about, isTyping: true }]);
-    assert.deepEqual(heard(elsewhere).map(({ args }) => args[0]), [{ ...about, room: elsewhere, isTyping: false }]);
+    assert.deepEqual(received(room).map(({ args }) => args[0]), [{ ...about, isTyping: true }]);
+    assert.deepEqual(received(elsewhere).map(({ args }) => args[0]), [{ ...about, room: elsewhere, isTyping: false }]);
     anas.send("typing", { room, isTyping: true });
-    await until("another socket's", () => heard(room).length === 2);
-    assert.deepEqual(await anas.heard("user-typing"), { ...about, isTyping: true }, "the sender's other socket");
+    await until("the one of another socket", () => received(room).length === 2);
+    assert.deepEqual(await anas.waitFor("user-typing"), { ...about, isTyping: true }, "the sender's other socket");
 
     await until("another one passes", () => {
       ana.send("typing", { room, isTyping: false });
-      return heard(room).length === 3;
+      return received(room).length === 3;
     });
-    const third = heard(room)[2];
+    const third = received(room)[2];
     // The gateway's second began after the first was sent, and was over before the third was received.
     assert.ok(third.at - sent >= 1000, `${third.at - sent} ms between two`);
     assert.equal(third.args[0].isTyping, false);
@@ -161,7 +161,7 @@ describe("messages in rooms", () => {
     assert.deepEqual(ana.all("user-typing").filter(({ isTyping }) => !isTyping), [], "not to the sender");
   });
 
-  test("private-message: to every socket of the one, to the sender's others, and to nobody else", async () => {
+  test("private-message reaches every socket of the recipient, the other sockets of the sender, and no others", async () => {
     const [ana, bob] = [cluster.user({ name: "Ana" }), cluster.user({ name: "Bob" })];
     const sender = await at(0, ana);
     const anas = [await at(0, ana), await at(1, ana)];
@@ -170,29 +170,29 @@ describe("messages in rooms", () => {
     const answer = await sender.ask("private-message", { to: bob.id, content: "psst 👋" });
     assert.deepEqual(answer, { status: "ok", messageId: answer.messageId, delivered: 3 });
     for (const socket of [...anas, ...bobs]) {
-      const heard = await socket.heard("private-message");
+      const received = await socket.waitFor("private-message");
       const about = { id: answer.messageId, from: { id: ana.id, name: ana.fullName }, to: bob.id, content: "psst 👋" };
-      assert.deepEqual(heard, { ...about, timestamp: heard.timestamp });
-      assert.match(heard.timestamp, TIMESTAMP);
+      assert.deepEqual(received, { ...about, timestamp: received.timestamp });
+      assert.match(received.timestamp, TIMESTAMP);
     }
     const toSelf = await done(sender, "private-message", { to: ana.id, content: "a note" });
     assert.equal(toSelf.delivered, 2);
-    for (const socket of anas) await socket.heard("private-message", ({ content }) => content === "a note");
+    for (const socket of anas) await socket.waitFor("private-message", ({ content }) => content === "a note");
     bobs[2].close();
-    await until("two of his are left", async () => {
+    await until("two of its sockets are left", async () => {
       return (await done(sender, "private-message", { to: bob.id, content: "again" })).delivered === 2;
     });
     assert.equal((await done(sender, "private-message", { to: "nobody", content: "x" })).delivered, 0);
 
     await done(sender, "message", "the last word");
     for (const socket of [sender, ...anas, ...bobs.slice(0, 2), ...others]) {
-      await socket.heard("message", ({ message }) => message === "the last word");
+      await socket.waitFor("message", ({ message }) => message === "the last word");
     }
     for (const socket of [sender, ...others]) assert.deepEqual(socket.all("private-message"), []);
     for (const socket of bobs) assert.ok(socket.all("private-message").every(({ to }) => to === bob.id));
   });
 
-  test("private-message to the sender's other namespace on the same connection, and to oneself there", async () => {
+  test("private-message reaches the other namespace of the sender on the same connection, also for a message to its own user", async () => {
     const [ana, bob] = [cluster.user(), cluster.user()];
     const main = await at(0, ana);
     const chat = await alsoIn(main, "/chat", ana.token).ready();
@@ -200,13 +200,13 @@ describe("messages in rooms", () => {
       const content = `from ${from.socket.nsp}`;
       const { messageId, delivered } = await done(from, "private-message", { to: bob.id, content });
       assert.equal(delivered, 0);
-      assert.equal((await to.heard("private-message", (heard) => heard.content === content)).id, messageId);
+      assert.equal((await to.waitFor("private-message", (received) => received.content === content)).id, messageId);
       const note = await done(from, "private-message", { to: ana.id, content: `note ${content}` });
       assert.equal(note.delivered, 1);
-      await to.heard("private-message", ({ id }) => id === note.messageId);
+      await to.waitFor("private-message", ({ id }) => id === note.messageId);
       await done(from, "message", "the last word");
-      await from.heard("message");
-      assert.ok(from.all("private-message").every((heard) => heard.content !== content), "not to the socket itself");
+      await from.waitFor("message");
+      assert.ok(from.all("private-message").every((received) => received.content !== content), "not to the socket itself");
     }
   });
 
@@ -216,7 +216,7 @@ describe("messages in rooms", () => {
     const chat = await alsoIn(main, "/chat", bob.token).ready();
     const sender = await at(0, ana, { namespace: "/chat" });
     assert.equal((await done(sender, "private-message", { to: bob.id, content: "in chat" })).delivered, 1);
-    assert.equal((await chat.heard("private-message")).content, "in chat");
+    assert.equal((await chat.waitFor("private-message")).content, "in chat");
   });
 
   const long = "x".repeat(1001);
@@ -236,7 +236,7 @@ describe("messages in rooms", () => {
       const payload = args.map((one) => (one.room ? { ...one, room } : one))[0];
       assert.match(await refused(sender, "send-message", payload, "validation_failed"), words);
       sender.send("send-message", payload);
-      const error = await sender.heard("error");
+      const error = await sender.waitFor("error");
       assert.deepEqual([error.code, error.event], ["validation_failed", "send-message"]);
       const [id] = await sendMany([sender], room, 1, "fine");
       await complete(other, room, [id]);
@@ -244,14 +244,14 @@ describe("messages in rooms", () => {
     });
   }
 
-  test("1,000 characters and 64 of a clientId are characters, whatever they weigh", async () => {
+  test("1,000 characters, and 64 of a clientId, are counted as characters, not as bytes", async () => {
     const [room, sender, other] = await inRoom();
     const content = "👋".repeat(1000);
     await done(sender, "send-message", { room, content, clientId: "👋".repeat(64) });
-    assert.equal((await other.heard("new-message")).content, content);
+    assert.equal((await other.waitFor("new-message")).content, content);
   });
 
-  test("the other events say what is wrong, too", async () => {
+  test("errors of the other events name the reason, too", async () => {
     const [room, sender] = await inRoom();
     const to = cluster.user().id;
     const wrong = [
@@ -285,7 +285,7 @@ describe("messages in rooms", () => {
       assert.equal((await join(sender, name)).room, name);
       const [sent] = await sendMany([sender], name, 1);
       // Only this message, not the whole log: a cluster that was already running may know these names.
-      await sender.heard("new-message", ({ id, room: of }) => id === sent && of === name);
+      await sender.waitFor("new-message", ({ id, room: of }) => id === sent && of === name);
       await done(sender, "leave-room", name);
     }
     assert.deepEqual(sender.disconnects, []);
@@ -309,7 +309,7 @@ describe("messages in rooms", () => {
     await done(stranger, "leave-room", room);
     for (const [event, payload] of sends) await refused(stranger, event, payload, "not_in_room");
     await until("the last word", () => member.all("user-left").length === 1);
-    assert.equal(given(member, room).length, 1);
+    assert.equal(roomMessages(member, room).length, 1);
     assert.deepEqual([...member.all("message"), ...member.all("room-message"), ...member.all("user-typing")], []);
   });
 });

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { grace, here } from "./support/pace.mjs";
 import {
-  complete, done, given, history, ids, join, newRoom, onEachNode, refused, sendMany, sendOn, startRooms,
+  complete, done, history, ids, join, newRoom, onEachNode, refused, roomMessages, sendMany, sendOn, startRooms,
 } from "./support/rooms.mjs";
 import { NotYet, until } from "./support/until.mjs";
 
@@ -34,7 +34,7 @@ describe("nothing stored is lost", () => {
   async function cut(client) {
     const count = client.disconnects.length;
     client.socket.io.engine.close();
-    await until("it noticed", () => client.disconnects.length > count);
+    await until("it has noticed", () => client.disconnects.length > count);
   }
 
   /** Sends this message until it is stored, as the protocol expects of clients. */
@@ -56,7 +56,7 @@ describe("nothing stored is lost", () => {
     });
   }
 
-  test("a member whose transport is cut comes back, says what it saw last, and gets exactly what it missed", async () => {
+  test("a member with a cut transport reconnects, sends its last message, and gets exactly the missed ones", async () => {
     const [sender, ...others] = await onEachNode(cluster);
     const room = newRoom();
     const away = await signedIn(cluster.balancer, cluster.user(), { reconnection: false });
@@ -79,7 +79,7 @@ describe("nothing stored is lost", () => {
     for (const client of [sender, ...others]) await complete(client, room, [...unseen, ...seen, ...missed]);
     away.socket.connect();
     await away.ready();
-    const second = await join(away, room, given(away, room).at(-1).id);
+    const second = await join(away, room, roomMessages(away, room).at(-1).id);
     assert.deepEqual([second.pages, second.recovered, second.members], [[100, 30], true, 4]);
     assert.deepEqual(ids(second.recent), missed);
 
@@ -92,12 +92,12 @@ describe("nothing stored is lost", () => {
     await join(witness, room);
     witness.close();
     for (const client of [sender, ...others]) {
-      await client.heard("user-left", ({ userId }) => userId === user.id);
+      await client.waitFor("user-left", ({ userId }) => userId === user.id);
       assert.equal(client.all("user-left").length, 1, "it was away for less than the grace");
     }
   });
 
-  test("members that are cut again and again while others send at full speed have every message once", async () => {
+  test("members with repeatedly cut transports, while others send at full speed, have every message once", async () => {
     const senders = await onEachNode(cluster);
     const room = newRoom();
     for (const sender of senders) await join(sender, room);
@@ -108,7 +108,7 @@ describe("nothing stored is lost", () => {
       const client = await signedIn(url, cluster.user(), { transports, ...soon });
       client.joins = [await join(client, room)];
       client.socket.on("connect", () => {
-        const since = given(client, room).at(-1)?.id ?? client.joins[0].position;
+        const since = roomMessages(client, room).at(-1)?.id ?? client.joins[0].position;
         client.joins.push(join(client, room, since));
       });
       return client;
@@ -116,10 +116,10 @@ describe("nothing stored is lost", () => {
     const load = sendOn(senders, room, 2);
     for (let round = 0; round < 4; round++) {
       await Promise.all(shaky.map(async (client) => {
-        const seen = given(client, room).length;
-        await until("some came", () => given(client, room).length > seen + 20);
+        const seen = roomMessages(client, room).length;
+        await until("some arrived", () => roomMessages(client, room).length > seen + 20);
         await cut(client);
-        await until("back in", () => client.joins.length === round + 2);
+        await until("joined again", () => client.joins.length === round + 2);
         assert.equal((await client.joins.at(-1)).recovered, true);
       }));
     }
@@ -128,7 +128,7 @@ describe("nothing stored is lost", () => {
     for (const client of [...senders, ...shaky]) await complete(client, room, log);
   });
 
-  test("Redis frozen: unavailable in time; what was told so is stored once when it is sent again", async () => {
+  test("Redis frozen: `unavailable` in time; a message refused so is stored once when it is retried", async () => {
     const clients = await onEachNode(cluster);
     const [sender, joiner, reader] = clients;
     const [room, next] = [newRoom(), newRoom()];
@@ -138,11 +138,11 @@ describe("nothing stored is lost", () => {
     const payload = (client) => ({ room, content: `from ${client.id}`, clientId: "the same" });
     cluster.signal(cluster.redis, "SIGSTOP");
     try {
-      const asked = Date.now();
+      const sentAt = Date.now();
       for (const answer of await Promise.all(clients.map((client) => client.ask("send-message", payload(client))))) {
         assert.equal(answer.code, "unavailable");
       }
-      inTime(asked, ANSWERED_MS);
+      inTime(sentAt, ANSWERED_MS);
       const others = [
         sender.ask("room-members", { room }),
         joiner.ask("join-room", next),
@@ -167,17 +167,17 @@ describe("nothing stored is lost", () => {
     for (const client of clients) assert.deepEqual(client.disconnects, []);
   });
 
-  test("Redis frozen: whatever one socket asks at once is answered in time, all of it", async () => {
+  test("Redis frozen: all simultaneous requests of one socket are answered in time", async () => {
     const [sender] = await onEachNode(cluster);
     const room = newRoom();
     await join(sender, room);
     cluster.signal(cluster.redis, "SIGSTOP");
     try {
-      const asked = Date.now();
+      const sentAt = Date.now();
       const all = [1, 2, 3, 4].map((n) => sender.ask("send-message", { room, content: `${n}`, clientId: `${n}` }));
       all.push(sender.ask("join-room", newRoom()), sender.ask("room-history", { room }));
       for (const answer of await Promise.all(all)) assert.equal(answer.code, "unavailable");
-      inTime(asked, ANSWERED_MS);
+      inTime(sentAt, ANSWERED_MS);
     } finally {
       cluster.signal(cluster.redis, "SIGCONT");
     }
@@ -186,7 +186,7 @@ describe("nothing stored is lost", () => {
     assert.equal((await history(sender, room)).filter(({ content }) => content === "1").length, 1);
   });
 
-  test("Redis frozen: who could not join and does once it is back is a member like any other", async () => {
+  test("Redis frozen: a user that could not join and joins afterwards is a normal member", async () => {
     const clients = await onEachNode(cluster);
     const observer = await signedIn(cluster.urls[0], cluster.user());
     const room = newRoom();
@@ -200,7 +200,7 @@ describe("nothing stored is lost", () => {
       cluster.signal(cluster.redis, "SIGCONT");
     }
     await Promise.all(clients.map((client) =>
-      until("let in", async () => (await client.ask("join-room", room)).status === "ok")));
+      until("joined", async () => (await client.ask("join-room", room)).status === "ok")));
     const [id] = await sendMany([observer], room, 1);
     for (const client of clients) await complete(client, room, [id]);
 
@@ -209,7 +209,7 @@ describe("nothing stored is lost", () => {
     const witness = await signedIn(cluster.urls[0], user);
     await join(witness, room);
     witness.close();
-    await observer.heard("user-left", ({ userId }) => userId === user.id);
+    await observer.waitFor("user-left", ({ userId }) => userId === user.id);
     await countIs([...clients, observer], room, clients.length + 1);
     assert.equal(observer.all("user-left").length, 1);
   });
@@ -239,7 +239,7 @@ describe("nothing stored is lost", () => {
     });
   }
 
-  test("Redis started empty: who is in is told that the room began anew, who comes back is, and it goes on", async () => {
+  test("Redis started empty: members get room-reset, returning ones get recovered: false, and the room goes on", async () => {
     const users = cluster.urls.map(() => cluster.user());
     const clients = await Promise.all(users.map((user, index) => signedIn(cluster.urls[index], user)));
     const [room, chatRoom] = [newRoom(), newRoom()];
@@ -257,10 +257,10 @@ describe("nothing stored is lost", () => {
     await cluster.startRedis({ empty: true });
     const back = Date.now();
     const rest = () => Math.max(0, here(RIGHT_AGAIN_MS) - (Date.now() - back));
-    const resets = await Promise.all(clients.map((client) => client.heard("room-reset", () => true, rest())));
+    const resets = await Promise.all(clients.map((client) => client.waitFor("room-reset", () => true, rest())));
     for (const reset of resets) assert.deepEqual(reset, { room, position: resets[0].position });
-    assert.equal((await inChat.heard("room-reset", () => true, rest())).room, chatRoom);
-    assert.ok(resets[0].position > lost.at(-1), "positions sort over this, too");
+    assert.equal((await inChat.waitFor("room-reset", () => true, rest())).room, chatRoom);
+    assert.ok(resets[0].position > lost.at(-1), "positions sort after this, too");
 
     const kept = [await sendUntilStored(clients[0], { room, content: "new" }, rest())];
     kept.push(...await sendMany(clients, room, 9, "new"));
@@ -270,7 +270,7 @@ describe("nothing stored is lost", () => {
     await cluster.allReadinessIs(200);
     away.socket.connect();
     await away.ready();
-    const returned = await join(away, room, given(away, room).at(-1).id);
+    const returned = await join(away, room, roomMessages(away, room).at(-1).id);
     assert.deepEqual([ids(returned.recent), returned.recovered], [[...kept].sort(), false]);
     const late = await signedIn(cluster.urls[2], cluster.user());
     const fromReset = await join(late, room, resets[0].position);
@@ -281,17 +281,17 @@ describe("nothing stored is lost", () => {
     await countIs(everyone, room, everyone.length);
     for (const client of clients) {
       const joined = (userId) => client.all("user-joined").filter((one) => one.userId === userId).length;
-      assert.ok(users.every(({ id }) => joined(id) <= 1), "who never left is not announced again");
+      assert.ok(users.every(({ id }) => joined(id) <= 1), "users that never left are not announced again");
       const online = (userId) => client.all("user:online").filter((one) => one.userId === userId).length;
-      assert.ok(users.every(({ id }) => online(id) <= 1), "neither to the others");
+      assert.ok(users.every(({ id }) => online(id) <= 1), "not to the others, either");
     }
     await done(late, "leave-room", room);
     for (const client of clients) {
-      await client.heard("user-left");
+      await client.waitFor("user-left");
       assert.equal(client.all("room-reset").length, 1);
       assert.deepEqual(client.disconnects, []);
     }
     await done(inChat, "send-message", { room: chatRoom, content: "in chat again" });
-    await inChat.heard("new-message", ({ content }) => content === "in chat again");
+    await inChat.waitFor("new-message", ({ content }) => content === "in chat again");
   });
 });

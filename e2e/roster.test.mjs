@@ -26,7 +26,7 @@ describe("roster of a small cluster", () => {
   after(() => cluster?.stop());
   afterEach(closeAll);
 
-  test("every socket of the cluster is in everybody's list, and none once it is gone", async () => {
+  test("every socket of the cluster is in all lists, until it disconnects", async () => {
     const clients = await Promise.all(users.slice(0, 6).map((user, i) => signedIn(cluster.urls[i % 3], user)));
     await listed(clients, clients);
     const [first, ...rest] = clients;
@@ -50,55 +50,55 @@ describe("roster of a small cluster", () => {
     }
   });
 
-  test("coming and going is told once, on every node, and in / alone", async () => {
+  test("presence is announced once, on every node, and only in /", async () => {
     const observers = await Promise.all(cluster.urls.map((url, i) => signedIn(url, users[i])));
     const inChat = await signedIn(cluster.urls[0], users[3], { namespace: "/chat" });
     const ana = fresh[0];
-    const told = (client, event) => client.all(event).filter((one) => one.userId === ana.id);
+    const announcements = (client, event) => client.all(event).filter((one) => one.userId === ana.id);
 
     const client = await signedIn(cluster.urls[2], ana);
     for (const observer of observers) {
-      const online = await observer.heard("user:online", ({ userId }) => userId === ana.id);
+      const online = await observer.waitFor("user:online", ({ userId }) => userId === ana.id);
       assert.deepEqual(online, { userId: ana.id, timestamp: online.timestamp });
       assert.match(online.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     }
     client.close();
     for (const observer of observers) {
-      const offline = await observer.heard("user:offline", ({ userId }) => userId === ana.id);
+      const offline = await observer.waitFor("user:offline", ({ userId }) => userId === ana.id);
       assert.deepEqual(offline, { userId: ana.id, timestamp: offline.timestamp });
     }
     // Any other announcement of her would have arrived before this, in /chat too.
     await done(observers[2], "message", "the last word");
-    for (const observer of observers) await observer.heard("message", ({ message }) => message === "the last word");
+    for (const observer of observers) await observer.waitFor("message", ({ message }) => message === "the last word");
     await done(inChat, "message", "the last word in /chat");
-    await inChat.heard("message");
+    await inChat.waitFor("message");
     for (const observer of observers) {
-      assert.equal(told(observer, "user:online").length, 1);
-      assert.equal(told(observer, "user:offline").length, 1);
+      assert.equal(announcements(observer, "user:online").length, 1);
+      assert.equal(announcements(observer, "user:offline").length, 1);
     }
     assert.deepEqual(inChat.events.map(({ name }) => name).filter((name) => !PERSONAL.includes(name)), ["message"]);
   });
 
-  test("coming back within the grace is silent, on another node too", async () => {
+  test("returning within the grace is silent, on another node too", async () => {
     const observers = await Promise.all(cluster.urls.map((url, i) => signedIn(url, users[i])));
     const [ana, bob] = fresh.slice(1, 3);
     const clients = [await signedIn(cluster.urls[0], ana), await signedIn(cluster.urls[0], bob)];
     for (const observer of observers) {
-      for (const user of [ana, bob]) await observer.heard("user:online", ({ userId }) => userId === user.id);
+      for (const user of [ana, bob]) await observer.waitFor("user:online", ({ userId }) => userId === user.id);
     }
     clients[0].close();
     const back = await signedIn(cluster.urls[1], ana);
     // Bob leaves later than Ana did and stays away: when he is announced, her grace would be over, too.
     clients[1].close();
     for (const observer of observers) {
-      await observer.heard("user:offline", ({ userId }) => userId === bob.id);
+      await observer.waitFor("user:offline", ({ userId }) => userId === bob.id);
       assert.deepEqual(observer.all("user:offline").filter(({ userId }) => userId === ana.id), []);
       assert.equal(observer.all("user:online").filter(({ userId }) => userId === ana.id).length, 1);
     }
     assert.equal(back.connected, true);
   });
 
-  test("presence:subscribe says who is online now", async () => {
+  test("presence:subscribe returns the users that are online", async () => {
     const observer = await signedIn(cluster.urls[0], users[0]);
     const [ana, bob, eve] = fresh.slice(3);
     await signedIn(cluster.urls[1], ana);
@@ -132,16 +132,16 @@ describe("roster above roster.max", () => {
     const few = await Promise.all(users.slice(0, 4).map((user, i) => signedIn(cluster.urls[i % 3], user)));
     await listed(few, few);
     const more = await Promise.all(users.slice(4, 8).map((user, i) => signedIn(cluster.urls[i % 3], user)));
-    for (const client of [...few, ...more]) await client.heard("clients-count", ({ count }) => count === 8);
+    for (const client of [...few, ...more]) await client.waitFor("clients-count", ({ count }) => count === 8);
     for (const client of few) assert.ok(client.all("clients-updated").every((list) => list.length <= 5));
     for (const client of more) client.close();
     for (const client of few) client.events.length = 0;
     await listed(few, few);
   });
 
-  test("comings and goings are told only to those who asked, by their newest list", async () => {
+  test("presence is sent only to subscribers, by their newest list", async () => {
     const crowd = await Promise.all(users.slice(0, 7).map((user, i) => signedIn(cluster.urls[i % 3], user)));
-    for (const client of crowd) await client.heard("clients-count", ({ count }) => count === 7);
+    for (const client of crowd) await client.waitFor("clients-count", ({ count }) => count === 7);
     const [watcher, former, ...others] = crowd;
     const [ana, bob] = users.slice(8);
     assert.equal((await watcher.ask("presence:subscribe", { userIds: [ana.id, bob.id] })).status, "ok");
@@ -151,11 +151,11 @@ describe("roster above roster.max", () => {
 
     for (const user of [ana, bob]) (await signedIn(cluster.urls[2], user)).close();
     for (const event of ["user:online", "user:offline"]) {
-      for (const user of [ana, bob]) await watcher.heard(event, ({ userId }) => userId === user.id);
-      await former.heard(event, ({ userId }) => userId === bob.id);
+      for (const user of [ana, bob]) await watcher.waitFor(event, ({ userId }) => userId === user.id);
+      await former.waitFor(event, ({ userId }) => userId === bob.id);
       // Any announcement to the others would have arrived before this.
       await done(watcher, "message", event);
-      for (const client of crowd) await client.heard("message", ({ message }) => message === event);
+      for (const client of crowd) await client.waitFor("message", ({ message }) => message === event);
       assert.deepEqual(former.all(event).map(({ userId }) => userId), [bob.id]);
       for (const client of others) assert.deepEqual(client.all(event), []);
     }

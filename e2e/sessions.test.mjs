@@ -21,7 +21,7 @@ function assertReplaced(client) {
   // A temporary refusal closes the transport before the namespace is joined; the client reconnects by itself.
   assert.equal(client.connects, 1);
   assert.equal(client.disconnects.at(-1), "io server disconnect");
-  assert.equal(client.comesBack, false);
+  assert.equal(client.willReconnect, false);
   assert.equal(client.all("session:replaced").length, 1);
   assert.equal(client.events.at(-1).name, "session:replaced");
 }
@@ -38,9 +38,9 @@ describe("one session per user", () => {
   /** Waits until exactly one client of each user is left, and until the roster shows the same. */
   async function oneEach(groups, ms) {
     const clients = groups.flat();
-    await until("one connected socket for each user, and the others sent away", () => {
+    await until("one connected socket for each user, and the others disconnected", () => {
       const left = groups.map((group) => group.filter((client) => client.connected).length);
-      const undecided = clients.filter((client) => !client.connected && client.comesBack);
+      const undecided = clients.filter((client) => !client.connected && client.willReconnect);
       if (undecided.length > 0) throw new NotYet(`${undecided.length} still try: ${undecided[0].errors.at(-1)}`);
       if (left.some((count) => count !== 1)) throw new NotYet(`connected by user: ${left}`);
       return true;
@@ -54,35 +54,35 @@ describe("one session per user", () => {
     return survivors;
   }
 
-  test("a second login on another node sends the first one away", async () => {
+  test("a second login on another node disconnects the first one", async () => {
     const [ana, bob, eve] = await registerMany(cluster, 3);
     const witness = await signedIn(cluster.urls[2], bob);
     for (const transports of [["websocket"], ["polling"]]) {
       const first = await signedIn(cluster.urls[0], ana, { transports });
       const second = await signedIn(cluster.urls[1], { token: await login(cluster, ana) }, { transports });
-      assert.equal(await first.gone(here(REPLACED_MS)), "io server disconnect");
+      assert.equal(await first.disconnected(here(REPLACED_MS)), "io server disconnect");
       assertReplaced(first);
       const { at } = first.last("session:replaced");
       assert.match(at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       assert.equal((await second.ask("message", "I am the one")).status, "ok");
-      await witness.heard("message", ({ sender }) => sender === second.id);
+      await witness.waitFor("message", ({ sender }) => sender === second.id);
       if (transports[0] === "websocket") second.close();
     }
     // A replaced session is no absence. Eve leaves now: once she is announced, Ana would have been, too.
     (await signedIn(cluster.urls[0], eve)).close();
-    await witness.heard("user:offline", ({ userId }) => userId === eve.id);
+    await witness.waitFor("user:offline", ({ userId }) => userId === eve.id);
     assert.deepEqual(witness.all("user:offline").filter(({ userId }) => userId === ana.id), []);
   });
 
   test("a second login on the same node, too", async () => {
     const first = await signedIn(cluster.urls[0], users[0]);
     const second = await signedIn(cluster.urls[0], users[0]);
-    assert.equal(await first.gone(here(REPLACED_MS)), "io server disconnect");
+    assert.equal(await first.disconnected(here(REPLACED_MS)), "io server disconnect");
     assertReplaced(first);
     assert.equal(second.connected, true);
   });
 
-  test("one client in two namespaces is one session, and is sent away as one", async () => {
+  test("one client in two namespaces is one session, and is disconnected as one", async () => {
     const main = await signedIn(cluster.urls[0], users[0]);
     const chat = await alsoIn(main, "/chat", users[0].token).ready();
     assert.equal((await main.ask("message", "here")).status, "ok");
@@ -91,7 +91,7 @@ describe("one session per user", () => {
 
     const second = await signedIn(cluster.urls[1], users[0]);
     for (const client of [main, chat]) {
-      assert.equal(await client.gone(here(REPLACED_MS)), "io server disconnect");
+      assert.equal(await client.disconnected(here(REPLACED_MS)), "io server disconnect");
       assertReplaced(client);
     }
     assert.equal(second.connected, true);
@@ -102,7 +102,7 @@ describe("one session per user", () => {
     const witness = await signedIn(cluster.urls[2], bob);
     const main = await signedIn(cluster.urls[0], ana);
     const chat = await alsoIn(main, "/chat", ana.token).ready();
-    await witness.heard("user:online", ({ userId }) => userId === ana.id);
+    await witness.waitFor("user:online", ({ userId }) => userId === ana.id);
     const offline = (user) => witness.all("user:offline").filter(({ userId }) => userId === user.id).length;
     const online = async () => (await witness.ask("presence:subscribe", { userIds: [ana.id] })).online.length;
 
@@ -110,12 +110,12 @@ describe("one session per user", () => {
     assert.equal((await chat.ask("message", "still here")).status, "ok");
     // Eve leaves later than Ana left `/`: once she is announced, Ana would have been, too.
     (await signedIn(cluster.urls[1], eve)).close();
-    await witness.heard("user:offline", ({ userId }) => userId === eve.id);
+    await witness.waitFor("user:offline", ({ userId }) => userId === eve.id);
     assert.deepEqual([offline(ana), await online()], [0, 1]);
     assert.deepEqual([chat.connected, chat.disconnects], [true, []]);
 
     chat.close();
-    await witness.heard("user:offline", ({ userId }) => userId === ana.id);
+    await witness.waitFor("user:offline", ({ userId }) => userId === ana.id);
     assert.deepEqual([offline(ana), await online()], [1, 0]);
   });
 
@@ -131,7 +131,7 @@ describe("one session per user", () => {
       // The one that is left is the last in the server's order: only a login after it can evict it.
       const next = await Promise.all(users.map((user) => signedIn(pick(cluster.urls), user)));
       for (const survivor of survivors) {
-        await survivor.gone();
+        await survivor.disconnected();
         assertReplaced(survivor);
       }
       assert.ok(next.every((client) => client.connected));

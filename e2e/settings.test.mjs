@@ -23,7 +23,7 @@ async function refusedAtStart(key, started) {
 
 describe("socket.path", OWN, () => {
   for (const [setting, path] of [["/my/path/", "/my/path/"], ["/other", "/other/"]]) {
-    test(`${setting}: stock clients are served there, and nowhere else`, async () => {
+    test(`${setting}: stock clients are served at this path only`, async () => {
       const program = await startTrusting({ set: { "socket.path": setting, "session.policy": "multi" } });
       try {
         for (const version of Object.keys(VERSIONS)) {
@@ -50,7 +50,7 @@ describe("socket.path", OWN, () => {
   }
 
   for (const setting of ["no-slash", "/with space/", "/query?x=1", "/"]) {
-    test(`${JSON.stringify(setting)} is refused at the start, by name`, async () => {
+    test(`${JSON.stringify(setting)} is refused at startup, by name`, async () => {
       await refusedAtStart("socket.path", startTrusting({ set: { "socket.path": setting } }));
     });
   }
@@ -77,10 +77,10 @@ describe("limits.compression", OWN, () => {
     const { sid } = JSON.parse((await (await fetch(handshake)).text()).slice(1));
     const ask = (method, body) => new Promise((resolve, reject) => {
       const headers = { "content-type": "text/plain", ...(acceptEncoding && { "accept-encoding": acceptEncoding }) };
-      const asked = request(`${handshake}&sid=${sid}`, { method, headers, timeout: 5000 }, async (answer) => {
+      const call = request(`${handshake}&sid=${sid}`, { method, headers, timeout: 5000 }, async (answer) => {
         resolve({ headers: answer.headers, bytes: Buffer.concat(await answer.toArray()) });
       });
-      asked.on("error", reject).on("timeout", () => asked.destroy(new Error("no answer"))).end(body);
+      call.on("error", reject).on("timeout", () => call.destroy(new Error("no answer"))).end(body);
     });
     const text = ({ headers, bytes }) => (headers["content-encoding"] === "gzip" ? gunzipSync(bytes) : bytes).toString();
     const poll = async (wanted) => {
@@ -97,7 +97,7 @@ describe("limits.compression", OWN, () => {
   const plain = (characters) => `431["${"x".repeat(characters)}"]`;
 
   for (const accepted of ["gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=0.5"]) {
-    test(`a long poll is compressed for who accepts ${accepted}`, async () => {
+    test(`a long poll is compressed for a client that accepts ${accepted}`, async () => {
       const { headers, bytes, text } = await polled(program, 20_000, accepted);
       assert.equal(headers["content-encoding"], "gzip");
       assert.match(headers.vary ?? "", /accept-encoding/i);
@@ -114,14 +114,14 @@ describe("limits.compression", OWN, () => {
     ["the client refuses it", () => program, 20_000, "gzip;q=0, identity"],
     ["limits.compression is 0", () => never, 20_000, "gzip"],
   ]) {
-    test(`a poll is not compressed where ${why}`, async () => {
+    test(`a poll is not compressed if ${why}`, async () => {
       const { headers, text } = await polled(from(), characters, accepted);
       assert.equal(headers["content-encoding"], undefined);
       assert.ok(text.includes(plain(characters)));
     });
   }
 
-  test("clients that accept it get what was sent, binary parts too", async () => {
+  test("clients that accept compression receive events unchanged, binary parts too", async () => {
     for (const version of Object.keys(VERSIONS)) {
       // In Node the stock client does not ask for compression by itself, and could not read a compressed answer.
       const client = await signedIn(program.url, program.user(), { version, transports: ["polling"] });
@@ -149,7 +149,7 @@ describe("a limit of 0", { ...OWN, concurrency: 2 }, async () => {
 
   for (const { key, value } of limits) {
     const none = /[a-z]$/.test(value) ? "0s" : "0";
-    test(`${key}=${none} means no limit, or is refused at the start, by name`, async () => {
+    test(`${key}=${none} means no limit, or is refused at startup, by name`, async () => {
       const started = startTrusting({ set: { [key]: none, "session.policy": "multi" } });
       const program = await started.catch(() => undefined);
       if (program === undefined) return refusedAtStart(key, started);

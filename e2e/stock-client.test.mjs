@@ -48,7 +48,7 @@ describe("a stock client", OWN, () => {
     }
   });
 
-  test("half an emoji passes through what is not stored, to every node", async () => {
+  test("half an emoji passes through events that are not stored, to every node", async () => {
     const [sender, ...others] = await Promise.all([0, 1, 2].map((node) => at(node)));
     const room = newRoom();
     for (const client of [sender, ...others]) await join(client, room);
@@ -62,14 +62,14 @@ describe("a stock client", OWN, () => {
       ]) {
         await done(sender, event, payload);
         for (const other of others) {
-          assert.equal((await other.heard(heardAs)).message, half, event);
+          assert.equal((await other.waitFor(heardAs)).message, half, event);
           other.events.length = 0;
         }
       }
     }
   });
 
-  test("half an emoji passes through what is stored: live, on joining, and in the history", async () => {
+  test("half an emoji passes through stored messages: live, on joining, and in the history", async () => {
     const [sender, other] = [await at(0), await at(1)];
     const room = newRoom();
     for (const client of [sender, other]) await join(client, room);
@@ -87,19 +87,19 @@ describe("a stock client", OWN, () => {
     assert.deepEqual(contents((await done(late, "room-history", { room })).messages), HALVES);
   });
 
-  test("half an emoji passes through private messages; too many are too many", async () => {
+  test("half an emoji passes through private messages; too many characters are refused", async () => {
     const [sender, other] = [await at(0), await at(1)];
     const to = other.last("authenticated").userId;
     for (const half of HALVES) {
       await done(sender, "private-message", { to, content: half });
-      await other.heard("private-message", ({ content }) => content === half);
+      await other.waitFor("private-message", ({ content }) => content === half);
     }
     const long = "👍".slice(0, 1).repeat(1001);
     assert.match(await refused(sender, "private-message", { to, content: long }, "validation_failed"), /content/);
     assert.match(await refused(sender, "message", long, "validation_failed"), /content/);
   });
 
-  test("a private message reaches the sender's other namespace on the same connection, both ways", async () => {
+  test("a private message reaches the other namespace of the sender on the same connection, both ways", async () => {
     for (const version of Object.keys(VERSIONS)) {
       const [ana, bob] = [cluster.user(), cluster.user()];
       const [main, bobs] = [await at(0, ana, { version }), await at(1, bob, { version })];
@@ -110,13 +110,13 @@ describe("a stock client", OWN, () => {
         const { messageId, delivered } = await done(sender, "private-message", { to: bob.id, content });
         assert.ok(delivered >= 1);
         for (const socket of [sendersOther, bobs, bobsChat, elsewhere]) {
-          const heard = await socket.heard("private-message", (one) => one.content === content);
-          assert.deepEqual({ ...heard, timestamp: "" }, { id: messageId, from: { id: ana.id, name: ana.fullName }, to: bob.id, content, timestamp: "" });
+          const received = await socket.waitFor("private-message", (one) => one.content === content);
+          assert.deepEqual({ ...received, timestamp: "" }, { id: messageId, from: { id: ana.id, name: ana.fullName }, to: bob.id, content, timestamp: "" });
         }
-        // The same holds for a message to oneself.
+        // The same holds for a message to its own user.
         const note = `note from ${sender.socket.nsp}`;
         await done(sender, "private-message", { to: ana.id, content: note });
-        for (const socket of [sendersOther, elsewhere]) await socket.heard("private-message", (one) => one.content === note);
+        for (const socket of [sendersOther, elsewhere]) await socket.waitFor("private-message", (one) => one.content === note);
       }
       const contents = (socket) => socket.all("private-message").map(({ content }) => content);
       assert.deepEqual(contents(main), ["from /chat", "note from /chat"]);
@@ -127,7 +127,7 @@ describe("a stock client", OWN, () => {
     }
   });
 
-  test("what the stock client sends again after a lost connection, before it joined again, is acknowledged as stored", async () => {
+  test("a retry of the stock client after a lost connection, before it rejoined, is acknowledged as stored", async () => {
     const [ana, bob] = [cluster.user(), cluster.user()];
     const room = newRoom();
     const [sender, member] = [await at(0, ana), await at(1, bob)];
@@ -151,7 +151,7 @@ describe("a stock client", OWN, () => {
     await complete(member, room, [messageId, last.messageId]);
   });
 
-  test("a refused message is sent again in its own time: no clientId is used up by a refusal", async () => {
+  test("a refused message can be retried later: a refusal uses up no clientId", async () => {
     const room = newRoom();
     const sender = await at(0);
     const payload = { room, content: "later", clientId: randomUUID() };

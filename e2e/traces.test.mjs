@@ -60,7 +60,7 @@ describe("traces of a cluster", OWN, () => {
     await until("all are upgraded", () => clients.every(({ transport }) => transport === "websocket"));
     for (const client of clients) await join(client, room);
     const { messageId } = await done(clients[0], "send-message", { room, content: "traced" });
-    for (const client of clients) await client.heard("new-message", ({ id }) => id === messageId);
+    for (const client of clients) await client.waitFor("new-message", ({ id }) => id === messageId);
 
     const first = await collector.find("the event's span", ({ name }) => name === "send-message");
     const spans = await collector.trace(first.trace, [
@@ -82,7 +82,7 @@ describe("traces of a cluster", OWN, () => {
       ({ name, instance, atMicros: Number(start - event.start) / 1000, tookMicros: Number(end - start) / 1000 })) }));
   });
 
-  test("a backend's call goes on in the backend's trace", async () => {
+  test("a call of a backend continues the trace of the backend", async () => {
     const room = newRoom();
     const client = await signedIn(cluster.urls[1], cluster.user(), { transports: ["websocket"] });
     await join(client, room);
@@ -109,7 +109,7 @@ describe("traces of a cluster", OWN, () => {
     assert.deepEqual(collector.spans.filter((span) => span.trace === quiet), []);
   });
 
-  test("what is not stored, and what is for one user, or for a feed's readers", async () => {
+  test("events that are not stored, for one user, and for readers of a feed", async () => {
     const [alice, bob] = [cluster.user(), cluster.user()];
     const sender = await signedIn(cluster.urls[0], alice, { transports: ["websocket"] });
     const receiver = await signedIn(cluster.urls[1], bob, { transports: ["websocket"] });
@@ -134,7 +134,7 @@ describe("traces of a cluster", OWN, () => {
     assert.equal(receiver.disconnects.length + reader.disconnects.length, 0);
   });
 
-  test("log lines say which request, session and trace, and hold no secret", async () => {
+  test("log lines have request, session and trace, and no secret", async () => {
     const secrets = [cluster.apiKey, "Correct-horse-7", "Wrong-horse-77", "not.a.token"];
     const user = cluster.user();
     secrets.push(user.token);
@@ -153,7 +153,7 @@ describe("traces of a cluster", OWN, () => {
     assert.equal((await ask("login", { email, password: "Wrong-horse-77" })).status, 401);
     const loggedIn = await ask("login", { email, password });
     secrets.push(registered.body.token, loggedIn.body.token);
-    const asked = loggedIn.headers.get("x-request-id");
+    const loginId = loggedIn.headers.get("x-request-id");
     const many = alsoIn(client, "/chat", user.token);
     await many.ready();
     for (const key of [cluster.apiKey, "wrong key that is long enough"]) await new Api(cluster, 0, key).get("/stats");
@@ -163,13 +163,13 @@ describe("traces of a cluster", OWN, () => {
 
     // A session that is ended leaves a line.
     await new Api(cluster, 1).post(`/users/${user.id}/disconnect`, { reason: "test" });
-    await client.heard("session:ended");
+    await client.waitFor("session:ended");
 
     // A last request to each process: once its line is there, so are all lines before it.
     const words = await Promise.all(nodes.map(async (_, node) => (await new Api(cluster, node).get("/stats")).headers.get("x-request-id")));
     words.push((await ask("login", { email, password: "Wrong-horse-77" })).headers.get("x-request-id"));
-    const wanted = [requestId, asked, ...words];
-    const lines = await until("the lines are there", async () => {
+    const wanted = [requestId, loginId, ...words];
+    const lines = await until("the lines are logged", async () => {
       const files = (await readdir(logs)).filter((file) => file.endsWith(".log"));
       const texts = await Promise.all(files.map((file) => readFile(inFolder(logs, file), "utf8")));
       // The last line of a file may be half written.

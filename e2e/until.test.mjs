@@ -7,13 +7,13 @@ import { test } from "node:test";
 import { NotYet, ifReachable, until } from "./support/until.mjs";
 
 /** Waits with a condition that runs `first` on its first call, and holds on the second; returns the number of calls. */
-async function looks(first) {
+async function checks(first) {
   let count = 0;
   await until("it is there", () => (++count === 1 ? first() : true));
   return count;
 }
 
-test("nothing, a NotYet and a failed assertion are waited out", async () => {
+test("a falsy value, a NotYet and a failed assertion are retried", async () => {
   const firsts = [
     () => false,
     () => undefined,
@@ -24,10 +24,10 @@ test("nothing, a NotYet and a failed assertion are waited out", async () => {
     () => assert.equal(1, 2),
     async () => assert.deepEqual([1], []),
   ];
-  for (const first of firsts) assert.equal(await looks(first), 2, String(first));
+  for (const first of firsts) assert.equal(await checks(first), 2, String(first));
 });
 
-test("any other error is thrown at once, as it is", async () => {
+test("any other error is thrown at once, unchanged", async () => {
   const mistakes = [
     [() => undefined.field, TypeError],
     [() => nowhere, ReferenceError],
@@ -42,7 +42,7 @@ test("any other error is thrown at once, as it is", async () => {
   }
 });
 
-test("the end of the time says what was awaited and what was seen last", async () => {
+test("the error of a timeout names the condition and the last state", async () => {
   const seen = [
     [() => false, "false"],
     [() => undefined, "undefined"],
@@ -54,7 +54,7 @@ test("the end of the time says what was awaited and what was seen last", async (
   }
 });
 
-test("a server that nobody runs is not there; one that answers anything is", async () => {
+test("a server that refuses connections is unreachable; one that answers anything is reachable", async () => {
   const server = createServer((_, answer) => answer.writeHead(503).end());
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${server.address().port}`;

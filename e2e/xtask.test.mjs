@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { startCluster, xtask } from "./support/cluster.mjs";
 import { until } from "./support/until.mjs";
 
-/** Whether anybody listens at this address. */
+/** Whether a server listens at this address. */
 function open(url) {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
@@ -23,7 +23,7 @@ describe("cargo xtask cluster", () => {
   });
   after(() => Promise.all([cluster?.stop(), other?.stop()]));
 
-  test("its line of JSON says where everything is", async () => {
+  test("its line of JSON has all addresses", async () => {
     const { balancer, auth, apiKey, redis, postgres, gateways } = cluster;
     const url = /^http:\/\/127\.0\.0\.1:\d+$/;
     assert.match(balancer, url);
@@ -41,32 +41,32 @@ describe("cargo xtask cluster", () => {
     assert.ok(cluster.alive(redis));
   });
 
-  test("where several run, one has to be named", async () => {
+  test("if several clusters run, --cluster is required", async () => {
     const error = await xtask("restart-gateway", "gw1").then(() => assert.fail("no error"), (error) => error);
     assert.ok(error.stderr.includes(cluster.name) && error.stderr.includes(other.name), error.stderr);
     const unknown = await xtask("restart-gateway", "gw1", "--cluster", "no-such").catch((error) => error);
     assert.ok(unknown.stderr.includes(cluster.name), unknown.stderr);
   });
 
-  test("a dead gateway is reported, not restarted by itself, and starts again on its old ports", async () => {
+  test("a dead gateway is reported, is not restarted automatically, and restarts on its old ports", async () => {
     const gateway = cluster.gateway("gw2");
     const running = await xtask("restart-gateway", "gw2", "--cluster", cluster.name).catch((error) => error);
     assert.match(running.stderr, /gw2 is running/);
     const old = gateway.pid;
     cluster.signal(gateway, "SIGKILL");
-    await until("its death is told", () => cluster.log.includes(`gw2 (pid ${old}) exited: signal 9`));
+    await until("its exit is reported", () => cluster.log.includes(`gw2 (pid ${old}) exited: signal 9`));
     assert.equal(await open(gateway.url), false);
     await cluster.restartGateway("gw2");
     assert.notEqual(gateway.pid, old);
     assert.equal((await cluster.readiness(gateway)).status, 200);
   });
 
-  test("a setting that makes no sense ends it, with the part that said so", async () => {
+  test("an invalid setting ends it, with the log of the part that refused it", async () => {
     const wrong = startCluster({ nodes: 1, set: { "session.policy": "few" } });
     await assert.rejects(wrong, /gw1 exited during startup[^]*session\.policy/);
   });
 
-  test("nothing outlives it, even where it is killed", async () => {
+  test("no process outlives it, even if it is killed", async () => {
     const victim = await startCluster({ nodes: 1 });
     process.kill(victim.pid, "SIGKILL");
     await until("all are gone", async () => {

@@ -1,7 +1,5 @@
-// All attacks as the long measurement runs them: again and again until it is over. `users` is the number of accounts.
+// All attacks as the long measurement runs them: repeatedly until it is over. `users` is the number of accounts.
 
-import { asksNowhere } from "./asks-nowhere.mjs";
-import { BREACHES, brokenPromises } from "./broken-promises.mjs";
 import { deepJson } from "./deep-json.mjs";
 import { endlessPosts } from "./endless-posts.mjs";
 import { fanOut } from "./fan-out.mjs";
@@ -10,10 +8,12 @@ import { freshBursts } from "./fresh-bursts.mjs";
 import { handshakes } from "./handshakes.mjs";
 import { heavyEvents } from "./heavy-events.mjs";
 import { longNamespace } from "./long-namespace.mjs";
+import { BREACHES, missingParts } from "./missing-parts.mjs";
 import { neverJoined } from "./never-joined.mjs";
 import { fillRoom, oldJoins } from "./old-joins.mjs";
 import { privateBurst } from "./private-burst.mjs";
 import { slowReader } from "./slow-reader.mjs";
+import { unknownNamespace } from "./unknown-namespace.mjs";
 
 /** `prepare(api)` returns further arguments; `stallsRedis` stops Redis for 3 of every 10 seconds meanwhile. */
 export const ATTACKS = {
@@ -30,11 +30,11 @@ export const ATTACKS = {
   "fresh-bursts": { run: freshBursts, users: 1 },
   "never-joined": { run: neverJoined },
   flood: { run: flood, users: 1 },
-  "asks-nowhere": { run: asksNowhere, options: { width: 100 } },
+  "unknown-namespace": { run: unknownNamespace, options: { width: 100 } },
   "endless-posts": { run: endlessPosts },
   handshakes: { run: handshakes },
   "heavy-events": { run: heavyEvents, users: 1 },
   "heavy-events-stalled": { run: heavyEvents, users: 1, stallsRedis: true },
   "deep-json": { run: deepJson, users: 1 },
-  "broken-promises": { run: brokenPromises, users: 1, options: { breach: Object.keys(BREACHES)[1] } },
+  "missing-parts": { run: missingParts, users: 1, options: { breach: Object.keys(BREACHES)[1] } },
 };

@@ -13,8 +13,8 @@ export async function endlessPosts({ url, from, signal, again, width = 400, anno
   return onLines({ width, again, signal }, async (counts) => {
     const sid = await handshake(url, { from, token, signal });
     const socket = dial(url, { from, signal });
-    let said = "";
-    socket.on("data", (data) => (said = (said + data.toString("latin1")).slice(0, MOST)));
+    let received = "";
+    socket.on("data", (data) => (received = (received + data.toString("latin1")).slice(0, MOST)));
     const ended = new Promise((resolve) => socket.once("close", resolve));
     socket.write([
       `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1`, `Host: ${new URL(url).host}`,
@@ -24,7 +24,7 @@ export async function endlessPosts({ url, from, signal, again, width = 400, anno
     socket.write(body);
     counts.begun = (counts.begun ?? 0) + 1;
     await ended;
-    const status = said ? `answered ${said.slice(9, 12)}` : "unanswered";
+    const status = received ? `answered ${received.slice(9, 12)}` : "unanswered";
     if (signal?.aborted) return;
     counts.closed = (counts.closed ?? 0) + 1;
     counts[status] = (counts[status] ?? 0) + 1;

@@ -1,4 +1,4 @@
-// A few users each send a burst of `message-client`, which is for everybody in the namespace; then again over a new
+// A few users each send a burst of `message-client`, a broadcast to the namespace; then again over a new
 // connection. Without limits, the other clients of the node would be sent more than a queue holds.
 
 import { addWire, onLines } from "./lines.mjs";

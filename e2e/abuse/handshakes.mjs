@@ -8,11 +8,11 @@ export async function handshakes({ url, from, signal, again, width = 32, places 
   const request = [
     "GET /socket.io/?EIO=4&transport=polling HTTP/1.1", `Host: ${new URL(url).host}`, ...forwarded(from), "", "",
   ].join("\r\n");
-  let asked = 0;
+  let requests = 0;
   return onLines({ width, again, signal }, async (counts) => {
     const socket = dial(url, { from, signal });
     const ended = new Promise((resolve) => socket.once("close", resolve));
-    const ask = () => (asked++ < places ? socket.write(request) : socket.end());
+    const ask = () => (requests++ < places ? socket.write(request) : socket.end());
     let text = "";
     socket.on("data", (data) => {
       text += data.toString("latin1");

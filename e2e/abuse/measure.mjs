@@ -28,7 +28,7 @@ const AFTER_MS = 10_000;
 const SAMPLE_MS = 50;
 const MIB = 1024 * 1024;
 
-const { values: given } = parseArgs({
+const { values: options } = parseArgs({
   options: {
     binary: { type: "string" },
     attack: { type: "string" },
@@ -39,26 +39,26 @@ const { values: given } = parseArgs({
     honest: { type: "string", default: "50" },
   },
 });
-const names = given.all ? Object.keys(ATTACKS) : (given.attack ?? "").split(",");
+const names = options.all ? Object.keys(ATTACKS) : (options.attack ?? "").split(",");
 const unknown = names.filter((name) => !ATTACKS[name]);
 if (unknown.length > 0) {
   console.error(`--attack: one of ${Object.keys(ATTACKS).join(", ")}`);
   process.exit(2);
 }
-if (given.all || given.rounds || names.length > 1) await compare(Number(given.rounds ?? 1));
+if (options.all || options.rounds || names.length > 1) await compare(Number(options.rounds ?? 1));
 else console.log(JSON.stringify(await measure(names[0])));
 process.exit(0);
 
 /** One attack. */
 async function measure(name) {
   const { users = 0, prepare, stallsRedis } = ATTACKS[name];
-  const limit = Number(given.memory) * MIB;
+  const limit = Number(options.memory) * MIB;
   const box = makeBox(limit);
-  const node = await startNode({ binary: given.binary, started: box.enter });
+  const node = await startNode({ binary: options.binary, started: box.enter });
   const children = [];
   try {
     const honest = child(children, "honest.mjs");
-    honest.send({ url: node.url, users: node.users(Number(given.honest)) });
+    honest.send({ url: node.url, users: node.users(Number(options.honest)) });
     await within(30_000, "honest clients are connected", once(honest, "message"));
     const prepared = await prepare?.(new Api(node));
     const busy = spawn(process.execPath, ["-e", "for (;;);"]);
@@ -77,15 +77,15 @@ async function measure(name) {
     setPriority(attacker.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     attacker.send({ attack: name, url: node.url, users: node.users(users), from: "127.2.0.1", ...prepared });
     const stalling = stallsRedis ? stall(node) : undefined;
-    await pause(Number(given.seconds) * 1000);
+    await pause(Number(options.seconds) * 1000);
     stalling?.stop();
     const during = await phase(honest);
     const alive = node.alive();
-    const cpuPercent = alive ? Math.round(((cpuSeconds(node.pid) - cpu) / given.seconds) * 100) : undefined;
+    const cpuPercent = alive ? Math.round(((cpuSeconds(node.pid) - cpu) / options.seconds) * 100) : undefined;
     rss.max = mb(watching.peak());
     attacker.send("stop");
     // On a machine that is too busy they may not stop in time: the honest clients' numbers are known by then.
-    const [counts] = await within(20_000, "the attackers stop", once(attacker, "message")).catch(() => []);
+    const [counts] = await within(20_000, "the attackers have stopped", once(attacker, "message")).catch(() => []);
     attacker.kill("SIGKILL");
     await pause(AFTER_MS);
     watching.stop();
@@ -108,7 +108,7 @@ function child(children, file) {
 /** Ends a phase of the honest clients; resolves with its numbers. */
 async function phase(honest) {
   honest.send("phase");
-  return (await within(30_000, "honest clients say what they saw", once(honest, "message")))[0];
+  return (await within(30_000, "the result of the honest clients", once(honest, "message")))[0];
 }
 
 /** Samples the peak memory of a process, which may be gone by the end; kills it beyond `limit`. */
@@ -146,7 +146,7 @@ async function compare(rounds) {
   const runs = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const name of names) {
-      const args = ["seconds", "memory", "honest", "binary"].flatMap((key) => (given[key] ? [`--${key}`, given[key]] : []));
+      const args = ["seconds", "memory", "honest", "binary"].flatMap((key) => (options[key] ? [`--${key}`, options[key]] : []));
       const me = fileURLToPath(import.meta.url);
       const { stdout } = await promisify(execFile)(process.execPath, [me, "--attack", name, ...args]);
       console.error(stdout.trim());

@@ -9,11 +9,11 @@ const HOLE = (number) => `{"_placeholder":true,"num":${number}}`;
 /** The packets of each breach. */
 export const BREACHES = {
   "text comes instead": ['451-["echo",' + HOLE(0) + "]", '42["echo","x"]'],
-  "a part that nobody announced": [Buffer.alloc(10)],
+  "an unannounced part": [Buffer.alloc(10)],
 };
 
-/** Breaks one promise; then sends `echo`s while the connection is open, five at most. */
-export async function brokenPromises({ url, users, from, signal, again, width = 1, breach = "text comes instead" }) {
+/** Sends one breach; then sends `echo`s while the connection is open, five at most. */
+export async function missingParts({ url, users, from, signal, again, width = 1, breach = "text comes instead" }) {
   return onLines({ width, again, signal }, async (counts, number) => {
     const wire = await Wire.open(url, { from, signal });
     await wire.join(users[number].token);

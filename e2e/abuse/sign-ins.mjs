@@ -27,7 +27,7 @@ const AFTER_MS = 10_000;
 const EVERY_MS = 1000;
 const PASSWORD = "Passw0rd!";
 
-const { values: given } = parseArgs({
+const { values: options } = parseArgs({
   options: {
     binary: { type: "string" },
     seconds: { type: "string", default: "60" },
@@ -36,9 +36,9 @@ const { values: given } = parseArgs({
     memory: { type: "string", default: "512" },
   },
 });
-const connections = Number(given.connections);
+const connections = Number(options.connections);
 
-const box = makeBox(Number(given.memory) * 1024 * 1024);
+const box = makeBox(Number(options.memory) * 1024 * 1024);
 const service = await start();
 try {
   console.log(JSON.stringify(await measure()));
@@ -55,7 +55,7 @@ async function measure() {
   const crowdAgent = new Agent({ keepAlive: true, localAddress: "127.0.0.1", maxSockets: connections });
   const emails = Array.from({ length: connections }, (_, index) => `crowd-${index}@example.com`);
   let failed;
-  await inParallel(["honest@example.com", ...(given.kind === "unknown" ? [] : emails)], 2, async (email, index) => {
+  await inParallel(["honest@example.com", ...(options.kind === "unknown" ? [] : emails)], 2, async (email, index) => {
     // Each from an address of its own: the limit of accounts per address is not measured.
     const agent = new Agent({ localAddress: `127.3.0.${(index % 254) + 1}` });
     const { status } = await post(agent, "/api/auth/register", { email, password: PASSWORD, fullName: "Some Body" });
@@ -64,7 +64,7 @@ async function measure() {
   // If the service died of it, that shows a moment later.
   if (failed) await Promise.race([service.ended, pause(1000)]);
   if (failed && alive()) throw new Error(`register: ${failed}`);
-  const about = { kind: given.kind, connections, box: box.kind };
+  const about = { kind: options.kind, connections, box: box.kind };
   if (!alive()) return { ...about, alive: false, when: "its accounts were made" };
 
   const before = await honest(honestAgent, BEFORE_MS);
@@ -74,14 +74,14 @@ async function measure() {
   const crowd = {};
   const signIn = async (email) => {
     while (going) {
-      const password = given.kind === "wrong" ? "Wr0ngword!" : PASSWORD;
+      const password = options.kind === "wrong" ? "Wr0ngword!" : PASSWORD;
       const { status } = await post(crowdAgent, "/api/auth/login", { email, password });
       crowd[status] = (crowd[status] ?? 0) + 1;
       if (status === "failed") await pause(100);
     }
   };
   const signingIn = Promise.all(emails.map(signIn));
-  const during = await honest(honestAgent, Number(given.seconds) * 1000);
+  const during = await honest(honestAgent, Number(options.seconds) * 1000);
   if (alive()) rss.max = mb(memory(service.child.pid).peak);
   going = false;
   await signingIn;
@@ -135,7 +135,7 @@ async function start() {
     "database.url": `sqlite://${folder}/jackfield.db`,
   };
   const args = Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
-  const child = spawn(given.binary, args, { stdio: "ignore" });
+  const child = spawn(options.binary, args, { stdio: "ignore" });
   process.on("exit", () => child.kill("SIGKILL"));
   const ended = once(child, "exit");
   box.enter(child.pid);

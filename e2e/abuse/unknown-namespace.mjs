@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { addWire, onLines } from "./lines.mjs";
 import { Wire } from "./wire.mjs";
 
-export async function asksNowhere({ url, from, signal, again, width = 1, everyMs = 5000 }) {
+export async function unknownNamespace({ url, from, signal, again, width = 1, everyMs = 5000 }) {
   return onLines({ width, again, signal }, async (counts) => {
     const wire = await Wire.open(url, { from, signal });
     const asking = new AbortController();

@@ -55,12 +55,12 @@ export class Wire {
   refusals = [];
   isOpen = true;
   /** Called with the text of each Socket.IO packet. */
-  heard = () => {};
+  onText = () => {};
   #socket;
   #chunks = [];
   #have = 0;
   #need = 2;
-  #asked = new Map();
+  #pending = new Map();
   #nextAck = 0;
 
   /** Connects. Rejects if that is refused. */
@@ -93,7 +93,7 @@ export class Wire {
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.isOpen = false;
-        for (const { reject } of this.#asked.values()) reject(new Error("closed"));
+        for (const { reject } of this.#pending.values()) reject(new Error("closed"));
         resolve();
       });
     });
@@ -124,14 +124,14 @@ export class Wire {
   ask(...args) {
     if (!this.isOpen) return Promise.reject(new Error("closed"));
     const id = this.#nextAck++;
-    const answer = new Promise((resolve, reject) => this.#asked.set(id, { resolve, reject }));
+    const answer = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
     this.text(`42${id}${JSON.stringify(args)}`);
     return answer;
   }
 
   /** Joins `/`; rejects if that is refused. */
   async join(token) {
-    const joined = new Promise((resolve, reject) => this.#asked.set("join", { resolve, reject }));
+    const joined = new Promise((resolve, reject) => this.#pending.set("join", { resolve, reject }));
     this.text(`40${JSON.stringify({ token })}`);
     await joined;
     return this;
@@ -194,7 +194,7 @@ export class Wire {
       this.refusals.push(text);
       this.#answer("join", "reject", new Error(text.slice(0, 200)));
     }
-    return this.heard(text);
+    return this.onText(text);
   }
 
   #acknowledged(text) {
@@ -204,8 +204,8 @@ export class Wire {
   }
 
   #answer(id, how, what) {
-    this.#asked.get(id)?.[how](what);
-    this.#asked.delete(id);
+    this.#pending.get(id)?.[how](what);
+    this.#pending.delete(id);
   }
 
   #count(text) {

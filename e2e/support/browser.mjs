@@ -75,7 +75,7 @@ export class Page {
   }
 
   clients(number) {
-    return until(`${number} clients are listed, one as oneself`, async () => {
+    return until(`${number} clients are listed, one of them as the own one`, async () => {
       const lines = await this.lines("#clients-ul");
       if (lines.length !== number) throw new NotYet(`${lines.length} are`);
       return lines.filter((line) => line.includes("(you)")).length === 1;

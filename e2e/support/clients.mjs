@@ -70,7 +70,7 @@ export class Client {
   }
 
   /** Whether it will reconnect by itself, as the stock client states. */
-  get comesBack() {
+  get willReconnect() {
     return this.socket.active;
   }
 
@@ -89,12 +89,12 @@ export class Client {
   }
 
   /** Waits for an event of that name whose first argument satisfies `match`; returns that argument. */
-  async heard(name, match = () => true, ms = PATIENCE_MS) {
+  async waitFor(name, match = () => true, ms = PATIENCE_MS) {
     const event = await until(`\`${name}\``, () => {
       const found = this.events.find((event) => event.name === name && match(event.args[0]));
       if (found) return found;
       const others = this.all(name).length > 0 ? JSON.stringify(this.all(name).slice(-3)) : "none";
-      throw new NotYet(`${this.connected ? "connected" : `gone: ${this.disconnects.at(-1)}`}; of that name ${others}`);
+      throw new NotYet(`${this.connected ? "connected" : `disconnected: ${this.disconnects.at(-1)}`}; of that name ${others}`);
     }, ms);
     return event.args[0];
   }
@@ -130,7 +130,7 @@ export class Client {
   /** Waits until it is connected and has received `authenticated`. */
   async ready(ms = PATIENCE_MS) {
     await until("connected", () => {
-      if (this.refusal && !this.comesBack) throw new Error(`refused for good: ${this.refusal}`);
+      if (this.refusal && !this.willReconnect) throw new Error(`refused for good: ${this.refusal}`);
       if (!this.connected) throw new NotYet(this.errors.at(-1)?.message ?? "not connected");
       return this.all("authenticated").length >= this.connects;
     }, ms);
@@ -146,16 +146,16 @@ export class Client {
   /** Waits until it was refused for good; returns the message. */
   refused(ms = PATIENCE_MS) {
     return until("refused", () => {
-      if (this.connected) throw new Error("it was let in");
+      if (this.connected) throw new Error("it was accepted");
       if (!this.refusal) throw new NotYet(this.errors.at(-1)?.message ?? "no answer");
       return this.refusal;
     }, ms);
   }
 
   /** Waits until it was disconnected; returns the newest reason. */
-  gone(ms = PATIENCE_MS) {
+  disconnected(ms = PATIENCE_MS) {
     return until("disconnected", () => {
-      if (this.connected) throw new NotYet(`connected; last heard: ${this.events.at(-1)?.name}`);
+      if (this.connected) throw new NotYet(`connected; last event: ${this.events.at(-1)?.name}`);
       return this.disconnects.at(-1);
     }, ms);
   }
@@ -186,7 +186,7 @@ export function alsoIn(client, namespace, token) {
 /** Waits until the newest list of each of `clients` is exactly that of the sockets `present`. */
 export async function listed(clients, present, ms) {
   const ids = present.map((client) => client.id).sort().join();
-  await until(`everybody lists ${present.length} sockets`, () => {
+  await until(`all clients list ${present.length} sockets`, () => {
     const list = (client) => [...(client.last("clients-updated") ?? [])].sort().join();
     const wrong = clients.filter((client) => list(client) !== ids);
     if (wrong.length === 0) return true;

@@ -37,13 +37,13 @@ export async function startCluster({ nodes = 3, set = {}, authSet = {}, promethe
   for (const [key, value] of Object.entries(authSet)) args.push("--auth-set", `${key}=${value}`);
 
   const child = spawn(XTASK[0], [...XTASK.slice(1), ...args], { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"] });
-  const said = [];
-  child.stderr.on("data", (data) => said.push(data));
+  const output = [];
+  child.stderr.on("data", (data) => output.push(data));
   const ended = new Promise((resolve, reject) => {
     child.on("exit", resolve);
     child.on("error", reject);
   });
-  const text = () => Buffer.concat(said).toString();
+  const text = () => Buffer.concat(output).toString();
   const line = new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once("line", resolve);
     ended.then((code) => reject(new Error(`the cluster ended with code ${code}:\n${text()}`)), reject);

@@ -8,11 +8,11 @@ export const GREETING = "Updates Notifications WS: Productos - Tienda API NestJS
 /** A reader of a feed that has been greeted. */
 export async function reading(url, options = {}) {
   const reader = connect(url, { namespace: PRODUCTS, ...options });
-  await reader.heard("connection");
+  await reader.waitFor("connection");
   return reader;
 }
 
 /** All events that a reader received, its greeting too: names and first arguments, in order. */
-export function told(reader) {
+export function receivedBy(reader) {
   return reader.events.map(({ name, args }) => [name, args[0]]);
 }

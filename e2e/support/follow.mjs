@@ -20,7 +20,7 @@ export async function startFollow(more = {}) {
   const gateways = await startGateways();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const said = [];
+  const output = [];
   await mkdir(join(folder, "names"));
   await mkdir(join(folder, "run"));
 
@@ -35,7 +35,7 @@ export async function startFollow(more = {}) {
     await rename(join(folder, "new"), join(folder, "names", name));
   }
   // The name service: its answer for a name is the content of the file of that name.
-  await program("getent", `echo "$2" >> "${folder}/looks"\ncat "${folder}/names/$2"`);
+  await program("getent", `echo "$2" >> "${folder}/lookups"\ncat "${folder}/names/$2"`);
   await resolves("gateways", ADDRESSES.slice(0, 2));
   await resolves("accounts", [ADDRESSES[0]]);
   const env = {
@@ -55,10 +55,10 @@ export async function startFollow(more = {}) {
   // While the file `full` exists, it writes as if the disk were full.
   await program("sed", `if [ -e "${folder}/full" ]; then echo "half of it"; exit 4; fi\nPATH=\${PATH#*:} exec sed "$@"`);
   const nginx = spawn(join(ROOT, "deploy/nginx/follow"), { env, stdio: ["ignore", "ignore", "pipe"] });
-  nginx.stderr.on("data", (data) => said.push(data));
+  nginx.stderr.on("data", (data) => output.push(data));
   const ended = new Promise((resolve) => nginx.on("exit", (code) => resolve(code)));
   process.on("exit", () => nginx.kill());
-  const text = () => Buffer.concat(said).toString();
+  const text = () => Buffer.concat(output).toString();
   const answers = async () => {
     if (nginx.exitCode !== null) throw new Error(text());
     return (await ifReachable(fetch(url)))?.ok;
@@ -70,10 +70,10 @@ export async function startFollow(more = {}) {
     /** From now on writes fail, or succeed again. */
     diskIsFull: (full) => full ? writeFile(join(folder, "full"), "") : rm(join(folder, "full")),
     /** Waits until the names and the gateways were checked anew, and the result had its effect. */
-    async lookedAt() {
-      const looks = async () => (await readFile(join(folder, "looks"), "utf8")).split("accounts").length;
-      const from = await looks();
-      await until("it looks again", async () => (await looks()) >= from + 3, 20_000);
+    async checked() {
+      const lookups = async () => (await readFile(join(folder, "lookups"), "utf8")).split("accounts").length;
+      const from = await lookups();
+      await until("the names are looked up again", async () => (await lookups()) >= from + 3, 20_000);
     },
     async stop() {
       nginx.kill();
@@ -93,10 +93,10 @@ async function startGateways() {
       response.writeHead(state.ready[address] ? 200 : 503).end();
       return;
     }
-    const say = () => response.end(JSON.stringify({ gateway: address, headers }));
+    const respond = () => response.end(JSON.stringify({ gateway: address, headers }));
     request.on("data", (data) => (state.received += data.length));
-    if (url.endsWith("sid=held")) state.held.push(say);
-    else request.on("end", say).resume();
+    if (url.endsWith("sid=held")) state.held.push(respond);
+    else request.on("end", respond).resume();
   };
   const servers = ADDRESSES.map((address) => createServer(answer(address)));
   const listen = (server, port, host) => new Promise((resolve, reject) => {

@@ -12,7 +12,7 @@ import { until } from "./until.mjs";
 export const NAMES = ["websocket", "polling", "upgrade"];
 
 /** The steps of a program that can do everything; another node checks `sent`. */
-export const STEPS = ["connected", "echo", "long", "sent", "own", "heard", "emitted", "refused", "alive"];
+export const STEPS = ["connected", "echo", "long", "sent", "own", "received", "emitted", "refused", "alive"];
 
 /**
  * Runs a program with the first node of a cluster, and a stock client with the second; returns "ok" or the error of
@@ -48,7 +48,7 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
       // The program's own message is the first one that it receives.
       await until("its own message", () => results.own || ended, 15_000).catch(() => {});
       await other.ask("message", ALL_BYTES);
-      await until("the other message", () => results.heard || ended, 15_000).catch(() => {});
+      await until("the other message", () => results.received || ended, 15_000).catch(() => {});
       const data = { part: { $binary: ALL_BYTES.toString("base64") }, number: 1 };
       await new Api(cluster, 1).post("/emit", { event: "file", data, to: { user: user.id } });
     }

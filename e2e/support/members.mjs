@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { connect } from "./clients.mjs";
-import { given } from "./rooms.mjs";
+import { roomMessages } from "./rooms.mjs";
 import { NotYet, until } from "./until.mjs";
 
 /** Between two messages of one sender: a member away for a few seconds must not miss more than a room keeps. */
@@ -60,7 +60,7 @@ export class Member {
     // Sent again until it succeeds, or until there is another connection, which joins itself.
     while (answer?.status !== "ok") {
       if (this.client.id !== id) return;
-      const since = given(this.client, this.room).at(-1)?.id ?? this.#position;
+      const since = roomMessages(this.client, this.room).at(-1)?.id ?? this.#position;
       answer = await this.#ask("join-room", since ? { room: this.room, since } : this.room);
     }
     this.#position = answer.position;

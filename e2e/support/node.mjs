@@ -26,8 +26,8 @@ async function program() {
 
 /**
  * Starts them. `set` are settings of the gateway; `started(pid)` is called as soon as its process exists, before it has
- * done anything worth measuring. Several sessions of a user are allowed unless `set` says otherwise: an attacker who
- * evicts himself proves nothing.
+ * done anything worth measuring. Several sessions of a user are allowed unless `set` says otherwise: an attacker that
+ * evicts its own sessions proves nothing.
  */
 export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   const redis = await startRedis();
@@ -51,8 +51,8 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
   const child = spawn(binary ?? await program(), args, { stdio: ["ignore", "pipe", "pipe"] });
   // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
-  const said = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => output.push(data));
   const ended = once(child, "exit").then(([code, signal]) => signal ?? code);
   started(child.pid);
   const internal = `http://127.0.0.1:${internalPort}`;
@@ -64,7 +64,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
     // A program that goes on would keep the tests from ending.
     child.kill("SIGKILL");
     await redis.stop();
-    throw new Error(`${how}:\n${Buffer.concat(said)}`);
+    throw new Error(`${how}:\n${Buffer.concat(output)}`);
   }
   let count = 0;
   return {
@@ -75,7 +75,7 @@ export async function startNode({ set = {}, binary, started = () => {} } = {}) {
     apiKey,
     // As `Api` takes it.
     gateways: [{ internal }],
-    log: () => Buffer.concat(said).toString(),
+    log: () => Buffer.concat(output).toString(),
     alive: () => child.exitCode === null && child.signalCode === null,
     user: (name = `User Number ${++count}`) => {
       const id = randomUUID();

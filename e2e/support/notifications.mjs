@@ -35,7 +35,7 @@ export function wrongCounts(client) {
     else if (name === "notification:read") unread.set(data.notificationId, false);
     else if (name === "notification:unread_count") {
       const expected = [...unread.values()].filter(Boolean).length;
-      if (data.unreadCount !== expected) wrong.push({ index, told: data.unreadCount, expected });
+      if (data.unreadCount !== expected) wrong.push({ index, received: data.unreadCount, expected });
     }
   }
   return wrong;

@@ -86,10 +86,10 @@ export async function join(client, room, since) {
   const packets = client.packets.slice(from).filter(({ nsp }) => nsp === client.socket.nsp);
   const end = packets.findIndex(({ type, data }) => type === ACK && data[0].position === answer.position);
   const events = packets.slice(0, end).filter(({ type }) => type === EVENT).map(({ data }) => data);
-  const told = events.filter(([, data, about]) => data?.room === room || about?.room === room);
-  const begin = told.findIndex(([name]) => name === "joined");
-  assert.deepEqual(told[begin], ["joined", { room }]);
-  const pages = told.slice(begin + 1);
+  const ofRoom = events.filter(([, data, about]) => data?.room === room || about?.room === room);
+  const begin = ofRoom.findIndex(([name]) => name === "joined");
+  assert.deepEqual(ofRoom[begin], ["joined", { room }]);
+  const pages = ofRoom.slice(begin + 1);
   for (const [index, [name, messages, about]] of pages.entries()) {
     assert.deepEqual([name, about], ["recent-messages", { room, more: index < pages.length - 1 }]);
     const size = Buffer.byteLength(JSON.stringify(messages));
@@ -103,7 +103,7 @@ export async function join(client, room, since) {
 }
 
 /** Every stored message of a room that a client received, live or on joining, in the order in which they came. */
-export function given(client, room) {
+export function roomMessages(client, room) {
   return client.events.flatMap(({ name, args: [data, about] }) => {
     if (name === "new-message" && data.room === room) return [data];
     return name === "recent-messages" && about.room === room ? data : [];
@@ -149,11 +149,11 @@ export function sendOn(senders, room, window = 4) {
 /** Waits until a member received so many messages; they must be these, each once, in order. */
 export async function complete(client, room, expected, ms) {
   await until(`${expected.length} messages of ${room}`, () => {
-    const count = given(client, room).length;
+    const count = roomMessages(client, room).length;
     if (count < expected.length) throw new NotYet(`${count} of them`);
     return true;
   }, ms);
-  assert.deepEqual(ids(given(client, room)), expected);
+  assert.deepEqual(ids(roomMessages(client, room)), expected);
 }
 
 /** The room's log from its newest message back to its oldest, read by pages of `limit`; oldest first. */

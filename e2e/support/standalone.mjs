@@ -24,9 +24,9 @@ export async function startStandalone({ set = {}, up: isUp = serves } = {}) {
   const child = spawn(XTASK[0], args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   // However the test ends, it does not stay behind.
   process.on("exit", () => child.kill("SIGKILL"));
-  const said = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
-  const text = () => Buffer.concat(said).toString();
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => output.push(data));
+  const text = () => Buffer.concat(output).toString();
   const ended = new Promise((resolve, reject) => {
     child.on("exit", (code, signal) => resolve(signal ?? code));
     child.on("error", reject);

@@ -29,31 +29,31 @@ func main() {
 	large := bytes.Repeat([]byte("x"), 40_000)
 
 	opened, gone := make(chan string, 8), make(chan string, 8)
-	heard := make(chan part, 8)
+	received := make(chan part, 8)
 	client := newSocket(os.Getenv("TOKEN"))
 	client.On("connect", func(...any) { opened <- "connected" })
 	client.On("connect_error", func(errs ...any) { opened <- fmt.Sprint(errs...) })
 	client.On("disconnect", func(reasons ...any) { gone <- fmt.Sprint(reasons...) })
-	client.On("message", func(data ...any) { heard <- part{"heard", field(data, "message")} })
-	client.On("file", func(data ...any) { heard <- part{"emitted", field(data, "part")} })
+	client.On("message", func(data ...any) { received <- part{"received", field(data, "message")} })
+	client.On("file", func(data ...any) { received <- part{"emitted", field(data, "part")} })
 	how := within(opened)
-	say("connected", how == "connected", how)
+	report("connected", how == "connected", how)
 
 	inside := []any{map[string]any{"deep": types.NewBytesBuffer([]byte{1, 2})}, "ñ 👋"}
 	sent := map[string]any{"part": types.NewBytesBuffer(everyByte), "inside": inside, "empty": types.NewBytesBuffer([]byte{})}
 	answer := readable(ask(client, "echo", sent))
 	expected := map[string]any{"part": string(everyByte), "inside": []any{map[string]any{"deep": "\x01\x02"}, "ñ 👋"}, "empty": ""}
-	say("echo", reflect.DeepEqual(answer, expected), answer)
+	report("echo", reflect.DeepEqual(answer, expected), answer)
 	answer = readable(ask(client, "echo", types.NewBytesBuffer(large)))
-	say("long", answer == string(large), answer)
+	report("long", answer == string(large), answer)
 	ask(client, "message", types.NewBytesBuffer(everyByte))
-	for _, step := range []string{"own", "heard", "emitted"} {
-		one := within(heard)
+	for _, step := range []string{"own", "received", "emitted"} {
+		one := within(received)
 		name := step
 		if step == "own" {
-			name = "heard"
+			name = "received"
 		}
-		say(step, one.name == name && readable(one.data) == string(everyByte), one)
+		report(step, one.name == name && readable(one.data) == string(everyByte), one)
 	}
 
 	refusals := make(chan string, 8)
@@ -61,9 +61,9 @@ func main() {
 	stranger.On("connect_error", func(errs ...any) { refusals <- fmt.Sprint(errs...) })
 	refusal := within(refusals)
 	// The client hides a refusal's text if it has no `data`, which Node's server leaves out, too.
-	say("refused", refusal != "", refusal)
+	report("refused", refusal != "", refusal)
 	answer = ask(client, "echo", "text")
-	say("alive", answer == "text" && len(gone) == 0, answer)
+	report("alive", answer == "text" && len(gone) == 0, answer)
 }
 
 func newSocket(token string) *socket.Socket {
@@ -135,7 +135,7 @@ func within[T any](channel <-chan T) (value T) {
 	return value
 }
 
-func say(step string, good bool, seen any) {
+func report(step string, good bool, seen any) {
 	if good {
 		fmt.Println("ok", step)
 		return

@@ -1,4 +1,4 @@
-"""What a Python client does: see README.md beside this folder. `client.py sync` or `client.py asyncio`."""
+"""The Python client; its steps are in README.md beside this folder. `client.py sync` or `client.py asyncio`."""
 
 import asyncio
 import os
@@ -15,27 +15,27 @@ LONG = b"x" * 40_000
 SECONDS = 10
 
 
-def say(step, good, seen=None):
+def report(step, good, seen=None):
     print(f"ok {step}" if good else f"failed {step} {seen!r:.200}", flush=True)
 
 
 def one_by_one():
-    heard, gone, refusals = queue.Queue(), [], queue.Queue()
+    received, gone, refusals = queue.Queue(), [], queue.Queue()
     client = socketio.Client()
-    client.on("message", lambda data: heard.put(("heard", data["message"])))
-    client.on("file", lambda data: heard.put(("emitted", data["part"])))
+    client.on("message", lambda data: received.put(("received", data["message"])))
+    client.on("file", lambda data: received.put(("emitted", data["part"])))
     client.on("disconnect", lambda *reason: gone.append(reason))
     client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
-    say("connected", client.transport() == TRANSPORTS[-1], client.transport())
+    report("connected", client.transport() == TRANSPORTS[-1], client.transport())
     answer = client.call("echo", ECHOED, timeout=SECONDS)
-    say("echo", answer == ECHOED, answer)
+    report("echo", answer == ECHOED, answer)
     answer = client.call("echo", LONG, timeout=SECONDS)
-    say("long", answer == LONG, answer)
+    report("long", answer == LONG, answer)
     client.call("message", EVERY_BYTE, timeout=SECONDS)
     # The first message is its own.
-    for step in ["own", "heard", "emitted"]:
-        name, part = heard.get(timeout=SECONDS)
-        say(step, part == EVERY_BYTE and name == step.replace("own", "heard"), (name, part))
+    for step in ["own", "received", "emitted"]:
+        name, part = received.get(timeout=SECONDS)
+        report(step, part == EVERY_BYTE and name == step.replace("own", "received"), (name, part))
     stranger = socketio.Client()
     stranger.on("connect_error", lambda data: refusals.put(data))
     try:
@@ -43,28 +43,28 @@ def one_by_one():
     except socketio.exceptions.ConnectionError:
         pass
     refusal = refusals.get(timeout=SECONDS)
-    say("refused", refusal == {"message": "invalid_token"}, refusal)
+    report("refused", refusal == {"message": "invalid_token"}, refusal)
     answer = client.call("echo", "text", timeout=SECONDS)
-    say("alive", answer == "text" and not gone, (answer, gone))
+    report("alive", answer == "text" and not gone, (answer, gone))
     client.disconnect()
 
 
 async def at_once():
-    heard, gone, refusals = asyncio.Queue(), [], asyncio.Queue()
+    received, gone, refusals = asyncio.Queue(), [], asyncio.Queue()
     client = socketio.AsyncClient()
-    client.on("message", lambda data: heard.put_nowait(("heard", data["message"])))
-    client.on("file", lambda data: heard.put_nowait(("emitted", data["part"])))
+    client.on("message", lambda data: received.put_nowait(("received", data["message"])))
+    client.on("file", lambda data: received.put_nowait(("emitted", data["part"])))
     client.on("disconnect", lambda *reason: gone.append(reason))
     await client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
-    say("connected", client.transport() == TRANSPORTS[-1], client.transport())
+    report("connected", client.transport() == TRANSPORTS[-1], client.transport())
     # Both at the same time.
     answers = await asyncio.gather(client.call("echo", ECHOED, timeout=SECONDS), client.call("echo", LONG, timeout=SECONDS))
-    say("echo", answers[0] == ECHOED, answers[0])
-    say("long", answers[1] == LONG, answers[1])
+    report("echo", answers[0] == ECHOED, answers[0])
+    report("long", answers[1] == LONG, answers[1])
     await client.call("message", EVERY_BYTE, timeout=SECONDS)
-    for step in ["own", "heard", "emitted"]:
-        name, part = await asyncio.wait_for(heard.get(), SECONDS)
-        say(step, part == EVERY_BYTE and name == step.replace("own", "heard"), (name, part))
+    for step in ["own", "received", "emitted"]:
+        name, part = await asyncio.wait_for(received.get(), SECONDS)
+        report(step, part == EVERY_BYTE and name == step.replace("own", "received"), (name, part))
     stranger = socketio.AsyncClient()
     stranger.on("connect_error", lambda data: refusals.put_nowait(data))
     try:
@@ -72,9 +72,9 @@ async def at_once():
     except socketio.exceptions.ConnectionError:
         pass
     refusal = await asyncio.wait_for(refusals.get(), SECONDS)
-    say("refused", refusal == {"message": "invalid_token"}, refusal)
+    report("refused", refusal == {"message": "invalid_token"}, refusal)
     answer = await client.call("echo", "text", timeout=SECONDS)
-    say("alive", answer == "text" and not gone, (answer, gone))
+    report("alive", answer == "text" and not gone, (answer, gone))
     await client.disconnect()
 
 

@@ -27,9 +27,10 @@ fn dependencies_are_built_once_for_all() {
 /// Members of the workspace, as paths.
 fn members() -> Vec<String> {
     let manifest = read("Cargo.toml");
-    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ["));
-    let members = members.unwrap_or_else(|| panic!("Cargo.toml has no line `members = [...]`"));
-    members.trim_end_matches(']').split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
+    let list = manifest.split_once("\nmembers = [").and_then(|(_, rest)| rest.split_once(']'));
+    let (list, _) = list.unwrap_or_else(|| panic!("Cargo.toml has no list of members"));
+    let members = list.split(',').map(|name| name.trim().trim_matches('"').to_owned());
+    members.filter(|name| !name.is_empty()).collect()
 }
 
 #[test]

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() {
     let every_byte: Vec<u8> = (0..=255).collect();
-    let (parts, heard) = channel();
+    let (parts, received) = channel();
     let (closed, gone) = channel();
     let (opened, open) = channel();
     let client = builder(&env::var("TOKEN").unwrap())
@@ -31,9 +31,9 @@ fn main() {
         .connect();
     let client = match client {
         Ok(client) => client,
-        Err(error) => return say("connected", false, error),
+        Err(error) => return report("connected", false, error),
     };
-    say("connected", within(&open).is_some(), "no connect event");
+    report("connected", within(&open).is_some(), "no connect event");
 
     let ask = |data: Value| {
         let (answered, answer) = channel();
@@ -47,22 +47,22 @@ fn main() {
     let sent = json!({ "text": "ñ 👋" });
     let answer = ask(sent.clone());
     // The answer may be wrapped in one array more than was sent.
-    say("text", answer == Some(vec![json!([sent])]) || answer == Some(vec![sent]), answer);
+    report("text", answer == Some(vec![json!([sent])]) || answer == Some(vec![sent]), answer);
 
     client.emit("message", every_byte.clone()).unwrap();
-    for (step, name) in [("own", "message"), ("heard", "message"), ("emitted", "file")] {
-        let one = within(&heard);
+    for (step, name) in [("own", "message"), ("received", "message"), ("emitted", "file")] {
+        let one = within(&received);
         let good = one.as_ref().is_some_and(|(event, bytes)| event.starts_with(name) && *bytes == every_byte);
-        say(step, good, one);
+        report(step, good, one);
     }
 
     let (refusals, refusal) = channel();
     let stranger = builder("garbage").on(Event::Error, move |payload, _| drop(refusals.send(format!("{payload:?}")))).connect();
     let refusal = within(&refusal);
-    say("refused", refusal.as_ref().is_some_and(|text| text.contains("invalid_token")), refusal);
+    report("refused", refusal.as_ref().is_some_and(|text| text.contains("invalid_token")), refusal);
     let answer = ask(json!("text"));
     let is_alive = answer.as_ref().is_some_and(|values| format!("{values:?}").contains("\"text\""));
-    say("alive", is_alive && gone.try_recv().is_err(), answer);
+    report("alive", is_alive && gone.try_recv().is_err(), answer);
     drop(stranger);
     // The client's threads never end.
     std::process::exit(0);
@@ -81,7 +81,7 @@ fn within<T>(channel: &Receiver<T>) -> Option<T> {
     channel.recv_timeout(PATIENCE).ok()
 }
 
-fn say(step: &str, good: bool, seen: impl Debug) {
+fn report(step: &str, good: bool, seen: impl Debug) {
     match good {
         true => println!("ok {step}"),
         false => println!("failed {step} {}", format!("{seen:?}").chars().take(200).collect::<String>()),

@@ -30,16 +30,16 @@ public final class Client {
 
         BlockingQueue<String> opened = new LinkedBlockingQueue<>();
         BlockingQueue<String> gone = new LinkedBlockingQueue<>();
-        BlockingQueue<Object[]> heard = new LinkedBlockingQueue<>();
+        BlockingQueue<Object[]> received = new LinkedBlockingQueue<>();
         Socket client = IO.socket(URI.create(URL), options(System.getenv("TOKEN")));
         client.on(Socket.EVENT_CONNECT, data -> opened.add("connected"));
         client.on(Socket.EVENT_CONNECT_ERROR, data -> opened.add(String.valueOf(data[0])));
         client.on(Socket.EVENT_DISCONNECT, data -> gone.add(String.valueOf(data[0])));
-        client.on("message", data -> heard.add(new Object[] {"heard", ((JSONObject) data[0]).opt("message")}));
-        client.on("file", data -> heard.add(new Object[] {"emitted", ((JSONObject) data[0]).opt("part")}));
+        client.on("message", data -> received.add(new Object[] {"received", ((JSONObject) data[0]).opt("message")}));
+        client.on("file", data -> received.add(new Object[] {"emitted", ((JSONObject) data[0]).opt("part")}));
         client.connect();
         String how = opened.poll(SECONDS, TimeUnit.SECONDS);
-        say("connected", "connected".equals(how), how);
+        report("connected", "connected".equals(how), how);
 
         JSONObject sent = new JSONObject();
         sent.put("part", everyByte);
@@ -53,14 +53,14 @@ public final class Client {
                 && isBytes(echoed.opt("empty"), new byte[0])
                 && isBytes(inside.getJSONObject(0).opt("deep"), new byte[] {1, 2})
                 && "ñ 👋".equals(inside.opt(1));
-        say("echo", same, answer);
+        report("echo", same, answer);
         answer = ask(client, "echo", large);
-        say("long", isBytes(answer, large), answer);
+        report("long", isBytes(answer, large), answer);
         ask(client, "message", everyByte);
-        for (String step : new String[] {"own", "heard", "emitted"}) {
-            Object[] one = heard.poll(SECONDS, TimeUnit.SECONDS);
-            String name = step.equals("own") ? "heard" : step;
-            say(step, one != null && name.equals(one[0]) && isBytes(one[1], everyByte), Arrays.toString(one));
+        for (String step : new String[] {"own", "received", "emitted"}) {
+            Object[] one = received.poll(SECONDS, TimeUnit.SECONDS);
+            String name = step.equals("own") ? "received" : step;
+            report(step, one != null && name.equals(one[0]) && isBytes(one[1], everyByte), Arrays.toString(one));
         }
 
         BlockingQueue<String> refusals = new LinkedBlockingQueue<>();
@@ -68,9 +68,9 @@ public final class Client {
         stranger.on(Socket.EVENT_CONNECT_ERROR, data -> refusals.add(String.valueOf(data[0])));
         stranger.connect();
         String refusal = refusals.poll(SECONDS, TimeUnit.SECONDS);
-        say("refused", refusal != null && refusal.contains("invalid_token"), refusal);
+        report("refused", refusal != null && refusal.contains("invalid_token"), refusal);
         answer = ask(client, "echo", "text");
-        say("alive", "text".equals(answer) && gone.isEmpty(), answer + " " + gone);
+        report("alive", "text".equals(answer) && gone.isEmpty(), answer + " " + gone);
         System.exit(0);
     }
 
@@ -90,7 +90,7 @@ public final class Client {
         return value instanceof byte[] bytes && Arrays.equals(bytes, expected);
     }
 
-    private static void say(String step, boolean good, Object seen) {
+    private static void report(String step, boolean good, Object seen) {
         String text = String.valueOf(seen);
         System.out.println(good ? "ok " + step : "failed " + step + " " + text.substring(0, Math.min(200, text.length())));
     }
