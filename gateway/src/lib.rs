@@ -45,6 +45,7 @@ use jackfield_cluster::{
     ids::{NodeId, random_id},
     over_redis,
 };
+use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::SettingsError,
@@ -59,7 +60,7 @@ use crate::{
     event::Events,
     feed::rule::Rule,
     room::rules::Rules,
-    session::{Policies, Shared},
+    session::{Acceptor, Policies, Shared},
     settings::GatewaySettings,
 };
 
@@ -136,6 +137,13 @@ impl Gateway {
         node::start(&shared, events);
         let api = Api::new(&shared, keys);
         Ok(Self { shared, api })
+    }
+
+    /// A client in this process that needs no transport, for tests of everything above the engine. `token` is that of
+    /// its handshake.
+    #[must_use]
+    pub fn test_client(&self, token: Option<&str>) -> TestClient {
+        TestClient::connect(&Acceptor(Arc::clone(&self.shared)), token, None)
     }
 
     /// The public routes.

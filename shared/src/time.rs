@@ -1,5 +1,7 @@
 //! Times as every part of the system writes them: RFC 3339, UTC, milliseconds.
 
+use std::time::Instant;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// `at` as `2026-01-31T23:59:59.123Z`.
@@ -19,6 +21,12 @@ pub fn now_rfc3339() -> String {
 pub fn rfc3339_of_unix(seconds: u64) -> String {
     let at = i64::try_from(seconds).ok().and_then(|s| DateTime::from_timestamp(s, 0));
     rfc3339(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
+}
+
+/// The present moment of the clock that timers use: a test that pauses the runtime's time pauses this, too.
+#[must_use]
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Seconds since the Unix epoch.

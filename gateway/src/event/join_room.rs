@@ -2,10 +2,7 @@
 //! and the acknowledgement `{status, room, position, members, recovered?}`, in this order and before any live message.
 //! A socket gets more than a page of a room at most once in ten seconds.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jackfield_cluster::{
     Unavailable,
@@ -14,6 +11,7 @@ use jackfield_cluster::{
     room_name::RoomName,
 };
 use jackfield_engine::CloseReason;
+use jackfield_shared::time::now;
 use serde::Deserialize;
 
 use super::{
@@ -101,7 +99,7 @@ async fn come_in(
     let (shared, client) = (sender.shared, sender.client);
     loop {
         let joined = shared.rooms.join(name, joining.clone()).await;
-        let now = Instant::now();
+        let now = now();
         match joined {
             Ok((room, Joined::In { bytes, is_long, .. })) => {
                 client.user.charge(bytes, now);

@@ -2,10 +2,8 @@
 //! as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users miss it. A
 //! user may send less to a whole namespace than to a room.
 
-use std::time::Instant;
-
 use jackfield_engine::{Frame, event_content};
-use jackfield_shared::time::now_rfc3339;
+use jackfield_shared::time::{now, now_rfc3339};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -54,7 +52,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
             sender.shared.rooms.broadcast(&to.name, &frame(sender, &payload)?, None).await?;
         }
         None => {
-            sender.client.user.broadcast(Instant::now())?;
+            sender.client.user.broadcast(now())?;
             sender.broadcast(&frame(sender, &payload)?).await?;
         }
     }

@@ -1,9 +1,8 @@
 //! `message-client` `{id?, message}`: sent to everybody in the namespace, including the sender, as `message-server`
 //! `{fullName, message}`. A binary part may replace the text. Not stored: absent users miss it.
 
-use std::time::Instant;
-
 use jackfield_engine::{Frame, event_content};
+use jackfield_shared::time::now;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -41,7 +40,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Don
     let message = message.checked("message", event)?;
     let payload = Payload { full_name: &sender.client.identity.name, message: &message };
     let content = event_content("message-server", &payload).ok_or(EventError::Unavailable)?;
-    sender.client.user.broadcast(Instant::now())?;
+    sender.client.user.broadcast(now())?;
     sender.broadcast(&Frame::event_with(&sender.client.namespace.name, &content, message.parts.clone())).await?;
     Ok(DONE)
 }

@@ -2,8 +2,7 @@
 //! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an id, exclusive, of a notification that
 //! may be gone. Clients may leave out the argument.
 
-use std::time::Instant;
-
+use jackfield_shared::time::now;
 use serde::Deserialize;
 
 use super::{EventError, parse::Event};
@@ -25,6 +24,6 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Str
     let (before, limit) = page_of(before, limit).map_err(EventError::Validation)?;
     let page = sender.shared.cluster.inbox.list(&sender.client.identity.user_id, before, limit).await?;
     let fields = page_fields(&page);
-    sender.client.user.charge(fields.len(), Instant::now());
+    sender.client.user.charge(fields.len(), now());
     Ok(format!("{{\"status\":\"ok\",{fields}}}"))
 }

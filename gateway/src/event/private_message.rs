@@ -2,11 +2,14 @@
 //! `private-message` `{id, from:{id,name}, to, content, timestamp}`. Not stored. Only the nodes that hold those
 //! sessions get it; `delivered` counts the sessions of `to` that it was sent to.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use jackfield_cluster::sessions::Directive;
 use jackfield_engine::{Frame, event_content};
-use jackfield_shared::{ids::new_id, time::now_rfc3339};
+use jackfield_shared::{
+    ids::new_id,
+    time::{now, now_rfc3339},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event};
@@ -52,7 +55,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Del
         return Err(EventError::Validation(format!("to must have 1 to {MAX_USER_ID} characters")));
     }
     content.check("content")?;
-    sender.client.user.private(&to, Instant::now())?;
+    sender.client.user.private(&to, now())?;
     let (own, shared) = (&sender.client.identity.user_id, sender.shared);
     let id = new_id();
     let from = From { id: own, name: &sender.client.identity.name };

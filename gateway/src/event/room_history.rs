@@ -1,8 +1,7 @@
 //! `room-history` `{room, before?, limit?}`: acknowledged with `{status, messages}`, oldest first, for members. `before` is
 //! exclusive; without it, the newest.
 
-use std::time::Instant;
-
+use jackfield_shared::time::now;
 use serde::Deserialize;
 
 use super::{EventError, parse::Event, room};
@@ -21,6 +20,6 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Str
     let Args { room, before, limit } = event.data()?;
     let name = room::joined(sender, &room)?.name;
     let messages = history(&sender.shared.cluster.log, &name, before.as_deref(), limit).await?;
-    sender.client.user.charge(messages.len(), Instant::now());
+    sender.client.user.charge(messages.len(), now());
     Ok(format!("{{\"status\":\"ok\",\"messages\":{messages}}}"))
 }

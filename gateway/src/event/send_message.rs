@@ -2,9 +2,8 @@
 //! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A retry with the same
 //! `clientId` is stored once, and acknowledged again even if the socket has not joined the room again.
 
-use std::time::Instant;
-
 use jackfield_cluster::log::Position;
+use jackfield_shared::time::now;
 use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
@@ -48,7 +47,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     let author = Author { id: &sender.client.identity.user_id, name: &sender.client.identity.name };
     let body = message_body(&room, &content, author);
     let key = client_id.map(|id| user_key(&sender.client.identity.user_id, id.json()));
-    if let Err(wait) = sender.client.user.may_store(!to.is_begun(), Instant::now()) {
+    if let Err(wait) = sender.client.user.may_store(!to.is_begun(), now()) {
         let known = match &key {
             Some(key) => sender.shared.cluster.log.find(&to.name, key).await?,
             None => None,
@@ -57,7 +56,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     }
     let appended = sender.shared.rooms.append(&to, &body, key.as_deref()).await?;
     if appended.new {
-        sender.client.user.stored(body.len(), appended.position.number == 1, Instant::now());
+        sender.client.user.stored(body.len(), appended.position.number == 1, now());
     }
     Ok(Stored::at(appended.position))
 }

@@ -1,11 +1,9 @@
 //! `updateProduct` `data` in a feed: all its readers get `updates` `{message, data}`, including the sender. For the
 //! roles that the feed names.
 
-use std::time::Instant;
-
 use jackfield_shared::{
     json_depth::{MAX_DEPTH, is_deeper},
-    time::unix_now,
+    time::{now, unix_now},
 };
 use serde_json::value::RawValue;
 
@@ -25,7 +23,7 @@ pub(super) async fn handle(sender: &SubscriberSender<'_>, event: &Event<'_>) -> 
         return Err(EventError::Validation(format!("data: at most {MAX_DEPTH} levels of objects and arrays")));
     }
     if let Some(user) = &sender.subscriber.user {
-        user.broadcast(Instant::now())?;
+        user.broadcast(now())?;
     }
     sender.shared.feeds.relay(&sender.subscriber.feed, data).await?;
     Ok(DONE)

@@ -9,7 +9,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Once},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jackfield_engine::{Handshake, Transport};
-use jackfield_shared::{error_body::ErrorBody, http::client_address::origin};
+use jackfield_shared::{error_body::ErrorBody, http::client_address::origin, time::now};
 
 use super::Admitted;
 use crate::{
@@ -83,7 +83,7 @@ struct Refusal {
 }
 
 async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
-    let until = Instant::now() + WAIT;
+    let until = now() + WAIT;
     let (mut waiting, mut pause) = (None, CHECK_EVERY.0);
     loop {
         let refusal = match check(shared, address.as_ref()) {
@@ -91,7 +91,7 @@ async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<A
             Err(refusal) => refusal,
         };
         // Refuse at once when draining or timed out.
-        if shared.turns_away() || Instant::now() >= until {
+        if shared.turns_away() || now() >= until {
             return Err(refusal);
         }
         if waiting.is_none() {
@@ -100,9 +100,9 @@ async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<A
                 return Err(refusal);
             }
         }
-        let due = until.min(Instant::now() + refusal.wait.unwrap_or(pause));
-        while Instant::now() < due && !shared.turns_away() {
-            tokio::time::sleep(CHECK_EVERY.1.min(due - Instant::now())).await;
+        let due = until.min(now() + refusal.wait.unwrap_or(pause));
+        while now() < due && !shared.turns_away() {
+            tokio::time::sleep(CHECK_EVERY.1.min(due - now())).await;
         }
         pause = (pause * 2).min(CHECK_EVERY.1);
     }

@@ -9,7 +9,7 @@
 //! messages up to the cursor come from the log or from memory: a message's position and text never change, and when a
 //! log begins anew, these sockets are reset like every other member.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use jackfield_cluster::{
     Unavailable,
@@ -17,6 +17,7 @@ use jackfield_cluster::{
     log::{Page, Position, Range},
 };
 use jackfield_engine::Frame;
+use jackfield_shared::time::now;
 use tokio::sync::oneshot;
 
 use super::{
@@ -68,7 +69,7 @@ impl<M: Occupant> Task<M> {
             }
             let end = self.at()?;
             let empty = self.rooms.log().empty().await?;
-            let now = Instant::now();
+            let now = now();
             let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
@@ -124,7 +125,7 @@ impl<M: Occupant> Task<M> {
             let name = &self.here.name;
             self.rooms.bus().subscribe(&[Channel::Room(name.clone())]).await?;
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
-            let asked = Instant::now();
+            let asked = now();
             let page = self.rooms.log().read(name, range, count, None).await?;
             self.follower.begin(page.end);
             self.here.signals.at(page.end);
@@ -155,7 +156,7 @@ impl<M: Occupant> Task<M> {
         let (shown, more) = wanted.shown(page, end);
         let messages = &page.messages[shown.clone()];
         let is_long = more || shown.len() > PER_EVENT;
-        if let (true, Some(wait)) = (is_long, joining.wait(Instant::now())) {
+        if let (true, Some(wait)) = (is_long, joining.wait(now())) {
             let bytes = messages.iter().map(|message| message.body.len()).sum();
             let _ = done.send(Err(JoinError::TooSoon { wait, bytes }));
             return None;

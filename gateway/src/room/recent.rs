@@ -15,6 +15,7 @@ use super::{
     budget::{Budget, Share},
     window::Window,
 };
+use jackfield_shared::time::now;
 
 /// Bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
 const ROOM: usize = 256 * 1024;
@@ -30,7 +31,7 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { window: None, share: Share::new(budget), idle_at: Instant::now() }
+        Self { window: None, share: Share::new(budget), idle_at: now() }
     }
 
     /// A message is delivered, live or from the log.

@@ -1,6 +1,6 @@
 //! The rooms that have members on this node.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
@@ -10,7 +10,7 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 use jackfield_engine::Frame;
-use jackfield_shared::{lifecycle::Lifecycle, trace::Span};
+use jackfield_shared::{lifecycle::Lifecycle, time::now, trace::Span};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -124,7 +124,7 @@ impl<M: Occupant> Rooms<M> {
     /// [`Unavailable`] when it is not known whether it was stored.
     pub(crate) async fn append(&self, room: &Room<M>, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
         let stopwatch = &room.signals.stopwatch;
-        let lap = stopwatch.begin(Instant::now());
+        let lap = stopwatch.begin(now());
         let appended = self.0.log.append(&room.name, body, key, room.signals.seen()).await;
         let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
         metrics::STORED.add(usize::from(stored.is_some()));

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use jackfield_cluster::{Unavailable, log::Position, room_name::RoomName, wire::BusMessage};
 use jackfield_engine::Frame;
-use jackfield_shared::trace::within;
+use jackfield_shared::{time::now, trace::within};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -153,7 +153,7 @@ impl<M: Occupant> Sink for Here<M> {
         metrics::DELIVERED.add(1);
         let stopwatch = &self.signals.stopwatch;
         if stopwatch.is_running()
-            && let Some(took) = stopwatch.delivered(position, std::time::Instant::now())
+            && let Some(took) = stopwatch.delivered(position, now())
         {
             metrics::DELIVERY.record(took);
         }

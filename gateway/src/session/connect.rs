@@ -10,7 +10,11 @@ use jackfield_cluster::{
     presence::{Announce, Entry, Stay},
 };
 use jackfield_engine::{CloseReason, Frame};
-use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
+use jackfield_shared::{
+    claims::Identity,
+    time::{now, rfc3339_of_unix},
+    verify::TokenError,
+};
 use serde_json::json;
 
 use super::{Client, Connection, claim::claim, connect_feed, refusal::Refusal, state::Standing, token::auth_token};
@@ -89,7 +93,7 @@ async fn begin(
     let shared = &connection.shared;
     let gaps = shared.lease.gaps();
     let user = connection.belongs_to(&identity.user_id);
-    if user.connect(std::time::Instant::now()).is_err() {
+    if user.connect(now()).is_err() {
         // Refused before the claim, so that it costs the cluster nothing and evicts nobody.
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);

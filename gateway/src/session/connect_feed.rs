@@ -3,10 +3,10 @@
 //! No session is claimed: a user who reads a feed in one tab keeps the session in the other. A connection that sent no
 //! token counts among its address's connections without a session for as long as it reads.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use jackfield_cluster::{Unavailable, ids::random_id};
-use jackfield_shared::claims::Identity;
+use jackfield_shared::{claims::Identity, time::now};
 
 use super::{Connection, Subscriber, refusal::Refusal};
 use crate::{
@@ -25,7 +25,7 @@ pub(super) async fn join(
     }
     let user = identity.as_ref().map(|identity| connection.belongs_to(&identity.user_id));
     if let Some(user) = &user
-        && user.connect(Instant::now()).is_err()
+        && user.connect(now()).is_err()
     {
         return Err(Refusal::TooFast);
     }

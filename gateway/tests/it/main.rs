@@ -1,4 +1,10 @@
-//! What the repository says about the gateway agrees with its code: the documented settings, and the layers.
+//! The gateway as a whole: its behaviour in a cluster in this process, its layers, and its documented settings.
+//!
+//! Each file is about one kind of thing that clients or backends do; [`harness`] is the cluster.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
+
+mod harness;
 mod layers;
 mod readme;
+mod sessions;

@@ -1,7 +1,8 @@
 //! Metrics of every service about its process and its async runtime.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::time::now;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +36,11 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// Measures [`LATE`] until it is cancelled.
 pub(super) async fn measure_delay(stopping: CancellationToken) {
     loop {
-        let deadline = Instant::now() + SAMPLE_EVERY;
+        let deadline = now() + SAMPLE_EVERY;
         if stopping.run_until_cancelled(tokio::time::sleep_until(deadline.into())).await.is_none() {
             return;
         }
-        LATE.record(deadline.elapsed());
+        LATE.record(now().duration_since(deadline));
     }
 }
 

@@ -6,9 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use jackfield_shared::time::now;
 use parking_lot::Mutex;
 
 use crate::{
@@ -36,7 +37,7 @@ impl ConnectionLimiter {
             open: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             waiting: Arc::default(),
-            turns: Mutex::new(Bucket::full(turns(limits), Instant::now())),
+            turns: Mutex::new(Bucket::full(turns(limits), now())),
             addresses: Kept::default(),
             users: Kept::default(),
         }
@@ -45,20 +46,20 @@ impl ConnectionLimiter {
     /// The budgets of one address. Connections from this machine are not limited in their rate: a proxy, an operator or
     /// a test may well open thousands of them, and no stranger connects from there.
     pub(crate) fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
-        let now = Instant::now();
+        let now = now();
         let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };
         self.addresses.entry(address, now, || Address::new(rate, now))
     }
 
     /// The budgets of a user, shared by all of the user's connections.
     pub(crate) fn user(&self, limits: &Limits, user: &Arc<str>) -> Arc<User> {
-        let now = Instant::now();
+        let now = now();
         self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
     }
 
     /// Drops some of the users and addresses with nothing left to remember. Call it every second or so.
     pub(crate) fn sweep(&self) {
-        let now = Instant::now();
+        let now = now();
         self.users.sweep(now);
         self.addresses.sweep(now);
     }
@@ -73,7 +74,7 @@ impl ConnectionLimiter {
         limits: &Limits,
         address: Option<&Arc<Address>>,
     ) -> Result<Option<Arc<Place>>, Obstacle> {
-        let now = Instant::now();
+        let now = now();
         if limits.connections > 0 && self.count() >= limits.connections as usize {
             return Err(Obstacle::Node);
         }
@@ -152,6 +153,8 @@ fn turns(limits: &Limits) -> Rate {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]

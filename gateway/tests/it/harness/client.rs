@@ -1,0 +1,302 @@
+//! A client as an application sees it: events, acknowledgements, and the end.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use jackfield_engine::{CloseReason, Frame, Inbound, Parts, testing::TestClient};
+use serde_json::{Value, json};
+
+use super::User;
+
+/// Longest wait for anything, in the test's own time.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// One connection, and one of its namespaces. [`Client::also_in`] is another of the same connection.
+pub struct Client {
+    pub user: User,
+    namespace: String,
+    transport: std::rc::Rc<Transport>,
+}
+
+struct Transport {
+    client: TestClient,
+    /// Everything that has arrived, in order.
+    packets: RefCell<Vec<Packet>>,
+    last_ack: Cell<i64>,
+}
+
+/// A packet from the server.
+#[derive(Debug, Clone, PartialEq)]
+struct Packet {
+    kind: Kind,
+    namespace: String,
+    /// [`Client::next`] has returned it.
+    taken: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Connect(Value),
+    ConnectError(String),
+    Disconnect,
+    Event { name: String, data: Vec<Value>, parts: usize },
+    Ack { id: i64, data: Value },
+}
+
+impl Client {
+    pub fn new(client: TestClient, user: User) -> Self {
+        let transport = Transport { client, packets: RefCell::default(), last_ack: Cell::new(0) };
+        Self { user, namespace: "/".into(), transport: transport.into() }
+    }
+
+    /// Sends a CONNECT.
+    pub fn connect(&self, namespace: &str, token: &str) {
+        let auth = json!({ "token": token }).to_string();
+        self.send(&Inbound::Connect { namespace, auth: Some(&auth) });
+    }
+
+    /// The same connection in one more namespace.
+    pub async fn also_in(&self, namespace: &str) -> Self {
+        self.connect(namespace, &self.user.token());
+        let other = self.at(namespace);
+        other.next("authenticated").await;
+        other
+    }
+
+    /// The same connection, as far as this namespace goes.
+    pub fn at(&self, namespace: &str) -> Self {
+        Self { user: self.user.clone(), namespace: namespace.to_owned(), transport: self.transport.clone() }
+    }
+
+    /// Leaves the namespace.
+    pub fn leave_namespace(&self) {
+        self.send(&Inbound::Disconnect { namespace: &self.namespace });
+    }
+
+    /// Cuts the transport, as a lost connection does.
+    pub fn cut(&self) {
+        self.transport.client.cut();
+    }
+
+    /// Sends an event without asking for an acknowledgement.
+    pub fn emit(&self, event: &str, data: Value) {
+        self.event(event, &[data], None, None);
+    }
+
+    /// Sends an event with these arguments, and returns its acknowledgement.
+    pub async fn ask(&self, event: &str, data: Value) -> Value {
+        self.ask_with(event, &[data], None).await
+    }
+
+    /// As [`Client::ask`], with any number of arguments and binary parts.
+    pub async fn ask_with(&self, event: &str, data: &[Value], parts: Option<Parts>) -> Value {
+        let id = self.start(event, data, parts);
+        self.answer(id, event).await
+    }
+
+    /// Sends an event now; [`Client::answer`] waits for its acknowledgement.
+    pub fn start(&self, event: &str, data: &[Value], parts: Option<Parts>) -> i64 {
+        let id = self.transport.last_ack.get() + 1;
+        self.transport.last_ack.set(id);
+        self.event(event, data, Some(id), parts);
+        id
+    }
+
+    /// The acknowledgement of an event that was started.
+    pub async fn answer(&self, id: i64, event: &str) -> Value {
+        self.wait(&format!("the acknowledgement of {event}"), |packet| match &packet.kind {
+            Kind::Ack { id: other, data } if *other == id => Some(data.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// As [`Client::ask`]; the answer has to be good.
+    pub async fn done(&self, event: &str, data: Value) -> Value {
+        let answer = self.ask(event, data).await;
+        assert_ne!(answer["status"], "error", "{event}: {answer}");
+        answer
+    }
+
+    /// As [`Client::ask`]; the answer has to be this error.
+    pub async fn refused(&self, event: &str, data: Value, code: &str) -> Value {
+        let answer = self.ask(event, data).await;
+        assert_eq!((&answer["status"], &answer["code"]), (&json!("error"), &json!(code)), "{event}: {answer}");
+        answer
+    }
+
+    /// Joins a room, and returns the acknowledgement.
+    pub async fn join(&self, room: &str) -> Value {
+        self.done("join-room", json!(room)).await
+    }
+
+    /// The first argument of the next event of this name that was not taken yet.
+    pub async fn next(&self, event: &str) -> Value {
+        self.next_where(event, |_| true).await
+    }
+
+    /// As [`Client::next`], among those events that `is` chooses.
+    pub async fn next_where(&self, event: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.wait(&format!("the event {event}"), |packet| match &packet.kind {
+            Kind::Event { name, data, .. } if name == event => {
+                data.first().cloned().or(Some(Value::Null)).filter(|data| is(data))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// The first arguments of all events of this name so far, taken or not.
+    pub fn all(&self, event: &str) -> Vec<Value> {
+        let events = self.events().into_iter().filter(|(name, _)| name == event);
+        events.map(|(_, data)| data.into_iter().next().unwrap_or_default()).collect()
+    }
+
+    /// The names and arguments of all events so far.
+    pub fn events(&self) -> Vec<(String, Vec<Value>)> {
+        self.transport.read();
+        let packets = self.transport.packets.borrow();
+        let own = packets.iter().filter(|packet| packet.namespace == self.namespace);
+        own.filter_map(|packet| match &packet.kind {
+            Kind::Event { name, data, .. } => Some((name.clone(), data.clone())),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// The public id of the socket.
+    pub fn id(&self) -> String {
+        self.transport.read();
+        let packets = self.transport.packets.borrow();
+        let own = packets.iter().filter(|packet| packet.namespace == self.namespace);
+        let mut sid = own.filter_map(|packet| match &packet.kind {
+            Kind::Connect(data) => data["sid"].as_str().map(str::to_owned),
+            _ => None,
+        });
+        sid.next_back().expect("it is connected")
+    }
+
+    /// Waits for the DISCONNECT of this namespace.
+    pub async fn disconnected(&self) {
+        self.wait("the DISCONNECT", |packet| (packet.kind == Kind::Disconnect).then_some(())).await;
+    }
+
+    /// Whether the server has taken the client out of this namespace for good.
+    pub fn is_disconnected(&self) -> bool {
+        self.transport.read();
+        let packets = self.transport.packets.borrow();
+        packets.iter().any(|packet| packet.namespace == self.namespace && packet.kind == Kind::Disconnect)
+    }
+
+    /// Waits until the namespace is refused, and returns the code.
+    pub async fn refusal(&self) -> String {
+        self.wait("the refusal", |packet| match &packet.kind {
+            Kind::ConnectError(code) => Some(code.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until the server closes the transport, and returns the reason.
+    pub async fn closed(&self) -> CloseReason {
+        let closing = async {
+            loop {
+                self.transport.read();
+                if let Some(reason) = self.transport.client.outbox().closed() {
+                    return reason;
+                }
+                self.transport.client.changed().await;
+            }
+        };
+        tokio::time::timeout(WITHIN, closing).await.expect("the transport stays open")
+    }
+
+    /// Whether the transport is open.
+    pub fn is_open(&self) -> bool {
+        self.transport.client.outbox().closed().is_none()
+    }
+
+    /// Reads nothing more: this many frames fit into the client's queue.
+    pub fn stall(&self, room: usize) {
+        self.transport.client.outbox().stall(room);
+    }
+
+    /// Sends any packet.
+    pub fn send(&self, packet: &Inbound<&str>) {
+        self.transport.client.send(packet);
+    }
+
+    fn event(&self, event: &str, data: &[Value], ack: Option<i64>, parts: Option<Parts>) {
+        let content: Vec<Value> = [json!(event)].into_iter().chain(data.iter().cloned()).collect();
+        let content = Value::from(content).to_string();
+        self.send(&Inbound::Event { namespace: &self.namespace, content: &content, ack, parts });
+    }
+
+    async fn wait<T>(&self, what: &str, is: impl Fn(&Packet) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                self.transport.read();
+                for packet in self.transport.packets.borrow_mut().iter_mut() {
+                    if packet.namespace == self.namespace
+                        && !packet.taken
+                        && let Some(found) = is(packet)
+                    {
+                        packet.taken = true;
+                        return found;
+                    }
+                }
+                assert!(
+                    self.is_open(),
+                    "closed while waiting for {what}: {:?}",
+                    self.transport.client.outbox().closed()
+                );
+                self.transport.client.changed().await;
+            }
+        };
+        let waited = tokio::time::timeout(WITHIN, waiting).await;
+        waited.unwrap_or_else(|_| panic!("{} did not get {what}; it got {:?}", self.user.id, self.events()))
+    }
+}
+
+impl Transport {
+    fn read(&self) {
+        self.packets.borrow_mut().extend(self.client.outbox().take().iter().map(Packet::parse));
+    }
+}
+
+impl Packet {
+    fn parse(frame: &Frame) -> Self {
+        let text = std::str::from_utf8(frame.text()).unwrap();
+        let (kind, mut rest) = text.split_at(1);
+        let parts = frame.parts().map_or(0, Parts::count);
+        if parts > 0 {
+            rest = rest.split_once('-').unwrap().1;
+        }
+        let mut namespace = "/";
+        if rest.starts_with('/') {
+            (namespace, rest) = rest.split_once(',').unwrap();
+        }
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (id, json) = rest.split_at(digits);
+        let json = || -> Value { serde_json::from_str(json).unwrap_or_else(|error| panic!("{text}: {error}")) };
+        let list = || match json() {
+            Value::Array(items) => items,
+            other => panic!("{other}"),
+        };
+        let kind = match kind {
+            "0" => Kind::Connect(json()),
+            "1" => Kind::Disconnect,
+            "2" | "5" => {
+                let mut data = list();
+                let name = data.remove(0).as_str().unwrap().to_owned();
+                Kind::Event { name, data, parts }
+            }
+            "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list().into_iter().next().unwrap_or_default() },
+            "4" => Kind::ConnectError(json()["message"].as_str().unwrap().to_owned()),
+            other => panic!("a packet of type {other}"),
+        };
+        Self { kind, namespace: namespace.to_owned(), taken: false }
+    }
+}

@@ -1,0 +1,18 @@
+//! A cluster in this process: nodes on the memory cluster, clients without a transport, and paused time.
+//!
+//! `cluster.client("ana").await` is a connected client; `client.join("r").await` and `client.ask(event, data).await` are
+//! what it does, `client.next(event).await` and `client.all(event)` what it gets. Time is the test's own: a grace or a
+//! lease costs nothing, and [`TestCluster::quiet`] is a true barrier, because the clock only moves while no task of any
+//! node has anything to do. So the absence of an event can be asserted after it.
+//!
+//! Deliberately cannot kill a node, lose messages or be slow: tests with real processes do that.
+
+mod client;
+mod cluster;
+mod user;
+
+pub use self::{
+    client::Client,
+    cluster::{API_KEY, TestCluster},
+    user::User,
+};
