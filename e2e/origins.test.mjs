@@ -11,7 +11,7 @@ import { startStandalone } from "./support/standalone.mjs";
 import { until } from "./support/until.mjs";
 
 const FRIEND = "https://app.friend.example";
-const REFUSED = "setting `cors.origins` (CORS_ORIGINS) does not allow it";
+const REFUSED = "to allow it, add it to `cors.origins` (CORS_ORIGINS)";
 
 describe("origins of pages", () => {
   let program, pages;

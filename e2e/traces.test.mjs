@@ -17,7 +17,7 @@ import { NotYet, until } from "./support/until.mjs";
 import { api } from "./support/users.mjs";
 
 /** Kinds of spans, by OpenTelemetry's numbers. */
-const [INTERNAL, SERVER, PRODUCER, CONSUMER] = [1, 2, 4, 5];
+const [SERVER, PRODUCER, CONSUMER] = [2, 4, 5];
 
 describe("traces of a cluster", OWN, () => {
   let cluster, collector, logs, nodes;
@@ -53,7 +53,7 @@ describe("traces of a cluster", OWN, () => {
     }
   }
 
-  test("a stored message: event, append, and the socket writes of every node are one trace", async (t) => {
+  test("a stored message: event, append, and the deliveries of every node are one trace", async (t) => {
     const room = newRoom();
     const clients = await Promise.all(cluster.urls.map((url, node) =>
       signedIn(url, cluster.user(), node === 1 ? { transports: ["websocket"] } : {})));
@@ -65,7 +65,7 @@ describe("traces of a cluster", OWN, () => {
     const first = await collector.find("the event's span", ({ name }) => name === "send-message");
     const spans = await collector.trace(first.trace, [
       { name: "append" },
-      ...nodes.flatMap((instance) => [{ name: "deliver", instance }, { name: "socket write", instance }]),
+      ...nodes.map((instance) => ({ name: "deliver", instance })),
     ]);
     assert.deepEqual([...new Set(spans.map(({ service }) => service))], ["jackfield-gateway"]);
     const event = one(spans, { name: "send-message", kind: SERVER, instance: nodes[0], parent: "" });
@@ -74,10 +74,9 @@ describe("traces of a cluster", OWN, () => {
     follow(event, append);
     for (const instance of nodes) {
       const deliver = one(spans, { name: "deliver", kind: CONSUMER, instance });
-      const write = one(spans, { name: "socket write", kind: INTERNAL, instance });
-      follow(append, deliver, write);
+      follow(append, deliver);
     }
-    assert.equal(spans.length, 2 + 2 * nodes.length);
+    assert.equal(spans.length, 2 + nodes.length);
     t.diagnostic(JSON.stringify({ trace: first.trace, spans: spans.map(({ name, instance, start, end }) =>
       ({ name, instance, atMicros: Number(start - event.start) / 1000, tookMicros: Number(end - start) / 1000 })) }));
   });
@@ -91,14 +90,14 @@ describe("traces of a cluster", OWN, () => {
     const answer = await new Api(cluster, 2).post(`/rooms/${room}/messages`, { content: "x" }, headers);
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
     assert.equal(answer.headers.get("x-request-id"), "mine-1");
-    const spans = await collector.trace(trace, [{ parent }, { name: "append" }, { name: "deliver" }, { name: "socket write" }]);
+    const spans = await collector.trace(trace, [{ parent }, { name: "append" }, { name: "deliver" }]);
     const call = one(spans, { parent, kind: SERVER, instance: nodes[2] });
     assert.match(call.name, /^POST \/v1\/rooms\/\{/);
     assert.equal(call.attributes["request.id"], "mine-1");
     assert.equal(call.attributes["http.response.status_code"], 201);
     const append = one(spans, { name: "append", instance: nodes[2] });
     const deliver = one(spans, { name: "deliver", instance: nodes[1] });
-    follow(call, append, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
+    follow(call, append, deliver);
 
     // A trace that the caller does not record is not continued.
     const [quiet, loud] = [randomBytes(16).toString("hex"), randomBytes(16).toString("hex")];
@@ -124,12 +123,11 @@ describe("traces of a cluster", OWN, () => {
     for (const [name, send, hop] of ways) {
       assert.equal((await send()).status, "ok", name);
       const event = await collector.find(`the span of ${name}`, (span) => span.name === name);
-      const away = [{ name: "deliver", instance: nodes[1] }, { name: "socket write", instance: nodes[1] }];
-      const spans = await collector.trace(event.trace, [{ name: hop }, ...away]);
+      const spans = await collector.trace(event.trace, [{ name: hop }, { name: "deliver", instance: nodes[1] }]);
       const deliver = one(spans, { name: "deliver", instance: nodes[1] });
       const sent = spans.find(({ id }) => id === deliver.parent);
       assert.deepEqual([sent.name, sent.parent], [hop, event.id]);
-      follow(event, sent, deliver, one(spans, { name: "socket write", instance: nodes[1] }));
+      follow(event, sent, deliver);
     }
     assert.equal(receiver.disconnects.length + reader.disconnects.length, 0);
   });
