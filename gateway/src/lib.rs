@@ -54,7 +54,7 @@ use jackfield_shared::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use crate::session::Parts;
+pub use crate::session::Readiness;
 use crate::{
     api::{Api, ApiKeys},
     event::Events,
@@ -167,8 +167,8 @@ impl Gateway {
 
     /// Whether the node can take clients, and if not, which part is missing.
     #[must_use]
-    pub fn parts(&self) -> Parts {
-        self.shared.parts()
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness()
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].

@@ -96,9 +96,9 @@ jackfield_shared::metric_list! {
     /// Sessions ended because another of the user took their place.
     Counter EVICTED = "jackfield_sessions_evicted_total";
     /// Sessions and stays in rooms that are over and wait to be given back to the cluster.
-    Gauge DEPARTURES = "jackfield_departures_waiting";
+    Gauge RELEASES_WAITING = "jackfield_departures_waiting";
     /// Clients sent away for good, by reason.
-    Counter SENT_AWAY = "jackfield_sent_away_total" by reason in REASONS;
+    Counter DISCONNECTED = "jackfield_sent_away_total" by reason in REASONS;
     /// Engine.IO connections that ended, by reason.
     Counter CLOSED = "jackfield_connections_closed_total" by reason in CloseReason::NAMES;
     /// Connections closed because their queue was full.

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Notifications in a page, at most.
-const MOST: usize = 100;
+const MAX: usize = 100;
 /// Notifications in a page if the caller sets no limit.
-const USUAL: usize = 50;
+const DEFAULT: usize = 50;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -39,9 +39,9 @@ pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str,
 /// # Errors
 /// Names the field.
 pub(crate) fn page_of(before: Option<String>, limit: Option<usize>) -> Result<(Option<NotificationId>, usize), String> {
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(format!("limit must be 1 to {MOST}"));
+    let limit = limit.unwrap_or(DEFAULT);
+    if !(1..=MAX).contains(&limit) {
+        return Err(format!("limit must be 1 to {MAX}"));
     }
     let id = |text: String| NotificationId::parse(&text).ok_or_else(|| "before must be a notification's id".to_owned());
     Ok((before.map(id).transpose()?, limit))

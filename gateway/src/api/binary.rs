@@ -11,8 +11,8 @@ const KEY: &str = "$binary";
 /// The field that marks the place of a part on the wire.
 const PLACEHOLDER: &str = "_placeholder";
 
-/// Takes at most `most` binary parts out of the data, and leaves placeholders in their places.
-pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiError> {
+/// Takes at most `max` binary parts out of the data, and leaves placeholders in their places.
+pub(super) fn take(data: &mut Value, max: usize) -> Result<Option<Parts>, ApiError> {
     let mut parts = Vec::new();
     let is_ambiguous = has_placeholder(data);
     take_all(data, &mut parts)?;
@@ -20,8 +20,8 @@ pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiEr
         // Clients would take it for the place of a part, and end the connection if there is no such part.
         return Err(ApiError::wrong(format!("data with binary parts must not have a field {PLACEHOLDER}")));
     }
-    match parts.len() > most {
-        true => Err(ApiError::wrong(format!("data may have {most} binary parts"))),
+    match parts.len() > max {
+        true => Err(ApiError::wrong(format!("data may have {max} binary parts"))),
         false => Ok(Parts::new(parts)),
     }
 }

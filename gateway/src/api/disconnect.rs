@@ -12,7 +12,7 @@ use axum::{
 use jackfield_cluster::{
     bus::Channel,
     sessions::Directive,
-    wire::{BusMessage, EndReading},
+    wire::{BusMessage, EndSubscriptions},
 };
 use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub(crate) async fn disconnect(
         return Err(ApiError::wrong(format!("at most {MAX_REASON} characters in reason")));
     }
     let reason: Arc<str> = reason.into();
-    let reading = BusMessage::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
+    let reading = BusMessage::EndSubscriptions(EndSubscriptions { user: Arc::clone(&id), reason: Arc::clone(&reason) });
     let directive = Directive::End(reason);
     let (ended, ()) = tokio::try_join!(
         api.shared.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),

@@ -145,7 +145,7 @@ pub(crate) enum PostErrors {
 /// The further errors of a call whose target may not exist.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
-pub(crate) enum Missing {
+pub(crate) enum NotFound {
     /// `not_found`
     #[response(status = 404)]
     NotFound(ErrorDoc),

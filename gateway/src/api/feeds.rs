@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, Publish},
-    error::{ApiError, Missing, PostErrors},
+    error::{ApiError, NotFound, PostErrors},
     idempotency::IdempotencyKey,
     state::Api,
 };
@@ -62,7 +62,7 @@ pub(crate) struct Published {
 #[utoipa::path(
     post, path = "/v1/feeds/{feed}", tag = "feeds", request_body = Request, security(("apiKey" = [])),
     params(("feed" = String, Path, description = "As configured", example = "productos"), IdempotencyKey),
-    responses((status = 202, description = "On its way", body = Published), PostErrors, Missing),
+    responses((status = 202, description = "On its way", body = Published), PostErrors, NotFound),
 )]
 pub(crate) async fn publish(
     _: Caller<Publish>,

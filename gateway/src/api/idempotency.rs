@@ -65,7 +65,7 @@ impl<S: Sync> FromRequestParts<S> for OperationId {
 /// The layer that runs a POST with a key once.
 pub(crate) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();
-    let caller = caller::of(request.headers(), &api).map(|key| key.name.clone());
+    let caller = caller::key_of(request.headers(), &api).map(|key| key.name.clone());
     match (key, caller) {
         (Some(key), Some(caller)) if request.method() == Method::POST => {
             match attempt(&api, &caller, &key, request, next).await {

@@ -61,9 +61,9 @@ impl ApiKeys {
     /// Names the entry that cannot be read, by its name or place, and never shows a hash.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, SettingsError> {
         let keys: Vec<ApiKey> =
-            texts.iter().enumerate().map(|(place, text)| key(place, text)).collect::<Result<_, _>>()?;
+            texts.iter().enumerate().map(|(index, text)| parse_key(index, text)).collect::<Result<_, _>>()?;
         let twice =
-            keys.iter().enumerate().find(|(place, key)| keys[..*place].iter().any(|other| other.name == key.name));
+            keys.iter().enumerate().find(|(index, key)| keys[..*index].iter().any(|other| other.name == key.name));
         match twice {
             Some((_, key)) => Err(SettingsError::new(format!("setting `api.keys` has two keys named {}", key.name))),
             None => Ok(Self(keys)),
@@ -74,19 +74,19 @@ impl ApiKeys {
     pub(crate) fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let mut found = u64::MAX;
-        for (place, known) in (0_u64..).zip(&self.0) {
+        for (index, known) in (0_u64..).zip(&self.0) {
             let same: Choice = known.hash.ct_eq(&hash);
-            found.conditional_assign(&place, same);
+            found.conditional_assign(&index, same);
         }
         self.0.get(usize::try_from(found).ok()?)
     }
 }
 
-fn key(place: usize, text: &str) -> Result<ApiKey, SettingsError> {
+fn parse_key(index: usize, text: &str) -> Result<ApiKey, SettingsError> {
     let wrong = |what: &str| {
         SettingsError::new(format!(
             "setting `api.keys`: entry {} {what}; an entry is `name:scope+scope:sha256 of the key in hex`",
-            place + 1
+            index + 1
         ))
     };
     let mut parts = text.splitn(3, ':');

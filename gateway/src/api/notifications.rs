@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     caller::{Caller, Notify, Read},
-    error::{ApiError, Errors, Missing, PostErrors},
+    error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     state::Api,
     user_id,
@@ -90,7 +90,7 @@ pub(crate) struct StoredForMany {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Which {
+pub(crate) struct ListQuery {
     /// Selects those before the one with this id, without that one; the newest if left out.
     #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
@@ -173,16 +173,16 @@ pub(crate) async fn notify_many(
 /// A user's notifications.
 #[utoipa::path(
     get, path = "/v1/users/{id}/notifications", tag = "notifications", security(("apiKey" = [])),
-    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), Which),
+    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), ListQuery),
     responses((status = 200, description = "Newest first", body = Listed), Errors),
 )]
 pub(crate) async fn list(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
-    which: Result<Query<Which>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(Which { before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let Query(ListQuery { before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     user_id::check("id", &id)?;
     let (before, limit) = notification::page_of(before, limit).map_err(ApiError::wrong)?;
     let page = api.shared.cluster.inbox.list(&id, before, limit).await?;
@@ -196,7 +196,7 @@ pub(crate) async fn list(
         ("id" = String, Path, description = "The user", min_length = 1, max_length = 128),
         ("notificationId" = String, Path, description = "The notification", pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"),
     ),
-    responses((status = 204, description = "It is gone"), Errors, Missing),
+    responses((status = 204, description = "It is gone"), Errors, NotFound),
 )]
 pub(crate) async fn delete(
     _: Caller<Notify>,
@@ -220,11 +220,11 @@ fn posted(
     data: Option<&RawValue>,
 ) -> Result<Posted, ApiError> {
     let mut wrong = Vec::new();
-    for (field, text, most) in
+    for (field, text, max) in
         [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
     {
-        if !(1..=most).contains(&text.chars().count()) {
-            wrong.push(format!("{field} must have 1 to {most} characters"));
+        if !(1..=max).contains(&text.chars().count()) {
+            wrong.push(format!("{field} must have 1 to {max} characters"));
         }
     }
     if data.is_some_and(|data| data.get().len() > MAX_DATA) {

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     caller::{Caller, Publish, Read},
-    error::{ApiError, Errors, Missing, PostErrors},
+    error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
     state::Api,
@@ -44,7 +44,7 @@ pub(crate) struct Sent {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Which {
+pub(crate) struct HistoryQuery {
     /// `/` if left out.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
@@ -114,20 +114,20 @@ pub(crate) async fn send(
 /// A room's stored messages.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/messages", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Which),
+    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), HistoryQuery),
     responses(
         (status = 200, description = "Oldest first", body = History),
         Errors,
-        Missing,
+        NotFound,
     ),
 )]
 pub(crate) async fn history(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    which: Result<Query<Which>, QueryRejection>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(Which { namespace, before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let Query(HistoryQuery { namespace, before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     let room = room(namespace.as_deref(), &name)?;
     let messages = history_of(&api.shared.cluster.log, &room, before.as_deref(), limit).await?;
     let json = format!("{{\"messages\":{messages}}}");

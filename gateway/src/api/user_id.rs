@@ -26,8 +26,8 @@ pub(crate) fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>
     if !(1..=MAX_USERS).contains(&ids.len()) {
         return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));
     }
-    for (place, id) in ids.iter().enumerate() {
-        check(&format!("{field}[{place}]"), id)?;
+    for (index, id) in ids.iter().enumerate() {
+        check(&format!("{field}[{index}]"), id)?;
     }
     let mut seen = std::collections::HashSet::with_capacity(ids.len());
     Ok(ids.into_iter().filter(|id| seen.insert(Arc::clone(id))).collect())

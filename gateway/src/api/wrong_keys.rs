@@ -60,8 +60,8 @@ mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
     use tower::ServiceExt as _;
 
-    async fn ask(routes: &Router, from: &str, right: bool) -> Response {
-        let path = if right { "/right" } else { "/wrong" };
+    async fn call(routes: &Router, from: &str, valid: bool) -> Response {
+        let path = if valid { "/right" } else { "/wrong" };
         let request = axum::http::Request::get(path).header("x-forwarded-for", from).body(Body::empty()).unwrap();
         routes.clone().oneshot(request).await.unwrap()
     }
@@ -73,14 +73,14 @@ mod tests {
             .route("/wrong", get(|| async { StatusCode::UNAUTHORIZED }))
             .layer(from_fn_with_state(WrongKeys::new(1), limited));
         for _ in 0..ALLOWED.count {
-            assert_eq!(ask(&routes, "6.6.6.6", true).await.status(), 200);
-            assert_eq!(ask(&routes, "6.6.6.6", false).await.status(), 401);
+            assert_eq!(call(&routes, "6.6.6.6", true).await.status(), 200);
+            assert_eq!(call(&routes, "6.6.6.6", false).await.status(), 401);
         }
-        for right in [false, true] {
-            let refused = ask(&routes, "6.6.6.6", right).await;
+        for valid in [false, true] {
+            let refused = call(&routes, "6.6.6.6", valid).await;
             assert_eq!(refused.status(), 429);
             assert!(refused.headers().contains_key("retry-after"));
         }
-        assert_eq!(ask(&routes, "7.7.7.7", true).await.status(), 200);
+        assert_eq!(call(&routes, "7.7.7.7", true).await.status(), 200);
     }
 }

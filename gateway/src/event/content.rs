@@ -106,7 +106,7 @@ fn quoted(text: &str) -> String {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(<&RawValue>::deserialize(deserializer)?).map_err(|error| said(&error))
+        Self::read(<&RawValue>::deserialize(deserializer)?).map_err(|error| custom_error(&error))
     }
 }
 
@@ -156,7 +156,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
         let json = <&RawValue>::deserialize(deserializer)?;
         match serde_json::from_str::<Placeholder>(json.get()) {
             Ok(Placeholder { _placeholder: true, num }) => Ok(Self::Part(num)),
-            _ => Text::read(json).map(Self::Text).map_err(|error| said(&error)),
+            _ => Text::read(json).map(Self::Text).map_err(|error| custom_error(&error)),
         }
     }
 }
@@ -180,9 +180,9 @@ fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 /// Drops the position, which is one in a piece of the input.
-fn said<E: de::Error>(error: &serde_json::Error) -> E {
+fn custom_error<E: de::Error>(error: &serde_json::Error) -> E {
     let text = error.to_string();
-    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said))
+    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(custom_error, _)| custom_error))
 }
 
 #[cfg(test)]

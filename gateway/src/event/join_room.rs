@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     hub::Member as _,
-    room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Wish},
+    room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Action},
     session::{Client, Sender},
 };
 
@@ -32,7 +32,7 @@ const READ_BYTES: u64 = 16 * 1024;
 /// A client that has not read a page after this time is too slow.
 const READ_WITHIN: Duration = Duration::from_mins(1);
 /// Shortest time before a socket may again get more than a page of the same room.
-const MUCH_PACE: Duration = Duration::from_secs(10);
+const LONG_PACE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(expecting = "room's name or {room, since?}")]
@@ -48,12 +48,12 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
         TextOr::Other(Args { room, since }) => (room, since),
     };
     let name = room::name(sender, &text)?;
-    room::may(sender, &text, Wish::Join)?;
+    room::authorize(sender, &text, Action::Join)?;
     let (shared, client) = (sender.shared, sender.client);
-    let most = shared.settings.limits.rooms as usize;
+    let max = shared.settings.limits.rooms as usize;
     let was_in = client.room(&text).is_some();
-    if !was_in && most > 0 && client.room_count() >= most {
-        return Err(EventError::TooManyRooms { most });
+    if !was_in && max > 0 && client.room_count() >= max {
+        return Err(EventError::TooManyRooms { max });
     }
     let incarnation = shared.lease.incarnation().ok_or(Unavailable)?;
     if shared.releases.is_full() {
@@ -66,7 +66,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
         Ok(members) => {
             let mut joining = Joining::new(Arc::clone(client), since, ack, members);
             (joining.again, joining.not_before) = (was_in, client.paged_until(&text));
-            come_in(sender, &name, joining).await
+            join_in_rounds(sender, &name, joining).await
         }
         Err(unavailable) => Err(unavailable.into()),
     };
@@ -91,7 +91,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
 }
 
 /// Repeats until the socket has all that it missed and is in the room. The bytes it gets count as events of its user.
-async fn come_in(
+async fn join_in_rounds(
     sender: &Sender<'_>,
     name: &RoomName,
     mut joining: Joining<Client>,
@@ -104,7 +104,7 @@ async fn come_in(
             Ok((room, Joined::In { bytes, is_long, .. })) => {
                 client.user.charge(bytes, now);
                 if is_long || joining.sent.is_some() {
-                    client.page_again_at(&name.name, now + MUCH_PACE, now);
+                    client.page_again_at(&name.name, now + LONG_PACE, now);
                 }
                 return Ok(room);
             }

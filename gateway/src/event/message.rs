@@ -48,7 +48,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
     let payload = Payload { sender: &sender.client.id, message: &content, timestamp: &now_rfc3339() };
     match room {
         Some(name) => {
-            let to = room::to_speak(sender, &name)?;
+            let to = room::to_send(sender, &name)?;
             sender.shared.rooms.broadcast(&to.name, &frame(sender, &payload)?, None).await?;
         }
         None => {

@@ -30,7 +30,7 @@ impl<'a> Event<'a> {
         let Head { name, data } = serde_json::from_str(json).map_err(|_| Malformed)?;
         let event = Self { name, parts, data, json };
         match parts {
-            Some(parts) if !are_there(json, parts.count()) => Err(Malformed),
+            Some(parts) if !all_exist(json, parts.count()) => Err(Malformed),
             _ => Ok(event),
         }
     }
@@ -99,7 +99,7 @@ fn without_position(error: &serde_json::Error) -> String {
 }
 
 /// Whether every placeholder names one of `parts` parts.
-fn are_there(json: &str, parts: usize) -> bool {
+fn all_exist(json: &str, parts: usize) -> bool {
     fn all(value: &Value, parts: u64) -> bool {
         match value {
             Value::Array(items) => items.iter().all(|item| all(item, parts)),

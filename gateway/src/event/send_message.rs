@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
 use crate::{
-    room::{Author, message_body, rules::Wish},
+    room::{Author, message_body, rules::Action},
     session::Sender,
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
         // After a reconnect a stock client resends before the application has joined again.
         Err(not_in_room) => return stored_before(sender, &room, client_id.as_ref()).await?.ok_or(not_in_room),
     };
-    room::may(sender, &room, Wish::Send)?;
+    room::authorize(sender, &room, Action::Send)?;
     content.check("content")?;
     if client_id.as_ref().is_some_and(|id| !is_client_id(id)) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
@@ -70,7 +70,7 @@ async fn stored_before(
 ) -> Result<Option<Stored>, EventError> {
     let Some(client_id) = client_id.filter(|id| is_client_id(id)) else { return Ok(None) };
     let Ok(name) = room::name(sender, room) else { return Ok(None) };
-    if room::may(sender, room, Wish::Join).and_then(|()| room::may(sender, room, Wish::Send)).is_err() {
+    if room::authorize(sender, room, Action::Join).and_then(|()| room::authorize(sender, room, Action::Send)).is_err() {
         return Ok(None);
     }
     let key = user_key(&sender.client.identity.user_id, client_id.json());

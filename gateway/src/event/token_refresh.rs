@@ -9,7 +9,7 @@ use crate::session::{Sender, Shared, SubscriberSender};
 
 #[derive(Deserialize)]
 #[serde(expecting = "{token}")]
-struct Renewal {
+struct Args {
     token: String,
 }
 
@@ -21,14 +21,14 @@ pub(super) struct Renewed {
 }
 
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
-    let identity = shown(sender.shared, &sender.client.identity, event).await?;
+    let identity = verify(sender.shared, &sender.client.identity, event).await?;
     Ok(renewed(sender.connection.renew(identity.expires_at)))
 }
 
 /// As [`handle`], for one feed alone.
 pub(super) async fn handle_in_feed(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
     let before = sender.subscriber.identity.as_ref().ok_or(EventError::Forbidden("There is no token to renew"))?;
-    let identity = shown(sender.shared, before, event).await?;
+    let identity = verify(sender.shared, before, event).await?;
     Ok(renewed(sender.subscriber.renew(identity.expires_at)))
 }
 
@@ -37,8 +37,8 @@ fn renewed(expires_at: u64) -> Renewed {
 }
 
 /// The identity in the new token.
-async fn shown(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
-    let Renewal { token } = event.data()?;
+async fn verify(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
+    let Args { token } = event.data()?;
     let identity = shared.verifier.verify(&token).await.map_err(|error| match error {
         TokenError::Invalid => EventError::Validation("token is not valid".into()),
         TokenError::Expired => EventError::Validation("token has expired".into()),

@@ -35,7 +35,7 @@ pub(super) enum Input<M> {
 pub(super) type Admit = Box<dyn FnOnce(&[Frame]) -> bool + Send>;
 
 /// The feed on this node, as its log's updates reach it.
-struct Here<M> {
+struct LocalFeed<M> {
     feed: Arc<Feed<M>>,
     log: Log,
     greeting: Option<Frame>,
@@ -52,27 +52,27 @@ pub(super) async fn run<M: Member>(
 ) {
     let greeting = Frame::event(&feed.namespace, "connection", &feed.rule.greeting);
     let mut follower = LogFollower::new(log.clone(), feed.log.clone());
-    let mut here = Here { feed, log, greeting, recent: VecDeque::new() };
+    let mut local = LocalFeed { feed, log, greeting, recent: VecDeque::new() };
     let mut begin_at = Instant::now();
     loop {
-        let feed = Arc::clone(&here.feed);
+        let feed = Arc::clone(&local.feed);
         let has_begun = follower.at().is_some();
         tokio::select! {
             biased;
             () = stopping.cancelled() => return,
             () = sleep_until(begin_at), if !has_begun => {
-                if here.begin(&bus, &mut follower).await.is_err() {
+                if local.begin(&bus, &mut follower).await.is_err() {
                     begin_at = Instant::now() + RETRY;
                 }
             }
-            () = follower.behind(&feed.signals), if has_begun => drop(follower.repair(&feed.signals, &mut here).await),
+            () = follower.behind(&feed.signals), if has_begun => drop(follower.repair(&feed.signals, &mut local).await),
             Some(input) = inputs.recv() => match input {
                 Input::Update(position, body, span) => {
-                    within(span, follower.live(position, &body, &feed.signals, &mut here)).await;
+                    within(span, follower.live(position, &body, &feed.signals, &mut local)).await;
                 }
                 Input::Join { subscriber, admit, done } => {
                     if has_begun {
-                        here.admit(subscriber, admit);
+                        local.admit(subscriber, admit);
                     }
                     // A caller that gave up waiting closes the connection, and so removes the subscriber.
                     let _ = done.send(has_begun.then_some(()).ok_or(Unavailable));
@@ -82,7 +82,7 @@ pub(super) async fn run<M: Member>(
     }
 }
 
-impl<M: Member> Here<M> {
+impl<M: Member> LocalFeed<M> {
     /// Subscribes, then sets the cursor: from then on the task misses nothing.
     async fn begin(&mut self, bus: &Bus, follower: &mut LogFollower) -> Result<(), Unavailable> {
         bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
@@ -113,7 +113,7 @@ impl<M: Member> Here<M> {
     }
 }
 
-impl<M: Member> Sink for Here<M> {
+impl<M: Member> Sink for LocalFeed<M> {
     const KIND: &'static str = "feed";
 
     async fn deliver(&mut self, _: Position, body: &Arc<str>) {

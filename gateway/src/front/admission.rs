@@ -24,9 +24,9 @@ use jackfield_shared::{error_body::ErrorBody, http::client_address::origin, time
 
 use super::Admitted;
 use crate::{
-    limits::{Address, Place},
+    limits::{Address, PendingPermit},
     metrics,
-    session::{Shared, registry::Obstacle},
+    session::{Shared, registry::LimitReached},
 };
 
 /// Longest wait of a handshake.
@@ -39,10 +39,10 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     let (parts, body) = request.into_parts();
     let handshake = Handshake::parse(&parts);
     let mut request = Request::from_parts(parts, body);
-    let mut place = None;
+    let mut permit = None;
     if handshake.sid.is_none() {
         match wait(&shared, address(&shared, &request)).await {
-            Ok(admitted) => place = admitted,
+            Ok(admitted) => permit = admitted,
             Err(Refusal { error, .. }) => {
                 metrics::HANDSHAKES_REFUSED.add_for([error.code], 1);
                 return error.into_response();
@@ -58,7 +58,7 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
         metrics::UPGRADES.add(1);
     }
     // The engine passes the place to the connection; if there is none, it is released at once.
-    request.extensions_mut().insert(Admitted { handshake, place });
+    request.extensions_mut().insert(Admitted { handshake, permit });
     next.run(request).await
 }
 
@@ -82,16 +82,16 @@ struct Refusal {
     wait: Option<Duration>,
 }
 
-async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<PendingPermit>>, Refusal> {
     let until = now() + WAIT;
     let (mut waiting, mut pause) = (None, CHECK_EVERY.0);
     loop {
         let refusal = match check(shared, address.as_ref()) {
-            Ok(place) => return Ok(place),
+            Ok(permit) => return Ok(permit),
             Err(refusal) => refusal,
         };
         // Refuse at once when draining or timed out.
-        if shared.turns_away() || now() >= until {
+        if shared.refuses_handshakes() || now() >= until {
             return Err(refusal);
         }
         if waiting.is_none() {
@@ -101,31 +101,31 @@ async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<A
             }
         }
         let due = until.min(now() + refusal.wait.unwrap_or(pause));
-        while now() < due && !shared.turns_away() {
+        while now() < due && !shared.refuses_handshakes() {
             tokio::time::sleep(CHECK_EVERY.1.min(due - now())).await;
         }
         pause = (pause * 2).min(CHECK_EVERY.1);
     }
 }
 
-fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<PendingPermit>>, Refusal> {
     let refusal_until = |wait, code, message: &str| {
         let error = ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS);
         Err(Refusal { error, wait })
     };
     let refusal = |code, message| refusal_until(None, code, message);
-    if shared.turns_away() {
+    if shared.refuses_handshakes() {
         return refusal("server_draining", "This node is shutting down, connect again");
     }
-    if !shared.parts().serves() {
+    if !shared.readiness().can_serve() {
         return refusal("unavailable", "This node is not ready, connect again");
     }
-    match shared.limiter.enter(&shared.settings.limits, address) {
-        Ok(place) => Ok(place),
-        Err(Obstacle::Node) => {
+    match shared.limiter.admit(&shared.settings.limits, address) {
+        Ok(permit) => Ok(permit),
+        Err(LimitReached::Node) => {
             refusal("too_many_connections", "This node accepts no more connections now, connect again later")
         }
-        Err(Obstacle::Address { wait }) => {
+        Err(LimitReached::Address { wait }) => {
             refusal_until(wait, "too_many_connections", "Too many connections from this address, connect again later")
         }
     }

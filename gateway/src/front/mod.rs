@@ -14,7 +14,7 @@ use axum::{Router, body::Body, extract::Extension, http::Request, middleware::fr
 use jackfield_engine::{EngineLimits, Handshake, oxide::Engine};
 
 use crate::{
-    limits::Place,
+    limits::PendingPermit,
     session::{Acceptor, Shared},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone)]
 struct Admitted {
     handshake: Handshake,
-    place: Option<Arc<Place>>,
+    permit: Option<Arc<PendingPermit>>,
 }
 
 /// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
@@ -40,8 +40,8 @@ pub(crate) fn router(shared: &Arc<Shared>, api: Option<Router>) -> Router {
         longest_namespace: shared.longest_namespace(),
     };
     let engine = Engine::new(Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
-    let answer = move |Extension(Admitted { handshake, place }): Extension<Admitted>, request: Request<Body>| {
-        engine.clone().answer(request, handshake, place)
+    let answer = move |Extension(Admitted { handshake, permit }): Extension<Admitted>, request: Request<Body>| {
+        engine.clone().answer(request, handshake, permit)
     };
     let engine = any(answer)
         .layer::<_, Infallible>(from_fn_with_state(Arc::clone(shared), admission::admit))

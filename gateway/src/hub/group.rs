@@ -46,7 +46,7 @@ pub(crate) struct Group<M> {
 struct Members<M> {
     /// With holes only while a fan-out is under way: it must neither skip a member that moves nor meet it twice.
     slots: Vec<Option<Arc<M>>>,
-    places: HashMap<Arc<str>, usize>,
+    indices: HashMap<Arc<str>, usize>,
 }
 
 /// A fan-out under way. At the end of the last one the holes are closed.
@@ -56,11 +56,11 @@ impl<M: Member> Group<M> {
     /// Adds a member; false if one with its id is in already. It gets nothing of fan-outs that are under way.
     pub(crate) fn join(&self, member: Arc<M>) -> bool {
         let mut members = self.members.write();
-        if members.places.contains_key(member.id()) {
+        if members.indices.contains_key(member.id()) {
             return false;
         }
-        let place = members.slots.len();
-        members.places.insert(Arc::clone(member.id()), place);
+        let index = members.slots.len();
+        members.indices.insert(Arc::clone(member.id()), index);
         members.slots.push(Some(member));
         true
     }
@@ -68,22 +68,22 @@ impl<M: Member> Group<M> {
     /// Removes the member with this id; false if it is not in.
     pub(crate) fn leave(&self, id: &str) -> bool {
         let mut members = self.members.write();
-        let Some(place) = members.places.remove(id) else { return false };
+        let Some(index) = members.indices.remove(id) else { return false };
         if self.walks.load(Ordering::Acquire) > 0 {
-            members.slots[place] = None;
+            members.slots[index] = None;
         } else {
-            members.fill(place);
+            members.fill(index);
         }
         true
     }
 
     #[cfg(test)]
     fn contains(&self, id: &str) -> bool {
-        self.members.read().places.contains_key(id)
+        self.members.read().indices.contains_key(id)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members.read().places.len()
+        self.members.read().indices.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -93,7 +93,7 @@ impl<M: Member> Group<M> {
     /// The members' ids, or `None` if there are more than `max`.
     pub(crate) fn ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
         let members = self.members.read();
-        (members.places.len() <= max).then(|| members.places.keys().cloned().collect())
+        (members.indices.len() <= max).then(|| members.indices.keys().cloned().collect())
     }
 
     /// Sends a frame to every member. Await each call before the next, to keep the order.
@@ -139,15 +139,15 @@ impl<M: Member> Group<M> {
 }
 
 impl<M: Member> Members<M> {
-    /// Closes the hole at `place` with the last member.
-    fn fill(&mut self, place: usize) {
-        self.slots.swap_remove(place);
-        if let Some(Some(moved)) = self.slots.get(place) {
-            self.places.insert(Arc::clone(moved.id()), place);
+    /// Closes the hole at `index` with the last member.
+    fn fill(&mut self, index: usize) {
+        self.slots.swap_remove(index);
+        if let Some(Some(moved)) = self.slots.get(index) {
+            self.indices.insert(Arc::clone(moved.id()), index);
         }
         if self.slots.len() * 4 < self.slots.capacity() {
             self.slots.shrink_to(self.slots.len() * 2);
-            self.places.shrink_to(self.places.len() * 2);
+            self.indices.shrink_to(self.indices.len() * 2);
         }
     }
 }
@@ -156,18 +156,18 @@ impl<M: Member> Drop for Walk<'_, M> {
     fn drop(&mut self) {
         let has_holes = {
             let members = self.0.members.read();
-            members.slots.len() > members.places.len()
+            members.slots.len() > members.indices.len()
         };
         let mut members = if has_holes { Some(self.0.members.write()) } else { None };
         // Under the lock, if there are holes: a walk that begins now sees all members or waits.
         if self.0.walks.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(members) = &mut members
         {
-            let mut place = 0;
-            while place < members.slots.len() {
-                match members.slots[place] {
-                    Some(_) => place += 1,
-                    None => members.fill(place),
+            let mut index = 0;
+            while index < members.slots.len() {
+                match members.slots[index] {
+                    Some(_) => index += 1,
+                    None => members.fill(index),
                 }
             }
         }
@@ -176,7 +176,7 @@ impl<M: Member> Drop for Walk<'_, M> {
 
 impl<M> Default for Group<M> {
     fn default() -> Self {
-        let members = Members { slots: Vec::new(), places: HashMap::new() };
+        let members = Members { slots: Vec::new(), indices: HashMap::new() };
         Self { members: RwLock::new(members), walks: AtomicUsize::new(0) }
     }
 }
@@ -195,20 +195,20 @@ pub(super) mod tests {
     use super::*;
 
     /// A member that only listens.
-    pub(crate) struct Listener {
+    pub(crate) struct TestMember {
         id: Arc<str>,
         outbox: Outbox,
-        heard: TestOutbox,
+        received: TestOutbox,
     }
 
-    impl Listener {
+    impl TestMember {
         pub(crate) fn new(id: &str) -> Arc<Self> {
-            let heard = TestOutbox::new();
-            Arc::new(Self { id: id.into(), outbox: Outbox::Test(heard.clone()), heard })
+            let received = TestOutbox::new();
+            Arc::new(Self { id: id.into(), outbox: Outbox::Test(received.clone()), received })
         }
     }
 
-    impl Member for Listener {
+    impl Member for TestMember {
         fn id(&self) -> &Arc<str> {
             &self.id
         }
@@ -236,7 +236,7 @@ pub(super) mod tests {
             rounds in prop::collection::vec(prop::collection::vec((0_usize..3_000, any::<bool>()), 0..200), 1..8)
         ) {
             let group = Group::default();
-            let everybody: Vec<_> = (0..3_000).map(|id| Listener::new(&id.to_string())).collect();
+            let everybody: Vec<_> = (0..3_000).map(|id| TestMember::new(&id.to_string())).collect();
             for member in &everybody[..2_500] {
                 group.join(Arc::clone(member));
             }
@@ -257,12 +257,12 @@ pub(super) mod tests {
                     }
                 }
                 for (id, member) in everybody.iter().enumerate() {
-                    let count = member.heard.take().len();
+                    let count = member.received.take().len();
                     prop_assert!(count <= 1);
                     prop_assert!(count == 1 || !before[id] || left[id], "{id} was left out");
                 }
                 let members = group.members.read();
-                prop_assert_eq!(members.slots.len(), members.places.len());
+                prop_assert_eq!(members.slots.len(), members.indices.len());
             }
         }
     }
@@ -270,23 +270,23 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_full_queue_is_cut_off_and_nobody_else() {
         let group = Group::default();
-        let members = ["a", "b", "c"].map(Listener::new);
+        let members = ["a", "b", "c"].map(TestMember::new);
         for member in &members {
             assert!(group.join(Arc::clone(member)));
         }
         assert!(!group.join(Arc::clone(&members[0])), "it is in already");
-        members[1].heard.stall(1);
+        members[1].received.stall(1);
         for number in 0..3 {
             group.fan_out(&frame(number)).await;
         }
-        assert_eq!(members[1].heard.closed(), Some(CloseReason::TooSlow));
-        assert_eq!(members.map(|member| member.heard.take().len()), [3, 1, 3]);
+        assert_eq!(members[1].received.closed(), Some(CloseReason::TooSlow));
+        assert_eq!(members.map(|member| member.received.take().len()), [3, 1, 3]);
     }
 
     #[tokio::test]
     async fn a_group_that_was_large_is_walked_as_far_as_it_goes() {
         let group = Group::default();
-        let members: Vec<_> = (0..10_000).map(|id| Listener::new(&id.to_string())).collect();
+        let members: Vec<_> = (0..10_000).map(|id| TestMember::new(&id.to_string())).collect();
         for member in &members {
             group.join(Arc::clone(member));
         }

@@ -71,12 +71,12 @@ impl<M> Default for Watchers<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::group::tests::Listener, *};
+    use super::{super::group::tests::TestMember, *};
 
     #[test]
     fn a_new_list_replaces_the_old_and_nothing_is_left_behind() {
         let watchers = Watchers::default();
-        let [one, two] = ["1", "2"].map(Listener::new);
+        let [one, two] = ["1", "2"].map(TestMember::new);
         watchers.watch(&one, vec!["a".into(), "b".into()]);
         watchers.watch(&one, vec!["b".into()]);
         watchers.watch(&two, vec!["b".into()]);

@@ -52,18 +52,18 @@ impl Conduct {
     }
 
     /// An event was refused with `wait` as its time to retry. Returns whether the client floods.
-    pub(crate) fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
-        if most == 0 {
+    pub(crate) fn refused(&mut self, Cost(cost): Cost, wait: Duration, max: u32, now: Instant) -> bool {
+        if max == 0 {
             return false;
         }
         if !self.excuses(now) {
             self.strikes += cost;
         }
-        if self.told.len() >= most as usize {
+        if self.told.len() >= max as usize {
             self.told.pop_front();
         }
         self.told.push_back(now + wait);
-        self.strikes > f64::from(most)
+        self.strikes > f64::from(max)
     }
 
     fn excuses(&mut self, now: Instant) -> bool {
@@ -92,14 +92,14 @@ mod tests {
 
     /// A client's reaction to a refusal.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    enum Manner {
-        WaitsAsTold,
-        ComesBackAtOnce,
+    enum Retry {
+        OnTime,
+        AtOnce,
     }
 
     /// Simulates a client that keeps `window` events in flight until `count` were accepted. Returns when that was, in
     /// milliseconds, or `None` if it was taken for a flooder before.
-    fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
+    fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], retry: Retry) -> Option<u64> {
         let start = Instant::now();
         let mut bucket = Bucket::full(limits.rate, start);
         let mut conduct = Conduct::default();
@@ -126,7 +126,7 @@ mod tests {
                         return None;
                     }
                     let told = u64::try_from(wait.as_millis()).unwrap() + 1;
-                    let wait = if manner == Manner::WaitsAsTold { told } else { 0 };
+                    let wait = if retry == Retry::OnTime { told } else { 0 };
                     arrivals.push(Reverse(at + wait + trips.next().unwrap()));
                 }
             }
@@ -146,7 +146,7 @@ mod tests {
             let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
             prop_assume!(cost <= strikes);
             let window = window.min((strikes / cost) as usize);
-            let took = run(limits, Cost(f64::from(cost)), window, count, &trips, Manner::WaitsAsTold);
+            let took = run(limits, Cost(f64::from(cost)), window, count, &trips, Retry::OnTime);
             prop_assert!(took.is_some(), "taken for a flooder");
             // A bucket that is full while an event travels earns nothing meanwhile.
             let needed = (count as u64 + 1) * u64::from(cost) * (1_000 / u64::from(rate) + 1 + 400);
@@ -157,7 +157,7 @@ mod tests {
         #[test]
         fn a_client_that_does_not_wait_floods(rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, trip in 1_u64..4) {
             let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
-            prop_assert_eq!(run(limits, Cost::ONE, 4, 100_000, &[trip], Manner::ComesBackAtOnce), None);
+            prop_assert_eq!(run(limits, Cost::ONE, 4, 100_000, &[trip], Retry::AtOnce), None);
         }
     }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 /// A sweep covers one of them, so that it is short.
 const SHARDS: usize = 64;
 /// Unused entries of a shard; above that they are dropped early.
-const MOST: usize = 4_096;
+const MAX: usize = 4_096;
 
 /// A value that [`Kept`] can hold.
 pub(crate) trait Keep {
@@ -38,9 +38,9 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
         if let Some(entry) = entries.get(&key) {
             return Arc::clone(entry);
         }
-        if entries.len() >= MOST {
+        if entries.len() >= MAX {
             entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
-            if entries.values().filter(|entry| Arc::strong_count(entry) == 1).count() >= MOST {
+            if entries.values().filter(|entry| Arc::strong_count(entry) == 1).count() >= MAX {
                 entries.retain(|_, entry| Arc::strong_count(entry) > 1);
             }
         }
@@ -117,7 +117,7 @@ mod tests {
         for key in 0..600_000 {
             drop(kept.entry(key, start, || Until(later)));
         }
-        assert!(kept.len() <= SHARDS * (MOST + 1), "{}", kept.len());
+        assert!(kept.len() <= SHARDS * (MAX + 1), "{}", kept.len());
         assert!(Arc::ptr_eq(&held, &kept.entry(u32::MAX, start, || unreachable!("it is held"))));
     }
 }

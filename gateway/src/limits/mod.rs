@@ -18,7 +18,7 @@ mod private;
 mod user;
 
 pub(crate) use self::{
-    address::{Address, Place, Turn},
+    address::{Address, PendingPermit, WaitPermit},
     conduct::{Conduct, FloodLimits},
     cost::Cost,
     kept::Kept,

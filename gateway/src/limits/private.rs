@@ -66,9 +66,9 @@ mod tests {
                     *sent.entry(user).or_default() += 1;
                 }
             }
-            let most = |factor: u32| u64::from(factor * burst) + elapsed * u64::from(factor * rate) / 1_000 + 1;
-            prop_assert!(sent.values().all(|count| *count <= most(1)));
-            prop_assert!(sent.values().sum::<u64>() <= most(ALL));
+            let max = |factor: u32| u64::from(factor * burst) + elapsed * u64::from(factor * rate) / 1_000 + 1;
+            prop_assert!(sent.values().all(|count| *count <= max(1)));
+            prop_assert!(sent.values().sum::<u64>() <= max(ALL));
             // Each bucket that is left was used within the time that one takes to fill.
             prop_assert!(private.to.len() as u32 <= ALL * 2 * burst + ALL * rate + 1, "{}", private.to.len());
             let later = start + Duration::from_millis(elapsed) + Duration::from_mins(2);

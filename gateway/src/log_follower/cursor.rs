@@ -107,11 +107,11 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Happens {
+    enum Step {
         Append,
         /// A message still on the bus arrives: the oldest, or another.
-        Hear(usize),
-        HearTwice(usize),
+        Receive(usize),
+        ReceiveTwice(usize),
         Lose(usize),
         Reconnect(usize),
         Trim(usize),
@@ -119,16 +119,16 @@ mod tests {
         FallBack,
     }
 
-    fn happens() -> impl Strategy<Value = Happens> {
+    fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            8 => Just(Happens::Append),
-            8 => (0_usize..3).prop_map(Happens::Hear),
-            1 => (0_usize..3).prop_map(Happens::HearTwice),
-            2 => (0_usize..3).prop_map(Happens::Lose),
-            1 => (1_usize..5).prop_map(Happens::Reconnect),
-            1 => (0_usize..20).prop_map(Happens::Trim),
-            1 => Just(Happens::NewEpoch),
-            1 => Just(Happens::FallBack),
+            8 => Just(Step::Append),
+            8 => (0_usize..3).prop_map(Step::Receive),
+            1 => (0_usize..3).prop_map(Step::ReceiveTwice),
+            2 => (0_usize..3).prop_map(Step::Lose),
+            1 => (1_usize..5).prop_map(Step::Reconnect),
+            1 => (0_usize..20).prop_map(Step::Trim),
+            1 => Just(Step::NewEpoch),
+            1 => Just(Step::FallBack),
         ]
     }
 
@@ -172,18 +172,18 @@ mod tests {
         /// For any behaviour of the bus, a member gets every number since its join or last reset once and in order, and
         /// has them all after a final reconnect.
         #[test]
-        fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40, is_busy: bool) {
+        fn every_number_once_and_in_order(events in prop::collection::vec(step(), 1..80), join in 0_usize..40, is_busy: bool) {
             let mut world = World { epoch: 1, empty: 1, log: Vec::new(), end: 0, base: 0, is_busy };
             let mut bus: Vec<Position> = Vec::new();
             let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
             let mut member = Member { since: cursor.at(), got: Vec::new() };
-            for (time, event) in events.into_iter().chain([Happens::Reconnect(3)]).enumerate() {
+            for (time, event) in events.into_iter().chain([Step::Reconnect(3)]).enumerate() {
                 if time == join {
                     // A member joins, from the cursor's current position on.
                     member = Member { since: cursor.at(), got: Vec::new() };
                 }
                 match event {
-                    Happens::Append => {
+                    Step::Append => {
                         if world.epoch == world.empty {
                             world.epoch += 1;
                         }
@@ -191,10 +191,10 @@ mod tests {
                         world.log.push(world.end);
                         bus.push(Position { epoch: world.epoch, number: world.end });
                     }
-                    Happens::Hear(which) | Happens::HearTwice(which) if !bus.is_empty() => {
+                    Step::Receive(which) | Step::ReceiveTwice(which) if !bus.is_empty() => {
                         let which = which.min(bus.len() - 1);
                         let position = match event {
-                            Happens::HearTwice(_) => bus[which],
+                            Step::ReceiveTwice(_) => bus[which],
                             _ => bus.remove(which),
                         };
                         match cursor.live(position) {
@@ -203,8 +203,8 @@ mod tests {
                             Live::Repair => repair(&mut world, &mut cursor, &mut member, 3),
                         }
                     }
-                    Happens::Lose(which) if which < bus.len() => drop(bus.remove(which)),
-                    Happens::Reconnect(count) => {
+                    Step::Lose(which) if which < bus.len() => drop(bus.remove(which)),
+                    Step::Reconnect(count) => {
                         bus.clear();
                         // A read detects a log that ends before the seen position, and begins a new epoch at its end.
                         if world.epoch == cursor.at.epoch && world.end < cursor.at.number {
@@ -213,13 +213,13 @@ mod tests {
                         }
                         repair(&mut world, &mut cursor, &mut member, count);
                     }
-                    Happens::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
-                    Happens::NewEpoch => {
+                    Step::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
+                    Step::NewEpoch => {
                         let epoch = world.epoch + 1;
                         world = World { epoch, empty: epoch, log: Vec::new(), end: 0, base: 0, ..world };
                         bus.clear();
                     }
-                    Happens::FallBack if world.end > world.base => {
+                    Step::FallBack if world.end > world.base => {
                         // A failover that lost the newest messages drops all connections, so a reconnect comes first.
                         world.end -= 1;
                         world.log.retain(|number| *number <= world.end);

@@ -13,7 +13,7 @@ use jackfield_cluster::{
     sessions::HeldSession,
 };
 
-use super::{Report, release::clear};
+use super::{Report, release::remove_stays};
 use crate::{
     metrics,
     session::{Client, Connection, Shared},
@@ -30,12 +30,12 @@ pub(super) async fn heartbeat(shared: Arc<Shared>) {
     let mut known_lost = None;
     while !stopping.is_cancelled() {
         let beaten = beat(&shared, &mut known_lost).await;
-        shared.readiness.set_lease(beaten.is_ok());
+        shared.readiness_flags.set_lease(beaten.is_ok());
         let pause = if beaten.is_ok() { every } else { RETRY };
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
-            () = shared.lease.wanted() => {}
+            () = shared.lease.beat_requested() => {}
         }
     }
 }
@@ -65,7 +65,7 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
     if shared.lease.take_reassert() {
         // After the back end lost its data these users never left: re-register them without announcing.
-        let announce = if shared.lease.is_forgotten() { Announce::No } else { Announce::Yes };
+        let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
         if let Err(unavailable) = reassert(shared, &incarnation, announce).await {
             shared.lease.reassert_failed();
             return Err(unavailable);
@@ -168,7 +168,7 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
                 break;
             }
             count += left.len();
-            clear(shared, &dead, &left).await?;
+            remove_stays(shared, &dead, &left).await?;
             // A long cleanup must not cost this node its own lease.
             shared.cluster.membership.renew(survivor).await?;
         }

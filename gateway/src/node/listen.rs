@@ -7,7 +7,7 @@ use chrono::DateTime;
 use jackfield_cluster::{
     bus::{BusEvent, Channel},
     ids::SessionId,
-    wire::{BusMessage, EndReading, envelope},
+    wire::{BusMessage, EndSubscriptions, envelope},
 };
 use jackfield_engine::{Frame, Parts};
 use jackfield_shared::{
@@ -77,7 +77,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
         BusMessage::Arrived { at, about, .. } => announce(shared, "user:online", at, &about).await,
         BusMessage::Departed { at, about } => announce(shared, "user:offline", at, &about).await,
         BusMessage::Roster(part) => shared.roster.receive(part),
-        BusMessage::RosterWanted => shared.roster.announce_again(),
+        BusMessage::RosterRequest => shared.roster.announce_again(),
         BusMessage::ToSessions { sessions, event } => {
             let Some((content, parts)) = Parts::decode(event) else { return };
             to_sessions(shared, &sessions, &content, parts.as_ref()).await;
@@ -92,7 +92,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
                 connection.ended_by_backend(&reason);
             }
         }
-        BusMessage::EndReading(EndReading { user, reason }) => end_subscriptions(shared, &user, &reason).await,
+        BusMessage::EndSubscriptions(EndSubscriptions { user, reason }) => end_subscriptions(shared, &user, &reason).await,
         // For rooms only.
         BusMessage::Message { .. } | BusMessage::FrameToOthers { .. } => {}
     }
@@ -108,11 +108,11 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
         metrics::DELIVERIES.add(clients.len());
         for client in clients {
             let name = &client.namespace.name;
-            let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
+            let index = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
                 frames.push((Arc::clone(name), Frame::event_with(name, content, parts.cloned())));
                 frames.len() - 1
             });
-            client.send(&frames[place].1);
+            client.send(&frames[index].1);
         }
         tokio::task::yield_now().await;
     }

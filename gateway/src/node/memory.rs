@@ -10,24 +10,24 @@ use crate::session::Shared;
 
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// The memory of fewer connections is not worth the pause.
-const LEAST: usize = 1_000;
+const MIN: usize = 1_000;
 
 /// The number of connections over time. Pure.
 #[derive(Debug, Default)]
-struct Ebb {
+struct PeakTracker {
     /// The highest number since memory was last returned.
     peak: usize,
     last: usize,
 }
 
-impl Ebb {
+impl PeakTracker {
     /// Takes the present number of connections, and the highest one since the last call. Returns whether to return
     /// memory.
     fn is_low(&mut self, now: usize, peak: usize) -> bool {
         let ending = now < self.last.max(peak);
         self.last = now;
         self.peak = self.peak.max(peak);
-        let is_low = !ending && now <= self.peak / 2 && self.peak - now >= LEAST;
+        let is_low = !ending && now <= self.peak / 2 && self.peak - now >= MIN;
         if is_low {
             self.peak = now;
         }
@@ -37,9 +37,9 @@ impl Ebb {
 
 pub(super) async fn run(shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
-    let mut ebb = Ebb::default();
+    let mut tracker = PeakTracker::default();
     while stopping.run_until_cancelled(tokio::time::sleep(CHECK_EVERY)).await.is_some() {
-        if ebb.is_low(shared.limiter.count(), shared.limiter.take_peak()) {
+        if tracker.is_low(shared.limiter.count(), shared.limiter.take_peak()) {
             // Off the workers: they go on until they need memory.
             drop(tokio::task::spawn_blocking(jackfield_memory::give_back).await);
             tracing::debug!(connections = shared.limiter.count(), "returned memory of ended connections to the system");
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_once_many_have_left_and_no_more_are_leaving() {
-        let mut ebb = Ebb::default();
+        let mut tracker = PeakTracker::default();
         let counts = [0, 3_000, 8_000, 7_000, 3_000, 10, 10, 10, 900, 10, 10, 1_500, 900, 900, 500, 500];
-        let low: Vec<_> = counts.iter().map(|now| ebb.is_low(*now, *now)).collect();
+        let low: Vec<_> = counts.iter().map(|now| tracker.is_low(*now, *now)).collect();
         let times: Vec<_> = low.iter().enumerate().filter(|(_, low)| **low).map(|(at, _)| at).collect();
         assert_eq!(times, [6, 15], "after 8,000, and after 1,500");
-        let mut between = Ebb::default();
+        let mut between = PeakTracker::default();
         let low = [(0, 2_000), (0, 0), (0, 0)].map(|(now, peak)| between.is_low(now, peak));
         assert_eq!(low, [false, true, false], "they came and left between two looks");
     }

@@ -30,9 +30,9 @@ use crate::session::Shared;
 pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     let tasks = &shared.lifecycle;
     tasks.spawn(listen::listen(Arc::clone(shared), events));
-    let heart = tasks.spawn(heartbeat::heartbeat(Arc::clone(shared)));
+    let heartbeat_task = tasks.spawn(heartbeat::heartbeat(Arc::clone(shared)));
     tasks.spawn(heartbeat::settle(Arc::clone(shared)));
-    tasks.spawn(release::run(Arc::clone(shared), heart));
+    tasks.spawn(release::run(Arc::clone(shared), heartbeat_task));
     tasks.spawn(drain::drain(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
     shared.feeds.start(tasks);

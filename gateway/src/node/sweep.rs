@@ -17,7 +17,7 @@ pub(super) async fn idle(shared: Arc<Shared>) {
     while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         shared.limiter.sweep();
         for batch in shared.idle.due().chunks(BATCH) {
-            for connection in batch.iter().filter(|connection| shared.idle.is_over(connection)) {
+            for connection in batch.iter().filter(|connection| shared.idle.is_expired(connection)) {
                 connection.close(CloseReason::Idle);
             }
             tokio::task::yield_now().await;

@@ -1,16 +1,16 @@
 //! Gauges, sampled at scrape time.
 
 use crate::{
-    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, DEPARTURES, READY, ROOMS, SESSIONS, SOCKETS},
+    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, RELEASES_WAITING, READY, ROOMS, SESSIONS, SOCKETS},
     session::Shared,
 };
 
 /// Samples the gauges of this node.
 pub(crate) fn sample(shared: &Shared) {
     BUILD.set(1);
-    let parts = shared.parts();
+    let readiness = shared.readiness();
     for (part, good) in
-        [("redis", parts.redis), ("pub_sub", parts.pub_sub), ("keys", parts.keys), ("staying", parts.staying)]
+        [("redis", readiness.redis), ("pub_sub", readiness.pub_sub), ("keys", readiness.keys), ("staying", readiness.staying)]
     {
         READY.set_for([part], usize::from(good));
     }
@@ -24,5 +24,5 @@ pub(crate) fn sample(shared: &Shared) {
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());
-    DEPARTURES.set(shared.releases.len());
+    RELEASES_WAITING.set(shared.releases.len());
 }

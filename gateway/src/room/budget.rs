@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 /// Bytes, over all rooms of a node.
-pub(super) const MOST: usize = 32 * 1024 * 1024;
+pub(super) const MAX: usize = 32 * 1024 * 1024;
 
 /// See the module.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Share {
         let resized = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
             // Cannot underflow: a share returns only bytes that it took.
             let wanted = taken + more - less;
-            (more == 0 || wanted <= MOST).then_some(wanted)
+            (more == 0 || wanted <= MAX).then_some(wanted)
         });
         if resized.is_ok() {
             self.bytes = bytes;
@@ -55,12 +55,12 @@ mod tests {
     fn what_is_taken_is_bounded_and_given_back() {
         let budget = Arc::new(Budget::default());
         let (mut one, mut other) = (Share::new(Arc::clone(&budget)), Share::new(Arc::clone(&budget)));
-        assert!(one.resize(MOST - 10));
+        assert!(one.resize(MAX - 10));
         assert!(!other.resize(11));
         assert!(other.resize(10));
-        assert!(!one.resize(MOST - 9));
+        assert!(!one.resize(MAX - 9));
         assert!(one.resize(5));
-        assert!(other.resize(MOST - 5));
+        assert!(other.resize(MAX - 5));
         drop(other);
         assert_eq!(budget.taken.load(Ordering::Relaxed), 5);
         drop(one);

@@ -47,7 +47,7 @@ impl<M: Occupant> Task<M> {
         for one in waiting.extract_if(.., |one| one.joining.member.is_gone()) {
             let _ = one.done.send(Err(JoinError::Unavailable));
         }
-        if !waiting.is_empty() && self.let_in(&mut waiting).await.is_err() {
+        if !waiting.is_empty() && self.admit_all(&mut waiting).await.is_err() {
             for one in waiting {
                 let _ = one.done.send(Err(JoinError::Unavailable));
             }
@@ -55,10 +55,10 @@ impl<M: Occupant> Task<M> {
     }
 
     /// Admits them, or sends them one part of the missed messages, and takes them out of `waiting`.
-    async fn let_in(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
+    async fn admit_all(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
         self.open().await?;
         let mut sent = None;
-        let mut behind = self.here.signals.log.is_behind();
+        let mut behind = self.local.signals.log.is_behind();
         let mut caught_up = false;
         loop {
             if behind {
@@ -80,7 +80,7 @@ impl<M: Occupant> Task<M> {
                     continue;
                 }
                 let (range, count) = wanted.range();
-                match self.here.recent.read(range, count, end, now) {
+                match self.local.recent.read(range, count, end, now) {
                     Some(page) if !is_ahead(&one.joining) => {
                         waiting.extend(self.answer(one, wanted, &page, end, &mut sent));
                     }
@@ -93,14 +93,14 @@ impl<M: Occupant> Task<M> {
             }
             let ranges = waiting.iter().map(|one| one.joining.wanted(end, empty).range());
             let Some((range, count)) = widest(ranges) else { return Ok(()) };
-            let most = if range == Range::Newest { count + SPARE } else { count };
-            let page = self.rooms.log().read(&self.here.name, range, most, Some(end)).await?;
+            let max = if range == Range::Newest { count + SPARE } else { count };
+            let page = self.rooms.log().read(&self.local.name, range, max, Some(end)).await?;
             if page.end.epoch != end.epoch {
                 // The log began anew meanwhile: reset the members first.
                 behind = true;
                 continue;
             }
-            let window = Window::of(&page, range, most, end, now);
+            let window = Window::of(&page, range, max, end, now);
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
                 let own = wanted.range();
@@ -115,21 +115,21 @@ impl<M: Occupant> Task<M> {
                     None => waiting.push(one),
                 }
             }
-            self.here.recent.fill(window, now);
+            self.local.recent.fill(window, now);
         }
     }
 
     /// Subscribes and sets the cursor for the first join; until then the room receives nothing.
     async fn open(&mut self) -> Result<(), Unavailable> {
         if self.follower.at().is_none() {
-            let name = &self.here.name;
+            let name = &self.local.name;
             self.rooms.bus().subscribe(&[Channel::Room(name.clone())]).await?;
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = now();
             let page = self.rooms.log().read(name, range, count, None).await?;
             self.follower.begin(page.end);
-            self.here.signals.at(page.end);
-            self.here.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
+            self.local.signals.at(page.end);
+            self.local.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
         }
         Ok(())
     }
@@ -153,9 +153,9 @@ impl<M: Occupant> Task<M> {
             return Some(one);
         }
         let Waiting { joining, done } = one;
-        let (shown, more) = wanted.shown(page, end);
-        let messages = &page.messages[shown.clone()];
-        let is_long = more || shown.len() > PER_EVENT;
+        let (to_send, more) = wanted.to_send(page, end);
+        let messages = &page.messages[to_send.clone()];
+        let is_long = more || to_send.len() > PER_EVENT;
         if let (true, Some(wait)) = (is_long, joining.wait(now())) {
             let bytes = messages.iter().map(|message| message.body.len()).sum();
             let _ = done.send(Err(JoinError::TooSoon { wait, bytes }));
@@ -163,23 +163,23 @@ impl<M: Occupant> Task<M> {
         }
         let first = messages.first().map_or(0, |message| message.number);
         let last = messages.last().map_or(end.number, |message| message.number);
-        let same = (end, first, shown.len(), more);
+        let same = (end, first, to_send.len(), more);
         if sent.as_ref().is_none_or(|(present, _)| *present != same) {
-            *sent = Some((same, recent_messages(&self.here.name, page, shown, more)));
+            *sent = Some((same, recent_messages(&self.local.name, page, to_send, more)));
         }
         let recent = sent.as_ref().map_or(&[][..], |(_, frames)| frames);
-        let name = &self.here.name;
+        let name = &self.local.name;
         let socket = joining.member.id();
         if more {
             // The socket receives nothing live between the rounds.
             let bytes = joining.send(name, recent);
-            self.here.members.leave(socket);
-            self.guests.insert(Arc::clone(socket));
+            self.local.members.leave(socket);
+            self.pending.insert(Arc::clone(socket));
             let _ = done.send(Ok(Joined::More { sent: Position { number: last, ..end }, bytes }));
             return None;
         }
-        self.guests.remove(socket);
-        self.here.members.join(Arc::clone(&joining.member));
+        self.pending.remove(socket);
+        self.local.members.join(Arc::clone(&joining.member));
         let bytes = joining.send(name, recent);
         let recovered = match wanted {
             Wanted::Newest(recovered) => recovered,

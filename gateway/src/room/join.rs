@@ -217,7 +217,7 @@ impl Wanted {
 
     /// The page's messages that the socket gets, and whether there are more. Messages after `end` reach all members
     /// live.
-    pub(super) fn shown(self, page: &Page, end: Position) -> (Span<usize>, bool) {
+    pub(super) fn to_send(self, page: &Page, end: Position) -> (Span<usize>, bool) {
         let past = page.messages.partition_point(|message| message.number <= end.number);
         match self {
             Self::Newest(_) => (past.saturating_sub(NEWEST)..past, false),
@@ -231,9 +231,9 @@ impl Wanted {
 
 /// Messages as `recent-messages`: at least one event. All but the last say that there is more; with `more`, so does the
 /// last.
-pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, more: bool) -> Vec<Frame> {
+pub(super) fn recent_messages(name: &RoomName, page: &Page, to_send: Span<usize>, more: bool) -> Vec<Frame> {
     let mut frames = Vec::new();
-    let mut rest = &page.messages[shown];
+    let mut rest = &page.messages[to_send];
     loop {
         let (messages, others) = rest.split_at(fitting(rest));
         rest = others;

@@ -9,7 +9,7 @@ use crate::roles::Roles;
 
 /// An action in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Action {
     /// Join, and receive messages.
     Join,
     /// Send messages.
@@ -40,11 +40,11 @@ impl Rules {
     }
 
     /// Whether a user with these roles may do this in the room.
-    pub(crate) fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
+    pub(crate) fn allow(&self, room: &str, action: Action, roles: &[Box<str>]) -> bool {
         let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };
-        match wish {
-            Wish::Join => rule.join.allow(roles),
-            Wish::Send => rule.send.allow(roles),
+        match action {
+            Action::Join => rule.join.allow(roles),
+            Action::Send => rule.send.allow(roles),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Rule {
         let pattern = parts.next().filter(|pattern| !pattern.is_empty())?.to_owned();
         let mut rule = Self { pattern, join: Roles::default(), send: Roles::default() };
         for part in parts {
-            let (wish, roles) = part.split_once('=')?;
-            match wish.trim() {
+            let (action, roles) = part.split_once('=')?;
+            match action.trim() {
                 "join" => rule.join = Roles::parse(roles),
                 "send" => rule.send = Roles::parse(roles),
                 _ => return None,
@@ -81,10 +81,10 @@ mod tests {
     fn the_first_rule_that_fits_decides() {
         let rules = Rules::parse(&["staff:*;join=ADMIN+SUPERUSER".into(), "news;send=ADMIN".into()]).unwrap();
         let (user, admin): (&[Box<str>], &[Box<str>]) = (&["USER".into()], &["ADMIN".into(), "USER".into()]);
-        assert!(!rules.allow("staff:a", Wish::Join, user) && rules.allow("staff:a", Wish::Join, admin));
-        assert!(rules.allow("staff:a", Wish::Send, user));
-        assert!(rules.allow("news", Wish::Join, user) && !rules.allow("news", Wish::Send, user));
-        assert!(rules.allow("other", Wish::Send, &[]));
+        assert!(!rules.allow("staff:a", Action::Join, user) && rules.allow("staff:a", Action::Join, admin));
+        assert!(rules.allow("staff:a", Action::Send, user));
+        assert!(rules.allow("news", Action::Join, user) && !rules.allow("news", Action::Send, user));
+        assert!(rules.allow("other", Action::Send, &[]));
         assert!(Rules::parse(&["x;may=ADMIN".into()]).is_err());
     }
 }

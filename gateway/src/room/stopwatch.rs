@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// A lap whose end was missed, because the room has no members here any more, blocks the next one for this long.
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// Deliveries that are remembered until the log answers; with more, the lap is dropped.
-const REMEMBERED: usize = 256;
+const MAX_DELIVERIES: usize = 256;
 
 /// The stopwatch of one room.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Lap {
     begun: Instant,
     /// The message's position, once the log has returned it.
     position: Option<Position>,
-    meanwhile: Vec<(Position, Instant)>,
+    deliveries: Vec<(Position, Instant)>,
 }
 
 impl Stopwatch {
@@ -41,7 +41,7 @@ impl Stopwatch {
         if lap.as_ref().is_some_and(|last| now.duration_since(last.begun) < wait) {
             return None;
         }
-        *lap = Some(Lap { begun: now, position: None, meanwhile: Vec::new() });
+        *lap = Some(Lap { begun: now, position: None, deliveries: Vec::new() });
         self.running.store(true, Ordering::Release);
         Some(now)
     }
@@ -56,7 +56,7 @@ impl Stopwatch {
             return None;
         };
         lap.position = Some(position);
-        let &(delivered, at) = lap.meanwhile.iter().find(|(delivered, _)| *delivered >= position)?;
+        let &(delivered, at) = lap.deliveries.iter().find(|(delivered, _)| *delivered >= position)?;
         self.stop();
         // A later position means that this message was skipped, because the log began anew.
         (delivered == position).then(|| at - begun)
@@ -78,10 +78,10 @@ impl Stopwatch {
                 (position == wanted).then(|| now - lap.begun)
             }
             None => {
-                if lap.meanwhile.len() == REMEMBERED {
+                if lap.deliveries.len() == MAX_DELIVERIES {
                     self.stop();
                 } else {
-                    lap.meanwhile.push((position, now));
+                    lap.deliveries.push((position, now));
                 }
                 None
             }
@@ -139,7 +139,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let (watch, start) = (Stopwatch::default(), Instant::now());
         let lap = watch.begin(start).unwrap();
-        for number in 0..=REMEMBERED as u64 {
+        for number in 0..=MAX_DELIVERIES as u64 {
             assert_eq!(watch.delivered(at(number), start + MS), None);
         }
         assert!(!watch.is_running());

@@ -70,9 +70,9 @@ impl Window {
         true
     }
 
-    /// Drops the oldest messages, down to `KEPT` messages and `most` bytes.
-    pub(super) fn shrink(&mut self, most: usize) {
-        while (self.bytes > most || self.messages.len() > KEPT)
+    /// Drops the oldest messages, down to `KEPT` messages and `max` bytes.
+    pub(super) fn shrink(&mut self, max: usize) {
+        while (self.bytes > max || self.messages.len() > KEPT)
             && let Some(oldest) = self.messages.pop_front()
         {
             self.bytes -= size(&oldest);
@@ -176,10 +176,10 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Happens {
+    enum Step {
         Append(usize),
         /// This many messages arrive over the bus, in order.
-        Hear(usize),
+        Receive(usize),
         /// The members read the missed messages from the log, and follow it into a new epoch.
         CatchUp,
         /// The log loses its newest messages and goes on under a new epoch.
@@ -192,26 +192,26 @@ mod tests {
         Idle,
     }
 
-    fn happens() -> impl Strategy<Value = Happens> {
+    fn step() -> impl Strategy<Value = Step> {
         let distance = prop_oneof![3 => -5_i64..80, 2 => 0_i64..1_200];
         prop_oneof![
-            4 => (1_usize..60).prop_map(Happens::Append),
-            1 => (300_usize..1_300).prop_map(Happens::Append),
-            6 => (1_usize..80).prop_map(Happens::Hear),
-            2 => Just(Happens::CatchUp),
-            1 => (0_usize..40).prop_map(Happens::FallBack),
-            1 => Just(Happens::Lost),
-            2 => (0_u32..15).prop_map(Happens::Wait),
-            9 => (distance, prop::bool::weighted(0.9)).prop_map(|since| Happens::Join(Some(since))),
-            6 => Just(Happens::Join(None)),
-            1 => Just(Happens::Idle),
+            4 => (1_usize..60).prop_map(Step::Append),
+            1 => (300_usize..1_300).prop_map(Step::Append),
+            6 => (1_usize..80).prop_map(Step::Receive),
+            2 => Just(Step::CatchUp),
+            1 => (0_usize..40).prop_map(Step::FallBack),
+            1 => Just(Step::Lost),
+            2 => (0_u32..15).prop_map(Step::Wait),
+            9 => (distance, prop::bool::weighted(0.9)).prop_map(|since| Step::Join(Some(since))),
+            6 => Just(Step::Join(None)),
+            1 => Just(Step::Idle),
         ]
     }
 
     /// The answer to a join: the numbers, and whether there are more; `None` if the missed messages are not kept.
-    fn told(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
-        let (shown, more) = wanted.shown(page, end);
-        let numbers = page.messages[shown].iter().map(|message| message.number).collect();
+    fn answer_from(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
+        let (to_send, more) = wanted.to_send(page, end);
+        let numbers = page.messages[to_send].iter().map(|message| message.number).collect();
         wanted.is_kept(page, end).then_some((numbers, more))
     }
 
@@ -220,41 +220,41 @@ mod tests {
         /// For any history of log and bus, the window answers as the log does, or did when it ended at the members'
         /// position; and a page after a position has everything up to their position.
         #[test]
-        fn a_window_says_what_the_log_would(events in prop::collection::vec(happens(), 1..100), most in 0_usize..100_000) {
+        fn a_window_says_what_the_log_would(events in prop::collection::vec(step(), 1..100), max in 0_usize..100_000) {
             let mut now = Instant::now();
             let mut log = Log::new();
             let mut cursor = log.end;
             let mut window: Option<Window> = None;
             for event in events {
                 match event {
-                    Happens::Append(count) => log.append(count, now),
-                    Happens::Hear(count) if cursor.epoch == log.end.epoch => {
+                    Step::Append(count) => log.append(count, now),
+                    Step::Receive(count) if cursor.epoch == log.end.epoch => {
                         for (message, _) in log.ever.iter().skip(cursor.number as usize).take(count) {
                             cursor.number = message.number;
-                            window = window.take().pushed(cursor, &message.body, most);
+                            window = window.take().pushed(cursor, &message.body, max);
                         }
                     }
-                    Happens::CatchUp => {
+                    Step::CatchUp => {
                         if cursor.epoch != log.end.epoch {
                             cursor = Position { number: log.base, ..log.end };
                         }
                         // Messages that are no longer kept are skipped.
                         for message in log.read(Range::After(cursor.number), KEPT, now).messages {
                             cursor.number = message.number;
-                            window = window.take().pushed(cursor, &message.body, most);
+                            window = window.take().pushed(cursor, &message.body, max);
                         }
                         cursor = log.end;
                     }
-                    Happens::FallBack(count) => {
+                    Step::FallBack(count) => {
                         log.base = log.end.number.saturating_sub(count as u64);
                         log.end = Position { epoch: log.end.epoch + 1, number: log.base };
                         log.ever.truncate(log.base as usize);
                     }
-                    Happens::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
-                    Happens::Wait(hours) => now += HOUR * hours,
-                    Happens::Idle => window = None,
+                    Step::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
+                    Step::Wait(hours) => now += HOUR * hours,
+                    Step::Idle => window = None,
                     // The task reads the log until its cursor is in the log's epoch.
-                    Happens::Join(since) if cursor.epoch == log.end.epoch => {
+                    Step::Join(since) if cursor.epoch == log.end.epoch => {
                         let text = since.map(|(distance, is_of_this_epoch)| {
                             let number = log.end.number.saturating_add_signed(-distance);
                             Position { epoch: log.end.epoch - u64::from(!is_of_this_epoch), number }.to_string()
@@ -262,29 +262,29 @@ mod tests {
                         let wanted = Wanted::of(text.as_deref(), cursor, EMPTY);
                         let (range, count) = wanted.range();
                         let page = log.read(range, count, now);
-                        let says = told(wanted, &page, cursor);
-                        let window_says = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
-                        if let Some(page) = &window_says {
-                            let answer = told(wanted, page, cursor);
+                        let from_log = answer_from(wanted, &page, cursor);
+                        let from_window = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
+                        if let Some(page) = &from_window {
+                            let answer = answer_from(wanted, page, cursor);
                             // While the members are behind, the log drops an old message for each newer one.
                             let floors = forgotten(cursor)..=forgotten(log.end).min(cursor.number);
-                            let said = |floor| told(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
-                            prop_assert!(floors.clone().any(|floor| answer == said(floor)), "{answer:?} {:?}", said(*floors.start()));
+                            let log_answer = |floor| answer_from(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
+                            prop_assert!(floors.clone().any(|floor| answer == log_answer(floor)), "{answer:?} {:?}", log_answer(*floors.start()));
                             prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.number as usize - 1].0));
                         } else {
                             let fresh = Window::of(&page, range, count, cursor, now);
                             if log.end == cursor && !page.kept_for.is_zero() {
-                                let again = fresh.read(range, count, cursor, now).map(|again| told(wanted, &again, cursor));
-                                prop_assert_eq!(again.as_ref(), Some(&says), "what was read is known");
+                                let again = fresh.read(range, count, cursor, now).map(|again| answer_from(wanted, &again, cursor));
+                                prop_assert_eq!(again.as_ref(), Some(&from_log), "what was read is known");
                             }
                             if window.as_ref().is_none_or(|present| fresh.is_better_than(present, now)) {
                                 window = Some(fresh);
                                 if let Some(window) = &mut window {
-                                    window.shrink(most);
+                                    window.shrink(max);
                                 }
                             }
                         }
-                        let answer = window_says.map_or(says, |page| told(wanted, &page, cursor));
+                        let answer = from_window.map_or(from_log, |page| answer_from(wanted, &page, cursor));
                         match (wanted, answer) {
                             (Wanted::After { number, .. }, Some((numbers, more))) => {
                                 prop_assert!(!more, "a read by number alone has all");
@@ -299,7 +299,7 @@ mod tests {
                     _ => {}
                 }
                 if let Some(window) = &window {
-                    prop_assert!(window.bytes() <= most && window.messages.len() <= KEPT);
+                    prop_assert!(window.bytes() <= max && window.messages.len() <= KEPT);
                     prop_assert_eq!(window.bytes(), window.messages.iter().map(size).sum::<usize>());
                 }
             }
@@ -308,14 +308,14 @@ mod tests {
 
     /// Pushes as the task does.
     trait Push {
-        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self;
+        fn pushed(self, position: Position, body: &Arc<str>, max: usize) -> Self;
     }
 
     impl Push for Option<Window> {
-        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self {
+        fn pushed(self, position: Position, body: &Arc<str>, max: usize) -> Self {
             let mut window = self?;
             let is_next = window.push(position, body);
-            window.shrink(most);
+            window.shrink(max);
             is_next.then_some(window)
         }
     }

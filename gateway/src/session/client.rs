@@ -133,8 +133,8 @@ impl Client {
     /// Takes the socket out of a room. Returns the stay that ended, if it was in the room.
     pub(crate) fn left(&self, name: &str) -> Option<Stay> {
         let mut rooms = self.rooms.lock();
-        let place = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
-        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(place);
+        let index = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
+        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(index);
         Some(self.stay_of(room.name, stay))
     }
 

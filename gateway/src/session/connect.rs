@@ -26,20 +26,20 @@ use crate::{
 };
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
-    connection.asks_for(namespace);
+    connection.forget_refusal(namespace);
     let mut user = None;
     let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
     metrics::REFUSED.add_for([refusal.code()], 1);
     let (session, code) = (&connection.id, refusal.code());
     tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
     match refusal {
-        Refusal::Terminal(code) => {
-            connection.refused_by(namespace);
+        Refusal::Permanent(code) => {
+            connection.remember_refusal(namespace);
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
             connection.shared.idle.watch(connection);
         }
-        Refusal::Passing => connection.close(CloseReason::Unavailable),
+        Refusal::Temporary => connection.close(CloseReason::Unavailable),
         Refusal::TooFast => connection.close(CloseReason::ConnectRate),
     }
 }
@@ -55,14 +55,14 @@ async fn join(
     let feed = shared.feeds.of(namespace);
     let target = shared.namespaces.find(namespace);
     if feed.is_none() && target.is_none() {
-        return Err(Refusal::Terminal("invalid_namespace"));
+        return Err(Refusal::Permanent("invalid_namespace"));
     }
     let identity = identify(connection, auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity).await,
         (None, Some(target), Some(identity)) => join_namespace(connection, target, identity).await,
-        _ => Err(Refusal::Terminal("missing_token")),
+        _ => Err(Refusal::Permanent("missing_token")),
     }
 }
 
@@ -78,8 +78,8 @@ async fn join_namespace(
             admit(connection, namespace, identity, user);
             Ok(())
         }
-        Standing::Other => Err(Refusal::Terminal("session_conflict")),
-        Standing::Ended => Err(Refusal::Passing),
+        Standing::Other => Err(Refusal::Permanent("session_conflict")),
+        Standing::Ended => Err(Refusal::Temporary),
         Standing::Claim => begin(connection, namespace, identity).await,
     }
 }
@@ -103,7 +103,7 @@ async fn begin(
         shared.connections.remove(&connection.id);
         return Err(refusal);
     }
-    connection.give_back_place();
+    connection.release_permit();
     admit(connection, namespace, identity.clone(), user);
     enter(connection, &identity, gaps).await;
     Ok(())
@@ -114,13 +114,13 @@ async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<
     let from_auth = auth_token(auth);
     let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
     let identity = connection.shared.verifier.verify(token).await.map_err(|error| match error {
-        TokenError::Invalid => Refusal::Terminal("invalid_token"),
-        TokenError::Expired => Refusal::Terminal("token_expired"),
-        TokenError::KeysUnavailable => Refusal::Passing,
+        TokenError::Invalid => Refusal::Permanent("invalid_token"),
+        TokenError::Expired => Refusal::Permanent("token_expired"),
+        TokenError::KeysUnavailable => Refusal::Temporary,
     })?;
     // A configured issuer may write any id into a token; messages of the system must not be forged.
     if *identity.user_id == *SYSTEM.id {
-        return Err(Refusal::Terminal("invalid_token"));
+        return Err(Refusal::Permanent("invalid_token"));
     }
     Ok(Some(identity))
 }
@@ -181,8 +181,8 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
             shared.lease.reassert_soon();
         }
     }
-    let (departure, evicted) = connection.session.lock().settle();
-    if let Some((user, incarnation)) = departure {
+    let (release, evicted) = connection.session.lock().settle();
+    if let Some((user, incarnation)) = release {
         shared.releases.push(Stay::online(&connection.session_ref(user)), incarnation);
     }
     if evicted {

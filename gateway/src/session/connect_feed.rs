@@ -21,7 +21,7 @@ pub(super) async fn join(
 ) -> Result<(), Refusal> {
     // A token that is sent must be valid, even if the feed requires none.
     if identity.is_none() && feed.rule.read == Read::Token {
-        return Err(Refusal::Terminal("missing_token"));
+        return Err(Refusal::Permanent("missing_token"));
     }
     let user = identity.as_ref().map(|identity| connection.belongs_to(&identity.user_id));
     if let Some(user) = &user
@@ -37,9 +37,9 @@ pub(super) async fn join(
         metrics::CONNECTS.add(usize::from(subscribed));
         subscribed
     };
-    feed.admit(subscriber, subscribe).await.map_err(|Unavailable| Refusal::Passing)?;
+    feed.admit(subscriber, subscribe).await.map_err(|Unavailable| Refusal::Temporary)?;
     if has_token {
-        connection.give_back_place();
+        connection.release_permit();
         connection.watch_subscriptions();
     }
     Ok(())

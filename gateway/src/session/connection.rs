@@ -19,7 +19,7 @@ use super::{
     subscriptions::Subscriptions,
 };
 use crate::{
-    limits::{Place, User},
+    limits::{PendingPermit, User},
     metrics,
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Connection {
     /// The handshake's token.
     pub(super) token: Option<Box<str>>,
     /// Its place among its address's connections without a session; released once it has a session or a feed's token.
-    place: Option<Arc<Place>>,
+    permit: Option<Arc<PendingPermit>>,
     pub(super) queue: Mutex<PacketQueue>,
     pub(super) session: Mutex<SessionState>,
     pub(super) subscriptions: Mutex<Subscriptions>,
@@ -49,14 +49,14 @@ impl Connection {
         shared: &Arc<Shared>,
         outbox: Outbox,
         token: Option<Box<str>>,
-        place: Option<Arc<Place>>,
+        permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
             id: SessionId::random(),
             shared: Arc::clone(shared),
             outbox,
             token,
-            place,
+            permit,
             queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
             session: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -71,7 +71,7 @@ impl Connection {
     pub(super) fn closed(&self, reason: CloseReason) {
         self.log_end(reason);
         self.shared.limiter.closed();
-        self.give_back_place();
+        self.release_permit();
         self.stop_accepting();
         self.end();
     }
@@ -97,9 +97,9 @@ impl Connection {
     }
 
     /// Stops counting the connection among its address's connections without a session.
-    pub(super) fn give_back_place(&self) {
-        if let Some(place) = &self.place {
-            place.give_back();
+    pub(super) fn release_permit(&self) {
+        if let Some(permit) = &self.permit {
+            permit.release();
         }
     }
 
@@ -111,12 +111,12 @@ impl Connection {
     }
 
     /// The client asks for a namespace again: forgets its earlier refusal.
-    pub(super) fn asks_for(&self, namespace: &str) {
+    pub(super) fn forget_refusal(&self, namespace: &str) {
         self.refused.lock().retain(|refused| **refused != *namespace);
     }
 
     /// The namespace refused the client permanently.
-    pub(super) fn refused_by(&self, namespace: &str) {
+    pub(super) fn remember_refusal(&self, namespace: &str) {
         let mut refused = self.refused.lock();
         if refused.len() < REFUSED_MAX {
             refused.push(namespace.into());
@@ -254,7 +254,7 @@ impl Connection {
 
     /// Leaves every namespace but feeds, and ends the session. Returns the sockets that it had: none the second time.
     pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
-        let (sockets, departure) = {
+        let (sockets, release) = {
             let mut session = self.session.lock();
             self.shared.expiry.forget(session.checked_at, &self.id);
             session.end()
@@ -266,7 +266,7 @@ impl Connection {
             self.shared.remove_client(client);
         }
         self.shared.connections.remove(&self.id);
-        if let Some((user, incarnation)) = departure {
+        if let Some((user, incarnation)) = release {
             self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
         }
         sockets

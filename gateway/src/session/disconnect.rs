@@ -11,7 +11,7 @@ use super::{Addressee, Client, Connection, EventError, Subscriber, error_frame};
 use crate::metrics;
 
 /// Time between the last frame to a flooding client and the end of its transport.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
+const ABORT_AFTER: Duration = Duration::from_millis(500);
 
 impl Connection {
     /// Another session of the user took this one's place.
@@ -41,7 +41,7 @@ impl Connection {
     }
 
     /// The client sends too fast for too long. Accepts nothing more from it, and ends the transport after
-    /// [`LAST_MOMENT`], sooner than that of other clients.
+    /// [`ABORT_AFTER`], sooner than that of other clients.
     pub(super) fn flooding(self: &Arc<Self>) {
         self.stop_accepting();
         self.outbox.stop_reading();
@@ -53,20 +53,20 @@ impl Connection {
         }
         let (connection, stopping) = (Arc::clone(self), self.shared.lifecycle.stopping());
         self.shared.lifecycle.spawn(async move {
-            stopping.run_until_cancelled(tokio::time::sleep(LAST_MOMENT)).await;
+            stopping.run_until_cancelled(tokio::time::sleep(ABORT_AFTER)).await;
             connection.outbox.abort(CloseReason::Flooding);
         });
     }
 
     /// Sends the reason and a DISCONNECT on every socket. Feeds are no part of the session, and continue.
-    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
-        metrics::SENT_AWAY.add_for([reason], 1);
+    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, reason_event: impl Fn(&Client) -> Option<Frame>) {
+        metrics::DISCONNECTED.add_for([reason], 1);
         // End the session first: nothing may follow the DISCONNECT, nor a namespace that is being joined be missed.
         let sockets = self.end_session();
         let user = sockets.first().map(|client| &*client.identity.user_id);
         tracing::info!(session = %self.id, user, reason, "disconnected a client for good");
         for client in sockets {
-            if let Some(frame) = last_word(&client) {
+            if let Some(frame) = reason_event(&client) {
                 Addressee::send(&*client, &frame);
             }
             Addressee::send(&*client, &Frame::disconnect(&client.namespace.name));
@@ -83,7 +83,7 @@ impl Connection {
         event: &str,
         data: &Value,
     ) {
-        metrics::SENT_AWAY.add_for([reason], 1);
+        metrics::DISCONNECTED.add_for([reason], 1);
         let user = subscriber.identity.as_ref().map(|identity| &*identity.user_id);
         tracing::info!(session = %self.id, user, namespace = subscriber.namespace(), reason, "ended a subscription");
         subscriber.emit(event, data);

@@ -20,10 +20,10 @@ pub(crate) enum EventError {
     #[error("You are not in the room {0}")]
     NotInRoom(String),
     /// The socket is in `limits.rooms` rooms already.
-    #[error("at most {most} rooms per socket")]
+    #[error("at most {max} rooms per socket")]
     TooManyRooms {
         /// Rooms.
-        most: usize,
+        max: usize,
     },
     /// The client is not allowed to do this.
     #[error("{0}")]
@@ -127,7 +127,7 @@ mod tests {
         let errors = [
             EventError::Validation(text()),
             EventError::NotInRoom(text()),
-            EventError::TooManyRooms { most: 1 },
+            EventError::TooManyRooms { max: 1 },
             EventError::Forbidden(""),
             EventError::RateLimited { retry_after_ms: 1 },
             EventError::PayloadTooLarge { max: 1 },

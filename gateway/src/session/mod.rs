@@ -31,7 +31,7 @@ mod subscriptions;
 mod token;
 mod token_validity;
 
-pub use self::registry::Parts;
+pub use self::registry::Readiness;
 pub(crate) use self::{
     accept::Acceptor,
     client::Client,

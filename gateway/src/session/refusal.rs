@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Permanent: the code that the client receives.
-    Terminal(&'static str),
+    Permanent(&'static str),
     /// Temporary: the client reconnects by itself.
-    Passing,
+    Temporary,
     /// The user connects too fast: temporary, too.
     TooFast,
 }
@@ -15,8 +15,8 @@ impl Refusal {
     /// Its name in metrics and in the log.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::Terminal(code) => code,
-            Self::Passing => "unavailable",
+            Self::Permanent(code) => code,
+            Self::Temporary => "unavailable",
             Self::TooFast => "user_connect_rate",
         }
     }

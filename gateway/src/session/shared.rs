@@ -11,7 +11,7 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
-        ConnectionLimiter, Connections, Expiry, Idle, Lease, Parts, Readiness, ReleaseQueue, Roster, UnreadNotifier,
+        ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster, UnreadNotifier,
     },
 };
 use crate::{
@@ -68,7 +68,7 @@ pub(crate) struct Shared {
     /// The limits on connecting, and on each user.
     pub(crate) limiter: ConnectionLimiter,
     /// Whether the node can take clients.
-    pub(crate) readiness: Readiness,
+    pub(crate) readiness_flags: ReadinessFlags,
     /// The node's lease.
     pub(crate) lease: Lease,
 }
@@ -115,7 +115,7 @@ impl Shared {
             expiry: Expiry::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
-            readiness: Readiness::default(),
+            readiness_flags: ReadinessFlags::default(),
             lease: Lease::default(),
         })
     }
@@ -161,9 +161,9 @@ impl Shared {
     }
 
     /// The state of all parts.
-    pub(crate) fn parts(&self) -> Parts {
-        Parts {
-            redis: self.readiness.has_lease(),
+    pub(crate) fn readiness(&self) -> Readiness {
+        Readiness {
+            redis: self.readiness_flags.has_lease(),
             pub_sub: self.cluster.bus.healthy(),
             keys: self.verifier.ready(),
             staying: !self.is_draining(),
@@ -176,7 +176,7 @@ impl Shared {
     }
 
     /// Whether new handshakes are refused, because the node is shutting down and balancers had time to notice.
-    pub(crate) fn turns_away(&self) -> bool {
-        self.readiness.turns_away() || self.lifecycle.stopping().is_cancelled()
+    pub(crate) fn refuses_handshakes(&self) -> bool {
+        self.readiness_flags.refuses_handshakes() || self.lifecycle.stopping().is_cancelled()
     }
 }

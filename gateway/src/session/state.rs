@@ -75,10 +75,10 @@ impl SessionState {
     }
 
     /// The claim is complete. Returns the departure if the session ended meanwhile, and whether it was evicted.
-    pub(super) fn settle(&mut self) -> (Option<Departure>, bool) {
+    pub(super) fn settle(&mut self) -> (Option<Release>, bool) {
         self.claiming = false;
-        let departure = if self.ended { self.departure() } else { None };
-        (departure, self.evicted)
+        let release = if self.ended { self.release() } else { None };
+        (release, self.evicted)
     }
 
     /// Records that the session is held under a new incarnation; false if it has ended.
@@ -120,21 +120,21 @@ impl SessionState {
     }
 
     pub(super) fn take_socket(&mut self, namespace: &str) -> Option<Arc<Client>> {
-        let place = self.sockets.iter().position(|client| &*client.namespace.name == namespace)?;
-        Some(self.sockets.swap_remove(place))
+        let index = self.sockets.iter().position(|client| &*client.namespace.name == namespace)?;
+        Some(self.sockets.swap_remove(index))
     }
 
-    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Departure>) {
+    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Release>) {
         let first = !std::mem::replace(&mut self.ended, true);
-        let departure = if first && !self.claiming { self.departure() } else { None };
-        (std::mem::take(&mut self.sockets), departure)
+        let release = if first && !self.claiming { self.release() } else { None };
+        (std::mem::take(&mut self.sockets), release)
     }
 
-    fn departure(&self) -> Option<Departure> {
+    fn release(&self) -> Option<Release> {
         let held = self.held.as_ref()?;
         Some((Arc::clone(&self.user.as_ref()?.user_id), held.incarnation.clone()))
     }
 }
 
 /// The user whose session is to be released, and the incarnation that held it.
-pub(super) type Departure = (Arc<str>, Incarnation);
+pub(super) type Release = (Arc<str>, Incarnation);

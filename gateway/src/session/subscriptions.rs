@@ -10,7 +10,7 @@ pub(super) struct Subscriptions {
     subscribers: Vec<Arc<Subscriber>>,
     /// The Unix second of the next check of their tokens; 0 if none is planned.
     pub(super) checked_at: u64,
-    over: bool,
+    ended: bool,
 }
 
 impl Subscriptions {
@@ -36,21 +36,21 @@ impl Subscriptions {
 
     /// False if the connection has ended, or has subscribed to the feed already.
     pub(super) fn add(&mut self, subscriber: &Arc<Subscriber>) -> bool {
-        let is_welcome = !self.over && self.find(&subscriber.feed.namespace).is_none();
-        if is_welcome {
+        let is_new = !self.ended && self.find(&subscriber.feed.namespace).is_none();
+        if is_new {
             self.subscribers.push(Arc::clone(subscriber));
         }
-        is_welcome
+        is_new
     }
 
     pub(super) fn remove(&mut self, namespace: &str) -> Option<Arc<Subscriber>> {
-        let place = self.subscribers.iter().position(|subscriber| *subscriber.feed.namespace == *namespace)?;
-        Some(self.subscribers.swap_remove(place))
+        let index = self.subscribers.iter().position(|subscriber| *subscriber.feed.namespace == *namespace)?;
+        Some(self.subscribers.swap_remove(index))
     }
 
     /// Removes and returns all; none is added any more.
     pub(super) fn end(&mut self) -> Vec<Arc<Subscriber>> {
-        self.over = true;
+        self.ended = true;
         std::mem::take(&mut self.subscribers)
     }
 }

@@ -1,7 +1,7 @@
 //! Decides when to warn of a token's expiry, and when to end its session. Pure; the time is an argument.
 
 /// Seconds before a token's expiry at which its client is warned.
-const NOTICE: u64 = 60;
+const WARN_BEFORE: u64 = 60;
 
 /// The expiry of one session's token, or of one subscription's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl TokenValidity {
         if now >= self.expires_at {
             return Step::Expired;
         }
-        let notice_at = self.expires_at.saturating_sub(NOTICE);
-        if now < notice_at {
-            return Step::Wait(notice_at);
+        let warn_at = self.expires_at.saturating_sub(WARN_BEFORE);
+        if now < warn_at {
+            return Step::Wait(warn_at);
         }
         match std::mem::replace(&mut self.warned, true) {
             false => Step::Warn,

@@ -5,11 +5,11 @@ use jackfield_shared::settings::SettingsError;
 use super::GatewaySettings;
 
 /// Bytes of a message, of a queue and of an inbox, at least.
-const LEAST_MESSAGE: u32 = 1_024;
-const LEAST_QUEUE: u32 = 524_288;
-const LEAST_INBOX: u32 = 65_536;
+const MIN_MESSAGE: u32 = 1_024;
+const MIN_QUEUE: u32 = 524_288;
+const MIN_INBOX: u32 = 65_536;
 /// Binary parts of an event, at most.
-const MOST_ATTACHMENTS: u32 = 1_000;
+const MAX_ATTACHMENTS: u32 = 1_000;
 
 impl GatewaySettings {
     /// Whether limits and path make sense.
@@ -19,19 +19,19 @@ impl GatewaySettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         let limits = &self.limits;
         let wrong = |text: &str| Err(SettingsError::new(format!("setting {text}")));
-        if limits.message < LEAST_MESSAGE {
+        if limits.message < MIN_MESSAGE {
             return wrong("`limits.message` must be at least 1024: a CONNECT with its token has to fit");
         }
-        if limits.queue_bytes < LEAST_QUEUE {
+        if limits.queue_bytes < MIN_QUEUE {
             return wrong("`limits.queueBytes` must be at least 524288: a page of a room that was missed has to fit");
         }
-        if limits.inbox_bytes < LEAST_INBOX {
+        if limits.inbox_bytes < MIN_INBOX {
             return wrong("`limits.inboxBytes` must be at least 65536: an event has to fit");
         }
         if limits.event_rate > 0 && limits.event_burst == 0 {
             return wrong("`limits.eventBurst` must be at least 1 where `limits.eventRate` is");
         }
-        if limits.attachments > MOST_ATTACHMENTS {
+        if limits.attachments > MAX_ATTACHMENTS {
             return wrong("`limits.attachments` must be at most 1000");
         }
         if limits.connect_timeout.is_zero() {

@@ -156,7 +156,7 @@ impl GatewaySettings {
             lease: self.presence.lease,
             grace: self.presence.grace,
             announce_max: self.rooms.announce_max as usize,
-            notifications: Keep { most: self.notifications.max as usize, age: self.notifications.max_age },
+            notifications: Keep { max: self.notifications.max as usize, age: self.notifications.max_age },
         }
     }
 }

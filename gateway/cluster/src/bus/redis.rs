@@ -41,7 +41,7 @@ const BATCH: usize = 512;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// A node that received no probe for this long is not ready. A connection is dropped when that holds at two ticks in a
 /// row without any message in between.
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
 /// A node's end of the bus.
@@ -63,14 +63,14 @@ struct Listener {
     /// By channel name in Redis.
     subscribed: HashMap<String, Channel>,
     requests: mpsc::Receiver<Request>,
-    heard: mpsc::Sender<BusEvent>,
+    queue: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
     /// Probes carry the time since then.
     began: Instant,
 }
 
 /// Why the listener is done with a connection.
-enum Over {
+enum Ended {
     Lost,
     Stopping,
 }
@@ -81,7 +81,7 @@ impl RedisBus {
         node: &NodeId,
         lifecycle: &Lifecycle,
     ) -> (Self, mpsc::Receiver<BusEvent>) {
-        let (heard, events) = mpsc::channel(BACKLOG);
+        let (queue, events) = mpsc::channel(BACKLOG);
         let (requests, incoming) = mpsc::channel(REQUESTS);
         let last_probe = Arc::new(Mutex::new(None));
         let listener = Listener {
@@ -89,7 +89,7 @@ impl RedisBus {
             link: Arc::clone(&link),
             subscribed: HashMap::new(),
             requests: incoming,
-            heard,
+            queue,
             last_probe: Arc::clone(&last_probe),
             began: Instant::now(),
         };
@@ -129,7 +129,7 @@ impl RedisBus {
     }
 
     pub(crate) fn healthy(&self) -> bool {
-        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_PATIENCE)
+        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_TIMEOUT)
     }
 }
 
@@ -138,7 +138,7 @@ impl Listener {
         let mut first = true;
         loop {
             if let Ok(connection) = self.link.pubsub().await
-                && let Over::Stopping = self.listen(connection, first, &stop).await
+                && let Ended::Stopping = self.listen(connection, first, &stop).await
             {
                 return;
             }
@@ -156,11 +156,11 @@ impl Listener {
         }
     }
 
-    async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Over {
+    async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Ended {
         let (mut sink, mut messages) = connection.split();
         let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
         if self.subscribe(&mut sink, &names).await.is_err() {
-            return Over::Lost;
+            return Ended::Lost;
         }
         let mut missed = !first;
         let mut alive_at = Instant::now();
@@ -169,33 +169,33 @@ impl Listener {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
-            if missed && self.heard.try_send(BusEvent::Gap).is_ok() {
+            if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
                 missed = false;
             }
             tokio::select! {
-                () = stop.cancelled() => return Over::Stopping,
+                () = stop.cancelled() => return Ended::Stopping,
                 message = messages.next() => {
-                    let Some(message) = message else { return Over::Lost };
+                    let Some(message) = message else { return Ended::Lost };
                     silent = false;
                     if message.get_channel_name() == self.probe {
                         alive_at = Instant::now();
                         *self.last_probe.lock() = Some(alive_at);
                         self.measure(&message);
                     } else {
-                        missed |= !self.hear(&message);
+                        missed |= !self.enqueue(&message);
                     }
                 }
                 Some(request) = self.requests.recv() => {
                     if self.serve(request, &mut sink).await.is_err() {
-                        return Over::Lost;
+                        return Ended::Lost;
                     }
                 }
                 _ = tick.tick() => {
                     // Two ticks in a row: messages that wait to be read are read in between.
-                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_PATIENCE);
+                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_TIMEOUT);
                     if silent && was_silent {
                         tracing::warn!("redis pub/sub is silent: reconnecting");
-                        return Over::Lost;
+                        return Ended::Lost;
                     }
                     self.send_probe();
                 }
@@ -255,7 +255,7 @@ impl Listener {
         if let Ok(sent) = probe.get_payload().map(Duration::from_micros) {
             metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));
         }
-        metrics::BUS_BACKLOG.set(self.heard.max_capacity() - self.heard.capacity());
+        metrics::BUS_BACKLOG.set(self.queue.max_capacity() - self.queue.capacity());
     }
 
     fn remember(&mut self, channels: &[Channel]) -> Vec<String> {
@@ -267,10 +267,10 @@ impl Listener {
     }
 
     /// Queues a message for the node; false if the queue was full.
-    fn hear(&self, message: &Msg) -> bool {
+    fn enqueue(&self, message: &Msg) -> bool {
         let Some(channel) = self.subscribed.get(message.get_channel_name()) else { return true };
         let payload = Bytes::copy_from_slice(message.get_payload_bytes());
-        self.heard.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
+        self.queue.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
     }
 
     async fn subscribe(&self, sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {

@@ -56,8 +56,8 @@ mod tests {
     }
 
     fn counted(nodes: &[BTreeSet<u32>]) -> usize {
-        let told: Vec<Census> = nodes.iter().map(census).collect();
-        users(told.iter())
+        let reports: Vec<Census> = nodes.iter().map(census).collect();
+        users(reports.iter())
     }
 
     proptest! {
@@ -72,7 +72,7 @@ mod tests {
 
         #[test]
         fn many_are_counted_exactly_where_nobody_is_on_two(sizes in prop::collection::vec(0u32..3_000, 0..5)) {
-            let node = |(place, size): (usize, &u32)| (0..*size).map(|user| user * 5 + place as u32).collect();
+            let node = |(index, size): (usize, &u32)| (0..*size).map(|user| user * 5 + index as u32).collect();
             let nodes: Vec<BTreeSet<u32>> = sizes.iter().enumerate().map(node).collect();
             prop_assert_eq!(counted(&nodes), sizes.iter().sum::<u32>() as usize);
         }

@@ -13,7 +13,7 @@ use jackfield_shared::time::now;
 use parking_lot::Mutex;
 
 use crate::{
-    limits::{Address, Bucket, Kept, Place, Rate, Turn, User},
+    limits::{Address, Bucket, Kept, PendingPermit, Rate, WaitPermit, User},
     settings::Limits,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct ConnectionLimiter {
     /// The most that were open at the same time since [`ConnectionLimiter::take_peak`].
     peak: AtomicUsize,
     waiting: Arc<AtomicUsize>,
-    turns: Mutex<Bucket>,
+    connects: Mutex<Bucket>,
     addresses: Kept<IpAddr, Address>,
     users: Kept<Arc<str>, User>,
 }
@@ -37,7 +37,7 @@ impl ConnectionLimiter {
             open: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             waiting: Arc::default(),
-            turns: Mutex::new(Bucket::full(turns(limits), now())),
+            connects: Mutex::new(Bucket::full(node_rate(limits), now())),
             addresses: Kept::default(),
             users: Kept::default(),
         }
@@ -69,26 +69,26 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// The reason for the refusal.
-    pub(crate) fn enter(
+    pub(crate) fn admit(
         &self,
         limits: &Limits,
         address: Option<&Arc<Address>>,
-    ) -> Result<Option<Arc<Place>>, Obstacle> {
+    ) -> Result<Option<Arc<PendingPermit>>, LimitReached> {
         let now = now();
         if limits.connections > 0 && self.count() >= limits.connections as usize {
-            return Err(Obstacle::Node);
+            return Err(LimitReached::Node);
         }
-        let enter = |address: &Arc<Address>| {
-            address.enter(limits.address_pending as usize, now).map_err(|wait| Obstacle::Address { wait })
+        let admit = |address: &Arc<Address>| {
+            address.admit(limits.address_pending as usize, now).map_err(|wait| LimitReached::Address { wait })
         };
-        let place = address.map(enter).transpose()?;
-        if self.turns.lock().take(turns(limits), now).is_err() {
-            if let Some(place) = place {
-                place.undo();
+        let permit = address.map(admit).transpose()?;
+        if self.connects.lock().take(node_rate(limits), now).is_err() {
+            if let Some(permit) = permit {
+                permit.undo();
             }
-            return Err(Obstacle::Node);
+            return Err(LimitReached::Node);
         }
-        Ok(place)
+        Ok(permit)
     }
 
     /// Permission for a handshake to wait, unless too many do.
@@ -125,7 +125,7 @@ impl ConnectionLimiter {
 
 /// Permission to wait, until it is dropped.
 pub(crate) struct Waiting {
-    of_address: Option<Turn>,
+    of_address: Option<WaitPermit>,
     all: Arc<AtomicUsize>,
 }
 
@@ -137,7 +137,7 @@ impl Drop for Waiting {
 
 /// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Obstacle {
+pub(crate) enum LimitReached {
     /// The node has too many connections, or gets too many per second.
     Node,
     /// The address has too many connections without a session, or connects too fast.
@@ -147,7 +147,7 @@ pub(crate) enum Obstacle {
     },
 }
 
-fn turns(limits: &Limits) -> Rate {
+fn node_rate(limits: &Limits) -> Rate {
     Rate::new(limits.connect_rate, limits.connect_rate)
 }
 
@@ -163,15 +163,15 @@ mod tests {
         let limiter = ConnectionLimiter::new(&limits);
         let address = |text: &str| limiter.address(&limits, text.parse().unwrap());
         let (one, other, own) = (address("203.0.113.1"), address("203.0.113.2"), address("127.0.0.1"));
-        let enter = |address: &Arc<Address>| limiter.enter(&limits, Some(address));
-        let places: Vec<_> = (0..10).filter_map(|_| enter(&one).ok()).collect();
-        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address { wait: None })));
-        assert!(enter(&other).is_ok() && limiter.enter(&limits, None).is_ok_and(|place| place.is_none()));
-        drop(places);
-        assert_eq!((0..10).filter(|_| enter(&one).is_ok()).count(), 2, "five connects at once");
-        assert!((0..100).all(|_| enter(&own).is_ok()), "this machine's own are not counted by time");
-        let places: Vec<_> = (0..10).filter_map(|_| enter(&own).ok()).collect();
-        assert_eq!(places.len(), 3, "but without a session they are");
+        let admit = |address: &Arc<Address>| limiter.admit(&limits, Some(address));
+        let permits: Vec<_> = (0..10).filter_map(|_| admit(&one).ok()).collect();
+        assert_eq!((permits.len(), admit(&one).err()), (3, Some(LimitReached::Address { wait: None })));
+        assert!(admit(&other).is_ok() && limiter.admit(&limits, None).is_ok_and(|permit| permit.is_none()));
+        drop(permits);
+        assert_eq!((0..10).filter(|_| admit(&one).is_ok()).count(), 2, "five connects at once");
+        assert!((0..100).all(|_| admit(&own).is_ok()), "this machine's own are not counted by time");
+        let permits: Vec<_> = (0..10).filter_map(|_| admit(&own).ok()).collect();
+        assert_eq!(permits.len(), 3, "but without a session they are");
     }
 
     #[test]
@@ -194,9 +194,9 @@ mod tests {
         let limits = Limits { connect_rate: 1, address_connect_burst: 2, ..Limits::default() };
         let limiter = ConnectionLimiter::new(&limits);
         let address = limiter.address(&limits, "203.0.113.1".parse().unwrap());
-        assert!(limiter.enter(&limits, Some(&address)).is_ok());
-        assert!((0..10).all(|_| limiter.enter(&limits, Some(&address)).err() == Some(Obstacle::Node)));
+        assert!(limiter.admit(&limits, Some(&address)).is_ok());
+        assert!((0..10).all(|_| limiter.admit(&limits, Some(&address)).err() == Some(LimitReached::Node)));
         let limits = Limits { connect_rate: 0, ..limits };
-        assert!(limiter.enter(&limits, Some(&address)).is_ok());
+        assert!(limiter.admit(&limits, Some(&address)).is_ok());
     }
 }

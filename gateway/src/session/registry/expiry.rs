@@ -22,11 +22,11 @@ impl Expiry {
         self.due.lock().remove(&(at, connection.clone()));
     }
 
-    /// Takes at most `most` connections that are due.
-    pub(crate) fn take(&self, now: u64, most: usize) -> Vec<SessionId> {
+    /// Takes at most `max` connections that are due.
+    pub(crate) fn take(&self, now: u64, max: usize) -> Vec<SessionId> {
         let mut due = self.due.lock();
         let mut taken = Vec::new();
-        while taken.len() < most
+        while taken.len() < max
             && let Some((at, _)) = due.first()
             && *at <= now
         {

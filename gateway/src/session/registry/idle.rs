@@ -45,14 +45,14 @@ impl<C: Idler> Idle<C> {
 
     /// Whether a connection from [`Idle::due`] has been in no namespace for the whole time, so that it has to be
     /// closed. If it has been in one in between, it is checked again later.
-    pub(crate) fn is_over(&self, connection: &Arc<C>) -> bool {
+    pub(crate) fn is_expired(&self, connection: &Arc<C>) -> bool {
         match connection.idle_since() {
             Some(since) if since.elapsed() >= self.limit => return true,
             Some(since) => {
                 let at = since + self.limit;
                 let mut waiting = self.waiting.lock();
-                let place = waiting.partition_point(|(other, _)| *other <= at);
-                waiting.insert(place, (at, Arc::downgrade(connection)));
+                let index = waiting.partition_point(|(other, _)| *other <= at);
+                waiting.insert(index, (at, Arc::downgrade(connection)));
             }
             None => {
                 connection.idle_unlisted();

@@ -19,7 +19,7 @@ pub(crate) struct Lease {
     /// Since when the back end has kept its data, as far as this node knows.
     remembered: Mutex<Option<Remembered>>,
     /// The back end has lost this node's entries, and the node has not registered them again yet.
-    forgotten: AtomicBool,
+    data_lost: AtomicBool,
     /// Bus gaps so far.
     gaps: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl Lease {
     pub(crate) fn begun(&self, incarnation: &Incarnation, remembered: Remembered) -> bool {
         let is_lost = self.remembered.lock().replace(remembered).is_some_and(|before| before != remembered);
         if is_lost {
-            self.forgotten.store(true, Ordering::Release);
+            self.data_lost.store(true, Ordering::Release);
         }
         self.incarnation.store(Some(Arc::new(incarnation.clone())));
         self.reassert.store(true, Ordering::Release);
@@ -59,12 +59,12 @@ impl Lease {
 
     /// Everything is registered.
     pub(crate) fn reasserted(&self) {
-        self.forgotten.store(false, Ordering::Release);
+        self.data_lost.store(false, Ordering::Release);
     }
 
     /// Whether the back end has lost this node's entries.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.forgotten.load(Ordering::Acquire)
+    pub(crate) fn is_data_lost(&self) -> bool {
+        self.data_lost.load(Ordering::Acquire)
     }
 
     /// Sends a heartbeat now.
@@ -73,7 +73,7 @@ impl Lease {
     }
 
     /// Waits until a heartbeat is wanted.
-    pub(crate) async fn wanted(&self) {
+    pub(crate) async fn beat_requested(&self) {
         self.wake.notified().await;
     }
 

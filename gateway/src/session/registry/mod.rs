@@ -16,16 +16,16 @@ mod release_queue;
 mod roster;
 mod unread;
 
-pub use self::readiness::Parts;
+pub use self::readiness::Readiness;
 pub(crate) use self::{
     census::Census,
-    connection_limiter::{ConnectionLimiter, Obstacle},
+    connection_limiter::{ConnectionLimiter, LimitReached},
     connections::Connections,
     expiry::Expiry,
     idle::{Idle, Idler},
     lease::Lease,
-    readiness::Readiness,
+    readiness::ReadinessFlags,
     release_queue::ReleaseQueue,
-    roster::{Roster, Whole},
+    roster::{Roster, RosterView},
     unread::UnreadNotifier,
 };

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 /// The parts that only the node's own work knows.
 #[derive(Default)]
-pub(crate) struct Readiness {
+pub(crate) struct ReadinessFlags {
     lease: AtomicBool,
-    turns_away: AtomicBool,
+    refuses_handshakes: AtomicBool,
 }
 
 /// The parts, as `/readyz` shows them; true is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Parts {
+pub struct Readiness {
     /// The back end answers, and this node's lease holds.
     pub redis: bool,
     /// A message that this node sent to itself came back lately.
@@ -25,28 +25,28 @@ pub struct Parts {
     pub staying: bool,
 }
 
-impl Parts {
+impl Readiness {
     /// Whether nothing is missing.
-    pub fn ready(&self) -> bool {
-        self.serves() && self.staying
+    pub fn is_ready(&self) -> bool {
+        self.can_serve() && self.staying
     }
 
     /// Whether new clients can be served, even if only for a while.
-    pub fn serves(&self) -> bool {
+    pub fn can_serve(&self) -> bool {
         self.redis && self.pub_sub && self.keys
     }
 
     /// All parts in one word.
     pub fn as_str(&self) -> &'static str {
         match self.staying {
-            true if self.serves() => "ready",
+            true if self.can_serve() => "ready",
             true => "unready",
             false => "draining",
         }
     }
 }
 
-impl Readiness {
+impl ReadinessFlags {
     pub(crate) fn set_lease(&self, holds: bool) {
         self.lease.store(holds, Ordering::Release);
     }
@@ -56,11 +56,11 @@ impl Readiness {
     }
 
     /// From now on new handshakes are refused.
-    pub(crate) fn turn_away(&self) {
-        self.turns_away.store(true, Ordering::Release);
+    pub(crate) fn refuse_handshakes(&self) {
+        self.refuses_handshakes.store(true, Ordering::Release);
     }
 
-    pub(crate) fn turns_away(&self) -> bool {
-        self.turns_away.load(Ordering::Acquire)
+    pub(crate) fn refuses_handshakes(&self) -> bool {
+        self.refuses_handshakes.load(Ordering::Acquire)
     }
 }

@@ -26,15 +26,15 @@ pub(crate) struct Roster {
     /// This node's part has to be announced.
     announce: AtomicBool,
     /// The whole has to be sent to the members.
-    show: AtomicBool,
+    send: AtomicBool,
     /// The others' parts may be unknown: ask for them.
-    ask: AtomicBool,
+    request: AtomicBool,
     wake: Notify,
 }
 
 /// The roster as members get it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Whole {
+pub(crate) enum RosterView {
     List(Vec<Arc<str>>),
     Count(usize),
 }
@@ -46,15 +46,15 @@ impl Roster {
             max,
             parts: Mutex::default(),
             announce: AtomicBool::new(false),
-            show: AtomicBool::new(false),
-            ask: AtomicBool::new(true),
+            send: AtomicBool::new(false),
+            request: AtomicBool::new(true),
             wake: Notify::new(),
         }
     }
 
     /// A socket came or went on this node.
     pub(crate) fn changed(&self) {
-        self.show.store(true, Ordering::Release);
+        self.send.store(true, Ordering::Release);
         self.announce_again();
     }
 
@@ -66,7 +66,7 @@ impl Roster {
 
     /// Messages may have been missed, in both directions.
     pub(crate) fn start_over(&self) {
-        self.ask.store(true, Ordering::Release);
+        self.request.store(true, Ordering::Release);
         self.announce_again();
     }
 
@@ -85,7 +85,7 @@ impl Roster {
             }
         };
         drop(parts);
-        self.show_where(changed);
+        self.send_if(changed);
     }
 
     /// Removes the parts of nodes that are not live.
@@ -96,7 +96,7 @@ impl Roster {
         parts.retain(|node, _| *node == self.me || live.iter().any(|other| other.0 == *node));
         let changed = parts.len() != before;
         drop(parts);
-        self.show_where(changed);
+        self.send_if(changed);
     }
 
     /// Whether the cluster has so few sockets that everybody gets everybody's presence. `here` is the present number on
@@ -107,20 +107,20 @@ impl Roster {
         here + elsewhere <= self.max
     }
 
-    fn show_where(&self, changed: bool) {
+    fn send_if(&self, changed: bool) {
         if changed {
-            self.show.store(true, Ordering::Release);
+            self.send.store(true, Ordering::Release);
             self.wake.notify_one();
         }
     }
 
-    pub(crate) fn whole(&self) -> Whole {
+    pub(crate) fn view(&self) -> RosterView {
         let parts = self.parts.lock();
         let count = parts.values().map(|part| part.count).sum();
         let lists: Option<Vec<&Vec<Arc<str>>>> = parts.values().map(|part| part.ids.as_ref()).collect();
         match lists {
-            Some(lists) if count <= self.max => Whole::List(lists.into_iter().flatten().cloned().collect()),
-            _ => Whole::Count(count),
+            Some(lists) if count <= self.max => RosterView::List(lists.into_iter().flatten().cloned().collect()),
+            _ => RosterView::Count(count),
         }
     }
 
@@ -130,8 +130,8 @@ impl Roster {
     }
 
     /// Whether to ask the others for their parts; false until the next request. So for the two below.
-    pub(crate) fn take_ask(&self) -> bool {
-        self.ask.swap(false, Ordering::AcqRel)
+    pub(crate) fn take_request(&self) -> bool {
+        self.request.swap(false, Ordering::AcqRel)
     }
 
     /// Whether to announce this node's part.
@@ -140,8 +140,8 @@ impl Roster {
     }
 
     /// Whether to send the whole to the members.
-    pub(crate) fn take_show(&self) -> bool {
-        self.show.swap(false, Ordering::AcqRel)
+    pub(crate) fn take_send(&self) -> bool {
+        self.send.swap(false, Ordering::AcqRel)
     }
 
     /// Most sockets that are listed.
@@ -155,7 +155,7 @@ impl Roster {
         let before = self.parts.lock().insert(Arc::clone(&self.me), part.clone());
         if before.as_ref() != Some(&part) {
             // Members have not seen sockets yet that came while the last part was being announced.
-            self.show.store(true, Ordering::Release);
+            self.send.store(true, Ordering::Release);
         }
         part
     }
@@ -175,22 +175,22 @@ mod tests {
         let roster = Roster::new(&"me".into(), 3);
         roster.receive(part("a", 2, Some(&["1", "2"])));
         roster.receive(part("b", 1, Some(&["3"])));
-        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into(), "3".into()]));
+        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into(), "3".into()]));
         roster.receive(part("b", 2, Some(&["3", "4"])));
-        assert_eq!(roster.whole(), Whole::Count(4));
+        assert_eq!(roster.view(), RosterView::Count(4));
         roster.receive(part("b", 0, Some(&[])));
         roster.receive(part("c", 9, None));
-        assert_eq!(roster.whole(), Whole::Count(11));
+        assert_eq!(roster.view(), RosterView::Count(11));
         roster.keep_only(&[Incarnation::new(&"a".into())]);
-        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into()]));
+        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into()]));
     }
 
     #[test]
     fn what_is_heard_twice_is_not_shown_twice() {
         let roster = Roster::new(&"me".into(), 3);
         roster.receive(part("a", 1, Some(&["1"])));
-        assert!(roster.show.swap(false, Ordering::AcqRel));
+        assert!(roster.send.swap(false, Ordering::AcqRel));
         roster.receive(part("a", 1, Some(&["1"])));
-        assert!(!roster.show.load(Ordering::Acquire));
+        assert!(!roster.send.load(Ordering::Acquire));
     }
 }

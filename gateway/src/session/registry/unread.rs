@@ -21,10 +21,10 @@ impl UnreadNotifier {
         self.wake.notify_one();
     }
 
-    /// Takes at most `most` sessions, and drops those that are not live.
-    pub(crate) fn take(&self, most: usize, is_live: impl Fn(&SessionRef) -> bool) -> Vec<SessionRef> {
+    /// Takes at most `max` sessions, and drops those that are not live.
+    pub(crate) fn take(&self, max: usize, is_live: impl Fn(&SessionRef) -> bool) -> Vec<SessionRef> {
         let mut waiting = self.waiting.lock();
-        waiting.extract_if(|_| true).filter(|session| is_live(session)).take(most).collect()
+        waiting.extract_if(|_| true).filter(|session| is_live(session)).take(max).collect()
     }
 
     /// Waits until there may be some.
