@@ -220,8 +220,7 @@ fn posted(
     data: Option<&RawValue>,
 ) -> Result<Posted, ApiError> {
     let mut wrong = Vec::new();
-    for (field, text, max) in
-        [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
+    for (field, text, max) in [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
     {
         if !(1..=max).contains(&text.chars().count()) {
             wrong.push(format!("{field} must have 1 to {max} characters"));
