@@ -64,17 +64,17 @@ pub(crate) struct ManyRequest {
     data: Option<Box<RawValue>>,
 }
 
-/// The notification was stored, and is on its way to the user's devices.
+/// The notification was stored, and is being sent to the user's devices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stored {
     notification_id: String,
     unread_count: u64,
-    /// Sessions that it was sent to.
+    /// Number of sessions that it was sent to.
     delivered: usize,
 }
 
-/// The notification was stored for each user, and is on its way.
+/// The notification was stored for each user, and is being sent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredForMany {
@@ -82,7 +82,7 @@ pub(crate) struct StoredForMany {
     notification_id: String,
     /// Number of users.
     users: usize,
-    /// Sessions that it was sent to.
+    /// Number of sessions that it was sent to.
     delivered: usize,
 }
 
@@ -91,10 +91,10 @@ pub(crate) struct StoredForMany {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// Selects those before the one with this id, without that one; the newest if left out.
+    /// Lists notifications older than the one with this id; the newest if omitted.
     #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
-    /// 1 to 100; 50 if left out.
+    /// 1 to 100; 50 if omitted.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
@@ -102,18 +102,18 @@ pub(crate) struct ListQuery {
 /// Newest first.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the notifications are JSON text already")]
 pub(crate) struct Listed {
     notifications: Vec<Notification>,
     unread_count: u64,
-    /// Whether there are older ones.
+    /// Whether there are older notifications.
     more: bool,
 }
 
 /// A stored notification.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the notifications are JSON text already")]
 pub(crate) struct Notification {
     id: String,
     title: String,
@@ -130,7 +130,7 @@ pub(crate) struct Notification {
     post, path = "/v1/users/{id}/notifications", tag = "notifications", request_body = Request,
     security(("apiKey" = [])),
     params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), IdempotencyKey),
-    responses((status = 201, description = "Stored, and on its way", body = Stored), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = Stored), PostErrors),
 )]
 pub(crate) async fn notify(
     _: Caller<Notify>,
@@ -151,7 +151,7 @@ pub(crate) async fn notify(
 #[utoipa::path(
     post, path = "/v1/users/notifications", tag = "notifications", request_body = ManyRequest,
     security(("apiKey" = [])), params(IdempotencyKey),
-    responses((status = 201, description = "Stored, and on its way", body = StoredForMany), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = StoredForMany), PostErrors),
 )]
 pub(crate) async fn notify_many(
     _: Caller<Notify>,
@@ -189,14 +189,14 @@ pub(crate) async fn list(
     Ok(([(CONTENT_TYPE, "application/json")], format!("{{{}}}", notification::page_fields(&page))))
 }
 
-/// Deletes a notification, and informs the user's devices.
+/// Deletes a notification, and notifies the user's devices.
 #[utoipa::path(
     delete, path = "/v1/users/{id}/notifications/{notificationId}", tag = "notifications", security(("apiKey" = [])),
     params(
         ("id" = String, Path, description = "The user", min_length = 1, max_length = 128),
         ("notificationId" = String, Path, description = "The notification", pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"),
     ),
-    responses((status = 204, description = "It is gone"), Errors, NotFound),
+    responses((status = 204, description = "Deleted"), Errors, NotFound),
 )]
 pub(crate) async fn delete(
     _: Caller<Notify>,
@@ -232,7 +232,7 @@ fn posted(
     if !wrong.is_empty() {
         return Err(ApiError::Validation(wrong));
     }
-    // Operations' ids are UUIDs v7, as notifications' are.
+    // An operation's id is a UUID v7, like a notification's.
     let id = NotificationId::parse(id).unwrap_or_default();
     Ok(notification::posted(id, title, message, kind, data))
 }

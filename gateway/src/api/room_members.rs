@@ -1,4 +1,4 @@
-//! GET `/v1/rooms/{room}/members`.
+//! GET `/v1/rooms/{room}/members`: the users in a room, on all nodes.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const MAX_LISTED: usize = 500;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MembersQuery {
-    /// `/` if left out.
+    /// `/` if omitted.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -33,9 +33,9 @@ pub(crate) struct MembersQuery {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Members {
     room: String,
-    /// Users, not sockets.
+    /// Number of users, not of sockets.
     count: usize,
-    /// At most 500 of them.
+    /// At most 500 of the users.
     members: Vec<Member>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Member {
     get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
     params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), MembersQuery),
     responses(
-        (status = 200, description = "Its members", body = Members),
+        (status = 200, description = "The room's members", body = Members),
         Errors,
     ),
 )]

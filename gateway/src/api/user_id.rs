@@ -21,7 +21,7 @@ pub(crate) fn check(field: &str, id: &str) -> Result<(), ApiError> {
     }
 }
 
-/// Checks many ids, and returns each once, in the order in which they first came; an error names `field`.
+/// Checks many ids, and returns them without duplicates, in their order; an error names `field`.
 pub(crate) fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
     if !(1..=MAX_USERS).contains(&ids.len()) {
         return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));
