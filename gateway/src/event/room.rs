@@ -11,7 +11,7 @@ use crate::{
 /// The room of this name in the client's namespace.
 pub(super) fn name(sender: &Sender<'_>, name: &str) -> Result<RoomName, EventError> {
     RoomName::parse(&sender.client.namespace.name, name).ok_or_else(|| {
-        EventError::Validation("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:".into())
+        EventError::Validation("room must be 1 to 64 letters, digits, _ . : or -, and must not begin with user:".into())
     })
 }
 
@@ -27,10 +27,10 @@ pub(super) fn to_send(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, E
     Ok(room)
 }
 
-/// Checks that the client's roles allow it.
+/// Checks that the client's roles allow the action.
 pub(super) fn authorize(sender: &Sender<'_>, name: &str, action: Action) -> Result<(), EventError> {
     match sender.shared.rules.allow(name, action, &sender.client.identity.roles) {
         true => Ok(()),
-        false => Err(EventError::Forbidden("Your roles do not allow it")),
+        false => Err(EventError::Forbidden("Your roles do not allow this")),
     }
 }

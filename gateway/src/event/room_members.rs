@@ -1,5 +1,5 @@
-//! `room-members` `{room}`: acknowledged with `{status, room, count, members:[{userId, name}]}`, at most 500 of them.
-//! For every user who may join the room.
+//! `room-members` `{room}`, for every user who may join the room: acknowledged with `{status, room, count,
+//! members:[{userId, name}]}`, which lists at most 500 members.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

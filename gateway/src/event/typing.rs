@@ -1,5 +1,5 @@
 //! `typing` `{room, isTyping?}`: sent to the room's other sockets as `user-typing` `{userId, name, room, isTyping}`, at
-//! most once a second per socket and room; further ones are dropped.
+//! most once a second per socket and room; events above that are dropped.
 
 use jackfield_engine::Frame;
 use jackfield_shared::time::now;
