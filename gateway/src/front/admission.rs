@@ -1,10 +1,10 @@
 //! Decides whether a new handshake is admitted.
 //!
-//! A handshake waits up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
-//! stock client then reconnects by itself, and knows no delay but its own backoff. Requests of connections that are
-//! already admitted pass untouched. The number of waiting handshakes is bounded, that of one address too, and so are
-//! its connections without a session: see [`crate::limits::Address`]. The wait also keeps an address beyond its limits
-//! from retrying at once.
+//! A handshake waits up to 3 s for the node to be ready and for the rate limits, and is answered with 503 after that: the
+//! stock client then reconnects by itself after its own backoff, because it ignores `Retry-After`. Requests of admitted
+//! connections pass unchanged. The number of waiting handshakes is bounded, in total and per address, and so are an
+//! address's connections without a session: see [`crate::limits::Address`]. The wait also slows the retries of an address
+//! above its limits.
 
 use std::{
     net::SocketAddr,
@@ -29,9 +29,9 @@ use crate::{
     session::{Shared, registry::LimitReached},
 };
 
-/// Longest wait of a handshake.
+/// How long a handshake may wait to be admitted.
 const WAIT: Duration = Duration::from_secs(3);
-/// Shortest and longest pause between two checks of a handshake, if the time to wait is not known.
+/// Shortest and longest pause between two checks of a handshake, if the time to wait is unknown.
 const CHECK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
@@ -57,26 +57,30 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     } else if handshake.transport == Some(Transport::WebSocket) {
         metrics::UPGRADES.add(1);
     }
-    // The engine passes the place to the connection; if there is none, it is released at once.
+    // The engine passes the permit to the connection; if no connection opens, dropping the permit releases it.
     request.extensions_mut().insert(Admitted { handshake, permit });
     next.run(request).await
 }
 
-/// The handshake's client address; `None` if it is not known, because the settings do not name the proxies in front.
+/// The handshake's client address; `None` if it is unknown, because `proxy.hops` does not count the proxies in front.
 fn address(shared: &Shared, request: &Request<Body>) -> Option<Arc<Address>> {
     static HINT: Once = Once::new();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
     let origin = origin(Some(peer), request.headers(), shared.settings.proxy.hops as usize);
     if origin.is_unknown_proxy {
         HINT.call_once(|| {
-            tracing::warn!(%peer, "X-Forwarded-For comes from a proxy, but `proxy.hops` is 0: no limit by address holds");
+            tracing::warn!(
+                %peer,
+                "a proxy sends X-Forwarded-For, but `proxy.hops` is 0: limits by client address are off; set `proxy.hops` \
+                 (PROXY_HOPS) to the number of proxies"
+            );
         });
         return None;
     }
     Some(shared.limiter.address(&shared.settings.limits, origin.address))
 }
 
-/// Why a handshake is not admitted now, and when it may be, if that is known.
+/// Why a handshake is not admitted now, and the time until it may be, if known.
 struct Refusal {
     error: ErrorBody,
     wait: Option<Duration>,

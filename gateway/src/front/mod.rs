@@ -1,4 +1,4 @@
-//! The front: everything before the engine on the public port.
+//! Everything before the engine on the public port.
 //!
 //! [`admission`] decides whether a new handshake is admitted, [`client_js`] serves the stock browser client, [`cors`]
 //! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls.
@@ -18,7 +18,7 @@ use crate::{
     session::{Acceptor, Shared},
 };
 
-/// What admission has read from a request, and given it.
+/// The parsed handshake of a request, and the permit that admission gave it.
 #[derive(Clone)]
 struct Admitted {
     handshake: Handshake,

@@ -24,7 +24,7 @@ struct Inner<M> {
 type Watcher<M> = (Arc<M>, Vec<Arc<str>>);
 
 impl<M: Member> Watchers<M> {
-    /// `member` watches exactly these users from now on.
+    /// Replaces the list of users that `member` watches.
     pub(crate) fn watch(&self, member: &Arc<M>, users: Vec<Arc<str>>) {
         let mut inner = self.0.lock();
         inner.forget(member.id());
@@ -36,7 +36,7 @@ impl<M: Member> Watchers<M> {
         }
     }
 
-    /// The member with this id has left.
+    /// Removes the member with this id and its list.
     pub(crate) fn forget(&self, id: &str) {
         self.0.lock().forget(id);
     }
