@@ -1,4 +1,4 @@
-//! A notification as clients and backends see it: the one place where its JSON is made.
+//! The JSON of notifications for clients and backends: the only place that writes it.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -11,7 +11,7 @@ use jackfield_shared::time::now_rfc3339;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Notifications in a page, at most.
+/// Most notifications in a page.
 const MAX: usize = 100;
 /// Notifications in a page if the caller sets no limit.
 const DEFAULT: usize = 50;
@@ -26,7 +26,7 @@ struct Body<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// A notification posted now, whose body is `{id,title,message,type,data?}`. The caller limits the lengths.
+/// A notification that is posted now, with the body `{id,title,message,type,data?}`. The caller checks the lengths.
 pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str, data: Option<&RawValue>) -> Posted {
     let body = Body { id: id.to_string(), title, message, r#type: kind, data };
     // Strings and raw JSON always serialize.
@@ -34,7 +34,7 @@ pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str,
     Posted { id, body: body.into(), at: now_rfc3339().into() }
 }
 
-/// What a caller asks of a list: `before` and `limit`, checked.
+/// Checks the `before` and `limit` of a request for a list.
 ///
 /// # Errors
 /// Names the field.
@@ -61,8 +61,7 @@ pub(crate) fn page_fields(page: &Page) -> String {
     json
 }
 
-/// What the user's sockets get for a change of the inbox, in order: the contents of the change's event, and of the
-/// count's.
+/// The events that the user's sockets get for a change of the inbox, in order: the change's, then the count's.
 pub(crate) fn events(change: Option<&InboxChange>, unread: u64, at: &Arc<str>) -> Vec<String> {
     let count = format!("\"notification:unread_count\",{{\"unreadCount\":{unread},\"timestamp\":\"{at}\"}}");
     change.map(|change| event(change, at)).into_iter().chain([count]).collect()

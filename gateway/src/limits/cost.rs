@@ -1,8 +1,8 @@
-//! The cost of received data, counted against its sender: 1 for an event, and more for many bytes.
+//! The cost of received data for its sender, in events: 1 for a short event, more for many bytes.
 
 /// Bytes that cost as much as one event.
 const BYTES_PER_EVENT: f64 = 16_384.0;
-/// A binary part costs at least as much as one of this many bytes.
+/// A shorter binary part costs as much as one of this many bytes.
 const MIN_PART: usize = 1_024;
 
 /// In events: at least 1 for an event, any fraction for binary parts.

@@ -1,4 +1,4 @@
-//! The position that a room's members on this node have reached. Pure: it decides, its callers read and deliver.
+//! The position in a log that was delivered last. Pure: it decides, its callers read and deliver.
 
 use jackfield_cluster::log::{Page, Position};
 
@@ -13,20 +13,20 @@ pub(super) struct Cursor {
 pub(super) enum Live {
     /// It is the next one.
     Deliver,
-    /// It was delivered before.
+    /// It was delivered before, or belongs to an earlier epoch: skip it.
     Seen,
-    /// Something before it is missing, or the log began anew: read the log.
+    /// An earlier message is missing, or the log began a new epoch: read the log.
     Repair,
 }
 
 /// Decision about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// Deliver the page's messages from index `from` on; `more` if the log goes on after them. With `lost`, the numbers
-    /// up to it are no longer kept: reset the members first, and do not read the page again, because it begins with the
-    /// oldest kept message, which may be dropped before the next read.
+    /// Deliver the page's messages from index `from` on; `more` if the log continues after them. With `lost`, the missed
+    /// numbers up to it are no longer kept: reset the sink first, and do not read the page again, because its oldest
+    /// message may be dropped before the next read.
     Deliver { lost: Option<Position>, from: usize, more: bool },
-    /// The log began anew at `at`: reset the members, and read again after it.
+    /// The log began a new epoch at `at`: reset the sink, and read again after it.
     Anew { at: Position },
 }
 
@@ -42,7 +42,6 @@ impl Cursor {
     /// Decides about a message received over the bus.
     pub(super) fn live(&mut self, position: Position) -> Live {
         if position <= self.at {
-            // Delivered in this epoch, or from an earlier epoch.
             return Live::Seen;
         }
         if position.epoch == self.at.epoch && position.number == self.at.number + 1 {
@@ -55,7 +54,7 @@ impl Cursor {
     /// Decides about a page that was read after the cursor, and advances the cursor.
     pub(super) fn read(&mut self, page: &Page) -> Read {
         if self.at == page.empty && page.base == 0 {
-            // The room had no messages, and the back end has lost nothing since: its first log continues from there.
+            // The log was empty, and the back end has lost nothing since: its first epoch continues from there.
             self.at.epoch = page.end.epoch;
         }
         if page.end.epoch != self.at.epoch {
@@ -81,10 +80,10 @@ mod tests {
     use jackfield_cluster::log::{KEPT_FOR, Stored};
     use proptest::prelude::*;
 
-    /// The true log, which the test compares with; the simulated bus loses, duplicates, delays and reorders.
+    /// The true log, as the model; the simulated bus loses, duplicates, delays and reorders messages.
     struct World {
         epoch: u64,
-        /// Epoch of rooms without messages since the back end last lost everything.
+        /// Epoch of logs without messages, since the back end last lost all data.
         empty: u64,
         log: Vec<u64>,
         end: u64,
@@ -109,7 +108,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Append,
-        /// A message still on the bus arrives: the oldest, or another.
+        /// A message on the bus arrives: the oldest, or another one.
         Receive(usize),
         ReceiveTwice(usize),
         Lose(usize),
@@ -132,7 +131,7 @@ mod tests {
         ]
     }
 
-    /// Messages appended, and as many trimmed, between two reads of a busy log.
+    /// Number of messages that are appended, and trimmed, between two reads of a busy log.
     const CHURN: u64 = 2;
 
     /// The messages that a member received since its join or last reset.

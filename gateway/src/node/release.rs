@@ -1,4 +1,4 @@
-//! Releases sessions and stays in rooms that have ended, in batches, in the whole cluster.
+//! Releases ended sessions and stays in the cluster, in batches.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::session::Shared;
 /// Index entries that are read at once.
 const BATCH: usize = 512;
 const RETRY: Duration = Duration::from_millis(250);
-/// At the end of the process, retries before the rest is left to the survivors.
+/// Retries at shutdown; after them, other nodes release the rest once the lease has ended.
 const LAST_TRIES: u32 = 2;
 
-/// Releases until the lifecycle ends; then releases the rest, and the lease once `heartbeat_task` has stopped renewing it.
+/// Releases until the lifecycle stops; then releases the rest, and ends the lease once `heartbeat_task` has ended.
 pub(super) async fn run(shared: Arc<Shared>, heartbeat_task: JoinHandle<()>) {
     let stopping = shared.lifecycle.stopping();
     while !stopping.is_cancelled() {
@@ -31,7 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, heartbeat_task: JoinHandle<()>) {
     shutdown(&shared, heartbeat_task).await;
 }
 
-/// Closes the remaining connections and releases their sessions, so that nobody has to wait for the lease to end.
+/// Closes the remaining connections and releases their sessions, so that other nodes need not wait for the lease to end.
 async fn shutdown(shared: &Shared, heartbeat_task: JoinHandle<()>) {
     for connection in shared.connections.all().into_iter().chain(shared.subscribed.all()) {
         connection.close(CloseReason::Draining);
@@ -41,10 +41,10 @@ async fn shutdown(shared: &Shared, heartbeat_task: JoinHandle<()>) {
         tries += 1;
         tokio::time::sleep(RETRY).await;
     }
-    // A heartbeat under way would begin a new lease if it found the old one ended.
+    // A running heartbeat would begin a new lease if it found that the old one has ended.
     let heartbeat_ended = tokio::time::timeout(TIMEOUT, heartbeat_task).await.is_ok();
     if heartbeat_ended && shared.releases.is_complete() {
-        // If this fails, the lease ends by itself, and a survivor does the rest.
+        // If this fails, the lease ends by itself, and another node cleans up.
         let _ = end_lease(shared).await;
     }
 }
@@ -52,7 +52,7 @@ async fn shutdown(shared: &Shared, heartbeat_task: JoinHandle<()>) {
 async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
     let Some(incarnation) = shared.lease.incarnation() else { return Ok(()) };
     let membership = &shared.cluster.membership;
-    // Mostly entries that were indexed and then not granted.
+    // Mostly entries that were indexed but whose claim was then refused.
     loop {
         let left = membership.indexed(&incarnation, BATCH).await?;
         if left.is_empty() {
@@ -86,7 +86,7 @@ async fn release(shared: &Shared, batch: &[(Stay, Incarnation)]) -> Result<(), U
     Ok(())
 }
 
-/// Removes stays of an incarnation everywhere. The index comes last: while an entry is in it, a node will retry.
+/// Removes stays of an incarnation everywhere. The index comes last, so that a node retries if this fails before.
 pub(super) async fn remove_stays(shared: &Shared, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
     let online = stays.iter().filter(|stay| stay.scope == Scope::Cluster);
     let session = |stay: &Stay| SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() };

@@ -1,6 +1,7 @@
-//! Keeps the list of sockets current: announces this node's part, and sends its members the whole.
+//! Keeps the list of sockets current: announces this node's part to the other nodes, and sends the whole list to this
+//! node's members.
 //!
-//! Each at most once in 250 ms, so that work per connect does not depend on the number of sockets.
+//! Guarantees: each happens at most once in 250 ms, so that the work per connect does not depend on the number of sockets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,12 +32,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Asks the others for their parts; false if they may not have received the request.
+/// Requests the other nodes' parts; false if they may not have received the request.
 async fn request(shared: &Shared) -> bool {
     shared.cluster.bus.publish(&Channel::Roster, BusMessage::RosterRequest.encode()).await.is_ok()
 }
 
-/// Announces this node's part; false if the others may not have received it.
+/// Announces this node's part; false if the other nodes may not have received it.
 async fn announce(shared: &Shared) -> bool {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return true };
     let ids = namespace.members.ids(shared.roster.max());
@@ -45,6 +46,7 @@ async fn announce(shared: &Shared) -> bool {
     shared.cluster.bus.publish(&Channel::Roster, BusMessage::Roster(part).encode()).await.is_ok()
 }
 
+/// Sends the list, or the count, to this node's members.
 async fn send(shared: &Shared) {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return };
     let frame = match shared.roster.view() {

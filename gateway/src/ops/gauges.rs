@@ -1,7 +1,7 @@
 //! Gauges, sampled at scrape time.
 
 use crate::{
-    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, RELEASES_WAITING, READY, ROOMS, SESSIONS, SOCKETS},
+    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS},
     session::Shared,
 };
 
@@ -9,9 +9,12 @@ use crate::{
 pub(crate) fn sample(shared: &Shared) {
     BUILD.set(1);
     let readiness = shared.readiness();
-    for (part, good) in
-        [("redis", readiness.redis), ("pub_sub", readiness.pub_sub), ("keys", readiness.keys), ("staying", readiness.staying)]
-    {
+    for (part, good) in [
+        ("redis", readiness.redis),
+        ("pub_sub", readiness.pub_sub),
+        ("keys", readiness.keys),
+        ("staying", readiness.staying),
+    ] {
         READY.set_for([part], usize::from(good));
     }
     CONNECTIONS.set(shared.limiter.count());
