@@ -182,7 +182,7 @@ fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
 /// Drops the position from the error's text: it refers to a piece of the input, so it would mislead.
 fn custom_error<E: de::Error>(error: &serde_json::Error) -> E {
     let text = error.to_string();
-    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(custom_error, _)| custom_error))
+    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(before, _)| before))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Memory budget for the messages that all rooms of a node keep together, however many rooms there are.
+//! The memory budget for the messages that all rooms of a node keep, however many rooms there are.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes, over all rooms of a node.
+/// Bytes for all rooms of a node together.
 pub(super) const MAX: usize = 32 * 1024 * 1024;
 
 /// See the module.
@@ -14,7 +14,7 @@ pub(super) struct Budget {
     taken: AtomicUsize,
 }
 
-/// One room's part of the budget, returned to it on drop.
+/// One room's share of the budget, returned on drop.
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_bounded_and_given_back() {
+    fn shares_are_bounded_and_returned() {
         let budget = Arc::new(Budget::default());
         let (mut one, mut other) = (Share::new(Arc::clone(&budget)), Share::new(Arc::clone(&budget)));
         assert!(one.resize(MAX - 10));

@@ -8,12 +8,12 @@ use jackfield_cluster::{
 
 use super::array;
 
-/// Messages in a page, at most.
+/// Most messages in a page.
 const MAX: usize = 100;
 /// Messages in a page if the caller sets no limit.
 const DEFAULT: usize = 50;
 
-/// Why there is no page.
+/// Why a page cannot be returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HistoryError {
     /// `limit` is out of range.

@@ -22,18 +22,18 @@ use crate::{
     metrics,
 };
 
-/// Inputs that are taken at once: consecutive joins among them share their reads of the log.
+/// Most inputs that are taken at once: consecutive joins among them share their reads of the log.
 const AT_ONCE: usize = 64;
 
 pub(super) struct Task<M> {
     pub(super) rooms: Rooms<M>,
     pub(super) follower: LogFollower,
     pub(super) local: LocalRoom<M>,
-    /// Sockets between two rounds: not members yet, they will ask for the next part of the missed messages.
+    /// Sockets between two rounds of their join: they keep the room open, but are not members yet.
     pub(super) pending: HashSet<Arc<str>>,
 }
 
-/// The room on this node, as its log's messages reach it.
+/// The room on this node: the sink of its log's messages.
 pub(super) struct LocalRoom<M> {
     pub(super) name: RoomName,
     pub(super) signals: Arc<Signals>,
@@ -115,7 +115,7 @@ impl<M: Occupant> Task<M> {
                 let frame = local.about("user-left", &about);
                 local.members.fan_out(&frame).await;
             }
-            // For nodes, not for rooms.
+            // Sent to nodes, not to rooms.
             _ => {}
         }
     }
@@ -159,7 +159,7 @@ impl<M: Occupant> Sink for LocalRoom<M> {
         }
     }
 
-    /// Sends `room-reset`: members continue from `position`, and missed messages before it are lost.
+    /// Sends `room-reset`: members continue from `position`, and the messages missed before it are lost.
     async fn reset(&mut self, position: Position, _anew: bool) -> Result<(), Unavailable> {
         self.signals.at(position);
         let reset = json!({ "room": &*self.name.name, "position": position.to_string() });
