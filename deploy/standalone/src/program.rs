@@ -78,10 +78,11 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
         let (readiness, database) = (gateway.readiness(), auth.is_ready().await);
         let (code, status) = match readiness.is_ready() && database {
             true => (StatusCode::OK, readiness.as_str()),
-            false => (StatusCode::SERVICE_UNAVAILABLE, if readiness.is_ready() { "unready" } else { readiness.as_str() }),
+            false => {
+                (StatusCode::SERVICE_UNAVAILABLE, if readiness.is_ready() { "unready" } else { readiness.as_str() })
+            }
         };
-        let mut body =
-            json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(readiness).unwrap_or_default() });
+        let mut body = json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(readiness).unwrap_or_default() });
         body["parts"]["database"] = database.into();
         (code, Json(body)).into_response()
     };

@@ -49,7 +49,11 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
     }
 }
 
-async fn try_claim(connection: &Connection, session: &SessionRef, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
+async fn try_claim(
+    connection: &Connection,
+    session: &SessionRef,
+    incarnation: &Incarnation,
+) -> Result<Claimed, Unavailable> {
     let (cluster, policy) = (&connection.shared.cluster, connection.shared.policy);
     let stay = Stay::online(session);
     // The index entry is sent first, on the same connection: it is stored before the claim.

@@ -11,7 +11,8 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
-        ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster, UnreadNotifier,
+        ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
+        UnreadNotifier,
     },
 };
 use crate::{

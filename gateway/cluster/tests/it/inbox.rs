@@ -11,7 +11,7 @@ use jackfield_cluster::{
     wire::{BusMessage, InboxChange},
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, id_of, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, session_ref, until};
 
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 
@@ -60,7 +60,8 @@ async fn listed(cluster: &Cluster, name: &str) -> Vec<(String, bool)> {
 }
 
 async fn claim(node: &Node, name: &str, session: &str) {
-    let claimed = node.cluster.sessions.claim(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
+    let claimed =
+        node.cluster.sessions.claim(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
     assert!(matches!(claimed, Ok(Claimed::Granted { .. })));
 }
 

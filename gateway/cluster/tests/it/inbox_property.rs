@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, id_of, now_millis};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, now_millis, session_ref};
 use jackfield_cluster::{
     Cluster, Terms,
     bus::Channel,

@@ -88,7 +88,8 @@ async fn what_the_dead_hold_does_not_count(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
-    let granted = b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
+    let granted =
+        b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
     assert!(matches!(granted, Claimed::Granted { .. }));
     assert_eq!(sessions(b, "u").await, ["s2"]);
 }
@@ -202,7 +203,9 @@ async fn users_do_not_touch_each_other(backend: Backend) {
 async fn messages_for(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
     let messages = node.received().await;
     let sessions = messages.iter().flat_map(|message| match message {
-        BusMessage::ToSessions { sessions, event: messages_for } if **messages_for == *event.as_bytes() => sessions.clone(),
+        BusMessage::ToSessions { sessions, event: messages_for } if **messages_for == *event.as_bytes() => {
+            sessions.clone()
+        }
         other => panic!("{other:?}"),
     });
     (messages.len(), sessions.collect())

@@ -13,7 +13,7 @@ use jackfield_shared::time::now;
 use parking_lot::Mutex;
 
 use crate::{
-    limits::{Address, Bucket, Kept, PendingPermit, Rate, WaitPermit, User},
+    limits::{Address, Bucket, Kept, PendingPermit, Rate, User, WaitPermit},
     settings::Limits,
 };
 
