@@ -93,7 +93,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
             }
         }
         BusMessage::EndSubscriptions(EndSubscriptions { user, reason }) => {
-            end_subscriptions(shared, &user, &reason).await
+            end_subscriptions(shared, &user, &reason).await;
         }
         // Sent to rooms only.
         BusMessage::Message { .. } | BusMessage::FrameToOthers { .. } => {}

@@ -1,4 +1,4 @@
-//! The engine's connections become ours.
+//! Turns the engine's connections into this layer's [`Connection`]s.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jackfield_engine::{Accept, CloseReason, Handshake, Inbound, Outbox, Session}
 use super::{Connection, Shared};
 use crate::limits::PendingPermit;
 
-/// Takes the connections of a node.
+/// Accepts the connections of a node.
 pub(crate) struct Acceptor(pub(crate) Arc<Shared>);
 
 impl Accept<Arc<PendingPermit>> for Acceptor {

@@ -1,4 +1,4 @@
-//! Claims a connection's session in the whole cluster.
+//! Claims a connection's session in the cluster.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use jackfield_shared::claims::Identity;
 use super::{Connection, refusal::Refusal, state::Claim};
 use crate::metrics;
 
-/// Claims the session of `identity`'s user. Everything that is not granted is released again.
+/// Claims the session of `identity`'s user. Without a grant, nothing stays claimed.
 pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let incarnation = shared.lease.incarnation().ok_or(Refusal::Temporary)?;
@@ -22,12 +22,12 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
     }
     let session = connection.session_ref(Arc::clone(&identity.user_id));
     {
-        // Under the lock, so that a concurrent end is either seen here or removes the entry.
+        // Under the lock, so that a concurrent end either shows here or removes the entry.
         let state = connection.session.lock();
         if state.is_ended() {
             return Err(Refusal::Temporary);
         }
-        // From here on an eviction finds the session, even one that arrives before the claim's answer.
+        // Insert before the claim, so that an eviction finds the session even before the claim's answer arrives.
         shared.connections.insert(&connection.id, connection, Some(&identity.user_id));
     }
     match try_claim(connection, &session, &incarnation).await {
@@ -42,7 +42,7 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
         }
         Err(Unavailable) => {
             metrics::CLAIMS.add_for(["unavailable"], 1);
-            // The claim may have succeeded all the same, or may still succeed once Redis answers: release it.
+            // The claim may have succeeded nevertheless, or may still succeed once Redis answers: release it.
             shared.releases.push(Stay::online(&session), incarnation);
             Err(Refusal::Temporary)
         }
@@ -56,7 +56,7 @@ async fn try_claim(
 ) -> Result<Claimed, Unavailable> {
     let (cluster, policy) = (&connection.shared.cluster, connection.shared.policy);
     let stay = Stay::online(session);
-    // The index entry is sent first, on the same connection: it is stored before the claim.
+    // The index entry is sent first, on the same connection, so Redis stores it before the claim.
     let (indexed, claimed) = tokio::join!(
         biased;
         cluster.membership.index_add(incarnation, std::slice::from_ref(&stay)),

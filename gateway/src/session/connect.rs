@@ -1,7 +1,7 @@
-//! Joins a client to a namespace: token, session, CONNECT, `authenticated`.
+//! Joins a client to a namespace: verifies the token, claims the session, sends CONNECT and `authenticated`.
 //!
-//! Permanent refusals are answered with CONNECT_ERROR, temporary ones by closing the transport: a stock client has no
-//! other way to tell them apart.
+//! Answers permanent refusals with CONNECT_ERROR and temporary ones by closing the transport, because a stock client
+//! reconnects by itself only after the latter.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ async fn begin(
     let gaps = shared.lease.gaps();
     let user = connection.belongs_to(&identity.user_id);
     if user.connect(now()).is_err() {
-        // Refused before the claim, so that it costs the cluster nothing and evicts nobody.
+        // Refuse before the claim, so that the CONNECT costs the cluster nothing and evicts no other session.
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
@@ -118,15 +118,15 @@ async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<
         TokenError::Expired => Refusal::Permanent("token_expired"),
         TokenError::KeysUnavailable => Refusal::Temporary,
     })?;
-    // A configured issuer may write any id into a token; messages of the system must not be forged.
+    // A configured issuer may write any id into a token, but no user may send messages as the system.
     if *identity.user_id == *SYSTEM.id {
         return Err(Refusal::Permanent("invalid_token"));
     }
     Ok(Some(identity))
 }
 
-/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, then everything else; the count of
-/// unread notifications follows as soon as the back end answers.
+/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them; the
+/// count of unread notifications follows as soon as the back end answers.
 fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Identity, user: Arc<User>) {
     let shared = &connection.shared;
     let id: Arc<str> = random_id().into();
@@ -146,7 +146,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, ident
         connection.outbox.clone(),
     ));
     let sent = {
-        // Under the lock, so that a concurrent eviction is sent after CONNECT and not before it.
+        // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
         if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
             return;
@@ -176,7 +176,7 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
     if let Some(incarnation) = held {
         let entry = Entry::from(&connection.session_ref(Arc::clone(&identity.user_id)));
         let entered = shared.cluster.presence.enter(&[entry], &incarnation, Announce::Yes).await;
-        // The lease was lost, or the outcome is unknown: the next reassertion writes the presence again.
+        // The lease was lost, or the outcome is unknown: re-register all sessions, which writes the presence again.
         if entered.is_err() || shared.lease.incarnation().as_ref() != Some(&incarnation) {
             shared.lease.reassert_soon();
         }
@@ -188,8 +188,8 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
     if evicted {
         connection.evicted();
     } else if shared.lease.gaps() != gaps {
-        // The bus may have lost an eviction of this session, and a reassertion skips sessions that are being claimed:
-        // reassert again.
+        // The bus may have lost an eviction of this session, and re-registering skipped it because it was being claimed:
+        // re-register again.
         shared.lease.reassert_soon();
     }
 }

@@ -1,4 +1,4 @@
-//! A connection's subscriptions to feeds. They are no part of its session, outlive it, and end with the transport.
+//! A connection's subscriptions to feeds. They are no part of its session, may outlive it, and end with the transport.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Subscriptions {
         &self.subscribers
     }
 
-    /// Those that sent this user's token.
+    /// The subscribers that sent a token of this user.
     pub(super) fn of(&self, user: &str) -> Vec<Arc<Subscriber>> {
         let is_theirs = |subscriber: &&Arc<Subscriber>| {
             subscriber.identity.as_ref().is_some_and(|identity| *identity.user_id == *user)
@@ -34,7 +34,7 @@ impl Subscriptions {
         self.subscribers.is_empty()
     }
 
-    /// False if the connection has ended, or has subscribed to the feed already.
+    /// Adds a subscriber; false if the connection has ended, or has subscribed to the feed already.
     pub(super) fn add(&mut self, subscriber: &Arc<Subscriber>) -> bool {
         let is_new = !self.ended && self.find(&subscriber.feed.namespace).is_none();
         if is_new {
@@ -48,7 +48,7 @@ impl Subscriptions {
         Some(self.subscribers.swap_remove(index))
     }
 
-    /// Removes and returns all; none is added any more.
+    /// Removes and returns all subscribers, and refuses further ones.
     pub(super) fn end(&mut self) -> Vec<Arc<Subscriber>> {
         self.ended = true;
         std::mem::take(&mut self.subscribers)

@@ -1,6 +1,6 @@
-//! Decides when to warn of a token's expiry, and when to end its session. Pure; the time is an argument.
+//! Decides when to warn of a token's expiry, and when to end the session or subscription. Pure; the time is an argument.
 
-/// Seconds before a token's expiry at which its client is warned.
+/// How many seconds before a token's expiry its client is warned.
 const WARN_BEFORE: u64 = 60;
 
 /// The expiry of one session's token, or of one subscription's.
@@ -23,7 +23,7 @@ pub(super) enum Step {
 }
 
 impl TokenValidity {
-    /// Another token was accepted; the longer one counts.
+    /// Another token was accepted: the later expiry counts.
     pub(super) fn renew(&mut self, expires_at: u64) {
         if expires_at > self.expires_at {
             *self = Self { expires_at, warned: false };
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warned_once_a_minute_before_then_expired_unless_renewed() {
+    fn a_token_is_warned_once_a_minute_before_its_expiry() {
         let mut validity = TokenValidity::default();
         validity.renew(1_000);
         assert_eq!(validity.step(500), Step::Wait(940));

@@ -1,4 +1,4 @@
-//! The limits on connecting: the number of connections, the rate of new ones, and the budgets of each address and user.
+//! The limits on connecting: the number of connections, the rate of new ones, and the limits of each address and user.
 
 use std::{
     net::IpAddr,
@@ -17,13 +17,13 @@ use crate::{
     settings::Limits,
 };
 
-/// Handshakes that may wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
+/// Most handshakes, of all addresses, that wait at the same time; each holds a few KB. Further ones are refused at once.
 const WAITING: usize = 8_192;
 
 /// See the module.
 pub(crate) struct ConnectionLimiter {
     open: AtomicUsize,
-    /// The most that were open at the same time since [`ConnectionLimiter::take_peak`].
+    /// The most connections open at the same time since [`ConnectionLimiter::take_peak`].
     peak: AtomicUsize,
     waiting: Arc<AtomicUsize>,
     connects: Mutex<Bucket>,
@@ -43,8 +43,8 @@ impl ConnectionLimiter {
         }
     }
 
-    /// The budgets of one address. Connections from this machine are not limited in their rate: a proxy, an operator or
-    /// a test may well open thousands of them, and no stranger connects from there.
+    /// The limits of one address. Loopback addresses have no rate limit: a proxy, an operator or a test may open thousands
+    /// of connections, and no stranger connects from there.
     pub(crate) fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
         let now = now();
         let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };
@@ -57,18 +57,18 @@ impl ConnectionLimiter {
         self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
     }
 
-    /// Drops some of the users and addresses with nothing left to remember. Call it every second or so.
+    /// Drops some of the unused users and addresses whose limits are full again. Call it about once a second.
     pub(crate) fn sweep(&self) {
         let now = now();
         self.users.sweep(now);
         self.addresses.sweep(now);
     }
 
-    /// Admits one more connection now, from this address if it is known. A refusal takes nothing from any budget.
-    /// Several calls at the same instant may exceed `limits.connections` by as many.
+    /// Admits one more connection now, from this address if known. A refusal takes nothing from any limit. Concurrent
+    /// calls may exceed `limits.connections` by their number.
     ///
     /// # Errors
-    /// The reason for the refusal.
+    /// The limit that was reached.
     pub(crate) fn admit(
         &self,
         limits: &Limits,
@@ -91,7 +91,7 @@ impl ConnectionLimiter {
         Ok(permit)
     }
 
-    /// Permission for a handshake to wait, unless too many do.
+    /// A permit for a handshake to wait, unless too many do.
     pub(crate) fn wait(&self, address: Option<&Arc<Address>>) -> Option<Waiting> {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let mut waiting = Waiting { of_address: None, all: Arc::clone(&self.waiting) };
@@ -123,7 +123,7 @@ impl ConnectionLimiter {
     }
 }
 
-/// Permission to wait, until it is dropped.
+/// Permits a handshake to wait, until it is dropped.
 pub(crate) struct Waiting {
     of_address: Option<WaitPermit>,
     all: Arc<AtomicUsize>,
@@ -135,10 +135,10 @@ impl Drop for Waiting {
     }
 }
 
-/// Why a connection was refused.
+/// The limit that refused a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitReached {
-    /// The node has too many connections, or gets too many per second.
+    /// The node has too many connections, or too many new ones per second.
     Node,
     /// The address has too many connections without a session, or connects too fast.
     Address {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_do_not_stand_in_each_others_way() {
+    fn the_limits_of_an_address_do_not_affect_others() {
         let limits = Limits { address_pending: 3, address_connect_burst: 5, ..Limits::default() };
         let limiter = ConnectionLimiter::new(&limits);
         let address = |text: &str| limiter.address(&limits, text.parse().unwrap());
@@ -169,13 +169,13 @@ mod tests {
         assert!(admit(&other).is_ok() && limiter.admit(&limits, None).is_ok_and(|permit| permit.is_none()));
         drop(permits);
         assert_eq!((0..10).filter(|_| admit(&one).is_ok()).count(), 2, "five connects at once");
-        assert!((0..100).all(|_| admit(&own).is_ok()), "this machine's own are not counted by time");
+        assert!((0..100).all(|_| admit(&own).is_ok()), "loopback has no rate limit");
         let permits: Vec<_> = (0..10).filter_map(|_| admit(&own).ok()).collect();
-        assert_eq!(permits.len(), 3, "but without a session they are");
+        assert_eq!(permits.len(), 3, "loopback has a limit without a session");
     }
 
     #[test]
-    fn few_handshakes_wait() {
+    fn the_number_of_waiting_handshakes_is_bounded() {
         let (limits, now) = (Limits::default(), Instant::now());
         let limiter = ConnectionLimiter::new(&limits);
         let address = limiter.addresses.entry([203, 0, 113, 1].into(), now, || Address::new(Rate::new(0, 1), now));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_node_is_in_the_way_the_address_pays_nothing() {
+    fn a_refusal_by_the_node_takes_nothing_from_the_address() {
         let limits = Limits { connect_rate: 1, address_connect_burst: 2, ..Limits::default() };
         let limiter = ConnectionLimiter::new(&limits);
         let address = limiter.address(&limits, "203.0.113.1".parse().unwrap());

@@ -1,4 +1,4 @@
-//! Connections by the Unix second at which their tokens have to be checked next.
+//! Connections by the Unix second of the next check of their tokens.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    /// Checks this connection at this second.
+    /// Plans a check of this connection at this second.
     pub(crate) fn watch(&self, at: u64, connection: &SessionId) {
         self.due.lock().insert((at, connection.clone()));
     }
 
-    /// Cancels that check.
+    /// Cancels the check that is planned at this second.
     pub(crate) fn forget(&self, at: u64, connection: &SessionId) {
         self.due.lock().remove(&(at, connection.clone()));
     }

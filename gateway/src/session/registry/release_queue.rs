@@ -1,8 +1,8 @@
-//! Stays that have ended, and are to be released in the whole cluster.
+//! Ended sessions and stays that wait to be released in the cluster.
 //!
-//! Guarantees: an entry stays until it was released, however long the back end is away. While it is away the list grows
-//! with the sessions and stays that end, and with claims and joins that it did not answer: beyond [`MAX`] entries those
-//! are refused, so the list holds no more than that and the sessions and stays of this node.
+//! Guarantees: an entry stays until it was released, however long the back end is down. Meanwhile the queue grows with the
+//! sessions and stays that end, and with claims and joins that got no answer. Above [`MAX`] entries claims and joins are
+//! refused, so the queue is bounded by that and the sessions and stays of this node.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,9 +10,9 @@ use jackfield_cluster::{ids::Incarnation, presence::Stay};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Entries of one batch.
+/// Entries in one batch.
 const BATCH: usize = 512;
-/// Entries from which on nothing is claimed that might have to be released unanswered. Some 15 MB.
+/// Number of entries from which on claims and joins are refused. About 15 MB.
 const MAX: usize = 65_536;
 
 /// See the module.
@@ -20,14 +20,14 @@ const MAX: usize = 65_536;
 pub(crate) struct ReleaseQueue {
     waiting: Mutex<Vec<(Stay, Incarnation)>>,
     wake: Notify,
-    /// Entries that are not in `waiting` any more, and not released yet.
+    /// Entries of the current batch, which are no longer in `waiting` and not released yet.
     in_flight: AtomicUsize,
-    /// More entries may come after the task has ended.
+    /// Entries may still be added after the task has ended.
     incomplete: AtomicBool,
 }
 
 impl ReleaseQueue {
-    /// Releases `entry`, which `incarnation` held and which has ended.
+    /// Adds an ended stay, which `incarnation` held.
     pub(crate) fn push(&self, entry: Stay, incarnation: Incarnation) {
         self.waiting.lock().push((entry, incarnation));
         self.wake.notify_one();
@@ -38,7 +38,7 @@ impl ReleaseQueue {
         self.waiting.lock().len()
     }
 
-    /// Whether too much waits to claim anything new.
+    /// Whether so many entries wait that claims and joins must be refused.
     pub(crate) fn is_full(&self) -> bool {
         self.len() >= MAX
     }
@@ -49,7 +49,7 @@ impl ReleaseQueue {
         waiting.is_empty() && self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// A connection was closed while its events were being handled: their claims may reach this list too late.
+    /// A connection was closed while its events were being handled: their claims may reach this queue too late.
     pub(crate) fn mark_incomplete(&self) {
         self.incomplete.store(true, Ordering::Release);
     }
@@ -58,7 +58,7 @@ impl ReleaseQueue {
         self.is_settled() && !self.incomplete.load(Ordering::Acquire)
     }
 
-    /// Takes a batch; it is under way until [`ReleaseQueue::finish_batch`].
+    /// Takes a batch; it is in flight until [`ReleaseQueue::finish_batch`].
     pub(crate) fn take(&self) -> Vec<(Stay, Incarnation)> {
         let mut waiting = self.waiting.lock();
         let rest = waiting.len().saturating_sub(BATCH);
@@ -67,14 +67,14 @@ impl ReleaseQueue {
         batch
     }
 
-    /// Ends a batch: all of it was released, but for `rest`.
+    /// Ends the batch; `rest` was not released, and returns to the queue.
     pub(crate) fn finish_batch(&self, rest: Vec<(Stay, Incarnation)>) {
         let mut waiting = self.waiting.lock();
         waiting.extend(rest);
         self.in_flight.store(0, Ordering::Release);
     }
 
-    /// Waits until there may be some.
+    /// Waits until an entry was added.
     pub(crate) async fn pushed(&self) {
         self.wake.notified().await;
     }
