@@ -1,20 +1,20 @@
 //! Limits each wait for the back end: to [`TIMEOUT`], or less if the caller has waited before.
 //!
-//! Code that handles events one after the other gives each event one budget, which all its waits for the back end
-//! share. Work in a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
+//! Code that handles events one after the other gives each event one budget, which all waits of the event share. Code in
+//! a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
 
 use std::{cell::Cell, future::Future, pin::Pin, time::Duration};
 
 use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
-/// No wait for the back end is longer than this.
+/// The longest wait for the back end.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
     static BUDGET: Budget;
 }
 
-/// See the module.
+/// The time that the waits of one piece of work share.
 pub struct Budget {
     until: Instant,
     last_wait: Cell<Option<Wait>>,
@@ -32,17 +32,17 @@ pub enum Wait {
 /// Work with a budget.
 pub type Budgeted<F> = TaskLocalFuture<Budget, F>;
 
-/// Runs `work`; all its waits for the back end are over by `until`.
+/// Runs `work`; all its waits for the back end end by `until`.
 pub fn allow<F: Future>(until: Instant, work: F) -> Budgeted<F> {
     BUDGET.scope(Budget { until, last_wait: Cell::new(None) }, work)
 }
 
-/// How the work's last wait ended, if it waited. Call it once, after the work: it takes the budget away.
+/// How the work's last wait ended, if it waited. Call it once, after the work, because it consumes the budget.
 pub fn last_wait<F: Future>(work: Pin<&mut Budgeted<F>>) -> Option<Wait> {
     work.take_value().and_then(|budget| budget.last_wait.get())
 }
 
-/// Time limit of the next wait, at most `limit`; `None` when no time is left, which is recorded as a wait in vain.
+/// Time limit of the next wait, at most `limit`. `None` if no time is left; then this also records the timeout.
 #[must_use]
 pub fn left(limit: Duration) -> Option<Duration> {
     let left = BUDGET.try_with(|budget| budget.until.saturating_duration_since(Instant::now()));
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn waits_share_an_allowance() {
+    async fn waits_share_a_budget() {
         assert_eq!(left(TIMEOUT), Some(TIMEOUT));
         let until = Instant::now() + Duration::from_secs(1);
         let mut work = pin!(allow(until, async { left(TIMEOUT) }));

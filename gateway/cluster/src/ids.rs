@@ -1,4 +1,4 @@
-//! The ids that nodes exchange, each a type of its own so that one is never mistaken for another.
+//! The ids that nodes exchange, each a type of its own, so that the compiler finds a mix-up.
 
 use std::{fmt, sync::Arc};
 
@@ -73,7 +73,7 @@ pub fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }
 
-/// One user's session, as it is passed to the ports.
+/// One user's session, as the ports take it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionRef {
     /// The user.

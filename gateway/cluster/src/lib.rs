@@ -1,10 +1,11 @@
 //! Everything that the nodes of a cluster share, each part behind a small port.
 //!
-//! One folder a port: `mod.rs` states the guarantee, `memory.rs` keeps it for several nodes of one process, `redis.rs`
-//! over Redis with the scripts beside it, and one contract-test suite runs against both. [`bus`]: messages between
-//! nodes · [`log`]: rooms' stored messages · [`sessions`] · [`presence`] · [`membership`]: the live
-//! nodes · [`inbox`]: notifications · [`idempotency`]. Besides them [`wire`], the messages' encoding, and [`deadline`],
-//! the limit of every wait.
+//! One folder per port: `mod.rs` states the guarantees, `memory.rs` implements them for several nodes of one process,
+//! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
+//! between nodes · [`log`]: rooms' stored messages · [`sessions`]: users' sessions and the nodes that hold them ·
+//! [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
+//! [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`] limits
+//! every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 
@@ -49,17 +50,17 @@ pub use self::{
 
 /// The back end did not answer in time, refused or failed. The operation may or may not have happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cluster's back end does not answer")]
+#[error("the cluster's back end (Redis) does not answer")]
 pub struct Unavailable;
 
-/// How long leases and absences last, and the limits on announcements and notifications.
+/// The duration of leases and of the grace, and the limits on announcements and notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// A node that does not renew for this long is dead.
+    /// A node that does not renew its lease for this long is dead.
     pub lease: Duration,
-    /// A user may be away for this long before being announced offline.
+    /// A user whose last session ended is announced offline after this time.
     pub grace: Duration,
-    /// A room with more members than this receives no join and leave announcements.
+    /// In rooms with more members than this, nobody is announced.
     pub announce_max: usize,
     /// The limits on a user's stored notifications.
     pub notifications: Keep,
@@ -95,7 +96,7 @@ pub struct Cluster {
     pub idempotency: Idempotency,
 }
 
-/// A cluster within one process: all its nodes share one, or clones of it.
+/// A cluster within one process. Clones are the same cluster.
 #[derive(Clone)]
 pub struct MemoryCluster {
     network: MemoryNetwork,
@@ -124,7 +125,7 @@ impl MemoryCluster {
         }
     }
 
-    /// The ports of one more node, and the events of its bus.
+    /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
         let (bus, events) = self.network.join();

@@ -4,9 +4,9 @@
 const LINKS: &[&str] = &["quick", "bulk", "pubsub"];
 
 jackfield_shared::metric_list! {
-    /// Seconds from sending a probe through Redis to this node itself until it arrives, twice a second.
+    /// Seconds that a probe takes from this node through Redis pub/sub back to this node; two probes per second.
     Histogram BUS_LAG = "jackfield_bus_lag_seconds";
-    /// Messages from other nodes that arrived and are not handled yet.
+    /// Messages from other nodes that arrived and wait to be handled.
     Gauge BUS_BACKLOG = "jackfield_bus_backlog";
     /// Calls to Redis, by connection.
     Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;

@@ -1,4 +1,4 @@
-//! A room's name within its namespace, checked once, at the edge.
+//! A room's name within its namespace, checked once, on input.
 
 use std::{fmt, sync::Arc};
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn names_are_checked() {
         let parse = |name: &str| RoomName::parse(&"/chat".into(), name);
         for good in ["a", "A-1_b.c:d", &"x".repeat(64)] {
             assert_eq!(RoomName::from_text(&parse(good).unwrap().to_string()), parse(good));

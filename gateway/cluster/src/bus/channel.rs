@@ -1,4 +1,4 @@
-//! Where a message is sent.
+//! The destinations of messages.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub enum Channel {
     Room(RoomName),
     /// One node.
     Node(NodeId),
-    /// Every node: users that come online or go offline, and orders to remove a user from all feeds.
+    /// Every node: users that come online or go offline, and requests to end a user's subscriptions to feeds.
     Presence,
-    /// Every node: each node's part of the list of sockets, and requests for it.
+    /// Every node: each node's part of the list of sockets, and requests for these parts.
     Roster,
 }

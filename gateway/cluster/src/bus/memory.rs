@@ -12,7 +12,7 @@ use crate::{
     wire::envelope,
 };
 
-/// Capacity of one node's event queue. Beyond it, events are dropped and the node receives [`BusEvent::Gap`].
+/// Capacity of one node's event queue. A full queue drops events, and the node receives [`BusEvent::Gap`].
 const BACKLOG: usize = 16_384;
 
 /// All nodes of the process.
@@ -23,13 +23,13 @@ pub struct MemoryNetwork {
 
 struct Endpoint {
     subscribed: HashSet<Channel>,
-    /// Its last place is kept free for [`BusEvent::Gap`].
+    /// The last slot is kept free for [`BusEvent::Gap`].
     queue: mpsc::Sender<BusEvent>,
     /// The last event in the queue is [`BusEvent::Gap`].
     missed: bool,
 }
 
-/// One node's end.
+/// One node's endpoint.
 #[derive(Clone)]
 pub struct MemoryBus {
     network: MemoryNetwork,
@@ -37,7 +37,7 @@ pub struct MemoryBus {
 }
 
 impl MemoryNetwork {
-    /// One more node.
+    /// Adds a node.
     pub fn join(&self) -> (MemoryBus, mpsc::Receiver<BusEvent>) {
         let (queue, events) = mpsc::channel(BACKLOG + 1);
         let mut endpoints = self.endpoints.lock();
@@ -45,7 +45,7 @@ impl MemoryNetwork {
         (MemoryBus { network: self.clone(), index: endpoints.len() - 1 }, events)
     }
 
-    /// Sends to every subscribed node. Holds one lock, so that all nodes receive the same order.
+    /// Sends to every subscribed node. One lock makes all nodes receive the same order.
     pub fn publish(&self, channel: &Channel, payload: &Bytes) {
         let payload = envelope::enclose(payload.clone());
         for endpoint in self.endpoints.lock().iter_mut().filter(|endpoint| endpoint.subscribed.contains(channel)) {
@@ -55,12 +55,12 @@ impl MemoryNetwork {
 }
 
 impl Endpoint {
-    /// Queues the event, or drops it if the queue is full. The first drop queues [`BusEvent::Gap`] in its
-    /// place: the last event, so the node receives it after every drop until then.
+    /// Queues the event, or drops it if the queue is full. The first dropped event is replaced by [`BusEvent::Gap`], the
+    /// last event in the queue, so the node learns of this and all following drops.
     fn push(&mut self, event: BusEvent) {
         let has_room = self.queue.capacity() > 1;
         if has_room || !self.missed {
-            // Fails only if the node has ended: this is the only sender, and there is a place.
+            // Fails only if the node has ended: this is the only sender, and a slot is free.
             let _ = self.queue.try_send(if has_room { event } else { BusEvent::Gap });
             self.missed = !has_room;
         }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_learns_that_it_missed_something_without_another_message() {
+    fn a_node_gets_the_gap_without_another_message() {
         let network = MemoryNetwork::default();
         let (bus, mut events) = network.join();
         bus.subscribe(&[Channel::Presence]).unwrap();

@@ -1,9 +1,9 @@
 //! Port: messages between nodes.
 //!
-//! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited
-//! their publication; a node also receives its own. Once [`Bus::subscribe`] has succeeded, the node receives everything
-//! published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions
-//! outlive a lost connection. A message published within a recorded span carries that span ([`crate::wire::envelope`]).
+//! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited their
+//! publication; a node also receives its own messages. Once [`Bus::subscribe`] has succeeded, the node receives everything
+//! published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions outlive a
+//! lost connection. A message published within a recorded span carries that span ([`crate::wire::envelope`]).
 //! Deliberately stores nothing: messages that must not be lost go through a log.
 
 mod channel;
@@ -19,13 +19,13 @@ use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus};
 /// An event that a node receives from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
-    /// A message on a channel that is subscribed to.
+    /// A message on a subscribed channel.
     Message(Channel, Bytes),
-    /// The connection was lost and is back, or the node's queue was full.
+    /// Messages may have been lost: the connection was lost and is back, or the node's queue was full.
     Gap,
 }
 
-/// A node's end of the bus.
+/// A node's endpoint of the bus.
 #[derive(Clone)]
 pub enum Bus {
     /// Within one process.
@@ -38,7 +38,7 @@ impl Bus {
     /// Sends to every node that is subscribed at this moment.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was sent.
+    /// [`Unavailable`]: the message may or may not have been sent.
     pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
         let publishing = async {
             match self {
@@ -52,8 +52,8 @@ impl Bus {
     /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not in effect yet. A request that was queued takes effect once the back end answers;
-    /// one that found the queue full is lost.
+    /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers; a
+    /// request that found the queue full is lost.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(bus) => bus.subscribe(channels),
@@ -61,7 +61,7 @@ impl Bus {
         }
     }
 
-    /// Unsubscribes, best effort: a full queue drops the request, and messages on their way may still arrive.
+    /// Unsubscribes, best effort: a full queue drops the request, and messages in transit may still arrive.
     pub fn unsubscribe(&self, channels: &[Channel]) {
         match self {
             Self::Memory(bus) => bus.unsubscribe(channels),
@@ -80,7 +80,7 @@ impl Bus {
         }
     }
 
-    /// Whether a message that this node sent to itself came back lately.
+    /// Whether a message that this node sent to itself came back recently.
     #[must_use]
     pub fn healthy(&self) -> bool {
         match self {

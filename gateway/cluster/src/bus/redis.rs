@@ -1,9 +1,9 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
-//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to everything, in batches, and
-//! only then sends [`BusEvent::Gap`]. The task publishes a probe to itself, and drops a connection that
-//! delivers neither probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot
-//! keep up with its channels loses messages and receives [`BusEvent::Gap`].
+//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to all channels, in batches, and
+//! only then sends [`BusEvent::Gap`]. The task publishes probes to itself, and drops a connection that delivers neither
+//! probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot keep up with its
+//! channels loses messages and receives [`BusEvent::Gap`].
 
 use std::{
     collections::HashMap,
@@ -39,12 +39,12 @@ const REQUESTS: usize = 1_024;
 /// Channels in one SUBSCRIBE.
 const BATCH: usize = 512;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// A node that received no probe for this long is not ready. A connection is dropped when that holds at two ticks in a
-/// row without any message in between.
+/// A node that received no probe for this long is not ready. If that is so at two ticks in a row, without any message in
+/// between, the connection is dropped.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
-/// A node's end of the bus.
+/// A node's endpoint of the bus.
 #[derive(Clone)]
 pub struct RedisBus {
     link: Arc<RedisLink>,
@@ -65,11 +65,11 @@ struct Listener {
     requests: mpsc::Receiver<Request>,
     queue: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
-    /// Probes carry the time since then.
+    /// Probes carry the time since this instant.
     began: Instant,
 }
 
-/// Why the listener is done with a connection.
+/// Why the listener stopped using a connection.
 enum Ended {
     Lost,
     Stopping,
@@ -124,7 +124,7 @@ impl RedisBus {
     }
 
     pub(crate) fn unsubscribe(&self, channels: &[Channel]) {
-        // If the queue is full, the node stays subscribed; the next message for a room that it does not have retries.
+        // If the queue is full, the node stays subscribed; the next message for a room without members here retries.
         let _ = self.requests.try_send(Request::Unsubscribe { channels: channels.to_vec() });
     }
 
@@ -143,7 +143,7 @@ impl Listener {
                 return;
             }
             first = false;
-            // Requests made without a connection take effect with the next one; subscribers get `Unavailable` now.
+            // Requests without a connection take effect with the next connection; their callers get `Unavailable` now.
             while let Ok(request) = self.requests.try_recv() {
                 match request {
                     Request::Subscribe { channels, .. } => drop(self.remember(&channels)),
@@ -191,10 +191,10 @@ impl Listener {
                     }
                 }
                 _ = tick.tick() => {
-                    // Two ticks in a row: messages that wait to be read are read in between.
+                    // Two ticks in a row, so that waiting messages are read in between.
                     let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_TIMEOUT);
                     if silent && was_silent {
-                        tracing::warn!("redis pub/sub is silent: reconnecting");
+                        tracing::warn!("Redis pub/sub delivers neither probes nor messages: reconnecting");
                         return Ended::Lost;
                     }
                     self.send_probe();
@@ -203,8 +203,8 @@ impl Listener {
         }
     }
 
-    /// Serves a request together with those queued behind it, so that a node that opens a thousand rooms does not make
-    /// a thousand round trips.
+    /// Serves a request together with the requests queued behind it, so that opening a thousand rooms does not take a
+    /// thousand round trips.
     async fn serve(&mut self, first: Request, sink: &mut PubSubSink) -> Result<(), Unavailable> {
         let (mut wanted, mut unwanted, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(first);
@@ -218,7 +218,7 @@ impl Listener {
             }
             next = if wanted.len() < BATCH { self.requests.try_recv().ok() } else { None };
         }
-        // A batch may both subscribe to a channel and unsubscribe from it: the last request counts.
+        // A batch may contain both requests for the same channel: the last one counts.
         unwanted.retain(|name| !self.subscribed.contains_key(name));
         for batch in unwanted.chunks(BATCH) {
             let asked = tokio::time::timeout(TIMEOUT, sink.unsubscribe(batch)).await;
@@ -227,7 +227,7 @@ impl Listener {
         wanted.retain(|name| self.subscribed.contains_key(name));
         self.subscribe(sink, &wanted).await?;
         for done in waiting {
-            // The caller may have given up; the subscription stays.
+            // The caller may have timed out; the subscription stays.
             let _ = done.send(());
         }
         Ok(())
@@ -238,11 +238,11 @@ impl Listener {
         names.filter(|name| self.subscribed.remove(name).is_some()).collect()
     }
 
-    /// Publishes the probe without waiting for it: a Redis that does not answer must not hold up the messages.
+    /// Publishes the probe without waiting for the answer: a slow Redis must not delay the messages.
     fn send_probe(&self) {
         let (link, probe) = (Arc::clone(&self.link), self.probe.clone());
         let sent = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        // Ends by itself within the link's deadline, so nothing has to wait for it.
+        // The task ends by itself within the link's deadline, so it need not be tracked.
         #[expect(clippy::disallowed_methods, reason = "bounded by the link's deadline")]
         drop(tokio::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
@@ -250,7 +250,7 @@ impl Listener {
         }));
     }
 
-    /// A probe came back.
+    /// Records the lag and the backlog when a probe comes back.
     fn measure(&self, probe: &Msg) {
         if let Ok(sent) = probe.get_payload().map(Duration::from_micros) {
             metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));

@@ -1,9 +1,9 @@
--- Decides whether an attempt at a named operation may go ahead. Atomic.
+-- Decides whether an attempt at a named operation may run. Atomic.
 --
--- KEYS[1]  hash of the name: fingerprint, id, until (Unix milliseconds up to which an attempt counts as running), reply
+-- KEYS[1]  hash of the name: fingerprint, id, until (end of the time for the running attempt, Unix milliseconds), reply
 -- ARGV[1]  fingerprint of the operation
 -- ARGV[2]  the operation's id, if this is the first attempt
--- ARGV[3]  how long an attempt may take, in milliseconds
+-- ARGV[3]  how long an attempt counts as running, in milliseconds
 -- ARGV[4]  how long the name is kept, from the first attempt on, in milliseconds
 -- Returns  { "go", id }, { "running", "" }, { "other", "" }, or { "done", reply }
 

@@ -1,4 +1,4 @@
--- Stores the outcome of an attempt, if its name is still kept.
+-- Stores the outcome of an attempt, if its name is still kept. Atomic.
 --
 -- KEYS[1]  hash of the name
 -- ARGV[1]  field, ARGV[2] its value

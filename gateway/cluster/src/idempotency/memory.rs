@@ -23,7 +23,7 @@ pub struct MemoryIdempotency {
 #[derive(Default)]
 struct Names {
     by_name: HashMap<Box<str>, Entry>,
-    /// In the order in which they expire; a name that was freed and used again is listed twice.
+    /// In the order of expiry; a name that was freed and used again is listed twice.
     ending: VecDeque<(Instant, Box<str>)>,
 }
 

@@ -1,9 +1,9 @@
-//! Port: idempotency keys, here names, so that a retried operation runs once, cluster-wide.
+//! Port: idempotency keys, called names here: an operation runs once per name, cluster-wide.
 //!
-//! Guarantees, for [`KEPT_FOR`] from the first attempt under a name on: one attempt at a time goes ahead, until an
-//! outcome is reported or [`ATTEMPT`] has passed; once the reply is stored, every later attempt gets it; an attempt at
-//! another operation gets [`Begun::Other`]. If the outcome is unknown, the next attempt goes ahead under the same id,
-//! so that effects keyed by that id still happen once. Deliberately does not know what the operation is.
+//! Guarantees, for [`KEPT_FOR`] from the first attempt under a name on: one attempt at a time runs, until its outcome is
+//! reported or [`ATTEMPT`] has passed; once the reply is stored, every later attempt gets it; an attempt at another
+//! operation gets [`Begun::Other`]. If the outcome is unknown, the next attempt runs under the same id, so that effects
+//! keyed by that id still happen once. Deliberately does not know what the operation is.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{Unavailable, idempotency::memory::MemoryIdempotency, idempotency::redis::RedisIdempotency};
 
-/// How long a name means the same operation, from the first attempt on.
+/// How long a name stands for the same operation, from the first attempt on.
 pub const KEPT_FOR: Duration = Duration::from_mins(5);
 /// How long an attempt that reports no outcome blocks the next one.
 pub const ATTEMPT: Duration = Duration::from_secs(15);
@@ -24,7 +24,7 @@ pub const ATTEMPT: Duration = Duration::from_secs(15);
 pub struct Attempt<'a> {
     /// The caller's name for the operation, unique among all callers.
     pub name: &'a str,
-    /// Differs if it is another operation.
+    /// Differs for another operation.
     pub fingerprint: &'a str,
     /// The operation's id, if this is the first attempt.
     pub id: &'a str,
@@ -33,13 +33,13 @@ pub struct Attempt<'a> {
 /// The answer to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// Go ahead, under this id: the first attempt's.
+    /// Run the operation under this id, the first attempt's.
     Go(String),
     /// Another attempt is running.
     Running,
     /// The name belongs to another operation.
     Other,
-    /// The operation is done: this is the reply.
+    /// The operation is done, with this reply.
     Done(Bytes),
 }
 
@@ -53,7 +53,7 @@ pub enum Idempotency {
 }
 
 impl Idempotency {
-    /// Asks whether to go ahead. After [`Begun::Go`] the caller reports the outcome.
+    /// Begins an attempt. After [`Begun::Go`] the caller must report the outcome.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -67,7 +67,7 @@ impl Idempotency {
     /// Reports that the operation is done, and stores the reply if the name is still kept.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have been stored.
+    /// [`Unavailable`]: the reply may not have been stored.
     pub async fn done(&self, name: &str, reply: &Bytes) -> Result<(), Unavailable> {
         match self {
             Self::Memory(names) => names.done(name, reply),
@@ -75,10 +75,10 @@ impl Idempotency {
         }
     }
 
-    /// Reports that the operation failed, or that its outcome is unknown: the next attempt may go ahead.
+    /// Reports that the operation failed, or that its outcome is unknown: the next attempt may run.
     ///
     /// # Errors
-    /// [`Unavailable`]; then the next attempt may go ahead after [`ATTEMPT`].
+    /// [`Unavailable`]: the next attempt may run after [`ATTEMPT`].
     pub async fn failed(&self, name: &str) -> Result<(), Unavailable> {
         match self {
             Self::Memory(names) => names.failed(name),
@@ -86,10 +86,10 @@ impl Idempotency {
         }
     }
 
-    /// Reports that the operation was refused and nothing was done: the name is free for any operation.
+    /// Reports that the operation was refused without effect: the name is free for any operation.
     ///
     /// # Errors
-    /// [`Unavailable`]; then the same operation may be retried after [`ATTEMPT`].
+    /// [`Unavailable`]: the same operation may be retried after [`ATTEMPT`].
     pub async fn refused(&self, name: &str) -> Result<(), Unavailable> {
         match self {
             Self::Memory(names) => names.refused(name),

@@ -1,4 +1,4 @@
--- Adds a notification, unread, unless it is too old, already stored, or recently deleted.
+-- Adds an unread notification, unless it is too old, already stored, or recently deleted. Atomic.
 --
 -- ARGV[5]  its id
 -- ARGV[6]  its body
@@ -6,7 +6,7 @@
 
 local id = ARGV[5]
 if id < oldest or redis.call('ZSCORE', KEYS[5], id) or redis.call('ZADD', KEYS[2], 'NX', 0, id) == 0 then
-  push_where_changed()
+  push_if_changed()
   return { 0, unread(), 0 }
 end
 redis.call('SADD', KEYS[3], id)
@@ -22,9 +22,9 @@ for key = 2, 4 do
     redis.call('PERSIST', KEYS[key])
   end
 end
--- The limit removed it at once: it is older than all that are kept, and may have been stored before.
+-- The limit removed it at once: it is older than all that are kept, and was perhaps stored before.
 if not redis.call('ZSCORE', KEYS[2], id) then
-  push_where_changed()
+  push_if_changed()
   return { 0, unread(), 0 }
 end
 local delivered = push('n' .. ARGV[6])

@@ -1,5 +1,5 @@
--- Common beginning of all inbox scripts. Atomic: all keys of a user share a tag. Removes notifications that are too old
--- before the script does anything.
+-- Common beginning of all inbox scripts. Atomic: all keys of a user share a hash tag. Removes notifications that are too
+-- old before the script does anything else.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first
@@ -44,7 +44,7 @@ if oldest ~= '' then
 end
 
 -- The message to a node about some of its sessions: "I", the sessions separated by commas, the number of unread
--- notifications, the time, and the change, with spaces between them. The change is empty if only the number counts.
+-- notifications, the time, and the change, with spaces between them. The change is empty if only the number is sent.
 local function message(sessions, change)
   return 'I' .. sessions .. ' ' .. unread() .. ' ' .. ARGV[4] .. ' ' .. change
 end
@@ -64,7 +64,7 @@ local function push(change)
 end
 
 -- Pushes the count alone, if it has changed because notifications were removed.
-local function push_where_changed()
+local function push_if_changed()
   if unread() ~= unread_before then
     push('')
   end

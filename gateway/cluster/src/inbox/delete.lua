@@ -1,12 +1,12 @@
--- Deletes a notification, and remembers its id for a while.
+-- Deletes a notification, and keeps its id for a while. Atomic.
 --
 -- ARGV[5]  its id
--- ARGV[6]  how long the id is remembered, in milliseconds
+-- ARGV[6]  how long the id is kept, in milliseconds
 -- Returns  {1 if there was such a notification else 0, number of unread ones}
 
 local id = ARGV[5]
 if not redis.call('ZSCORE', KEYS[2], id) then
-  push_where_changed()
+  push_if_changed()
   return { 0, unread() }
 end
 forget({ id })

@@ -1,4 +1,4 @@
--- Lists notifications, newest first.
+-- Lists notifications, newest first. Atomic.
 --
 -- ARGV[5]  only ids before this one, or "" for the newest
 -- ARGV[6]  maximum number
@@ -17,5 +17,5 @@ for _, id in ipairs(ids) do
   page[#page + 1] = 1 - redis.call('SISMEMBER', KEYS[3], id)
   page[#page + 1] = redis.call('HGET', KEYS[4], id)
 end
-push_where_changed()
+push_if_changed()
 return { unread(), more, page }

@@ -19,7 +19,7 @@ use crate::{
     wire::{BusMessage, InboxChange},
 };
 
-/// Additions between two sweeps for inboxes that nobody uses any more.
+/// Additions between two sweeps of abandoned inboxes.
 const SWEEP_EVERY: u64 = 10_000;
 
 /// All users' inboxes.
@@ -37,12 +37,12 @@ struct Users {
     additions: u64,
 }
 
-/// One user's.
+/// One user's inbox.
 #[derive(Default)]
 struct Notifications {
     /// Oldest first.
     kept: BTreeMap<NotificationId, Kept>,
-    /// When each of the recently deleted ones was deleted, in Unix milliseconds.
+    /// Recently deleted notifications, and when each was deleted, in Unix milliseconds.
     deleted: HashMap<NotificationId, u64>,
 }
 
@@ -56,7 +56,7 @@ impl Notifications {
         self.kept.values().filter(|kept| !kept.read).count() as u64
     }
 
-    /// Removes everything that is too old.
+    /// Removes entries that are too old.
     fn forget_old(&mut self, keep: Keep, now: u64) {
         let since = oldest(keep, now);
         while let Some(first) = self.kept.first_entry()
@@ -71,7 +71,7 @@ impl Notifications {
         self.kept.is_empty() && self.deleted.is_empty()
     }
 
-    /// Whether all of it is too old.
+    /// Whether all entries are too old.
     fn is_abandoned(&self, keep: Keep, now: u64) -> bool {
         self.kept.keys().all(|id| id.millis() < oldest(keep, now))
             && self.deleted.values().all(|at| at + millis(REMEMBERED) <= now)
@@ -168,8 +168,8 @@ impl MemoryInbox {
         Ok(())
     }
 
-    /// Runs `work` on a user's inbox, and pushes the change that it returns with the count; without a change, only the
-    /// count, if it changed because some became too old. Also returns how many sessions the change was sent to.
+    /// Runs `work` on a user's inbox, and pushes the change that it returns, with the count. Without a change, pushes the
+    /// count if it changed because notifications became too old. Also returns how many sessions the change was sent to.
     fn with<T>(
         &self,
         user: &Arc<str>,
@@ -197,7 +197,7 @@ impl MemoryInbox {
         Ok((result, delivered))
     }
 
-    /// Every [`SWEEP_EVERY`] additions, removes the inboxes in which everything is too old.
+    /// Removes abandoned inboxes, every [`SWEEP_EVERY`] additions.
     fn sweep(&self) {
         let mut users = self.users.lock();
         users.additions += 1;

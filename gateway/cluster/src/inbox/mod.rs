@@ -1,16 +1,16 @@
 //! Port: users' notifications, and how many of them are unread.
 //!
-//! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change to every
-//! session of the user, over the nodes that hold them ([`crate::wire::BusMessage::Inbox`]), with the count after it. So
-//! every device receives the changes in the order in which they happened, and the last count that it receives is that of
-//! the latest change. The count is never stored separately: it is the number of stored unread notifications. The newest [`Keep::max`] of
-//! [`Keep::age`] are kept. Every operation first removes those that are too old, and an addition also removes those
-//! beyond the number, so that list and count agree. An id that is added again while it is stored, or within
+//! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change, with the
+//! new count, to every session of the user through the nodes that hold them ([`crate::wire::BusMessage::Inbox`]). So every
+//! device receives the changes in their order, and the last count that it receives is that of the latest change. The count
+//! is never stored separately: it is the number of stored unread notifications. The inbox keeps the newest [`Keep::max`]
+//! of the last [`Keep::age`]: every operation first removes notifications that are too old, and an addition also removes
+//! those above the number, so that list and count agree. An id that is added again while it is stored, or within
 //! [`REMEMBERED`] of its deletion, is stored once.
 //!
 //! Deliberately has no timer for notifications that become too old: the next operation on the inbox removes them and
-//! pushes the count, but not if the whole inbox has expired by then. A push can be lost like any message of
-//! [`crate::bus`]; [`Inbox::push_count`] corrects the count.
+//! pushes the count, unless the whole inbox has expired by then. A push can be lost like any message of [`crate::bus`];
+//! [`Inbox::push_count`] corrects the count.
 
 pub(crate) mod memory;
 mod notification_id;
@@ -33,14 +33,14 @@ pub const REMEMBERED: Duration = Duration::from_mins(10);
 pub struct Keep {
     /// At most this many, the newest.
     pub max: usize,
-    /// For at most this long, from the moment in the notification's id.
+    /// For at most this long, from the time in the notification's id.
     pub age: Duration,
 }
 
 /// The result of adding a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Added {
-    /// False if it was stored before, or is older than all that are kept: then it was not added.
+    /// False if it was not added, because it was stored before or is older than all that are kept.
     pub new: bool,
     /// How many are unread now.
     pub unread: u64,
@@ -62,7 +62,7 @@ pub struct Changed {
 pub struct Posted {
     /// A notification posted again with the same id is the same notification.
     pub id: NotificationId,
-    /// Any text: this port only keeps it.
+    /// Any text: this port does not interpret it.
     pub body: Arc<str>,
     /// When it was posted, RFC 3339.
     pub at: Arc<str>,
@@ -75,7 +75,7 @@ pub struct Stored {
     pub body: Arc<str>,
     /// When it was posted, RFC 3339.
     pub at: Arc<str>,
-    /// Whether it was marked as read.
+    /// Whether it is marked as read.
     pub read: bool,
 }
 
@@ -84,7 +84,7 @@ pub struct Stored {
 pub struct Page {
     /// Newest first.
     pub notifications: Vec<Stored>,
-    /// How many of the whole inbox are unread, at the same moment.
+    /// How many notifications of the whole inbox are unread, at the same moment.
     pub unread: u64,
     /// Whether there are older ones.
     pub more: bool,
@@ -103,7 +103,7 @@ impl Inbox {
     /// Adds a notification, unread, and pushes it.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was added: adding it again does no harm.
+    /// [`Unavailable`]: the notification may or may not have been added; adding it again does no harm.
     pub async fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
         match self {
             Self::Memory(inbox) => inbox.add(user, posted),
@@ -111,10 +111,10 @@ impl Inbox {
         }
     }
 
-    /// Adds the same notification to many users, without a round trip for each. The answers are in the users' order.
+    /// Adds the same notification to many users, in few round trips. The results are in the users' order.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have it: adding it again does no harm.
+    /// [`Unavailable`]: some users may not have the notification; adding it again does no harm.
     pub async fn add_many(&self, users: &[Arc<str>], posted: &Posted) -> Result<Vec<Added>, Unavailable> {
         match self {
             Self::Memory(inbox) => users.iter().map(|user| inbox.add(user, posted)).collect(),
@@ -122,11 +122,11 @@ impl Inbox {
         }
     }
 
-    /// Marks a notification, or all of them if `id` is `None`, as read. If found, pushes the change, even if
-    /// it was read before.
+    /// Marks a notification as read, or all of them if `id` is `None`. If found, pushes the change, even if it was read
+    /// before.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known: marking again does no harm.
+    /// [`Unavailable`]: it may or may not have been marked; marking again does no harm.
     pub async fn mark_read(&self, user: &Arc<str>, id: Option<NotificationId>) -> Result<Changed, Unavailable> {
         match self {
             Self::Memory(inbox) => inbox.mark_read(user, id),
@@ -137,7 +137,7 @@ impl Inbox {
     /// Deletes a notification. If found, pushes the change.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known: deleting again does no harm, but does not find it.
+    /// [`Unavailable`]: it may or may not have been deleted; deleting again does no harm, but may not find it.
     pub async fn delete(&self, user: &Arc<str>, id: NotificationId) -> Result<Changed, Unavailable> {
         match self {
             Self::Memory(inbox) => inbox.delete(user, id),
@@ -145,7 +145,7 @@ impl Inbox {
         }
     }
 
-    /// The newest notifications, or the newest before `before`, which may have been removed since; at most `limit`.
+    /// The newest notifications, or the newest before `before`, which need not exist any more; at most `limit`.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -161,11 +161,11 @@ impl Inbox {
         }
     }
 
-    /// Pushes to these sessions of `node` their user's current count, whether they are claimed or not. It is sent the
-    /// same way as all pushes, so that it neither overtakes a change nor arrives after a later one.
+    /// Pushes their user's current count to these sessions of `node`, whether they are claimed or not. The count takes the
+    /// same path as all pushes, so that it arrives in the order of the changes.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have been sent to some: sending it again does no harm.
+    /// [`Unavailable`]: some sessions may not have been sent the count; sending it again does no harm.
     pub async fn push_count(&self, sessions: &[SessionRef], node: &NodeId) -> Result<(), Unavailable> {
         match self {
             Self::Memory(inbox) => inbox.push_count(sessions, node),

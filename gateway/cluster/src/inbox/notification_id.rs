@@ -7,7 +7,7 @@ use uuid::Uuid;
 /// Length of an id as text.
 const HYPHENATED: usize = 36;
 
-/// A UUID v7. Ids sort by time, also as text: an inbox orders its notifications by that.
+/// A UUID v7. Ids sort by time, also as text, and an inbox orders its notifications by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NotificationId(Uuid);
 

@@ -1,9 +1,9 @@
--- Pushes the count to one session.
+-- Pushes the count to one session. Atomic.
 --
 -- ARGV[5]  the session
 -- ARGV[6]  its node
 -- Returns  number of unread notifications
 
-push_where_changed()
+push_if_changed()
 redis.call('PUBLISH', ARGV[1] .. ARGV[6], message(ARGV[5], ''))
 return unread()

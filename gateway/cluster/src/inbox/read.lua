@@ -1,7 +1,7 @@
--- Marks a notification as read, or all of them.
+-- Marks a notification as read, or all of them. Atomic.
 --
 -- ARGV[5]  its id, or "" for all
--- Returns  {1 if there is such a notification (or for all) else 0, number of unread ones}
+-- Returns  {1 if the notification exists, or for all of them, else 0; number of unread ones}
 
 local id = ARGV[5]
 if id == '' then
@@ -9,7 +9,7 @@ if id == '' then
 elseif redis.call('ZSCORE', KEYS[2], id) then
   redis.call('SREM', KEYS[3], id)
 else
-  push_where_changed()
+  push_if_changed()
   return { 0, unread() }
 end
 push('r' .. id)

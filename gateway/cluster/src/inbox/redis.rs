@@ -1,4 +1,4 @@
-//! [`crate::inbox`] over Redis: a script for each operation, all of which begin with the same functions.
+//! [`crate::inbox`] over Redis: a script for each operation, with a common beginning.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,16 +1,16 @@
--- Stores a message under the next number of its room and publishes it. Atomic: all of a room's keys share a hash tag.
+-- Stores a message under the next number of its room, and publishes it. Atomic: all keys of a room share a hash tag.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number)
--- KEYS[3]  position of the message that was stored under the same key, or the same as KEYS[2] if there is no key
+-- KEYS[3]  position of the message that was stored under the caller's key; the same as KEYS[2] if it has none
 -- ARGV[1]  body
 -- ARGV[2]  channel of the room
 -- ARGV[3]  how many messages are kept
 -- ARGV[4]  how long they are kept, in milliseconds
--- ARGV[5]  how long the same key means the same message, in milliseconds; 0 if there is no key
--- ARGV[6]  how long the epoch of a room that nobody uses is remembered, in milliseconds
--- ARGV[7]  prefix of the message: the span that the caller is in, or empty
--- ARGV[8]  highest epoch that the caller has seen, or 0: a later epoch begins if the log's is behind it
+-- ARGV[5]  how long the same key stands for the same message, in milliseconds; 0 without a key
+-- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds
+-- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
+-- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
 -- Returns  {epoch, number, 1 when it was stored now else 0}
 -- Publishes ARGV[7], "M" and the position as 14 hex digits, "-", 12 digits, then a space and the body.
 
@@ -28,11 +28,11 @@ local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 local epoch = redis.call('HGET', KEYS[2], 'e')
 if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
   local is_first = not epoch
-  -- The clock of a server that took over may be behind.
+  -- After a failover, the new server's clock may be behind.
   epoch = string.format('%.0f', math.max(tonumber(now[1]) * 1000000 + tonumber(now[2]), tonumber(ARGV[8]) + 1))
   if is_first then
     redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
-    -- Messages left over from a lost epoch have that epoch's numbers.
+    -- Delete messages of an expired epoch, whose numbers would collide.
     redis.call('DEL', KEYS[1])
   else
     redis.call('HSET', KEYS[2], 'e', epoch, 'b', redis.call('HGET', KEYS[2], 'n'))
@@ -40,7 +40,7 @@ if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
 end
 local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], string.format('%.0f-0', number), 't', string.format('%.0f', ms), 'b', ARGV[1])
--- Each append deletes at most 4 messages that are too old, so that no append pays for a whole day.
+-- Each append deletes at most 4 messages that are too old, so that no append takes long.
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 4)) do
   if tonumber(entry[2][2]) >= ms - tonumber(ARGV[4]) then
     break

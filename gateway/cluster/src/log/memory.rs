@@ -32,7 +32,7 @@ struct RoomLog {
     /// The last number before the epoch.
     base: u64,
     messages: VecDeque<(Instant, Stored)>,
-    /// In the order of their time.
+    /// Oldest first.
     keys: VecDeque<(Instant, Box<str>)>,
     by_key: HashMap<Box<str>, Position>,
 }
@@ -48,7 +48,7 @@ impl RoomLog {
         }
     }
 
-    /// Begins a new epoch if the log ends before this position, so that no node sees it go back.
+    /// Begins a new epoch if the log ends before this position, so that no node sees positions go back.
     fn begin_after(&mut self, seen: Option<Position>) {
         if let Some(seen) = seen.filter(|seen| self.end < *seen) {
             self.base = self.end.number;
@@ -86,7 +86,7 @@ impl MemoryLog {
     ) -> Result<Appended, Unavailable> {
         let now = Instant::now();
         let mut rooms = self.rooms.lock();
-        // Later than `empty`, the room's position until now.
+        // A later epoch than that of `empty`, the room's position until now.
         let log = rooms.entry(room.clone()).or_insert_with(|| RoomLog::new(now_micros().max(self.empty.epoch + 1)));
         log.begin_after(seen);
         log.forget_old(now);

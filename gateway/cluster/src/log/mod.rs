@@ -1,12 +1,11 @@
 //! Port: a room's stored messages.
 //!
-//! Guarantees: within an epoch messages are numbered from [`Page::base`] + 1 on, without holes; appending and
-//! publishing (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message
-//! appended again under the same key within five minutes is stored once and gets its first position; the newest 1,000
-//! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers can be trusted: a log that
-//! was lost, or that ends before a position that a node has seen, continues under a new one. A room without a log takes
-//! no memory: its position is [`Page::empty`], which lasts until the back end loses all data. Deliberately does not
-//! know a room's members.
+//! Guarantees: within an epoch, messages are numbered from [`Page::base`] + 1 on, without holes; appending and publishing
+//! (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message appended again
+//! under the same key within five minutes is stored once and gets its first position; the newest 1,000 of 24 hours can be
+//! read. An epoch begins with the log and lasts as long as its numbers are valid: a log that was lost, or that ends before
+//! a position that a node has seen, continues under a new epoch. A room without a log takes no memory: its position is
+//! [`Page::empty`], which changes only if the back end loses all data. Deliberately does not know a room's members.
 
 pub(crate) mod memory;
 mod position;
@@ -25,7 +24,7 @@ pub const KEPT: usize = 1_000;
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
 /// Bytes of message bodies in one read after a position; the first message is included whatever its length.
 pub const PAGE_BYTES: usize = 256 * 1024;
-/// How long the same key means the same message.
+/// How long the same key stands for the same message.
 pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
 
 /// A stored message: its number, and its JSON without the id: `"room":…,"content":…}`.
@@ -42,11 +41,11 @@ pub struct Stored {
 pub struct Appended {
     /// The message's position.
     pub position: Position,
-    /// Whether it was stored now, rather than earlier under the same key.
+    /// Whether it was stored now, and not earlier under the same key.
     pub new: bool,
 }
 
-/// A piece of the log.
+/// A page of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The newest position, whether or not it is in the page.
@@ -58,11 +57,11 @@ pub struct Page {
     /// The position of every room without a log. A room whose `base` is 0 had this position until the first message of
     /// its log.
     pub empty: Position,
-    /// How long, from the request on, none of `messages` becomes too old to be kept. At most [`KEPT_FOR`].
+    /// Time from the request until the first of `messages` becomes too old to be kept. At most [`KEPT_FOR`].
     pub kept_for: Duration,
 }
 
-/// The piece of a log to read; its size is the `count` of [`Log::read`].
+/// The part of a log to read; [`Log::read`] has its size as `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
     /// The first `count` after this number, cut at [`PAGE_BYTES`].
@@ -83,11 +82,11 @@ pub enum Log {
 }
 
 impl Log {
-    /// Stores and publishes a message. `key`, if given, makes a retry within [`SAME_KEY_FOR`] harmless. An epoch that
-    /// begins with this message is later than that of `seen`, a position that the caller knows.
+    /// Stores and publishes a message. `key`, if given, makes retries within [`SAME_KEY_FOR`] idempotent. If a new epoch
+    /// begins with this message, it is later than that of `seen`, a position that the caller knows.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was stored.
+    /// [`Unavailable`]: the message may or may not have been stored.
     pub async fn append(
         &self,
         room: &RoomName,
@@ -118,7 +117,7 @@ impl Log {
     /// The position of rooms without a log, as far as this node knows.
     ///
     /// # Errors
-    /// [`Unavailable`] when this node does not know it yet and the back end does not answer.
+    /// [`Unavailable`]: this node does not know it yet, and the back end does not answer.
     pub async fn empty(&self) -> Result<Position, Unavailable> {
         match self {
             Self::Memory(log) => Ok(log.empty),
@@ -126,7 +125,7 @@ impl Log {
         }
     }
 
-    /// Records since when the back end has kept its data, as [`crate::membership`] reports it.
+    /// Records since when the back end has kept its data, as [`crate::membership`] returns it.
     pub fn remembers(&self, since: Remembered) {
         if let Self::Redis(log) = self {
             log.remembers(since);
@@ -153,7 +152,7 @@ impl Log {
 }
 
 impl Page {
-    /// Whether nothing between `number` and the page's first message is missing.
+    /// Whether no message is missing between `number` and the page's first message.
     #[must_use]
     pub fn continues(&self, number: u64) -> bool {
         match self.messages.first() {

@@ -1,8 +1,8 @@
-//! A place in a room's order.
+//! Positions in a room's order.
 
 use std::{fmt, str::FromStr};
 
-/// A place in a room's order. As text it sorts in that order, over epochs too.
+/// A position in a room's order. Sorts in that order, over epochs too, also as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Microseconds at which the epoch began, by the back end's clock.
@@ -38,7 +38,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn positions_sort_as_text_and_come_back(
+        fn positions_sort_and_parse_as_text(
             a in (0..1_u64 << 53, 0..1_000_000_000_000_u64), b in (0..1_u64 << 53, 0..1_000_000_000_000_u64)
         ) {
             let [a, b] = [a, b].map(|(epoch, number)| Position { epoch, number });
@@ -47,7 +47,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,40}") {
+        fn any_text_parses_without_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<Position>();
         }
     }

@@ -1,6 +1,6 @@
--- Reads a range of a room's log, and the log's end. Atomic. Writes nothing for a room that has no log. Begins a new
--- epoch, later than any that the caller has seen, if the log ends before a position that the caller has seen: then the
--- log has lost its newest messages.
+-- Reads a range of a room's log, and the log's end. Atomic. Writes nothing for a room without a log. If the log ends
+-- before a position that the caller has seen, it has lost its newest messages: then begins a new epoch, higher than any
+-- that the caller has seen.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), b (last number before the epoch began)
@@ -10,8 +10,8 @@
 -- ARGV[4]  how long messages are kept, in milliseconds
 -- ARGV[5]  how long the epoch of an unused room is kept, in milliseconds
 -- ARGV[6]  epoch that the caller has seen, or 0
--- ARGV[7]  number that was seen
--- ARGV[8]  epoch of a room that has no log
+-- ARGV[7]  number that the caller has seen in that epoch
+-- ARGV[8]  epoch of rooms without a log
 -- ARGV[9]  "after" only: maximum bytes of bodies; the first body is returned however long it is
 -- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…} in the room's order,
 --          milliseconds until the first of these messages is too old to be kept}
@@ -25,7 +25,7 @@ if not epoch then
 end
 local seen = tonumber(ARGV[6])
 if seen > tonumber(epoch) or (ARGV[6] == epoch and last < tonumber(ARGV[7])) then
-  -- The clock of a server that took over may be behind.
+  -- After a failover, the new server's clock may be behind.
   epoch = string.format('%.0f', math.max(us, seen + 1))
   base = last
   redis.call('HSET', KEYS[2], 'e', epoch, 'b', string.format('%.0f', base))

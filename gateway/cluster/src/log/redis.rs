@@ -25,14 +25,14 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("app
 static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remembered.lua")));
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
 
-/// A room that nobody reads or writes for this long begins a new epoch afterwards.
+/// After no read or write for this long, a room begins a new epoch.
 const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30);
 
 /// All rooms' logs.
 #[derive(Clone)]
 pub struct RedisLog {
     link: Arc<RedisLink>,
-    /// Epoch of the rooms without a log; 0 until it is known.
+    /// Epoch of rooms without a log; 0 until it is known.
     empty: Arc<AtomicU64>,
 }
 
@@ -111,7 +111,7 @@ impl RedisLog {
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
         if end == empty && seen.is_some_and(|seen| seen != empty) {
-            // A log that the caller has seen is gone. If all data was lost, this node's `empty` may be outdated.
+            // The log that the caller has seen no longer exists. If all data was lost, this node's `empty` is outdated.
             empty = self.ask_empty().await?;
             end = empty;
         }

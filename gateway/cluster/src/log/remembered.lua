@@ -1,6 +1,6 @@
--- Returns since when Redis has kept all data. Atomic.
+-- Returns since when Redis has kept its data. Atomic.
 --
--- KEYS[1]  that time (Unix microseconds); set to now if it does not exist
+-- KEYS[1]  that time (Unix microseconds); set to the current time if it does not exist
 -- Returns  KEYS[1]
 
 local now = redis.call('TIME')

@@ -1,8 +1,8 @@
--- Removes an incarnation of which nothing is left. Atomic.
+-- Removes an incarnation whose sessions and stays were released. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease
--- KEYS[2]  hash: incarnation -> since when its lease is held unbroken
--- KEYS[3]  sorted set of dead incarnations that a survivor is cleaning up after
+-- KEYS[2]  hash: incarnation -> since when it has held its lease without a break
+-- KEYS[3]  sorted set of dead incarnations that a survivor is cleaning up
 -- KEYS[4]  hash: incarnation -> its report about itself
 -- ARGV[1]  incarnation
 -- Returns  1

@@ -1,4 +1,4 @@
--- Incarnations whose lease holds, by Redis's own clock.
+-- Returns the incarnations whose lease holds, by Redis's own clock. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease (Unix milliseconds)
 -- Returns  {incarnation, incarnation…}

@@ -28,7 +28,7 @@ struct Lease {
     since: Instant,
     holds: HashSet<Stay>,
     report: Option<String>,
-    /// Until then a survivor is cleaning up.
+    /// Until this time a survivor may clean up.
     reaping_until: Option<Instant>,
 }
 

@@ -1,10 +1,10 @@
 //! Port: the live nodes, and the sessions and stays that a dead one leaves behind.
 //!
-//! Guarantees: a node lives while it renews its lease; a lost lease is never renewed, the node registers a new
-//! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is
-//! given to one survivor, never to one that has not held its own lease unbroken for one full term (so that no node is
-//! forgotten just because the back end was away), and to another one if that has not finished within `REAPING_TERMS`.
-//! Deliberately cleans up nothing itself: it only names the survivor and the stays.
+//! Guarantees: a node is live while it renews its lease; a lost lease is never renewed, the node registers a new
+//! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is assigned
+//! to one survivor, and to another one if that does not finish within `REAPING_TERMS`. A survivor must have held its own
+//! lease for one full term without a break, so that after an outage of the back end all nodes have time to register again.
+//! Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -19,10 +19,10 @@ use crate::{
     presence::Stay,
 };
 
-/// A survivor that has not finished within this many lease terms is assumed to have died too.
+/// A survivor that does not finish within this many lease terms is assumed to be dead, too.
 pub(crate) const REAPING_TERMS: u32 = 3;
 
-/// Since when the back end has kept its data: opaque. If it differs from before, all data was lost.
+/// Since when the back end has kept its data: opaque. If it changes, all data was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered(pub(crate) u64);
 
@@ -36,7 +36,7 @@ pub enum Membership {
 }
 
 impl Membership {
-    /// A lease lasts this long without being renewed.
+    /// How long a lease lasts without being renewed.
     #[must_use]
     pub fn term(&self) -> Duration {
         match self {
@@ -48,7 +48,7 @@ impl Membership {
     /// Begins a lease.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have begun; a lease that nobody renews ends by itself.
+    /// [`Unavailable`]: the lease may or may not have begun; a lease that is not renewed ends by itself.
     pub async fn register(&self, node: &NodeId) -> Result<(Incarnation, Remembered), Unavailable> {
         let incarnation = Incarnation::new(node);
         match self {
@@ -58,10 +58,10 @@ impl Membership {
         .map(|remembered| (incarnation, remembered))
     }
 
-    /// Renews a lease; false when it was lost.
+    /// Renews a lease; false if it was lost.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have been renewed.
+    /// [`Unavailable`]: the lease may not have been renewed.
     pub async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
         match self {
             Self::Memory(membership) => membership.renew(incarnation),
@@ -83,7 +83,7 @@ impl Membership {
     /// Stores an incarnation's report about itself for all nodes, until the next report or its removal.
     ///
     /// # Errors
-    /// [`Unavailable`] when it may not have been stored.
+    /// [`Unavailable`]: the report may not have been stored.
     pub async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.report(incarnation, text),
@@ -91,7 +91,7 @@ impl Membership {
         }
     }
 
-    /// The last reports of all incarnations that are not forgotten, including those whose lease is over.
+    /// The last reports of all incarnations that were not removed, including those whose lease has ended.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -102,10 +102,10 @@ impl Membership {
         }
     }
 
-    /// Adds stays that an incarnation is about to claim to its index.
+    /// Adds stays to the index of an incarnation that is about to claim them.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not be in the index: then do not claim them, or release them again.
+    /// [`Unavailable`]: some may not be in the index; do not claim them, or release them again.
     pub async fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.index_add(incarnation, stays),
@@ -138,7 +138,7 @@ impl Membership {
     /// A dead incarnation for `survivor` to clean up after, if there is one.
     ///
     /// # Errors
-    /// [`Unavailable`]; an incarnation whose answer was lost is given out again later.
+    /// [`Unavailable`]: if the answer was lost, the incarnation is assigned again later.
     pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
         match self {
             Self::Memory(membership) => membership.take_dead(survivor),
@@ -146,10 +146,10 @@ impl Membership {
         }
     }
 
-    /// Removes `dead`, of which nothing is left. Also ends the lease of a node that shuts down.
+    /// Removes `dead`, whose stays were all released. Also ends the lease of a node that shuts down.
     ///
     /// # Errors
-    /// [`Unavailable`]; forgetting again does no harm.
+    /// [`Unavailable`]; removing again does no harm.
     pub async fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
         match self {
             Self::Memory(membership) => membership.forget_dead(dead),

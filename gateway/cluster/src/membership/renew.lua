@@ -1,12 +1,12 @@
 -- Begins or renews a lease. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease (Unix milliseconds)
--- KEYS[2]  hash: incarnation -> since when it has held its lease unbroken (Unix milliseconds)
--- KEYS[3]  since when Redis has kept all data (Unix microseconds); "begin" sets it to now if it does not exist
+-- KEYS[2]  hash: incarnation -> since when it has held its lease without a break (Unix milliseconds)
+-- KEYS[3]  since when Redis has kept its data (Unix microseconds); "begin" sets it to the current time if it does not exist
 -- ARGV[1]  incarnation
 -- ARGV[2]  term in milliseconds
 -- ARGV[3]  "begin" or "renew"
--- Returns  KEYS[3] (1 if it does not exist) if the lease holds, 0 if it was lost
+-- Returns  if the lease holds, KEYS[3] (1 if it does not exist); if it was lost, 0
 
 local now = redis.call('TIME')
 local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)

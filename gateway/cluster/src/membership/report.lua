@@ -1,4 +1,4 @@
--- Stores an incarnation's report, unless the incarnation has been buried. Atomic.
+-- Stores an incarnation's report, unless the incarnation was removed. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease
 -- KEYS[2]  hash: incarnation -> its last report

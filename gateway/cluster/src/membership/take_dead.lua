@@ -1,8 +1,8 @@
 -- Gives one dead incarnation to a survivor that has held its own lease for one full term. Atomic.
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease (Unix milliseconds)
--- KEYS[2]  hash: incarnation -> since when it has held its lease unbroken (Unix milliseconds)
--- KEYS[3]  sorted set of dead incarnations that a survivor clears up after, by the time at which another may take over
+-- KEYS[2]  hash: incarnation -> since when it has held its lease without a break (Unix milliseconds)
+-- KEYS[3]  sorted set of dead incarnations that a survivor is cleaning up, by the time at which another may take over
 -- ARGV[1]  survivor
 -- ARGV[2]  term in milliseconds
 -- ARGV[3]  how long the survivor may take, in milliseconds

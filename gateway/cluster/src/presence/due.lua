@@ -1,4 +1,4 @@
--- Users whose grace may be over, by Redis's own clock.
+-- Returns the reminders of users whose grace may be over, by Redis's own clock. Atomic.
 --
 -- KEYS[1]  sorted set of reminders by the time of the announcement (Unix milliseconds)
 -- ARGV[1]  maximum number

@@ -1,7 +1,7 @@
--- Adds a session to a scope. The first one of a user who was not there is announced. Atomic.
+-- Adds a session to a scope, and announces the user if it is the user's first one there. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the scope: session -> incarnation
--- KEYS[2]  when the user, within the grace, is to be announced as departed (Unix milliseconds)
+-- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
 -- KEYS[3]  rooms only: hash of the members: user -> profile
 -- ARGV[1]  channel of the scope
 -- ARGV[2]  user

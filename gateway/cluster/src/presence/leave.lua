@@ -1,8 +1,8 @@
--- Removes a session from a scope, if this incarnation holds it. With the user's last one the grace begins; without a
--- grace the departure is announced at once. Atomic.
+-- Removes a session from a scope, if this incarnation holds it. After the user's last session, begins the grace; without a
+-- grace, announces the departure at once. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the scope: session -> incarnation
--- KEYS[2]  when to announce the departure (Unix milliseconds); exists while that is pending
+-- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
 -- KEYS[3]  rooms only: hash of the members: user -> profile
 -- ARGV[1]  channel of the scope
 -- ARGV[2]  user
@@ -10,8 +10,8 @@
 -- ARGV[4]  session
 -- ARGV[5]  incarnation
 -- ARGV[6]  grace in milliseconds; 0 for none
--- Returns  KEYS[2], or 0 if it does not exist. A second call returns it again, so that a survivor can add the reminder
---          if the node died before it did.
+-- Returns  KEYS[2], or 0 if it does not exist. A second call returns it again, so that a survivor can add the reminder if
+--          the node died before adding it.
 -- Publishes "-", the time in Unix milliseconds, and the user, or in a room the profile.
 
 if redis.call('HGET', KEYS[1], ARGV[4]) == ARGV[5] then
@@ -21,7 +21,7 @@ if redis.call('HGET', KEYS[1], ARGV[4]) == ARGV[5] then
     local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     local grace = tonumber(ARGV[6])
     if grace > 0 then
-      -- Kept for a day after it is due, in case no node is up to announce it; not for ever.
+      -- Expires a day after it is due, if no node is running that could announce it.
       redis.call('SET', KEYS[2], string.format('%.0f', ms + grace), 'PX', grace + 86400000)
     else
       local members, about = 0, ARGV[2]

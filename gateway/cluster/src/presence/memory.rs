@@ -35,7 +35,7 @@ struct State {
 struct User {
     profile: Arc<str>,
     sessions: HashMap<SessionId, Incarnation>,
-    /// Set when the last session is gone: the end of the grace.
+    /// The end of the grace, once the last session has ended.
     gone_at: Option<Instant>,
 }
 
@@ -140,7 +140,7 @@ impl MemoryPresence {
     }
 }
 
-/// What an announcement says of the user.
+/// The text about the user in an announcement.
 fn about(scope: &Scope, user: &Arc<str>, profile: &Arc<str>) -> Arc<str> {
     Arc::clone(if *scope == Scope::Cluster { user } else { profile })
 }

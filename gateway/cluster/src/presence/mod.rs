@@ -1,12 +1,12 @@
-//! Port: who is online in the cluster, and who is in a room: one machine, two scopes.
+//! Port: the users that are online in the cluster, and in a room: one mechanism for two scopes.
 //!
-//! Guarantees: a user is announced ([`crate::wire::BusMessage::Arrived`] on the scope's channel) with the first session
-//! in the scope anywhere, and [`crate::wire::BusMessage::Departed`] once: at once if the last session left by
-//! [`Ending::Left`], else when it has been gone for the whole grace. Within the grace the user still counts, and a
-//! return is not announced. Registrations with [`Announce::No`] are not announced, and in rooms of more than
-//! `announce_max` members nothing is. Change and announcement are one atomic step. An incarnation cannot end a stay that
-//! another incarnation has taken over. Deliberately knows nothing of leases: the survivor that clears up after a dead
-//! incarnation removes its stays.
+//! Guarantees: the user's first session in a scope, on any node, announces the user's arrival
+//! ([`crate::wire::BusMessage::Arrived`] on the scope's channel). The departure is announced once
+//! ([`crate::wire::BusMessage::Departed`]): at once if the last session ended by [`Ending::Left`], else after the grace.
+//! Within the grace the user still counts as present, and a return is not announced. Registrations with [`Announce::No`]
+//! are not announced, and in rooms of more than `announce_max` members nobody is. Change and announcement are one atomic
+//! step. An incarnation cannot end a stay that another incarnation has taken over. Deliberately knows no leases: the
+//! survivor that cleans up a dead incarnation removes its stays.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -28,7 +28,7 @@ use crate::{
 pub struct Entry {
     /// The stay.
     pub stay: Stay,
-    /// What a room's members get to know of the user: any text. Not used in the cluster's scope.
+    /// The text about the user for a room's members. Not used in the cluster's scope.
     pub profile: Arc<str>,
 }
 
@@ -42,18 +42,18 @@ impl From<&SessionRef> for Entry {
 /// Whether to announce the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announce {
-    /// The user arrived.
+    /// The user arrived: announce.
     Yes,
-    /// The user never left, but the back end lost its data: register without announcing.
+    /// The back end lost its data, but the user never left: register without announcing.
     No,
 }
 
 /// How a stay ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The user left: announced at once.
+    /// The user left: the departure is announced at once.
     Left,
-    /// The connection is gone: the grace begins.
+    /// The connection closed: the grace begins.
     Gone,
 }
 
@@ -66,12 +66,12 @@ pub struct Members {
     pub profiles: Vec<String>,
 }
 
-/// What applies to all stays.
+/// The terms of all stays.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PresenceTerms {
-    /// How long a user may be gone before that is announced.
+    /// Time from the end of a user's last session to the announcement.
     pub(crate) grace: Duration,
-    /// A room with more members than this receives no announcements.
+    /// In rooms with more members than this, nobody is announced.
     pub(crate) announce_max: usize,
 }
 
@@ -89,7 +89,7 @@ impl Presence {
     /// Repeating the call does no harm.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have been written.
+    /// [`Unavailable`]: some stays may not have been registered.
     pub async fn enter(
         &self,
         entries: &[Entry],
@@ -105,7 +105,7 @@ impl Presence {
     /// Removes those of these stays that `by` holds.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have been removed: repeating the call does no harm.
+    /// [`Unavailable`]: some stays may not have been removed; repeating the call does no harm.
     pub async fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.leave(stays, by, ending),
@@ -113,11 +113,11 @@ impl Presence {
         }
     }
 
-    /// Announces that the users whose grace is over have departed. Every node calls it periodically; one of them
-    /// announces each user.
+    /// Announces the departure of users whose grace is over. Every node calls it periodically, and one of them announces
+    /// each user.
     ///
     /// # Errors
-    /// [`Unavailable`] when some were not announced: the next call announces them.
+    /// [`Unavailable`]: some users may not have been announced; the next call announces them.
     pub async fn settle(&self) -> Result<(), Unavailable> {
         match self {
             Self::Memory(presence) => presence.settle(),

@@ -1,7 +1,7 @@
 //! [`crate::presence`] over Redis: a hash of sessions per scope and user, a hash of members per room, and one sorted set
 //! of the users within their grace.
 //!
-//! The sorted set only lists the users to check; each user's own key decides, atomically.
+//! The sorted set only lists the users to check; a script decides by each user's own key, atomically.
 
 use std::sync::{Arc, LazyLock};
 
@@ -38,8 +38,8 @@ impl RedisPresence {
         by: &Incarnation,
         announce: Announce,
     ) -> Result<Vec<usize>, Unavailable> {
-        // A single stay is a client's connect or join: it must not wait for a pool connection behind a pass over
-        // thousands.
+        // A single stay is a client's connect or join, which must not wait for a pool connection behind a batch over
+        // thousands of stays.
         if let [one] = entries {
             let ScriptCall { keys, arguments } = self.enter_call(one, by, announce);
             return Ok(vec![self.link.script(ENTER.prepare_invoke().key(keys).arg(arguments)).await?]);
@@ -117,7 +117,7 @@ impl RedisPresence {
         self.call(scope, user, own)
     }
 
-    /// A call of one of the scripts, whose first arguments are the same.
+    /// A call of one of the scripts, all of which begin with the same keys and arguments.
     fn call<const N: usize>(&self, scope: &Scope, user: &str, own: [String; N]) -> ScriptCall {
         let keys = &self.link.keys;
         let mut call = ScriptCall {

@@ -1,4 +1,4 @@
-//! When to check the users within a grace: one sorted set, which only reminds. Each user's own key decides.
+//! Reminders of the users to check after their grace: one sorted set. Each user's own key decides about the announcement.
 
 use std::sync::LazyLock;
 

@@ -1,12 +1,12 @@
--- Announces a user's departure from a scope, once, when the grace is over. Atomic.
+-- Announces a user's departure from a scope once, if the grace is over. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the scope (not used)
--- KEYS[2]  when to announce the departure (Unix milliseconds); exists while that is pending
+-- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
 -- KEYS[3]  rooms only: hash of the members: user -> profile
 -- ARGV[1]  channel of the scope
 -- ARGV[2]  user
 -- ARGV[3]  a room with more members than this gets no announcements
--- Returns  0 if nothing is left to do, else when the announcement is due
+-- Returns  0 if no announcement is pending, else when it is due
 -- Publishes "-", the time in Unix milliseconds, and the user, or in a room the profile.
 
 local due = tonumber(redis.call('GET', KEYS[2]) or 0)

@@ -1,9 +1,9 @@
--- Removes a reminder, or moves it to a later time. Keeps one that was set anew since it was read.
+-- Removes a reminder, or moves it to a later time. Keeps a reminder that was changed since it was read. Atomic.
 --
 -- KEYS[1]  sorted set of reminders by the time of the announcement (Unix milliseconds)
 -- ARGV[1]  the reminder
 -- ARGV[2]  its time when it was read
--- ARGV[3]  0, or when the announcement is due
+-- ARGV[3]  0 to remove it, else when the announcement is due
 -- Returns  1
 
 if tonumber(ARGV[3]) > 0 then

@@ -8,7 +8,7 @@ use crate::{
     room_name::RoomName,
 };
 
-/// Where a user is present.
+/// The scope in which a user is present.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// The cluster: the user is online.
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stays_survive_as_text() {
+    fn stays_are_parsed_from_their_text() {
         let room = RoomName::parse(&"/chat".into(), "r:1").map(Scope::Room);
         for scope in [Some(Scope::Cluster), room].into_iter().flatten() {
             let stay = Stay { scope, user: "ann b c".into(), session: "s~1".into() };

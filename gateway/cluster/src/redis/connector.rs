@@ -1,8 +1,8 @@
 //! Makes connections to Redis: TCP or a Unix socket, then TLS if the target has it, then the login.
 //!
 //! An attempt ends within [`CONNECT_TIMEOUT`]. A failure is logged, again when its reason changes (at most every
-//! [`CHANGE_AFTER`]), and every [`REMIND_AFTER`] while it lasts; so is the first success after it. No line has the
-//! login in it.
+//! [`CHANGE_AFTER`]), and every [`REMIND_AFTER`] while it lasts; so is the first success after it. No log line contains
+//! the login.
 
 use std::{
     fmt, io,

@@ -20,9 +20,9 @@ impl Keys {
         format!("{}:{{{}}}:sessions", self.prefix, encode(user))
     }
 
-    /// The user's sessions, and then all keys of the inbox, in the order in which its scripts take them. Sorted set:
-    /// ids of notifications, all with the same score, so that they are in the order of their text. Set: unread ids.
-    /// Hash: id → `<time> <body>`. Sorted set: recently deleted ids, by time of deletion.
+    /// The user's sessions and the keys of the inbox, in the order of its scripts' KEYS. Sorted set: ids of notifications,
+    /// all with the same score and so in the order of their text. Set: unread ids. Hash: id → `<time> <body>`. Sorted set:
+    /// recently deleted ids, by time of deletion.
     pub(crate) fn inbox(&self, user: &str) -> [String; 5] {
         let user = format!("{}:{{{}}}", self.prefix, encode(user));
         ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
@@ -33,17 +33,17 @@ impl Keys {
         format!("{}:{{nodes}}:leases", self.prefix)
     }
 
-    /// String: since when Redis has kept all data, in Unix microseconds.
+    /// String: since when Redis has kept its data, in Unix microseconds.
     pub(crate) fn remembered_since(&self) -> String {
         format!("{}:{{nodes}}:remembered", self.prefix)
     }
 
-    /// Hash: incarnation → since when it has held its lease unbroken.
+    /// Hash: incarnation → since when it has held its lease without a break.
     pub(crate) fn held_since(&self) -> String {
         format!("{}:{{nodes}}:since", self.prefix)
     }
 
-    /// Sorted set: dead incarnations that a survivor is clearing up after, by the time at which another may take over.
+    /// Sorted set: dead incarnations that a survivor is cleaning up, by the time at which another may take over.
     pub(crate) fn reaping(&self) -> String {
         format!("{}:{{nodes}}:reaping", self.prefix)
     }
@@ -81,7 +81,7 @@ impl Keys {
         }
     }
 
-    /// String: when to announce the departure of the user, now without sessions in the scope, in Unix milliseconds.
+    /// String: when to announce the user's departure from the scope, in Unix milliseconds; exists within the grace.
     pub(crate) fn grace(&self, scope: &Scope, user: &str) -> String {
         match scope {
             Scope::Cluster => format!("{}:{{{}}}:leaving", self.prefix, encode(user)),

@@ -47,7 +47,7 @@ const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
 const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
 /// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
 const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
-/// Between two log lines about refused commands, and between two attempts to find another Redis at the same address.
+/// Time between two log lines about refused commands, and between two reconnects because of them.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -185,7 +185,7 @@ impl RedisLink {
     pub(crate) fn refused(&self, error: &RedisError) -> bool {
         let code = error.code().unwrap_or_default();
         let what = match code {
-            _ if NO_WRITES.contains(&code) => "redis takes no writes",
+            _ if NO_WRITES.contains(&code) => "redis refuses writes: check its memory, disk and role",
             _ if NO_PERMISSION.contains(&code) || may_not_in_script(error) => {
                 "redis refuses commands of this user: see its ACL"
             }

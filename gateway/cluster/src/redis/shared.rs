@@ -1,9 +1,8 @@
 //! One connection for commands, shared by all callers and replaced when it is lost.
 //!
-//! An attempt to connect is shared too: callers wait for the current one, and all get its error, also when it failed
-//! before they came. A caller that sees the error starts the next attempt, at most every [`ATTEMPT_EVERY`], whatever
-//! the reason: a login that Redis refuses now may be good later. Commands are never sent twice: on a lost connection
-//! they fail.
+//! All callers share an attempt to connect: they wait for the current one, and get its error, also if it failed before
+//! they called. A caller that gets the error starts the next attempt, at most every [`ATTEMPT_EVERY`], whatever the
+//! reason: Redis may accept a refused login later. Commands are never sent twice: on a lost connection they fail.
 
 use std::{
     sync::Arc,

@@ -1,15 +1,15 @@
--- Claims a session, or restores one under the generation it was granted. Atomic: one user's sessions are one key.
+-- Claims a session, or restores one under its granted generation. Atomic: one user's sessions are one key.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- ARGV[1]  session
 -- ARGV[2]  incarnation that claims
 -- ARGV[3]  how many sessions the user may have, 0 for any number
--- ARGV[4]  "evict" or "reject": beyond that, the oldest sessions lose or the claim is refused
+-- ARGV[4]  "evict" or "reject": above that limit, the oldest sessions are evicted or the claim is refused
 -- ARGV[5]  prefix of every node's channel
--- ARGV[6]  "" for a new generation, else the one to restore (then no claim is refused: the oldest sessions lose)
+-- ARGV[6]  "" for a new generation, else the one to restore (then the oldest sessions are evicted with either ARGV[4])
 -- ARGV[7…] dead incarnations, whose sessions are removed
--- Returns  {1, generation} granted | {0, holder, holder…} refused, oldest first | {2} restored and lost at once
--- Publishes "E" and the session to the node of each other session that loses, on that node's channel.
+-- Returns  {1, generation} granted | {0, holder, holder…} refused, oldest session first | {2} restored, but evicted at once
+-- Publishes "E" and the session, for each other session that is evicted, on its node's channel.
 
 local limit = tonumber(ARGV[3])
 local dead = {}
@@ -39,7 +39,7 @@ end
 
 local generation
 if ARGV[6] == '' then
-  -- Redis's own clock in microseconds orders generations even after a user's key was empty in between.
+  -- Redis's clock in microseconds keeps generations in order even if the user's key was empty meanwhile.
   local now = redis.call('TIME')
   generation = tonumber(now[1]) * 1000000 + tonumber(now[2])
   if #entries > 0 and entries[#entries].generation >= generation then

@@ -1,11 +1,11 @@
 //! Port: which incarnation holds which session, and the limit of sessions per user.
 //!
-//! Guarantees: a claim is atomic over the whole cluster and gets a generation higher than that of every session of the
-//! user; with [`OnConflict::Evict`] the oldest generations are evicted, with [`OnConflict::Reject`] the claim is
-//! refused; the node of an evicted session is sent [`crate::wire::BusMessage::Evicted`], at most once, in the same atomic
-//! step. A release by an incarnation that no longer holds the session does nothing. After a lost lease or lost data,
-//! [`Sessions::restore`] registers a node's sessions again with their generations, and returns those beyond the limit.
-//! Deliberately knows nothing of leases: the survivor that clears up after a dead incarnation releases its sessions.
+//! Guarantees: a claim is atomic over the whole cluster, and gets a higher generation than every session of the user.
+//! Above the limit, [`OnConflict::Evict`] evicts the sessions with the lowest generations, and [`OnConflict::Reject`]
+//! refuses the claim. The same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of each evicted session,
+//! at most once. A release by an incarnation that no longer holds the session does nothing. After a lost lease or lost
+//! data, [`Sessions::restore`] re-registers a node's sessions with their generations, and returns those above the limit.
+//! Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its sessions.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -24,7 +24,7 @@ use crate::{
     wire::BusMessage,
 };
 
-/// The effect of a claim beyond the limit.
+/// The effect of a claim above the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
     /// The user's oldest sessions end.
@@ -36,16 +36,16 @@ pub enum OnConflict {
 /// How many sessions a user may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// At most this many; 0 for any number.
+    /// At most this many; 0 for no limit.
     pub limit: u32,
-    /// The effect of a claim beyond the limit.
+    /// The effect of a claim above the limit.
     pub on_conflict: OnConflict,
 }
 
 /// The outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// The session was granted, and is the newest of its user at that moment.
+    /// The session was granted, as the newest of its user.
     Granted {
         /// Later claims of the user get higher generations.
         generation: u64,
@@ -57,7 +57,7 @@ pub enum Claimed {
     },
 }
 
-/// A session that a node holds and registers again.
+/// A session that a node holds and re-registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSession {
     /// The user and the session.
@@ -79,7 +79,7 @@ impl Sessions {
     /// Claims a session for `session.user`. Entries of the incarnations in `dead` do not count and are removed.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether the session was granted: release it then.
+    /// [`Unavailable`]: the session may or may not have been granted; release it.
     pub async fn claim(
         &self,
         session: &SessionRef,
@@ -96,7 +96,7 @@ impl Sessions {
     /// Ends those of these sessions that `by` still holds.
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have ended: releasing again does no harm.
+    /// [`Unavailable`]: some sessions may not have ended; releasing again does no harm.
     pub async fn release(&self, ended: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
         match self {
             Self::Memory(sessions) => sessions.release(ended, by),
@@ -104,11 +104,11 @@ impl Sessions {
         }
     }
 
-    /// Registers sessions again under `by`, with either [`OnConflict`], and returns those that are beyond the limit.
-    /// One that a later entry of `held` evicts is not returned: its node is sent [`BusMessage::Evicted`].
+    /// Re-registers sessions under `by`, and returns those that are above the limit, with either [`OnConflict`]. A session
+    /// that a later entry of `held` evicts is not returned: its node receives [`BusMessage::Evicted`].
     ///
     /// # Errors
-    /// [`Unavailable`] when some may not have been written: restoring again does no harm.
+    /// [`Unavailable`]: some sessions may not have been registered; restoring again does no harm.
     pub async fn restore(
         &self,
         held: &[HeldSession],
@@ -121,11 +121,11 @@ impl Sessions {
         }
     }
 
-    /// Sends an order to every session of these users except `except`, through the nodes that hold them and no others.
-    /// Returns for each user to how many sessions it was sent.
+    /// Sends a directive to every session of these users except `except`, only through the nodes that hold them. Returns
+    /// for each user the number of sessions that it was sent to.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known to which sessions it was sent.
+    /// [`Unavailable`]: it may have been sent to all, some or none of the sessions.
     pub async fn send(
         &self,
         users: &[Arc<str>],
@@ -141,7 +141,7 @@ impl Sessions {
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
-    /// These users' registered sessions, each user's oldest first, a dead node's included until they are released.
+    /// These users' registered sessions, each user's oldest first, including those of dead nodes until they are released.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -158,22 +158,22 @@ impl Sessions {
 pub struct Live {
     /// The session.
     pub session: SessionId,
-    /// When it was claimed, in microseconds of the back end's clock; later if that was needed to be the user's highest.
+    /// When it was claimed, in microseconds by the back end's clock, or later to be the user's highest generation.
     pub generation: u64,
     /// The incarnation that holds it.
     pub holder: Incarnation,
 }
 
-/// A directive to sessions, sent through the nodes that hold them.
+/// A directive to sessions, which the nodes that hold them execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Directive {
-    /// An event for all sockets, encoded as in [`BusMessage::ToSessions`].
+    /// Sends an event to all sockets, encoded as in [`BusMessage::ToSessions`].
     Event(Bytes),
-    /// Ends the sessions, with the reason sent to the client.
+    /// Ends the sessions, and sends the clients this reason.
     End(Arc<str>),
 }
 
-/// Sessions by the node that holds them, so that a message is sent once to each node.
+/// Sessions by the node that holds them, to send one message to each node.
 #[derive(Default)]
 pub(crate) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
 
@@ -191,7 +191,7 @@ impl ByNode {
 }
 
 impl Directive {
-    /// An event without binary parts, as [`crate::wire::event_json`] makes it.
+    /// An event without binary parts: `"name",data` in JSON.
     #[must_use]
     pub fn event(json: &str) -> Self {
         Self::Event(Bytes::copy_from_slice(json.as_bytes()))

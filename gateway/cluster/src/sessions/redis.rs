@@ -1,4 +1,4 @@
-//! [`crate::sessions`] over Redis: a hash per user, and scripts that read and write it in one step.
+//! [`crate::sessions`] over Redis: a hash per user, and scripts that change it atomically.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,9 +19,9 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("re
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
-/// For up to this many users, one script call per user is the cheapest way to send.
+/// Up to this many users, one script call per user is the cheapest way to send.
 const FEW: usize = 2;
-/// Users in one batch: one round trip looks up their sessions, another sends to them.
+/// Users in one batch: one round trip reads their sessions, another sends to them.
 const SEND_BATCH: usize = 1_000;
 
 /// All users' sessions.
@@ -107,7 +107,7 @@ impl RedisSessions {
             for (channel, message) in by_node.messages(|sessions| directive.message(sessions)) {
                 pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(envelope::enclose(message).as_ref()).ignore();
             }
-            // None of them may have a session; an empty pipeline would be an error.
+            // If no user has a session, the pipeline is empty, which would be an error.
             if !pipeline.is_empty() {
                 self.link.bulk::<()>(&pipeline).await?;
             }
@@ -117,7 +117,7 @@ impl RedisSessions {
 
     pub(crate) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
         if let [user] = users {
-            // A single user is one request's look-up: it must not wait for a pool connection.
+            // A single user is one request's query, which must not wait for a pool connection.
             let entries: Vec<(String, String)> =
                 self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
             return Ok(vec![in_order(&entries)]);

@@ -1,9 +1,13 @@
--- Sends an order to a user's sessions, once to each node that holds some of them.
--- KEYS: 1 the user's sessions
--- ARGV: 1 prefix of every node's channel, 2 a session to leave out, or "", 3 the kind of message, 4 its content,
---       5 the bytes before the message that carry the current trace span, or ""
--- Returns the number of sessions it was sent to.
--- Publishes for each node on its channel: ARGV[5], the kind, the sessions separated by commas, a space, and ARGV[4].
+-- Sends a directive to a user's sessions, in one message to each node that holds some of them. Atomic.
+--
+-- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
+-- ARGV[1]  prefix of every node's channel
+-- ARGV[2]  a session to skip, or ""
+-- ARGV[3]  kind of the message
+-- ARGV[4]  content of the message
+-- ARGV[5]  bytes in front of the message: the caller's trace span, or empty
+-- Returns  number of sessions that it was sent to
+-- Publishes ARGV[5], ARGV[3], the node's sessions separated by commas, a space, and ARGV[4], on each node's channel.
 
 local by_node = {}
 local count = 0

@@ -1,12 +1,12 @@
-//! A message on its way over the bus, with the span that it was sent in if that is recorded: `T`, the span's [`Origin`],
-//! and the message. Without a recorded span it is the bare message, and costs nothing.
+//! The envelope of a message on the bus: `T`, the [`Origin`] of the span that it was sent in, and the message. Without a
+//! recorded span there is no envelope, only the message.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use jackfield_shared::trace::Origin;
 
 const TRACED: u8 = b'T';
 
-/// The prefix of a message that is sent now; empty if no span is recorded.
+/// The envelope's bytes in front of a message that is sent now; empty if no span is recorded.
 #[must_use]
 pub fn prefix() -> Bytes {
     let Some(origin) = Origin::current() else { return Bytes::new() };
@@ -48,7 +48,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_put_before_a_message_is_taken_off(origin: [u8; Origin::LENGTH]) {
+        fn an_enclosed_message_opens_to_origin_and_message(origin: [u8; Origin::LENGTH]) {
             let message = BusMessage::RosterRequest.encode();
             let enveloped = [&[TRACED][..], &origin, &message].concat();
             prop_assert_eq!(open(enveloped.into()), (Origin::from_bytes(origin), message));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_trace_a_message_is_itself() {
+    fn without_a_span_a_message_is_not_changed() {
         let message = BusMessage::RosterRequest.encode();
         assert_eq!(enclose(message.clone()), message);
         assert_eq!(open(message.clone()), (None, message));

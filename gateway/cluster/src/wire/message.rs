@@ -1,7 +1,7 @@
 //! The messages that nodes send each other over the bus, and their encoding.
 //!
-//! The first byte is the kind, so that scripts in Redis can write messages too, and a broadcast frame is sent unchanged.
-//! Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
+//! The first byte is the kind, and the rest is simple enough for Lua scripts in Redis to write; a broadcast frame follows
+//! its kind unchanged. Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub const EVICTED: u8 = b'E';
 /// On a scope's channel: a user arrived. Followed by Unix milliseconds, the session, and the user's id, or in a room the
 /// profile, with spaces between them.
 pub const ARRIVED: u8 = b'+';
-/// On a scope's channel: a user departed. Written as [`ARRIVED`], without the session.
+/// On a scope's channel: a user departed. Like [`ARRIVED`], without the session.
 pub const DEPARTED: u8 = b'-';
 const FRAME: u8 = b'F';
 const ROSTER: u8 = b'R';
@@ -24,13 +24,13 @@ const ROSTER_REQUEST: u8 = b'?';
 pub const MESSAGE: u8 = b'M';
 const FRAME_TO_OTHERS: u8 = b'X';
 /// To a node: an event for some of its sessions. Followed by the sessions separated by commas, a space, and
-/// `"name",data` in JSON, or the same with binary parts as the engine encodes them.
+/// `"name",data` in JSON, or the same with binary parts in the engine's encoding.
 pub const TO_SESSIONS: u8 = b'U';
 /// To a node: some of its sessions must end. Followed by the sessions separated by commas, a space, and the reason.
 pub const END: u8 = b'K';
 
 const END_SUBSCRIPTIONS: u8 = b'k';
-/// To a node: an inbox of some of its sessions changed. Followed by the sessions separated by commas, the number of
+/// To a node: the inbox of these of its sessions changed. Followed by the sessions separated by commas, the number of
 /// unread notifications, the time, and an [`InboxChange`], with spaces between them.
 pub const INBOX: u8 = b'I';
 
@@ -45,7 +45,7 @@ pub enum InboxChange {
     Deleted(NotificationId),
 }
 
-/// Removes a user from all feeds.
+/// Ends a user's subscriptions to all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSubscriptions {
     /// The user.
@@ -61,7 +61,7 @@ pub struct RosterPart {
     pub node: Arc<str>,
     /// Number of sockets.
     pub count: usize,
-    /// Their ids; `None` when there are too many to list.
+    /// Their ids; `None` if there are too many to list.
     pub ids: Option<Vec<Arc<str>>>,
 }
 
@@ -76,7 +76,7 @@ pub enum BusMessage {
     Arrived {
         /// Unix milliseconds.
         at: i64,
-        /// The arriving session; in a room its own sockets do not get the announcement.
+        /// The arriving session; in a room, its own sockets do not get the announcement.
         session: SessionId,
         /// The user's id, or in a room the profile.
         about: Arc<str>,
@@ -90,7 +90,7 @@ pub enum BusMessage {
     },
     /// A node's current part of the roster.
     Roster(RosterPart),
-    /// A node may not know the other nodes' parts of the roster: every node publishes its own.
+    /// A node may not know the other nodes' parts of the roster: every node must publish its own.
     RosterRequest,
     /// See [`MESSAGE`].
     Message {
@@ -131,7 +131,7 @@ pub enum BusMessage {
         /// `None` if only the number is sent.
         change: Option<InboxChange>,
     },
-    /// To all nodes, because no node knows on which nodes a user reads feeds.
+    /// To all nodes, because no node knows which nodes have subscribers of a user.
     EndSubscriptions(EndSubscriptions),
 }
 
@@ -193,7 +193,7 @@ impl BusMessage {
         out.freeze()
     }
 
-    /// The reverse of [`BusMessage::encode`]; `None` when the bytes are not a message of a known kind.
+    /// The reverse of [`BusMessage::encode`]; `None` if the bytes are not a message of a known kind.
     #[must_use]
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         let rest = || std::str::from_utf8(&bytes[1..]).ok();
@@ -288,7 +288,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn presence_survives_the_bus(at: i64, user in "\\PC{1,128}") {
+        fn announcements_survive_encoding(at: i64, user in "\\PC{1,128}") {
             let about: Arc<str> = user.as_str().into();
             let departed = BusMessage::Departed { at, about: Arc::clone(&about) };
             prop_assert_eq!(BusMessage::decode(&departed.encode()), Some(departed));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_survive_the_bus() {
+    fn all_other_messages_survive_encoding() {
         for message in [
             BusMessage::Frame(Bytes::from_static(b"2[\"x\"]")),
             BusMessage::Evicted("s1".into()),

@@ -1,4 +1,4 @@
-//! What nodes send each other over the bus: [`message`] is the content, [`envelope`] puts the sender's trace before it.
+//! The bus messages' encoding: [`message`] is the content, [`envelope`] puts the sender's trace span in front.
 
 pub mod envelope;
 pub mod message;
