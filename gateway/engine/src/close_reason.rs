@@ -1,6 +1,6 @@
 //! Why a connection ended.
 
-/// The first of the reasons that applied. Its name is a metric label, and stands in the log.
+/// The first reason that applied. Its name appears in metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client closed the transport.
@@ -9,17 +9,17 @@ pub enum CloseReason {
     TransportError,
     /// The client did not answer a ping in time.
     PingTimeout,
-    /// The client broke the rules of the transport, such as by two polls at a time.
+    /// The client broke the rules of the transport, for example by two concurrent polls.
     ProtocolError,
-    /// The client sent something that is no packet.
+    /// The client sent a malformed packet.
     Malformed,
-    /// The client did not read as fast as it was sent to.
+    /// The client did not read its queue fast enough.
     TooSlow,
-    /// The client sent too fast for too long.
+    /// The client kept sending above its rate limit.
     Flooding,
     /// The client joined no namespace in time, or was in none for too long.
     Idle,
-    /// The back end did not answer a CONNECT, or a join had to be undone: the client reconnects.
+    /// The back end did not answer, so that a CONNECT or a join could not be completed: the client reconnects.
     Unavailable,
     /// The user connected too fast.
     ConnectRate,

@@ -16,7 +16,7 @@ struct Encoded {
     /// UTF-8.
     text: Bytes,
     parts: Option<Parts>,
-    /// The text as the library takes it, made for the first of its sockets.
+    /// The text in the library's type, converted for the first socket.
     for_oxide: oxide::Shared,
 }
 
@@ -34,20 +34,20 @@ impl Frame {
         Some(Self::event_content(namespace, &event_content(name, data)?))
     }
 
-    /// As [`Frame::event`], with arguments that are JSON already: one value, or several with commas between them. The
+    /// Like [`Frame::event`], with arguments that are already JSON: one value, or several with commas between them. The
     /// name must need no escapes in JSON.
     #[must_use]
     pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
         Self::from_text(format!("2{}[\"{name}\",{arguments}]", namespace_prefix(namespace)))
     }
 
-    /// An event whose name and arguments are JSON already, with commas between them.
+    /// An event whose name and arguments are already JSON, with commas between them.
     #[must_use]
     pub fn event_content(namespace: &str, content: &str) -> Self {
         Self::from_text(format!("2{}[{content}]", namespace_prefix(namespace)))
     }
 
-    /// As [`Frame::event_content`], with the binary parts that placeholders in the content name.
+    /// Like [`Frame::event_content`], with the binary parts that placeholders in the content refer to.
     #[must_use]
     pub fn event_with(namespace: &str, content: &str, parts: Option<Parts>) -> Self {
         let Some(parts) = parts else { return Self::event_content(namespace, content) };
@@ -61,13 +61,13 @@ impl Frame {
         Some(Self::ack_json(namespace, id, &serde_json::to_string(data).ok()?))
     }
 
-    /// As [`Frame::ack`], with data that is JSON already.
+    /// Like [`Frame::ack`], with data that is already JSON.
     #[must_use]
     pub fn ack_json(namespace: &str, id: i64, data: &str) -> Self {
         Self::from_text(format!("3{}{id}[{data}]", namespace_prefix(namespace)))
     }
 
-    /// An acknowledgement whose arguments are JSON already, with commas between them, and their binary parts.
+    /// An acknowledgement with arguments that are already JSON, with commas between them, and their binary parts.
     #[must_use]
     pub fn ack_with(namespace: &str, id: i64, arguments: &str, parts: Option<Parts>) -> Self {
         let Some(parts) = parts else { return Self::ack_json(namespace, id, arguments) };
@@ -75,31 +75,31 @@ impl Frame {
         Self::new(text.into(), Some(parts))
     }
 
-    /// The client is in the namespace, under this public id.
+    /// Tells the client that it has joined the namespace, under this public socket id.
     #[must_use]
     pub fn connect(namespace: &str, socket_id: &str) -> Self {
         Self::from_text(format!("0{}{}", namespace_prefix(namespace), json!({ "sid": socket_id })))
     }
 
-    /// Refuses the client the namespace for good; `code` is the error's message there.
+    /// Refuses the client's CONNECT to the namespace permanently; `code` is the message of the client's error.
     #[must_use]
     pub fn connect_error(namespace: &str, code: &str) -> Self {
         Self::from_text(format!("4{}{}", namespace_prefix(namespace), json!({ "message": code })))
     }
 
-    /// Takes the client out of the namespace for good: a stock client does not reconnect by itself.
+    /// Disconnects the client from the namespace permanently: a stock client does not reconnect by itself.
     #[must_use]
     pub fn disconnect(namespace: &str) -> Self {
         Self::from_text(format!("1{}", namespace_prefix(namespace)))
     }
 
-    /// Its text.
+    /// The packet's text, UTF-8.
     #[must_use]
     pub fn text(&self) -> &Bytes {
         &self.0.text
     }
 
-    /// The binary parts after it.
+    /// The binary parts after the text.
     #[must_use]
     pub fn parts(&self) -> Option<&Parts> {
         self.0.parts.as_ref()
@@ -151,7 +151,7 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// The namespace as a packet names it: empty for the main one.
+/// The namespace at the beginning of a packet: empty for the main one.
 fn namespace_prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_what_the_protocol_says() {
+    fn frames_follow_the_protocol() {
         assert_eq!(text(Frame::event("/", "hello", &json!({"a": 1}))), r#"2["hello",{"a":1}]"#);
         for namespace in ["/", "/chat"] {
             assert_eq!(Frame::event(namespace, "e", &"x"), Some(Frame::event_json(namespace, "e", "\"x\"")));

@@ -1,4 +1,4 @@
-//! What a request to the engine asks for, read once from its query and headers.
+//! The Engine.IO parameters of a request, parsed once from its query and headers.
 
 use axum::http::{HeaderMap, request::Parts};
 use jackfield_shared::verify::strip_bearer;
@@ -6,7 +6,7 @@ use jackfield_shared::verify::strip_bearer;
 /// The headers that a handshake may carry its token in, in order of precedence.
 const TOKEN_HEADERS: [&str; 2] = ["authorization", "authentication"];
 
-/// How a client is connected.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// HTTP requests.
@@ -18,7 +18,7 @@ pub enum Transport {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
-    /// `None` if the request names no transport that exists.
+    /// `None` if the request names no known transport.
     pub transport: Option<Transport>,
     /// Whether it speaks Engine.IO 4.
     pub is_version_4: bool,
@@ -30,7 +30,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Reads a request.
+    /// Parses a request.
     #[must_use]
     pub fn parse(request: &Parts) -> Self {
         let mut handshake = Self { transport: None, is_version_4: false, sid: None, token: None };
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_read() {
+    fn the_query_is_parsed() {
         let polling = of(Request::get("/socket.io/?EIO=4&transport=polling&t=x"));
         let new = Handshake { transport: Some(Transport::Polling), is_version_4: true, sid: None, token: None };
         assert_eq!(polling, new);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_of_a_token_wins_and_bearer_is_optional() {
+    fn tokens_have_an_order_of_precedence_and_bearer_is_optional() {
         let all = || Request::get("/?EIO=4&token=Bearer%20q").header("authentication", "bearer b");
         assert_eq!(of(all().header("authorization", "Bearer a")).token.as_deref(), Some("a"));
         assert_eq!(of(all()).token.as_deref(), Some("b"));
@@ -94,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_is_read(query in "[ -~]{0,60}") {
+        fn any_query_parses_without_panic(query in "[ -~]{0,60}") {
             if let Ok(request) = Request::get(format!("/?{query}")).body(()) {
                 let _ = Handshake::parse(&request.into_parts().0);
             }

@@ -1,4 +1,4 @@
-//! A client's packet.
+//! A packet from a client, decoded.
 
 use std::ops::Deref;
 
@@ -9,7 +9,7 @@ const NAME_WITHIN: usize = 256;
 /// Characters of an event's name that are kept.
 const LONGEST_NAME: usize = 64;
 
-/// See the module. `S` is its text: borrowed from the transport's buffer on arrival, owned while it waits.
+/// See the module. `S` is the type of its text: borrowed from the transport's buffer on arrival, owned in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound<S> {
     /// Asks to join a namespace, with the `auth` payload as JSON.
@@ -63,7 +63,7 @@ pub enum Excess {
 }
 
 impl<S: Deref<Target = str>> Inbound<S> {
-    /// Bytes that it takes while it waits to be handled.
+    /// Bytes that it takes in a queue.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let len = |text: &S| text.len();
@@ -107,8 +107,8 @@ impl<S: Deref<Target = str>> Inbound<S> {
     }
 }
 
-/// The name of an event that is not handled, cut to 64 characters; empty if it is not found in the first 256 bytes of
-/// its content. The rest of the JSON is not read.
+/// The name of an event that is refused without parsing it, cut to 64 characters; empty if the first 256 bytes of its
+/// content do not contain the whole name.
 #[must_use]
 pub fn event_name(content: &str) -> String {
     let end = (0..=NAME_WITHIN.min(content.len())).rev().find(|end| content.is_char_boundary(*end)).unwrap_or(0);

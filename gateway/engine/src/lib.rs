@@ -1,11 +1,11 @@
-//! The engine: Engine.IO and Socket.IO over HTTP. It turns connections into a [`Session`] and an [`Outbox`] each.
+//! The engine: Engine.IO and Socket.IO over HTTP. It turns each connection into a [`Session`] and an [`Outbox`].
 //!
-//! [`Handshake`]: what a request asks for · [`Accept`], [`Session`]: who takes connections, and who receives from one ·
-//! [`Inbound`]: a client's packet · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]: a
-//! connection's bounded queue; a full queue is reported to the sender, never a silent loss · [`CloseReason`].
+//! [`Handshake`]: the parameters of a request · [`Accept`], [`Session`]: the interface that the gateway implements ·
+//! [`Inbound`]: a packet from a client · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]: a
+//! connection's bounded queue, which reports to the sender if it is full · [`CloseReason`].
 //!
-//! Engines: [`oxide`], over socketioxide's own lower half, whose names stay in that folder; and [`testing`], without any
-//! transport. Deliberately knows no users, rooms, Redis, nor the node that it serves.
+//! Engines: [`oxide`], over the lower half of socketioxide, whose types stay in that folder; and [`testing`], without a
+//! transport. Deliberately knows neither users nor rooms, neither Redis nor the node.
 
 mod accept;
 mod close_reason;
@@ -36,15 +36,15 @@ pub struct EngineLimits {
     pub ping_interval: Duration,
     /// A connection that does not answer a ping within this time is closed.
     pub ping_timeout: Duration,
-    /// Frames in a connection's queue; 0 for any number.
+    /// Frames in a connection's queue; 0 for no limit.
     pub queue: usize,
     /// Bytes in a connection's queue.
     pub queue_bytes: usize,
-    /// How long bytes may wait in a connection's queue while many do; zero for any time.
+    /// How long bytes may wait in a connection's queue if many do; zero for no limit.
     pub queue_age: Duration,
     /// Bytes of one message; a longer one closes the connection.
     pub max_message: usize,
-    /// Bytes of one event; 0 for any number.
+    /// Bytes of one event; 0 for no limit.
     pub payload: usize,
     /// Binary parts of one event.
     pub attachments: usize,

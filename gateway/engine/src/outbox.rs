@@ -1,6 +1,6 @@
-//! A connection's way out: a queue of frames that is bounded in number and in bytes, and the end of the transport.
+//! A connection's queue of frames, bounded in number and in bytes, and the end of its transport.
 //!
-//! Promises of every engine: frames of one outbox leave in the order of [`Outbox::send`]; [`Full`] queued nothing; a
+//! Guarantees of every engine: frames of one outbox are sent in the order of [`Outbox::send`]; [`Full`] queued nothing; a
 //! closed connection's session gets [`crate::Session::closed`] with the first reason that was given.
 
 use crate::{CloseReason, Frame, oxide::OxideOutbox, testing::TestOutbox};
@@ -19,10 +19,10 @@ pub enum Outbox {
 }
 
 impl Outbox {
-    /// Queues a frame. After the end, frames are dropped, which is no error.
+    /// Queues a frame. After the end of the transport, drops it without an error.
     ///
     /// # Errors
-    /// [`Full`]; nothing of the frame was queued.
+    /// [`Full`]: nothing of the frame was queued.
     pub fn send(&self, frame: &Frame) -> Result<(), Full> {
         match self {
             Self::Oxide(outbox) => outbox.send(frame),
@@ -30,7 +30,7 @@ impl Outbox {
         }
     }
 
-    /// Bytes that are queued for the client and have not left.
+    /// Bytes that are queued for the client and not written yet.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         match self {
@@ -39,8 +39,8 @@ impl Outbox {
         }
     }
 
-    /// Whether [`Outbox::close`] would drop nothing of the queue. A WebSocket writes all of it before it ends; a
-    /// polling client may still have to fetch it.
+    /// Whether [`Outbox::close`] would drop no queued frame. A WebSocket writes its queue before it ends; a polling client
+    /// must fetch it first.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl Outbox {
         }
     }
 
-    /// A namespace admitted the client: it may send as much as clients may.
+    /// A namespace has admitted the client: lifts the limit on the bytes that it may send before that.
     pub fn admitted(&self) {
         match self {
             Self::Oxide(outbox) => outbox.admitted(),
@@ -57,7 +57,7 @@ impl Outbox {
         }
     }
 
-    /// Whether a namespace ever admitted the client.
+    /// Whether a namespace has ever admitted the client.
     #[must_use]
     pub fn is_admitted(&self) -> bool {
         match self {
@@ -66,8 +66,8 @@ impl Outbox {
         }
     }
 
-    /// Ends the transport once a WebSocket has written its queue, within seconds; a polling client loses frames that no
-    /// open poll takes. A stock client reconnects by itself, unless it was sent a [`Frame::disconnect`] before.
+    /// Ends the transport. A WebSocket writes its queue first, for at most some seconds; a polling client loses the frames
+    /// that no open poll can take. A stock client reconnects by itself, unless it was sent a [`Frame::disconnect`] before.
     pub fn close(&self, reason: CloseReason) {
         match self {
             Self::Oxide(outbox) => outbox.close(reason),
@@ -83,7 +83,7 @@ impl Outbox {
         }
     }
 
-    /// Reads nothing more from a WebSocket, until [`Outbox::abort`] ends the transport.
+    /// Stops reading from a WebSocket that [`Outbox::abort`] will end.
     pub fn stop_reading(&self) {
         match self {
             Self::Oxide(outbox) => outbox.stop_reading(),

@@ -7,7 +7,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 /// First byte, on the bus, of a text with binary parts. No UTF-8 text begins with it.
 const WITH_PARTS: u8 = 0xff;
 
-/// At least one part, in the order in which placeholders name them. Cloning shares the bytes.
+/// At least one part, in the order of the placeholders' numbers. Cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts(Arc<[Bytes]>);
 
@@ -42,7 +42,7 @@ impl Parts {
         self.0.iter().map(Bytes::len).sum()
     }
 
-    /// The placeholder in the JSON for the part `number`.
+    /// The placeholder that refers to the part `number` in JSON.
     #[must_use]
     pub fn placeholder(number: usize) -> String {
         format!("{{\"_placeholder\":true,\"num\":{number}}}")
@@ -63,7 +63,7 @@ impl Parts {
         encoded.freeze()
     }
 
-    /// The reverse of [`Parts::encode`]; `None` if the bytes are malformed. The text is UTF-8.
+    /// The reverse of [`Parts::encode`]; `None` if the bytes are malformed, or the text is not UTF-8.
     #[must_use]
     pub fn decode(mut encoded: Bytes) -> Option<(Bytes, Option<Self>)> {
         if encoded.first() != Some(&WITH_PARTS) {

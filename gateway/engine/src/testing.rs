@@ -1,7 +1,7 @@
-//! An engine without any transport: a client in the same process sends packets and reads what it was sent.
+//! An engine without a transport: a client in the same process sends packets, and reads the frames that it was sent.
 //!
-//! For tests of everything above the seam, on paused time too: nothing here waits or takes time. Deliberately has no
-//! heartbeat and no encoding of its own; those belong to the real engines and their tests.
+//! For tests of everything above the engine, also on paused time: nothing here waits. Deliberately has no pings and no
+//! encoding of its own: the real engines have them, and their tests.
 
 use std::sync::{Arc, Weak};
 
@@ -22,11 +22,11 @@ struct State {
 #[derive(Default)]
 struct Queue {
     frames: Vec<Frame>,
-    /// Frames that fit; `None` for any number.
+    /// Frames that still fit; `None` for any number.
     room: Option<usize>,
     admitted: bool,
     closed: Option<CloseReason>,
-    /// The session was told of the end.
+    /// The end was reported to the session.
     reported: bool,
     session: Option<Weak<dyn Session>>,
 }
@@ -60,7 +60,7 @@ impl TestClient {
         }
     }
 
-    /// What it was sent, and whether it was closed.
+    /// The frames that it was sent, and whether it was closed.
     #[must_use]
     pub fn outbox(&self) -> &TestOutbox {
         &self.outbox
@@ -80,7 +80,7 @@ impl TestClient {
         }
     }
 
-    /// Cuts the transport.
+    /// Breaks the transport, as a lost network would.
     pub fn cut(&self) {
         self.outbox.0.close(CloseReason::TransportError);
     }
@@ -120,13 +120,13 @@ impl TestOutbox {
         Self(Arc::new(State { queue: Mutex::default(), changed: Notify::new() }))
     }
 
-    /// Takes what was sent so far.
+    /// Takes the frames that were sent so far.
     #[must_use]
     pub fn take(&self) -> Vec<Frame> {
         std::mem::take(&mut self.0.queue.lock().frames)
     }
 
-    /// Reads nothing more: `room` frames fit into the queue.
+    /// Stops reading: `room` more frames fit into the queue.
     pub fn stall(&self, room: usize) {
         self.0.queue.lock().room = Some(room);
     }
@@ -167,7 +167,7 @@ impl TestOutbox {
         self.0.queue.lock().admitted
     }
 
-    /// Unlike a real transport's, the end is reported before this returns.
+    /// Unlike with a real transport, the end is reported before this returns.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.0.close(reason);
     }

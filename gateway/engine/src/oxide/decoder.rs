@@ -1,9 +1,9 @@
-//! Decodes Engine.IO messages into [`Inbound`] packets: the library reads the header, this module joins packets that
-//! come in several parts.
+//! Decodes Engine.IO messages into [`Inbound`] packets: the library parses the header, this module joins packets with
+//! binary parts.
 //!
 //! Guarantees: an event that is longer than `limits.payload`, or has more binary parts than `limits.attachments`, is
-//! refused on arrival, only its name is parsed, and the binary parts that follow it are skipped; anything that makes
-//! the rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end.
+//! refused on arrival; only its name is parsed, and the binary parts that follow it are skipped. Anything that makes the
+//! rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end.
 
 use bytes::Bytes;
 use engineioxide_core::Str;
@@ -17,7 +17,7 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{Excess, Inbound, Parts, event_name};
 
-/// Lower bound of the limit on a namespace's bytes.
+/// The limit on a namespace's bytes is at least this.
 const LONGEST_NAMESPACE: usize = 64;
 /// A packet that announces more binary parts than this is malformed.
 const MAX_ANNOUNCED: usize = 1_000;
@@ -25,7 +25,7 @@ const MAX_ANNOUNCED: usize = 1_000;
 /// Limits of one packet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DecoderLimits {
-    /// Bytes of JSON and binary parts together; 0 for any number.
+    /// Bytes of JSON and binary parts together; 0 for no limit.
     pub(super) payload: usize,
     /// Binary parts.
     pub(super) attachments: usize,
@@ -105,7 +105,7 @@ impl Decoder {
             }
             State::Partial(mut partial) => {
                 partial.bytes += part.len();
-                // Copied, because the part is a slice of the transport's buffer.
+                // A copy, because the part is a slice of the transport's buffer.
                 partial.parts.push(Bytes::copy_from_slice(part));
                 let left = partial.expected - partial.parts.len();
                 if limits.is_too_large(partial.bytes) {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_become_inbound() {
+    fn packets_are_decoded() {
         assert_eq!(
             decode(r#"0/chat,{"token":"t"}"#),
             Some(Inbound::Connect { namespace: "/chat".into(), auth: Some(r#"{"token":"t"}"#.into()) })
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet_is_malformed() {
+    fn invalid_packets_are_malformed() {
         let long = format!("0/{},", "n".repeat(64));
         for text in ["9what", "abc", "", "2{}", "2abc[\"a\"]", "2", "0[1]", "0\"x\"", "51-", "5[\"a\"]", &*long] {
             assert_eq!(decode(text), Some(Inbound::Malformed), "{text}");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_with_binary_parts_comes_when_it_is_whole() {
+    fn an_event_with_binary_parts_is_decoded_when_it_is_complete() {
         let decoder = Decoder::default();
         let header = r#"52-7["a",{"_placeholder":true,"num":0}]"#;
         assert_eq!(decoder.text(header.to_owned().into(), limits()), None);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_refused_by_name_and_what_belongs_to_it_is_passed_over() {
+    fn an_event_above_a_limit_is_refused_and_its_parts_are_skipped() {
         let refused = |event: &str, ack, excess| {
             Some(Inbound::Refused { namespace: "/".into(), event: event.into(), ack, excess })
         };

@@ -1,4 +1,4 @@
-//! Answers requests with the library, and hands its events to our sessions.
+//! Answers requests with the library, and passes the library's events to the sessions.
 
 use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc};
 
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{Accept, CloseReason, EngineLimits, Handshake, Outbox, Permit};
 
-/// Stands for no limit on frames; the limit on bytes still applies.
+/// The library's queue size for no limit on frames; the limit on bytes still applies.
 const ANY_NUMBER: usize = 1 << 20;
 
 /// Speaks Engine.IO to clients. Cheap to clone.
@@ -43,7 +43,7 @@ pub struct Engine<P: Permit> {
 }
 
 impl<P: Permit> Engine<P> {
-    /// An engine whose connections `accept` takes.
+    /// An engine that passes new connections to `accept`.
     #[must_use]
     pub fn new(accept: Arc<dyn Accept<P>>, limits: EngineLimits, lifecycle: Lifecycle) -> Self {
         let config = EngineIoConfig::builder()
@@ -54,7 +54,7 @@ impl<P: Permit> Engine<P> {
             .max_payload(limits.max_message as u64)
             .ws_max_message_size(limits.max_message)
             .ws_max_frame_size(limits.max_message)
-            // Most sockets are idle and send short messages; the buffer grows by itself for a larger one.
+            // Most sockets are idle and send short messages; the buffer grows by itself for longer ones.
             .ws_read_buffer_size(256)
             .build();
         let wires = WireLimits { queue_bytes: limits.queue_bytes as u64, stragglers: Stragglers::default() };
@@ -72,7 +72,7 @@ impl<P: Permit> Engine<P> {
         Self { service, handler, lifecycle }
     }
 
-    /// Answers a request. `handshake` is what [`Handshake::parse`] read from it, `permit` what admission gave it.
+    /// Answers a request. `handshake` was parsed from it, and admission gave it `permit`.
     pub async fn answer(self, request: Request<Body>, handshake: Handshake, permit: Option<P>) -> Response<Body> {
         let is_websocket = upgrade::is_websocket_request(request.method(), &handshake);
         let target = self.handler.target(&handshake);
@@ -111,7 +111,7 @@ impl<P: Permit> Engine<P> {
         Ok(upgrade::accept(request, library_request, &lifecycle, Arc::clone(&wire), move |stream, mut request| {
             request.extensions_mut().insert(wire);
             request.extensions_mut().insert(opening);
-            // The call returns at once; the connection runs in a task of the library's own.
+            // The call returns at once; the connection runs in a task of the library.
             drop(Service::call(&mut self.service, (stream, request)));
         }))
     }
@@ -149,15 +149,15 @@ impl<P: Permit> Engine<P> {
     }
 }
 
-// Derived, it would ask for `P: Clone` where nothing of `P` is cloned.
+// A derived one would require `P: Clone`, although no `P` is cloned.
 impl<P: Permit> Clone for Engine<P> {
     fn clone(&self) -> Self {
         Self { service: self.service.clone(), handler: Arc::clone(&self.handler), lifecycle: self.lifecycle.clone() }
     }
 }
 
-/// What a connection begins with: an extension of the library's request. It is taken out, because the request is kept
-/// as long as the connection.
+/// The handshake and permit of a new connection, as an extension of the library's request. They are taken out when the
+/// connection opens, because the library keeps the request as long as the connection.
 struct Opening<P>(Arc<Mutex<Option<Begins<P>>>>);
 
 type Begins<P> = (Handshake, Option<P>);
@@ -174,7 +174,7 @@ impl<P> Clone for Opening<P> {
     }
 }
 
-/// The library's events, handed to our sessions.
+/// Passes the library's events to the sessions.
 struct Handler<P: Permit> {
     accept: Arc<dyn Accept<P>>,
     max_message: usize,
@@ -190,13 +190,13 @@ impl<P: Permit> fmt::Debug for Handler<P> {
     }
 }
 
-/// The connection that a request is for.
+/// The connection that a request belongs to.
 enum Target {
-    /// None yet: it is a handshake.
+    /// None yet: the request is a handshake.
     New,
-    /// One that does not exist, or did not begin with polling.
+    /// A connection that does not exist, or did not begin with polling.
     Unknown,
-    /// One that began with polling.
+    /// A connection that began with polling.
     Polling(Arc<Socket<SocketData>>),
 }
 
@@ -217,7 +217,7 @@ impl<P: Permit> EngineIoHandler for Handler<P> {
         let extensions = &socket.req_parts.extensions;
         let given = extensions.get::<Arc<Wire>>().cloned();
         socket.data.set_wire(given.unwrap_or_else(|| Wire::new(Arc::clone(&self.wires))));
-        // Every request that begins a connection carries it.
+        // Present in every request that begins a connection.
         let opening = extensions.get::<Opening<P>>().and_then(|opening| opening.0.lock().take());
         let Some((handshake, permit)) = opening else { return };
         let outbox = Outbox::Oxide(OxideOutbox::new(Arc::clone(&socket)));
@@ -248,7 +248,7 @@ fn close_reason(reason: &DisconnectReason) -> CloseReason {
         DisconnectReason::MultipleHttpPollingError | DisconnectReason::PacketParsingError => CloseReason::ProtocolError,
         DisconnectReason::TransportError => CloseReason::TransportError,
         DisconnectReason::HeartbeatTimeout => CloseReason::PingTimeout,
-        // The library closes by itself only at the end of the process.
+        // The library itself gives this reason only at the end of the process.
         DisconnectReason::ClosingServer => CloseReason::Draining,
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals of requests to the engine, in the format of Engine.IO's own servers, whose codes are numbers.
+//! Error responses of the engine, in the format of Engine.IO's own server, whose codes are numbers.
 
 use axum::{
     body::Body,
@@ -13,15 +13,15 @@ use serde_json::json;
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// There is no such session, or it is over.
+    /// The session does not exist, or has ended.
     UnknownSession,
-    /// The request does not fit the session, or is no handshake.
+    /// The request does not fit the session, or is not a valid handshake.
     BadRequest,
     /// Another version of the WebSocket protocol.
     WebSocketVersion,
-    /// Longer than the client may send.
+    /// The body is longer than the client may send.
     TooLarge,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     TooLate,
 }
 
@@ -32,7 +32,7 @@ impl Failure {
             Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Self::WebSocketVersion => (StatusCode::UPGRADE_REQUIRED, 3, "Bad request"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Payload too large"),
-            Self::TooLate => (StatusCode::REQUEST_TIMEOUT, 3, "The body did not come in time"),
+            Self::TooLate => (StatusCode::REQUEST_TIMEOUT, 3, "The body did not arrive in time"),
         };
         let mut response = Response::new(Body::from(json!({ "code": code, "message": message }).to_string()));
         *response.status_mut() = status;
@@ -52,14 +52,14 @@ impl Failure {
     }
 }
 
-/// Rewrites the codes of the library's refusals as numbers: it writes them as text.
+/// Rewrites the codes of the library's error responses, which are text, as numbers.
 pub(super) async fn with_numeric_codes(response: Response<Body>) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if response.status() != StatusCode::BAD_REQUEST || !is_json {
         return response;
     }
     let (parts, body) = response.into_parts();
-    // In memory, and short.
+    // The body is in memory, and short.
     let Ok(body) = body.collect().await else { return Failure::BadRequest.response() };
     let Ok(mut error) = serde_json::from_slice::<serde_json::Value>(&body.to_bytes()) else {
         return Failure::BadRequest.response();

@@ -1,4 +1,4 @@
-//! The queue of one of the library's sockets, bounded in number by the library and in bytes by its [`Wire`].
+//! The queue of one of the library's sockets, bounded in frames by the library and in bytes by its [`Wire`].
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! The answer to a poll, handed to HTTP in pieces, so that bytes that the client has not taken still count as waiting.
+//! The answer to a poll, passed to HTTP in pieces, so that bytes that the client has not read still count as waiting.
 //!
-//! The library puts the waiting packets into one payload. HTTP would take it whole into its buffer, and a client that
-//! reads a few bytes a second could keep it there.
+//! The library puts the waiting packets into one payload. HTTP would take the whole payload into its buffer, where a
+//! client that reads a few bytes a second could keep it.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::wire::{Claim, Wire};
 
-/// Bytes that are handed to HTTP at once.
+/// Bytes that are passed to HTTP at once.
 const PIECE: usize = 16 * 1024;
 /// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
@@ -24,10 +24,10 @@ const SEPARATOR: u8 = 0x1e;
 /// See the module.
 struct Answer {
     left: Bytes,
-    /// Message bytes of the payload that have not been counted as written.
+    /// Message bytes of the payload that are not counted as written yet.
     messages: u64,
     wire: Arc<Wire>,
-    /// Held until the last piece is handed over: the client cannot poll again before that.
+    /// Held until the last piece is passed on: the client cannot poll again before that.
     claim: Option<Claim>,
 }
 
@@ -86,7 +86,7 @@ impl HttpBody for Answer {
 }
 
 impl Drop for Answer {
-    /// A client that aborts its poll loses the rest: it waits no more.
+    /// A client that aborts its poll loses the rest, which then no longer counts as waiting.
     fn drop(&mut self) {
         self.wire.wrote(self.messages);
     }
@@ -99,13 +99,13 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     #[test]
-    fn only_messages_count() {
+    fn only_messages_are_counted() {
         assert_eq!(message_bytes(b"2\x1e42[\"a\"]\x1ebAQID\x1ebAQI=\x1e6"), 6 + 3 + 2);
         assert_eq!(message_bytes(b""), 0);
     }
 
     #[tokio::test]
-    async fn what_was_taken_is_written_and_the_claim_ends_with_the_last_piece() {
+    async fn pieces_count_as_written_and_the_claim_ends_with_the_last_one() {
         let limits = WireLimits { queue_bytes: 1, stragglers: Stragglers::default() };
         let wire = Wire::new(Arc::new(limits));
         let payload = Bytes::from([b"4".to_vec(), vec![b'x'; 3 * PIECE]].concat());

@@ -1,9 +1,9 @@
-//! The body of a polling client's POST, read before the library sees it.
+//! Reads the body of a polling client's POST before the library does.
 //!
 //! Guarantees: a body that is too long is refused as soon as that is known; a body that does not arrive within
-//! [`BODY_WITHIN`], or whose session ends, is abandoned; a session sends one body at a time; until a namespace admits
-//! it, a client sends at most [`Wire::may_still_read`]. Binary parts in the base64 variants that clients write (line
-//! ends, no padding, the URL's alphabet) are converted to the one that the library reads.
+//! [`BODY_WITHIN`], or whose session ends, is abandoned; one body per session is read at a time; until a namespace admits
+//! it, a client may send at most [`Wire::may_still_read`]. The base64 variants in which clients write binary parts (line
+//! ends, no padding, the alphabet for URLs) are converted to the one that the library reads.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{failure::Failure, socket_data::SocketData, wire::Wire};
 
-/// How long a body may take.
+/// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
@@ -66,7 +66,7 @@ async fn read_whole(
     }
 }
 
-/// The payload with its binary parts in plain base64.
+/// The payload with its binary parts in standard base64.
 fn plain(body: Bytes) -> Bytes {
     if !body.split(|byte| *byte == SEPARATOR).any(|packet| packet.first() == Some(&BINARY)) {
         return body;
@@ -84,7 +84,7 @@ fn plain_packet(packet: &[u8]) -> Cow<'_, [u8]> {
         b'_' => b'/',
         other => *other,
     }));
-    // Pad to whole groups of four, not counting the letter in front.
+    // Pad to groups of four, without the letter in front.
     while (plain.len() - 1) % 4 != 0 {
         plain.push(b'=');
     }
@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_variant_of_base64_becomes_the_plain_one(part: Vec<u8>) {
+        fn every_variant_of_base64_becomes_the_standard_one(part: Vec<u8>) {
             let expected = format!("b{}", STANDARD.encode(&part));
             for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
                 for end in ["", "\n", "\r\n"] {
@@ -114,7 +114,7 @@ mod tests {
         }
 
         #[test]
-        fn text_passes_as_it_is(text in "[0-6][^\u{1e}]{0,40}") {
+        fn text_is_not_changed(text in "[0-6][^\u{1e}]{0,40}") {
             prop_assert_eq!(plain(text.clone().into()), Bytes::from(text));
         }
     }

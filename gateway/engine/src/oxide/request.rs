@@ -1,7 +1,7 @@
 //! The library's copy of a request, in memory of its own.
 //!
-//! A connection lives long and keeps the request that it began with. Headers and URI are slices of HTTP's read buffer,
-//! so keeping one keeps all 16 KB of it: write down what the [`Handshake`] says and drop the rest.
+//! A connection keeps the request that it began with. Headers and URI are slices of HTTP's read buffer, so keeping one
+//! would keep all 16 KB of it. So the copy contains only what the [`Handshake`] contains.
 
 use axum::http::{HeaderValue, Method, Request, Uri, header::CONTENT_TYPE, request::Parts};
 use engineioxide_core::Sid;
@@ -19,7 +19,7 @@ pub(super) fn own<B>(method: Method, handshake: &Handshake, body: B) -> Request<
     request
 }
 
-/// As [`own`], for a polling request: with its content type.
+/// Like [`own`], for a polling request: keeps its content type.
 pub(super) fn polling<B>(parts: &Parts, handshake: &Handshake, body: B) -> Request<B> {
     let mut request = own(parts.method.clone(), handshake, body);
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| HeaderValue::from_bytes(kind.as_bytes()).ok());
@@ -29,12 +29,12 @@ pub(super) fn polling<B>(parts: &Parts, handshake: &Handshake, body: B) -> Reque
     request
 }
 
-/// The id of the socket that a request is for; `None` if it is none of the library's.
+/// The id of the socket that a request belongs to; `None` if the id is not one of the library's.
 pub(super) fn socket_id(handshake: &Handshake) -> Option<Sid> {
     handshake.sid.as_deref()?.parse().ok()
 }
 
-/// Only what the gateway has read goes to the library, so that the two never understand a request differently.
+/// Built only from what the gateway has parsed, so that the library never understands a request differently.
 fn uri(handshake: &Handshake) -> Uri {
     let version = if handshake.is_version_4 { "4" } else { "" };
     let transport = match handshake.transport {
@@ -47,7 +47,7 @@ fn uri(handshake: &Handshake) -> Uri {
         uri += "&sid=";
         uri += &socket_id(handshake).map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     }
-    // It holds plain letters only, so it is always valid.
+    // It contains plain ASCII only, so it is always valid.
     Uri::try_from(uri).unwrap_or_default()
 }
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_matters_is_kept() {
+    fn only_the_parsed_parameters_are_kept() {
         let id = Sid::new();
         let request = kept(&format!("/socket.io/?t=abc&sid={id}&token=secret&EIO=4&transport=polling"));
         assert_eq!(*request.uri(), *format!("/socket.io/?EIO=4&transport=polling&sid={id}"));

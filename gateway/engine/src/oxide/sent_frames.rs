@@ -1,16 +1,16 @@
-//! Counts the message bytes in a server's writes to a WebSocket. Pure.
+//! Counts the message bytes in the library's writes to a WebSocket. Pure.
 //!
-//! The library writes pings, pongs and frames of its own between ours; those must not count as ours, or a client could
-//! make its queue look shorter than it is. Counts the same bytes as [`super::OxideOutbox`] did: a text without the `4` of
-//! Engine.IO, a binary part in full.
+//! The library also writes pings, pongs and close frames; these must not count as messages, or a client could make its
+//! queue seem shorter than it is. Counts the same bytes as [`super::OxideOutbox`]: a text without the `4` of Engine.IO, a
+//! binary part in full.
 
 /// The state between two writes, which may split a frame anywhere.
 #[derive(Debug, Default)]
 pub(super) struct SentFrames {
     header: [u8; 10],
-    /// Bytes of the header that were written so far.
+    /// Bytes of the header written so far.
     have: u8,
-    /// Bytes of the payload that are still to be written.
+    /// Bytes of the payload not written yet.
     left: u64,
     kind: Kind,
 }
@@ -130,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_counted_however_the_bytes_are_torn(
+        fn messages_are_counted_however_the_writes_are_split(
             frames in prop::collection::vec((0u8..4, prop_oneof![0usize..300, 65_500usize..65_600]), 0..12),
             cuts in prop::collection::vec(1usize..400, 1..40),
         ) {

@@ -1,4 +1,4 @@
-//! A frame's text in the library's form, made once for all of its sockets.
+//! A frame's text in the library's type, converted once for all sockets.
 
 use std::sync::OnceLock;
 
@@ -11,8 +11,8 @@ use crate::Frame;
 pub(crate) struct Shared(OnceLock<Str>);
 
 impl Shared {
-    /// The text of `frame`, which this belongs to. The library's type cannot share the frame's bytes, so the first call
-    /// copies them.
+    /// The text of `frame`, the owner of this. The first call copies it, because the library's type cannot share the
+    /// frame's bytes.
     pub(super) fn text(&self, frame: &Frame) -> Str {
         let text = || Str::copy_from_slice(std::str::from_utf8(frame.text()).unwrap_or_default());
         self.0.get_or_init(text).clone()

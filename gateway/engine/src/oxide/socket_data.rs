@@ -1,4 +1,4 @@
-//! What belongs to each socket of the library: its session, its decoder and its wire.
+//! The data of each socket of the library: its session, its decoder and its wire.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use crate::{CloseReason, Inbound, Session};
 /// See the module.
 #[derive(Default)]
 pub(crate) struct SocketData {
-    /// Taken at the end, because session and socket hold each other.
+    /// Taken out at the end, because session and socket refer to each other.
     session: Mutex<Option<Arc<dyn Session>>>,
     decoder: Decoder,
     wire: OnceLock<Arc<Wire>>,
@@ -42,7 +42,7 @@ impl SocketData {
         *self.session.lock() = Some(session);
     }
 
-    /// Tears the transport down. The session is over at once, however long that takes.
+    /// Tears the transport down. The session ends at once, even if that takes long.
     pub(super) fn abort(&self, socket: &Socket<SocketData>, reason: CloseReason) {
         self.closing(reason);
         if let Some(wire) = self.wire() {
@@ -52,12 +52,12 @@ impl SocketData {
         self.close(reason);
     }
 
-    /// This side closes the transport; only the first reason is kept.
+    /// Records why this side closes the transport; only the first reason is kept.
     pub(super) fn closing(&self, reason: CloseReason) {
         let _ = self.reason.set(reason);
     }
 
-    /// Reports the end to the session, unless that was done before.
+    /// Reports the end to the session, once.
     pub(super) fn close(&self, reason: CloseReason) {
         let session = self.session.lock().take();
         if let Some(session) = session {
@@ -87,7 +87,7 @@ impl SocketData {
         }
     }
 
-    /// Cloned out of the lock: handling may end the session, which takes it.
+    /// A clone, so that the lock is free: handling a packet may end the session, which takes the lock.
     fn session(&self) -> Option<Arc<dyn Session>> {
         self.session.lock().clone()
     }

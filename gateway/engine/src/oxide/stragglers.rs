@@ -1,9 +1,9 @@
-//! Connections that are behind or being closed, checked once a second.
+//! Checks connections that are behind or being closed, once a second.
 //!
-//! Guarantees: a connection with more than [`BEHIND`](super::wire::BEHIND) bytes waiting is closed as too slow if it
-//! does not take the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn down if
-//! it takes longer than [`CLOSE_WITHIN`] to write the rest of its queue. So neither a client that reads a few bytes a
-//! second nor one that reads nothing keeps its queue in memory. Idle connections cost nothing here.
+//! Guarantees: a connection with more than [`BEHIND`](super::wire::BEHIND) bytes waiting is closed as too slow if the
+//! client does not read the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn down
+//! if writing the rest of its queue takes longer than [`CLOSE_WITHIN`]. So a client that reads slowly, or not at all,
+//! cannot keep its queue in memory. Idle connections cost nothing here.
 
 use std::{
     sync::{Arc, Weak},
@@ -47,7 +47,7 @@ struct Mark {
 }
 
 impl Mark {
-    /// The mark after this much was queued and written: moved on if it was reached, `None` if it is overdue.
+    /// The next mark, after this much was queued and written: a new one if this was reached, `None` if this is overdue.
     fn advance(self, queued: u64, written: u64, now: Instant, max: Duration) -> Option<Self> {
         match written >= self.at {
             true => Some(Self { at: queued, since: now }),
@@ -88,7 +88,7 @@ impl Stragglers {
 }
 
 impl Straggler {
-    /// Checks the connection. Forgets its socket once it need not be watched any more.
+    /// Checks the connection. Drops its socket once it need not be watched any more.
     fn check(&mut self, now: Instant, queue_age: Duration) {
         let Some(socket) = self.socket.upgrade().filter(|socket| !socket.is_closed()) else {
             return self.socket = Weak::new();
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_overdue_where_it_was_not_reached_in_time() {
+    fn a_mark_is_overdue_if_it_is_not_reached_in_time() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let max = Duration::from_secs(20);

@@ -1,11 +1,11 @@
-//! A WebSocket's raw stream: returns bytes that were read too early first, and counts reads and writes.
+//! A WebSocket's raw stream: counts reads and writes, and reads ahead.
 //!
-//! The protocol library reads with a small buffer, because idle sockets are many and each has one. While a client sends
-//! more than that buffer holds, [`AHEAD`] bytes are read at once and passed on in parts: a message of 64 KiB costs 5
-//! system calls, not 256.
+//! The library reads with a small buffer, because every idle socket has one. While a client sends more than that buffer
+//! holds, this stream reads [`AHEAD`] bytes at once and passes them on in pieces: a message of 64 KiB costs 5 system calls,
+//! not 256.
 //!
-//! Guarantees: bytes that came with the handshake are read first; a client that no namespace has admitted cannot make
-//! us read more than [`Wire::may_read`] allows; after [`Wire::abort`] every read and write fails, a waiting write too.
+//! Guarantees: bytes that arrived with the handshake are read first; no more than [`Wire::may_read`] is read from a client
+//! that no namespace has admitted; after [`Wire::abort`] every read and write fails, also a waiting write.
 
 use std::{
     io,
@@ -85,13 +85,13 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         if self.wire.is_reading_stopped() {
-            // Nobody wakes the reader: its task ends with the connection.
+            // Nothing wakes the reader again: its task ends with the connection.
             return Poll::Pending;
         }
         let before = buf.filled().len();
         let read = self.read(cx, buf);
         if matches!(read, Poll::Ready(Ok(()))) && !self.wire.may_read(buf.filled().len() - before) {
-            tracing::debug!("closing a connection that sent too much before it joined a namespace");
+            tracing::debug!("closing a connection: the client sent too many bytes before it joined a namespace");
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         read

@@ -1,8 +1,8 @@
-//! The start of a WebSocket: checks the handshake, answers it, and takes the raw stream behind it.
+//! The start of a WebSocket: checks the handshake, answers it, and extracts the raw stream.
 //!
-//! HTTP hands over an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the socket for its
-//! whole life. Handshakes that RFC 6455 forbids are refused before the library sees them, with 400, or with 426 for
-//! another version of the protocol.
+//! HTTP passes on an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the TCP socket inside it.
+//! Handshakes that RFC 6455 forbids are refused before the library sees them: with 426 for another version of the protocol,
+//! else with 400.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,19 +20,19 @@ use tungstenite::handshake::derive_accept_key;
 use super::{failure::Failure, stream::Stream, wire::Wire};
 use crate::{Handshake, Transport};
 
-/// Longest time from the handshake's answer until HTTP releases the stream.
+/// How long HTTP may take to release the stream after the handshake's answer.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
-/// The one version of the protocol.
+/// The only version of the protocol.
 const VERSION: &str = "13";
 /// Bytes of a handshake's key.
 const KEY: usize = 16;
 
-/// Whether a request asks for a WebSocket of Engine.IO 4, with a valid handshake or not.
+/// Whether a request asks for a WebSocket of Engine.IO 4. Does not check the handshake.
 pub(super) fn is_websocket_request(method: &Method, handshake: &Handshake) -> bool {
     *method == Method::GET && handshake.is_version_4 && handshake.transport == Some(Transport::WebSocket)
 }
 
-/// Whether the request is a handshake that can be answered with 101.
+/// Checks that the request is a handshake that can be answered with 101.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     let is = |name: HeaderName, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn only_handshakes_of_the_protocol_pass() {
+    fn only_valid_handshakes_pass() {
         let good = [
             (UPGRADE, "WebSocket"),
             (CONNECTION, "keep-alive, Upgrade"),

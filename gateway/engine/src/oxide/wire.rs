@@ -1,9 +1,9 @@
-//! State that a connection's transport and its queue share: bytes that wait, bytes that may still be read from a client
+//! State that a connection's transport and queue share: the bytes that wait, the bytes that may still be read from a client
 //! that no namespace has admitted, and whether to tear the transport down.
 //!
-//! The library takes frames into a queue of its own and does not report when it wrote them. [`OxideOutbox`] counts
-//! the bytes handed over; the [stream](super::stream) and the [polls](super::poll) count those that left. Guarantee:
-//! [`Wire::waiting`] is never less than the bytes that the library still holds, frames of the protocol itself aside.
+//! The library takes frames into a queue of its own and does not report when it wrote them. So [`OxideOutbox`] counts the
+//! bytes that it queues, and the [stream](super::stream) and the [polls](super::poll) count those that were written.
+//! Guarantees: [`Wire::waiting`] is never less than the message bytes in the library's queue.
 //!
 //! [`OxideOutbox`]: super::OxideOutbox
 
@@ -21,7 +21,7 @@ use super::stragglers::Stragglers;
 
 /// Bytes that a connection may send before its first CONNECT.
 const BEFORE_CONNECT: u32 = 16 * 1024;
-/// Bytes that a connection may send until a namespace admits it: enough for some CONNECTs with long tokens.
+/// Bytes that a connection may send until a namespace admits it: enough for several CONNECTs with long tokens.
 const BEFORE_ADMISSION: u32 = 64 * 1024;
 /// A connection with more than this many bytes waiting is watched: see [`Stragglers`].
 pub(super) const BEHIND: u64 = 64 * 1024;
@@ -73,13 +73,13 @@ impl Wire {
         })
     }
 
-    /// Whether a frame of this many bytes may be queued. It always may if nothing else waits.
+    /// Whether a frame of this many bytes may be queued. If nothing else waits, any frame may.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let waiting = self.waiting();
         waiting == 0 || waiting.saturating_add(bytes) <= self.limits.queue_bytes
     }
 
-    /// Counts a queued frame. Call it before the library has the frame, so that no write is counted first.
+    /// Counts a queued frame. Call it before passing the frame to the library, so that its write is not counted first.
     pub(super) fn queued(&self, bytes: u64) {
         self.queued.fetch_add(bytes, Ordering::AcqRel);
     }
@@ -88,7 +88,7 @@ impl Wire {
         self.written.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes that were queued and have not left.
+    /// Bytes that were queued and not written yet.
     pub(super) fn waiting(&self) -> u64 {
         let written = self.written.load(Ordering::Acquire);
         self.queued.load(Ordering::Acquire).saturating_sub(written)
@@ -145,8 +145,8 @@ impl Wire {
         if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
     }
 
-    /// Reads nothing more from a WebSocket that is about to be cut off; its queue is still written. A polling client's
-    /// POSTs are still read, one at a time.
+    /// Stops reading from a WebSocket that is about to be aborted; its queue is still written. Does not affect a polling
+    /// client's POSTs.
     pub(super) fn stop_reading(&self) {
         self.reading_stopped.store(true, Ordering::Release);
     }
@@ -167,13 +167,13 @@ impl Wire {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// Lets an abort wake this task, whose socket accepts no more bytes. False if it was aborted already.
+    /// Lets an abort wake this task, which waits to write. False if the connection was aborted already.
     pub(super) fn wait_for_abort(&self, cx: &Context<'_>) -> bool {
         *self.writer.lock() = Some(cx.waker().clone());
         !self.is_aborted()
     }
 
-    /// Claims the right to read a POST; `None` while another is being read.
+    /// Claims the right to read a POST; `None` while another POST is being read.
     pub(super) fn begin_post(self: &Arc<Self>) -> Option<Claim> {
         Claim::take(self, |wire| &wire.posting)
     }
@@ -184,7 +184,7 @@ impl Wire {
     }
 }
 
-/// A right that only one request of a connection holds at a time, until it is dropped.
+/// A right that only one request of a connection has at a time, until it is dropped.
 pub(super) struct Claim {
     wire: Arc<Wire>,
     flag: fn(&Wire) -> &AtomicBool,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_read_before_a_connect_and_more_until_admission() {
+    fn reads_are_limited_until_admission_and_more_so_before_a_connect() {
         let wire = wire(100);
         assert!(wire.may_read(16 * 1024) && !wire.may_read(1));
         wire.connect_seen();
