@@ -10,18 +10,18 @@ use jackfield_cluster::{
 use crate::fixture::{Backend, Fixture, contract, until};
 
 contract!(
-    a_node_hears_what_it_subscribed_to,
-    a_node_hears_itself,
+    a_node_receives_the_channels_that_it_subscribed_to,
+    a_node_receives_its_own_messages,
     one_publisher_keeps_its_order,
-    becomes_healthy,
-    rooms_are_counted_once_whoever_hears_them,
+    the_bus_becomes_healthy,
+    a_room_is_counted_once_however_many_nodes_subscribe,
 );
 
 fn channel(name: &str) -> Channel {
     Channel::Namespace(name.into())
 }
 
-async fn a_node_hears_what_it_subscribed_to(backend: Backend) {
+async fn a_node_receives_the_channels_that_it_subscribed_to(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     let [sender, receiver] = &mut fixture.nodes[..] else { unreachable!() };
     receiver.subscribe(&[channel("a"), channel("b")]).await;
@@ -34,7 +34,7 @@ async fn a_node_hears_what_it_subscribed_to(backend: Backend) {
     assert_eq!(sender.received().await, vec![]);
 }
 
-async fn a_node_hears_itself(backend: Backend) {
+async fn a_node_receives_its_own_messages(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 1);
     let node = &mut fixture.nodes[0];
     node.subscribe(&[Channel::Presence]).await;
@@ -51,17 +51,17 @@ async fn one_publisher_keeps_its_order(backend: Backend) {
         sender.cluster.bus.publish(&channel("a"), payload).await.unwrap();
     }
     for n in 0..500_u32 {
-        let BusEvent::Message(_, payload) = receiver.events.recv().await.unwrap() else { panic!("missed something") };
+        let BusEvent::Message(_, payload) = receiver.events.recv().await.unwrap() else { panic!("a gap") };
         assert_eq!(payload[..], n.to_be_bytes());
     }
 }
 
-async fn becomes_healthy(backend: Backend) {
+async fn the_bus_becomes_healthy(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     until("healthy", || async { fixture.nodes[0].cluster.bus.healthy().then_some(()) }).await;
 }
 
-async fn rooms_are_counted_once_whoever_hears_them(backend: Backend) {
+async fn a_room_is_counted_once_however_many_nodes_subscribe(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let room = |namespace: &str, name: &str| Channel::Room(RoomName::parse(&namespace.into(), name).unwrap());
     let [a, b] = &fixture.nodes[..] else { unreachable!() };

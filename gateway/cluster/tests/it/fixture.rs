@@ -1,4 +1,4 @@
-//! Nodes of one cluster, in memory or over the Redis that `TEST_REDIS_URL` names, each test under its own prefix.
+//! The nodes of one cluster, in memory or over the Redis at `TEST_REDIS_URL`, with a prefix for each test.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use jackfield_cluster::{
 use jackfield_shared::lifecycle::Lifecycle;
 use tokio::sync::mpsc;
 
-/// Short, so that tests do not wait; long enough that a busy machine keeps a lease that a test renews.
+/// Short, so that tests do not wait long, but long enough for a busy machine to renew a lease in time.
 pub const TERMS: Terms = Terms {
     lease: Duration::from_millis(1_200),
     grace: Duration::from_millis(700),
@@ -41,7 +41,7 @@ pub struct Node {
     pub events: mpsc::Receiver<BusEvent>,
 }
 
-/// The nodes of one cluster. Their background work ends with it.
+/// The nodes of one cluster. Dropping it ends their background work.
 pub struct Fixture {
     pub nodes: Vec<Node>,
     lifecycle: Lifecycle,
@@ -98,10 +98,10 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(TIMEOUT, next).await.expect("nothing was heard")
+        tokio::time::timeout(TIMEOUT, next).await.expect("no message arrived")
     }
 
-    /// All messages received before a message that this node sends itself now, and so everything published before.
+    /// All messages received so far: everything up to a mark that this node now sends to itself.
     pub async fn received(&mut self) -> Vec<BusMessage> {
         let mark = Channel::Node(NodeId::from(random_id().as_str()));
         self.subscribe(std::slice::from_ref(&mark)).await;
@@ -116,7 +116,7 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(TIMEOUT, all).await.expect("the mark was not heard");
+        tokio::time::timeout(TIMEOUT, all).await.expect("the mark did not arrive");
         received
     }
 }
@@ -131,14 +131,14 @@ pub fn now_millis() -> u64 {
     u64::try_from(now.as_millis()).unwrap()
 }
 
-/// A notification's id with a time that is `ago` in the past.
+/// A notification's id whose time is `ago` in the past.
 pub fn id_of(ago: Duration) -> NotificationId {
     let time = format!("{:012x}", u128::from(now_millis()) - ago.as_millis());
     let random = &NotificationId::new().to_string()[13..];
     NotificationId::parse(&format!("{}-{}{random}", &time[..8], &time[8..])).unwrap()
 }
 
-/// Repeats `ask` until it has an answer.
+/// Repeats `ask` until it returns an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let asking = async {
         loop {
@@ -156,8 +156,8 @@ pub fn redis_url() -> Option<String> {
     static HINT: Once = Once::new();
     let url = std::env::var("TEST_REDIS_URL").ok();
     if url.is_none() {
-        // Written past the test harness, which hides the output of tests that pass.
-        let hint = "left out: everything over Redis. Set TEST_REDIS_URL, or run `cargo xtask test`.";
+        // Written directly to standard error: the test harness hides the output of tests that pass.
+        let hint = "skipped: all tests over Redis. To run them, set TEST_REDIS_URL, or run `cargo xtask test`.";
         HINT.call_once(|| drop(writeln!(std::io::stderr(), "{hint}")));
     }
     url

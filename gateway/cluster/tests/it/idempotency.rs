@@ -6,11 +6,11 @@ use jackfield_cluster::idempotency::{Attempt, Begun};
 use crate::fixture::{Backend, Fixture, contract};
 
 contract!(
-    who_comes_second_waits_and_then_gets_the_reply,
-    another_thing_under_the_same_name_is_told_so,
-    what_failed_is_tried_again_under_the_first_id,
-    what_was_refused_leaves_its_name_free,
-    of_many_at_once_one_goes_ahead,
+    a_second_attempt_waits_and_then_gets_the_reply,
+    another_operation_under_the_same_name_is_reported,
+    a_failed_operation_is_retried_under_the_first_id,
+    a_refused_operation_frees_its_name,
+    of_many_concurrent_attempts_one_runs,
 );
 
 fn attempt<'a>(name: &'a str, fingerprint: &'a str, id: &'a str) -> Attempt<'a> {
@@ -21,7 +21,7 @@ fn go(id: &str) -> Begun {
     Begun::Go(id.to_owned())
 }
 
-async fn who_comes_second_waits_and_then_gets_the_reply(backend: Backend) {
+async fn a_second_attempt_waits_and_then_gets_the_reply(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (a, b) = (&a.cluster.idempotency, &b.cluster.idempotency);
@@ -33,7 +33,7 @@ async fn who_comes_second_waits_and_then_gets_the_reply(backend: Backend) {
     assert_eq!(b.begin(attempt("key 2", "f", "id4")).await.unwrap(), go("id4"));
 }
 
-async fn another_thing_under_the_same_name_is_told_so(backend: Backend) {
+async fn another_operation_under_the_same_name_is_reported(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let names = &fixture.nodes[0].cluster.idempotency;
     assert_eq!(names.begin(attempt("k", "f", "id")).await.unwrap(), go("id"));
@@ -42,7 +42,7 @@ async fn another_thing_under_the_same_name_is_told_so(backend: Backend) {
     assert_eq!(names.begin(attempt("k", "g", "id")).await.unwrap(), Begun::Other);
 }
 
-async fn what_failed_is_tried_again_under_the_first_id(backend: Backend) {
+async fn a_failed_operation_is_retried_under_the_first_id(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (a, b) = (&a.cluster.idempotency, &b.cluster.idempotency);
@@ -50,13 +50,13 @@ async fn what_failed_is_tried_again_under_the_first_id(backend: Backend) {
     a.failed("k").await.unwrap();
     assert_eq!(b.begin(attempt("k", "f", "id2")).await.unwrap(), go("id1"));
     assert_eq!(a.begin(attempt("k", "f", "id3")).await.unwrap(), Begun::Running);
-    // Ending an attempt that nobody began stores nothing.
+    // The end of an attempt that never began stores nothing.
     a.failed("unknown").await.unwrap();
     a.done("unknown", &Bytes::new()).await.unwrap();
     assert_eq!(a.begin(attempt("unknown", "f", "id")).await.unwrap(), go("id"));
 }
 
-async fn what_was_refused_leaves_its_name_free(backend: Backend) {
+async fn a_refused_operation_frees_its_name(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (a, b) = (&a.cluster.idempotency, &b.cluster.idempotency);
@@ -67,7 +67,7 @@ async fn what_was_refused_leaves_its_name_free(backend: Backend) {
     a.refused("unknown").await.unwrap();
 }
 
-async fn of_many_at_once_one_goes_ahead(backend: Backend) {
+async fn of_many_concurrent_attempts_one_runs(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 4);
     let attempts = (0..40).map(|n| {
         let names = fixture.nodes[n % 4].cluster.idempotency.clone();

@@ -16,13 +16,13 @@ use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, session_ref
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 
 contract!(
-    what_is_added_is_listed_newest_first_and_counted,
+    notifications_are_listed_newest_first_and_counted,
     every_session_gets_the_change_with_the_count,
-    reading_deleting_and_the_count_go_together,
+    the_count_follows_reads_and_deletions,
     the_same_id_is_stored_once_even_after_it_was_deleted,
-    pages_go_on_before_what_is_not_there_any_more,
-    only_the_newest_are_kept_and_only_for_so_long,
-    many_users_get_it_and_each_has_an_inbox_of_their_own,
+    pages_continue_before_a_deleted_notification,
+    notifications_are_limited_in_number_and_age,
+    a_notification_for_many_users_is_in_each_inbox,
     one_session_gets_the_current_count,
 );
 
@@ -65,7 +65,7 @@ async fn claim(node: &Node, name: &str, session: &str) {
     assert!(matches!(claimed, Ok(Claimed::Granted { .. })));
 }
 
-/// What a node receives for its sessions: `(sessions, change, unread)`.
+/// The pushes that a node received for its sessions: `(sessions, change, unread)`.
 async fn pushes(node: &mut Node) -> Vec<(Vec<SessionId>, Option<InboxChange>, u64)> {
     let pushes = node.received().await.into_iter().map(|message| match message {
         BusMessage::Inbox { mut sessions, unread, at, change } => {
@@ -78,7 +78,7 @@ async fn pushes(node: &mut Node) -> Vec<(Vec<SessionId>, Option<InboxChange>, u6
     pushes.collect()
 }
 
-async fn what_is_added_is_listed_newest_first_and_counted(backend: Backend) {
+async fn notifications_are_listed_newest_first_and_counted(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     assert_eq!(listed(&a.cluster, "u v").await, []);
@@ -111,7 +111,7 @@ async fn every_session_gets_the_change_with_the_count(backend: Backend) {
     }
 }
 
-async fn reading_deleting_and_the_count_go_together(backend: Backend) {
+async fn the_count_follows_reads_and_deletions(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 1);
     let node = &mut fixture.nodes[0];
     node.subscribe(&[Channel::Node(node.id.clone())]).await;
@@ -159,7 +159,7 @@ async fn the_same_id_is_stored_once_even_after_it_was_deleted(backend: Backend) 
     assert_eq!(listed(&b.cluster, "u v").await, [(ids[1].to_string(), false)]);
 }
 
-async fn pages_go_on_before_what_is_not_there_any_more(backend: Backend) {
+async fn pages_continue_before_a_deleted_notification(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let ids = add(node, 25).await;
@@ -180,7 +180,7 @@ async fn pages_go_on_before_what_is_not_there_any_more(backend: Backend) {
     assert_eq!((none.notifications.len(), none.unread, none.more), (0, 22, false));
 }
 
-async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
+async fn notifications_are_limited_in_number_and_age(backend: Backend) {
     let terms = Terms { notifications: Keep { max: 3, age: Duration::from_hours(1) }, ..TERMS };
     let mut fixture = Fixture::with_terms(backend, 1, terms);
     let node = &mut fixture.nodes[0];
@@ -189,8 +189,8 @@ async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
     let (inbox, who) = (node.cluster.inbox.clone(), user("u v"));
     let too_old = post(id_of(Duration::from_mins(61)));
     assert_eq!(inbox.add(&who, &too_old).await.unwrap(), Added { new: false, unread: 0, delivered: 0 });
-    let dying = post(id_of(Duration::from_millis(59 * 60_000 + 57_000)));
-    assert_eq!(inbox.add(&who, &dying).await.unwrap(), Added { new: true, unread: 1, delivered: 1 });
+    let expiring = post(id_of(Duration::from_millis(59 * 60_000 + 57_000)));
+    assert_eq!(inbox.add(&who, &expiring).await.unwrap(), Added { new: true, unread: 1, delivered: 1 });
     let ids = add(node, 1).await;
     assert_eq!(pushes(node).await.last().unwrap().2, 2);
     // The next read drops it, and every session gets the count.
@@ -201,12 +201,12 @@ async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
     let kept: Vec<_> = more.iter().rev().map(|id| (id.to_string(), false)).collect();
     assert_eq!(listed(&node.cluster, "u v").await, kept);
     assert_eq!(pushes(node).await.last().unwrap().2, 3);
-    // A notification that was pushed out is not announced again.
+    // A notification that the limit removed is not announced again.
     assert_eq!(inbox.add(&who, &post(ids[0])).await.unwrap(), Added { new: false, unread: 3, delivered: 0 });
     assert_eq!(pushes(node).await, []);
 }
 
-async fn many_users_get_it_and_each_has_an_inbox_of_their_own(backend: Backend) {
+async fn a_notification_for_many_users_is_in_each_inbox(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     fixture.nodes[1].subscribe(&[Channel::Node(fixture.nodes[1].id.clone())]).await;
     let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
@@ -237,7 +237,7 @@ async fn one_session_gets_the_current_count(backend: Backend) {
     claim(b, "u v", "s2").await;
     add(a, 2).await;
     assert_eq!((pushes(a).await.len(), pushes(b).await.len()), (2, 2));
-    // One of them is not claimed, and gets the count all the same.
+    // One of the sessions is not claimed, and gets the count nevertheless.
     let pushed = [session_ref("u v", "s2"), session_ref("nobody", "s9")];
     a.cluster.inbox.push_count(&pushed, &b.id).await.unwrap();
     assert_eq!(pushes(a).await, []);

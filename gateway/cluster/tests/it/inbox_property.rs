@@ -21,7 +21,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 
-contract!(no_count_drifts);
+contract!(counts_agree_with_a_model_under_concurrent_changes);
 
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 const MAX: usize = 12;
@@ -31,10 +31,10 @@ const TASKS: usize = 4;
 const NODES: usize = 2;
 const ROUNDS: u32 = 24;
 
-/// The next step of a task; an index chooses one of the ids that it has added.
+/// The next step of a task; an index selects one of the ids that the task has added.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Adds one that will be too old after so many milliseconds; `None`: not while the test runs.
+    /// Adds a notification that becomes too old after so many milliseconds; `None`: not during the test.
     Add(Option<u64>),
     AddAgain(usize),
     Read(usize),
@@ -57,12 +57,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The state of one device, from its sessions' pushes in the order in which they came.
+/// The state of one device, from its sessions' pushes in the order of arrival.
 #[derive(Default)]
 struct Device {
-    /// Whether each one is unread.
+    /// The notifications, and whether each is unread.
     inbox: BTreeMap<NotificationId, bool>,
-    /// Ids that may not come again.
+    /// Ids that must not be announced again.
     deleted: HashSet<NotificationId>,
     count: Option<u64>,
 }
@@ -77,23 +77,23 @@ impl Device {
             Some(InboxChange::New(body)) => {
                 let new = NotificationId::parse(&body).unwrap();
                 assert_eq!(self.inbox.insert(new, true), None, "announced twice");
-                assert!(!self.deleted.contains(&new), "it came again");
+                assert!(!self.deleted.contains(&new), "announced after its deletion");
                 while self.inbox.len() > MAX {
                     self.inbox.pop_first();
                 }
             }
-            // The model may still have one that got too old in the meantime.
+            // The model may still contain notifications that became too old meanwhile.
             Some(InboxChange::Read(Some(read))) => {
-                *self.inbox.get_mut(&read).expect("read what was never there") = false;
+                *self.inbox.get_mut(&read).expect("an unknown notification was read") = false;
             }
             Some(InboxChange::Read(None)) => self.inbox.values_mut().for_each(|unread| *unread = false),
             Some(InboxChange::Deleted(deleted)) => {
-                self.inbox.remove(&deleted).expect("deleted what was never there");
+                self.inbox.remove(&deleted).expect("an unknown notification was deleted");
                 self.deleted.insert(deleted);
             }
             None => {}
         }
-        // The count is that of the model, without the oldest ones if they are too old by now.
+        // The count is that of the model, without notifications that are too old by now.
         self.forget_old(|device| device.unread() > unread);
         assert_eq!(self.unread(), unread, "{:?}", self.inbox);
         self.count = Some(unread);
@@ -117,7 +117,7 @@ fn user() -> Arc<str> {
     "u".into()
 }
 
-/// Its body is the id alone.
+/// A notification whose body is its id.
 fn posted(id: NotificationId) -> Posted {
     Posted { id, body: id.to_string().into(), at: "2026-01-01T00:00:00Z".into() }
 }
@@ -130,8 +130,9 @@ async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
     let count = steps.len();
     for step in steps {
         match step {
-            Step::Add(dies_after) => {
-                let id = dies_after.map_or_else(NotificationId::new, |after| id_of(AGE - Duration::from_millis(after)));
+            Step::Add(expires_after) => {
+                let id =
+                    expires_after.map_or_else(NotificationId::new, |after| id_of(AGE - Duration::from_millis(after)));
                 inbox.add(&user(), &posted(id)).await.unwrap();
                 added.push(id);
             }
@@ -178,7 +179,7 @@ async fn follow(node: &mut Node, device: &mut Device) {
     }
 }
 
-async fn no_count_drifts(backend: Backend) {
+async fn counts_agree_with_a_model_under_concurrent_changes(backend: Backend) {
     let terms = Terms { notifications: Keep { max: MAX, age: AGE }, ..TERMS };
     let seed = rand::random::<u64>();
     println!("seed {seed}");
@@ -202,7 +203,7 @@ async fn no_count_drifts(backend: Backend) {
         for task in tasks {
             steps += task.await.unwrap();
         }
-        // After a last push of the count each device has the true one, without notifications that got too old.
+        // After a last push, the count of each device is exact, without notifications that became too old.
         for (n, node) in fixture.nodes.iter().enumerate() {
             node.cluster.inbox.push_count(&[session_ref("u", &format!("s{n}"))], &node.id).await.unwrap();
         }

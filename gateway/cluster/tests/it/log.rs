@@ -17,11 +17,11 @@ contract!(
     the_same_key_is_stored_once,
     pages_after_before_and_newest,
     only_the_newest_are_kept,
-    a_page_says_how_long_it_is_kept,
-    a_room_that_nobody_wrote_to_has_a_position,
+    a_page_has_the_time_that_its_messages_are_kept,
+    a_room_without_messages_has_a_position,
     a_page_after_a_number_is_cut_by_bytes,
-    rooms_and_namespaces_do_not_touch_each_other,
-    no_epoch_begins_before_one_that_was_seen,
+    rooms_and_namespaces_are_independent,
+    a_new_epoch_is_later_than_one_that_was_seen,
 );
 
 fn room(name: &str) -> RoomName {
@@ -125,16 +125,16 @@ async fn only_the_newest_are_kept(backend: Backend) {
     assert_eq!((kept.len(), kept[0], kept[KEPT - 1]), (KEPT, 6, 1_005));
 }
 
-async fn a_page_says_how_long_it_is_kept(backend: Backend) {
+async fn a_page_has_the_time_that_its_messages_are_kept(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let kept_for = async |range, count| node.cluster.log.read(&room("r"), range, count, None).await.unwrap().kept_for;
-    assert_eq!(kept_for(Range::Newest, 10).await, KEPT_FOR, "what is not there yet is kept for the whole time");
+    assert_eq!(kept_for(Range::Newest, 10).await, KEPT_FOR, "an empty page is kept for the whole time");
     append(node, "old").await;
-    // It becomes older all the time.
+    // The message's age grows.
     let soon = Instant::now() + Duration::from_secs(10);
     while kept_for(Range::Newest, 10).await > KEPT_FOR - Duration::from_millis(50) {
-        assert!(Instant::now() < soon, "it does not grow older");
+        assert!(Instant::now() < soon, "its age does not grow");
     }
     append(node, "new").await;
     for range in [Range::Newest, Range::After(0)] {
@@ -146,13 +146,13 @@ async fn a_page_says_how_long_it_is_kept(backend: Backend) {
     }
 }
 
-async fn a_room_that_nobody_wrote_to_has_a_position(backend: Backend) {
+async fn a_room_without_messages_has_a_position(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let log = &fixture.nodes[0].cluster.log;
     let read = async || log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
     let before = read().await;
     assert_eq!((before.end, before.end.number, before.messages.len()), (before.empty, 0, 0));
-    assert_eq!((read().await.end, log.empty().await.unwrap()), (before.end, before.end), "it stays");
+    assert_eq!((read().await.end, log.empty().await.unwrap()), (before.end, before.end), "the position is stable");
     let first = append(&fixture.nodes[0], "x").await;
     assert_eq!(first.number, 1);
     assert!(first > before.end);
@@ -171,11 +171,11 @@ async fn a_page_after_a_number_is_cut_by_bytes(backend: Backend) {
     assert_eq!(numbers(node, Range::After(1), 2).await, [2, 3]);
     assert_eq!(numbers(node, Range::After(4), KEPT).await, [5, 6, 7, 8, 9, 10]);
     append(node, &"z".repeat(PAGE_BYTES * 2)).await;
-    assert_eq!(numbers(node, Range::After(10), KEPT).await, [11], "one at least");
-    assert_eq!(numbers(node, Range::Newest, 8).await.len(), 8, "others are cut by number alone");
+    assert_eq!(numbers(node, Range::After(10), KEPT).await, [11], "at least one message");
+    assert_eq!(numbers(node, Range::Newest, 8).await.len(), 8, "other ranges are cut by number only");
 }
 
-async fn rooms_and_namespaces_do_not_touch_each_other(backend: Backend) {
+async fn rooms_and_namespaces_are_independent(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let log = &fixture.nodes[0].cluster.log;
     let chat = RoomName::parse(&"/chat".into(), "r").unwrap();
@@ -184,8 +184,8 @@ async fn rooms_and_namespaces_do_not_touch_each_other(backend: Backend) {
     assert_eq!(log.append(&room("r2"), "z", None, None).await.unwrap().position.number, 1);
 }
 
-/// As after a failover to a server whose clock is behind, and which lacks the newest messages.
-async fn no_epoch_begins_before_one_that_was_seen(backend: Backend) {
+/// Simulates a failover to a server whose clock is behind, and that lacks the newest messages.
+async fn a_new_epoch_is_later_than_one_that_was_seen(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let log = &fixture.nodes[0].cluster.log;
     let first = append(&fixture.nodes[0], "x").await;

@@ -1,4 +1,4 @@
-//! The ports' contracts, each promise one case, run against the in-memory and the Redis version.
+//! The ports' contracts: each guarantee is one case, which runs against the in-memory and the Redis version.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
 

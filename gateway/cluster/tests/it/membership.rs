@@ -13,12 +13,12 @@ use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, until
 contract!(
     a_lease_holds_while_it_is_renewed,
     a_lost_lease_is_not_renewed,
-    all_leases_know_since_when_everything_is_remembered,
-    the_dead_go_to_one_survivor_that_held_its_lease_for_a_term,
-    nobody_is_taken_by_one_that_has_just_come,
-    one_that_does_not_finish_is_followed_by_another,
+    all_leases_return_since_when_data_is_kept,
+    a_dead_node_is_assigned_to_one_survivor,
+    a_new_node_gets_no_dead_node_before_a_full_term,
+    a_survivor_that_does_not_finish_is_replaced,
     indexed_stays_can_be_read_until_they_are_removed,
-    a_removed_incarnation_leaves_nothing,
+    nothing_of_a_removed_incarnation_is_left,
     all_nodes_see_a_report_until_its_node_is_removed,
 );
 
@@ -58,7 +58,7 @@ async fn a_lease_holds_while_it_is_renewed(backend: Backend) {
     assert_eq!(live(b).await, [of_a], "the other did not renew");
 }
 
-async fn all_leases_know_since_when_everything_is_remembered(backend: Backend) {
+async fn all_leases_return_since_when_data_is_kept(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (_, first) = a.cluster.membership.register(&a.id).await.unwrap();
@@ -78,34 +78,34 @@ async fn a_lost_lease_is_not_renewed(backend: Backend) {
     assert!(!renew(node, &"never:was".into()).await);
 }
 
-async fn the_dead_go_to_one_survivor_that_held_its_lease_for_a_term(backend: Backend) {
+async fn a_dead_node_is_assigned_to_one_survivor(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 3);
     let [a, b, dead] = &fixture.nodes[..] else { unreachable!() };
     let (of_a, of_b) = (a.register().await, b.register().await);
     let gone = dead.register().await;
-    let taken = while_renewing(a, &of_a, "a takes the dead", async || {
+    let taken = while_renewing(a, &of_a, "a gets the dead node", async || {
         assert!(renew(b, &of_b).await);
         take(a, &of_a).await
     })
     .await;
     assert_eq!(taken, gone);
-    assert_eq!(take(b, &of_b).await, None, "it was given to a");
+    assert_eq!(take(b, &of_b).await, None, "a has it");
     assert_eq!(take(a, &of_a).await, None, "and only once");
 }
 
-async fn nobody_is_taken_by_one_that_has_just_come(backend: Backend) {
+async fn a_new_node_gets_no_dead_node_before_a_full_term(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [old, new] = &fixture.nodes[..] else { unreachable!() };
     old.register().await;
     until("old is dead", || async { live(old).await.is_empty().then_some(()) }).await;
     let began = Instant::now();
     let own = new.register().await;
-    while_renewing(new, &own, "takes it in the end", async || take(new, &own).await).await;
+    while_renewing(new, &own, "new gets the dead node", async || take(new, &own).await).await;
     // The back end's clock is in milliseconds, ours is finer.
     assert!(began.elapsed() + Duration::from_millis(2) >= TERMS.lease, "after {:?}", began.elapsed());
 }
 
-async fn one_that_does_not_finish_is_followed_by_another(backend: Backend) {
+async fn a_survivor_that_does_not_finish_is_replaced(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 3);
     let [a, b, dead] = &fixture.nodes[..] else { unreachable!() };
     let (of_a, of_b) = (a.register().await, b.register().await);
@@ -113,12 +113,12 @@ async fn one_that_does_not_finish_is_followed_by_another(backend: Backend) {
     let both = async || {
         assert!(renew(b, &of_b).await);
     };
-    while_renewing(a, &of_a, "a takes", async || {
+    while_renewing(a, &of_a, "a gets the dead node", async || {
         both().await;
         take(a, &of_a).await
     })
     .await;
-    let second = until("b takes over", || async {
+    let second = until("b gets it after a", || async {
         both().await;
         renew(a, &of_a).await;
         take(b, &of_b).await
@@ -153,7 +153,7 @@ async fn indexed_stays_can_be_read_until_they_are_removed(backend: Backend) {
     assert_eq!(b.cluster.membership.indexed(&own, 5).await.unwrap(), &many[..1]);
 }
 
-async fn a_removed_incarnation_leaves_nothing(backend: Backend) {
+async fn nothing_of_a_removed_incarnation_is_left(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let own = node.register().await;
@@ -168,12 +168,12 @@ async fn all_nodes_see_a_report_until_its_node_is_removed(backend: Backend) {
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let (of_a, _) = (a.register().await, b.register().await);
     assert!(b.cluster.membership.reports().await.unwrap().is_empty());
-    for said in ["{\"first\":1}", "then"] {
-        a.cluster.membership.report(&of_a, said).await.unwrap();
-        assert_eq!(b.cluster.membership.reports().await.unwrap(), [(of_a.clone(), said.to_owned())]);
+    for report in ["{\"first\":1}", "then"] {
+        a.cluster.membership.report(&of_a, report).await.unwrap();
+        assert_eq!(b.cluster.membership.reports().await.unwrap(), [(of_a.clone(), report.to_owned())]);
     }
-    assert!(renew(a, &of_a).await, "its lease goes on");
+    assert!(renew(a, &of_a).await, "the lease still holds");
     a.cluster.membership.forget_dead(&of_a).await.unwrap();
-    a.cluster.membership.report(&of_a, "still there").await.unwrap();
+    a.cluster.membership.report(&of_a, "too late").await.unwrap();
     assert!(b.cluster.membership.reports().await.unwrap().is_empty(), "a removed incarnation reports nothing");
 }

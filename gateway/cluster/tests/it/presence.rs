@@ -1,4 +1,4 @@
-//! The contract of `cluster::presence`: each case in the cluster's scope and in a room's.
+//! The contract of `cluster::presence`: each case runs in the cluster's scope and in a room's.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,13 +13,13 @@ use crate::fixture::{Backend, Fixture, Node, TERMS, contract, until};
 contract!(
     the_first_session_is_announced_and_the_second_is_not,
     leaving_is_announced_at_once,
-    the_last_one_gone_is_announced_once_after_the_grace,
+    a_departure_is_announced_once_after_the_grace,
     a_return_within_the_grace_is_silent,
     a_registration_without_an_announcement_is_silent,
     a_stay_taken_over_is_not_ended_by_the_old_incarnation,
-    leaving_twice_is_leaving_once,
-    scopes_do_not_touch_each_other,
-    many_at_once,
+    a_repeated_leave_changes_nothing,
+    scopes_are_independent,
+    many_stays_are_handled_in_batches,
     members_are_counted_by_user_and_listed_with_their_profiles,
     large_rooms_get_no_announcements,
 );
@@ -32,7 +32,7 @@ fn scopes() -> [Scope; 2] {
     [Scope::Cluster, Scope::Room(room())]
 }
 
-/// One scope's cluster, on whose first node the test hears the announcements.
+/// A cluster and one scope. The first node receives the scope's announcements.
 struct Case {
     fixture: Fixture,
     scope: Scope,
@@ -67,8 +67,8 @@ impl Case {
         self.node(node).cluster.presence.leave(&stays, &by.into(), ending).await.unwrap();
     }
 
-    /// Whether the user counts, in the room's list or among those online.
-    async fn is_there(&self, user: &str) -> bool {
+    /// Whether the user counts as present: online, or a member of the room.
+    async fn is_present(&self, user: &str) -> bool {
         let presence = &self.node(0).cluster.presence;
         match &self.scope {
             Scope::Cluster => presence.online(&[user.into()]).await.unwrap() == [true],
@@ -78,18 +78,18 @@ impl Case {
         }
     }
 
-    /// Settles on every node, as they all do, until the user is gone.
+    /// Settles on every node, as nodes do, until the user is not present.
     async fn settled(&self, user: &str) {
         until("settled", || async {
             for node in &self.fixture.nodes {
                 node.cluster.presence.settle().await.unwrap();
             }
-            (!self.is_there(user).await).then_some(())
+            (!self.is_present(user).await).then_some(())
         })
         .await;
     }
 
-    /// `+user` and `-user` for everything announced so far.
+    /// The announcements so far, as `+user` and `-user`.
     async fn announced(&mut self) -> Vec<String> {
         let messages = self.fixture.nodes[0].received().await.into_iter();
         let user = |about: &Arc<str>| about.strip_prefix("Profile of ").unwrap_or(about).to_owned();
@@ -105,11 +105,11 @@ impl Case {
 async fn the_first_session_is_announced_and_the_second_is_not(backend: Backend) {
     for scope in scopes() {
         let mut case = Case::new(backend, scope).await;
-        assert!(!case.is_there("u").await);
+        assert!(!case.is_present("u").await);
         case.enter(0, "u", "s1", "n0").await;
         case.enter(1, "u", "s2", "n1").await;
         case.enter(1, "u", "s2", "n1").await;
-        assert!(case.is_there("u").await && !case.is_there("v").await);
+        assert!(case.is_present("u").await && !case.is_present("v").await);
         assert_eq!(case.announced().await, ["+u"]);
     }
 }
@@ -124,11 +124,11 @@ async fn leaving_is_announced_at_once(backend: Backend) {
         case.leave(0, "u", "s2", "n0", Ending::Left).await;
         case.leave(0, "u", "s2", "n0", Ending::Gone).await;
         assert_eq!(case.announced().await, ["-u"]);
-        assert!(!case.is_there("u").await);
+        assert!(!case.is_present("u").await);
     }
 }
 
-async fn the_last_one_gone_is_announced_once_after_the_grace(backend: Backend) {
+async fn a_departure_is_announced_once_after_the_grace(backend: Backend) {
     for scope in scopes() {
         let mut case = Case::new(backend, scope).await;
         case.enter(0, "u", "s1", "n0").await;
@@ -138,7 +138,7 @@ async fn the_last_one_gone_is_announced_once_after_the_grace(backend: Backend) {
         assert_eq!(case.announced().await, ["+u"]);
         let left = Instant::now();
         case.leave(1, "u", "s2", "n1", Ending::Gone).await;
-        assert!(case.is_there("u").await, "within the grace");
+        assert!(case.is_present("u").await, "within the grace");
         case.settled("u").await;
         assert!(left.elapsed() >= TERMS.grace);
         for node in &case.fixture.nodes {
@@ -158,11 +158,11 @@ async fn a_return_within_the_grace_is_silent(backend: Backend) {
             case.leave(0, user, session, "n0", Ending::Gone).await;
         }
         case.enter(1, "u", "s2", "n1").await;
-        // The other user's grace began later, and is over: so would this user's be.
+        // The other user's grace began later and is over, so this user's grace would be over, too.
         case.settled("gone").await;
-        assert!(case.is_there("u").await);
+        assert!(case.is_present("u").await);
         assert_eq!(case.announced().await, ["+u", "+gone", "-gone"]);
-        // And a second absence has a grace of its own.
+        // A second absence has a grace of its own.
         case.leave(1, "u", "s2", "n1", Ending::Gone).await;
         case.settled("u").await;
         assert_eq!(case.announced().await, ["-u"]);
@@ -173,7 +173,7 @@ async fn a_registration_without_an_announcement_is_silent(backend: Backend) {
     for scope in scopes() {
         let mut case = Case::new(backend, scope).await;
         case.register(1, "u", "s", "n1", Announce::No).await;
-        assert!(case.is_there("u").await);
+        assert!(case.is_present("u").await);
         case.enter(1, "u", "t", "n1").await;
         assert_eq!(case.announced().await, <[&str; 0]>::default());
         case.leave(1, "u", "s", "n1", Ending::Left).await;
@@ -188,13 +188,13 @@ async fn a_stay_taken_over_is_not_ended_by_the_old_incarnation(backend: Backend)
         case.enter(0, "u", "s1", "n0:1").await;
         case.enter(0, "u", "s1", "n0:2").await;
         case.leave(1, "u", "s1", "n0:1", Ending::Left).await;
-        assert!(case.is_there("u").await);
+        assert!(case.is_present("u").await);
         case.leave(1, "u", "s1", "n0:2", Ending::Left).await;
-        assert!(!case.is_there("u").await);
+        assert!(!case.is_present("u").await);
     }
 }
 
-async fn leaving_twice_is_leaving_once(backend: Backend) {
+async fn a_repeated_leave_changes_nothing(backend: Backend) {
     for scope in scopes() {
         let mut case = Case::new(backend, scope).await;
         case.enter(0, "u", "s1", "n0").await;
@@ -207,7 +207,7 @@ async fn leaving_twice_is_leaving_once(backend: Backend) {
     }
 }
 
-async fn scopes_do_not_touch_each_other(backend: Backend) {
+async fn scopes_are_independent(backend: Backend) {
     let mut case = Case::new(backend, Scope::Cluster).await;
     case.enter(0, "u", "s1", "n0").await;
     let other = RoomName::parse(&"/chat".into(), "r").unwrap();
@@ -220,11 +220,11 @@ async fn scopes_do_not_touch_each_other(backend: Backend) {
     case.node(1).cluster.presence.leave(&[stay], &"n0".into(), Ending::Left).await.unwrap();
     let count = async |room| case.node(0).cluster.presence.members(room, 9).await.unwrap().count;
     assert_eq!((count(&room()).await, count(&other).await), (1, 0));
-    assert!(case.is_there("u").await);
+    assert!(case.is_present("u").await);
     assert_eq!(case.announced().await, ["+u"]);
 }
 
-async fn many_at_once(backend: Backend) {
+async fn many_stays_are_handled_in_batches(backend: Backend) {
     let mut case = Case::new(backend, Scope::Cluster).await;
     let many: Vec<Entry> =
         (0..700).map(|n| Entry { stay: case.stay(&format!("u{n}"), &format!("s{n}")), profile: "".into() }).collect();

@@ -17,20 +17,20 @@ const TWO: Policy = Policy { limit: 2, on_conflict: OnConflict::Evict };
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 
 contract!(
-    the_newest_claim_wins_and_the_loser_is_told,
-    generations_grow_even_after_all_are_gone,
-    reject_refuses_the_newcomer_and_names_the_holder,
-    what_the_dead_hold_does_not_count,
+    the_newest_claim_evicts_the_older_session,
+    generations_grow_even_after_all_sessions_ended,
+    reject_refuses_the_new_session_and_names_the_holder,
+    sessions_of_dead_nodes_do_not_count,
     a_limit_of_two_keeps_the_newest_two,
     multi_has_no_limit,
-    claims_at_the_same_instant_leave_exactly_one,
+    concurrent_claims_leave_exactly_one_session,
     a_release_by_another_incarnation_does_nothing,
     a_restored_session_loses_to_a_newer_one,
     a_restored_session_beats_an_older_one,
-    restored_after_everything_was_lost,
-    users_do_not_touch_each_other,
-    what_is_for_users_goes_once_to_each_node_that_holds_them,
-    what_is_for_many_users_is_grouped_by_node,
+    sessions_are_restored_after_all_data_was_lost,
+    users_are_independent,
+    a_directive_is_sent_once_to_each_node_that_holds_a_session,
+    a_directive_for_many_users_is_grouped_by_node,
 );
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
@@ -50,7 +50,7 @@ fn held(user: &str, session: &str, generation: u64) -> HeldSession {
     HeldSession { session: session_ref(user, session), generation }
 }
 
-async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {
+async fn the_newest_claim_evicts_the_older_session(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
     a.subscribe(&[Channel::Node(a.id.clone())]).await;
@@ -61,7 +61,7 @@ async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {
     assert_eq!(sessions(a, "u").await, ["s2"]);
 }
 
-async fn generations_grow_even_after_all_are_gone(backend: Backend) {
+async fn generations_grow_even_after_all_sessions_ended(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let mut last = 0;
@@ -75,7 +75,7 @@ async fn generations_grow_even_after_all_are_gone(backend: Backend) {
     }
 }
 
-async fn reject_refuses_the_newcomer_and_names_the_holder(backend: Backend) {
+async fn reject_refuses_the_new_session_and_names_the_holder(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
@@ -84,7 +84,7 @@ async fn reject_refuses_the_newcomer_and_names_the_holder(backend: Backend) {
     assert_eq!(sessions(b, "u").await, ["s1"]);
 }
 
-async fn what_the_dead_hold_does_not_count(backend: Backend) {
+async fn sessions_of_dead_nodes_do_not_count(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
@@ -110,7 +110,7 @@ async fn multi_has_no_limit(backend: Backend) {
     assert_eq!(sessions(&fixture.nodes[0], "u").await.len(), 30);
 }
 
-async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
+async fn concurrent_claims_leave_exactly_one_session(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     for node in &fixture.nodes {
         node.subscribe(&[Channel::Node(node.id.clone())]).await;
@@ -135,7 +135,7 @@ async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
     for node in &mut fixture.nodes {
         for message in node.received().await {
             let BusMessage::Evicted(session) = message else { panic!("{message:?}") };
-            assert!(evicted.insert(session.to_string()), "told twice");
+            assert!(evicted.insert(session.to_string()), "evicted twice");
         }
     }
     assert_eq!((evicted.len(), evicted.contains(&newest)), (19, false));
@@ -160,7 +160,7 @@ async fn a_restored_session_loses_to_a_newer_one(backend: Backend) {
     let lost = frozen.cluster.sessions.restore(&[held("u", "s1", generation)], &"n0:2".into(), SINGLE).await.unwrap();
     assert_eq!(lost, [SessionId::from("s1")]);
     assert_eq!(sessions(frozen, "u").await, ["s2"]);
-    assert_eq!(other.received().await, vec![], "the winner hears nothing");
+    assert_eq!(other.received().await, vec![], "the newer session's node receives nothing");
 }
 
 async fn a_restored_session_beats_an_older_one(backend: Backend) {
@@ -170,7 +170,7 @@ async fn a_restored_session_beats_an_older_one(backend: Backend) {
     let old = claim(a, "u", "s1", SINGLE).await;
     let new = claim(b, "u", "s2", SINGLE).await;
     assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
-    // Both lost their place, as after lost data, and the older one comes back first.
+    // Both entries are gone, as after lost data, and the older session is restored first.
     b.cluster.sessions.release(&[session_ref("u", "s2")], &"n1".into()).await.unwrap();
     assert_eq!(a.cluster.sessions.restore(&[held("u", "s1", old)], &"n0".into(), SINGLE).await.unwrap(), []);
     assert_eq!(b.cluster.sessions.restore(&[held("u", "s2", new)], &"n1".into(), SINGLE).await.unwrap(), []);
@@ -178,7 +178,7 @@ async fn a_restored_session_beats_an_older_one(backend: Backend) {
     assert_eq!(sessions(a, "u").await, ["s2"]);
 }
 
-async fn restored_after_everything_was_lost(backend: Backend) {
+async fn sessions_are_restored_after_all_data_was_lost(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let many: Vec<HeldSession> = (0..600).map(|n| held(&format!("u{n}"), &format!("s{n}"), n + 1)).collect();
@@ -188,7 +188,7 @@ async fn restored_after_everything_was_lost(backend: Backend) {
     assert_eq!(sessions(node, "u599").await, ["later"]);
 }
 
-async fn users_do_not_touch_each_other(backend: Backend) {
+async fn users_are_independent(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     for odd in ["a", "a}:sessions", "{a}", "a b", "ä", "a%20b"] {
@@ -199,7 +199,7 @@ async fn users_do_not_touch_each_other(backend: Backend) {
     }
 }
 
-/// The messages that a node receives for its sessions: their number, and the sessions in them.
+/// The number of messages that a node received for its sessions, and the sessions in them.
 async fn messages_for(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
     let messages = node.received().await;
     let sessions = messages.iter().flat_map(|message| match message {
@@ -215,7 +215,7 @@ fn set<const N: usize>(sessions: [&str; N]) -> BTreeSet<SessionId> {
     sessions.into_iter().map(SessionId::from).collect()
 }
 
-async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backend) {
+async fn a_directive_is_sent_once_to_each_node_that_holds_a_session(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 3);
     let [a, b, c] = &mut fixture.nodes[..] else { unreachable!() };
     for node in [&*a, &*b, &*c] {
@@ -243,7 +243,7 @@ async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backe
     assert_eq!(messages_for(b, event).await, (0, set([])));
 }
 
-async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
+async fn a_directive_for_many_users_is_grouped_by_node(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
     for node in [&*a, &*b] {
