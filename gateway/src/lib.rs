@@ -13,9 +13,9 @@
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
 //! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`user_id`]
 //!
-//! The path of a stored message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered queue,
-//! limits) → [`event`] → cluster (log, and bus to every node) → [`node`] (receives) → [`room`] (through [`log_follower`])
-//! → [`hub`] → engine → socket. The sender's own node receives it over the bus, too.
+//! The path of a stored message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered
+//! queue, limits) → [`event`] → cluster (log, and bus to every node) → [`node`] (receives) → [`room`] (through
+//! [`log_follower`]) → [`hub`] → engine → socket. The sender's own node receives it over the bus, too.
 //!
 //! Deliberately knows no passwords and no SQL: the auth service does.
 

@@ -119,12 +119,13 @@ jackfield_shared::metric_list! {
     Counter STORED = "jackfield_messages_stored_total";
     /// Stored messages delivered to a room's members on this node, counted once per message.
     Counter DELIVERED = "jackfield_messages_delivered_total";
-    /// Seconds from the request to store a message until it is queued for the last of the room's members on the sender's
-    /// node; samples one message at a time per room.
+    /// Seconds from the request to store a message until it is queued for the last of the room's members on the
+    /// sender's node; samples one message at a time per room.
     Histogram DELIVERY = "jackfield_delivery_seconds";
     /// Stored messages read from a log because they did not arrive over the bus.
     Counter REPAIRED = "jackfield_messages_repaired_total" by log in LOGS;
-    /// Times that members of a room, or subscribers of a feed, on this node lost messages or continued under a new epoch.
+    /// Times that members of a room, or subscribers of a feed, on this node lost messages or continued under a new
+    /// epoch.
     Counter RESETS = "jackfield_room_resets_total" by log in LOGS;
 
     /// Calls of backends, by endpoint and status class.

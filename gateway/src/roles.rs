@@ -11,7 +11,7 @@ impl Roles {
     }
 
     /// Allows no user, whatever the roles.
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn none() -> Self {
         Self(Some(Vec::new()))
     }
 
@@ -30,6 +30,6 @@ mod tests {
         let admin: &[Box<str>] = &["USER".into(), "ADMIN".into()];
         assert!(Roles::parse("SUPERUSER + ADMIN").allow(admin) && !Roles::parse("SUPERUSER").allow(admin));
         assert!(Roles::parse("*").allow(&[]) && Roles::default().allow(&[]) && !Roles::parse("ADMIN").allow(&[]));
-        assert!(!Roles::nobody().allow(admin) && !Roles::parse("").allow(admin));
+        assert!(!Roles::none().allow(admin) && !Roles::parse("").allow(admin));
     }
 }

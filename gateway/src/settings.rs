@@ -1,5 +1,5 @@
-//! The gateway's settings, their defaults, and a help text for each. [`check`] refuses invalid values, [`convert`] turns
-//! settings into the types that the rest of the gateway uses.
+//! The gateway's settings, their defaults, and a help text for each. [`check`] refuses invalid values, [`convert`]
+//! turns settings into the types that the rest of the gateway uses.
 
 mod check;
 mod convert;
@@ -180,8 +180,8 @@ impl Settings for GatewaySettings {
         Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting {
             key: "internal.host",
-            doc: "Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for \
-                  all addresses",
+            doc: "Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands \
+                  for all addresses",
         },
         Setting {
             key: "node.id",
@@ -210,8 +210,8 @@ impl Settings for GatewaySettings {
         },
         Setting {
             key: "jwt.secret",
-            doc: "HS256 secret shared with the issuer, at least 32 bytes; a shorter one is accepted only if `host` is a \
-                  loopback address",
+            doc: "HS256 secret shared with the issuer, at least 32 bytes; a shorter one is accepted only if `host` is \
+                  a loopback address",
         },
         Setting { key: "jwt.jwksUrl", doc: "URL of the issuer's public keys (EdDSA, RS256, ES256)" },
         Setting { key: "jwt.issuer", doc: "Issuer (`iss`) that a token must have; if empty, any" },
@@ -236,8 +236,8 @@ impl Settings for GatewaySettings {
         },
         Setting {
             key: "roster.max",
-            doc: "Most sockets in `/` for which all sockets get the list of sockets and the presence of all users; above \
-                  it, they get the number, and presence by subscription",
+            doc: "Most sockets in `/` for which all sockets get the list of sockets and the presence of all users; \
+                  above it, they get the number, and presence by subscription",
         },
         Setting {
             key: "rooms.announceMax",
@@ -245,15 +245,15 @@ impl Settings for GatewaySettings {
         },
         Setting {
             key: "rooms.rules",
-            doc: "Roles that may join and send: `pattern;join=ROLE+ROLE;send=ROLE`; the first rule whose pattern matches \
-                  the room's name decides, and patterns may end in `*`",
+            doc: "Roles that may join and send: `pattern;join=ROLE+ROLE;send=ROLE`; the first rule whose pattern \
+                  matches the room's name decides, and patterns may end in `*`",
         },
         Setting { key: "notifications.max", doc: "Most notifications that are kept for a user; 0 for no limit" },
         Setting { key: "notifications.maxAge", doc: "How long a notification is kept; `0s` for ever" },
         Setting {
             key: "feeds",
-            doc: "Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by default, \
-                  only token holders read, only backends update, and nothing is kept for new subscribers",
+            doc: "Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by \
+                  default, only token holders read, only backends update, and nothing is kept for new subscribers",
         },
         Setting {
             key: "api.keys",
@@ -290,8 +290,8 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.eventBurst", doc: "Events of one user at once" },
         Setting {
             key: "limits.floodStrikes",
-            doc: "Most strikes of a connection before it is closed as flooding; an event that is refused and came before \
-                  the time to retry adds its count as in `limits.eventRate`, an accepted one subtracts it; 0 for never",
+            doc: "Most strikes of a connection before it is closed as flooding; an event that is refused and came \
+                  before the time to retry adds its count as in `limits.eventRate`, an accepted one subtracts it; 0 for never",
         },
         Setting {
             key: "limits.broadcastRate",
@@ -347,8 +347,8 @@ impl Settings for GatewaySettings {
         },
         Setting {
             key: "limits.queueAge",
-            doc: "If more than 64 KiB wait to be sent on one connection, how long the client may take to read the bytes \
-                  queued so far before the connection is closed as too slow; `0s` for no limit",
+            doc: "If more than 64 KiB wait to be sent on one connection, how long the client may take to read the \
+                  bytes queued so far before the connection is closed as too slow; `0s` for no limit",
         },
         Setting {
             key: "limits.compression",
@@ -364,8 +364,8 @@ impl Settings for GatewaySettings {
         Setting { key: "limits.addressConnectBurst", doc: "New connections from one address at once, except loopback" },
         Setting {
             key: "limits.addressPending",
-            doc: "Most connections of one address, loopback included, from which no token was accepted; set it far below \
-                  `limits.connections`; 0 for no limit",
+            doc: "Most connections of one address, loopback included, from which no token was accepted; set it far \
+                  below `limits.connections`; 0 for no limit",
         },
         Setting {
             key: "limits.connectTimeout",

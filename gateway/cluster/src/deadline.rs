@@ -1,7 +1,7 @@
 //! Limits each wait for the back end: to [`TIMEOUT`], or less if the caller has waited before.
 //!
-//! Code that handles events one after the other gives each event one budget, which all waits of the event share. Code in
-//! a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
+//! Code that handles events one after the other gives each event one budget, which all waits of the event share. Code
+//! in a task of its own, or outside of [`allow`], has [`TIMEOUT`] for each wait.
 
 use std::{cell::Cell, future::Future, pin::Pin, time::Duration};
 

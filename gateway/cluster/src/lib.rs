@@ -4,8 +4,8 @@
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
 //! between nodes · [`log`]: rooms' stored messages · [`sessions`]: users' sessions and the nodes that hold them ·
 //! [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
-//! [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`] limits
-//! every wait.
+//! [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`]
+//! limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 

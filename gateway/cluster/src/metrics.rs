@@ -10,7 +10,8 @@ jackfield_shared::metric_list! {
     Gauge BUS_BACKLOG = "jackfield_bus_backlog";
     /// Calls to Redis, by connection.
     Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;
-    /// Failed calls to Redis, by connection and kind: `refused` (Redis accepts no writes), `timeout`, or another `error`.
+    /// Failed calls to Redis, by connection and kind: `refused` (Redis accepts no writes), `timeout`, or another
+    /// `error`.
     Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "refused", "timeout"];
     /// Seconds per call to Redis; the quick connection samples one call in seventeen.
     Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;

@@ -21,7 +21,8 @@ pub trait Session: Send + Sync + 'static {
     /// A packet has arrived. Its message had `bytes` bytes of text; binary parts were reported before.
     fn receive(self: Arc<Self>, packet: &Inbound<&str>, bytes: usize);
 
-    /// A message of `bytes` bytes has arrived that completes no packet: a binary part, or a packet that the engine ignores.
+    /// A message of `bytes` bytes has arrived that completes no packet: a binary part, or a packet that the engine
+    /// ignores.
     fn receive_part(self: Arc<Self>, bytes: usize);
 
     /// The transport has ended. Called exactly once.

@@ -1,8 +1,8 @@
 //! The engine: Engine.IO and Socket.IO over HTTP. It turns each connection into a [`Session`] and an [`Outbox`].
 //!
 //! [`Handshake`]: the parameters of a request · [`Accept`], [`Session`]: the interface that the gateway implements ·
-//! [`Inbound`]: a packet from a client · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]: a
-//! connection's bounded queue, which reports to the sender if it is full · [`CloseReason`].
+//! [`Inbound`]: a packet from a client · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]:
+//! a connection's bounded queue, which reports to the sender if it is full · [`CloseReason`].
 //!
 //! Engines: [`oxide`], over the lower half of socketioxide, whose types stay in that folder; and [`testing`], without a
 //! transport. Deliberately knows neither users nor rooms, neither Redis nor the node.

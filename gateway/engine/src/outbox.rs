@@ -1,7 +1,7 @@
 //! A connection's queue of frames, bounded in number and in bytes, and the end of its transport.
 //!
-//! Guarantees of every engine: frames of one outbox are sent in the order of [`Outbox::send`]; [`Full`] queued nothing; a
-//! closed connection's session gets [`crate::Session::closed`] with the first reason that was given.
+//! Guarantees of every engine: frames of one outbox are sent in the order of [`Outbox::send`]; [`Full`] queued nothing;
+//! a closed connection's session gets [`crate::Session::closed`] with the first reason that was given.
 
 use crate::{CloseReason, Frame, oxide::OxideOutbox, testing::TestOutbox};
 
@@ -39,8 +39,8 @@ impl Outbox {
         }
     }
 
-    /// Whether [`Outbox::close`] would drop no queued frame. A WebSocket writes its queue before it ends; a polling client
-    /// must fetch it first.
+    /// Whether [`Outbox::close`] would drop no queued frame. A WebSocket writes its queue before it ends; a polling
+    /// client must fetch it first.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         match self {
@@ -66,8 +66,9 @@ impl Outbox {
         }
     }
 
-    /// Ends the transport. A WebSocket writes its queue first, for at most some seconds; a polling client loses the frames
-    /// that no open poll can take. A stock client reconnects by itself, unless it was sent a [`Frame::disconnect`] before.
+    /// Ends the transport. A WebSocket writes its queue first, for at most some seconds; a polling client loses the
+    /// frames that no open poll can take. A stock client reconnects by itself, unless it was sent a
+    /// [`Frame::disconnect`] before.
     pub fn close(&self, reason: CloseReason) {
         match self {
             Self::Oxide(outbox) => outbox.close(reason),

@@ -48,7 +48,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     }
 }
 
-/// The configured key that a request came with, if any.
+/// The configured key that a request contains, if any.
 pub(crate) fn key_of<'a>(headers: &HeaderMap, api: &'a Api) -> Option<&'a ApiKey> {
     let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
     api.keys.find(strip_bearer(given))

@@ -1,6 +1,6 @@
 //! POST `/v1/users/{id}/disconnect`: ends the user's sockets on all nodes: the sessions, and the subscriptions to feeds
-//! that sent a token of the user. The clients receive `session:ended` `{reason, at}` and a DISCONNECT, after which stock
-//! clients do not reconnect by themselves.
+//! that sent a token of the user. The clients receive `session:ended` `{reason, at}` and a DISCONNECT, after which
+//! stock clients do not reconnect by themselves.
 
 use std::sync::Arc;
 

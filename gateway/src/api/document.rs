@@ -13,9 +13,9 @@ use utoipa::{
 #[openapi(
     info(
         title = "Jackfield for backends",
-        description = "Emit to users, rooms and everyone; send notifications; publish to feeds; read presence. Any node \
-                       answers for the whole cluster. Every POST may carry an `Idempotency-Key`: calls with the same key \
-                       within five minutes run once.",
+        description = "Emit to users, rooms and everyone; send notifications; publish to feeds; read presence. Any \
+                       node answers for the whole cluster. Every POST may carry an `Idempotency-Key`: calls with the \
+                       same key within five minutes run once.",
     ),
     components(schemas(ErrorDoc)),
     modifiers(&ApiKey),

@@ -34,7 +34,7 @@ pub(crate) enum ApiError {
     /// The named thing does not exist.
     #[error("No such {0}")]
     NotFound(&'static str),
-    /// The same `Idempotency-Key` came with another call.
+    /// The same `Idempotency-Key` was used for another call.
     #[error("This Idempotency-Key was used for another call")]
     KeyReused,
     /// The same call is still running.

@@ -42,8 +42,8 @@ pub(crate) struct Nodes {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Stats {
     nodes: usize,
-    /// Users with a session on any node, each counted once. If a node has more than 512 users, the overlap between nodes
-    /// is estimated from a sample, and the number is a few per cent off.
+    /// Users with a session on any node, each counted once. If a node has more than 512 users, the overlap between
+    /// nodes is estimated from a sample, and the number is a few per cent off.
     users: usize,
     /// One for each namespace that a connection is in.
     sockets: usize,

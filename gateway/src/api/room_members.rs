@@ -50,7 +50,10 @@ pub(crate) struct Member {
 /// The members of a room, on all nodes.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), MembersQuery),
+    params(
+        ("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"),
+        MembersQuery,
+    ),
     responses(
         (status = 200, description = "The room's members", body = Members),
         Errors,

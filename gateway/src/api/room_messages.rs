@@ -114,7 +114,10 @@ pub(crate) async fn send(
 /// A room's stored messages.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/messages", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), HistoryQuery),
+    params(
+        ("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"),
+        HistoryQuery,
+    ),
     responses(
         (status = 200, description = "Oldest first", body = History),
         Errors,

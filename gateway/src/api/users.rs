@@ -58,7 +58,7 @@ pub(crate) struct Statuses {
     get, path = "/v1/users/{id}", tag = "users", security(("apiKey" = [])),
     params((
         // Other endpoints have those two paths.
-        "id" = String, Path, description = "The user; for the ids `status` and `notifications`, use POST `/v1/users/status`",
+        "id" = String, Path, description = "The user; for `status` and `notifications`, use POST `/v1/users/status`",
         min_length = 1, max_length = 128, pattern = "^(?!(status|notifications)$)",
     )),
     responses(

@@ -90,8 +90,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     }
 }
 
-/// Requests rounds until the socket has all messages that it missed and is in the room. The bytes sent count as events of
-/// its user.
+/// Requests rounds until the socket has all messages that it missed and is in the room. The bytes sent count as events
+/// of its user.
 async fn join_in_rounds(
     sender: &Sender<'_>,
     name: &RoomName,

@@ -1,6 +1,6 @@
-//! `message` `"text"` or `{content, room?}`: sent to all sockets in the namespace, or in the room, including the sender,
-//! as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users miss it.
-//! Messages to a whole namespace have a lower rate limit (`limits.broadcastRate`).
+//! `message` `"text"` or `{content, room?}`: sent to all sockets in the namespace, or in the room, including the
+//! sender, as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users
+//! miss it. Messages to a whole namespace have a lower rate limit (`limits.broadcastRate`).
 
 use jackfield_engine::{Frame, event_content};
 use jackfield_shared::time::{now, now_rfc3339};

@@ -82,8 +82,8 @@ async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed
         "message-client" => reply.send(message_client::handle(sender, &event).await),
         "notification:list" => {
             reply.send_json(notification_list::handle(sender, &event).await);
-            // Changes since the read may have been pushed before this answer: push the current count once more, over the
-            // bus, so that the client ends with the latest one.
+            // Changes since the read may have been pushed before this answer: push the current count once more, over
+            // the bus, so that the client ends with the latest one.
             sender.shared.unread.push([client.session_ref()]);
         }
         "notification:mark_read" => reply.send(notification_mark_read::handle(sender, &event).await),

@@ -1,6 +1,6 @@
 //! `notification:list` `{before?, limit?}`: acknowledged with `{status, notifications, unreadCount, more}`, newest
-//! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an exclusive id, whose notification may have
-//! been deleted since. Clients may omit the argument.
+//! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an exclusive id, whose notification may
+//! have been deleted since. Clients may omit the argument.
 
 use jackfield_shared::time::now;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! `notification:mark_read` `{notificationId}` or `{all:true}`: every socket of the user, the sender's too, gets
 //! `notification:read` `{notificationId, success:true}` (for all of them `{notificationId:null, all:true,
-//! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification does not exist: then
-//! it is not unread, as requested, and no socket gets an event.
+//! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification does not exist:
+//! then it is not unread, as requested, and no socket gets an event.
 
 use jackfield_cluster::inbox::NotificationId;
 use serde::{Deserialize, Serialize};

@@ -79,8 +79,8 @@ pub(crate) enum TextOr<T> {
 /// Most characters of an error about a payload: serde's errors repeat the input.
 const EXPLAINED: usize = 256;
 
-/// serde's error, with the field in front. Parses the payload a second time to find the field, so that valid payloads do
-/// not pay for tracking the path.
+/// serde's error, with the field in front. Parses the payload a second time to find the field, so that valid payloads
+/// do not pay for tracking the path.
 fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> String {
     let mut again = serde_json::Deserializer::from_str(data);
     let text = match serde_path_to_error::deserialize::<_, T>(&mut again) {

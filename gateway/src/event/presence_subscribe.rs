@@ -1,5 +1,6 @@
-//! `presence:subscribe` `{userIds}` in the main namespace: the socket gets these users' presence, however many users are
-//! online. Replaces the previous list; an empty list unsubscribes. The acknowledgement lists the users who are online.
+//! `presence:subscribe` `{userIds}` in the main namespace: the socket gets these users' presence, however many users
+//! are online. Replaces the previous list; an empty list unsubscribes. The acknowledgement lists the users who are
+//! online.
 
 use std::sync::Arc;
 

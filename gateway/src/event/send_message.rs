@@ -1,6 +1,6 @@
 //! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message` `{id, room,
-//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A message sent again with
-//! the same `clientId` is stored once, and acknowledged even if the socket has not joined the room again.
+//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A message sent again
+//! with the same `clientId` is stored once, and acknowledged even if the socket has not joined the room again.
 
 use jackfield_cluster::log::Position;
 use jackfield_shared::time::now;
@@ -61,8 +61,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     Ok(Stored::at(appended.position))
 }
 
-/// The acknowledgement of a message that this user stored in the room under the same `clientId`; `None` if there is none,
-/// or if the user may not join the room or send to it.
+/// The acknowledgement of a message that this user stored in the room under the same `clientId`; `None` if there is
+/// none, or if the user may not join the room or send to it.
 async fn stored_before(
     sender: &Sender<'_>,
     room: &str,

@@ -1,5 +1,5 @@
-//! `token:refresh` `{token}`: the session, or the subscription to a feed, lasts until the later expiry of the two tokens.
-//! The new token must belong to the same user.
+//! `token:refresh` `{token}`: the session, or the subscription to a feed, lasts until the later expiry of the two
+//! tokens. The new token must belong to the same user.
 
 use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,10 @@
 //! Feeds: namespaces `/ws/v1/<name>` whose subscribers receive updates. Configured by name: see [`rule`].
 //!
-//! An update is stored in the feed's log before any subscriber gets it, so that all subscribers on all nodes get the same
-//! order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber gets, in
-//! this order, the greeting, the last updates that the feed keeps for new subscribers, and every later update that the
-//! log still has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence list.
+//! An update is stored in the feed's log before any subscriber gets it, so that all subscribers on all nodes get the
+//! same order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber
+//! gets, in this order, the greeting, the last updates that the feed keeps for new subscribers, and every later update
+//! that the log still has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence
+//! list.
 
 pub(crate) mod rule;
 mod task;

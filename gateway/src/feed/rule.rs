@@ -1,7 +1,7 @@
 //! The configuration of one feed. Pure.
 //!
-//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. An omitted part gets
-//! the safe value: only token holders read, only backends update.
+//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. An omitted part
+//! gets the safe value: only token holders read, only backends update.
 
 use std::collections::HashSet;
 
@@ -66,7 +66,7 @@ impl Rule {
         let name = parts.next().filter(|name| is_name(name))?.to_owned();
         let entity = name.to_uppercase();
         let greeting = format!("Updates Notifications WS: {name}");
-        let mut rule = Self { name, greeting, entity, read: Read::Token, update: Roles::nobody(), keep: 0 };
+        let mut rule = Self { name, greeting, entity, read: Read::Token, update: Roles::none(), keep: 0 };
         for part in parts {
             let (key, value) = part.split_once('=')?;
             let value = value.trim();
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn omitted_parts_get_the_safe_value() {
         let rules = parse(&["stock-1"]).unwrap();
-        assert_eq!((rules[0].read, &rules[0].update, rules[0].keep), (Read::Token, &Roles::nobody(), 0));
+        assert_eq!((rules[0].read, &rules[0].update, rules[0].keep), (Read::Token, &Roles::none(), 0));
         assert_eq!(rules[0].entity, "STOCK-1");
         let rules = parse(&["a ; greeting = x = y ; keep = 5 ; update = *"]).unwrap();
         assert_eq!((rules[0].greeting.as_str(), rules[0].keep), ("x = y", 5));

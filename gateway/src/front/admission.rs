@@ -1,10 +1,10 @@
 //! Decides whether a new handshake is admitted.
 //!
-//! A handshake waits up to 3 s for the node to be ready and for the rate limits, and is answered with 503 after that: the
-//! stock client then reconnects by itself after its own backoff, because it ignores `Retry-After`. Requests of admitted
-//! connections pass unchanged. The number of waiting handshakes is bounded, in total and per address, and so are an
-//! address's connections without a session: see [`crate::limits::Address`]. The wait also slows the retries of an address
-//! above its limits.
+//! A handshake waits up to 3 s for the node to be ready and for the rate limits, and is answered with 503 after that:
+//! the stock client then reconnects by itself after its own backoff, because it ignores `Retry-After`. Requests of
+//! admitted connections pass unchanged. The number of waiting handshakes is bounded, in total and per address, and so
+//! are an address's connections without a session: see [`crate::limits::Address`]. The wait also slows the retries of
+//! an address above its limits.
 
 use std::{
     net::SocketAddr,
@@ -71,8 +71,8 @@ fn address(shared: &Shared, request: &Request<Body>) -> Option<Arc<Address>> {
         HINT.call_once(|| {
             tracing::warn!(
                 %peer,
-                "a proxy sends X-Forwarded-For, but `proxy.hops` is 0: limits by client address are off; set `proxy.hops` \
-                 (PROXY_HOPS) to the number of proxies"
+                "a proxy sends X-Forwarded-For, but `proxy.hops` is 0: limits by client address are off; set \
+                 `proxy.hops` (PROXY_HOPS) to the number of proxies"
             );
         });
         return None;

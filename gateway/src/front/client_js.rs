@@ -1,5 +1,5 @@
-//! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, embedded from its npm package by the
-//! build.
+//! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, embedded from its npm package by
+//! the build.
 //!
 //! If the package was not installed at build time, the routes answer with 404 and an error that says how to install it.
 
@@ -17,8 +17,8 @@ include!(concat!(env!("OUT_DIR"), "/client_files.rs"));
 pub(super) fn router(path: &str) -> Router {
     if CLIENT_FILES.iter().any(|(_, content)| content.is_none()) {
         tracing::warn!(
-            "this build has no browser client: {path}/socket.io.js answers 404; to add it, run `npm ci` in gateway/client \
-             and build again"
+            "this build has no browser client: {path}/socket.io.js answers 404; to add it, run `npm ci` in \
+             gateway/client and build again"
         );
     }
     CLIENT_FILES.iter().fold(Router::new(), |router, (name, content)| {

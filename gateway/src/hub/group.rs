@@ -236,13 +236,13 @@ pub(super) mod tests {
             rounds in prop::collection::vec(prop::collection::vec((0_usize..3_000, any::<bool>()), 0..200), 1..8)
         ) {
             let group = Group::default();
-            let everybody: Vec<_> = (0..3_000).map(|id| TestMember::new(&id.to_string())).collect();
-            for member in &everybody[..2_500] {
+            let all: Vec<_> = (0..3_000).map(|id| TestMember::new(&id.to_string())).collect();
+            for member in &all[..2_500] {
                 group.join(Arc::clone(member));
             }
             for (number, changes) in rounds.into_iter().enumerate() {
-                let before: Vec<bool> = everybody.iter().map(|member| group.contains(&member.id)).collect();
-                let mut left = vec![false; everybody.len()];
+                let before: Vec<bool> = all.iter().map(|member| group.contains(&member.id)).collect();
+                let mut left = vec![false; all.len()];
                 let frame = frame(number);
                 let mut changes = changes.into_iter();
                 {
@@ -250,13 +250,13 @@ pub(super) mod tests {
                     while !poll(walk.as_mut()) {
                         for (id, joins) in changes.by_ref().take(60) {
                             match joins {
-                                true => drop(group.join(Arc::clone(&everybody[id]))),
-                                false => left[id] |= group.leave(&everybody[id].id),
+                                true => drop(group.join(Arc::clone(&all[id]))),
+                                false => left[id] |= group.leave(&all[id].id),
                             }
                         }
                     }
                 }
-                for (id, member) in everybody.iter().enumerate() {
+                for (id, member) in all.iter().enumerate() {
                     let count = member.received.take().len();
                     prop_assert!(count <= 1);
                     prop_assert!(count == 1 || !before[id] || left[id], "{id} missed the frame");

@@ -40,7 +40,8 @@ impl Address {
         Self { rate, connects, pending: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
     }
 
-    /// Takes a connection from the rate, and a permit if fewer than `max` exist (0 for no limit). Takes both or nothing.
+    /// Takes a connection from the rate, and a permit if fewer than `max` exist (0 for no limit). Takes both or
+    /// nothing.
     ///
     /// # Errors
     /// The time to wait, if known: each refused caller gets a later one, so that all pass if they retry on time.

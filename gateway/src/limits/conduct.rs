@@ -1,11 +1,11 @@
 //! Decides whether a client respects the times to retry, or floods. Pure; the time is an argument.
 //!
-//! Every refusal carries a time to retry. Once that time has passed, it excuses one event, no matter which: a client that
-//! respects these times sends one event for each of them, and not before it. A refused event that is not excused adds as
-//! many strikes as it costs (see [`Cost`]; 1 for a short event), and an accepted event removes as many, because the client
-//! may then send a new one. So a client that keeps events of a total cost of `n` in flight and respects the times never
-//! has more than `n` strikes, however long it continues; a client that retries too early, or sends more than twice the
-//! rate, gets more and more of them.
+//! Every refusal carries a time to retry. Once that time has passed, it excuses one event, no matter which: a client
+//! that respects these times sends one event for each of them, and not before it. A refused event that is not excused
+//! adds as many strikes as it costs (see [`Cost`]; 1 for a short event), and an accepted event removes as many, because
+//! the client may then send a new one. So a client that keeps events of a total cost of `n` in flight and respects the
+//! times never has more than `n` strikes, however long it continues; a client that retries too early, or sends more
+//! than twice the rate, gets more and more of them.
 
 use std::{
     collections::VecDeque,

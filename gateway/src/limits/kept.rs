@@ -1,4 +1,5 @@
-//! The limits of users and addresses, by key. An entry is kept while it is in use or differs from a new one, up to a bound.
+//! The limits of users and addresses, by key. An entry is kept while it is in use or differs from a new one, up to a
+//! bound.
 
 use std::{
     collections::HashMap,

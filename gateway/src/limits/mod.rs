@@ -7,8 +7,8 @@
 //! - [`Address`]: the budgets of one client address, and its connections without a session
 //! - [`Kept`]: users and addresses by key; an entry is kept while it is in use or a budget is not full
 //!
-//! Guarantees: memory is bounded; nothing here waits or does I/O; time is an argument. Deliberately per node: a user or an
-//! address with connections to n nodes has n budgets.
+//! Guarantees: memory is bounded; nothing here waits or does I/O; time is an argument. Deliberately per node: a user or
+//! an address with connections to n nodes has n budgets.
 
 mod address;
 mod conduct;

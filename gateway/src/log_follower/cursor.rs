@@ -22,9 +22,9 @@ pub(super) enum Live {
 /// Decision about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// Deliver the page's messages from index `from` on; `more` if the log continues after them. With `lost`, the missed
-    /// numbers up to it are no longer kept: reset the sink first, and do not read the page again, because its oldest
-    /// message may be dropped before the next read.
+    /// Deliver the page's messages from index `from` on; `more` if the log continues after them. With `lost`, the
+    /// missed numbers up to it are no longer kept: reset the sink first, and do not read the page again, because its
+    /// oldest message may be dropped before the next read.
     Deliver { lost: Option<Position>, from: usize, more: bool },
     /// The log began a new epoch at `at`: reset the sink, and read again after it.
     Anew { at: Position },

@@ -1,8 +1,8 @@
 //! Follows one log: delivers every stored message once and in order, whatever the bus loses.
 //!
 //! A message from the bus is delivered if it is the next one; if one is missing, the follower reads the log from the
-//! [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position at which it began, once and in order, or a
-//! reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
+//! [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position at which it began, once and in order,
+//! or a reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
 
 mod cursor;
 
@@ -129,7 +129,11 @@ impl LogFollower {
             match cursor.read(&page) {
                 Read::Deliver { lost, from, more } => {
                     if let Some(lost) = lost {
-                        tracing::warn!(log = %self.name, position = %lost, "members missed more messages than the log keeps: the oldest missed ones are lost");
+                        tracing::warn!(
+                            log = %self.name,
+                            position = %lost,
+                            "members missed more messages than the log keeps: the oldest missed ones are lost"
+                        );
                         metrics::RESETS.add_for([S::KIND], 1);
                         sink.reset(lost, false).await?;
                     }
@@ -144,7 +148,11 @@ impl LogFollower {
                     }
                 }
                 Read::Anew { at } => {
-                    tracing::warn!(log = %self.name, position = %at, "Redis lost messages of this log: it continues under a new epoch");
+                    tracing::warn!(
+                        log = %self.name,
+                        position = %at,
+                        "Redis lost messages of this log: it continues under a new epoch"
+                    );
                     metrics::RESETS.add_for([S::KIND], 1);
                     sink.reset(at, true).await?;
                     self.cursor = Some(cursor);

@@ -7,9 +7,9 @@
 //!
 //! Guarantees: packets received before a connection's turn are handled and answered before its transport is closed, if
 //! that takes no longer than [`FINISH_WITHIN`]; later packets are not acknowledged, so nothing acknowledged is lost.
-//! Sessions are released as usual, so a client that reconnects within the grace is not announced. The node stops once all
-//! connections are closed; a client that does not read, or a back end that does not answer, delays this by no more than
-//! [`FINISH_WITHIN`] and [`CLEANUP_WITHIN`] beyond the window.
+//! Sessions are released as usual, so a client that reconnects within the grace is not announced. The node stops once
+//! all connections are closed; a client that does not read, or a back end that does not answer, delays this by no more
+//! than [`FINISH_WITHIN`] and [`CLEANUP_WITHIN`] beyond the window.
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +56,8 @@ async fn empty(shared: &Arc<Shared>) {
             sleep(CHECK_EVERY).await;
         }
     };
-    // Connections that remain after this belong to clients that do not read; other nodes release the remaining sessions.
+    // Connections that remain after this belong to clients that do not read; other nodes release the remaining
+    // sessions.
     let _ = tokio::time::timeout(CLEANUP_WITHIN, cleanup).await;
 }
 
@@ -78,7 +79,8 @@ async fn close_connections(shared: &Shared, window: Duration) {
         closing.extend(leaving.into_iter().map(|connection| (connection, since)));
         close_finished(shared, &mut closing).await;
         if open.is_empty() && closing.is_empty() {
-            // Connections of handshakes that were admitted before the refusals began, and that were in no namespace yet.
+            // Connections of handshakes that were admitted before the refusals began, and that were in no namespace
+            // yet.
             open = open_connections(shared);
             if open.is_empty() {
                 return;
@@ -96,8 +98,8 @@ async fn close_finished(shared: &Shared, closing: &mut Vec<(Arc<Connection>, Ins
             closing.push((connection, since));
             continue;
         }
-        // Only unhandled packets can still claim something. A client that merely does not read, such as one whose polls a
-        // load balancer sends elsewhere, cannot.
+        // Only unhandled packets can still claim something. A client that merely does not read, such as one whose polls
+        // a load balancer sends elsewhere, cannot.
         if !connection.is_handled() {
             shared.releases.mark_incomplete();
         }

@@ -38,7 +38,7 @@ pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEv
             }
             BusEvent::Gap => {
                 tracing::warn!(
-                    "messages from other nodes may have been lost: reading the logs and re-registering this node's sessions"
+                    "messages from other nodes may have been lost: reading the logs and re-registering the sessions"
                 );
                 metrics::BUS_MISSED.add(1);
                 shared.on_bus_gap();

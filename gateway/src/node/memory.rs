@@ -1,8 +1,8 @@
 //! Returns unused memory to the system after many connections have closed.
 //!
-//! The allocator keeps the memory of closed connections: all 190 MB that 8,000 of them used. The node returns it once at
-//! most half of the peak's connections are open and no more are closing. Not more often, because all threads that allocate
-//! wait meanwhile: 0.1 s after these 8,000.
+//! The allocator keeps the memory of closed connections: all 190 MB that 8,000 of them used. The node returns it once
+//! at most half of the peak's connections are open and no more are closing. Not more often, because all threads that
+//! allocate wait meanwhile: 0.1 s after these 8,000.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,8 @@ struct PeakTracker {
 }
 
 impl PeakTracker {
-    /// Records the present number of connections, and the highest since the last call. Returns whether to return memory.
+    /// Records the present number of connections, and the highest since the last call. Returns whether to return
+    /// memory.
     fn is_low(&mut self, now: usize, peak: usize) -> bool {
         let ending = now < self.last.max(peak);
         self.last = now;

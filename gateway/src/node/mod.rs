@@ -1,7 +1,8 @@
 //! All background work of a node: everything that neither a client's packet nor a backend's call starts.
 //!
 //! - [`heartbeat`]: the lease, re-registering after its loss, and cleaning up after dead nodes
-//! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of sockets
+//! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of
+//!   sockets
 //! - [`unread`]: counts of unread notifications · [`drain`]: the shutdown
 //! - [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
@@ -25,8 +26,8 @@ use tokio::sync::mpsc;
 pub(crate) use self::report::Report;
 use crate::session::Shared;
 
-/// Starts all background work. It runs until the lifecycle stops; when the lifecycle is leaving, the node drains and then
-/// stops it.
+/// Starts all background work. It runs until the lifecycle stops; when the lifecycle is leaving, the node drains and
+/// then stops it.
 pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     let tasks = &shared.lifecycle;
     tasks.spawn(listen::listen(Arc::clone(shared), events));

@@ -31,7 +31,8 @@ pub(super) async fn run(shared: Arc<Shared>, heartbeat_task: JoinHandle<()>) {
     shutdown(&shared, heartbeat_task).await;
 }
 
-/// Closes the remaining connections and releases their sessions, so that other nodes need not wait for the lease to end.
+/// Closes the remaining connections and releases their sessions, so that other nodes need not wait for the lease to
+/// end.
 async fn shutdown(shared: &Shared, heartbeat_task: JoinHandle<()>) {
     for connection in shared.connections.all().into_iter().chain(shared.subscribed.all()) {
         connection.close(CloseReason::Draining);

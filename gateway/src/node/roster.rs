@@ -1,7 +1,8 @@
 //! Keeps the list of sockets current: announces this node's part to the other nodes, and sends the whole list to this
 //! node's members.
 //!
-//! Guarantees: each happens at most once in 250 ms, so that the work per connect does not depend on the number of sockets.
+//! Guarantees: each happens at most once in 250 ms, so that the work per connect does not depend on the number of
+//! sockets.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Sends sessions their number of unread notifications, in batches.
 //!
-//! Guarantees: a session gets its count as soon as the back end answers, unless it ends first. Counts arrive over the bus
-//! in the order in which the user's inbox changed, so that the last count is the latest.
+//! Guarantees: a session gets its count as soon as the back end answers, unless it ends first. Counts arrive over the
+//! bus in the order in which the user's inbox changed, so that the last count is the latest.
 
 use std::{sync::Arc, time::Duration};
 

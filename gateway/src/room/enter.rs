@@ -35,8 +35,8 @@ pub(super) struct Waiting<M> {
     pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
 }
 
-/// The last encoded `recent-messages`, reused for the next socket that gets the same: same end, first number, count, and
-/// whether there is more.
+/// The last encoded `recent-messages`, reused for the next socket that gets the same: same end, first number, count,
+/// and whether there is more.
 type Encoded = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
 impl<M: Occupant> Task<M> {
@@ -138,8 +138,8 @@ impl<M: Occupant> Task<M> {
         self.follower.at().ok_or(Unavailable)
     }
 
-    /// Sends a socket its part of the page, and admits the socket if nothing remains. Returns the socket if the messages
-    /// that it missed are no longer kept: then it gets the newest instead.
+    /// Sends a socket its part of the page, and admits the socket if nothing remains. Returns the socket if the
+    /// messages that it missed are no longer kept: then it gets the newest instead.
     fn answer(
         &mut self,
         mut one: Waiting<M>,

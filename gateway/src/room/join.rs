@@ -1,9 +1,9 @@
 //! The join of a socket: it gets the messages that it missed, or the newest, and all messages after that position live.
 //!
 //! A socket may have missed much more than its queue holds. Then it gets several rounds of at most [`PAGE_BYTES`]: the
-//! room's task sends one round, and the socket's event handler requests the next once the client has read it. So neither
-//! the task nor another socket waits, and the memory for one socket is bounded. The last round admits the socket; before
-//! that, it receives no live message of the room.
+//! room's task sends one round, and the socket's event handler requests the next once the client has read it. So
+//! neither the task nor another socket waits, and the memory for one socket is bounded. The last round admits the
+//! socket; before that, it receives no live message of the room.
 
 use std::{
     ops::Range as Span,
@@ -69,8 +69,8 @@ pub(crate) enum Joined {
         /// Whether that was more than one page.
         is_long: bool,
     },
-    /// There is more: request the next round, from `sent`, when the client has read these bytes. The socket is not in the
-    /// room.
+    /// There is more: request the next round, from `sent`, when the client has read these bytes. The socket is not in
+    /// the room.
     More {
         /// The last message that was sent.
         sent: Position,

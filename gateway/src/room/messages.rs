@@ -1,4 +1,5 @@
-//! Stored messages as JSON text. The log assigns the id, so it stores them without it; this module puts the id in front.
+//! Stored messages as JSON text. The log assigns the id, so it stores them without it; this module puts the id in
+//! front.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
 //! The newest messages, which a room's task keeps in memory while sockets join.
 //!
 //! Guarantees: a room keeps at most [`ROOM`] bytes, all rooms of a node together at most their [`Budget`], and a room
-//! without joins for [`IDLE`] keeps nothing, so that ten thousand quiet rooms cost nothing. A join that cannot be answered
-//! from here reads the log, and its page is kept for the next join.
+//! without joins for [`IDLE`] keeps nothing, so that ten thousand quiet rooms cost nothing. A join that cannot be
+//! answered from here reads the log, and its page is kept for the next join.
 
 use std::{
     sync::Arc,
@@ -19,8 +19,8 @@ use jackfield_shared::time::now;
 
 /// Most bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
 const ROOM: usize = 256 * 1024;
-/// How long messages are kept after the last join. If many clients reconnect, they do so within seconds; rarer joins may
-/// read the log.
+/// How long messages are kept after the last join. If many clients reconnect, they do so within seconds; rarer joins
+/// may read the log.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// See the module.

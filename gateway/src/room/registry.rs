@@ -165,8 +165,8 @@ impl<M: Occupant> Rooms<M> {
         room
     }
 
-    /// Removes an empty room, unless inputs are waiting. Unsubscribes first, so that the next task's subscribe comes after
-    /// it.
+    /// Removes an empty room, unless inputs are waiting. Unsubscribes first, so that the next task's subscribe comes
+    /// after it.
     pub(super) fn close(&self, name: &RoomName, inputs: &mut mpsc::Receiver<Input<M>>) -> bool {
         let mut rooms = self.0.by_name.lock();
         if !inputs.is_empty() {

@@ -1,7 +1,7 @@
 //! The roles that may join and send, by pattern of a room's name. Pure.
 //!
-//! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for all users; a pattern may end in
-//! `*`. The first matching rule decides. Without a matching rule, or if the rule omits the action, all users may.
+//! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for all users; a pattern may end
+//! in `*`. The first matching rule decides. Without a matching rule, or if the rule omits the action, all users may.
 
 use jackfield_shared::settings::SettingsError;
 

@@ -1,5 +1,5 @@
-//! Measures how long a stored message takes from its sender to the members' queues on the same node. Samples one message
-//! at a time, at most one per [`PACE`], so that measuring costs next to nothing.
+//! Measures how long a stored message takes from its sender to the members' queues on the same node. Samples one
+//! message at a time, at most one per [`PACE`], so that measuring costs next to nothing.
 //!
 //! A message may be delivered before the log has returned its position, so deliveries meanwhile are recorded. Pure: all
 //! times are arguments, from one clock.

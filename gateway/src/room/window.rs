@@ -1,9 +1,9 @@
 //! The newest messages of a room, without a gap up to a position, to answer reads in place of the log. Pure.
 //!
 //! Guarantees: a window answers a read exactly as the log would now, for a reader at the window's end; if it cannot be
-//! sure, it gives no answer. It can be sure because messages never move or change, and because the log drops them only by
-//! number and by age: the window holds no more messages than the log keeps, and expires before the first of them becomes
-//! too old. Messages stored after the log was read are younger than all of these.
+//! sure, it gives no answer. It can be sure because messages never move or change, and because the log drops them only
+//! by number and by age: the window holds no more messages than the log keeps, and expires before the first of them
+//! becomes too old. Messages stored after the log was read are younger than all of these.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -28,8 +28,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` that was sent at `asked` or
-    /// later.
+    /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` that was sent at `asked`
+    /// or later.
     pub(super) fn of(page: &Page, range: Range, count: usize, end: Position, asked: Instant) -> Self {
         let up_to_end = page.messages.partition_point(|message| message.number <= end.number);
         let mut messages = VecDeque::with_capacity(up_to_end);
@@ -186,8 +186,8 @@ mod tests {
         FallBack(usize),
         Lost,
         Wait(u32),
-        /// With a position this far before the log's end (or after it, if negative), in this epoch or the last; or without
-        /// a position.
+        /// With a position this far before the log's end (or after it, if negative), in this epoch or the last; or
+        /// without a position.
         Join(Option<(i64, bool)>),
         /// No joins for a while.
         Idle,

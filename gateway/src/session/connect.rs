@@ -188,8 +188,8 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
     if evicted {
         connection.evicted();
     } else if shared.lease.gaps() != gaps {
-        // The bus may have lost an eviction of this session, and re-registering skipped it because it was being claimed:
-        // re-register again.
+        // The bus may have lost an eviction of this session, and re-registering skipped it because it was being
+        // claimed: re-register again.
         shared.lease.reassert_soon();
     }
 }

@@ -1,4 +1,5 @@
-//! Subscribes a client to a feed: verifies the token if there is one, sends CONNECT, the greeting, and the kept updates.
+//! Subscribes a client to a feed: verifies the token if there is one, sends CONNECT, the greeting, and the kept
+//! updates.
 //!
 //! Deliberately claims no session, so that a user who subscribes in one tab keeps the session in another. A connection
 //! without a token counts among its address's connections without a session as long as it is subscribed.

@@ -138,7 +138,8 @@ impl Connection {
         self.outbox.close(reason);
     }
 
-    /// Accepts no more packets, because the connection is about to be closed. Packets already received are still handled.
+    /// Accepts no more packets, because the connection is about to be closed. Packets already received are still
+    /// handled.
     pub(crate) fn stop_accepting(&self) {
         self.queue.lock().shut();
     }
@@ -205,7 +206,8 @@ impl Connection {
         }
     }
 
-    /// Adds a subscriber, and sends it these frames first. False if the connection has ended, or has subscribed already.
+    /// Adds a subscriber, and sends it these frames first. False if the connection has ended, or has subscribed
+    /// already.
     pub(super) fn subscribe(self: &Arc<Self>, subscriber: &Arc<Subscriber>, first: &[Frame]) -> bool {
         let sent = {
             // Under the lock, so that a concurrent end sends its events after CONNECT.

@@ -30,8 +30,8 @@ impl Connection {
         self.disconnect("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
-    /// A backend ended this user's subscriptions: like [`Connection::ended_by_backend`], in the feeds to which the client
-    /// subscribed with the user's token.
+    /// A backend ended this user's subscriptions: like [`Connection::ended_by_backend`], in the feeds to which the
+    /// client subscribed with the user's token.
     pub(crate) fn subscriptions_ended_by_backend(self: &Arc<Self>, user: &str, reason: &str) {
         let subscribers = self.subscriptions.lock().of(user);
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
@@ -40,8 +40,8 @@ impl Connection {
         }
     }
 
-    /// The client floods: it kept sending above its rate limit. Accepts nothing more from it, disconnects it permanently,
-    /// and aborts the transport after [`ABORT_AFTER`].
+    /// The client floods: it kept sending above its rate limit. Accepts nothing more from it, disconnects it
+    /// permanently, and aborts the transport after [`ABORT_AFTER`].
     pub(super) fn flooding(self: &Arc<Self>) {
         self.stop_accepting();
         self.outbox.stop_reading();
@@ -85,7 +85,8 @@ impl Connection {
     ) {
         metrics::DISCONNECTED.add_for([reason], 1);
         let user = subscriber.identity.as_ref().map(|identity| &*identity.user_id);
-        tracing::info!(session = %self.id, user, namespace = subscriber.namespace(), reason, "ended a subscription to a feed");
+        let (session, namespace) = (&self.id, subscriber.namespace());
+        tracing::info!(%session, user, namespace, reason, "ended a subscription to a feed");
         subscriber.emit(event, data);
         Addressee::send(subscriber, &Frame::disconnect(subscriber.namespace()));
         self.unsubscribe(subscriber.namespace());

@@ -28,8 +28,8 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends a frame to all sockets in the sender's namespace, on every node. This node's own members get it over the bus,
-    /// too, so that all members receive frames in the same order.
+    /// Sends a frame to all sockets in the sender's namespace, on every node. This node's own members get it over the
+    /// bus, too, so that all members receive frames in the same order.
     ///
     /// # Errors
     /// [`Unavailable`]: the frame may or may not have been sent.

@@ -23,7 +23,7 @@ impl Connection {
         session.validity.expires_at
     }
 
-    /// Checks the tokens of the subscriptions from now on, where the feed requires one.
+    /// Checks the tokens of the subscriptions from now on, if the feed requires one.
     pub(super) fn watch_subscriptions(&self) {
         let mut subscriptions = self.subscriptions.lock();
         if subscriptions.checked_at == 0 && !subscriptions.is_empty() {

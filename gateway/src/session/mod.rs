@@ -1,12 +1,12 @@
 //! Connections and their sockets: authentication, the ordered queue, limits, and the end.
 //!
 //! One Engine.IO connection is a [`Connection`] and, once a namespace has accepted a token, one session. It has a
-//! [`Client`] for each namespace that it is in, and a [`Subscriber`] for each feed that it subscribed to, which is no part
-//! of the session. Guarantees: a connection's packets are handled one after the other, in order; a socket receives
+//! [`Client`] for each namespace that it is in, and a [`Subscriber`] for each feed that it subscribed to, which is no
+//! part of the session. Guarantees: a connection's packets are handled one after the other, in order; a socket receives
 //! nothing before the answer to its CONNECT, and no packet that it sends from then on is lost.
 //!
-//! [`Shared`] is the state that all connections of a node share, with their [`registry`]. Deliberately handles no events:
-//! the layer above does, through [`Dispatch`].
+//! [`Shared`] is the state that all connections of a node share, with their [`registry`]. Deliberately handles no
+//! events: the layer above does, through [`Dispatch`].
 
 mod accept;
 mod claim;

@@ -53,7 +53,8 @@ impl Connection {
 
     async fn drain(self: Arc<Self>) {
         // Whether the back end timed out for the previous packet. Then the packets queued behind it have waited for the
-        // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their handling.
+        // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their
+        // handling.
         let mut stalled = false;
         loop {
             // Not a `while let`, which would hold the lock while the packet is handled.
@@ -64,7 +65,11 @@ impl Connection {
             let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
             if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
                 let id = new_id();
-                tracing::error!(id, session = %self.id, "the handler of a packet panicked; the panic message is on standard error");
+                tracing::error!(
+                    id,
+                    session = %self.id,
+                    "the handler of a packet panicked; the panic message is on standard error"
+                );
                 self.refuse(&packet.borrowed(), &EventError::Internal { id });
             }
             if let Some(wait) = deadline::last_wait(handling) {
@@ -97,8 +102,8 @@ impl Connection {
             }
             Inbound::Event { namespace, content, ack, parts } => {
                 let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
-                // Nothing after a malformed event can be decoded, so the connection ends, as with Socket.IO's own server.
-                // A stock client reconnects by itself.
+                // Nothing after a malformed event can be decoded, so the connection ends, as with Socket.IO's own
+                // server. A stock client reconnects by itself.
                 if self.dispatch(namespace, event).await.is_err() {
                     self.close(CloseReason::Malformed);
                 }

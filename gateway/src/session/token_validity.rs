@@ -1,4 +1,5 @@
-//! Decides when to warn of a token's expiry, and when to end the session or subscription. Pure; the time is an argument.
+//! Decides when to warn of a token's expiry, and when to end the session or subscription. Pure; the time is an
+//! argument.
 
 /// How many seconds before a token's expiry its client is warned.
 const WARN_BEFORE: u64 = 60;

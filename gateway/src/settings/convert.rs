@@ -114,8 +114,8 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
-    /// The source of the keys that verify tokens. A short secret, which can be guessed, is accepted with a warning if only
-    /// this machine can connect.
+    /// The source of the keys that verify tokens. A short secret, which can be guessed, is accepted with a warning if
+    /// only this machine can connect.
     ///
     /// # Errors
     /// If neither or both sources are configured, or the secret is too short.
@@ -124,15 +124,15 @@ impl GatewaySettings {
             ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
             (secret, "") if secret.len() < SECRET_BYTES && !is_loopback(&self.host) => {
                 Err(SettingsError::new(format!(
-                    "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be guessed \
-                 from any token, and is accepted only if `host` (HOST) is a loopback address"
+                    "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be \
+                 guessed from any token, and is accepted only if `host` (HOST) is a loopback address"
                 )))
             }
             (secret, "") => {
                 if secret.len() < SECRET_BYTES {
                     tracing::warn!(
-                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes and can be guessed from any \
-                         token; it is accepted only because `host` (HOST) is a loopback address"
+                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes and can be guessed from \
+                         any token; it is accepted only because `host` (HOST) is a loopback address"
                     );
                 }
                 Ok(KeySource::Secret(secret.to_owned()))

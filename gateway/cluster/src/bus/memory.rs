@@ -55,8 +55,8 @@ impl MemoryNetwork {
 }
 
 impl Endpoint {
-    /// Queues the event, or drops it if the queue is full. The first dropped event is replaced by [`BusEvent::Gap`], the
-    /// last event in the queue, so the node learns of this and all following drops.
+    /// Queues the event, or drops it if the queue is full. The first dropped event is replaced by [`BusEvent::Gap`],
+    /// the last event in the queue, so the node learns of this and all following drops.
     fn push(&mut self, event: BusEvent) {
         let has_room = self.queue.capacity() > 1;
         if has_room || !self.missed {

@@ -1,9 +1,9 @@
 //! Port: messages between nodes.
 //!
 //! Guarantees: at most once; the messages of one publisher to one channel arrive in the order in which it awaited their
-//! publication; a node also receives its own messages. Once [`Bus::subscribe`] has succeeded, the node receives everything
-//! published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions outlive a
-//! lost connection. A message published within a recorded span carries that span ([`crate::wire::envelope`]).
+//! publication; a node also receives its own messages. Once [`Bus::subscribe`] has succeeded, the node receives
+//! everything published from then on, until [`BusEvent::Gap`] announces that messages may have been lost. Subscriptions
+//! outlive a lost connection. A message published within a recorded span carries that span ([`crate::wire::envelope`]).
 //! Deliberately stores nothing: messages that must not be lost go through a log.
 
 mod channel;
@@ -52,8 +52,8 @@ impl Bus {
     /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors
-    /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers; a
-    /// request that found the queue full is lost.
+    /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers;
+    /// a request that found the queue full is lost.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         match self {
             Self::Memory(bus) => bus.subscribe(channels),

@@ -1,9 +1,9 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
-//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to all channels, in batches, and
-//! only then sends [`BusEvent::Gap`]. The task publishes probes to itself, and drops a connection that delivers neither
-//! probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot keep up with its
-//! channels loses messages and receives [`BusEvent::Gap`].
+//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to all channels, in batches,
+//! and only then sends [`BusEvent::Gap`]. The task publishes probes to itself, and drops a connection that delivers
+//! neither probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot keep up with
+//! its channels loses messages and receives [`BusEvent::Gap`].
 
 use std::{
     collections::HashMap,
@@ -39,8 +39,8 @@ const REQUESTS: usize = 1_024;
 /// Channels in one SUBSCRIBE.
 const BATCH: usize = 512;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// A node that received no probe for this long is not ready. If that is so at two ticks in a row, without any message in
-/// between, the connection is dropped.
+/// A node that received no probe for this long is not ready. If that is so at two ticks in a row, without any message
+/// in between, the connection is dropped.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 

@@ -1,7 +1,7 @@
 //! Port: idempotency keys, called names here: an operation runs once per name, cluster-wide.
 //!
-//! Guarantees, for [`KEPT_FOR`] from the first attempt under a name on: one attempt at a time runs, until its outcome is
-//! reported or [`ATTEMPT`] has passed; once the reply is stored, every later attempt gets it; an attempt at another
+//! Guarantees, for [`KEPT_FOR`] from the first attempt under a name on: one attempt at a time runs, until its outcome
+//! is reported or [`ATTEMPT`] has passed; once the reply is stored, every later attempt gets it; an attempt at another
 //! operation gets [`Begun::Other`]. If the outcome is unknown, the next attempt runs under the same id, so that effects
 //! keyed by that id still happen once. Deliberately does not know what the operation is.
 

@@ -1,5 +1,5 @@
--- Common beginning of all inbox scripts. Atomic: all keys of a user share a hash tag. Removes notifications that are too
--- old before the script does anything else.
+-- Common beginning of all inbox scripts. Atomic: all keys of a user share a hash tag. First removes notifications that are
+-- too old.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first

@@ -168,8 +168,9 @@ impl MemoryInbox {
         Ok(())
     }
 
-    /// Runs `work` on a user's inbox, and pushes the change that it returns, with the count. Without a change, pushes the
-    /// count if it changed because notifications became too old. Also returns how many sessions the change was sent to.
+    /// Runs `work` on a user's inbox, and pushes the change that it returns, with the count. Without a change, pushes
+    /// the count if it changed because notifications became too old. Also returns how many sessions the change was sent
+    /// to.
     fn with<T>(
         &self,
         user: &Arc<str>,

@@ -1,12 +1,12 @@
 //! Port: users' notifications, and how many of them are unread.
 //!
-//! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change, with the
-//! new count, to every session of the user through the nodes that hold them ([`crate::wire::BusMessage::Inbox`]). So every
-//! device receives the changes in their order, and the last count that it receives is that of the latest change. The count
-//! is never stored separately: it is the number of stored unread notifications. The inbox keeps the newest [`Keep::max`]
-//! of the last [`Keep::age`]: every operation first removes notifications that are too old, and an addition also removes
-//! those above the number, so that list and count agree. An id that is added again while it is stored, or within
-//! [`REMEMBERED`] of its deletion, is stored once.
+//! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change, with
+//! the new count, to every session of the user through the nodes that hold them ([`crate::wire::BusMessage::Inbox`]).
+//! So every device receives the changes in their order, and the last count that it receives is that of the latest
+//! change. The count is never stored separately: it is the number of stored unread notifications. The inbox keeps the
+//! newest [`Keep::max`] of the last [`Keep::age`]: every operation first removes notifications that are too old, and an
+//! addition also removes those above the number, so that list and count agree. An id that is added again while it is
+//! stored, or within [`REMEMBERED`] of its deletion, is stored once.
 //!
 //! Deliberately has no timer for notifications that become too old: the next operation on the inbox removes them and
 //! pushes the count, unless the whole inbox has expired by then. A push can be lost like any message of [`crate::bus`];
@@ -161,8 +161,8 @@ impl Inbox {
         }
     }
 
-    /// Pushes their user's current count to these sessions of `node`, whether they are claimed or not. The count takes the
-    /// same path as all pushes, so that it arrives in the order of the changes.
+    /// Pushes their user's current count to these sessions of `node`, whether they are claimed or not. The count takes
+    /// the same path as all pushes, so that it arrives in the order of the changes.
     ///
     /// # Errors
     /// [`Unavailable`]: some sessions may not have been sent the count; sending it again does no harm.

@@ -1,11 +1,12 @@
 //! Port: a room's stored messages.
 //!
-//! Guarantees: within an epoch, messages are numbered from [`Page::base`] + 1 on, without holes; appending and publishing
-//! (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message appended again
-//! under the same key within five minutes is stored once and gets its first position; the newest 1,000 of 24 hours can be
-//! read. An epoch begins with the log and lasts as long as its numbers are valid: a log that was lost, or that ends before
-//! a position that a node has seen, continues under a new epoch. A room without a log takes no memory: its position is
-//! [`Page::empty`], which changes only if the back end loses all data. Deliberately does not know a room's members.
+//! Guarantees: within an epoch, messages are numbered from [`Page::base`] + 1 on, without holes; appending and
+//! publishing (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message
+//! appended again under the same key within five minutes is stored once and gets its first position; the newest 1,000
+//! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers are valid: a log that was
+//! lost, or that ends before a position that a node has seen, continues under a new epoch. A room without a log takes
+//! no memory: its position is [`Page::empty`], which changes only if the back end loses all data. Deliberately does not
+//! know a room's members.
 
 pub(crate) mod memory;
 mod position;
@@ -82,8 +83,8 @@ pub enum Log {
 }
 
 impl Log {
-    /// Stores and publishes a message. `key`, if given, makes retries within [`SAME_KEY_FOR`] idempotent. If a new epoch
-    /// begins with this message, it is later than that of `seen`, a position that the caller knows.
+    /// Stores and publishes a message. `key`, if given, makes retries within [`SAME_KEY_FOR`] idempotent. If a new
+    /// epoch begins with this message, it is later than that of `seen`, a position that the caller knows.
     ///
     /// # Errors
     /// [`Unavailable`]: the message may or may not have been stored.

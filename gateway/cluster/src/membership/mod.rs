@@ -1,10 +1,10 @@
 //! Port: the live nodes, and the sessions and stays that a dead one leaves behind.
 //!
 //! Guarantees: a node is live while it renews its lease; a lost lease is never renewed, the node registers a new
-//! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is assigned
-//! to one survivor, and to another one if that does not finish within `REAPING_TERMS`. A survivor must have held its own
-//! lease for one full term without a break, so that after an outage of the back end all nodes have time to register again.
-//! Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
+//! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is
+//! assigned to one survivor, and to another one if that does not finish within `REAPING_TERMS`. A survivor must have
+//! held its own lease for one full term without a break, so that after an outage of the back end all nodes have time to
+//! register again. Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
 
 pub(crate) mod memory;
 pub(crate) mod redis;

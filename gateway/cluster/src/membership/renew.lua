@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  sorted set of incarnations by the end of their lease (Unix milliseconds)
 -- KEYS[2]  hash: incarnation -> since when it has held its lease without a break (Unix milliseconds)
--- KEYS[3]  since when Redis has kept its data (Unix microseconds); "begin" sets it to the current time if it does not exist
+-- KEYS[3]  since when Redis has kept its data (Unix microseconds); "begin" sets it to now if it does not exist
 -- ARGV[1]  incarnation
 -- ARGV[2]  term in milliseconds
 -- ARGV[3]  "begin" or "renew"

@@ -1,5 +1,5 @@
--- Removes a session from a scope, if this incarnation holds it. After the user's last session, begins the grace; without a
--- grace, announces the departure at once. Atomic.
+-- Removes a session from a scope, if this incarnation holds it. After the user's last session, begins the grace; without
+-- a grace, announces the departure at once. Atomic.
 --
 -- KEYS[1]  hash of the user's sessions in the scope: session -> incarnation
 -- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
@@ -10,8 +10,8 @@
 -- ARGV[4]  session
 -- ARGV[5]  incarnation
 -- ARGV[6]  grace in milliseconds; 0 for none
--- Returns  KEYS[2], or 0 if it does not exist. A second call returns it again, so that a survivor can add the reminder if
---          the node died before adding it.
+-- Returns  KEYS[2], or 0 if it does not exist. A second call returns it again, so that a survivor can add the
+--          reminder if the node died before adding it.
 -- Publishes "-", the time in Unix milliseconds, and the user, or in a room the profile.
 
 if redis.call('HGET', KEYS[1], ARGV[4]) == ARGV[5] then

@@ -2,11 +2,11 @@
 //!
 //! Guarantees: the user's first session in a scope, on any node, announces the user's arrival
 //! ([`crate::wire::BusMessage::Arrived`] on the scope's channel). The departure is announced once
-//! ([`crate::wire::BusMessage::Departed`]): at once if the last session ended by [`Ending::Left`], else after the grace.
-//! Within the grace the user still counts as present, and a return is not announced. Registrations with [`Announce::No`]
-//! are not announced, and in rooms of more than `announce_max` members nobody is. Change and announcement are one atomic
-//! step. An incarnation cannot end a stay that another incarnation has taken over. Deliberately knows no leases: the
-//! survivor that cleans up a dead incarnation removes its stays.
+//! ([`crate::wire::BusMessage::Departed`]): at once if the last session ended by [`Ending::Left`], else after the
+//! grace. Within the grace the user still counts as present, and a return is not announced. Registrations with
+//! [`Announce::No`] are not announced, and in rooms of more than `announce_max` members nobody is. Change and
+//! announcement are one atomic step. An incarnation cannot end a stay that another incarnation has taken over.
+//! Deliberately knows no leases: the survivor that cleans up a dead incarnation removes its stays.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -113,8 +113,8 @@ impl Presence {
         }
     }
 
-    /// Announces the departure of users whose grace is over. Every node calls it periodically, and one of them announces
-    /// each user.
+    /// Announces the departure of users whose grace is over. Every node calls it periodically, and one of them
+    /// announces each user.
     ///
     /// # Errors
     /// [`Unavailable`]: some users may not have been announced; the next call announces them.

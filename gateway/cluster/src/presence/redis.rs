@@ -1,5 +1,5 @@
-//! [`crate::presence`] over Redis: a hash of sessions per scope and user, a hash of members per room, and one sorted set
-//! of the users within their grace.
+//! [`crate::presence`] over Redis: a hash of sessions per scope and user, a hash of members per room, and one sorted
+//! set of the users within their grace.
 //!
 //! The sorted set only lists the users to check; a script decides by each user's own key, atomically.
 

@@ -1,4 +1,5 @@
-//! Reminders of the users to check after their grace: one sorted set. Each user's own key decides about the announcement.
+//! Reminders of the users to check after their grace: one sorted set. Each user's own key decides about the
+//! announcement.
 
 use std::sync::LazyLock;
 

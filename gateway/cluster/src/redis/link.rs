@@ -184,7 +184,7 @@ impl RedisLink {
     /// [`REFUSED_AGAIN`]. False for any other error.
     pub(crate) fn refused(&self, error: &RedisError) -> bool {
         let code = error.code().unwrap_or_default();
-        let what = match code {
+        let problem = match code {
             _ if NO_WRITES.contains(&code) => "redis refuses writes: check its memory, disk and role",
             _ if NO_PERMISSION.contains(&code) || may_not_in_script(error) => {
                 "redis refuses commands of this user: see its ACL"
@@ -198,7 +198,7 @@ impl RedisLink {
             }
             *refused = Some(Instant::now());
         }
-        tracing::warn!(%error, "{what}");
+        tracing::warn!(%error, "{problem}");
         if code == "READONLY" {
             self.quick.renew();
             self.bulk.retain(|_, _| false);

@@ -203,8 +203,8 @@ mod tests {
             (RedisAccess { cert_file: empty, key_file: empty, ..access }, ["redis.certFile", "no certificate"]),
             (RedisAccess { url: "redis://:secret@localhost", ca_file: empty, ..access }, ["redis.caFile", "rediss://"]),
         ] {
-            let said = refused(access);
-            assert!(words.iter().all(|word| said.contains(word)) && !said.contains("secret"), "{said}");
+            let error = refused(access);
+            assert!(words.iter().all(|word| error.contains(word)) && !error.contains("secret"), "{error}");
         }
     }
 }

@@ -8,7 +8,7 @@
 -- ARGV[5]  prefix of every node's channel
 -- ARGV[6]  "" for a new generation, else the one to restore (then the oldest sessions are evicted with either ARGV[4])
 -- ARGV[7…] dead incarnations, whose sessions are removed
--- Returns  {1, generation} granted | {0, holder, holder…} refused, oldest session first | {2} restored, but evicted at once
+-- Returns  {1, generation} granted | {0, holder, holder…} refused, oldest first | {2} restored, but evicted at once
 -- Publishes "E" and the session, for each other session that is evicted, on its node's channel.
 
 local limit = tonumber(ARGV[3])

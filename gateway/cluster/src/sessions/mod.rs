@@ -2,10 +2,10 @@
 //!
 //! Guarantees: a claim is atomic over the whole cluster, and gets a higher generation than every session of the user.
 //! Above the limit, [`OnConflict::Evict`] evicts the sessions with the lowest generations, and [`OnConflict::Reject`]
-//! refuses the claim. The same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of each evicted session,
-//! at most once. A release by an incarnation that no longer holds the session does nothing. After a lost lease or lost
-//! data, [`Sessions::restore`] re-registers a node's sessions with their generations, and returns those above the limit.
-//! Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its sessions.
+//! refuses the claim. The same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of each evicted
+//! session, at most once. A release by an incarnation that no longer holds the session does nothing. After a lost lease
+//! or lost data, [`Sessions::restore`] re-registers a node's sessions with their generations, and returns those above
+//! the limit. Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its sessions.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -104,8 +104,8 @@ impl Sessions {
         }
     }
 
-    /// Re-registers sessions under `by`, and returns those that are above the limit, with either [`OnConflict`]. A session
-    /// that a later entry of `held` evicts is not returned: its node receives [`BusMessage::Evicted`].
+    /// Re-registers sessions under `by`, and returns those that are above the limit, with either [`OnConflict`]. A
+    /// session that a later entry of `held` evicts is not returned: its node receives [`BusMessage::Evicted`].
     ///
     /// # Errors
     /// [`Unavailable`]: some sessions may not have been registered; restoring again does no harm.
@@ -121,8 +121,8 @@ impl Sessions {
         }
     }
 
-    /// Sends a directive to every session of these users except `except`, only through the nodes that hold them. Returns
-    /// for each user the number of sessions that it was sent to.
+    /// Sends a directive to every session of these users except `except`, only through the nodes that hold them.
+    /// Returns for each user the number of sessions that it was sent to.
     ///
     /// # Errors
     /// [`Unavailable`]: it may have been sent to all, some or none of the sessions.
@@ -141,7 +141,8 @@ impl Sessions {
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
-    /// These users' registered sessions, each user's oldest first, including those of dead nodes until they are released.
+    /// These users' registered sessions, each user's oldest first, including those of dead nodes until they are
+    /// released.
     ///
     /// # Errors
     /// [`Unavailable`].

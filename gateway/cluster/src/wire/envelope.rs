@@ -1,5 +1,5 @@
-//! The envelope of a message on the bus: `T`, the [`Origin`] of the span that it was sent in, and the message. Without a
-//! recorded span there is no envelope, only the message.
+//! The envelope of a message on the bus: `T`, the [`Origin`] of the span that it was sent in, and the message. Without
+//! a recorded span there is no envelope, only the message.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use jackfield_shared::trace::Origin;

@@ -1,7 +1,7 @@
 //! The messages that nodes send each other over the bus, and their encoding.
 //!
-//! The first byte is the kind, and the rest is simple enough for Lua scripts in Redis to write; a broadcast frame follows
-//! its kind unchanged. Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
+//! The first byte is the kind, and the rest is simple enough for Lua scripts in Redis to write; a broadcast frame
+//! follows its kind unchanged. Receivers skip unknown kinds, so that nodes of two versions may share a cluster.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{ids::SessionId, inbox::NotificationId, log::Position};
 
 /// To a node: one of its sessions was evicted. Followed by the session's id.
 pub const EVICTED: u8 = b'E';
-/// On a scope's channel: a user arrived. Followed by Unix milliseconds, the session, and the user's id, or in a room the
-/// profile, with spaces between them.
+/// On a scope's channel: a user arrived. Followed by Unix milliseconds, the session, and the user's id, or in a room
+/// the profile, with spaces between them.
 pub const ARRIVED: u8 = b'+';
 /// On a scope's channel: a user departed. Like [`ARRIVED`], without the session.
 pub const DEPARTED: u8 = b'-';

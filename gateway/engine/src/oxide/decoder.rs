@@ -2,8 +2,8 @@
 //! binary parts.
 //!
 //! Guarantees: an event that is longer than `limits.payload`, or has more binary parts than `limits.attachments`, is
-//! refused on arrival; only its name is parsed, and the binary parts that follow it are skipped. Anything that makes the
-//! rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end.
+//! refused on arrival; only its name is parsed, and the binary parts that follow it are skipped. Anything that makes
+//! the rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end.
 
 use bytes::Bytes;
 use engineioxide_core::Str;

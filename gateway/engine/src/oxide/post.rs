@@ -1,9 +1,9 @@
 //! Reads the body of a polling client's POST before the library does.
 //!
 //! Guarantees: a body that is too long is refused as soon as that is known; a body that does not arrive within
-//! [`BODY_WITHIN`], or whose session ends, is abandoned; one body per session is read at a time; until a namespace admits
-//! it, a client may send at most [`Wire::may_still_read`]. The base64 variants in which clients write binary parts (line
-//! ends, no padding, the alphabet for URLs) are converted to the one that the library reads.
+//! [`BODY_WITHIN`], or whose session ends, is abandoned; one body per session is read at a time; until a namespace
+//! admits it, a client may send at most [`Wire::may_still_read`]. The base64 variants in which clients write binary
+//! parts (line ends, no padding, the alphabet for URLs) are converted to the one that the library reads.
 
 use std::{borrow::Cow, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Counts the message bytes in the library's writes to a WebSocket. Pure.
 //!
 //! The library also writes pings, pongs and close frames; these must not count as messages, or a client could make its
-//! queue seem shorter than it is. Counts the same bytes as [`super::OxideOutbox`]: a text without the `4` of Engine.IO, a
-//! binary part in full.
+//! queue seem shorter than it is. Counts the same bytes as [`super::OxideOutbox`]: a text without the `4` of Engine.IO,
+//! a binary part in full.
 
 /// The state between two writes, which may split a frame anywhere.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! Checks connections that are behind or being closed, once a second.
 //!
 //! Guarantees: a connection with more than [`BEHIND`](super::wire::BEHIND) bytes waiting is closed as too slow if the
-//! client does not read the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn down
-//! if writing the rest of its queue takes longer than [`CLOSE_WITHIN`]. So a client that reads slowly, or not at all,
-//! cannot keep its queue in memory. Idle connections cost nothing here.
+//! client does not read the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn
+//! down if writing the rest of its queue takes longer than [`CLOSE_WITHIN`]. So a client that reads slowly, or not at
+//! all, cannot keep its queue in memory. Idle connections cost nothing here.
 
 use std::{
     sync::{Arc, Weak},

@@ -1,11 +1,11 @@
 //! A WebSocket's raw stream: counts reads and writes, and reads ahead.
 //!
 //! The library reads with a small buffer, because every idle socket has one. While a client sends more than that buffer
-//! holds, this stream reads [`AHEAD`] bytes at once and passes them on in pieces: a message of 64 KiB costs 5 system calls,
-//! not 256.
+//! holds, this stream reads [`AHEAD`] bytes at once and passes them on in pieces: a message of 64 KiB costs 5 system
+//! calls, not 256.
 //!
-//! Guarantees: bytes that arrived with the handshake are read first; no more than [`Wire::may_read`] is read from a client
-//! that no namespace has admitted; after [`Wire::abort`] every read and write fails, also a waiting write.
+//! Guarantees: bytes that arrived with the handshake are read first; no more than [`Wire::may_read`] is read from a
+//! client that no namespace has admitted; after [`Wire::abort`] every read and write fails, also a waiting write.
 
 use std::{
     io,

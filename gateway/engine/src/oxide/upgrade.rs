@@ -1,8 +1,8 @@
 //! The start of a WebSocket: checks the handshake, answers it, and extracts the raw stream.
 //!
-//! HTTP passes on an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the TCP socket inside it.
-//! Handshakes that RFC 6455 forbids are refused before the library sees them: with 426 for another version of the protocol,
-//! else with 400.
+//! HTTP passes on an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the TCP socket inside
+//! it. Handshakes that RFC 6455 forbids are refused before the library sees them: with 426 for another version of the
+//! protocol, else with 400.
 
 use std::{sync::Arc, time::Duration};
 

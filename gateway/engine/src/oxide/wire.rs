@@ -1,9 +1,9 @@
-//! State that a connection's transport and queue share: the bytes that wait, the bytes that may still be read from a client
-//! that no namespace has admitted, and whether to tear the transport down.
+//! State that a connection's transport and queue share: the bytes that wait, the bytes that may still be read from a
+//! client that no namespace has admitted, and whether to tear the transport down.
 //!
-//! The library takes frames into a queue of its own and does not report when it wrote them. So [`OxideOutbox`] counts the
-//! bytes that it queues, and the [stream](super::stream) and the [polls](super::poll) count those that were written.
-//! Guarantees: [`Wire::waiting`] is never less than the message bytes in the library's queue.
+//! The library takes frames into a queue of its own and does not report when it wrote them. So [`OxideOutbox`] counts
+//! the bytes that it queues, and the [stream](super::stream) and the [polls](super::poll) count those that were
+//! written. Guarantees: [`Wire::waiting`] is never less than the message bytes in the library's queue.
 //!
 //! [`OxideOutbox`]: super::OxideOutbox
 
@@ -145,8 +145,8 @@ impl Wire {
         if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
     }
 
-    /// Stops reading from a WebSocket that is about to be aborted; its queue is still written. Does not affect a polling
-    /// client's POSTs.
+    /// Stops reading from a WebSocket that is about to be aborted; its queue is still written. Does not affect a
+    /// polling client's POSTs.
     pub(super) fn stop_reading(&self) {
         self.reading_stopped.store(true, Ordering::Release);
     }

@@ -1,10 +1,10 @@
 //! Counts the users of the whole cluster, from the nodes' reports. Pure.
 //!
-//! A user with sessions on several nodes counts once. So every node reports the number of its users, and the lowest hashes
-//! of their ids. The hash function is the same on every node, so the lowest hashes are a fair sample of all users that
-//! shows on how many nodes a user is. Guarantees: the number is exact while no node has more than [`SAMPLE`] users, and
-//! whenever no user is on two nodes; otherwise it is an estimate, a few per cent off. The reports travel with the
-//! heartbeats, so the census costs the back end nothing else.
+//! A user with sessions on several nodes counts once. So every node reports the number of its users, and the lowest
+//! hashes of their ids. The hash function is the same on every node, so the lowest hashes are a fair sample of all
+//! users that shows on how many nodes a user is. Guarantees: the number is exact while no node has more than [`SAMPLE`]
+//! users, and whenever no user is on two nodes; otherwise it is an estimate, a few per cent off. The reports travel
+//! with the heartbeats, so the census costs the back end nothing else.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,8 @@ pub(crate) const SAMPLE: usize = 512;
 pub(crate) struct Census {
     /// Number of users.
     pub(crate) users: usize,
-    /// The lowest of their hashes, in order. If a node of an older version reports none, the nodes' numbers are added up.
+    /// The lowest of their hashes, in order. If a node of an older version reports none, the nodes' numbers are added
+    /// up.
     #[serde(default)]
     pub(crate) lowest: Vec<u64>,
 }

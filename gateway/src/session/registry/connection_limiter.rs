@@ -17,7 +17,8 @@ use crate::{
     settings::Limits,
 };
 
-/// Most handshakes, of all addresses, that wait at the same time; each holds a few KB. Further ones are refused at once.
+/// Most handshakes, of all addresses, that wait at the same time; each holds a few KB. Further ones are refused at
+/// once.
 const WAITING: usize = 8_192;
 
 /// See the module.
@@ -43,8 +44,8 @@ impl ConnectionLimiter {
         }
     }
 
-    /// The limits of one address. Loopback addresses have no rate limit: a proxy, an operator or a test may open thousands
-    /// of connections, and no stranger connects from there.
+    /// The limits of one address. Loopback addresses have no rate limit: a proxy, an operator or a test may open
+    /// thousands of connections, and no stranger connects from there.
     pub(crate) fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
         let now = now();
         let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };

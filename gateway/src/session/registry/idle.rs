@@ -43,8 +43,8 @@ impl<C: Idler> Idle<C> {
         }
     }
 
-    /// Whether a connection from [`Idle::due`] has been in no namespace for the whole time limit, so that the caller must
-    /// close it. If it has been in one meanwhile, it is checked again later.
+    /// Whether a connection from [`Idle::due`] has been in no namespace for the whole time limit, so that the caller
+    /// must close it. If it has been in one meanwhile, it is checked again later.
     pub(crate) fn is_expired(&self, connection: &Arc<C>) -> bool {
         match connection.idle_since() {
             Some(since) if since.elapsed() >= self.limit => return true,

@@ -1,8 +1,8 @@
 //! Ended sessions and stays that wait to be released in the cluster.
 //!
-//! Guarantees: an entry stays until it was released, however long the back end is down. Meanwhile the queue grows with the
-//! sessions and stays that end, and with claims and joins that got no answer. Above [`MAX`] entries claims and joins are
-//! refused, so the queue is bounded by that and the sessions and stays of this node.
+//! Guarantees: an entry stays until it was released, however long the back end is down. Meanwhile the queue grows with
+//! the sessions and stays that end, and with claims and joins that got no answer. Above [`MAX`] entries claims and
+//! joins are refused, so the queue is bounded by that and the sessions and stays of this node.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -99,8 +99,8 @@ impl Roster {
         self.send_if(changed);
     }
 
-    /// Whether the cluster has so few sockets that all members get the presence of all users. `here` is the current number
-    /// on this node, because its own part may be outdated.
+    /// Whether the cluster has so few sockets that all members get the presence of all users. `here` is the current
+    /// number on this node, because its own part may be outdated.
     pub(crate) fn is_listed(&self, here: usize) -> bool {
         let parts = self.parts.lock();
         let elsewhere: usize = parts.values().filter(|part| part.node != self.me).map(|part| part.count).sum();

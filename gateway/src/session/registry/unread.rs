@@ -1,5 +1,5 @@
-//! Sessions that wait for their number of unread notifications: new sessions, and all sessions after a bus gap. Bounded by
-//! the sessions of the node.
+//! Sessions that wait for their number of unread notifications: new sessions, and all sessions after a bus gap. Bounded
+//! by the sessions of the node.
 
 use std::collections::HashSet;
 
