@@ -15,7 +15,13 @@ use crate::{
 
 fn identity() -> Identity {
     let user: Arc<str> = "u".into();
-    Identity { name: Arc::clone(&user), user_id: user, email: None, roles: Arc::new([]), expires_at: unix_now() + 3_600 }
+    Identity {
+        name: Arc::clone(&user),
+        user_id: user,
+        email: None,
+        roles: Arc::new([]),
+        expires_at: unix_now() + 3_600,
+    }
 }
 
 fn gateway(lifecycle: &Lifecycle) -> Gateway {
