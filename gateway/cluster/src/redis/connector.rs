@@ -5,7 +5,6 @@
 //! login in it.
 
 use std::{
-    error::Error as _,
     fmt, io,
     net::SocketAddr,
     time::{Duration, Instant},
@@ -95,22 +94,22 @@ impl Connector {
     /// In TLS 1.3 a server refuses a missing client certificate only after the client's handshake: it sends an
     /// alert, or closes the connection.
     fn explain(&self, error: RedisError) -> RedisError {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, TimedOut, UnexpectedEof};
-
-        let Some(kind) = error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind) else {
-            return error;
-        };
-        let text = match (self.target.tls, kind) {
-            (_, TimedOut) => format!("no answer within {CONNECT_TIMEOUT:?}"),
-            (Some(Tls::ServerOnly), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) => {
+        if error.is_timeout() {
+            return io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {CONNECT_TIMEOUT:?}")).into();
+        }
+        let text = match self.target.tls {
+            Some(_) if !error.is_io_error() || error.is_connection_refusal() => return error,
+            Some(Tls::ServerOnly)
+                if error.is_connection_dropped() || error.to_string().contains("CertificateRequired") =>
+            {
                 let hint = "closed after the TLS handshake; if the server requires a client certificate, set \
                             `redis.certFile` and `redis.keyFile`";
                 format!("{hint} ({error})")
             }
-            (Some(_), InvalidData) => format!("TLS handshake failed: {error}"),
-            _ => return error,
+            Some(_) => format!("TLS handshake failed: {error}"),
+            None => return error,
         };
-        failed(kind, text)
+        io::Error::other(text).into()
     }
 
     fn report(&self, error: Option<&RedisError>) {
@@ -149,16 +148,12 @@ impl AsyncDNSResolver for Resolver {
     ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         let host = self.host.as_deref().unwrap_or(name);
         Box::pin(async move {
-            let unknown = |error: io::Error| failed(error.kind(), format!("{host}: {error}"));
-            let mut addresses = lookup_host((host, port)).await.map_err(unknown)?.peekable();
-            if addresses.peek().is_none() {
-                return Err(failed(io::ErrorKind::NotFound, format!("{host} has no address")));
+            let unknown = |why: &dyn fmt::Display| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {why}"));
+            let addresses: Vec<_> = lookup_host((host, port)).await.map_err(|error| unknown(&error))?.collect();
+            if addresses.is_empty() {
+                return Err(unknown(&"has no address").into());
             }
-            Ok(Box::new(addresses.collect::<Vec<_>>().into_iter()) as _)
+            Ok(Box::new(addresses.into_iter()) as _)
         })
     }
-}
-
-fn failed(kind: io::ErrorKind, text: impl fmt::Display) -> RedisError {
-    io::Error::new(kind, text.to_string()).into()
 }
