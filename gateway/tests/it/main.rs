@@ -7,4 +7,5 @@
 mod harness;
 mod layers;
 mod readme;
+mod rooms_messages;
 mod sessions;
