@@ -8,4 +8,5 @@ mod harness;
 mod layers;
 mod readme;
 mod rooms_messages;
+mod roster;
 mod sessions;
