@@ -6,6 +6,7 @@
 
 mod harness;
 mod layers;
+mod limits;
 mod readme;
 mod rooms_messages;
 mod roster;
