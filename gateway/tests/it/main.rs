@@ -9,6 +9,7 @@ mod harness;
 mod layers;
 mod limits;
 mod readme;
+mod rooms_costs;
 mod rooms_messages;
 mod roster;
 mod sessions;
