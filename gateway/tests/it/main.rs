@@ -4,7 +4,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
+mod binary;
+mod drain;
 mod harness;
 mod layers;
+mod limits;
 mod readme;
+mod rooms_costs;
+mod rooms_messages;
+mod roster;
 mod sessions;

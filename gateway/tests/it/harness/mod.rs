@@ -9,10 +9,22 @@
 
 mod client;
 mod cluster;
+mod room;
 mod user;
 
+use serde_json::Value;
+
 pub use self::{
-    client::Client,
+    client::{Client, hex},
     cluster::{API_KEY, TestCluster},
+    room::{ids, send_many},
     user::User,
 };
+
+/// Whether it is a time as the gateway writes it: RFC 3339, UTC, milliseconds.
+pub fn is_timestamp(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.len() == "2026-01-01T00:00:00.000Z".len()
+        && text.ends_with('Z')
+        && chrono::DateTime::parse_from_rfc3339(text).is_ok()
+}
