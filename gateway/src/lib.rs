@@ -7,17 +7,17 @@
 //! - [`node`]: background work
 //! - [`event`]: one file per client event
 //! - [`session`]: connections and their sockets, and what they share
-//! - [`room`], [`feed`]: who gets what is stored
+//! - [`room`], [`feed`]: stored messages and their receivers
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
 //! - [`hub`]: members and fan-out
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
 //! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`user_id`]
 //!
-//! The way of a message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered queue, limits)
-//! → [`event`] → cluster (log and bus to every node) → [`node`] (listens) → [`log_follower`] → [`room`] → [`hub`] →
-//! engine → socket. The sender's own node takes the same way.
+//! The path of a stored message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered queue,
+//! limits) → [`event`] → cluster (log, and bus to every node) → [`node`] (receives) → [`room`] (through [`log_follower`])
+//! → [`hub`] → engine → socket. The sender's own node receives it over the bus, too.
 //!
-//! Nothing here knows passwords or SQL.
+//! Deliberately knows no passwords and no SQL: the auth service does.
 
 mod api;
 mod event;
@@ -54,7 +54,7 @@ use jackfield_shared::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use crate::session::Parts;
+pub use crate::session::Readiness;
 use crate::{
     api::{Api, ApiKeys},
     event::Events,
@@ -139,8 +139,8 @@ impl Gateway {
         Ok(Self { shared, api })
     }
 
-    /// A client in this process that needs no transport, for tests of everything above the engine. `token` is that of
-    /// its handshake.
+    /// A client in this process without a transport, for tests of everything above the engine. `token` is sent in its
+    /// handshake.
     #[must_use]
     pub fn test_client(&self, token: Option<&str>) -> TestClient {
         TestClient::connect(&Acceptor(Arc::clone(&self.shared)), token, None)
@@ -165,10 +165,10 @@ impl Gateway {
         &self.shared.id
     }
 
-    /// Whether the node can take clients, and if not, which part is missing.
+    /// Whether the node can serve clients, and which parts are not ready.
     #[must_use]
-    pub fn parts(&self) -> Parts {
-        self.shared.parts()
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness()
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].
@@ -179,7 +179,7 @@ impl Gateway {
     /// Serves `router` on `listener` until the lifecycle ends.
     pub async fn serve(&self, listener: TcpListener, router: Router) {
         let lifecycle = &self.shared.lifecycle;
-        // On a worker thread: any other thread would hand every connection over to one.
+        // On a worker thread: the main thread would have to pass every connection to one.
         let serving = lifecycle.spawn(jackfield_shared::serve::serve(listener, router, lifecycle.clone()));
         // A task that panicked has ended, too.
         let _ = serving.await;
@@ -195,12 +195,12 @@ pub async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
     TcpListener::bind(&at).await.map_err(|error| StartError::Listen(at, error))
 }
 
-/// The configured name with a random part, so that a restarted node is never taken for the one before.
+/// The configured name with a random part, so that other nodes distinguish a restarted node from its predecessor.
 fn node_id(settings: &GatewaySettings) -> Result<NodeId, SettingsError> {
     let name = &settings.node.id;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !name.chars().all(plain) || name.len() > 64 {
-        return Err(SettingsError::new("setting `node.id` may have 64 letters, digits, `-`, `_` and `.`"));
+        return Err(SettingsError::new("setting `node.id` must be at most 64 letters, digits, `-`, `_` or `.`"));
     }
     let name = if name.is_empty() { "gateway" } else { name };
     Ok(NodeId(format!("{name}-{}", random_id()).into()))

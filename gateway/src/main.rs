@@ -45,11 +45,13 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     let public = listen(&settings.host, settings.port).await?;
     let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
     if settings.redis.url.is_empty() {
-        tracing::warn!("no redis.url: this node is a cluster of its own, and forgets everything at its end");
+        tracing::warn!(
+            "`redis.url` (REDIS_URL) is not set: this node is a cluster of its own, and loses all data when it stops"
+        );
     }
 
     let lifecycle = Lifecycle::new();
-    lifecycle.leave_on_signal().context("signals cannot be handled")?;
+    lifecycle.leave_on_signal().context("cannot handle signals")?;
     let gateway = Gateway::build(settings, keys, &lifecycle)?;
     tracing::info!(
         node = %gateway.id(),
@@ -58,6 +60,7 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
         "listening"
     );
     tokio::join!(gateway.serve(public, gateway.router()), gateway.serve(internal, gateway.internal_router()),);
-    anyhow::ensure!(lifecycle.finish(GRACE).await, "some work did not end in time");
+    let ended = lifecycle.finish(GRACE).await;
+    anyhow::ensure!(ended, "some tasks did not end within {} s of the stop", GRACE.as_secs());
     Ok(())
 }

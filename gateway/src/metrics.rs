@@ -20,7 +20,7 @@ pub(crate) const OUTCOMES: &[&str] = &[
     OTHER,
 ];
 
-/// Codes of refused CONNECTs.
+/// Codes of refused CONNECTs, permanent and temporary.
 const REFUSALS: &[&str] = &[
     "missing_token",
     "invalid_token",
@@ -34,10 +34,10 @@ const REFUSALS: &[&str] = &[
     OTHER,
 ];
 
-/// Reasons for disconnecting a client for good.
+/// Reasons of permanent disconnects.
 const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
 
-/// Routes of the HTTP API, as they are written.
+/// Routes of the HTTP API, as its router declares them.
 const ENDPOINTS: &[&str] = &[
     "/v1/emit",
     "/v1/feeds/{feed}",
@@ -58,29 +58,29 @@ const ENDPOINTS: &[&str] = &[
 const LOGS: &[&str] = &["room", "feed"];
 
 jackfield_shared::metric_list! {
-    /// Always 1; the label says which version runs.
+    /// Always 1; the label is the running version.
     Gauge BUILD = "jackfield_build_info" by version in &[env!("CARGO_PKG_VERSION")];
-    /// Whether a part is as it has to be for the node to take clients; the node is ready where all parts are 1.
+    /// 1 if the part is ready, else 0; the node is ready if all parts are 1.
     Gauge READY = "jackfield_ready" by part in &["redis", "pub_sub", "keys", "staying"];
     /// Nodes with a lease, as this node sees them.
     Gauge NODES = "jackfield_nodes";
-    /// Times that this node went on under a new lease.
+    /// Leases that this node lost.
     Counter LEASES_LOST = "jackfield_leases_lost_total";
-    /// Nodes that died and that this node cleared up after.
+    /// Dead nodes whose sessions this node released.
     Counter REAPED = "jackfield_nodes_reaped_total";
 
     /// Engine.IO connections on this node.
     Gauge CONNECTIONS = "jackfield_connections";
-    /// Connections that this node takes at most; 0 for no limit.
+    /// Most Engine.IO connections that this node accepts; 0 for no limit.
     Gauge CONNECTIONS_LIMIT = "jackfield_connections_limit";
-    /// Handshakes let in, by the transport that they began with.
+    /// Handshakes admitted, by transport.
     Counter HANDSHAKES = "jackfield_handshakes_total" by transport in &["polling", "websocket"];
-    /// Polling connections that asked to become WebSockets.
+    /// Polling connections that requested an upgrade to WebSocket.
     Counter UPGRADES = "jackfield_upgrades_total";
     /// Handshakes answered with 503, by code.
     Counter HANDSHAKES_REFUSED = "jackfield_handshakes_refused_total"
         by code in &["server_draining", "too_many_connections", "unavailable", OTHER];
-    /// Connections closed because the node is on its way out.
+    /// Connections closed because the node is draining.
     Counter DRAINED = "jackfield_drained_connections_total";
     /// Sockets in namespaces on this node.
     Gauge SOCKETS = "jackfield_sockets" by namespace in &[];
@@ -91,47 +91,47 @@ jackfield_shared::metric_list! {
 
     /// Sessions that this node holds.
     Gauge SESSIONS = "jackfield_sessions";
-    /// Sessions claimed, by what came of it.
+    /// Claims of sessions, by outcome.
     Counter CLAIMS = "jackfield_session_claims_total" by outcome in &["granted", "refused", "unavailable"];
-    /// Sessions ended because another of the user took their place.
+    /// Sessions ended because a newer session of the user replaced them.
     Counter EVICTED = "jackfield_sessions_evicted_total";
-    /// Sessions and stays in rooms that are over and wait to be given back to the cluster.
-    Gauge DEPARTURES = "jackfield_departures_waiting";
-    /// Clients sent away for good, by reason.
-    Counter SENT_AWAY = "jackfield_sent_away_total" by reason in REASONS;
+    /// Ended sessions and stays in rooms that wait to be released in the cluster.
+    Gauge RELEASES_WAITING = "jackfield_departures_waiting";
+    /// Clients disconnected permanently, by reason.
+    Counter DISCONNECTED = "jackfield_sent_away_total" by reason in REASONS;
     /// Engine.IO connections that ended, by reason.
     Counter CLOSED = "jackfield_connections_closed_total" by reason in CloseReason::NAMES;
-    /// Connections closed because their queue was full.
+    /// Connections closed because the client did not read its queue fast enough.
     Counter TOO_SLOW = "jackfield_slow_clients_closed_total";
-    /// Connections closed because they sent what is no packet of the protocol.
+    /// Connections closed because the client sent a malformed packet.
     Counter MALFORMED = "jackfield_malformed_clients_closed_total";
 
-    /// Events handled, by outcome: ok or the error's code.
+    /// Events answered, by outcome: `ok` or the error's code.
     Counter EVENTS = "jackfield_events_total" by outcome in OUTCOMES;
-    /// Events refused because they came too fast.
+    /// Events refused because of a rate limit or a full inbox.
     Counter RATE_LIMITED = "jackfield_rate_limited_total";
     /// Frames queued for sockets by fan-out.
     Counter DELIVERIES = "jackfield_deliveries_total";
 
     /// Rooms that have members on this node.
     Gauge ROOMS = "jackfield_rooms";
-    /// Messages that clients of this node had stored.
+    /// Messages stored for clients of this node.
     Counter STORED = "jackfield_messages_stored_total";
-    /// Stored messages handed to the members of a room on this node, once a message and room.
+    /// Stored messages delivered to a room's members on this node, counted once per message.
     Counter DELIVERED = "jackfield_messages_delivered_total";
-    /// Seconds from asking the log to store a message until it is queued for the last of the room's members on the same
-    /// node; by that node's clock, of one message at a time and room.
+    /// Seconds from the request to store a message until it is queued for the last of the room's members on the sender's
+    /// node; samples one message at a time per room.
     Histogram DELIVERY = "jackfield_delivery_seconds";
-    /// Stored messages read from a log because the bus did not bring them.
+    /// Stored messages read from a log because they did not arrive over the bus.
     Counter REPAIRED = "jackfield_messages_repaired_total" by log in LOGS;
-    /// Times that a log began anew under members of a room, or readers of a feed, on this node.
+    /// Times that members of a room, or subscribers of a feed, on this node lost messages or continued under a new epoch.
     Counter RESETS = "jackfield_room_resets_total" by log in LOGS;
 
-    /// Calls of backends answered, by endpoint and class of status.
+    /// Calls of backends, by endpoint and status class.
     Counter API_REQUESTS = "jackfield_api_requests_total" by endpoint in ENDPOINTS, status in STATUSES;
-    /// Seconds that a call of a backend takes, by endpoint.
+    /// Seconds per call of a backend, by endpoint.
     Histogram API = "jackfield_api_request_seconds" by endpoint in ENDPOINTS;
 
-    /// Times that messages from other nodes may have been missed.
+    /// Times that messages from other nodes may have been lost.
     Counter BUS_MISSED = "jackfield_bus_missed_total";
 }

@@ -1,4 +1,4 @@
-//! A notification as clients and backends see it: the one place where its JSON is made.
+//! The JSON of notifications for clients and backends: the only place that writes it.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -11,10 +11,10 @@ use jackfield_shared::time::now_rfc3339;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Notifications in a page, at most.
-const MOST: usize = 100;
+/// Most notifications in a page.
+const MAX: usize = 100;
 /// Notifications in a page if the caller sets no limit.
-const USUAL: usize = 50;
+const DEFAULT: usize = 50;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -26,7 +26,7 @@ struct Body<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// A notification posted now, whose body is `{id,title,message,type,data?}`. The caller limits the lengths.
+/// A notification that is posted now, with the body `{id,title,message,type,data?}`. The caller checks the lengths.
 pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str, data: Option<&RawValue>) -> Posted {
     let body = Body { id: id.to_string(), title, message, r#type: kind, data };
     // Strings and raw JSON always serialize.
@@ -34,14 +34,14 @@ pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str,
     Posted { id, body: body.into(), at: now_rfc3339().into() }
 }
 
-/// What a caller asks of a list: `before` and `limit`, checked.
+/// Checks the `before` and `limit` of a request for a list.
 ///
 /// # Errors
 /// Names the field.
 pub(crate) fn page_of(before: Option<String>, limit: Option<usize>) -> Result<(Option<NotificationId>, usize), String> {
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(format!("limit must be 1 to {MOST}"));
+    let limit = limit.unwrap_or(DEFAULT);
+    if !(1..=MAX).contains(&limit) {
+        return Err(format!("limit must be 1 to {MAX}"));
     }
     let id = |text: String| NotificationId::parse(&text).ok_or_else(|| "before must be a notification's id".to_owned());
     Ok((before.map(id).transpose()?, limit))
@@ -61,8 +61,7 @@ pub(crate) fn page_fields(page: &Page) -> String {
     json
 }
 
-/// What the user's sockets get for a change of the inbox, in order: the contents of the change's event, and of the
-/// count's.
+/// The events that the user's sockets get for a change of the inbox, in order: the change's, then the count's.
 pub(crate) fn events(change: Option<&InboxChange>, unread: u64, at: &Arc<str>) -> Vec<String> {
     let count = format!("\"notification:unread_count\",{{\"unreadCount\":{unread},\"timestamp\":\"{at}\"}}");
     change.map(|change| event(change, at)).into_iter().chain([count]).collect()

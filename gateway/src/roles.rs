@@ -1,16 +1,16 @@
 //! Permission by role. Pure.
 
-/// Holders of one of these roles, or anybody.
+/// The users that have one of these roles, or all users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Roles(Option<Vec<String>>);
 
 impl Roles {
-    /// Reads `ROLE+ROLE`, or `*` for anybody.
+    /// Parses `ROLE+ROLE`, or `*` for all users.
     pub(crate) fn parse(text: &str) -> Self {
         Self((text != "*").then(|| text.split('+').map(|role| role.trim().to_owned()).collect()))
     }
 
-    /// Allows nobody, whatever the roles.
+    /// Allows no user, whatever the roles.
     pub(crate) fn nobody() -> Self {
         Self(Some(Vec::new()))
     }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_them_is_enough() {
+    fn one_matching_role_is_enough() {
         let admin: &[Box<str>] = &["USER".into(), "ADMIN".into()];
         assert!(Roles::parse("SUPERUSER + ADMIN").allow(admin) && !Roles::parse("SUPERUSER").allow(admin));
         assert!(Roles::parse("*").allow(&[]) && Roles::default().allow(&[]) && !Roles::parse("ADMIN").allow(&[]));

@@ -1,8 +1,8 @@
-//! The gateway's settings, their defaults, and a line of text for each. [`check`] refuses what makes no sense, [`meaning`]
-//! has them as the rest of the gateway takes them.
+//! The gateway's settings, their defaults, and a help text for each. [`check`] refuses invalid values, [`convert`] turns
+//! settings into the types that the rest of the gateway uses.
 
 mod check;
-mod meaning;
+mod convert;
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use jackfield_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-/// All of it.
+/// All settings of the gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "TABLE says what each is")]
+#[expect(missing_docs, reason = "TABLE documents each")]
 pub struct GatewaySettings {
     pub port: u16,
     pub host: String,
@@ -42,11 +42,12 @@ pub struct GatewaySettings {
     pub otel: OtelSettings,
 }
 
+/// Declares a group of settings with their defaults side by side.
 macro_rules! section {
     ($name:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty = $default:expr),* $(,)? }) => {
         #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[expect(missing_docs, reason = "TABLE says what each is")]
+        #[expect(missing_docs, reason = "TABLE documents each")]
         pub struct $name { $($(#[$attribute])* pub $field: $kind),* }
 
         impl Default for $name {
@@ -135,7 +136,7 @@ section!(Limits {
     connect_timeout: Duration = Duration::from_secs(10),
 });
 
-/// The feed that every gateway has where the configuration names none.
+/// The default feed.
 const PRODUCTS: &str = "productos;greeting=Updates Notifications WS: Productos - Tienda API NestJS;\
     read=anyone;update=ADMIN+SUPERUSER";
 
@@ -170,160 +171,214 @@ impl Default for GatewaySettings {
 
 impl Settings for GatewaySettings {
     const TABLE: &'static [Setting] = &[
-        Setting { key: "port", doc: "Public port: Socket.IO" },
-        Setting { key: "host", doc: "Address that the public port is on" },
+        Setting { key: "port", doc: "Public port: Socket.IO, and `/v1` if `api.public` is set" },
+        Setting { key: "host", doc: "Address that the public port listens on" },
         Setting {
             key: "workers",
-            doc: "Worker threads; 1 does most per core, so run a node for each; 0 for one per core",
+            doc: "Number of worker threads; 0 for one per core. One is the most efficient: run one node per core",
         },
         Setting { key: "internal.port", doc: "Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
         Setting {
             key: "internal.host",
-            doc: "Address that the internal port is on; none: that of `host`, or loopback where that is all addresses",
+            doc: "Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for \
+                  all addresses",
         },
-        Setting { key: "node.id", doc: "Name of the node in logs and in the cluster; none for a random one" },
+        Setting {
+            key: "node.id",
+            doc: "Name of the node in logs and in the cluster, to which a random part is added; if empty, `gateway`",
+        },
         Setting {
             key: "node.address",
-            doc: "Where other nodes and `/v1/nodes` find its internal port; none: the host's name and `internal.port`",
+            doc: "Host and internal port of the node, as `/v1/nodes` shows them; if empty, the machine's host name and \
+                  the internal port",
         },
         Setting {
             key: "redis.url",
-            doc: "`redis://user:password@host:port/database`, `rediss://` for TLS, user and password percent-encoded; \
-                  none: the node is a cluster of its own, in memory",
+            doc: "`redis://user:password@host:port/database`, or `rediss://` for TLS, with user and password \
+                  percent-encoded; if empty, the node is a cluster of its own, in memory",
         },
-        Setting { key: "redis.prefix", doc: "What every key and channel starts with; one for each cluster" },
+        Setting { key: "redis.prefix", doc: "Prefix of every key and channel in Redis; each cluster needs its own" },
         Setting {
             key: "redis.caFile",
-            doc: "PEM file of the authorities that Redis's certificate must be from; none: the public ones",
+            doc: "PEM file of the authorities that may sign Redis's certificate; if empty, the public ones",
         },
         Setting { key: "redis.certFile", doc: "PEM file of the client certificate, with its chain" },
-        Setting { key: "redis.keyFile", doc: "PEM file of its private key" },
+        Setting { key: "redis.keyFile", doc: "PEM file of the client certificate's private key" },
         Setting {
             key: "redis.serverName",
-            doc: "Name that Redis's certificate must have; none: the host of `redis.url`",
+            doc: "Name that Redis's certificate must have; if empty, the host in `redis.url`",
         },
         Setting {
             key: "jwt.secret",
-            doc: "HS256 secret shared with the issuer, at least 32 bytes; a shorter one is taken only where `host` is a \
+            doc: "HS256 secret shared with the issuer, at least 32 bytes; a shorter one is accepted only if `host` is a \
                   loopback address",
         },
-        Setting { key: "jwt.jwksUrl", doc: "Where the issuer's public keys are (EdDSA, RS256, ES256)" },
-        Setting { key: "jwt.issuer", doc: "`iss` that a token must have; none for any" },
-        Setting { key: "jwt.audience", doc: "`aud` that a token must have; none for any" },
-        Setting { key: "socket.path", doc: "Path of Socket.IO, as the clients' option `path` names it" },
-        Setting { key: "session.policy", doc: "Sessions a user may have: `single`, `multi`, or a number" },
+        Setting { key: "jwt.jwksUrl", doc: "URL of the issuer's public keys (EdDSA, RS256, ES256)" },
+        Setting { key: "jwt.issuer", doc: "Issuer (`iss`) that a token must have; if empty, any" },
+        Setting { key: "jwt.audience", doc: "Audience (`aud`) that a token must have; if empty, any" },
+        Setting { key: "socket.path", doc: "Path of Socket.IO, the same as the clients' option `path`" },
+        Setting {
+            key: "session.policy",
+            doc: "Most sessions of one user: `single`, `multi` for no limit, or a number",
+        },
         Setting {
             key: "session.onConflict",
-            doc: "Who loses beyond that: `evict` the oldest, or `reject` the newcomer",
+            doc: "Above `session.policy`: `evict` the user's oldest session, or `reject` the new one",
         },
-        Setting { key: "presence.grace", doc: "How long a user may be away before being announced offline" },
-        Setting { key: "presence.lease", doc: "How long a node may be silent before its users are taken to be away" },
-        Setting { key: "roster.max", doc: "Sockets in `/` up to which everybody is told of everybody" },
-        Setting { key: "rooms.announceMax", doc: "Members up to which a room is told of comings and goings" },
+        Setting {
+            key: "presence.grace",
+            doc: "How long after a user's last socket closed the user is announced offline; a return within it is \
+                  not announced",
+        },
+        Setting {
+            key: "presence.lease",
+            doc: "How long a node may be silent before other nodes consider it dead and release its sessions",
+        },
+        Setting {
+            key: "roster.max",
+            doc: "Most sockets in `/` for which all sockets get the list of sockets and the presence of all users; above \
+                  it, they get the number, and presence by subscription",
+        },
+        Setting {
+            key: "rooms.announceMax",
+            doc: "Most members of a room for which `user-joined` and `user-left` are sent",
+        },
         Setting {
             key: "rooms.rules",
-            doc: "Who may join and send, first fit: `pattern;join=ROLE+ROLE;send=ROLE`, patterns may end in `*`",
+            doc: "Roles that may join and send: `pattern;join=ROLE+ROLE;send=ROLE`; the first rule whose pattern matches \
+                  the room's name decides, and patterns may end in `*`",
         },
-        Setting { key: "notifications.max", doc: "Notifications that are kept for a user; 0 for any number" },
+        Setting { key: "notifications.max", doc: "Most notifications that are kept for a user; 0 for no limit" },
         Setting { key: "notifications.maxAge", doc: "How long a notification is kept; `0s` for ever" },
         Setting {
             key: "feeds",
-            doc: "`/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; unless it is said, \
-                  read with a token, updated by backends only, and nothing kept for new readers",
+            doc: "Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by default, \
+                  only token holders read, only backends update, and nothing is kept for new subscribers",
         },
         Setting {
             key: "api.keys",
-            doc: "Backends that may call `/v1`: `name:scope+scope:sha256`, the SHA-256 of the key in hex; scopes: `emit`, `notify`, `read`, `disconnect`, `publish`",
+            doc: "Backends that may call `/v1`: `name:scope+scope:sha256`, with the SHA-256 of the key in hex; scopes: \
+                  `emit`, `notify`, `read`, `disconnect`, `publish`",
         },
-        Setting { key: "api.public", doc: "Whether `/v1` is on the public port too" },
+        Setting { key: "api.public", doc: "Serves `/v1` on the public port, too" },
         Setting {
             key: "drain.delay",
-            doc: "At its end, how long a node of several goes on while balancers notice that it is unready",
+            doc: "After SIGTERM, how long to keep serving while load balancers take the node out; skipped without Redis",
         },
-        Setting { key: "drain.window", doc: "After that, the time over which its clients are sent away" },
+        Setting {
+            key: "drain.window",
+            doc: "After `drain.delay`, the time over which the node closes its connections, evenly; skipped without Redis",
+        },
         Setting {
             key: "cors.origins",
-            doc: "Origins of pages that may connect besides one's own; `*` stands for any port or part",
+            doc: "Origins of web pages that may connect, besides the gateway's own; `*` matches any port or part of a \
+                  name",
         },
-        Setting { key: "ping.interval", doc: "Between two pings of the server" },
-        Setting { key: "ping.timeout", doc: "Without an answer to a ping for this long, a connection is over" },
+        Setting { key: "ping.interval", doc: "Time between two pings of the server" },
+        Setting {
+            key: "ping.timeout",
+            doc: "How long a client may take to answer a ping before its connection is closed",
+        },
         Setting {
             key: "proxy.hops",
-            doc: "Proxies in front, whose `X-Forwarded-For` is believed for the client's address",
+            doc: "Number of trusted proxies in front, whose `X-Forwarded-For` gives the client's address",
         },
         Setting {
             key: "limits.eventRate",
-            doc: "Events a second of one user, where each 16 KiB of an event count as one more; 0 for no limit",
+            doc: "Events per second of one user, where each 16 KiB of an event count as one more; 0 for no limit",
         },
         Setting { key: "limits.eventBurst", doc: "Events of one user at once" },
         Setting {
             key: "limits.floodStrikes",
-            doc: "Refused events that came before the time they were told, counted as for `limits.eventRate`, less those that passed, until a connection is ended; 0 for never",
+            doc: "Most strikes of a connection before it is closed as flooding; an event that is refused and came before \
+                  the time to retry adds its count as in `limits.eventRate`, an accepted one subtracts it; 0 for never",
         },
         Setting {
             key: "limits.broadcastRate",
-            doc: "Events a second of one user to a whole namespace (`message-client`, `message` without a room, `updateProduct`); 0 for no limit",
+            doc: "Events per second of one user to a whole namespace (`message-client`, `message` without a room, \
+                  `updateProduct`); 0 for no limit",
         },
-        Setting { key: "limits.broadcastBurst", doc: "Of these, at once" },
+        Setting { key: "limits.broadcastBurst", doc: "Events of one user to a whole namespace at once" },
         Setting {
             key: "limits.privateRate",
-            doc: "`private-message` a second from one user to one other, four times as many to all; 0 for no limit",
+            doc: "`private-message` per second from one user to one other user, four times as many to all others \
+                  together; 0 for no limit",
         },
-        Setting { key: "limits.privateBurst", doc: "Of these, at once" },
-        Setting { key: "limits.userConnectRate", doc: "Connects a second of one user; 0 for no limit" },
+        Setting {
+            key: "limits.privateBurst",
+            doc: "`private-message` from one user to one other user at once, four times as many to all others together",
+        },
+        Setting { key: "limits.userConnectRate", doc: "Connects per second of one user; 0 for no limit" },
         Setting { key: "limits.userConnectBurst", doc: "Connects of one user at once" },
         Setting {
             key: "limits.userRooms",
-            doc: "Rooms that one user begins by a first stored message, at once, and as many again in an hour; 0 for no limit",
+            doc: "Rooms in which one user may store the first message, at once, and as many again per hour; 0 for no \
+                  limit",
         },
         Setting {
             key: "limits.userBytes",
-            doc: "Bytes that one user stores in rooms, at once, and as many again in an hour; 0 for no limit",
+            doc: "Bytes that one user may store in rooms, at once, and as many again per hour; 0 for no limit",
         },
         Setting {
             key: "limits.payload",
-            doc: "Bytes of one event, binary parts included; 0 for none below `limits.message`",
+            doc: "Most bytes of one event, binary parts included; 0 for no limit below `limits.message`",
         },
-        Setting { key: "limits.message", doc: "Bytes of one message on the wire; more ends the connection" },
-        Setting { key: "limits.attachments", doc: "Binary parts of one event; at most 1000" },
-        Setting { key: "limits.inbox", doc: "Events of one connection that wait to be handled; 0 for none" },
-        Setting { key: "limits.inboxBytes", doc: "Bytes of the events of one connection that wait to be handled" },
+        Setting {
+            key: "limits.message",
+            doc: "Most bytes of one message on the wire; a longer one closes the connection",
+        },
+        Setting { key: "limits.attachments", doc: "Most binary parts of one event, up to 1000" },
+        Setting {
+            key: "limits.inbox",
+            doc: "Most events of one connection that wait to be handled; above it, events are refused; 0 for no limit",
+        },
+        Setting {
+            key: "limits.inboxBytes",
+            doc: "Most bytes of one connection's events that wait to be handled; above it, events are refused",
+        },
         Setting {
             key: "limits.queue",
-            doc: "Frames that wait for one connection, which is closed as too slow beyond that; 0 for none",
+            doc: "Most frames that wait to be sent on one connection; above it, the connection is closed as too slow; \
+                  0 for no limit",
         },
         Setting {
             key: "limits.queueBytes",
-            doc: "Bytes that wait for one connection, which is closed as too slow beyond that",
+            doc: "Most bytes that wait to be sent on one connection; above it, the connection is closed as too slow",
         },
         Setting {
             key: "limits.queueAge",
-            doc: "How long a queue of more than 64 KiB may take to move on before its connection is closed; `0s` for any time",
+            doc: "If more than 64 KiB wait to be sent on one connection, how long the client may take to read the bytes \
+                  queued so far before the connection is closed as too slow; `0s` for no limit",
         },
         Setting {
             key: "limits.compression",
-            doc: "Bytes from which the answer to a poll is compressed for clients that accept it; 0 for never",
+            doc: "Fewest bytes from which the answer to a poll is compressed, if the client accepts that; 0 for never",
         },
-        Setting { key: "limits.rooms", doc: "Rooms that one socket may be in; 0 for none" },
-        Setting { key: "limits.connections", doc: "Connections of this node; 0 for none" },
-        Setting { key: "limits.connectRate", doc: "New connections a second on this node; 0 for none" },
+        Setting { key: "limits.rooms", doc: "Most rooms of one socket; 0 for no limit" },
+        Setting { key: "limits.connections", doc: "Most connections of this node; 0 for no limit" },
+        Setting { key: "limits.connectRate", doc: "New connections per second on this node; 0 for no limit" },
         Setting {
             key: "limits.addressConnectRate",
-            doc: "New connections a second from one address (IPv6: one /64), other than this machine's own; 0 for no limit",
+            doc: "New connections per second from one address (IPv6: one /64), except loopback; 0 for no limit",
         },
-        Setting { key: "limits.addressConnectBurst", doc: "New connections from one address at once" },
+        Setting { key: "limits.addressConnectBurst", doc: "New connections from one address at once, except loopback" },
         Setting {
             key: "limits.addressPending",
-            doc: "Connections of one address that have shown no good token, this machine's own too: much less than `limits.connections`; 0 for any number",
+            doc: "Most connections of one address, loopback included, from which no token was accepted; set it far below \
+                  `limits.connections`; 0 for no limit",
         },
-        Setting { key: "limits.connectTimeout", doc: "How long a connection may be in no namespace" },
+        Setting {
+            key: "limits.connectTimeout",
+            doc: "How long a connection may be in no namespace before it is closed",
+        },
         Setting { key: "log.format", doc: "`pretty` or `json`" },
         Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
         Setting {
             key: "otel.exporterOtlpEndpoint",
-            doc: "Where a collector takes traces over OTLP/HTTP, such as `http://collector:4318`; empty for none",
+            doc: "URL of a collector that accepts traces over OTLP/HTTP, such as `http://collector:4318`; empty for no \
+                  traces",
         },
-        Setting { key: "otel.tracesSamplerArg", doc: "The part of all traces that is recorded, from 0 to 1" },
+        Setting { key: "otel.tracesSamplerArg", doc: "Fraction of all traces that is recorded, from 0 to 1" },
     ];
 }
 
@@ -333,7 +388,7 @@ mod tests {
     use jackfield_shared::settings::undocumented;
 
     #[test]
-    fn every_setting_is_in_the_table_and_none_besides() {
+    fn the_table_lists_every_setting() {
         assert_eq!(undocumented::<GatewaySettings>(), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! The limits on a user's id. Tokens with longer ids are refused, so that no user has one.
+//! The limits on a user's id. The verifier refuses tokens with longer ids, so no user has one.
 
 /// Most characters of a user's id.
 pub(crate) const MAX_USER_ID: usize = 128;

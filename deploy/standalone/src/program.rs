@@ -75,13 +75,14 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     let others = gateway.internal_router();
     let services = (Arc::clone(&gateway), Arc::clone(&auth));
     let ready = move || async move {
-        let (parts, database) = (gateway.parts(), auth.is_ready().await);
-        let (code, status) = match parts.ready() && database {
-            true => (StatusCode::OK, parts.as_str()),
-            false => (StatusCode::SERVICE_UNAVAILABLE, if parts.ready() { "unready" } else { parts.as_str() }),
+        let (readiness, database) = (gateway.readiness(), auth.is_ready().await);
+        let (code, status) = match readiness.is_ready() && database {
+            true => (StatusCode::OK, readiness.as_str()),
+            false => {
+                (StatusCode::SERVICE_UNAVAILABLE, if readiness.is_ready() { "unready" } else { readiness.as_str() })
+            }
         };
-        let mut body =
-            json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(parts).unwrap_or_default() });
+        let mut body = json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(readiness).unwrap_or_default() });
         body["parts"]["database"] = database.into();
         (code, Json(body)).into_response()
     };

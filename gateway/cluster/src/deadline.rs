@@ -42,11 +42,11 @@ pub fn last_wait<F: Future>(work: Pin<&mut Budgeted<F>>) -> Option<Wait> {
     work.take_value().and_then(|budget| budget.last_wait.get())
 }
 
-/// Time limit of the next wait, at most `usual`; `None` when no time is left, which is recorded as a wait in vain.
+/// Time limit of the next wait, at most `limit`; `None` when no time is left, which is recorded as a wait in vain.
 #[must_use]
-pub fn left(usual: Duration) -> Option<Duration> {
+pub fn left(limit: Duration) -> Option<Duration> {
     let left = BUDGET.try_with(|budget| budget.until.saturating_duration_since(Instant::now()));
-    let left = left.map_or(usual, |left| left.min(usual));
+    let left = left.map_or(limit, |left| left.min(limit));
     if left.is_zero() {
         ended(Wait::TimedOut);
         return None;

@@ -38,20 +38,20 @@ impl Frame {
     /// name must need no escapes in JSON.
     #[must_use]
     pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
-        Self::from_text(format!("2{}[\"{name}\",{arguments}]", before_data(namespace)))
+        Self::from_text(format!("2{}[\"{name}\",{arguments}]", namespace_prefix(namespace)))
     }
 
     /// An event whose name and arguments are JSON already, with commas between them.
     #[must_use]
     pub fn event_content(namespace: &str, content: &str) -> Self {
-        Self::from_text(format!("2{}[{content}]", before_data(namespace)))
+        Self::from_text(format!("2{}[{content}]", namespace_prefix(namespace)))
     }
 
     /// As [`Frame::event_content`], with the binary parts that placeholders in the content name.
     #[must_use]
     pub fn event_with(namespace: &str, content: &str, parts: Option<Parts>) -> Self {
         let Some(parts) = parts else { return Self::event_content(namespace, content) };
-        let text = format!("5{}-{}[{content}]", parts.count(), before_data(namespace));
+        let text = format!("5{}-{}[{content}]", parts.count(), namespace_prefix(namespace));
         Self::new(text.into(), Some(parts))
     }
 
@@ -64,33 +64,33 @@ impl Frame {
     /// As [`Frame::ack`], with data that is JSON already.
     #[must_use]
     pub fn ack_json(namespace: &str, id: i64, data: &str) -> Self {
-        Self::from_text(format!("3{}{id}[{data}]", before_data(namespace)))
+        Self::from_text(format!("3{}{id}[{data}]", namespace_prefix(namespace)))
     }
 
     /// An acknowledgement whose arguments are JSON already, with commas between them, and their binary parts.
     #[must_use]
     pub fn ack_with(namespace: &str, id: i64, arguments: &str, parts: Option<Parts>) -> Self {
         let Some(parts) = parts else { return Self::ack_json(namespace, id, arguments) };
-        let text = format!("6{}-{}{id}[{arguments}]", parts.count(), before_data(namespace));
+        let text = format!("6{}-{}{id}[{arguments}]", parts.count(), namespace_prefix(namespace));
         Self::new(text.into(), Some(parts))
     }
 
     /// The client is in the namespace, under this public id.
     #[must_use]
     pub fn connect(namespace: &str, socket_id: &str) -> Self {
-        Self::from_text(format!("0{}{}", before_data(namespace), json!({ "sid": socket_id })))
+        Self::from_text(format!("0{}{}", namespace_prefix(namespace), json!({ "sid": socket_id })))
     }
 
     /// Refuses the client the namespace for good; `code` is the error's message there.
     #[must_use]
     pub fn connect_error(namespace: &str, code: &str) -> Self {
-        Self::from_text(format!("4{}{}", before_data(namespace), json!({ "message": code })))
+        Self::from_text(format!("4{}{}", namespace_prefix(namespace), json!({ "message": code })))
     }
 
     /// Takes the client out of the namespace for good: a stock client does not reconnect by itself.
     #[must_use]
     pub fn disconnect(namespace: &str) -> Self {
-        Self::from_text(format!("1{}", before_data(namespace)))
+        Self::from_text(format!("1{}", namespace_prefix(namespace)))
     }
 
     /// Its text.
@@ -152,7 +152,7 @@ impl fmt::Debug for Frame {
 }
 
 /// The namespace as a packet names it: empty for the main one.
-fn before_data(namespace: &str) -> String {
+fn namespace_prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 

@@ -1,4 +1,4 @@
-//! Binary parts in the JSON of a backend: `{"$binary": "<base64>"}`, which clients get as bytes.
+//! Binary parts in a backend's JSON: `{"$binary": "<base64>"}`, which clients receive as bytes.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -11,17 +11,17 @@ const KEY: &str = "$binary";
 /// The field that marks the place of a part on the wire.
 const PLACEHOLDER: &str = "_placeholder";
 
-/// Takes at most `most` binary parts out of the data, and leaves placeholders in their places.
-pub(super) fn take(data: &mut Value, most: usize) -> Result<Option<Parts>, ApiError> {
+/// Takes at most `max` binary parts out of the data, and leaves placeholders in their places.
+pub(super) fn take(data: &mut Value, max: usize) -> Result<Option<Parts>, ApiError> {
     let mut parts = Vec::new();
     let is_ambiguous = has_placeholder(data);
     take_all(data, &mut parts)?;
     if is_ambiguous && !parts.is_empty() {
-        // Clients would take it for the place of a part, and end the connection if there is no such part.
+        // Clients would read the field as a placeholder, and close the connection if the part does not exist.
         return Err(ApiError::wrong(format!("data with binary parts must not have a field {PLACEHOLDER}")));
     }
-    match parts.len() > most {
-        true => Err(ApiError::wrong(format!("data may have {most} binary parts"))),
+    match parts.len() > max {
+        true => Err(ApiError::wrong(format!("at most {max} binary parts in data"))),
         false => Ok(Parts::new(parts)),
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_and_too_many_are_refused() {
+    fn invalid_base64_and_too_many_parts_are_refused() {
         assert!(take(&mut json!({ "$binary": "?" }), 9).is_err() && take(&mut json!({ "$binary": 1 }), 9).is_err());
         assert!(take(&mut json!([{ "$binary": "" }, { "$binary": "" }]), 1).is_err());
         let mut placeholder = json!({ "a": [{ "_placeholder": true, "num": 7 }], "b": { "$binary": "" } });
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(
             take(&mut json!({ "_placeholder": true, "num": 7 }), 9).unwrap(),
             None,
-            "text is passed on as it is"
+            "data without parts is unchanged"
         );
     }
 }

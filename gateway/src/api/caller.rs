@@ -40,7 +40,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        match of(&parts.headers, api) {
+        match key_of(&parts.headers, api) {
             None => Err(ApiError::InvalidKey),
             Some(key) if !key.may(N::SCOPE) => Err(ApiError::NeedScope(N::SCOPE)),
             Some(_) => Ok(Self(PhantomData)),
@@ -49,7 +49,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
 }
 
 /// The configured key that a request came with, if any.
-pub(crate) fn of<'a>(headers: &HeaderMap, api: &'a Api) -> Option<&'a ApiKey> {
+pub(crate) fn key_of<'a>(headers: &HeaderMap, api: &'a Api) -> Option<&'a ApiKey> {
     let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
     api.keys.find(strip_bearer(given))
 }

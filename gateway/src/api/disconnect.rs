@@ -1,6 +1,6 @@
-//! POST `/v1/users/{id}/disconnect`: ends the user's sockets on all nodes: the sessions, and the places in feeds that
-//! were taken with a token of the user. The clients get `session:ended` `{reason, at}` and a DISCONNECT, and do not
-//! come back by themselves.
+//! POST `/v1/users/{id}/disconnect`: ends the user's sockets on all nodes: the sessions, and the subscriptions to feeds
+//! that sent a token of the user. The clients receive `session:ended` `{reason, at}` and a DISCONNECT, after which stock
+//! clients do not reconnect by themselves.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use axum::{
 use jackfield_cluster::{
     bus::Channel,
     sessions::Directive,
-    wire::{BusMessage, EndReading},
+    wire::{BusMessage, EndSubscriptions},
 };
 use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
@@ -28,23 +28,23 @@ use super::{
 
 const MAX_REASON: usize = 256;
 
-/// Why the sockets end.
+/// Why the user is disconnected.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DisconnectRequest)]
 pub(crate) struct Request {
-    /// The reason that the client gets.
+    /// The reason that the clients receive.
     #[schema(max_length = 256)]
     reason: Option<String>,
 }
 
-/// Number of sessions that were sent the end. Readers of feeds have no session: they are ended, too, but not counted.
+/// Number of sessions that are being ended. Subscriptions to feeds end, too, but are not counted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Disconnected {
     sessions: usize,
 }
 
-/// Ends a user's sockets: the sessions, and the places in feeds that were taken with a token of the user.
+/// Ends a user's sockets: the sessions, and the subscriptions to feeds that sent a token of the user.
 #[utoipa::path(
     post, path = "/v1/users/{id}/disconnect", tag = "users", request_body = Request, security(("apiKey" = [])),
     params(
@@ -52,7 +52,7 @@ pub(crate) struct Disconnected {
         IdempotencyKey,
     ),
     responses(
-        (status = 202, description = "On its way", body = Disconnected),
+        (status = 202, description = "The nodes are ending the user's sockets", body = Disconnected),
         PostErrors,
     ),
 )]
@@ -68,11 +68,12 @@ pub(crate) async fn disconnect(
         return Err(ApiError::wrong(format!("at most {MAX_REASON} characters in reason")));
     }
     let reason: Arc<str> = reason.into();
-    let reading = BusMessage::EndReading(EndReading { user: Arc::clone(&id), reason: Arc::clone(&reason) });
+    let subscriptions =
+        BusMessage::EndSubscriptions(EndSubscriptions { user: Arc::clone(&id), reason: Arc::clone(&reason) });
     let directive = Directive::End(reason);
     let (ended, ()) = tokio::try_join!(
         api.shared.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),
-        api.shared.cluster.bus.publish(&Channel::Presence, reading.encode()),
+        api.shared.cluster.bus.publish(&Channel::Presence, subscriptions.encode()),
     )?;
     Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions: ended.iter().sum() })))
 }

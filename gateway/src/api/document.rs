@@ -1,4 +1,4 @@
-//! The OpenAPI document, but for the endpoints, which add themselves.
+//! The OpenAPI document without the endpoints, which add themselves.
 
 use jackfield_shared::http::docs::ErrorDoc;
 use utoipa::{
@@ -13,9 +13,9 @@ use utoipa::{
 #[openapi(
     info(
         title = "Jackfield for backends",
-        description = "Emit to users, rooms and everyone; notifications; feeds; who is there. Any node answers for the \
-                       whole cluster. Every POST may carry an `Idempotency-Key`: for five minutes the same key means the \
-                       same call, which is then done once.",
+        description = "Emit to users, rooms and everyone; send notifications; publish to feeds; read presence. Any node \
+                       answers for the whole cluster. Every POST may carry an `Idempotency-Key`: calls with the same key \
+                       within five minutes run once.",
     ),
     components(schemas(ErrorDoc)),
     modifiers(&ApiKey),

@@ -1,4 +1,4 @@
-//! POST `/v1/emit`: sends an event to users, a room or everyone. Not stored: absent users do not get it.
+//! POST `/v1/emit`: sends an event to users, a room or everyone. Not stored: absent users miss it.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::{
 };
 
 const MAX_EVENT: usize = 128;
-/// Events that Socket.IO's own clients raise themselves: nobody can listen to these as events.
+/// Names that Socket.IO's clients use for their own events, so that applications cannot receive such events.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
@@ -42,7 +42,7 @@ pub(crate) struct Request {
         pattern = "^(?!(connect|connect_error|disconnect|disconnecting|newListener|removeListener)$)"
     )]
     event: String,
-    /// The node adds `timestamp`, the moment of sending. `{"$binary": "<base64>"}` anywhere in it is a binary part.
+    /// The node adds `timestamp`, the time of sending. `{"$binary": "<base64>"}` anywhere in it is a binary part.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({"type": "order", "data": {"id": 7}}))]
     data: Map<String, Value>,
@@ -81,19 +81,19 @@ struct ToUsers {
 struct ToRoom {
     #[schema(pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$")]
     room: String,
-    /// `/` if left out.
+    /// `/` if omitted.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
 
-/// Everybody in a namespace.
+/// All sockets in a namespace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ToEveryone {
     /// Always `true`.
     #[schema(schema_with = only_true)]
     everyone: bool,
-    /// `/` if left out.
+    /// `/` if omitted.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -102,7 +102,7 @@ fn only_true() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
 
-/// Number of sessions that it was sent to; left out for rooms and everyone.
+/// Number of sessions that the event was sent to; omitted for rooms and everyone.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Emitted {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ pub(crate) struct Emitted {
     post, path = "/v1/emit", tag = "emit", request_body = Request, security(("apiKey" = [])),
     params(IdempotencyKey),
     responses(
-        (status = 202, description = "On its way", body = Emitted),
+        (status = 202, description = "The event was sent to the nodes", body = Emitted),
         PostErrors,
     ),
 )]
@@ -130,7 +130,7 @@ pub(crate) async fn emit(
         )));
     }
     data.insert("timestamp".to_owned(), now_rfc3339().into());
-    // A name and JSON data can always be written as JSON.
+    // A name and JSON data always serialize.
     let mut data = Value::Object(data);
     let parts = binary::take(&mut data, api.shared.settings.limits.attachments as usize)?;
     let event = event_content(&event, &data).ok_or(ApiError::Unavailable)?;

@@ -16,7 +16,7 @@ use utoipa::IntoResponses;
 use super::keys::Scope;
 use crate::room::HistoryError;
 
-/// Why a call was refused or failed. The codes are the contract; the words may change.
+/// Why a call was refused or failed. The codes are the contract; the texts may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApiError {
     /// No key, or an unknown one.
@@ -26,22 +26,22 @@ pub(crate) enum ApiError {
     #[error("Too many wrong API keys, try again later")]
     TooManyWrongKeys(Duration),
     /// The key does not have this scope.
-    #[error("This needs a key with the scope {}", .0.name())]
+    #[error("The API key must have the scope {}", .0.name())]
     NeedScope(Scope),
     /// One sentence for each error.
     #[error("{}", .0.join("; "))]
     Validation(Vec<String>),
     /// The named thing does not exist.
-    #[error("There is no such {0}")]
+    #[error("No such {0}")]
     NotFound(&'static str),
     /// The same `Idempotency-Key` came with another call.
     #[error("This Idempotency-Key was used for another call")]
     KeyReused,
     /// The same call is still running.
-    #[error("The call with this Idempotency-Key is being done")]
+    #[error("The call with this Idempotency-Key is still running")]
     InProgress,
     /// Redis did not answer in time: the call may or may not have taken effect.
-    #[error("Not available at the moment, try again")]
+    #[error("Temporarily unavailable, retry later")]
     Unavailable,
 }
 
@@ -142,10 +142,10 @@ pub(crate) enum PostErrors {
     Unavailable(ErrorDoc),
 }
 
-/// The further errors of a call whose target may not exist.
+/// The additional error of a call whose target may not exist.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
-pub(crate) enum Missing {
+pub(crate) enum NotFound {
     /// `not_found`
     #[response(status = 404)]
     NotFound(ErrorDoc),

@@ -1,4 +1,4 @@
-//! POST `/v1/feeds/{feed}`: sends a feed's readers an update.
+//! POST `/v1/feeds/{feed}`: sends an update to a feed's subscribers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, Publish},
-    error::{ApiError, Missing, PostErrors},
+    error::{ApiError, NotFound, PostErrors},
     idempotency::IdempotencyKey,
     state::Api,
 };
@@ -24,13 +24,13 @@ const MAX_ENTITY: usize = 64;
 /// Bytes of JSON.
 const MAX_DATA: usize = 64 * 1_024;
 
-/// An update for a feed's readers.
+/// An update for a feed's subscribers.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedRequest)]
 pub(crate) struct Request {
     r#type: ChangeDoc,
-    /// The feed's own if left out.
+    /// The feed's configured entity if omitted.
     #[schema(min_length = 1, max_length = 64, example = "PRODUCTOS")]
     entity: Option<String>,
     /// Anything, at most 64 KiB of JSON, nested less than 64 levels deep.
@@ -51,7 +51,7 @@ enum ChangeDoc {
     Delete,
 }
 
-/// The update was stored, and is on its way.
+/// The update was stored, and is being sent.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Published {
     /// Ids sort in the feed's order.
@@ -61,8 +61,8 @@ pub(crate) struct Published {
 /// Publishes an update.
 #[utoipa::path(
     post, path = "/v1/feeds/{feed}", tag = "feeds", request_body = Request, security(("apiKey" = [])),
-    params(("feed" = String, Path, description = "As configured", example = "productos"), IdempotencyKey),
-    responses((status = 202, description = "On its way", body = Published), PostErrors, Missing),
+    params(("feed" = String, Path, description = "The feed's configured name", example = "productos"), IdempotencyKey),
+    responses((status = 202, description = "Stored, and being sent", body = Published), PostErrors, NotFound),
 )]
 pub(crate) async fn publish(
     _: Caller<Publish>,

@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: a POST with a key runs once in five minutes, in the whole cluster, and repeated calls get its
-//! reply again.
+//! `Idempotency-Key`: a POST with a key runs once in five minutes, in the whole cluster, and repeated calls get the
+//! first call's reply.
 //!
-//! A key belongs to its caller. If it is not known whether a call was done, it may be repeated under the same key: it
-//! runs under the first attempt's [`OperationId`], so that data stored by that id is stored once. A first attempt that
-//! was refused (4xx) did nothing, so nothing is kept: the corrected call may have the same key.
+//! A key belongs to its caller. If the outcome of a call is unknown, the caller may repeat it under the same key: the
+//! repeated call runs under the first attempt's [`OperationId`], so that data stored by that id is stored once. A first
+//! attempt that was refused (4xx) had no effect, so its key is free again for the corrected call.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -30,7 +30,7 @@ use super::{
 };
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks a reply that was sent before.
+/// Marks the repetition of an earlier reply.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY: usize = 255;
 
@@ -39,7 +39,7 @@ const MAX_KEY: usize = 255;
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "a description")]
 pub(crate) struct IdempotencyKey {
-    /// Calls with the same key within five minutes are one call, done once.
+    /// Calls with the same key within five minutes run once.
     #[param(
         rename = "Idempotency-Key",
         nullable = false,
@@ -50,7 +50,7 @@ pub(crate) struct IdempotencyKey {
     key: Option<String>,
 }
 
-/// A call's id: the same for all attempts under one `Idempotency-Key`, else new.
+/// A call's id: the same for all attempts under one `Idempotency-Key`; without a key, a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationId(pub String);
 
@@ -65,7 +65,7 @@ impl<S: Sync> FromRequestParts<S> for OperationId {
 /// The layer that runs a POST with a key once.
 pub(crate) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();
-    let caller = caller::of(request.headers(), &api).map(|key| key.name.clone());
+    let caller = caller::key_of(request.headers(), &api).map(|key| key.name.clone());
     match (key, caller) {
         (Some(key), Some(caller)) if request.method() == Method::POST => {
             match attempt(&api, &caller, &key, request, next).await {
@@ -86,9 +86,10 @@ async fn attempt(
     next: Next,
 ) -> Result<Response, ApiError> {
     let visible = |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let key = key.to_str().ok().filter(visible).ok_or_else(|| {
-        ApiError::wrong(format!("Idempotency-Key must have 1 to {MAX_KEY} characters of ASCII, and no blanks"))
-    })?;
+    let key =
+        key.to_str().ok().filter(visible).ok_or_else(|| {
+            ApiError::wrong(format!("Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters"))
+        })?;
     let name = format!("{caller} {key}");
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LIMITS.body).await else {
@@ -107,13 +108,13 @@ async fn attempt(
     parts.extensions.insert(OperationId(first_id));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let (parts, body) = response.into_parts();
-    // The endpoint made it a moment ago, so it is whole and fits.
+    // The endpoint made the body in memory, so reading it cannot fail.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let status = parts.status;
-    // If this fails, the next attempt goes ahead under the same id after a while.
+    // If this fails, the next attempt runs under the same id, once this one no longer counts as running.
     let _ = match () {
         () if status.is_client_error() && is_first => names.refused(&name).await,
-        // An attempt before this one may have been done.
+        // An earlier attempt may have had an effect.
         () if status.is_client_error() || status.is_server_error() => names.failed(&name).await,
         () => names.done(&name, &Bytes::from([status.as_str().as_bytes(), b" ", &body].concat())).await,
     };
@@ -138,7 +139,7 @@ fn replayed(reply: &Bytes) -> Response {
     let body = reply.slice_ref(body);
     let headers =
         [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (REPLAYED, HeaderValue::from_static("true"))];
-    // A reply without a body has no type either.
+    // A reply without a body has no content type.
     if body.is_empty() {
         return (status, [(REPLAYED, HeaderValue::from_static("true"))]).into_response();
     }

@@ -37,7 +37,7 @@ impl Scope {
 /// A configured key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiKey {
-    /// For logs, and to tell callers apart.
+    /// Distinguishes callers, and is safe to log.
     pub(crate) name: String,
     scopes: Vec<Scope>,
     hash: [u8; 32],
@@ -58,12 +58,12 @@ impl ApiKeys {
     /// Parses `name:scope+scope:sha256` for each.
     ///
     /// # Errors
-    /// Names the entry that cannot be read, by its name or place, and never shows a hash.
+    /// Names the invalid entry by its name or position, and never shows a hash.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, SettingsError> {
         let keys: Vec<ApiKey> =
-            texts.iter().enumerate().map(|(place, text)| key(place, text)).collect::<Result<_, _>>()?;
+            texts.iter().enumerate().map(|(index, text)| parse_key(index, text)).collect::<Result<_, _>>()?;
         let twice =
-            keys.iter().enumerate().find(|(place, key)| keys[..*place].iter().any(|other| other.name == key.name));
+            keys.iter().enumerate().find(|(index, key)| keys[..*index].iter().any(|other| other.name == key.name));
         match twice {
             Some((_, key)) => Err(SettingsError::new(format!("setting `api.keys` has two keys named {}", key.name))),
             None => Ok(Self(keys)),
@@ -74,33 +74,33 @@ impl ApiKeys {
     pub(crate) fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let mut found = u64::MAX;
-        for (place, known) in (0_u64..).zip(&self.0) {
+        for (index, known) in (0_u64..).zip(&self.0) {
             let same: Choice = known.hash.ct_eq(&hash);
-            found.conditional_assign(&place, same);
+            found.conditional_assign(&index, same);
         }
         self.0.get(usize::try_from(found).ok()?)
     }
 }
 
-fn key(place: usize, text: &str) -> Result<ApiKey, SettingsError> {
+fn parse_key(index: usize, text: &str) -> Result<ApiKey, SettingsError> {
     let wrong = |what: &str| {
         SettingsError::new(format!(
             "setting `api.keys`: entry {} {what}; an entry is `name:scope+scope:sha256 of the key in hex`",
-            place + 1
+            index + 1
         ))
     };
     let mut parts = text.splitn(3, ':');
     let (Some(name), Some(scopes), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(wrong("has no three parts"));
+        return Err(wrong("must have three parts"));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(wrong("has no name of 1 to 64 letters, digits, `-`, `_`, `.`"));
+        return Err(wrong("must have a name of 1 to 64 letters, digits, `-`, `_` or `.`"));
     }
     let scope = |text: &str| Scope::ALL.iter().find(|(name, _)| *name == text).map(|(_, scope)| *scope);
     let scopes = scopes.split('+').map(scope).collect::<Option<Vec<_>>>();
-    let scopes = scopes.ok_or_else(|| wrong("has a scope that is none of emit, notify, read, disconnect, publish"))?;
-    let hash = from_hex(hash).ok_or_else(|| wrong("has no SHA-256 of 64 hex digits"))?;
+    let scopes = scopes.ok_or_else(|| wrong("must have scopes out of emit, notify, read, disconnect, publish"))?;
+    let hash = from_hex(hash).ok_or_else(|| wrong("must have a SHA-256 of 64 hex digits"))?;
     Ok(ApiKey { name: name.to_owned(), scopes, hash })
 }
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// SHA-256 of `secret`, as `printf secret | sha256sum` says.
+    /// SHA-256 of `secret`, as `printf secret | sha256sum` prints it.
     const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
     fn keys(texts: &[&str]) -> Result<ApiKeys, SettingsError> {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_with_what_it_may() {
+    fn a_key_is_found_with_its_scopes() {
         let other = "0".repeat(64);
         let keys = keys(&[&format!("other:read:{other}"), &format!("shop:emit+notify:{HASH}")]).unwrap();
         let shop = keys.find("secret").unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_without_the_hash() {
+    fn an_error_names_the_setting_and_shows_no_hash() {
         let short = &HASH[1..];
         for wrong in [
             "shop".to_owned(),
@@ -149,8 +149,8 @@ mod tests {
             format!(":emit:{HASH}"),
             format!("a b:emit:{HASH}"),
         ] {
-            let said = keys(&[&wrong]).unwrap_err().to_string();
-            assert!(said.contains("api.keys") && !said.contains(short), "{said}");
+            let error = keys(&[&wrong]).unwrap_err().to_string();
+            assert!(error.contains("api.keys") && !error.contains(short), "{error}");
         }
         let twice = keys(&[&format!("a:emit:{HASH}"), &format!("a:read:{HASH}")]).unwrap_err().to_string();
         assert!(twice.contains("two keys named a"), "{twice}");
@@ -158,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,100}") {
+        fn any_text_parses_without_panic(text in "\\PC{0,100}") {
             let _ = ApiKeys::parse(&[text]);
         }
     }

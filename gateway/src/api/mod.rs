@@ -1,10 +1,10 @@
 //! The HTTP interface for backends, `/v1`: one file per endpoint. Any node answers for the whole cluster.
 //!
-//! The way of a call: [`jackfield_shared::http`] (its id and trace, limits, the shape of errors) → [`wrong_keys`]
-//! (guessing) → [`idempotency`] (runs once) → [`caller`] (key and scope) → endpoint → [`jackfield_cluster`]. Guarantees: a
-//! caller without a valid key gets nothing but the OpenAPI document; all input is checked before a call takes effect; a
-//! call for many users takes no round trip for each of them. Deliberately does not know sockets: messages for them go
-//! over the bus, to this node as to the others.
+//! The path of a call: [`jackfield_shared::http`] (its id and trace, limits, the format of errors) → [`wrong_keys`]
+//! (stops guessing) → [`idempotency`] (runs once) → [`caller`] (key and scope) → endpoint → [`jackfield_cluster`].
+//! Guarantees: a caller without a valid key gets nothing but the OpenAPI document; all input is checked before a call
+//! takes effect; a call for many users needs no round trip for each of them. Deliberately does not know sockets:
+//! messages for them go over the bus, to this node's sockets too.
 
 mod binary;
 mod caller;

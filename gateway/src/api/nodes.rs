@@ -1,4 +1,4 @@
-//! GET `/v1/nodes`: the live nodes. GET `/v1/stats`: the totals of all of them.
+//! GET `/v1/nodes`: the live nodes. GET `/v1/stats`: the totals of the cluster.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub(crate) struct Nodes {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Stats {
     nodes: usize,
-    /// Users with a session on any node, each counted once. If a node has more than 512 users, those who have sessions
-    /// on several nodes are estimated from a sample, and the number is a few per cent off.
+    /// Users with a session on any node, each counted once. If a node has more than 512 users, the overlap between nodes
+    /// is estimated from a sample, and the number is a few per cent off.
     users: usize,
     /// One for each namespace that a connection is in.
     sockets: usize,

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     caller::{Caller, Notify, Read},
-    error::{ApiError, Errors, Missing, PostErrors},
+    error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     state::Api,
     user_id,
@@ -64,17 +64,17 @@ pub(crate) struct ManyRequest {
     data: Option<Box<RawValue>>,
 }
 
-/// The notification was stored, and is on its way to the user's devices.
+/// The notification was stored, and is being sent to the user's devices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stored {
     notification_id: String,
     unread_count: u64,
-    /// Sessions that it was sent to.
+    /// Number of sessions that it was sent to.
     delivered: usize,
 }
 
-/// The notification was stored for each user, and is on its way.
+/// The notification was stored for each user, and is being sent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredForMany {
@@ -82,7 +82,7 @@ pub(crate) struct StoredForMany {
     notification_id: String,
     /// Number of users.
     users: usize,
-    /// Sessions that it was sent to.
+    /// Number of sessions that it was sent to.
     delivered: usize,
 }
 
@@ -90,11 +90,11 @@ pub(crate) struct StoredForMany {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Which {
-    /// Selects those before the one with this id, without that one; the newest if left out.
+pub(crate) struct ListQuery {
+    /// Lists notifications older than the one with this id; the newest if omitted.
     #[param(pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")]
     before: Option<String>,
-    /// 1 to 100; 50 if left out.
+    /// 1 to 100; 50 if omitted.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
@@ -102,18 +102,18 @@ pub(crate) struct Which {
 /// Newest first.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the notifications are JSON text already")]
 pub(crate) struct Listed {
     notifications: Vec<Notification>,
     unread_count: u64,
-    /// Whether there are older ones.
+    /// Whether there are older notifications.
     more: bool,
 }
 
 /// A stored notification.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description: the notifications are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the notifications are JSON text already")]
 pub(crate) struct Notification {
     id: String,
     title: String,
@@ -130,7 +130,7 @@ pub(crate) struct Notification {
     post, path = "/v1/users/{id}/notifications", tag = "notifications", request_body = Request,
     security(("apiKey" = [])),
     params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), IdempotencyKey),
-    responses((status = 201, description = "Stored, and on its way", body = Stored), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = Stored), PostErrors),
 )]
 pub(crate) async fn notify(
     _: Caller<Notify>,
@@ -151,7 +151,7 @@ pub(crate) async fn notify(
 #[utoipa::path(
     post, path = "/v1/users/notifications", tag = "notifications", request_body = ManyRequest,
     security(("apiKey" = [])), params(IdempotencyKey),
-    responses((status = 201, description = "Stored, and on its way", body = StoredForMany), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = StoredForMany), PostErrors),
 )]
 pub(crate) async fn notify_many(
     _: Caller<Notify>,
@@ -173,30 +173,30 @@ pub(crate) async fn notify_many(
 /// A user's notifications.
 #[utoipa::path(
     get, path = "/v1/users/{id}/notifications", tag = "notifications", security(("apiKey" = [])),
-    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), Which),
+    params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), ListQuery),
     responses((status = 200, description = "Newest first", body = Listed), Errors),
 )]
 pub(crate) async fn list(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
-    which: Result<Query<Which>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(Which { before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let Query(ListQuery { before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     user_id::check("id", &id)?;
     let (before, limit) = notification::page_of(before, limit).map_err(ApiError::wrong)?;
     let page = api.shared.cluster.inbox.list(&id, before, limit).await?;
     Ok(([(CONTENT_TYPE, "application/json")], format!("{{{}}}", notification::page_fields(&page))))
 }
 
-/// Deletes a notification, and informs the user's devices.
+/// Deletes a notification, and notifies the user's devices.
 #[utoipa::path(
     delete, path = "/v1/users/{id}/notifications/{notificationId}", tag = "notifications", security(("apiKey" = [])),
     params(
         ("id" = String, Path, description = "The user", min_length = 1, max_length = 128),
         ("notificationId" = String, Path, description = "The notification", pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"),
     ),
-    responses((status = 204, description = "It is gone"), Errors, Missing),
+    responses((status = 204, description = "Deleted"), Errors, NotFound),
 )]
 pub(crate) async fn delete(
     _: Caller<Notify>,
@@ -220,11 +220,10 @@ fn posted(
     data: Option<&RawValue>,
 ) -> Result<Posted, ApiError> {
     let mut wrong = Vec::new();
-    for (field, text, most) in
-        [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
+    for (field, text, max) in [("title", title, MAX_TITLE), ("message", message, MAX_MESSAGE), ("type", kind, MAX_TYPE)]
     {
-        if !(1..=most).contains(&text.chars().count()) {
-            wrong.push(format!("{field} must have 1 to {most} characters"));
+        if !(1..=max).contains(&text.chars().count()) {
+            wrong.push(format!("{field} must have 1 to {max} characters"));
         }
     }
     if data.is_some_and(|data| data.get().len() > MAX_DATA) {
@@ -233,7 +232,7 @@ fn posted(
     if !wrong.is_empty() {
         return Err(ApiError::Validation(wrong));
     }
-    // Operations' ids are UUIDs v7, as notifications' are.
+    // An operation's id is a UUID v7, like a notification's.
     let id = NotificationId::parse(id).unwrap_or_default();
     Ok(notification::posted(id, title, message, kind, data))
 }

@@ -1,4 +1,4 @@
-//! GET `/v1/rooms/{room}/members`.
+//! GET `/v1/rooms/{room}/members`: the users in a room, on all nodes.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use super::{
 };
 
 /// Most members that are listed.
-const LISTED: usize = 500;
+const MAX_LISTED: usize = 500;
 
 /// The room's namespace.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Where {
-    /// `/` if left out.
+pub(crate) struct MembersQuery {
+    /// `/` if omitted.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -33,9 +33,9 @@ pub(crate) struct Where {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Members {
     room: String,
-    /// Users, not sockets.
+    /// Number of users, not of sockets.
     count: usize,
-    /// At most 500 of them.
+    /// At most 500 of the users.
     members: Vec<Member>,
 }
 
@@ -50,9 +50,9 @@ pub(crate) struct Member {
 /// The members of a room, on all nodes.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/members", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Where),
+    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), MembersQuery),
     responses(
-        (status = 200, description = "Its members", body = Members),
+        (status = 200, description = "The room's members", body = Members),
         Errors,
     ),
 )]
@@ -60,10 +60,10 @@ pub(crate) async fn members(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    place: Result<Query<Where>, QueryRejection>,
+    query: Result<Query<MembersQuery>, QueryRejection>,
 ) -> Result<Json<Members>, ApiError> {
-    let Query(Where { namespace }) = place.map_err(|error| ApiError::wrong(error.body_text()))?;
-    let members = api.shared.cluster.presence.members(&room(namespace.as_deref(), &name)?, LISTED).await?;
+    let Query(MembersQuery { namespace }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let members = api.shared.cluster.presence.members(&room(namespace.as_deref(), &name)?, MAX_LISTED).await?;
     let listed = members.profiles.iter().filter_map(|profile| serde_json::from_str(profile).ok()).collect();
     Ok(Json(Members { room: name, count: members.count, members: listed }))
 }

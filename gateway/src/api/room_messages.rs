@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     caller::{Caller, Publish, Read},
-    error::{ApiError, Errors, Missing, PostErrors},
+    error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
     state::Api,
@@ -28,7 +28,7 @@ use crate::room::{MAX_CONTENT, SYSTEM, history as history_of, message_body};
 pub(crate) struct Request {
     #[schema(min_length = 1, max_length = 1_000)]
     content: String,
-    /// `/` if left out.
+    /// `/` if omitted.
     #[schema(pattern = "^/(chat)?$")]
     namespace: Option<String>,
 }
@@ -44,28 +44,28 @@ pub(crate) struct Sent {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Which {
-    /// `/` if left out.
+pub(crate) struct HistoryQuery {
+    /// `/` if omitted.
     #[param(pattern = "^/(chat)?$")]
     namespace: Option<String>,
-    /// Selects those before this message's id, without that one; the newest if left out.
+    /// Lists messages older than the one with this id; the newest if omitted.
     #[param(pattern = "^[0-9A-Fa-f]{14}-[0-9]{12}$")]
     before: Option<String>,
-    /// 1 to 100; 50 if left out.
+    /// 1 to 100; 50 if omitted.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
 /// Oldest first.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the messages are JSON text already")]
 pub(crate) struct History {
     messages: Vec<StoredMessage>,
 }
 
 /// A stored message.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the messages are JSON text already")]
 pub(crate) struct StoredMessage {
     id: String,
     room: String,
@@ -76,13 +76,13 @@ pub(crate) struct StoredMessage {
 
 /// The sender of a message.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a description: the messages are JSON text already")]
+#[expect(dead_code, reason = "only for the OpenAPI document: the messages are JSON text already")]
 pub(crate) struct StoredSender {
     id: String,
     name: String,
 }
 
-/// Sends to a room as the system; the message is stored like any other.
+/// Sends a message to a room as the system. The message is stored like any other.
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/messages", tag = "rooms", request_body = Request, security(("apiKey" = [])),
     params(
@@ -90,7 +90,7 @@ pub(crate) struct StoredSender {
         IdempotencyKey,
     ),
     responses(
-        (status = 201, description = "Stored, and on its way", body = Sent),
+        (status = 201, description = "Stored, and being sent", body = Sent),
         PostErrors,
     ),
 )]
@@ -106,7 +106,7 @@ pub(crate) async fn send(
         return Err(ApiError::wrong(format!("content must have 1 to {MAX_CONTENT} characters")));
     }
     let body = message_body(&to.name, &content, SYSTEM);
-    // Differs from every user's key: those begin with a number.
+    // Differs from every user's key, because those begin with a number.
     let appended = api.shared.cluster.log.append(&to, &body, Some(&format!("api {operation}")), None).await?;
     Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
 }
@@ -114,20 +114,20 @@ pub(crate) async fn send(
 /// A room's stored messages.
 #[utoipa::path(
     get, path = "/v1/rooms/{room}/messages", tag = "rooms", security(("apiKey" = [])),
-    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), Which),
+    params(("room" = String, Path, description = "The room", pattern = "^(?!user:)[A-Za-z0-9_.:-]{1,64}$"), HistoryQuery),
     responses(
         (status = 200, description = "Oldest first", body = History),
         Errors,
-        Missing,
+        NotFound,
     ),
 )]
 pub(crate) async fn history(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    which: Result<Query<Which>, QueryRejection>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(Which { namespace, before, limit }) = which.map_err(|error| ApiError::wrong(error.body_text()))?;
+    let Query(HistoryQuery { namespace, before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     let room = room(namespace.as_deref(), &name)?;
     let messages = history_of(&api.shared.cluster.log, &room, before.as_deref(), limit).await?;
     let json = format!("{{\"messages\":{messages}}}");

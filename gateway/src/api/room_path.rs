@@ -1,4 +1,4 @@
-//! Rooms as the API's paths, queries and bodies name them.
+//! Parses the rooms and namespaces in the API's paths, queries and bodies.
 
 use jackfield_cluster::room_name::RoomName;
 
@@ -7,8 +7,9 @@ use crate::session::NAMESPACES;
 
 /// The room of this name; in the main namespace if none is given.
 pub(crate) fn room(namespace: Option<&str>, name: &str) -> Result<RoomName, ApiError> {
-    RoomName::parse(&namespace_of(namespace)?.into(), name)
-        .ok_or_else(|| ApiError::wrong("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:"))
+    RoomName::parse(&namespace_of(namespace)?.into(), name).ok_or_else(|| {
+        ApiError::wrong("room must be 1 to 64 letters, digits, _ . : or -, and must not begin with user:")
+    })
 }
 
 /// One of the namespaces that have rooms.

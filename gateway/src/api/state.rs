@@ -1,4 +1,4 @@
-//! What the endpoints use, and the limits of every call.
+//! The state that the endpoints share, and the limits of every call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use jackfield_shared::http::layers::Limits;
 use super::keys::ApiKeys;
 use crate::session::Shared;
 
-/// The body has room for ten thousand users and their message.
+/// The body limit fits ten thousand users' ids and a message.
 pub(super) const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
 
 /// Most users in one call.
 pub(super) const MAX_USERS: usize = 10_000;
 
-/// What the endpoints use.
+/// The state that the endpoints share.
 pub(crate) struct Api {
     pub(super) shared: Arc<Shared>,
     /// The keys of backends that may call.

@@ -21,13 +21,13 @@ pub(crate) fn check(field: &str, id: &str) -> Result<(), ApiError> {
     }
 }
 
-/// Checks many ids, and returns each once, in the order in which they first came; an error names `field`.
+/// Checks many ids, and returns them without duplicates, in their order; an error names `field`.
 pub(crate) fn check_many(field: &str, ids: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ApiError> {
     if !(1..=MAX_USERS).contains(&ids.len()) {
         return Err(ApiError::wrong(format!("{field} must have 1 to {MAX_USERS} entries")));
     }
-    for (place, id) in ids.iter().enumerate() {
-        check(&format!("{field}[{place}]"), id)?;
+    for (index, id) in ids.iter().enumerate() {
+        check(&format!("{field}[{index}]"), id)?;
     }
     let mut seen = std::collections::HashSet::with_capacity(ids.len());
     Ok(ids.into_iter().filter(|id| seen.insert(Arc::clone(id))).collect())

@@ -1,6 +1,6 @@
 //! GET `/v1/users/{id}` and POST `/v1/users/status`: whether users are online.
 //!
-//! A user within the grace after the last socket is gone still counts as online, as in presence events.
+//! A user within the grace after the last socket closed still counts as online, as in presence events.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) struct UserStatus {
     online: bool,
     /// Connections, on all nodes.
     sockets: usize,
-    /// When the oldest of them began.
+    /// When the oldest of these connections began.
     #[schema(format = DateTime, example = "2026-01-01T00:00:00.000Z")]
     since: Option<String>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Statuses {
     get, path = "/v1/users/{id}", tag = "users", security(("apiKey" = [])),
     params((
         // Other endpoints have those two paths.
-        "id" = String, Path, description = "The user; one of whom the id is `status` or `notifications` is asked for in a POST",
+        "id" = String, Path, description = "The user; for the ids `status` and `notifications`, use POST `/v1/users/status`",
         min_length = 1, max_length = 128, pattern = "^(?!(status|notifications)$)",
     )),
     responses(
@@ -81,7 +81,7 @@ pub(crate) async fn status_of_one(
     post, path = "/v1/users/status", tag = "users", request_body = Request, security(("apiKey" = [])),
     params(IdempotencyKey),
     responses(
-        (status = 200, description = "Online or not, each", body = Statuses),
+        (status = 200, description = "Online or not, for each user", body = Statuses),
         PostErrors,
     ),
 )]

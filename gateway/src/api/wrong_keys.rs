@@ -1,5 +1,5 @@
-//! Wrong API keys, counted by client address: beyond a limit an address is refused before its key is checked, so that
-//! keys cannot be guessed. A call without a key counts as one with a wrong key.
+//! Counts wrong API keys by client address. An address above the limit is refused before its key is checked, so that
+//! nobody can guess keys. A call without a key counts as one with a wrong key.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,9 +21,9 @@ use parking_lot::Mutex;
 
 use super::error::ApiError;
 
-/// Wrong keys per address. Enough for a backend whose key has just been changed; far too few to guess one.
+/// Wrong keys per address: enough for a backend whose key was just replaced, and far too few to guess a key.
 const ALLOWED: Allowance = Allowance { count: 100, window: Duration::from_mins(1) };
-/// Addresses that are remembered.
+/// Most addresses whose counts are kept.
 const REMEMBERED: usize = 10_000;
 
 /// The counts of one port.
@@ -34,7 +34,7 @@ pub(super) struct WrongKeys {
 }
 
 impl WrongKeys {
-    /// Nothing counted yet; `hops` proxies are in front of the port.
+    /// Counts of zero, for a port with `hops` proxies in front.
     pub(super) fn new(hops: usize) -> Self {
         Self { counts: Arc::new(Mutex::new(RateLimit::new(ALLOWED, REMEMBERED))), hops }
     }
@@ -60,27 +60,27 @@ mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
     use tower::ServiceExt as _;
 
-    async fn ask(routes: &Router, from: &str, right: bool) -> Response {
-        let path = if right { "/right" } else { "/wrong" };
+    async fn call(routes: &Router, from: &str, valid: bool) -> Response {
+        let path = if valid { "/valid" } else { "/wrong" };
         let request = axum::http::Request::get(path).header("x-forwarded-for", from).body(Body::empty()).unwrap();
         routes.clone().oneshot(request).await.unwrap()
     }
 
     #[tokio::test]
-    async fn an_address_that_guesses_is_refused_whatever_it_sends() {
+    async fn an_address_above_the_limit_is_refused_even_with_a_valid_key() {
         let routes = Router::new()
-            .route("/right", get(|| async {}))
+            .route("/valid", get(|| async {}))
             .route("/wrong", get(|| async { StatusCode::UNAUTHORIZED }))
             .layer(from_fn_with_state(WrongKeys::new(1), limited));
         for _ in 0..ALLOWED.count {
-            assert_eq!(ask(&routes, "6.6.6.6", true).await.status(), 200);
-            assert_eq!(ask(&routes, "6.6.6.6", false).await.status(), 401);
+            assert_eq!(call(&routes, "6.6.6.6", true).await.status(), 200);
+            assert_eq!(call(&routes, "6.6.6.6", false).await.status(), 401);
         }
-        for right in [false, true] {
-            let refused = ask(&routes, "6.6.6.6", right).await;
+        for valid in [false, true] {
+            let refused = call(&routes, "6.6.6.6", valid).await;
             assert_eq!(refused.status(), 429);
             assert!(refused.headers().contains_key("retry-after"));
         }
-        assert_eq!(ask(&routes, "7.7.7.7", true).await.status(), 200);
+        assert_eq!(call(&routes, "7.7.7.7", true).await.status(), 200);
     }
 }

@@ -1,7 +1,7 @@
-//! Content that users write: text as they wrote it, or a binary part.
+//! Content that users write: text, or a binary part.
 //!
-//! Text stays JSON from the client to its receivers. A JavaScript string may hold half of a surrogate pair, which is no
-//! text in Rust and passes all the same; needless escapes are undone, so that a text is no longer than necessary.
+//! Text stays JSON from the sender to its receivers, because a JavaScript string may contain half of a surrogate pair,
+//! which a Rust string cannot hold. Needless escapes are removed, so that a text is no longer than necessary.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{EventError, parse::Event};
 use crate::room::MAX_CONTENT;
 
-/// Most bytes of a binary part in place of a text: as many as the longest text can have.
+/// Most bytes of a binary part in place of a text: as many as the longest text can take.
 const MAX_PART: usize = 4 * MAX_CONTENT;
 
 /// A text, as JSON.
@@ -41,7 +41,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Reads a JSON string in which there are halves of surrogate pairs.
+    /// Reads a JSON string that contains halves of surrogate pairs.
     fn with_halves(json: &str) -> Result<Self, serde_json::Error> {
         let inner = &json[1..json.len() - 1];
         let (mut written, mut characters, mut start) = (String::from('"'), 0, 0);
@@ -76,12 +76,12 @@ impl<'a> Text<'a> {
         Ok(Self { json: Cow::Owned(written), characters: characters + halves })
     }
 
-    /// As JSON: the same for the same text, however the client wrote it.
+    /// The text as JSON: the same for the same text, however the client escaped it.
     pub(super) fn json(&self) -> &str {
         &self.json
     }
 
-    /// How many characters it has; half of a surrogate pair is one.
+    /// Number of characters; half of a surrogate pair counts as one.
     pub(super) fn characters(&self) -> usize {
         self.characters
     }
@@ -100,13 +100,13 @@ impl<'a> Text<'a> {
 }
 
 fn quoted(text: &str) -> String {
-    // Text can always be written as JSON.
+    // Text always serializes.
     serde_json::to_string(text).unwrap_or_default()
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(<&RawValue>::deserialize(deserializer)?).map_err(|error| said(&error))
+        Self::read(<&RawValue>::deserialize(deserializer)?).map_err(|error| custom_error(&error))
     }
 }
 
@@ -116,7 +116,7 @@ impl Serialize for Text<'_> {
     }
 }
 
-/// A text, or the number of the binary part that stands in its place.
+/// A text, or the index of the binary part that replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Text(Text<'a>),
@@ -124,7 +124,7 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// The content to pass on, with its binary part; an error names `field`.
+    /// The content to send to the receivers, with its binary part; an error names `field`.
     pub(super) fn checked(self, field: &str, event: &Event<'_>) -> Result<Passed<'a>, EventError> {
         let number = match self {
             Self::Text(text) => {
@@ -156,12 +156,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
         let json = <&RawValue>::deserialize(deserializer)?;
         match serde_json::from_str::<Placeholder>(json.get()) {
             Ok(Placeholder { _placeholder: true, num }) => Ok(Self::Part(num)),
-            _ => Text::read(json).map(Self::Text).map_err(|error| said(&error)),
+            _ => Text::read(json).map(Self::Text).map_err(|error| custom_error(&error)),
         }
     }
 }
 
-/// Content as receivers get it, with the binary part that it stands for.
+/// Content as the receivers get it, with the binary part that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Passed<'a> {
     json: Cow<'a, str>,
@@ -179,10 +179,10 @@ fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     raw.serialize(serializer)
 }
 
-/// Drops the position, which is one in a piece of the input.
-fn said<E: de::Error>(error: &serde_json::Error) -> E {
+/// Drops the position from the error's text: it refers to a piece of the input, so it would mislead.
+fn custom_error<E: de::Error>(error: &serde_json::Error) -> E {
     let text = error.to_string();
-    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said))
+    E::custom(text.rsplit_once(" at line ").map_or(&*text, |(before, _)| before))
 }
 
 #[cfg(test)]
@@ -212,9 +212,9 @@ mod tests {
     }
 
     proptest! {
-        /// Every JavaScript string is passed on as it was written, even with half of a pair.
+        /// Every JavaScript string reaches the receivers unchanged, even with half of a pair.
         #[test]
-        fn every_text_of_javascript_passes(units in units()) {
+        fn every_javascript_string_is_unchanged(units in units()) {
             let json = written(&units);
             let text = read(&json).unwrap();
             prop_assert_eq!(&*text.json, &*json);
@@ -223,7 +223,7 @@ mod tests {
 
         /// Needless escapes never make a text longer.
         #[test]
-        fn needless_escapes_are_undone(units in units()) {
+        fn needless_escapes_are_removed(units in units()) {
             let escaped: String = units.iter().map(|unit| format!("\\u{unit:04X}")).collect();
             let json = format!("\"{escaped}\"");
             let text = read(&json).unwrap();
@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_as_such() {
+    fn other_json_is_refused_as_no_text() {
         let error = read("5").unwrap_err().to_string();
         assert!(error.starts_with("invalid type: integer `5`, expected a string"), "{error}");
         assert!(read(r#""\ud83""#).is_err() && read(r#""\x""#).is_err());
     }
 
     #[test]
-    fn a_binary_part_stands_in_the_place_of_text() {
+    fn a_placeholder_replaces_text() {
         let content = |json| serde_json::from_str::<Content<'_>>(json);
         assert_eq!(content(r#"{"_placeholder":true,"num":3}"#).unwrap(), Content::Part(3));
         assert_eq!(content(r#""x""#).unwrap(), Content::Text(Text::of("x")));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_part_that_is_named_is_passed_on() {
+    fn only_the_part_that_the_placeholder_names_is_sent() {
         let parts = Parts::new(vec!["a".into(), "b".into(), vec![0; MAX_PART + 1].into()]).unwrap();
         let event = Event::parse(r#"["e"]"#, Some(&parts)).unwrap();
         let passed = Content::Part(1).checked("content", &event).unwrap();

@@ -1,4 +1,4 @@
-//! The acknowledgement of events that have nothing more to say.
+//! The acknowledgement of events that return no data.
 
 use serde::Serialize;
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     hub::Member as _,
-    room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Wish},
+    room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Action},
     session::{Client, Sender},
 };
 
@@ -31,8 +31,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(20);
 const READ_BYTES: u64 = 16 * 1024;
 /// A client that has not read a page after this time is too slow.
 const READ_WITHIN: Duration = Duration::from_mins(1);
-/// Shortest time before a socket may again get more than a page of the same room.
-const MUCH_PACE: Duration = Duration::from_secs(10);
+/// Shortest time until a socket may again get more than a page of the same room.
+const LONG_PACE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(expecting = "room's name or {room, since?}")]
@@ -41,19 +41,19 @@ struct Args {
     since: Option<String>,
 }
 
-/// The room's task sends the acknowledgement, so that no live message comes in between.
+/// The room's task sends the acknowledgement, so that no live message precedes it.
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
     let (text, since) = match event.text_or()? {
         TextOr::Text(room) => (room, None),
         TextOr::Other(Args { room, since }) => (room, since),
     };
     let name = room::name(sender, &text)?;
-    room::may(sender, &text, Wish::Join)?;
+    room::authorize(sender, &text, Action::Join)?;
     let (shared, client) = (sender.shared, sender.client);
-    let most = shared.settings.limits.rooms as usize;
+    let max = shared.settings.limits.rooms as usize;
     let was_in = client.room(&text).is_some();
-    if !was_in && most > 0 && client.room_count() >= most {
-        return Err(EventError::TooManyRooms { most });
+    if !was_in && max > 0 && client.room_count() >= max {
+        return Err(EventError::TooManyRooms { max });
     }
     let incarnation = shared.lease.incarnation().ok_or(Unavailable)?;
     if shared.releases.is_full() {
@@ -66,13 +66,13 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
         Ok(members) => {
             let mut joining = Joining::new(Arc::clone(client), since, ack, members);
             (joining.again, joining.not_before) = (was_in, client.paged_until(&text));
-            come_in(sender, &name, joining).await
+            join_in_rounds(sender, &name, joining).await
         }
         Err(unavailable) => Err(unavailable.into()),
     };
     match joined {
         Ok(room) if client.entered(room.clone(), &stay) => Ok(()),
-        // The connection ended in between.
+        // The connection ended meanwhile.
         Ok(_) => {
             shared.rooms.leave(&name, &client.id).await;
             shared.releases.push(stay, incarnation);
@@ -90,8 +90,9 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     }
 }
 
-/// Repeats until the socket has all that it missed and is in the room. The bytes it gets count as events of its user.
-async fn come_in(
+/// Requests rounds until the socket has all messages that it missed and is in the room. The bytes sent count as events of
+/// its user.
+async fn join_in_rounds(
     sender: &Sender<'_>,
     name: &RoomName,
     mut joining: Joining<Client>,
@@ -104,7 +105,7 @@ async fn come_in(
             Ok((room, Joined::In { bytes, is_long, .. })) => {
                 client.user.charge(bytes, now);
                 if is_long || joining.sent.is_some() {
-                    client.page_again_at(&name.name, now + MUCH_PACE, now);
+                    client.page_again_at(&name.name, now + LONG_PACE, now);
                 }
                 return Ok(room);
             }
@@ -121,7 +122,7 @@ async fn come_in(
                     client.user.charge(bytes, now);
                 }
                 if joining.sent.is_some() && joining.again {
-                    // The client believes that it is in the room: it reconnects and asks for the rest.
+                    // The client believes that it is in the room: after a reconnect it requests the rest.
                     sender.connection.close(CloseReason::Unavailable);
                 }
                 return Err(error);
@@ -130,8 +131,8 @@ async fn come_in(
     }
 }
 
-/// Waits until the client has read most of its queue. False if it has left, is about to be closed, or is too slow; in
-/// the last case it is cut off.
+/// Waits until the client has read most of its queue. False if the client has left, is being closed, or is too slow; in
+/// the last case aborts the connection.
 async fn has_read(sender: &Sender<'_>) -> bool {
     let outbox = sender.client.outbox();
     let until = tokio::time::Instant::now() + READ_WITHIN;
@@ -151,7 +152,7 @@ async fn has_read(sender: &Sender<'_>) -> bool {
 /// Registers the user as a member of the room, and returns the number of members.
 async fn enter(sender: &Sender<'_>, entry: &Entry, incarnation: &Incarnation) -> Result<usize, Unavailable> {
     let shared = sender.shared;
-    // The index entry is sent first, on the same connection.
+    // The index entry is sent first, on the same connection, so Redis stores it first.
     let (indexed, members) = tokio::join!(
         biased;
         shared.cluster.membership.index_add(incarnation, std::slice::from_ref(&entry.stay)),

@@ -1,4 +1,4 @@
-//! `leave-room` `"room"` or `{room}`: the others get `user-left` `{userId, name, room}`, at once.
+//! `leave-room` `"room"` or `{room}`: the others get `user-left` `{userId, name, room}` at once, without a grace.
 
 use jackfield_cluster::presence::{Ending, Scope};
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Lef
             shared.rooms.leave(room, &sender.client.id).await;
         }
         if let Some(incarnation) = shared.lease.incarnation() {
-            // The release queue removes the rest of the stay in the background: all of it if the back end did not
-            // answer.
+            // The release queue removes the rest of the stay in the background, or all of it if the back end did not
+            // answer here.
             let _ = shared.cluster.presence.leave(std::slice::from_ref(&stay), &incarnation, Ending::Left).await;
             shared.releases.push(stay, incarnation);
         }

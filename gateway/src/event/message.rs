@@ -1,6 +1,6 @@
-//! `message` `"text"` or `{content, room?}`: sent to everybody in the namespace, or in the room, including the sender,
-//! as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users miss it. A
-//! user may send less to a whole namespace than to a room.
+//! `message` `"text"` or `{content, room?}`: sent to all sockets in the namespace, or in the room, including the sender,
+//! as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users miss it.
+//! Messages to a whole namespace have a lower rate limit (`limits.broadcastRate`).
 
 use jackfield_engine::{Frame, event_content};
 use jackfield_shared::time::{now, now_rfc3339};
@@ -48,7 +48,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
     let payload = Payload { sender: &sender.client.id, message: &content, timestamp: &now_rfc3339() };
     match room {
         Some(name) => {
-            let to = room::to_speak(sender, &name)?;
+            let to = room::to_send(sender, &name)?;
             sender.shared.rooms.broadcast(&to.name, &frame(sender, &payload)?, None).await?;
         }
         None => {

@@ -1,4 +1,4 @@
-//! `message-client` `{id?, message}`: sent to everybody in the namespace, including the sender, as `message-server`
+//! `message-client` `{id?, message}`: sent to all sockets in the namespace, including the sender, as `message-server`
 //! `{fullName, message}`. A binary part may replace the text. Not stored: absent users miss it.
 
 use jackfield_engine::{Frame, event_content};

@@ -57,7 +57,7 @@ impl Dispatch for Events {
     }
 }
 
-/// Events whose binary parts are passed on.
+/// Events that forward binary parts.
 const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-message"];
 
 async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
@@ -82,7 +82,8 @@ async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed
         "message-client" => reply.send(message_client::handle(sender, &event).await),
         "notification:list" => {
             reply.send_json(notification_list::handle(sender, &event).await);
-            // Changes since the read may have been pushed before this answer: push the count again, in the bus's order.
+            // Changes since the read may have been pushed before this answer: push the current count once more, over the
+            // bus, so that the client ends with the latest one.
             sender.shared.unread.push([client.session_ref()]);
         }
         "notification:mark_read" => reply.send(notification_mark_read::handle(sender, &event).await),
@@ -127,13 +128,13 @@ fn parse<'a>(raw: RawEvent<'a>) -> Result<Event<'a>, Malformed> {
     Ok(event)
 }
 
-/// Refuses binary parts with events that do not pass them on.
+/// Refuses binary parts of events that do not forward them.
 fn refuse_parts(event: &Event<'_>) -> Option<EventError> {
     event.parts.filter(|_| !WITH_PARTS.contains(&&*event.name))?;
     let path = event.path_of_part().filter(|path| !path.is_empty());
     let path: String = path.map(|path| format!("{path}: ")).unwrap_or_default().chars().take(LONGEST_NAME).collect();
     let name: String = event.name.chars().take(LONGEST_NAME).collect();
-    Some(EventError::Validation(format!("{path}{name} takes no binary parts")))
+    Some(EventError::Validation(format!("{path}{name} must not have binary parts")))
 }
 
 struct Reply<'a> {
@@ -154,7 +155,7 @@ impl Reply<'_> {
         }
     }
 
-    /// As [`Reply::send`], for an acknowledgement that is JSON text already.
+    /// Like [`Reply::send`], for an acknowledgement that is already JSON text.
     fn send_json(&self, result: Result<String, EventError>) {
         match (result, self.ack) {
             (Ok(json), Some(id)) => {

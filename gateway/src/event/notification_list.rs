@@ -1,6 +1,6 @@
 //! `notification:list` `{before?, limit?}`: acknowledged with `{status, notifications, unreadCount, more}`, newest
-//! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an id, exclusive, of a notification that
-//! may be gone. Clients may leave out the argument.
+//! first; each is `{id,title,message,type,data?,read,createdAt}`. `before` is an exclusive id, whose notification may have
+//! been deleted since. Clients may omit the argument.
 
 use jackfield_shared::time::now;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ struct Args {
     limit: Option<usize>,
 }
 
-/// The acknowledgement as JSON: the notifications are text already.
+/// The acknowledgement as JSON text, because the notifications are stored as such.
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<String, EventError> {
     let Args { before, limit } = event.data::<Option<Args>>()?.unwrap_or_default();
     let (before, limit) = page_of(before, limit).map_err(EventError::Validation)?;

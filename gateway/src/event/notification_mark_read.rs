@@ -1,7 +1,7 @@
 //! `notification:mark_read` `{notificationId}` or `{all:true}`: every socket of the user, the sender's too, gets
 //! `notification:read` `{notificationId, success:true}` (for all of them `{notificationId:null, all:true,
-//! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification is gone: it is not
-//! unread then, as the client wants, and no socket gets an event.
+//! success:true}`) and then the count. Acknowledged with `{success:true}`, even if the notification does not exist: then
+//! it is not unread, as requested, and no socket gets an event.
 
 use jackfield_cluster::inbox::NotificationId;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Mar
             NotificationId::parse(&text)
                 .ok_or_else(|| EventError::Validation("notificationId must be the id of a notification".into()))?,
         ),
-        _ => return Err(EventError::Validation("either notificationId or all:true must be there".into())),
+        _ => return Err(EventError::Validation("either notificationId or all:true is required".into())),
     };
     sender.shared.cluster.inbox.mark_read(&sender.client.identity.user_id, id).await?;
     Ok(Marked { success: true })

@@ -11,11 +11,11 @@ use serde_json::{Value, value::RawValue};
 
 use super::{EventError, Malformed};
 
-/// An event's name and its arguments. Most events use one; further ones are ignored unless the event passes them on.
+/// An event's name and arguments. Most events use the first argument and ignore the others; `echo` repeats all of them.
 pub(crate) struct Event<'a> {
     /// As the client wrote it.
     pub(crate) name: Cow<'a, str>,
-    /// The parts that placeholders in the arguments stand for.
+    /// The binary parts that placeholders in the arguments refer to.
     pub(crate) parts: Option<&'a Parts>,
     data: Option<&'a RawValue>,
     json: &'a str,
@@ -25,12 +25,12 @@ impl<'a> Event<'a> {
     /// Parses `["name", data, …]`.
     ///
     /// # Errors
-    /// [`Malformed`], also if a placeholder names a part that is missing.
+    /// [`Malformed`], also if a placeholder refers to a missing part.
     pub(crate) fn parse(json: &'a str, parts: Option<&'a Parts>) -> Result<Self, Malformed> {
         let Head { name, data } = serde_json::from_str(json).map_err(|_| Malformed)?;
         let event = Self { name, parts, data, json };
         match parts {
-            Some(parts) if !are_there(json, parts.count()) => Err(Malformed),
+            Some(parts) if !all_exist(json, parts.count()) => Err(Malformed),
             _ => Ok(event),
         }
     }
@@ -44,12 +44,12 @@ impl<'a> Event<'a> {
         self.json.get(start..end).unwrap_or_default().trim_end()
     }
 
-    /// The path of the first binary part, for the errors of events that take none: `content`, `a.b[0]`.
+    /// The path of the first binary part, for the errors of events that forward none: `content`, `a.b[0]`.
     pub(crate) fn path_of_part(&self) -> Option<String> {
         self.parts?;
         let arguments: Value = serde_json::from_str(&format!("[{}]", self.arguments())).ok()?;
         let path = path_of_part(&arguments)?;
-        // Leaves out the index of the first argument, because most events have only one.
+        // Omits the index of the first argument, because most events have only one.
         Some(path.trim_start_matches("[0]").trim_start_matches('.').to_owned())
     }
 
@@ -76,11 +76,11 @@ pub(crate) enum TextOr<T> {
     Other(T),
 }
 
-/// Most characters of an error about a payload: serde repeats the input.
+/// Most characters of an error about a payload: serde's errors repeat the input.
 const EXPLAINED: usize = 256;
 
-/// serde's error, with the field in front. This parses the payload once more: tracking the path takes time, which only
-/// errors should cost.
+/// serde's error, with the field in front. Parses the payload a second time to find the field, so that valid payloads do
+/// not pay for tracking the path.
 fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> String {
     let mut again = serde_json::Deserializer::from_str(data);
     let text = match serde_path_to_error::deserialize::<_, T>(&mut again) {
@@ -92,14 +92,14 @@ fn explain<'a, T: Deserialize<'a>>(data: &'a str, error: &serde_json::Error) -> 
     text.chars().take(EXPLAINED).collect()
 }
 
-/// Drops the position: it is one in our copy of the text, and helps nobody.
+/// Drops the position from the error's text: it refers to our copy of the payload, so it would mislead.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said).to_owned()
+    text.rsplit_once(" at line ").map_or(&*text, |(before, _)| before).to_owned()
 }
 
-/// Whether every placeholder names one of `parts` parts.
-fn are_there(json: &str, parts: usize) -> bool {
+/// Whether every placeholder refers to one of `parts` parts.
+fn all_exist(json: &str, parts: usize) -> bool {
     fn all(value: &Value, parts: u64) -> bool {
         match value {
             Value::Array(items) => items.iter().all(|item| all(item, parts)),
@@ -108,7 +108,7 @@ fn are_there(json: &str, parts: usize) -> bool {
             _ => true,
         }
     }
-    // Text that is no JSON for a tree, such as half an emoji, passes unchecked; clients check it themselves.
+    // serde_json cannot parse some texts into a tree, such as half an emoji: they are not checked here, but by clients.
     serde_json::from_str(json).map_or(true, |value| all(&value, parts as u64))
 }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_name_parts_that_are_there() {
+    fn placeholders_must_refer_to_existing_parts() {
         let parts = Parts::one(bytes::Bytes::from_static(b"x"));
         let parse = |json| Event::parse(json, Some(&parts)).map(|event| event.path_of_part());
         let path = |json| parse(json).ok().flatten();
@@ -187,18 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_field() {
+    fn a_validation_error_names_the_field() {
         #[derive(Debug, Deserialize)]
         #[serde(rename_all = "camelCase", expecting = "{content, limit?, userIds?}")]
         #[expect(dead_code)]
-        struct Wants {
+        struct Args {
             content: String,
             limit: Option<usize>,
             #[serde(default)]
             user_ids: Vec<String>,
         }
         let long = format!(r#"{{"content":"x","limit":"{}"}}"#, "at line 1".repeat(1_000));
-        for (payload, said) in [
+        for (payload, expected) in [
             (r#"{"y":1}"#, "missing field `content`"),
             (r#"{"content":5}"#, "content: invalid type: integer `5`, expected a string"),
             (r#"{"content":"x","limit":-1}"#, "limit: invalid value: integer `-1`, expected usize"),
@@ -208,10 +208,10 @@ mod tests {
             (&long, "limit: invalid type: string \"at line 1at line 1"),
         ] {
             let json = format!(r#"["a",{payload}]"#);
-            let error = Event::parse(&json, None).unwrap().data::<Wants>().unwrap_err();
+            let error = Event::parse(&json, None).unwrap().data::<Args>().unwrap_err();
             let EventError::Validation(text) = error else { panic!("{error:?}") };
-            assert!(text.starts_with(said) && text.len() <= EXPLAINED, "{text}");
-            assert!(text == said || payload == long, "{text}");
+            assert!(text.starts_with(expected) && text.len() <= EXPLAINED, "{text}");
+            assert!(text == expected || payload == long, "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! `presence:subscribe` `{userIds}` on the main namespace: the socket gets these users' presence, however many users
-//! are online. Replaces the list before; an empty one ends it. The acknowledgement lists the online ones.
+//! `presence:subscribe` `{userIds}` in the main namespace: the socket gets these users' presence, however many users are
+//! online. Replaces the previous list; an empty list unsubscribes. The acknowledgement lists the users who are online.
 
 use std::sync::Arc;
 
@@ -35,9 +35,9 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Pre
         return Err(EventError::Validation(format!("at most {MAX_WATCHED} entries in userIds")));
     }
     if !user_ids.iter().all(|id| is_user_id(id)) {
-        return Err(EventError::Validation(format!("each of userIds must have 1 to {MAX_USER_ID} characters")));
+        return Err(EventError::Validation(format!("each entry of userIds must have 1 to {MAX_USER_ID} characters")));
     }
-    // Watch first, then read: a change in between is received rather than missed.
+    // Watch first, then read, so that the socket receives a change in between.
     let watched = user_ids.clone();
     sender.client.while_here(|| sender.shared.watchers.watch(sender.client, watched));
     let online = sender.shared.cluster.presence.online(&user_ids).await?;

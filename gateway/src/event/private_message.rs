@@ -1,6 +1,6 @@
-//! `private-message` `{to, content}`: sent to every socket of the user `to` and to the sender's others, as
-//! `private-message` `{id, from:{id,name}, to, content, timestamp}`. Not stored. Only the nodes that hold those
-//! sessions get it; `delivered` counts the sessions of `to` that it was sent to.
+//! `private-message` `{to, content}`: sent to every socket of the user `to`, and to the sender's other sockets, as
+//! `private-message` `{id, from:{id,name}, to, content, timestamp}`. Not stored. Only the nodes that hold these users'
+//! sessions receive it; `delivered` counts the sessions of `to` that it was sent to.
 
 use std::sync::Arc;
 
@@ -61,9 +61,10 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Del
     let from = From { id: own, name: &sender.client.identity.name };
     let payload = Payload { id: &id, from, to: &to, content: &content, timestamp: &now_rfc3339() };
     let payload = event_content("private-message", &payload).ok_or(EventError::Unavailable)?;
-    // A user who writes to themselves counts once.
+    // Send once to users who write to themselves.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    // This leaves out the sender's session, because of its sending socket; its other sockets are on this connection.
+    // The bus skips the sender's own session, because the sending socket must not get the message; the session's other
+    // sockets are on this connection and get it below.
     let directive = Directive::event(&payload);
     let delivered = shared.cluster.sessions.send(&users, &directive, Some(&sender.client.session)).await?;
     let mut siblings = sender.connection.sockets();

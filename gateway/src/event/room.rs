@@ -4,14 +4,14 @@ use jackfield_cluster::room_name::RoomName;
 
 use super::EventError;
 use crate::{
-    room::{Room, rules::Wish},
+    room::{Room, rules::Action},
     session::{Client, Sender},
 };
 
 /// The room of this name in the client's namespace.
 pub(super) fn name(sender: &Sender<'_>, name: &str) -> Result<RoomName, EventError> {
     RoomName::parse(&sender.client.namespace.name, name).ok_or_else(|| {
-        EventError::Validation("room must have 1 to 64 of letters, digits, _ . : - and not begin with user:".into())
+        EventError::Validation("room must be 1 to 64 letters, digits, _ . : or -, and must not begin with user:".into())
     })
 }
 
@@ -21,16 +21,16 @@ pub(super) fn joined(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, Ev
 }
 
 /// The room, if the client is in it and may send to it.
-pub(super) fn to_speak(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, EventError> {
+pub(super) fn to_send(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, EventError> {
     let room = joined(sender, name)?;
-    may(sender, name, Wish::Send)?;
+    authorize(sender, name, Action::Send)?;
     Ok(room)
 }
 
-/// Checks that the client's roles allow it.
-pub(super) fn may(sender: &Sender<'_>, name: &str, wish: Wish) -> Result<(), EventError> {
-    match sender.shared.rules.allow(name, wish, &sender.client.identity.roles) {
+/// Checks that the client's roles allow the action.
+pub(super) fn authorize(sender: &Sender<'_>, name: &str, action: Action) -> Result<(), EventError> {
+    match sender.shared.rules.allow(name, action, &sender.client.identity.roles) {
         true => Ok(()),
-        false => Err(EventError::Forbidden("Your roles do not allow it")),
+        false => Err(EventError::Forbidden("Your roles do not allow this")),
     }
 }

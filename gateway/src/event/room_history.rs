@@ -1,5 +1,5 @@
-//! `room-history` `{room, before?, limit?}`: acknowledged with `{status, messages}`, oldest first, for members. `before` is
-//! exclusive; without it, the newest.
+//! `room-history` `{room, before?, limit?}`, for members only: acknowledged with `{status, messages}`, oldest first.
+//! `before` is exclusive; without it, the newest messages.
 
 use jackfield_shared::time::now;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ struct Args {
     limit: Option<usize>,
 }
 
-/// The acknowledgement as JSON: the messages are text already.
+/// The acknowledgement as JSON text, because the messages are stored as such.
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<String, EventError> {
     let Args { room, before, limit } = event.data()?;
     let name = room::joined(sender, &room)?.name;

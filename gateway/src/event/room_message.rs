@@ -33,7 +33,7 @@ struct Payload<'a> {
 
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
     let Args { room, message } = event.data()?;
-    let to = room::to_speak(sender, &room)?;
+    let to = room::to_send(sender, &room)?;
     let message = message.checked("message", event)?;
     let payload = Payload { sender: &sender.client.id, message: &message, room: &room, timestamp: &now_rfc3339() };
     let content = event_content("room-message", &payload).ok_or(EventError::Unavailable)?;

@@ -1,6 +1,6 @@
 //! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message` `{id, room,
-//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A retry with the same
-//! `clientId` is stored once, and acknowledged again even if the socket has not joined the room again.
+//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A message sent again with
+//! the same `clientId` is stored once, and acknowledged even if the socket has not joined the room again.
 
 use jackfield_cluster::log::Position;
 use jackfield_shared::time::now;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event, room};
 use crate::{
-    room::{Author, message_body, rules::Wish},
+    room::{Author, message_body, rules::Action},
     session::Sender,
 };
 
@@ -36,10 +36,10 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     let Args { room, content, client_id } = event.data()?;
     let to = match room::joined(sender, &room) {
         Ok(to) => to,
-        // After a reconnect a stock client resends before the application has joined again.
+        // After a reconnect a stock client resends before the application joins the room again.
         Err(not_in_room) => return stored_before(sender, &room, client_id.as_ref()).await?.ok_or(not_in_room),
     };
-    room::may(sender, &room, Wish::Send)?;
+    room::authorize(sender, &room, Action::Send)?;
     content.check("content")?;
     if client_id.as_ref().is_some_and(|id| !is_client_id(id)) {
         return Err(EventError::Validation(format!("clientId must have 1 to {MAX_CLIENT_ID} characters")));
@@ -61,8 +61,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     Ok(Stored::at(appended.position))
 }
 
-/// The acknowledgement of a message that this user has stored in the room under the same `clientId`; `None` if the user
-/// may not join the room or not send to it.
+/// The acknowledgement of a message that this user stored in the room under the same `clientId`; `None` if there is none,
+/// or if the user may not join the room or send to it.
 async fn stored_before(
     sender: &Sender<'_>,
     room: &str,
@@ -70,7 +70,7 @@ async fn stored_before(
 ) -> Result<Option<Stored>, EventError> {
     let Some(client_id) = client_id.filter(|id| is_client_id(id)) else { return Ok(None) };
     let Ok(name) = room::name(sender, room) else { return Ok(None) };
-    if room::may(sender, room, Wish::Join).and_then(|()| room::may(sender, room, Wish::Send)).is_err() {
+    if room::authorize(sender, room, Action::Join).and_then(|()| room::authorize(sender, room, Action::Send)).is_err() {
         return Ok(None);
     }
     let key = user_key(&sender.client.identity.user_id, client_id.json());
@@ -81,7 +81,7 @@ fn is_client_id(id: &Text<'_>) -> bool {
     (1..=MAX_CLIENT_ID).contains(&id.characters())
 }
 
-/// The log's key for a user's `clientId`. The length in front keeps users apart, whatever their ids contain.
+/// The log's key for a user's `clientId`. The length in front makes it unambiguous, whatever the ids contain.
 fn user_key(user: &str, client_id: &str) -> String {
     format!("{}:{user}{client_id}", user.len())
 }
@@ -99,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_cannot_be_taken_for_another() {
+    fn keys_of_two_users_differ() {
         assert_ne!(user_key("ann b", "c"), user_key("ann", "b c"));
         assert_ne!(user_key("ann", "1:b"), user_key("ann1", ":b"));
     }
 
     proptest! {
         #[test]
-        fn keys_differ_where_user_or_client_id_do(
+        fn keys_differ_if_user_or_client_id_differ(
             users in prop::array::uniform2("[a-c0-9: ]{1,4}"), ids in prop::array::uniform2("[a-c0-9: ]{1,4}")
         ) {
             let same = users[0] == users[1] && ids[0] == ids[1];

@@ -1,5 +1,5 @@
-//! `token:refresh` `{token}`: the session, or the place in a feed, lasts until the later end of the two tokens. The new
-//! token must be the same user's.
+//! `token:refresh` `{token}`: the session, or the subscription to a feed, lasts until the later expiry of the two tokens.
+//! The new token must belong to the same user.
 
 use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::session::{Sender, Shared, SubscriberSender};
 
 #[derive(Deserialize)]
 #[serde(expecting = "{token}")]
-struct Renewal {
+struct Args {
     token: String,
 }
 
@@ -21,14 +21,15 @@ pub(super) struct Renewed {
 }
 
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
-    let identity = shown(sender.shared, &sender.client.identity, event).await?;
+    let identity = verify(sender.shared, &sender.client.identity, event).await?;
     Ok(renewed(sender.connection.renew(identity.expires_at)))
 }
 
-/// As [`handle`], for one feed alone.
+/// Like [`handle`], for the subscription to one feed.
 pub(super) async fn handle_in_feed(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Renewed, EventError> {
-    let before = sender.subscriber.identity.as_ref().ok_or(EventError::Forbidden("There is no token to renew"))?;
-    let identity = shown(sender.shared, before, event).await?;
+    let before =
+        sender.subscriber.identity.as_ref().ok_or(EventError::Forbidden("This subscription has no token to renew"))?;
+    let identity = verify(sender.shared, before, event).await?;
     Ok(renewed(sender.subscriber.renew(identity.expires_at)))
 }
 
@@ -36,9 +37,9 @@ fn renewed(expires_at: u64) -> Renewed {
     Renewed { status: "ok", expires_at: rfc3339_of_unix(expires_at) }
 }
 
-/// The identity in the new token.
-async fn shown(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
-    let Renewal { token } = event.data()?;
+/// Verifies the new token. Returns its identity.
+async fn verify(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
+    let Args { token } = event.data()?;
     let identity = shared.verifier.verify(&token).await.map_err(|error| match error {
         TokenError::Invalid => EventError::Validation("token is not valid".into()),
         TokenError::Expired => EventError::Validation("token has expired".into()),
@@ -46,6 +47,6 @@ async fn shown(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<
     })?;
     match identity.user_id == before.user_id {
         true => Ok(identity),
-        false => Err(EventError::Forbidden("The token is another user's")),
+        false => Err(EventError::Forbidden("The token belongs to another user")),
     }
 }

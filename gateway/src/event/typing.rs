@@ -1,5 +1,5 @@
 //! `typing` `{room, isTyping?}`: sent to the room's other sockets as `user-typing` `{userId, name, room, isTyping}`, at
-//! most once a second per socket and room; further ones are dropped.
+//! most once a second per socket and room; events above that are dropped.
 
 use jackfield_engine::Frame;
 use jackfield_shared::time::now;
@@ -36,7 +36,7 @@ struct Payload<'a> {
 
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
     let Args { room, is_typing } = event.data()?;
-    let to = room::to_speak(sender, &room)?;
+    let to = room::to_send(sender, &room)?;
     if sender.client.may_type(&room, now()) {
         let (user_id, name) = (&*sender.client.identity.user_id, &*sender.client.identity.name);
         let payload = Payload { user_id, name, room: &room, is_typing };

@@ -1,5 +1,5 @@
-//! `updateProduct` `data` in a feed: all its readers get `updates` `{message, data}`, including the sender. For the
-//! roles that the feed names.
+//! `updateProduct` `data` in a feed, for the roles that the feed's rule names: all subscribers get `updates`
+//! `{message, data}`, including the sender.
 
 use jackfield_shared::{
     json_depth::{MAX_DEPTH, is_deeper},
@@ -16,7 +16,7 @@ use crate::session::SubscriberSender;
 
 pub(super) async fn handle(sender: &SubscriberSender<'_>, event: &Event<'_>) -> Result<Done, EventError> {
     if !sender.subscriber.may_update(unix_now()) {
-        return Err(EventError::Forbidden("Your roles do not allow it"));
+        return Err(EventError::Forbidden("Your roles do not allow this"));
     }
     let data: &RawValue = event.data()?;
     if is_deeper(data.get().as_bytes(), MAX_DEPTH) {

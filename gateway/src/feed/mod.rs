@@ -1,9 +1,9 @@
 //! Feeds: namespaces `/ws/v1/<name>` whose subscribers receive updates. Configured by name: see [`rule`].
 //!
-//! An update is stored in the feed's log before any subscriber gets it, so that all subscribers of all nodes get one
+//! An update is stored in the feed's log before any subscriber gets it, so that all subscribers on all nodes get the same
 //! order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber gets, in
-//! this order, the greeting, the last updates that are kept for new ones, and every later update that the log still
-//! has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence list.
+//! this order, the greeting, the last updates that the feed keeps for new subscribers, and every later update that the
+//! log still has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence list.
 
 pub(crate) mod rule;
 mod task;
@@ -37,7 +37,7 @@ use crate::{
 const NAMESPACES: &str = "/ws/v1/";
 /// Name of a feed's log within its namespace.
 const LOG: &str = "updates";
-/// Inputs that may wait for a feed's task. Beyond that the task reads the log, and new subscribers wait to be admitted.
+/// Inputs that may wait for a feed's task. When it is full, the task reads the log, and new subscribers wait.
 const MAILBOX: usize = 1_024;
 
 /// A configured feed, with its subscribers on this node.
@@ -50,7 +50,7 @@ pub(crate) struct Feed<M> {
     /// The log that stores and numbers its updates.
     log: RoomName,
     mailbox: mpsc::Sender<Input<M>>,
-    /// Until the task takes them.
+    /// `Some` until the task takes it.
     inputs: Mutex<Option<mpsc::Receiver<Input<M>>>>,
     signals: Signals,
 }
@@ -68,7 +68,7 @@ pub(crate) enum PublishError {
     /// No feed of this name is configured.
     #[error("no such feed")]
     NoSuchFeed,
-    /// It is not known whether it was published.
+    /// The update may or may not have been published.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -103,8 +103,8 @@ impl<M: Member> Feeds<M> {
         self.by_name.values().for_each(|feed| feed.signals.missed());
     }
 
-    /// Sends the subscribers of a feed, on all nodes, what became of something. `entity`, if not given, is the feed's
-    /// own. Returns the update's position in the feed's order, which is the same for all subscribers.
+    /// Sends a change to the subscribers of a feed, on all nodes. `entity` defaults to the feed's own. Returns the
+    /// update's position in the feed's order, which is the same for all subscribers.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -120,10 +120,10 @@ impl<M: Member> Feeds<M> {
         Ok(self.append(feed, &update).await?)
     }
 
-    /// Sends the subscribers, on all nodes, an update that one of them reports.
+    /// Sends an update that a subscriber reports to all subscribers, on all nodes.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether the update was stored.
+    /// [`Unavailable`]: the update may or may not have been stored.
     pub(crate) async fn relay(&self, feed: &Feed<M>, data: &RawValue) -> Result<Position, Unavailable> {
         let update = update::of_subscriber(data).ok_or(Unavailable)?;
         self.append(feed, &update).await
@@ -149,7 +149,7 @@ impl<M: Member> Feed<M> {
         }
     }
 
-    /// Admits a subscriber. `admit` gets the frames that it has to be sent first, and returns false if it is gone.
+    /// Admits a subscriber. `admit` receives the frames to send first, and returns false if the subscriber is gone.
     ///
     /// # Errors
     /// [`Unavailable`] if the feed's log has not been read yet: close the connection then.
@@ -167,7 +167,7 @@ impl<M: Member> Feed<M> {
         let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let entered = tokio::time::timeout(limit, entering).await;
         entered.unwrap_or_else(|_| {
-            // The task is waiting for the back end.
+            // The task waits for the back end.
             deadline::ended(Wait::TimedOut);
             Err(Unavailable)
         })

@@ -1,7 +1,7 @@
-//! One feed as configured. Pure.
+//! The configuration of one feed. Pure.
 //!
-//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. A part that it
-//! leaves out gets the safe value: read with a token only, updated by backends only.
+//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. An omitted part gets
+//! the safe value: only token holders read, only backends update.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use jackfield_shared::settings::SettingsError;
 
 use crate::roles::Roles;
 
-/// Updates that a feed may keep for new subscribers: all of them go into a subscriber's queue at once.
+/// Most updates that a feed may keep for new subscribers, because all of them enter a subscriber's queue at once.
 const MAX_KEEP: usize = 100;
 /// Most characters of a name.
 const MAX_NAME: usize = 64;
@@ -21,30 +21,30 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     /// Text that a subscriber gets on connecting.
     pub(crate) greeting: String,
-    /// Entity of the updates of backends that name none.
+    /// Entity of backends' updates that name none.
     pub(crate) entity: String,
-    /// The clients that may read.
+    /// The clients that may subscribe.
     pub(crate) read: Read,
     /// The roles that may send `updateProduct`.
     pub(crate) update: Roles,
-    /// New subscribers get this many of the last updates, too.
+    /// Number of the last updates that new subscribers get.
     pub(crate) keep: usize,
 }
 
-/// The clients that may read a feed.
+/// The clients that may subscribe to a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Everybody.
+    /// All clients, with or without a token.
     Anyone,
     /// Holders of a valid token, while it is valid.
     Token,
 }
 
 impl Rule {
-    /// Reads the feeds of the configuration.
+    /// Parses the configured feeds.
     ///
     /// # Errors
-    /// Names the rule that cannot be read, or is there twice.
+    /// Names the rule that is invalid, or the feed that is configured twice.
     pub(crate) fn parse_all(rules: &[String]) -> Result<Vec<Self>, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!(
@@ -56,7 +56,7 @@ impl Rule {
             rules.iter().map(|rule| Self::parse(rule).ok_or_else(|| wrong(rule))).collect::<Result<_, _>>()?;
         let mut names = HashSet::new();
         match rules.iter().find(|rule| !names.insert(&rule.name)) {
-            Some(twice) => Err(SettingsError::new(format!("setting `feeds`: `{}` is there twice", twice.name))),
+            Some(twice) => Err(SettingsError::new(format!("setting `feeds`: `{}` is configured twice", twice.name))),
             None => Ok(rules),
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_that_of_the_contract() {
+    fn the_default_feed_is_that_of_the_protocol() {
         let rules = Rule::parse_all(&GatewaySettings::default().feeds).unwrap();
         assert_eq!(rules.len(), 1);
         let Rule { name, greeting, entity, read, update, keep } = &rules[0];
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_is_the_safe_choice() {
+    fn omitted_parts_get_the_safe_value() {
         let rules = parse(&["stock-1"]).unwrap();
         assert_eq!((rules[0].read, &rules[0].update, rules[0].keep), (Read::Token, &Roles::nobody(), 0));
         assert_eq!(rules[0].entity, "STOCK-1");
@@ -121,18 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_rules_are_refused() {
         for bad in
             ["", ";read=token", "a b", "a/b", "a,b", "ä", "a;b", "a;read=all", "a;keep=101", "a;keep=-1", "a;x=1"]
         {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
-        assert!(parse(&["a", "b", "a;keep=1"]).unwrap_err().to_string().contains("`a` is there twice"));
+        assert!(parse(&["a", "b", "a;keep=1"]).unwrap_err().to_string().contains("`a` is configured twice"));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,60}") {
+        fn any_text_parses_without_panic(text in "\\PC{0,60}") {
             let _ = parse(&[&text]);
         }
     }

@@ -1,5 +1,5 @@
-//! The one task of a feed on this node: it admits subscribers and delivers updates, in order. It begins with the node,
-//! whether or not anybody subscribes, so that a new subscriber costs the back end nothing.
+//! The one task of a feed on this node: it admits subscribers and delivers updates, in order. It runs from the node's
+//! start, even without subscribers, so that a new subscriber costs the back end nothing.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     log_follower::{LogFollower, Sink},
 };
 
-/// Wait between two attempts to begin.
+/// Time between two attempts to begin.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// The inputs of a feed's task, handled in order.
@@ -34,12 +34,12 @@ pub(super) enum Input<M> {
 /// Sends a new subscriber its first frames; false if it is gone.
 pub(super) type Admit = Box<dyn FnOnce(&[Frame]) -> bool + Send>;
 
-/// The feed on this node, as its log's updates reach it.
-struct Here<M> {
+/// The feed on this node: the sink of its log's updates.
+struct LocalFeed<M> {
     feed: Arc<Feed<M>>,
     log: Log,
     greeting: Option<Frame>,
-    /// The last updates, for new subscribers.
+    /// The last updates, kept for new subscribers.
     recent: VecDeque<Frame>,
 }
 
@@ -52,29 +52,29 @@ pub(super) async fn run<M: Member>(
 ) {
     let greeting = Frame::event(&feed.namespace, "connection", &feed.rule.greeting);
     let mut follower = LogFollower::new(log.clone(), feed.log.clone());
-    let mut here = Here { feed, log, greeting, recent: VecDeque::new() };
+    let mut local = LocalFeed { feed, log, greeting, recent: VecDeque::new() };
     let mut begin_at = Instant::now();
     loop {
-        let feed = Arc::clone(&here.feed);
+        let feed = Arc::clone(&local.feed);
         let has_begun = follower.at().is_some();
         tokio::select! {
             biased;
             () = stopping.cancelled() => return,
             () = sleep_until(begin_at), if !has_begun => {
-                if here.begin(&bus, &mut follower).await.is_err() {
+                if local.begin(&bus, &mut follower).await.is_err() {
                     begin_at = Instant::now() + RETRY;
                 }
             }
-            () = follower.behind(&feed.signals), if has_begun => drop(follower.repair(&feed.signals, &mut here).await),
+            () = follower.behind(&feed.signals), if has_begun => drop(follower.repair(&feed.signals, &mut local).await),
             Some(input) = inputs.recv() => match input {
                 Input::Update(position, body, span) => {
-                    within(span, follower.live(position, &body, &feed.signals, &mut here)).await;
+                    within(span, follower.live(position, &body, &feed.signals, &mut local)).await;
                 }
                 Input::Join { subscriber, admit, done } => {
                     if has_begun {
-                        here.admit(subscriber, admit);
+                        local.admit(subscriber, admit);
                     }
-                    // A caller that gave up waiting closes the connection, and so removes the subscriber.
+                    // A caller that timed out closes the connection, which removes the subscriber.
                     let _ = done.send(has_begun.then_some(()).ok_or(Unavailable));
                 }
             },
@@ -82,8 +82,8 @@ pub(super) async fn run<M: Member>(
     }
 }
 
-impl<M: Member> Here<M> {
-    /// Subscribes, then sets the cursor: from then on the task misses nothing.
+impl<M: Member> LocalFeed<M> {
+    /// Subscribes to the log's channel, then sets the cursor, so that no update falls in between.
     async fn begin(&mut self, bus: &Bus, follower: &mut LogFollower) -> Result<(), Unavailable> {
         bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
         let page = self.log.read(&self.feed.log, Range::Newest, self.feed.rule.keep, None).await?;
@@ -92,7 +92,7 @@ impl<M: Member> Here<M> {
         Ok(())
     }
 
-    /// Adds the subscriber before it is sent anything, so that its end, at any moment, finds it there.
+    /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
     fn admit(&self, subscriber: Arc<M>, admit: Admit) {
         let connect = Frame::connect(&self.feed.namespace, subscriber.id());
         let first: Vec<Frame> =
@@ -113,7 +113,7 @@ impl<M: Member> Here<M> {
     }
 }
 
-impl<M: Member> Sink for Here<M> {
+impl<M: Member> Sink for LocalFeed<M> {
     const KIND: &'static str = "feed";
 
     async fn deliver(&mut self, _: Position, body: &Arc<str>) {
@@ -125,7 +125,7 @@ impl<M: Member> Sink for Here<M> {
         }
     }
 
-    /// The protocol has no reset for subscribers: they get what follows.
+    /// The protocol has no reset for subscribers: they just get the updates that follow.
     async fn reset(&mut self, position: Position, anew: bool) -> Result<(), Unavailable> {
         self.recent.clear();
         if anew {

@@ -4,10 +4,10 @@ use jackfield_shared::time::now_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Text that the subscribers get with the data of an `updateProduct`.
+/// Text that subscribers get with the data of an `updateProduct`.
 const UPDATED: &str = "Se ha actualizado un producto";
 
-/// Kind of change that an update of a backend reports.
+/// The kind of change that a backend's update reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Change {
@@ -48,7 +48,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn updates_are_those_of_the_contract() {
+    fn updates_have_the_fields_of_the_protocol() {
         let read = |json: Option<String>| serde_json::from_str::<Value>(&json.unwrap()).unwrap();
         let mut update = read(of_backend("PRODUCTOS", Change::Create, &json!({ "id": 1 })));
         let created_at = update["createdAt"].take();

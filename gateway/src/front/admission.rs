@@ -1,10 +1,10 @@
 //! Decides whether a new handshake is admitted.
 //!
-//! A handshake waits up to 3 s for the node to be ready and for its turn, and is answered with 503 after that: the
-//! stock client then reconnects by itself, and knows no delay but its own backoff. Requests of connections that are
-//! already admitted pass untouched. The number of waiting handshakes is bounded, that of one address too, and so are
-//! its connections without a session: see [`crate::limits::Address`]. The wait also keeps an address beyond its limits
-//! from retrying at once.
+//! A handshake waits up to 3 s for the node to be ready and for the rate limits, and is answered with 503 after that: the
+//! stock client then reconnects by itself after its own backoff, because it ignores `Retry-After`. Requests of admitted
+//! connections pass unchanged. The number of waiting handshakes is bounded, in total and per address, and so are an
+//! address's connections without a session: see [`crate::limits::Address`]. The wait also slows the retries of an address
+//! above its limits.
 
 use std::{
     net::SocketAddr,
@@ -24,14 +24,14 @@ use jackfield_shared::{error_body::ErrorBody, http::client_address::origin, time
 
 use super::Admitted;
 use crate::{
-    limits::{Address, Place},
+    limits::{Address, PendingPermit},
     metrics,
-    session::{Shared, registry::Obstacle},
+    session::{Shared, registry::LimitReached},
 };
 
-/// Longest wait of a handshake.
+/// How long a handshake may wait to be admitted.
 const WAIT: Duration = Duration::from_secs(3);
-/// Shortest and longest pause between two checks of a handshake, if the time to wait is not known.
+/// Shortest and longest pause between two checks of a handshake, if the time to wait is unknown.
 const CHECK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 const RETRY_AFTER_SECONDS: u64 = 2;
 
@@ -39,10 +39,10 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     let (parts, body) = request.into_parts();
     let handshake = Handshake::parse(&parts);
     let mut request = Request::from_parts(parts, body);
-    let mut place = None;
+    let mut permit = None;
     if handshake.sid.is_none() {
         match wait(&shared, address(&shared, &request)).await {
-            Ok(admitted) => place = admitted,
+            Ok(admitted) => permit = admitted,
             Err(Refusal { error, .. }) => {
                 metrics::HANDSHAKES_REFUSED.add_for([error.code], 1);
                 return error.into_response();
@@ -57,41 +57,45 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     } else if handshake.transport == Some(Transport::WebSocket) {
         metrics::UPGRADES.add(1);
     }
-    // The engine passes the place to the connection; if there is none, it is released at once.
-    request.extensions_mut().insert(Admitted { handshake, place });
+    // The engine passes the permit to the connection; if no connection opens, dropping the permit releases it.
+    request.extensions_mut().insert(Admitted { handshake, permit });
     next.run(request).await
 }
 
-/// The handshake's client address; `None` if it is not known, because the settings do not name the proxies in front.
+/// The handshake's client address; `None` if it is unknown, because `proxy.hops` does not count the proxies in front.
 fn address(shared: &Shared, request: &Request<Body>) -> Option<Arc<Address>> {
     static HINT: Once = Once::new();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
     let origin = origin(Some(peer), request.headers(), shared.settings.proxy.hops as usize);
     if origin.is_unknown_proxy {
         HINT.call_once(|| {
-            tracing::warn!(%peer, "X-Forwarded-For comes from a proxy, but `proxy.hops` is 0: no limit by address holds");
+            tracing::warn!(
+                %peer,
+                "a proxy sends X-Forwarded-For, but `proxy.hops` is 0: limits by client address are off; set `proxy.hops` \
+                 (PROXY_HOPS) to the number of proxies"
+            );
         });
         return None;
     }
     Some(shared.limiter.address(&shared.settings.limits, origin.address))
 }
 
-/// Why a handshake is not admitted now, and when it may be, if that is known.
+/// Why a handshake is not admitted now, and the time until it may be, if known.
 struct Refusal {
     error: ErrorBody,
     wait: Option<Duration>,
 }
 
-async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<Arc<PendingPermit>>, Refusal> {
     let until = now() + WAIT;
     let (mut waiting, mut pause) = (None, CHECK_EVERY.0);
     loop {
         let refusal = match check(shared, address.as_ref()) {
-            Ok(place) => return Ok(place),
+            Ok(permit) => return Ok(permit),
             Err(refusal) => refusal,
         };
         // Refuse at once when draining or timed out.
-        if shared.turns_away() || now() >= until {
+        if shared.refuses_handshakes() || now() >= until {
             return Err(refusal);
         }
         if waiting.is_none() {
@@ -101,31 +105,31 @@ async fn wait(shared: &Shared, address: Option<Arc<Address>>) -> Result<Option<A
             }
         }
         let due = until.min(now() + refusal.wait.unwrap_or(pause));
-        while now() < due && !shared.turns_away() {
+        while now() < due && !shared.refuses_handshakes() {
             tokio::time::sleep(CHECK_EVERY.1.min(due - now())).await;
         }
         pause = (pause * 2).min(CHECK_EVERY.1);
     }
 }
 
-fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<Place>>, Refusal> {
+fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<PendingPermit>>, Refusal> {
     let refusal_until = |wait, code, message: &str| {
         let error = ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(RETRY_AFTER_SECONDS);
         Err(Refusal { error, wait })
     };
     let refusal = |code, message| refusal_until(None, code, message);
-    if shared.turns_away() {
+    if shared.refuses_handshakes() {
         return refusal("server_draining", "This node is shutting down, connect again");
     }
-    if !shared.parts().serves() {
+    if !shared.readiness().can_serve() {
         return refusal("unavailable", "This node is not ready, connect again");
     }
-    match shared.limiter.enter(&shared.settings.limits, address) {
-        Ok(place) => Ok(place),
-        Err(Obstacle::Node) => {
+    match shared.limiter.admit(&shared.settings.limits, address) {
+        Ok(permit) => Ok(permit),
+        Err(LimitReached::Node) => {
             refusal("too_many_connections", "This node accepts no more connections now, connect again later")
         }
-        Err(Obstacle::Address { wait }) => {
+        Err(LimitReached::Address { wait }) => {
             refusal_until(wait, "too_many_connections", "Too many connections from this address, connect again later")
         }
     }

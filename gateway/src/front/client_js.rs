@@ -1,6 +1,7 @@
-//! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, from its npm package, at build.
+//! `/socket.io/socket.io.js`, `.min.js`, and their `.map`s: the stock browser client, embedded from its npm package by the
+//! build.
 //!
-//! If the package was not installed at build, the routes answer with an error that says so.
+//! If the package was not installed at build time, the routes answer with 404 and an error that says how to install it.
 
 use axum::{
     Router,
@@ -16,7 +17,8 @@ include!(concat!(env!("OUT_DIR"), "/client_files.rs"));
 pub(super) fn router(path: &str) -> Router {
     if CLIENT_FILES.iter().any(|(_, content)| content.is_none()) {
         tracing::warn!(
-            "this build has no browser client, so {path}/socket.io.js is not found: run `npm ci` in gateway/client and build again"
+            "this build has no browser client: {path}/socket.io.js answers 404; to add it, run `npm ci` in gateway/client \
+             and build again"
         );
     }
     CLIENT_FILES.iter().fold(Router::new(), |router, (name, content)| {
@@ -26,7 +28,7 @@ pub(super) fn router(path: &str) -> Router {
 
 fn file(name: &str, content: Option<&'static str>) -> Response {
     let Some(content) = content else {
-        let message = "The browser client was not there at build: run `npm ci` in gateway/client and build again";
+        let message = "This build has no browser client: run `npm ci` in gateway/client and build again";
         return ErrorBody::new(StatusCode::NOT_FOUND, "client_not_built", message).into_response();
     };
     let kind = if name.ends_with(".map") { "application/json" } else { "text/javascript; charset=utf-8" };

@@ -1,6 +1,6 @@
 //! The origins whose pages may connect from a browser: an allow-list, with credentials.
 //!
-//! Browsers enforce it for HTTP by themselves. They do not for WebSockets, so those are refused here.
+//! Browsers enforce it for HTTP. They do not enforce it for WebSockets, so this module refuses those itself.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The front: everything before the engine on the public port.
+//! Everything before the engine on the public port.
 //!
 //! [`admission`] decides whether a new handshake is admitted, [`client_js`] serves the stock browser client, [`cors`]
 //! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls.
@@ -14,15 +14,15 @@ use axum::{Router, body::Body, extract::Extension, http::Request, middleware::fr
 use jackfield_engine::{EngineLimits, Handshake, oxide::Engine};
 
 use crate::{
-    limits::Place,
+    limits::PendingPermit,
     session::{Acceptor, Shared},
 };
 
-/// What admission has read from a request, and given it.
+/// The parsed handshake of a request, and the permit that admission gave it.
 #[derive(Clone)]
 struct Admitted {
     handshake: Handshake,
-    place: Option<Arc<Place>>,
+    permit: Option<Arc<PendingPermit>>,
 }
 
 /// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
@@ -40,8 +40,8 @@ pub(crate) fn router(shared: &Arc<Shared>, api: Option<Router>) -> Router {
         longest_namespace: shared.longest_namespace(),
     };
     let engine = Engine::new(Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
-    let answer = move |Extension(Admitted { handshake, place }): Extension<Admitted>, request: Request<Body>| {
-        engine.clone().answer(request, handshake, place)
+    let answer = move |Extension(Admitted { handshake, permit }): Extension<Admitted>, request: Request<Body>| {
+        engine.clone().answer(request, handshake, permit)
     };
     let engine = any(answer)
         .layer::<_, Infallible>(from_fn_with_state(Arc::clone(shared), admission::admit))

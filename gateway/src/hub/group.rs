@@ -1,8 +1,8 @@
 //! Members that get the same frames.
 //!
 //! Guarantees: frames that are fanned out one after the other reach every member in that order; a frame is encoded once
-//! and shared; no lock is held across an await; a fan-out walks the members that there are, however many there once
-//! were; a member whose queue is full is cut off, and no other member waits for it.
+//! and shared; no lock is held across an await; the time of a fan-out depends on the present members, not on how many
+//! there were before; a member whose queue is full is disconnected, and no other member waits for it.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ pub(crate) trait Member: Send + Sync + 'static {
     /// Its connection's queue.
     fn outbox(&self) -> &Outbox;
 
-    /// Sends a frame; a member whose queue has no room for it is too slow and is cut off.
+    /// Sends a frame. Aborts the connection of a member whose queue has no room for it.
     fn send(&self, frame: &Frame) {
         if self.outbox().send(frame) == Err(Full) {
             self.outbox().abort(CloseReason::TooSlow);
@@ -39,51 +39,51 @@ pub(crate) trait Member: Send + Sync + 'static {
 /// See the module.
 pub(crate) struct Group<M> {
     members: RwLock<Members<M>>,
-    /// Fan-outs under way.
+    /// Number of fan-outs in progress.
     walks: AtomicUsize,
 }
 
 struct Members<M> {
-    /// With holes only while a fan-out is under way: it must neither skip a member that moves nor meet it twice.
+    /// Has holes only while a fan-out is in progress, because moving members could make it skip one or send twice.
     slots: Vec<Option<Arc<M>>>,
-    places: HashMap<Arc<str>, usize>,
+    indices: HashMap<Arc<str>, usize>,
 }
 
-/// A fan-out under way. At the end of the last one the holes are closed.
+/// A fan-out in progress. The end of the last one fills the holes.
 struct Walk<'a, M: Member>(&'a Group<M>);
 
 impl<M: Member> Group<M> {
-    /// Adds a member; false if one with its id is in already. It gets nothing of fan-outs that are under way.
+    /// Adds a member; false if a member has its id already. The member gets no frame of fan-outs in progress.
     pub(crate) fn join(&self, member: Arc<M>) -> bool {
         let mut members = self.members.write();
-        if members.places.contains_key(member.id()) {
+        if members.indices.contains_key(member.id()) {
             return false;
         }
-        let place = members.slots.len();
-        members.places.insert(Arc::clone(member.id()), place);
+        let index = members.slots.len();
+        members.indices.insert(Arc::clone(member.id()), index);
         members.slots.push(Some(member));
         true
     }
 
-    /// Removes the member with this id; false if it is not in.
+    /// Removes the member with this id; false if there is none.
     pub(crate) fn leave(&self, id: &str) -> bool {
         let mut members = self.members.write();
-        let Some(place) = members.places.remove(id) else { return false };
+        let Some(index) = members.indices.remove(id) else { return false };
         if self.walks.load(Ordering::Acquire) > 0 {
-            members.slots[place] = None;
+            members.slots[index] = None;
         } else {
-            members.fill(place);
+            members.fill(index);
         }
         true
     }
 
     #[cfg(test)]
     fn contains(&self, id: &str) -> bool {
-        self.members.read().places.contains_key(id)
+        self.members.read().indices.contains_key(id)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members.read().places.len()
+        self.members.read().indices.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -93,7 +93,7 @@ impl<M: Member> Group<M> {
     /// The members' ids, or `None` if there are more than `max`.
     pub(crate) fn ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
         let members = self.members.read();
-        (members.places.len() <= max).then(|| members.places.keys().cloned().collect())
+        (members.indices.len() <= max).then(|| members.indices.keys().cloned().collect())
     }
 
     /// Sends a frame to every member. Await each call before the next, to keep the order.
@@ -101,7 +101,7 @@ impl<M: Member> Group<M> {
         self.fan_out_to(frame, |_| true).await;
     }
 
-    /// As [`Group::fan_out`], to those members that `to` chooses.
+    /// Like [`Group::fan_out`], to the members that `to` selects.
     pub(crate) async fn fan_out_to(&self, frame: &Frame, to: impl Fn(&M) -> bool) {
         let (walk, end) = self.begin_walk();
         let mut slow = Vec::new();
@@ -121,7 +121,7 @@ impl<M: Member> Group<M> {
                 }
             }
             metrics::DELIVERIES.add(sent);
-            // Outside of the lock: a member that is cut off leaves the group.
+            // Outside of the lock: an aborted member leaves the group.
             for member in slow.drain(..) {
                 member.outbox().abort(CloseReason::TooSlow);
             }
@@ -129,7 +129,7 @@ impl<M: Member> Group<M> {
         drop(walk);
     }
 
-    /// The walk, and the end of the slots at its beginning: they do not get fewer during it.
+    /// The walk, and the number of slots at its beginning, which does not shrink during it.
     fn begin_walk(&self) -> (Walk<'_, M>, usize) {
         let members = self.members.read();
         // Under the lock, so that no member moves after this.
@@ -139,15 +139,15 @@ impl<M: Member> Group<M> {
 }
 
 impl<M: Member> Members<M> {
-    /// Closes the hole at `place` with the last member.
-    fn fill(&mut self, place: usize) {
-        self.slots.swap_remove(place);
-        if let Some(Some(moved)) = self.slots.get(place) {
-            self.places.insert(Arc::clone(moved.id()), place);
+    /// Fills the hole at `index` with the last member.
+    fn fill(&mut self, index: usize) {
+        self.slots.swap_remove(index);
+        if let Some(Some(moved)) = self.slots.get(index) {
+            self.indices.insert(Arc::clone(moved.id()), index);
         }
         if self.slots.len() * 4 < self.slots.capacity() {
             self.slots.shrink_to(self.slots.len() * 2);
-            self.places.shrink_to(self.places.len() * 2);
+            self.indices.shrink_to(self.indices.len() * 2);
         }
     }
 }
@@ -156,18 +156,18 @@ impl<M: Member> Drop for Walk<'_, M> {
     fn drop(&mut self) {
         let has_holes = {
             let members = self.0.members.read();
-            members.slots.len() > members.places.len()
+            members.slots.len() > members.indices.len()
         };
         let mut members = if has_holes { Some(self.0.members.write()) } else { None };
         // Under the lock, if there are holes: a walk that begins now sees all members or waits.
         if self.0.walks.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(members) = &mut members
         {
-            let mut place = 0;
-            while place < members.slots.len() {
-                match members.slots[place] {
-                    Some(_) => place += 1,
-                    None => members.fill(place),
+            let mut index = 0;
+            while index < members.slots.len() {
+                match members.slots[index] {
+                    Some(_) => index += 1,
+                    None => members.fill(index),
                 }
             }
         }
@@ -176,7 +176,7 @@ impl<M: Member> Drop for Walk<'_, M> {
 
 impl<M> Default for Group<M> {
     fn default() -> Self {
-        let members = Members { slots: Vec::new(), places: HashMap::new() };
+        let members = Members { slots: Vec::new(), indices: HashMap::new() };
         Self { members: RwLock::new(members), walks: AtomicUsize::new(0) }
     }
 }
@@ -194,21 +194,21 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A member that only listens.
-    pub(crate) struct Listener {
+    /// A member that only receives.
+    pub(crate) struct TestMember {
         id: Arc<str>,
         outbox: Outbox,
-        heard: TestOutbox,
+        received: TestOutbox,
     }
 
-    impl Listener {
+    impl TestMember {
         pub(crate) fn new(id: &str) -> Arc<Self> {
-            let heard = TestOutbox::new();
-            Arc::new(Self { id: id.into(), outbox: Outbox::Test(heard.clone()), heard })
+            let received = TestOutbox::new();
+            Arc::new(Self { id: id.into(), outbox: Outbox::Test(received.clone()), received })
         }
     }
 
-    impl Member for Listener {
+    impl Member for TestMember {
         fn id(&self) -> &Arc<str> {
             &self.id
         }
@@ -229,14 +229,14 @@ pub(super) mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// However members come and go between the steps of a fan-out: who was in from its beginning to its end gets
-        /// it once, nobody gets it twice, and no hole is left after it.
+        /// However members join and leave between the steps of a fan-out: a member from its beginning to its end gets
+        /// the frame once, no member gets it twice, and no hole is left after it.
         #[test]
-        fn who_stays_hears_everything_once(
+        fn a_member_that_stays_gets_every_frame_once(
             rounds in prop::collection::vec(prop::collection::vec((0_usize..3_000, any::<bool>()), 0..200), 1..8)
         ) {
             let group = Group::default();
-            let everybody: Vec<_> = (0..3_000).map(|id| Listener::new(&id.to_string())).collect();
+            let everybody: Vec<_> = (0..3_000).map(|id| TestMember::new(&id.to_string())).collect();
             for member in &everybody[..2_500] {
                 group.join(Arc::clone(member));
             }
@@ -257,36 +257,36 @@ pub(super) mod tests {
                     }
                 }
                 for (id, member) in everybody.iter().enumerate() {
-                    let count = member.heard.take().len();
+                    let count = member.received.take().len();
                     prop_assert!(count <= 1);
-                    prop_assert!(count == 1 || !before[id] || left[id], "{id} was left out");
+                    prop_assert!(count == 1 || !before[id] || left[id], "{id} missed the frame");
                 }
                 let members = group.members.read();
-                prop_assert_eq!(members.slots.len(), members.places.len());
+                prop_assert_eq!(members.slots.len(), members.indices.len());
             }
         }
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_cut_off_and_nobody_else() {
+    async fn only_the_member_with_a_full_queue_is_disconnected() {
         let group = Group::default();
-        let members = ["a", "b", "c"].map(Listener::new);
+        let members = ["a", "b", "c"].map(TestMember::new);
         for member in &members {
             assert!(group.join(Arc::clone(member)));
         }
-        assert!(!group.join(Arc::clone(&members[0])), "it is in already");
-        members[1].heard.stall(1);
+        assert!(!group.join(Arc::clone(&members[0])), "it is already a member");
+        members[1].received.stall(1);
         for number in 0..3 {
             group.fan_out(&frame(number)).await;
         }
-        assert_eq!(members[1].heard.closed(), Some(CloseReason::TooSlow));
-        assert_eq!(members.map(|member| member.heard.take().len()), [3, 1, 3]);
+        assert_eq!(members[1].received.closed(), Some(CloseReason::TooSlow));
+        assert_eq!(members.map(|member| member.received.take().len()), [3, 1, 3]);
     }
 
     #[tokio::test]
-    async fn a_group_that_was_large_is_walked_as_far_as_it_goes() {
+    async fn a_group_that_shrank_frees_its_slots() {
         let group = Group::default();
-        let members: Vec<_> = (0..10_000).map(|id| Listener::new(&id.to_string())).collect();
+        let members: Vec<_> = (0..10_000).map(|id| TestMember::new(&id.to_string())).collect();
         for member in &members {
             group.join(Arc::clone(member));
         }

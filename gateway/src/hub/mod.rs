@@ -1,8 +1,7 @@
-//! The hub: who is on this node, and fan-out to them.
+//! The members on this node, and fan-out to them.
 //!
-//! [`Group`]: members in no order of their own, such as those of a namespace, a room or a feed · [`Namespaces`]: the
-//! groups by namespace · [`Watchers`]: the users whose presence each member watches. Knows neither the bus, nor Redis,
-//! nor what a member is.
+//! [`Group`]: the members of a namespace, a room or a feed · [`Namespaces`]: the groups by namespace · [`Watchers`]: the
+//! users whose presence each member watches. Deliberately knows neither the bus, nor Redis, nor what a member is.
 
 mod group;
 mod namespaces;

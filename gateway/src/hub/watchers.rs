@@ -24,7 +24,7 @@ struct Inner<M> {
 type Watcher<M> = (Arc<M>, Vec<Arc<str>>);
 
 impl<M: Member> Watchers<M> {
-    /// `member` watches exactly these users from now on.
+    /// Replaces the list of users that `member` watches.
     pub(crate) fn watch(&self, member: &Arc<M>, users: Vec<Arc<str>>) {
         let mut inner = self.0.lock();
         inner.forget(member.id());
@@ -36,7 +36,7 @@ impl<M: Member> Watchers<M> {
         }
     }
 
-    /// The member with this id has left.
+    /// Removes the member with this id and its list.
     pub(crate) fn forget(&self, id: &str) {
         self.0.lock().forget(id);
     }
@@ -71,12 +71,12 @@ impl<M> Default for Watchers<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::group::tests::Listener, *};
+    use super::{super::group::tests::TestMember, *};
 
     #[test]
     fn a_new_list_replaces_the_old_and_nothing_is_left_behind() {
         let watchers = Watchers::default();
-        let [one, two] = ["1", "2"].map(Listener::new);
+        let [one, two] = ["1", "2"].map(TestMember::new);
         watchers.watch(&one, vec!["a".into(), "b".into()]);
         watchers.watch(&one, vec!["b".into()]);
         watchers.watch(&two, vec!["b".into()]);

@@ -1,11 +1,11 @@
 //! Decides whether a client respects the times to retry, or floods. Pure; the time is an argument.
 //!
-//! Every refusal carries a time to retry. Once that time has passed it excuses one event, whichever event that is: a
-//! client that respects these times sends one event for each of them, and not before it. A refused event that nothing
-//! excuses is a strike, or as many as it costs (see [`Cost`]), and an event that passes removes as many, because it
-//! makes room for a new one. A client that keeps events of a cost of `n` in flight and respects the times therefore
-//! never has more than `n` strikes, however long it continues; a client that retries too early or sends more than twice
-//! the rate collects more and more of them.
+//! Every refusal carries a time to retry. Once that time has passed, it excuses one event, no matter which: a client that
+//! respects these times sends one event for each of them, and not before it. A refused event that is not excused adds as
+//! many strikes as it costs (see [`Cost`]; 1 for a short event), and an accepted event removes as many, because the client
+//! may then send a new one. So a client that keeps events of a total cost of `n` in flight and respects the times never
+//! has more than `n` strikes, however long it continues; a client that retries too early, or sends more than twice the
+//! rate, gets more and more of them.
 
 use std::{
     collections::VecDeque,
@@ -17,19 +17,19 @@ use super::{Cost, Rate};
 /// Clients round times to milliseconds, and timers may fire a little early.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
-/// How fast events may come.
+/// The limits on the events of a user and a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FloodLimits {
     /// Events of one user.
     pub(crate) rate: Rate,
-    /// Strikes that a connection may have; 0 for any number.
+    /// Strikes that a connection may have; 0 for no limit.
     pub(crate) strikes: u32,
-    /// Bytes that one event may have; 0 for any number.
+    /// Bytes that one event may have; 0 for no limit.
     pub(crate) payload: usize,
 }
 
 impl FloodLimits {
-    /// Whether the binary parts that belong to no event yet cost more than the largest event and the strikes together.
+    /// Whether the binary parts received before their event cost more than the largest event and all strikes together.
     pub(crate) fn is_exceeded_by(self, parts: Cost) -> bool {
         let full = Cost::none().with_part(self.payload);
         self.strikes > 0 && self.payload > 0 && parts.0 > full.0 + f64::from(self.strikes)
@@ -39,40 +39,41 @@ impl FloodLimits {
 /// The conduct of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Conduct {
-    /// Times to retry sent to the client that have excused nothing yet, in order. No more than the allowed strikes.
-    told: VecDeque<Instant>,
+    /// Times to retry that were sent to the client and have not excused an event yet, in order. At most as many as the
+    /// strikes allowed.
+    retry_times: VecDeque<Instant>,
     strikes: f64,
 }
 
 impl Conduct {
-    /// An event passed.
+    /// An event was accepted.
     pub(crate) fn passed(&mut self, Cost(cost): Cost, now: Instant) {
         self.excuses(now);
         self.strikes = (self.strikes - cost).max(0.0);
     }
 
     /// An event was refused with `wait` as its time to retry. Returns whether the client floods.
-    pub(crate) fn refused(&mut self, Cost(cost): Cost, wait: Duration, most: u32, now: Instant) -> bool {
-        if most == 0 {
+    pub(crate) fn refused(&mut self, Cost(cost): Cost, wait: Duration, max: u32, now: Instant) -> bool {
+        if max == 0 {
             return false;
         }
         if !self.excuses(now) {
             self.strikes += cost;
         }
-        if self.told.len() >= most as usize {
-            self.told.pop_front();
+        if self.retry_times.len() >= max as usize {
+            self.retry_times.pop_front();
         }
-        self.told.push_back(now + wait);
-        self.strikes > f64::from(most)
+        self.retry_times.push_back(now + wait);
+        self.strikes > f64::from(max)
     }
 
     fn excuses(&mut self, now: Instant) -> bool {
-        let is_due = self.told.front().is_some_and(|told| *told <= now + TOLERANCE);
+        let is_due = self.retry_times.front().is_some_and(|at| *at <= now + TOLERANCE);
         if is_due {
-            self.told.pop_front();
-            if self.told.is_empty() {
+            self.retry_times.pop_front();
+            if self.retry_times.is_empty() {
                 // Free the memory: most clients are never limited again.
-                self.told = VecDeque::new();
+                self.retry_times = VecDeque::new();
             }
         }
         is_due
@@ -92,14 +93,14 @@ mod tests {
 
     /// A client's reaction to a refusal.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    enum Manner {
-        WaitsAsTold,
-        ComesBackAtOnce,
+    enum Retry {
+        OnTime,
+        AtOnce,
     }
 
     /// Simulates a client that keeps `window` events in flight until `count` were accepted. Returns when that was, in
-    /// milliseconds, or `None` if it was taken for a flooder before.
-    fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], manner: Manner) -> Option<u64> {
+    /// milliseconds, or `None` if it was considered flooding before.
+    fn run(limits: FloodLimits, cost: Cost, window: usize, count: usize, trip: &[u64], retry: Retry) -> Option<u64> {
         let start = Instant::now();
         let mut bucket = Bucket::full(limits.rate, start);
         let mut conduct = Conduct::default();
@@ -125,39 +126,39 @@ mod tests {
                     if conduct.refused(cost, wait, limits.strikes, now) {
                         return None;
                     }
-                    let told = u64::try_from(wait.as_millis()).unwrap() + 1;
-                    let wait = if manner == Manner::WaitsAsTold { told } else { 0 };
+                    let on_time = u64::try_from(wait.as_millis()).unwrap() + 1;
+                    let wait = if retry == Retry::OnTime { on_time } else { 0 };
                     arrivals.push(Reverse(at + wait + trips.next().unwrap()));
                 }
             }
         }
-        unreachable!("what is not accepted comes back");
+        unreachable!("the client retries every refused event");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
         /// With any number of events in flight, up to the strikes, and any travel time: a client that respects the
-        /// times to retry is never taken for a flooder, and all its events pass at the rate.
+        /// times to retry never counts as flooding, and all its events pass at the rate.
         #[test]
-        fn a_client_that_waits_gets_everything_through(
+        fn a_client_that_waits_gets_all_events_through(
             rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, cost in 1_u32..20,
             window in 1_usize..300, count in 1_usize..1_500, trips in prop::collection::vec(1_u64..400, 1..20)
         ) {
             let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
             prop_assume!(cost <= strikes);
             let window = window.min((strikes / cost) as usize);
-            let took = run(limits, Cost(f64::from(cost)), window, count, &trips, Manner::WaitsAsTold);
-            prop_assert!(took.is_some(), "taken for a flooder");
+            let took = run(limits, Cost(f64::from(cost)), window, count, &trips, Retry::OnTime);
+            prop_assert!(took.is_some(), "considered flooding");
             // A bucket that is full while an event travels earns nothing meanwhile.
             let needed = (count as u64 + 1) * u64::from(cost) * (1_000 / u64::from(rate) + 1 + 400);
             prop_assert!(took.unwrap() <= needed, "{took:?} of {needed} ms");
         }
 
-        /// A client that retries at once is taken for a flooder, unless it finishes before.
+        /// A client that retries at once counts as flooding, unless it finishes before.
         #[test]
         fn a_client_that_does_not_wait_floods(rate in 1_u32..200, burst in 1_u32..300, strikes in 1_u32..300, trip in 1_u64..4) {
             let limits = FloodLimits { rate: Rate::new(rate, burst), strikes, payload: 0 };
-            prop_assert_eq!(run(limits, Cost::ONE, 4, 100_000, &[trip], Manner::ComesBackAtOnce), None);
+            prop_assert_eq!(run(limits, Cost::ONE, 4, 100_000, &[trip], Retry::AtOnce), None);
         }
     }
 
@@ -171,7 +172,7 @@ mod tests {
             .collect();
         assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
         let mut patient = Conduct::default();
-        assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.told.is_empty());
+        assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.retry_times.is_empty());
         // Expensive events count as flooding sooner.
         let mut heavy = Conduct::default();
         let refused: Vec<_> = (0..3).map(|_| heavy.refused(Cost(2.5), MS * 100, 5, now)).collect();

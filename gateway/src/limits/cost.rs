@@ -1,9 +1,9 @@
-//! The cost of received data, counted against its sender: 1 for an event, and more for many bytes.
+//! The cost of received data for its sender, in events: 1 for a short event, more for many bytes.
 
 /// Bytes that cost as much as one event.
 const BYTES_PER_EVENT: f64 = 16_384.0;
-/// A binary part costs at least as much as one of this many bytes.
-const LEAST_PART: usize = 1_024;
+/// A shorter binary part costs as much as one of this many bytes.
+const MIN_PART: usize = 1_024;
 
 /// In events: at least 1 for an event, any fraction for binary parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +27,7 @@ impl Cost {
 
     /// Adds a binary part of this many bytes.
     pub(crate) fn with_part(self, bytes: usize) -> Self {
-        Self(self.0 + bytes.max(LEAST_PART) as f64 / BYTES_PER_EVENT)
+        Self(self.0 + bytes.max(MIN_PART) as f64 / BYTES_PER_EVENT)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Users and addresses by key. An entry is kept while it is in use or differs from a new one, up to a bound.
+//! The limits of users and addresses, by key. An entry is kept while it is in use or differs from a new one, up to a bound.
 
 use std::{
     collections::HashMap,
@@ -12,14 +12,14 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A sweep covers one of them, so that it is short.
+/// One sweep covers one shard, so that it is short.
 const SHARDS: usize = 64;
-/// Unused entries of a shard; above that they are dropped early.
-const MOST: usize = 4_096;
+/// Most unused entries of a shard; above that, they are dropped even if they differ from new ones.
+const MAX: usize = 4_096;
 
 /// A value that [`Kept`] can hold.
 pub(crate) trait Keep {
-    /// Whether forgetting it would make no difference.
+    /// Whether the entry equals a new one, so that dropping it makes no difference.
     fn is_as_new(&self, now: Instant) -> bool;
 }
 
@@ -38,9 +38,9 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
         if let Some(entry) = entries.get(&key) {
             return Arc::clone(entry);
         }
-        if entries.len() >= MOST {
+        if entries.len() >= MAX {
             entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
-            if entries.values().filter(|entry| Arc::strong_count(entry) == 1).count() >= MOST {
+            if entries.values().filter(|entry| Arc::strong_count(entry) == 1).count() >= MAX {
                 entries.retain(|_, entry| Arc::strong_count(entry) > 1);
             }
         }
@@ -53,7 +53,7 @@ impl<K: Hash + Eq, V: Keep> Kept<K, V> {
     pub(crate) fn sweep(&self, now: Instant) {
         let shard = self.swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut entries = self.shards[shard].lock();
-        // The lock keeps others from taking an entry meanwhile.
+        // Nobody can clone an entry while the lock is held.
         entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_as_new(now));
         if entries.len() * 4 < entries.capacity() {
             entries.shrink_to_fit();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_or_remembers_something_stays() {
+    fn entries_in_use_or_with_history_stay() {
         let (kept, start) = (Kept::<u32, Until>::default(), Instant::now());
         let later = start + Duration::from_secs(10);
         let held = kept.entry(0, start, || Until(start));
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_entries_that_nobody_holds_is_bounded() {
+    fn the_number_of_unused_entries_is_bounded() {
         let (kept, start) = (Kept::<u32, Until>::default(), Instant::now());
         let later = start + Duration::from_secs(10);
         let held = kept.entry(u32::MAX, start, || Until(later));
         for key in 0..600_000 {
             drop(kept.entry(key, start, || Until(later)));
         }
-        assert!(kept.len() <= SHARDS * (MOST + 1), "{}", kept.len());
+        assert!(kept.len() <= SHARDS * (MAX + 1), "{}", kept.len());
         assert!(Arc::ptr_eq(&held, &kept.entry(u32::MAX, start, || unreachable!("it is held"))));
     }
 }

@@ -1,14 +1,14 @@
 //! Rate limits of users and addresses.
 //!
-//! - [`Bucket`]: the one mechanism, a token bucket that gives each refused caller its own time to retry
+//! - [`Bucket`]: the only mechanism, a token bucket that gives each refused caller its own time to retry
 //! - [`Cost`]: the cost of received data, in events: more for many bytes
 //! - [`Conduct`]: whether one connection respects the times to retry, or floods
 //! - [`User`]: the budgets of one user, shared by all of the user's connections to this node
 //! - [`Address`]: the budgets of one client address, and its connections without a session
 //! - [`Kept`]: users and addresses by key; an entry is kept while it is in use or a budget is not full
 //!
-//! Guarantees: memory is bounded; nothing here waits or does I/O; time comes in as an argument. Budgets are per node:
-//! a user or an address that spreads over n nodes has n of them.
+//! Guarantees: memory is bounded; nothing here waits or does I/O; time is an argument. Deliberately per node: a user or an
+//! address with connections to n nodes has n budgets.
 
 mod address;
 mod conduct;
@@ -18,7 +18,7 @@ mod private;
 mod user;
 
 pub(crate) use self::{
-    address::{Address, Place, Turn},
+    address::{Address, PendingPermit, WaitPermit},
     conduct::{Conduct, FloodLimits},
     cost::Cost,
     kept::Kept,

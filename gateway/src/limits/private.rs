@@ -1,4 +1,4 @@
-//! Limits on one user's messages to single other users: a bucket for each recipient, and one for all together.
+//! Limits one user's messages to single other users: a bucket for each recipient, and one for all recipients together.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,11 @@ use std::{
 
 use super::{Bucket, Rate};
 
-/// The bucket for all holds this many times as much as a recipient's.
+/// The bucket for all recipients holds this many times as much as that of one.
 const ALL: u32 = 4;
 
-/// One sender's buckets. The bucket for all bounds their number: a recipient's bucket is dropped once it is full again.
+/// One sender's buckets. A recipient's bucket is dropped once it is full again, so the bucket for all recipients bounds
+/// their number.
 pub(super) struct Private {
     all: Bucket,
     /// By the user's hash: users with equal hashes share a bucket.
@@ -66,9 +67,9 @@ mod tests {
                     *sent.entry(user).or_default() += 1;
                 }
             }
-            let most = |factor: u32| u64::from(factor * burst) + elapsed * u64::from(factor * rate) / 1_000 + 1;
-            prop_assert!(sent.values().all(|count| *count <= most(1)));
-            prop_assert!(sent.values().sum::<u64>() <= most(ALL));
+            let max = |factor: u32| u64::from(factor * burst) + elapsed * u64::from(factor * rate) / 1_000 + 1;
+            prop_assert!(sent.values().all(|count| *count <= max(1)));
+            prop_assert!(sent.values().sum::<u64>() <= max(ALL));
             // Each bucket that is left was used within the time that one takes to fill.
             prop_assert!(private.to.len() as u32 <= ALL * 2 * burst + ALL * rate + 1, "{}", private.to.len());
             let later = start + Duration::from_millis(elapsed) + Duration::from_mins(2);

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{Bucket, Cost, FloodLimits, Rate, kept::Keep, private::Private};
 
-/// Bytes sent to a user that cost as much as one event.
+/// Bytes sent to a user that count as one event.
 const SENT_BYTES_PER_EVENT: f64 = 4_096.0;
 
 /// The limits of every user.
@@ -14,7 +14,7 @@ const SENT_BYTES_PER_EVENT: f64 = 4_096.0;
 pub(crate) struct UserLimits {
     /// Events of all connections together.
     pub(crate) flood: FloodLimits,
-    /// Events that go to everybody in a namespace.
+    /// Events that are sent to a whole namespace.
     pub(crate) broadcast: Rate,
     /// Messages to one other user; four times as many to all of them together.
     pub(crate) private: Rate,
@@ -26,7 +26,7 @@ pub(crate) struct UserLimits {
     pub(crate) bytes: Rate,
 }
 
-/// See the module. Shared by the user's connections; kept after the last of them until every budget is full again.
+/// See the module. Shared by the user's connections; kept after the last one closed until every budget is full again.
 pub(crate) struct User {
     limits: UserLimits,
     spent: Mutex<Spent>,
@@ -50,7 +50,7 @@ struct Other {
 type Taken = Result<(), Duration>;
 
 impl User {
-    /// A user who has done nothing yet.
+    /// A user whose budgets are full.
     pub(crate) fn new(limits: UserLimits, now: Instant) -> Self {
         let events = Bucket::full(limits.flood.rate, now);
         let connects = Bucket::full(limits.connect, now);
@@ -65,7 +65,7 @@ impl User {
         self.spent.lock().events.take_for(cost, self.limits.flood.rate, now)
     }
 
-    /// These bytes are sent to the user because of one event: they count as further events.
+    /// Charges bytes that were sent to the user because of one event, as further events.
     pub(crate) fn charge(&self, bytes: usize, now: Instant) {
         self.spent.lock().events.charge(bytes as f64 / SENT_BYTES_PER_EVENT, self.limits.flood.rate, now);
     }
@@ -78,7 +78,7 @@ impl User {
         self.spent.lock().connects.take(self.limits.connect, now)
     }
 
-    /// Takes an event that goes to everybody in a namespace.
+    /// Takes an event that is sent to a whole namespace.
     ///
     /// # Errors
     /// See [`User::event`].
@@ -105,7 +105,7 @@ impl User {
         })
     }
 
-    /// A message of `bytes` bytes was stored; `is_new` if it began its room.
+    /// Charges a stored message of `bytes` bytes; `is_new` if it began its room.
     pub(crate) fn stored(&self, bytes: usize, is_new: bool, now: Instant) {
         self.other(now, |other| {
             other.bytes.charge(bytes as f64, self.limits.bytes, now);

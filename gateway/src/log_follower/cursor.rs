@@ -1,4 +1,4 @@
-//! The position that a room's members on this node have reached. Pure: it decides, its callers read and deliver.
+//! The position in a log that was delivered last. Pure: it decides, its callers read and deliver.
 
 use jackfield_cluster::log::{Page, Position};
 
@@ -13,20 +13,20 @@ pub(super) struct Cursor {
 pub(super) enum Live {
     /// It is the next one.
     Deliver,
-    /// It was delivered before.
+    /// It was delivered before, or belongs to an earlier epoch: skip it.
     Seen,
-    /// Something before it is missing, or the log began anew: read the log.
+    /// An earlier message is missing, or the log began a new epoch: read the log.
     Repair,
 }
 
 /// Decision about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// Deliver the page's messages from index `from` on; `more` if the log goes on after them. With `lost`, the numbers
-    /// up to it are no longer kept: reset the members first, and do not read the page again, because it begins with the
-    /// oldest kept message, which may be dropped before the next read.
+    /// Deliver the page's messages from index `from` on; `more` if the log continues after them. With `lost`, the missed
+    /// numbers up to it are no longer kept: reset the sink first, and do not read the page again, because its oldest
+    /// message may be dropped before the next read.
     Deliver { lost: Option<Position>, from: usize, more: bool },
-    /// The log began anew at `at`: reset the members, and read again after it.
+    /// The log began a new epoch at `at`: reset the sink, and read again after it.
     Anew { at: Position },
 }
 
@@ -42,7 +42,6 @@ impl Cursor {
     /// Decides about a message received over the bus.
     pub(super) fn live(&mut self, position: Position) -> Live {
         if position <= self.at {
-            // Delivered in this epoch, or from an earlier epoch.
             return Live::Seen;
         }
         if position.epoch == self.at.epoch && position.number == self.at.number + 1 {
@@ -55,7 +54,7 @@ impl Cursor {
     /// Decides about a page that was read after the cursor, and advances the cursor.
     pub(super) fn read(&mut self, page: &Page) -> Read {
         if self.at == page.empty && page.base == 0 {
-            // The room had no messages, and the back end has lost nothing since: its first log continues from there.
+            // The log was empty, and the back end has lost nothing since: its first epoch continues from there.
             self.at.epoch = page.end.epoch;
         }
         if page.end.epoch != self.at.epoch {
@@ -81,10 +80,10 @@ mod tests {
     use jackfield_cluster::log::{KEPT_FOR, Stored};
     use proptest::prelude::*;
 
-    /// The true log, which the test compares with; the simulated bus loses, duplicates, delays and reorders.
+    /// The true log, as the model; the simulated bus loses, duplicates, delays and reorders messages.
     struct World {
         epoch: u64,
-        /// Epoch of rooms without messages since the back end last lost everything.
+        /// Epoch of logs without messages, since the back end last lost all data.
         empty: u64,
         log: Vec<u64>,
         end: u64,
@@ -107,11 +106,11 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Happens {
+    enum Step {
         Append,
-        /// A message still on the bus arrives: the oldest, or another.
-        Hear(usize),
-        HearTwice(usize),
+        /// A message on the bus arrives: the oldest, or another one.
+        Receive(usize),
+        ReceiveTwice(usize),
         Lose(usize),
         Reconnect(usize),
         Trim(usize),
@@ -119,20 +118,20 @@ mod tests {
         FallBack,
     }
 
-    fn happens() -> impl Strategy<Value = Happens> {
+    fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            8 => Just(Happens::Append),
-            8 => (0_usize..3).prop_map(Happens::Hear),
-            1 => (0_usize..3).prop_map(Happens::HearTwice),
-            2 => (0_usize..3).prop_map(Happens::Lose),
-            1 => (1_usize..5).prop_map(Happens::Reconnect),
-            1 => (0_usize..20).prop_map(Happens::Trim),
-            1 => Just(Happens::NewEpoch),
-            1 => Just(Happens::FallBack),
+            8 => Just(Step::Append),
+            8 => (0_usize..3).prop_map(Step::Receive),
+            1 => (0_usize..3).prop_map(Step::ReceiveTwice),
+            2 => (0_usize..3).prop_map(Step::Lose),
+            1 => (1_usize..5).prop_map(Step::Reconnect),
+            1 => (0_usize..20).prop_map(Step::Trim),
+            1 => Just(Step::NewEpoch),
+            1 => Just(Step::FallBack),
         ]
     }
 
-    /// Messages appended, and as many trimmed, between two reads of a busy log.
+    /// Number of messages that are appended, and trimmed, between two reads of a busy log.
     const CHURN: u64 = 2;
 
     /// The messages that a member received since its join or last reset.
@@ -172,18 +171,18 @@ mod tests {
         /// For any behaviour of the bus, a member gets every number since its join or last reset once and in order, and
         /// has them all after a final reconnect.
         #[test]
-        fn every_number_once_and_in_order(events in prop::collection::vec(happens(), 1..80), join in 0_usize..40, is_busy: bool) {
+        fn every_number_once_and_in_order(events in prop::collection::vec(step(), 1..80), join in 0_usize..40, is_busy: bool) {
             let mut world = World { epoch: 1, empty: 1, log: Vec::new(), end: 0, base: 0, is_busy };
             let mut bus: Vec<Position> = Vec::new();
             let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
             let mut member = Member { since: cursor.at(), got: Vec::new() };
-            for (time, event) in events.into_iter().chain([Happens::Reconnect(3)]).enumerate() {
+            for (time, event) in events.into_iter().chain([Step::Reconnect(3)]).enumerate() {
                 if time == join {
                     // A member joins, from the cursor's current position on.
                     member = Member { since: cursor.at(), got: Vec::new() };
                 }
                 match event {
-                    Happens::Append => {
+                    Step::Append => {
                         if world.epoch == world.empty {
                             world.epoch += 1;
                         }
@@ -191,10 +190,10 @@ mod tests {
                         world.log.push(world.end);
                         bus.push(Position { epoch: world.epoch, number: world.end });
                     }
-                    Happens::Hear(which) | Happens::HearTwice(which) if !bus.is_empty() => {
+                    Step::Receive(which) | Step::ReceiveTwice(which) if !bus.is_empty() => {
                         let which = which.min(bus.len() - 1);
                         let position = match event {
-                            Happens::HearTwice(_) => bus[which],
+                            Step::ReceiveTwice(_) => bus[which],
                             _ => bus.remove(which),
                         };
                         match cursor.live(position) {
@@ -203,8 +202,8 @@ mod tests {
                             Live::Repair => repair(&mut world, &mut cursor, &mut member, 3),
                         }
                     }
-                    Happens::Lose(which) if which < bus.len() => drop(bus.remove(which)),
-                    Happens::Reconnect(count) => {
+                    Step::Lose(which) if which < bus.len() => drop(bus.remove(which)),
+                    Step::Reconnect(count) => {
                         bus.clear();
                         // A read detects a log that ends before the seen position, and begins a new epoch at its end.
                         if world.epoch == cursor.at.epoch && world.end < cursor.at.number {
@@ -213,13 +212,13 @@ mod tests {
                         }
                         repair(&mut world, &mut cursor, &mut member, count);
                     }
-                    Happens::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
-                    Happens::NewEpoch => {
+                    Step::Trim(count) => drop(world.log.drain(..count.min(world.log.len()))),
+                    Step::NewEpoch => {
                         let epoch = world.epoch + 1;
                         world = World { epoch, empty: epoch, log: Vec::new(), end: 0, base: 0, ..world };
                         bus.clear();
                     }
-                    Happens::FallBack if world.end > world.base => {
+                    Step::FallBack if world.end > world.base => {
                         // A failover that lost the newest messages drops all connections, so a reconnect comes first.
                         world.end -= 1;
                         world.log.retain(|number| *number <= world.end);

@@ -1,8 +1,8 @@
-//! Follows one log: everything that is stored in it is delivered once and in order, whatever the bus loses.
+//! Follows one log: delivers every stored message once and in order, whatever the bus loses.
 //!
-//! Messages that come over the bus are delivered while each is the next one; when one is missing, the log is read from
-//! the [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position it began at, once and in order, or a
-//! reset that says from which position on. Deliberately knows neither members nor what the log is for.
+//! A message from the bus is delivered if it is the next one; if one is missing, the follower reads the log from the
+//! [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position at which it began, once and in order, or a
+//! reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
 
 mod cursor;
 
@@ -24,34 +24,35 @@ use tokio::{
 use self::cursor::{Cursor, Live, Read};
 use crate::metrics;
 
-/// Wait between two attempts to read a log that does not answer.
+/// Time between two attempts to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// What happens to the messages.
+/// Receives the messages of a log.
 pub(crate) trait Sink {
     /// The label of its metrics: `room` or `feed`.
     const KIND: &'static str;
 
-    /// The next message.
+    /// Delivers the next message.
     fn deliver(&mut self, position: Position, body: &Arc<str>) -> impl Future<Output = ()> + Send;
 
-    /// Messages up to `position` are lost: those after it follow. `anew` if the log began anew there.
+    /// Missed messages up to `position` are lost, and the messages after it follow. `anew` if the log began a new epoch
+    /// there.
     ///
     /// # Errors
-    /// [`Unavailable`]: it is called again with the next attempt.
+    /// [`Unavailable`]: the follower calls it again with the next attempt.
     fn reset(&mut self, position: Position, anew: bool) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
-/// What reaches a follower even if its mailbox is full.
+/// Signals that reach a follower even if its task's mailbox is full.
 #[derive(Default)]
 pub(crate) struct Signals {
-    /// Messages may have been missed: the log has to be read.
+    /// Messages may have been missed, and the log has not been read since.
     missed: AtomicBool,
     wake: Notify,
 }
 
 impl Signals {
-    /// Messages may have been missed.
+    /// Messages may have been missed: makes the follower read the log.
     pub(crate) fn missed(&self) {
         self.missed.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -68,7 +69,7 @@ pub(crate) struct LogFollower {
     name: RoomName,
     /// `None` until [`LogFollower::begin`].
     cursor: Option<Cursor>,
-    /// When to read a log again that did not answer.
+    /// Earliest time of the next read, after one that failed.
     again_at: Instant,
 }
 
@@ -77,7 +78,7 @@ impl LogFollower {
         Self { log, name, cursor: None, again_at: Instant::now() }
     }
 
-    /// Follows from this position on. Subscribe to the log's channel before reading it.
+    /// Follows from this position on. Subscribe to the log's channel before reading the position.
     pub(crate) fn begin(&mut self, position: Position) {
         self.cursor = Some(Cursor::new(position));
     }
@@ -95,7 +96,7 @@ impl LogFollower {
         tokio::time::sleep_until(self.again_at).await;
     }
 
-    /// A message came over the bus. If one before it is missing, reads the log at once, as a part of this message's
+    /// Handles a message from the bus. If an earlier one is missing, reads the log at once, as a part of this message's
     /// trace; if the log does not answer, the signal is set.
     pub(crate) async fn live(&mut self, position: Position, body: &Arc<str>, signals: &Signals, sink: &mut impl Sink) {
         let Some(cursor) = &mut self.cursor else { return };
@@ -109,7 +110,7 @@ impl LogFollower {
         }
     }
 
-    /// Reads and delivers what is missing. Returns false if the log does not answer: the signal stays set.
+    /// Reads and delivers the missing messages. Returns false if the log does not answer: then the signal stays set.
     pub(crate) async fn repair<S: Sink>(&mut self, signals: &Signals, sink: &mut S) -> bool {
         signals.missed.store(false, Ordering::Release);
         let repaired = self.read_on(sink).await.is_ok();
@@ -128,7 +129,7 @@ impl LogFollower {
             match cursor.read(&page) {
                 Read::Deliver { lost, from, more } => {
                     if let Some(lost) = lost {
-                        tracing::warn!(log = %self.name, position = %lost, "messages were lost: more were missed than the log keeps");
+                        tracing::warn!(log = %self.name, position = %lost, "members missed more messages than the log keeps: the oldest missed ones are lost");
                         metrics::RESETS.add_for([S::KIND], 1);
                         sink.reset(lost, false).await?;
                     }
@@ -143,7 +144,7 @@ impl LogFollower {
                     }
                 }
                 Read::Anew { at } => {
-                    tracing::warn!(log = %self.name, position = %at, "the log began anew: Redis lost messages of it");
+                    tracing::warn!(log = %self.name, position = %at, "Redis lost messages of this log: it continues under a new epoch");
                     metrics::RESETS.add_for([S::KIND], 1);
                     sink.reset(at, true).await?;
                     self.cursor = Some(cursor);

@@ -1,7 +1,8 @@
-//! The node's lease: renewing it, losing it, beginning a new one; and clearing up after dead nodes.
+//! The node's lease: renews it, begins a new one after a loss, and cleans up after dead nodes.
 //!
-//! After a lost lease, and whenever the bus may have missed something, the node re-registers its sessions by their
-//! generations (evicting those that lost meanwhile) and its users' presence, and sends the unread counts.
+//! After a lost lease, and whenever the bus may have lost messages, the node re-registers its sessions with their
+//! generations (and evicts those that lost to newer sessions meanwhile) and its users' presence, and sends the unread
+//! counts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use jackfield_cluster::{
     sessions::HeldSession,
 };
 
-use super::{Report, release::clear};
+use super::{Report, release::remove_stays};
 use crate::{
     metrics,
     session::{Client, Connection, Shared},
@@ -21,7 +22,7 @@ use crate::{
 
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(250);
-/// Sessions, stays or index entries that are written in one batch.
+/// Sessions, stays or index entries in one batch.
 const BATCH: usize = 512;
 
 pub(super) async fn heartbeat(shared: Arc<Shared>) {
@@ -30,32 +31,36 @@ pub(super) async fn heartbeat(shared: Arc<Shared>) {
     let mut known_lost = None;
     while !stopping.is_cancelled() {
         let beaten = beat(&shared, &mut known_lost).await;
-        shared.readiness.set_lease(beaten.is_ok());
+        shared.readiness_flags.set_lease(beaten.is_ok());
         let pause = if beaten.is_ok() { every } else { RETRY };
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
-            () = shared.lease.wanted() => {}
+            () = shared.lease.beat_requested() => {}
         }
     }
 }
 
-/// Announces users whose grace is over, periodically.
+/// Periodically announces that users whose grace is over are offline or left their rooms.
 pub(super) async fn settle(shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
-        // If it fails now, any node does it next time.
+        // If this fails, the next call of any node announces them.
         let _ = shared.cluster.presence.settle().await;
     }
 }
 
-/// `known_lost` is the last incarnation whose lost lease was logged: to begin a new one may take many tries.
+/// `known_lost` is the last incarnation whose loss was logged: beginning a new lease may take many attempts.
 async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Result<(), Unavailable> {
     let incarnation = match shared.lease.incarnation() {
         Some(incarnation) if shared.cluster.membership.renew(&incarnation).await? => incarnation,
         lost => {
             if lost.is_some() && *known_lost != lost {
-                tracing::warn!("lost the lease, beginning a new one: Redis or this node did not answer in time");
+                tracing::warn!(
+                    incarnation = lost.as_ref().map(Incarnation::as_str),
+                    "lost the lease: this node did not reach Redis in time, or was frozen; it begins a new lease and \
+                     re-registers its sessions"
+                );
                 metrics::LEASES_LOST.add(1);
                 *known_lost = lost;
             }
@@ -64,8 +69,8 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
     };
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
     if shared.lease.take_reassert() {
-        // After the back end lost its data these users never left: re-register them without announcing.
-        let announce = if shared.lease.is_forgotten() { Announce::No } else { Announce::Yes };
+        // After the back end lost its data, these users never left: re-register them without announcing.
+        let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
         if let Err(unavailable) = reassert(shared, &incarnation, announce).await {
             shared.lease.reassert_failed();
             return Err(unavailable);
@@ -82,12 +87,12 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     let namespaces = shared.namespaces.all().map(|namespace| Arc::clone(&namespace.name));
     let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
     channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster]);
-    // Before the lease, so that this node misses nothing that is sent to it.
+    // Subscribe before the lease begins, so that this node receives everything that is sent to it.
     shared.cluster.bus.subscribe(&channels).await?;
     let (incarnation, remembered) = shared.cluster.membership.register(&shared.id).await?;
     shared.cluster.log.remembers(remembered);
     if shared.lease.begun(&incarnation, remembered) {
-        tracing::warn!("Redis lost its data: registering everything that this node holds again");
+        tracing::warn!("Redis lost its data: re-registering this node's sessions and room members");
     }
     Ok(incarnation)
 }
@@ -99,7 +104,7 @@ async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, announce: Ann
         reassert_batch(shared, incarnation, batch, announce).await?;
     }
     if !connections.is_empty() {
-        tracing::info!(sessions = connections.len(), "registered this node's sessions again");
+        tracing::info!(sessions = connections.len(), "re-registered this node's sessions");
     }
     Ok(())
 }
@@ -123,9 +128,9 @@ async fn reassert_batch(
     let kept: Vec<SessionRef> = sessions.filter(|session| !lost.contains(&session.session)).collect();
     let entries: Vec<Entry> = kept.iter().map(Entry::from).collect();
     shared.cluster.presence.enter(&entries, incarnation, announce).await?;
-    // The node may have missed pushes; from here on pushes find these sessions again.
+    // Pushes may have been lost so far; from here on they reach these sessions again.
     shared.unread.push(kept);
-    // A session that ended meanwhile was released under the old incarnation, and has just been written under this one.
+    // A session that ended meanwhile was released under the old incarnation, but is now registered under the new one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {
             shared.releases.push(Stay::online(&held.session), incarnation.clone());
@@ -158,7 +163,7 @@ async fn reassert_rooms(
     Ok(())
 }
 
-/// Clears up after dead nodes, one after the other.
+/// Releases the sessions and stays of dead nodes, one node after the other.
 async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable> {
     while let Some(dead) = shared.cluster.membership.take_dead(survivor).await? {
         let mut count = 0;
@@ -168,12 +173,12 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
                 break;
             }
             count += left.len();
-            clear(shared, &dead, &left).await?;
-            // A long cleanup must not cost this node its own lease.
+            remove_stays(shared, &dead, &left).await?;
+            // Renew this node's own lease during a long cleanup.
             shared.cluster.membership.renew(survivor).await?;
         }
         shared.cluster.membership.forget_dead(&dead).await?;
-        tracing::info!(incarnation = %dead, sessions = count, "cleared up after a dead node");
+        tracing::info!(incarnation = %dead, released = count, "released the sessions and stays of a dead node");
         metrics::REAPED.add(1);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Receives bus messages, and passes them on in the order in which they came.
+//! Receives bus messages, and passes them to rooms, feeds and sessions in the order of their arrival.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use chrono::DateTime;
 use jackfield_cluster::{
     bus::{BusEvent, Channel},
     ids::SessionId,
-    wire::{BusMessage, EndReading, envelope},
+    wire::{BusMessage, EndSubscriptions, envelope},
 };
 use jackfield_engine::{Frame, Parts};
 use jackfield_shared::{
@@ -23,7 +23,7 @@ use crate::{
     session::{MAIN, Shared},
 };
 
-/// Sessions, or subscribers, that are sent to before the task yields.
+/// Sessions or subscribers that are sent to before the task yields.
 const BATCH: usize = 256;
 
 pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEvent>) {
@@ -38,7 +38,7 @@ pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEv
             }
             BusEvent::Gap => {
                 tracing::warn!(
-                    "messages from other nodes may have been missed: reading the logs and registering again"
+                    "messages from other nodes may have been lost: reading the logs and re-registering this node's sessions"
                 );
                 metrics::BUS_MISSED.add(1);
                 shared.on_bus_gap();
@@ -77,7 +77,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
         BusMessage::Arrived { at, about, .. } => announce(shared, "user:online", at, &about).await,
         BusMessage::Departed { at, about } => announce(shared, "user:offline", at, &about).await,
         BusMessage::Roster(part) => shared.roster.receive(part),
-        BusMessage::RosterWanted => shared.roster.announce_again(),
+        BusMessage::RosterRequest => shared.roster.announce_again(),
         BusMessage::ToSessions { sessions, event } => {
             let Some((content, parts)) = Parts::decode(event) else { return };
             to_sessions(shared, &sessions, &content, parts.as_ref()).await;
@@ -92,8 +92,10 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
                 connection.ended_by_backend(&reason);
             }
         }
-        BusMessage::EndReading(EndReading { user, reason }) => end_subscriptions(shared, &user, &reason).await,
-        // For rooms only.
+        BusMessage::EndSubscriptions(EndSubscriptions { user, reason }) => {
+            end_subscriptions(shared, &user, &reason).await;
+        }
+        // Sent to rooms only.
         BusMessage::Message { .. } | BusMessage::FrameToOthers { .. } => {}
     }
 }
@@ -108,17 +110,17 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
         metrics::DELIVERIES.add(clients.len());
         for client in clients {
             let name = &client.namespace.name;
-            let place = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
+            let index = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
                 frames.push((Arc::clone(name), Frame::event_with(name, content, parts.cloned())));
                 frames.len() - 1
             });
-            client.send(&frames[place].1);
+            client.send(&frames[index].1);
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// Ends a user's subscriptions to all feeds here. Rare, so that subscribers need not be ordered by user.
+/// Ends a user's subscriptions to all feeds on this node. Walks all subscribers, because this is rare.
 async fn end_subscriptions(shared: &Arc<Shared>, user: &str, reason: &str) {
     for batch in shared.subscribed.all().chunks(BATCH) {
         for connection in batch {
@@ -128,7 +130,7 @@ async fn end_subscriptions(shared: &Arc<Shared>, user: &str, reason: &str) {
     }
 }
 
-/// Sends to all members while the roster lists them; beyond that, to those who watch the user.
+/// Announces a user to all members if the roster lists all sockets, else to the members that watch the user.
 async fn announce(shared: &Arc<Shared>, event: &str, at: i64, user: &str) {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return };
     let timestamp = DateTime::from_timestamp_millis(at).map(rfc3339);

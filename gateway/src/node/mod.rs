@@ -1,11 +1,11 @@
-//! One node's background work, all of it: what happens without a client's packet or a backend's call.
+//! All background work of a node: everything that neither a client's packet nor a backend's call starts.
 //!
-//! - [`heartbeat`]: the lease, registering again after its loss, and clearing up after dead nodes
-//! - [`listen`]: messages from the bus · [`release`]: sessions and stays that ended · [`roster`]: the list of sockets
+//! - [`heartbeat`]: the lease, re-registering after its loss, and cleaning up after dead nodes
+//! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of sockets
 //! - [`unread`]: counts of unread notifications · [`drain`]: the shutdown
-//! - [`sweep`]: connections that joined nothing, and tokens that expire · [`memory`]: memory that is not used any more
+//! - [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
-//! Each is a task under the lifecycle's tracker that ends with its token.
+//! Each is a tracked task that ends with the lifecycle.
 
 mod drain;
 mod heartbeat;
@@ -25,14 +25,14 @@ use tokio::sync::mpsc;
 pub(crate) use self::report::Report;
 use crate::session::Shared;
 
-/// Starts all background work, until the lifecycle ends. When the lifecycle is leaving, the node drains, and then stops
-/// it.
+/// Starts all background work. It runs until the lifecycle stops; when the lifecycle is leaving, the node drains and then
+/// stops it.
 pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     let tasks = &shared.lifecycle;
     tasks.spawn(listen::listen(Arc::clone(shared), events));
-    let heart = tasks.spawn(heartbeat::heartbeat(Arc::clone(shared)));
+    let heartbeat_task = tasks.spawn(heartbeat::heartbeat(Arc::clone(shared)));
     tasks.spawn(heartbeat::settle(Arc::clone(shared)));
-    tasks.spawn(release::run(Arc::clone(shared), heart));
+    tasks.spawn(release::run(Arc::clone(shared), heartbeat_task));
     tasks.spawn(drain::drain(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
     shared.feeds.start(tasks);

@@ -1,4 +1,4 @@
-//! Releases sessions and stays in rooms that have ended, in batches, in the whole cluster.
+//! Releases ended sessions and stays in the cluster, in batches.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::session::Shared;
 /// Index entries that are read at once.
 const BATCH: usize = 512;
 const RETRY: Duration = Duration::from_millis(250);
-/// At the end of the process, retries before the rest is left to the survivors.
+/// Retries at shutdown; after them, other nodes release the rest once the lease has ended.
 const LAST_TRIES: u32 = 2;
 
-/// Releases until the lifecycle ends; then releases the rest, and the lease once `heart` has stopped renewing it.
-pub(super) async fn run(shared: Arc<Shared>, heart: JoinHandle<()>) {
+/// Releases until the lifecycle stops; then releases the rest, and ends the lease once `heartbeat_task` has ended.
+pub(super) async fn run(shared: Arc<Shared>, heartbeat_task: JoinHandle<()>) {
     let stopping = shared.lifecycle.stopping();
     while !stopping.is_cancelled() {
         if pass(&shared).await.is_err() {
@@ -28,11 +28,11 @@ pub(super) async fn run(shared: Arc<Shared>, heart: JoinHandle<()>) {
             stopping.run_until_cancelled(shared.releases.pushed()).await;
         }
     }
-    shutdown(&shared, heart).await;
+    shutdown(&shared, heartbeat_task).await;
 }
 
-/// Closes the remaining connections and releases their sessions, so that nobody has to wait for the lease to end.
-async fn shutdown(shared: &Shared, heart: JoinHandle<()>) {
+/// Closes the remaining connections and releases their sessions, so that other nodes need not wait for the lease to end.
+async fn shutdown(shared: &Shared, heartbeat_task: JoinHandle<()>) {
     for connection in shared.connections.all().into_iter().chain(shared.subscribed.all()) {
         connection.close(CloseReason::Draining);
     }
@@ -41,10 +41,10 @@ async fn shutdown(shared: &Shared, heart: JoinHandle<()>) {
         tries += 1;
         tokio::time::sleep(RETRY).await;
     }
-    // A heartbeat under way would begin a new lease if it found the old one ended.
-    let beats_no_more = tokio::time::timeout(TIMEOUT, heart).await.is_ok();
-    if beats_no_more && shared.releases.is_complete() {
-        // If this fails, the lease ends by itself, and a survivor does the rest.
+    // A running heartbeat would begin a new lease if it found that the old one has ended.
+    let heartbeat_ended = tokio::time::timeout(TIMEOUT, heartbeat_task).await.is_ok();
+    if heartbeat_ended && shared.releases.is_complete() {
+        // If this fails, the lease ends by itself, and another node cleans up.
         let _ = end_lease(shared).await;
     }
 }
@@ -52,13 +52,13 @@ async fn shutdown(shared: &Shared, heart: JoinHandle<()>) {
 async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
     let Some(incarnation) = shared.lease.incarnation() else { return Ok(()) };
     let membership = &shared.cluster.membership;
-    // Mostly entries that were indexed and then not granted.
+    // Mostly entries that were indexed but whose claim was then refused.
     loop {
         let left = membership.indexed(&incarnation, BATCH).await?;
         if left.is_empty() {
             return membership.forget_dead(&incarnation).await;
         }
-        clear(shared, &incarnation, &left).await?;
+        remove_stays(shared, &incarnation, &left).await?;
     }
 }
 
@@ -69,7 +69,7 @@ async fn pass(shared: &Shared) -> Result<(), Unavailable> {
             return Ok(());
         }
         let released = release(shared, &batch).await;
-        shared.releases.done_but(if released.is_ok() { Vec::new() } else { batch });
+        shared.releases.finish_batch(if released.is_ok() { Vec::new() } else { batch });
         released?;
     }
 }
@@ -81,13 +81,13 @@ async fn release(shared: &Shared, batch: &[(Stay, Incarnation)]) -> Result<(), U
     for incarnation in incarnations {
         let of_it = batch.iter().filter(|(_, held_by)| held_by == incarnation);
         let stays: Vec<Stay> = of_it.map(|(stay, _)| stay.clone()).collect();
-        clear(shared, incarnation, &stays).await?;
+        remove_stays(shared, incarnation, &stays).await?;
     }
     Ok(())
 }
 
-/// Removes stays of an incarnation everywhere. The index comes last: while an entry is in it, a node will retry.
-pub(super) async fn clear(shared: &Shared, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
+/// Removes stays of an incarnation everywhere. The index comes last, so that a node retries if this fails before.
+pub(super) async fn remove_stays(shared: &Shared, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
     let online = stays.iter().filter(|stay| stay.scope == Scope::Cluster);
     let session = |stay: &Stay| SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() };
     let sessions: Vec<SessionRef> = online.map(session).collect();

@@ -1,4 +1,4 @@
-//! A node's report on itself to the others with every heartbeat, for `/v1/nodes` and `/v1/stats`.
+//! The report that a node stores about itself with every heartbeat, for `/v1/nodes` and `/v1/stats` of all nodes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::session::{
 pub(crate) struct Report {
     /// The node.
     pub(crate) id: Arc<str>,
-    /// Host and internal port, as other nodes reach it.
+    /// Host and internal port.
     pub(crate) address: String,
     /// The program's version.
     pub(crate) version: String,
@@ -45,14 +45,14 @@ impl Report {
         }
     }
 
-    /// How many users have a session on these nodes, each counted once: see [`Census`] for how exactly.
+    /// How many users have a session on these nodes, each counted once. [`Census`] says how exact that is.
     pub(crate) fn users(reports: &[Self]) -> usize {
         census::users(reports.iter().map(|report| &report.census))
     }
 
     /// The text for the other nodes.
     pub(crate) fn to_text(&self) -> String {
-        // Text and numbers can always be written as JSON.
+        // Text and numbers always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 

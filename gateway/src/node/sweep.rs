@@ -1,4 +1,4 @@
-//! Checks connections whose time is over: those that are in no namespace, and those whose tokens expire.
+//! Closes connections that have been in no namespace for too long, and checks tokens that expire.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ pub(super) async fn idle(shared: Arc<Shared>) {
     while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         shared.limiter.sweep();
         for batch in shared.idle.due().chunks(BATCH) {
-            for connection in batch.iter().filter(|connection| shared.idle.is_over(connection)) {
+            for connection in batch.iter().filter(|connection| shared.idle.is_expired(connection)) {
                 connection.close(CloseReason::Idle);
             }
             tokio::task::yield_now().await;
@@ -25,7 +25,7 @@ pub(super) async fn idle(shared: Arc<Shared>) {
     }
 }
 
-/// Warns clients a minute before their token expires, and disconnects them at its end.
+/// Warns clients a minute before their token expires, and disconnects them when it has expired.
 pub(super) async fn tokens(shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {

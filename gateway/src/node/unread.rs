@@ -1,8 +1,7 @@
 //! Sends sessions their number of unread notifications, in batches.
 //!
-//! Guarantees: a session gets its count sooner or later, however long the back end is away, unless it ends first. The
-//! counts come over the bus in the order in which the user's inbox changed, so that one neither overwrites a newer
-//! count nor is overwritten by an older one.
+//! Guarantees: a session gets its count as soon as the back end answers, unless it ends first. Counts arrive over the bus
+//! in the order in which the user's inbox changed, so that the last count is the latest.
 
 use std::{sync::Arc, time::Duration};
 

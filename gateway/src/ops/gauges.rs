@@ -1,17 +1,20 @@
 //! Gauges, sampled at scrape time.
 
 use crate::{
-    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, DEPARTURES, READY, ROOMS, SESSIONS, SOCKETS},
+    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS},
     session::Shared,
 };
 
 /// Samples the gauges of this node.
 pub(crate) fn sample(shared: &Shared) {
     BUILD.set(1);
-    let parts = shared.parts();
-    for (part, good) in
-        [("redis", parts.redis), ("pub_sub", parts.pub_sub), ("keys", parts.keys), ("staying", parts.staying)]
-    {
+    let readiness = shared.readiness();
+    for (part, good) in [
+        ("redis", readiness.redis),
+        ("pub_sub", readiness.pub_sub),
+        ("keys", readiness.keys),
+        ("staying", readiness.staying),
+    ] {
         READY.set_for([part], usize::from(good));
     }
     CONNECTIONS.set(shared.limiter.count());
@@ -24,5 +27,5 @@ pub(crate) fn sample(shared: &Shared) {
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());
-    DEPARTURES.set(shared.releases.len());
+    RELEASES_WAITING.set(shared.releases.len());
 }

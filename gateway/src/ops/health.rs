@@ -24,16 +24,17 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// 200 while the process answers at all.
+/// Always 200: the process answers.
 async fn alive(State(shared): State<Arc<Shared>>) -> Response {
     Json(json!({ "status": "alive", "node": shared.id.as_str() })).into_response()
 }
 
-/// 200 when the node can take clients, else 503; the body says which part is missing.
+/// 200 if the node can serve clients, else 503; the body says which parts are not ready.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let parts = shared.parts();
-    let status = if parts.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "status": parts.as_str(), "node": shared.id.as_str(), "parts": parts }))).into_response()
+    let readiness = shared.readiness();
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "status": readiness.as_str(), "node": shared.id.as_str(), "parts": readiness })))
+        .into_response()
 }
 
 async fn render(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,4 +1,4 @@
-//! For operators: [`health`] on the internal port, and the [`gauges`] that are sampled when somebody scrapes.
+//! For operators: [`health`] and metrics on the internal port, and the [`gauges`], which are sampled at scrape time.
 
 mod gauges;
 mod health;

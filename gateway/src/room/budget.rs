@@ -1,12 +1,12 @@
-//! Memory budget for the messages that all rooms of a node keep together, however many rooms there are.
+//! The memory budget for the messages that all rooms of a node keep, however many rooms there are.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes, over all rooms of a node.
-pub(super) const MOST: usize = 32 * 1024 * 1024;
+/// Bytes for all rooms of a node together.
+pub(super) const MAX: usize = 32 * 1024 * 1024;
 
 /// See the module.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(super) struct Budget {
     taken: AtomicUsize,
 }
 
-/// One room's part of the budget, returned to it on drop.
+/// One room's share of the budget, returned on drop.
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
@@ -32,7 +32,7 @@ impl Share {
         let resized = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
             // Cannot underflow: a share returns only bytes that it took.
             let wanted = taken + more - less;
-            (more == 0 || wanted <= MOST).then_some(wanted)
+            (more == 0 || wanted <= MAX).then_some(wanted)
         });
         if resized.is_ok() {
             self.bytes = bytes;
@@ -52,15 +52,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_bounded_and_given_back() {
+    fn shares_are_bounded_and_returned() {
         let budget = Arc::new(Budget::default());
         let (mut one, mut other) = (Share::new(Arc::clone(&budget)), Share::new(Arc::clone(&budget)));
-        assert!(one.resize(MOST - 10));
+        assert!(one.resize(MAX - 10));
         assert!(!other.resize(11));
         assert!(other.resize(10));
-        assert!(!one.resize(MOST - 9));
+        assert!(!one.resize(MAX - 9));
         assert!(one.resize(5));
-        assert!(other.resize(MOST - 5));
+        assert!(other.resize(MAX - 5));
         drop(other);
         assert_eq!(budget.taken.load(Ordering::Relaxed), 5);
         drop(one);

@@ -1,13 +1,13 @@
-//! How a room's task admits sockets: from the messages in memory, or from the log. Joins that arrive together share
-//! their reads of the log.
+//! A room's task admits sockets with the messages that they missed, from memory or from the log. Joins that arrive
+//! together share their reads of the log.
 //!
-//! A join is answered with the log up to the cursor, the position that the members here have reached. A message
-//! acknowledged elsewhere before the join may not have arrived over the bus yet: it is then beyond the cursor, and the
-//! socket receives it live, after the acknowledgement, whose `position` is the cursor's. This is the guarantee: a
-//! socket receives everything after `position`, once and in order. If a returning client's `since` is beyond the
-//! cursor, the task reads the log first, so the client does not get less than it already saw. Both hold whether the
-//! messages up to the cursor come from the log or from memory: a message's position and text never change, and when a
-//! log begins anew, these sockets are reset like every other member.
+//! The answer to a join contains the log up to the cursor, the position that the members on this node have reached. A
+//! message acknowledged on another node before the join may not have arrived over the bus yet: then it is after the
+//! cursor, and the socket receives it live, after the acknowledgement, whose `position` is the cursor's. Guarantees: a
+//! socket receives everything after `position`, once and in order; if a returning client's `since` is after the cursor,
+//! the task reads the log first, so that the answer contains no less than the client has seen. Both hold whether the
+//! messages up to the cursor come from memory or from the log, because a message's position and text never change, and
+//! because a new epoch of the log resets these sockets like all members.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use super::{
     window::Window,
 };
 
-/// Extra messages in a read of the newest: those beyond the cursor are not sent, and fifty should remain.
+/// Additional messages in a read of the newest: those after the cursor are not sent, and fifty should remain.
 const SPARE: usize = 50;
 
 /// A socket that waits to be admitted.
@@ -35,30 +35,30 @@ pub(super) struct Waiting<M> {
     pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
 }
 
-/// The last encoded `recent-messages`, reused for the next socket with the same answer, that is: the end, the first
-/// message's number, the count, and whether there is more.
-type Sent = Option<((Position, u64, usize, bool), Vec<Frame>)>;
+/// The last encoded `recent-messages`, reused for the next socket that gets the same: same end, first number, count, and
+/// whether there is more.
+type Encoded = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
 impl<M: Occupant> Task<M> {
     pub(super) async fn join_all(&mut self, mut waiting: Vec<Waiting<M>>) {
-        // A caller that gave up waiting removes its socket itself.
+        // A caller that timed out removes its socket itself.
         waiting.retain(|one| !one.done.is_closed());
-        // An unanswered caller would take this task for ended, and ask again at once.
+        // Answer these callers: without an answer they would assume that this task has ended, and start another.
         for one in waiting.extract_if(.., |one| one.joining.member.is_gone()) {
             let _ = one.done.send(Err(JoinError::Unavailable));
         }
-        if !waiting.is_empty() && self.let_in(&mut waiting).await.is_err() {
+        if !waiting.is_empty() && self.admit_all(&mut waiting).await.is_err() {
             for one in waiting {
                 let _ = one.done.send(Err(JoinError::Unavailable));
             }
         }
     }
 
-    /// Admits them, or sends them one part of the missed messages, and takes them out of `waiting`.
-    async fn let_in(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
+    /// Admits these sockets, or sends each the next part of its missed messages, and removes them from `waiting`.
+    async fn admit_all(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
         self.open().await?;
-        let mut sent = None;
-        let mut behind = self.here.signals.log.is_behind();
+        let mut encoded = None;
+        let mut behind = self.local.signals.log.is_behind();
         let mut caught_up = false;
         loop {
             if behind {
@@ -80,9 +80,9 @@ impl<M: Occupant> Task<M> {
                     continue;
                 }
                 let (range, count) = wanted.range();
-                match self.here.recent.read(range, count, end, now) {
+                match self.local.recent.read(range, count, end, now) {
                     Some(page) if !is_ahead(&one.joining) => {
-                        waiting.extend(self.answer(one, wanted, &page, end, &mut sent));
+                        waiting.extend(self.answer(one, wanted, &page, end, &mut encoded));
                     }
                     _ => waiting.push(one),
                 }
@@ -93,43 +93,43 @@ impl<M: Occupant> Task<M> {
             }
             let ranges = waiting.iter().map(|one| one.joining.wanted(end, empty).range());
             let Some((range, count)) = widest(ranges) else { return Ok(()) };
-            let most = if range == Range::Newest { count + SPARE } else { count };
-            let page = self.rooms.log().read(&self.here.name, range, most, Some(end)).await?;
+            let max = if range == Range::Newest { count + SPARE } else { count };
+            let page = self.rooms.log().read(&self.local.name, range, max, Some(end)).await?;
             if page.end.epoch != end.epoch {
-                // The log began anew meanwhile: reset the members first.
+                // The log began a new epoch meanwhile: reset the members first.
                 behind = true;
                 continue;
             }
-            let window = Window::of(&page, range, most, end, now);
+            let window = Window::of(&page, range, max, end, now);
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
                 let own = wanted.range();
-                // A join for exactly this piece is answered with it, however much it contains, so that the loop ends.
+                // A join that needs exactly this page is always answered with it, so that the loop ends.
                 let part = match (range, own.0) {
                     _ if own == (range, count) => Some(page.clone()),
                     (Range::After(number), Range::After(later)) => part(&page, number, later),
                     _ => None,
                 };
                 match part.or_else(|| window.read(own.0, own.1, end, now)) {
-                    Some(page) => waiting.extend(self.answer(one, wanted, &page, end, &mut sent)),
+                    Some(page) => waiting.extend(self.answer(one, wanted, &page, end, &mut encoded)),
                     None => waiting.push(one),
                 }
             }
-            self.here.recent.fill(window, now);
+            self.local.recent.fill(window, now);
         }
     }
 
-    /// Subscribes and sets the cursor for the first join; until then the room receives nothing.
+    /// Subscribes to the room's channel and sets the cursor, for the first join.
     async fn open(&mut self) -> Result<(), Unavailable> {
         if self.follower.at().is_none() {
-            let name = &self.here.name;
+            let name = &self.local.name;
             self.rooms.bus().subscribe(&[Channel::Room(name.clone())]).await?;
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = now();
             let page = self.rooms.log().read(name, range, count, None).await?;
             self.follower.begin(page.end);
-            self.here.signals.at(page.end);
-            self.here.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
+            self.local.signals.at(page.end);
+            self.local.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
         }
         Ok(())
     }
@@ -138,24 +138,24 @@ impl<M: Occupant> Task<M> {
         self.follower.at().ok_or(Unavailable)
     }
 
-    /// Sends a socket its part of the page, and admits it if no more remains. Returns it if the messages it asks for
-    /// are no longer kept: it gets the newest instead.
+    /// Sends a socket its part of the page, and admits the socket if nothing remains. Returns the socket if the messages
+    /// that it missed are no longer kept: then it gets the newest instead.
     fn answer(
         &mut self,
         mut one: Waiting<M>,
         wanted: Wanted,
         page: &Page,
         end: Position,
-        sent: &mut Sent,
+        encoded: &mut Encoded,
     ) -> Option<Waiting<M>> {
         if !wanted.is_kept(page, end) {
             one.joining.lost = true;
             return Some(one);
         }
         let Waiting { joining, done } = one;
-        let (shown, more) = wanted.shown(page, end);
-        let messages = &page.messages[shown.clone()];
-        let is_long = more || shown.len() > PER_EVENT;
+        let (to_send, more) = wanted.to_send(page, end);
+        let messages = &page.messages[to_send.clone()];
+        let is_long = more || to_send.len() > PER_EVENT;
         if let (true, Some(wait)) = (is_long, joining.wait(now())) {
             let bytes = messages.iter().map(|message| message.body.len()).sum();
             let _ = done.send(Err(JoinError::TooSoon { wait, bytes }));
@@ -163,23 +163,23 @@ impl<M: Occupant> Task<M> {
         }
         let first = messages.first().map_or(0, |message| message.number);
         let last = messages.last().map_or(end.number, |message| message.number);
-        let same = (end, first, shown.len(), more);
-        if sent.as_ref().is_none_or(|(present, _)| *present != same) {
-            *sent = Some((same, recent_messages(&self.here.name, page, shown, more)));
+        let same = (end, first, to_send.len(), more);
+        if encoded.as_ref().is_none_or(|(present, _)| *present != same) {
+            *encoded = Some((same, recent_messages(&self.local.name, page, to_send, more)));
         }
-        let recent = sent.as_ref().map_or(&[][..], |(_, frames)| frames);
-        let name = &self.here.name;
+        let recent = encoded.as_ref().map_or(&[][..], |(_, frames)| frames);
+        let name = &self.local.name;
         let socket = joining.member.id();
         if more {
-            // The socket receives nothing live between the rounds.
+            // Between the rounds the socket receives no live message.
             let bytes = joining.send(name, recent);
-            self.here.members.leave(socket);
-            self.guests.insert(Arc::clone(socket));
+            self.local.members.leave(socket);
+            self.pending.insert(Arc::clone(socket));
             let _ = done.send(Ok(Joined::More { sent: Position { number: last, ..end }, bytes }));
             return None;
         }
-        self.guests.remove(socket);
-        self.here.members.join(Arc::clone(&joining.member));
+        self.pending.remove(socket);
+        self.local.members.join(Arc::clone(&joining.member));
         let bytes = joining.send(name, recent);
         let recovered = match wanted {
             Wanted::Newest(recovered) => recovered,

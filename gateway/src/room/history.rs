@@ -8,16 +8,16 @@ use jackfield_cluster::{
 
 use super::array;
 
-/// Messages in a page, at most.
-const MOST: usize = 100;
+/// Most messages in a page.
+const MAX: usize = 100;
 /// Messages in a page if the caller sets no limit.
-const USUAL: usize = 50;
+const DEFAULT: usize = 50;
 
-/// Why there is no page.
+/// Why a page cannot be returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HistoryError {
     /// `limit` is out of range.
-    #[error("limit must be 1 to {MOST}")]
+    #[error("limit must be 1 to {MAX}")]
     Limit,
     /// `before` is not a message id.
     #[error("before must be an id of this room's messages")]
@@ -41,8 +41,8 @@ pub(crate) async fn history(
     before: Option<&str>,
     limit: Option<usize>,
 ) -> Result<String, HistoryError> {
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
+    let limit = limit.unwrap_or(DEFAULT);
+    if !(1..=MAX).contains(&limit) {
         return Err(HistoryError::Limit);
     }
     let before: Option<Position> = before.map(|text| text.parse().map_err(|()| HistoryError::Before)).transpose()?;

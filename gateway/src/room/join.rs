@@ -1,9 +1,9 @@
-//! How a socket enters a room: it gets the messages it missed, or the newest, and from a position on the rest live.
+//! The join of a socket: it gets the messages that it missed, or the newest, and all messages after that position live.
 //!
-//! A socket may have missed much more than its queue holds. It then gets rounds of at most [`PAGE_BYTES`]: the room's
-//! task sends one, and the socket's own handler requests the next once the client has read it. So neither the task nor
-//! another socket waits, and the memory for one socket is bounded. The socket receives no live message of the room
-//! before the last round, which admits it.
+//! A socket may have missed much more than its queue holds. Then it gets several rounds of at most [`PAGE_BYTES`]: the
+//! room's task sends one round, and the socket's event handler requests the next once the client has read it. So neither
+//! the task nor another socket waits, and the memory for one socket is bounded. The last round admits the socket; before
+//! that, it receives no live message of the room.
 
 use std::{
     ops::Range as Span,
@@ -25,19 +25,19 @@ use crate::hub::Member;
 
 /// Most messages in one `recent-messages`.
 pub(super) const PER_EVENT: usize = 100;
-/// Messages that a socket gets that names no position, or one that is no longer kept.
+/// Messages that a socket gets if it names no position, or one that is no longer kept.
 const NEWEST: usize = 50;
 
 /// A member of a room.
 pub(crate) trait Occupant: Member {
-    /// Whether this stay belongs to the member's own session.
+    /// Whether this stay is one of the member's own session.
     fn is_of(&self, stay: &SessionId) -> bool;
 
     /// Whether the member has left its namespace.
     fn is_gone(&self) -> bool;
 }
 
-/// A socket that joins, and the last position that it saw.
+/// The join of a socket.
 pub(crate) struct Joining<M> {
     /// The socket.
     pub(crate) member: Arc<M>,
@@ -47,13 +47,13 @@ pub(crate) struct Joining<M> {
     pub(crate) ack: Option<i64>,
     /// How many members the room has.
     pub(crate) members: usize,
-    /// The socket is in the room and joins again.
+    /// Whether the socket is in the room already, and joins again.
     pub(crate) again: bool,
-    /// The position up to which earlier rounds have sent; `None` in the first round.
+    /// The last position that earlier rounds sent; `None` in the first round.
     pub(crate) sent: Option<Position>,
-    /// The socket gets no more than one page of this room before this time.
+    /// Until this time the socket gets no more than one page of this room.
     pub(crate) not_before: Option<Instant>,
-    /// The messages it asked for are no longer kept.
+    /// The messages that it missed are no longer kept.
     pub(super) lost: bool,
 }
 
@@ -66,10 +66,11 @@ pub(crate) enum Joined {
         position: Position,
         /// Bytes that were sent.
         bytes: usize,
-        /// Whether they were more than one page.
+        /// Whether that was more than one page.
         is_long: bool,
     },
-    /// There is more: ask again from `sent` when the client has read these bytes. The socket is not in the room.
+    /// There is more: request the next round, from `sent`, when the client has read these bytes. The socket is not in the
+    /// room.
     More {
         /// The last message that was sent.
         sent: Position,
@@ -83,7 +84,7 @@ pub(crate) enum Joined {
 pub(crate) enum JoinError {
     /// The back end does not answer.
     Unavailable,
-    /// More than a page is missing, and the socket got more than a page a moment ago. Nothing was sent.
+    /// The socket missed more than a page, and recently got more than a page already. Nothing was sent.
     TooSoon {
         /// Time until the socket may get as much again.
         wait: Duration,
@@ -98,16 +99,17 @@ impl From<Unavailable> for JoinError {
     }
 }
 
-/// The part of the log that a socket gets, up to the position of the room's members here.
+/// The part of the log that a socket gets, up to the position of the room's members on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// The newest, and the value of `recovered` in the acknowledgement.
     Newest(Option<bool>),
-    /// All after this number. `is_first`: the room had no messages then, so its log must be the first one since.
+    /// All after this number. `is_first`: the room had no messages at that time, so the log must be in its first epoch
+    /// since.
     After { number: u64, is_first: bool },
 }
 
-// Derived, it would ask for `M: Clone`.
+// A derived one would require `M: Clone`.
 impl<M> Clone for Joining<M> {
     fn clone(&self) -> Self {
         let Self { member, since, ack, members, again, sent, not_before, lost } = self;
@@ -138,7 +140,7 @@ impl<M: Occupant> Joining<M> {
         }
     }
 
-    /// Whether the client saw more than the members here: the log may have it once they have caught up.
+    /// Whether the client saw more than the members on this node, which have to read the log first.
     pub(super) fn is_ahead(&self, end: Position) -> bool {
         let seen = self.since.as_deref().and_then(|since| since.parse::<Position>().ok());
         self.sent.is_none() && seen.is_some_and(|seen| seen > end)
@@ -150,7 +152,7 @@ impl<M: Occupant> Joining<M> {
         (self.sent.is_none() && !wait.is_zero()).then_some(wait)
     }
 
-    /// Sends the socket these `recent-messages`, after `joined` in the first round. Returns their size in bytes.
+    /// Sends the socket these `recent-messages`, preceded by `joined` in the first round. Returns their size in bytes.
     pub(super) fn send(&self, room: &RoomName, recent: &[Frame]) -> usize {
         if self.sent.is_none() {
             let joined = Frame::event(&room.namespace, "joined", &json!({ "room": &*room.name }));
@@ -162,7 +164,7 @@ impl<M: Occupant> Joining<M> {
         recent.iter().map(Frame::bytes).sum()
     }
 
-    /// Acknowledges the join, if the client asked for that.
+    /// Acknowledges the join, if the client asked for an acknowledgement.
     pub(super) fn acknowledge(&self, room: &RoomName, end: Position, recovered: Option<bool>) {
         let Some(id) = self.ack else { return };
         let mut answer = json!({
@@ -178,7 +180,7 @@ impl<M: Occupant> Joining<M> {
 }
 
 impl Wanted {
-    /// From the client's `since`.
+    /// Parses the client's `since`.
     pub(super) fn of(since: Option<&str>, end: Position, empty: Position) -> Self {
         match since.map(str::parse) {
             None => Self::Newest(None),
@@ -197,7 +199,7 @@ impl Wanted {
         }
     }
 
-    /// The piece of the log to read for it.
+    /// The range of the log to read for it.
     pub(super) fn range(self) -> (Range, usize) {
         match self {
             Self::Newest(_) => FIRST,
@@ -205,7 +207,7 @@ impl Wanted {
         }
     }
 
-    /// Whether `page` has the wanted messages, or the beginning of them.
+    /// Whether `page` contains the wanted messages, or the first of them.
     pub(super) fn is_kept(self, page: &Page, end: Position) -> bool {
         match self {
             Self::Newest(_) => true,
@@ -215,9 +217,8 @@ impl Wanted {
         }
     }
 
-    /// The page's messages that the socket gets, and whether there are more. Messages after `end` reach all members
-    /// live.
-    pub(super) fn shown(self, page: &Page, end: Position) -> (Span<usize>, bool) {
+    /// The page's messages that the socket gets, and whether there are more. Messages after `end` follow live.
+    pub(super) fn to_send(self, page: &Page, end: Position) -> (Span<usize>, bool) {
         let past = page.messages.partition_point(|message| message.number <= end.number);
         match self {
             Self::Newest(_) => (past.saturating_sub(NEWEST)..past, false),
@@ -229,11 +230,10 @@ impl Wanted {
     }
 }
 
-/// Messages as `recent-messages`: at least one event. All but the last say that there is more; with `more`, so does the
-/// last.
-pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, more: bool) -> Vec<Frame> {
+/// The messages as `recent-messages`: at least one event. All but the last have `more: true`; the last has `more`.
+pub(super) fn recent_messages(name: &RoomName, page: &Page, to_send: Span<usize>, more: bool) -> Vec<Frame> {
     let mut frames = Vec::new();
-    let mut rest = &page.messages[shown];
+    let mut rest = &page.messages[to_send];
     loop {
         let (messages, others) = rest.split_at(fitting(rest));
         rest = others;
@@ -246,7 +246,7 @@ pub(super) fn recent_messages(name: &RoomName, page: &Page, shown: Span<usize>, 
     }
 }
 
-/// How many of these fit into one event: at least one, unless there are none.
+/// How many of these messages fit into one event: at least one, unless there are none.
 fn fitting(messages: &[Stored]) -> usize {
     let mut bytes = 0;
     let fits = |message: &&Stored| {
@@ -256,10 +256,10 @@ fn fitting(messages: &[Stored]) -> usize {
     messages.iter().take(PER_EVENT).take_while(fits).count().max(1).min(messages.len())
 }
 
-/// The piece that a join without `since` gets. A room's task reads it when it opens the room.
+/// The range for a join without `since`. A room's task reads it when it opens the room.
 pub(super) const FIRST: (Range, usize) = (Range::Newest, NEWEST);
 
-/// The piece that starts at the lowest number; `Newest` only if there is no other.
+/// The range that begins at the lowest number; `Newest` only if there is no other.
 pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Range, usize)> {
     pieces.min_by_key(|(range, _)| match range {
         Range::After(number) => *number,
@@ -294,9 +294,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         /// For messages of any length: each is sent once and in order, no event has too many messages or bytes, and all
-        /// but the last say that there is more.
+        /// events but the last have `more: true`.
         #[test]
-        fn events_are_bounded_and_whole(lengths in prop::collection::vec(prop_oneof![0_usize..300, 0_usize..40_000], 0..200), more: bool) {
+        fn events_are_bounded_and_complete(lengths in prop::collection::vec(prop_oneof![0_usize..300, 0_usize..40_000], 0..200), more: bool) {
             let page = page(0, &lengths, lengths.len() as u64);
             let name = RoomName::parse(&"/".into(), "r").unwrap();
             let frames = recent_messages(&name, &page, 0..lengths.len(), more);
@@ -306,12 +306,12 @@ mod tests {
                 let text = std::str::from_utf8(frame.text()).unwrap();
                 let count = text.matches("{\"id\":").count();
                 prop_assert!(count <= PER_EVENT && frame.bytes() <= PAGE_BYTES + PER_EVENT * 40 + 200);
-                let says_more = text.contains("\"more\":true");
-                prop_assert_eq!(says_more, more || index + 1 < frames.len());
+                let has_more = text.contains("\"more\":true");
+                prop_assert_eq!(has_more, more || index + 1 < frames.len());
                 let mut rest = text;
                 for number in sent + 1..=sent + count as u64 {
                     let at = rest.find(&format!("-{number:012}\""));
-                    prop_assert!(at.is_some(), "{} is not there, or not in its place", number);
+                    prop_assert!(at.is_some(), "{} is missing or out of order", number);
                     rest = &rest[at.unwrap_or_default()..];
                 }
                 sent += count as u64;
@@ -321,13 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_of_an_empty_room_is_all_of_its_first_log() {
+    fn a_client_that_saw_the_empty_room_gets_all_of_its_first_epoch() {
         let end = Position { epoch: 2, number: 3 };
         let wanted = Wanted::of(Some(&EMPTY.to_string()), end, EMPTY);
         assert_eq!(wanted, Wanted::After { number: 0, is_first: true });
         let first = page(0, &[1, 1, 1], 3);
         assert!(wanted.is_kept(&first, end));
-        assert!(!wanted.is_kept(&Page { base: 1, ..first.clone() }, end), "its log fell back once");
+        assert!(!wanted.is_kept(&Page { base: 1, ..first.clone() }, end), "the log fell back once");
         assert!(!wanted.is_kept(&page(1, &[1, 1], 3), end), "its first message is gone");
         let forgot = Position { epoch: 3, number: 0 };
         assert_eq!(Wanted::of(Some(&EMPTY.to_string()), end, forgot), Wanted::Newest(Some(false)));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_answers_those_who_are_within_it() {
+    fn a_page_answers_joins_after_a_number_within_it() {
         let page = page(10, &[1; 5], 40);
         let numbers = |later| part(&page, 10, later).map(|part| part.messages[0].number);
         assert_eq!([9, 10, 12, 14, 15, 99].map(numbers), [None, Some(11), Some(13), Some(15), None, None]);

@@ -1,4 +1,4 @@
-//! A room's handle: what reaches its task, and what the task shares with those who hold the handle.
+//! A room's handle: the mailbox of its task, and the state that the task shares with the handle's holders.
 
 use std::sync::{
     Arc,
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::log_follower;
 
-/// Inputs that may wait for a room's task. Beyond that the task reads the log.
+/// Inputs that may wait for a room's task. When it is full, the task reads the log.
 const MAILBOX: usize = 1_024;
 
-/// A room with members here. Cheap to clone.
+/// A room with members on this node. Cheap to clone.
 pub(crate) struct Room<M> {
     pub(crate) name: RoomName,
     pub(super) mailbox: mpsc::Sender<Input<M>>,
@@ -36,9 +36,9 @@ pub(super) enum Input<M> {
 pub(super) struct Signals {
     pub(super) log: log_follower::Signals,
     pub(super) stopwatch: Stopwatch,
-    /// Somebody has written to the room.
+    /// The room has a stored message, as far as the members on this node know.
     begun: AtomicBool,
-    /// The epoch of the members' position; 0 until it is known.
+    /// The epoch that the members on this node have reached; 0 until it is known.
     epoch: AtomicU64,
 }
 
@@ -48,13 +48,13 @@ impl<M> Room<M> {
         (Self { name: name.clone(), mailbox, signals: Arc::default() }, inputs)
     }
 
-    /// Whether it has messages, as far as its members here know.
+    /// Whether it has stored messages, as far as its members on this node know.
     pub(crate) fn is_begun(&self) -> bool {
         self.signals.begun.load(Ordering::Acquire)
     }
 }
 
-// Derived, it would ask for `M: Clone`.
+// A derived one would require `M: Clone`.
 impl<M> Clone for Room<M> {
     fn clone(&self) -> Self {
         Self { name: self.name.clone(), mailbox: self.mailbox.clone(), signals: Arc::clone(&self.signals) }
@@ -62,13 +62,13 @@ impl<M> Clone for Room<M> {
 }
 
 impl Signals {
-    /// The members have reached this position.
+    /// Records the position that the members on this node have reached.
     pub(super) fn at(&self, position: Position) {
         self.begun.store(position.number > 0, Ordering::Release);
         self.epoch.store(position.epoch, Ordering::Release);
     }
 
-    /// A position of the epoch that the members here know.
+    /// A position in the epoch that the members on this node have reached, if known.
     pub(super) fn seen(&self) -> Option<Position> {
         let epoch = self.epoch.load(Ordering::Acquire);
         (epoch > 0).then_some(Position { epoch, number: 0 })

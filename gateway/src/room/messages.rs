@@ -1,4 +1,4 @@
-//! Stored messages as JSON text. The log stores them without the id, which it assigns itself; the id is put in front.
+//! Stored messages as JSON text. The log assigns the id, so it stores them without it; this module puts the id in front.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ pub(crate) struct Author<'a> {
 /// The sender of messages from backends. No user has this id: a token that claims it is refused.
 pub(crate) const SYSTEM: Author<'_> = Author { id: "system", name: "System" };
 
-/// The text that the log stores for a message sent now.
+/// The text that the log stores for a message that is sent now.
 pub(crate) fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sender: Author<'_>) -> String {
     #[derive(Serialize)]
     struct Message<'a, T: ?Sized> {
@@ -31,7 +31,7 @@ pub(crate) fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sende
         timestamp: &'a str,
     }
     let message = Message { room, content, sender, timestamp: &now_rfc3339() };
-    // Text can always be written as JSON.
+    // Text always serializes.
     let mut json = serde_json::to_string(&message).unwrap_or_default();
     json.drain(..json.len().min(1));
     json

@@ -1,8 +1,8 @@
-//! The newest messages, which a room's task keeps in memory only while sockets join.
+//! The newest messages, which a room's task keeps in memory while sockets join.
 //!
-//! A room has at most [`ROOM`] bytes, all rooms of a node what their [`Budget`] allows, and a room that nobody joined
-//! for [`IDLE`] has nothing: a node with ten thousand quiet rooms pays for none of them. A join that finds nothing here
-//! reads the log, and its page is kept for the next.
+//! Guarantees: a room keeps at most [`ROOM`] bytes, all rooms of a node together at most their [`Budget`], and a room
+//! without joins for [`IDLE`] keeps nothing, so that ten thousand quiet rooms cost nothing. A join that cannot be answered
+//! from here reads the log, and its page is kept for the next join.
 
 use std::{
     sync::Arc,
@@ -17,9 +17,10 @@ use super::{
 };
 use jackfield_shared::time::now;
 
-/// Bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
+/// Most bytes of one room: the newest 50 of maximum length in plain text, or about 800 of usual length.
 const ROOM: usize = 256 * 1024;
-/// Time after the last join. A node's clients that all reconnect do so within seconds; a rarer join may read the log.
+/// How long messages are kept after the last join. If many clients reconnect, they do so within seconds; rarer joins may
+/// read the log.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// See the module.
@@ -34,7 +35,7 @@ impl Recent {
         Self { window: None, share: Share::new(budget), idle_at: now() }
     }
 
-    /// A message is delivered, live or from the log.
+    /// Adds a delivered message, live or from the log.
     pub(super) fn push(&mut self, position: Position, body: &Arc<str>) {
         if let Some(mut window) = self.window.take()
             && window.push(position, body)
@@ -44,7 +45,7 @@ impl Recent {
         self.fit();
     }
 
-    /// Keeps a window that was read from the log for a join that could not be answered from here.
+    /// Keeps a window that was read from the log for a join, unless the present one is better.
     pub(super) fn fill(&mut self, window: Window, now: Instant) {
         self.idle_at = now + IDLE;
         if self.window.as_ref().is_none_or(|present| window.is_better_than(present, now)) {
@@ -60,7 +61,7 @@ impl Recent {
         Some(page)
     }
 
-    /// Completes after dropping the messages because nobody joined for a while. Cancel safe, and may be called again.
+    /// Waits until no socket has joined for [`IDLE`], and drops the messages. Cancel safe.
     pub(super) async fn idle(&mut self) {
         if self.window.is_none() {
             std::future::pending::<()>().await;
@@ -113,16 +114,16 @@ mod tests {
         let mut rooms: Vec<_> = (0..10_000).map(|_| filled(&budget, 1_000)).collect();
         let held = rooms.iter_mut().filter_map(|room| answers(room).then_some(room.window.as_ref()?.bytes()));
         let held: Vec<_> = held.collect();
-        assert!(held.len() > 100 && held.iter().sum::<usize>() <= budget::MOST);
+        assert!(held.len() > 100 && held.iter().sum::<usize>() <= budget::MAX);
         rooms.clear();
-        assert!(answers(&mut filled(&budget, 1_000)), "it is given back");
+        assert!(answers(&mut filled(&budget, 1_000)), "the budget is free again");
     }
 
     #[test]
-    fn a_room_keeps_the_newest_that_it_may() {
+    fn a_room_keeps_the_newest_that_fit() {
         let budget = Arc::default();
         let mut recent = filled(&budget, 4_096);
-        assert!(answers(&mut recent), "fifty as long as they can be");
+        assert!(answers(&mut recent), "fifty of maximum length");
         assert!(recent.window.as_ref().is_some_and(|window| window.bytes() <= ROOM));
         for number in 101..200 {
             recent.push(Position { epoch: 1, number }, &"y".repeat(10_000).into());
@@ -133,12 +134,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_when_nobody_joins() {
+    async fn messages_are_dropped_without_joins() {
         let mut recent = filled(&Arc::default(), 10);
         assert!(answers(&mut recent));
         recent.idle_at = Instant::now();
         recent.idle().await;
         assert!(!answers(&mut recent));
-        assert!(recent.share.resize(budget::MOST), "and is given back");
+        assert!(recent.share.resize(budget::MAX), "the budget is free again");
     }
 }

@@ -38,20 +38,20 @@ impl<M: Occupant> Rooms<M> {
         Self(Arc::new(Inner { by_name: Mutex::default(), budget: Arc::default(), bus, log, lifecycle }))
     }
 
-    /// The room, if it has members here.
+    /// The room, if it has members on this node.
     pub(crate) fn find(&self, name: &RoomName) -> Option<Room<M>> {
         self.0.by_name.lock().get(name).cloned()
     }
 
-    /// How many rooms have members here.
+    /// How many rooms have members on this node.
     pub(crate) fn len(&self) -> usize {
         self.0.by_name.lock().len()
     }
 
-    /// Admits a socket, or sends it one part of the messages that it missed.
+    /// Admits a socket, or sends it the next part of the messages that it missed.
     ///
     /// # Errors
-    /// The socket is then not in the room, unless it was in it before and this was the first round.
+    /// [`JoinError`]: the socket is not in the room, unless it was in it before and this was the first round.
     pub(crate) async fn join(&self, name: &RoomName, joining: Joining<M>) -> Result<(Room<M>, Joined), JoinError> {
         let socket = Arc::clone(joining.member.id());
         let stays = joining.again && joining.sent.is_none();
@@ -70,24 +70,25 @@ impl<M: Occupant> Rooms<M> {
                 }
             }
         };
-        // Not the event's deadline, which may have passed: waiting behind other sockets is not waiting for the back end.
+        // Not limited by the event's deadline, which covers only waits for the back end: here the event may wait for
+        // other sockets' joins.
         let entered = tokio::time::timeout(TIMEOUT, entering).await.unwrap_or(Err(JoinError::Unavailable));
         if entered.is_err() && !stays {
-            // The task may still admit it after the timeout, or holds the room open for its next round.
+            // The task may still admit the socket after the timeout, or keeps the room open for its next round.
             self.leave(name, &socket).await;
         }
         entered
     }
 
-    /// Removes a socket from the room. Does nothing if it is not in.
+    /// Removes a socket from the room. Does nothing if the socket is not in it.
     pub(crate) async fn leave(&self, name: &RoomName, socket: &Arc<str>) {
         if let Some(room) = self.find(name) {
-            // Fails only if the task has ended, because nobody is in the room or the node stops.
+            // Fails only if the task has ended, because the room is empty or the node stops.
             let _ = room.mailbox.send(Input::Leave(Arc::clone(socket))).await;
         }
     }
 
-    /// Removes a socket without waiting for the room's task: for closed sockets, to which nothing is sent anyway.
+    /// Removes a socket without waiting for the room's task: for closed sockets, which get no frames anyway.
     pub(crate) fn leave_soon(&self, name: &RoomName, socket: Arc<str>) {
         let Some(room) = self.find(name) else { return };
         if let Err(mpsc::error::TrySendError::Full(input)) = room.mailbox.try_send(Input::Leave(socket)) {
@@ -106,12 +107,12 @@ impl<M: Occupant> Rooms<M> {
                     room.signals.log.missed();
                 }
             }
-            // Its members left, and the unsubscribe was lost.
+            // Its members left, but the unsubscribe was lost: repeat it.
             None => self.0.bus.unsubscribe(&[Channel::Room(name.clone())]),
         }
     }
 
-    /// The bus may have missed messages, in any room.
+    /// The bus may have lost messages of any room: makes all rooms read their logs.
     pub(crate) fn missed(&self) {
         for room in self.0.by_name.lock().values() {
             room.signals.log.missed();
@@ -121,7 +122,7 @@ impl<M: Occupant> Rooms<M> {
     /// Stores a message and sends it to all members, on every node. `key` makes a retry idempotent.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was stored.
+    /// [`Unavailable`]: the message may or may not have been stored.
     pub(crate) async fn append(&self, room: &Room<M>, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
         let stopwatch = &room.signals.stopwatch;
         let lap = stopwatch.begin(now());
@@ -137,7 +138,7 @@ impl<M: Occupant> Rooms<M> {
     /// Sends a packet, without storing it, to all members on every node, except the socket `except`.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was sent.
+    /// [`Unavailable`]: the packet may or may not have been sent.
     pub(crate) async fn broadcast(
         &self,
         room: &RoomName,
@@ -152,7 +153,7 @@ impl<M: Occupant> Rooms<M> {
         self.0.bus.publish(&Channel::Room(room.clone()), message.encode()).await
     }
 
-    /// The room, whose task is started if there is none.
+    /// The room. Starts its task if there is none.
     fn room(&self, name: &RoomName) -> Room<M> {
         let mut rooms = self.0.by_name.lock();
         if let Some(room) = rooms.get(name) {
@@ -164,8 +165,8 @@ impl<M: Occupant> Rooms<M> {
         room
     }
 
-    /// Removes a room that nobody is in, unless inputs are waiting. Unsubscribes first, so that the next task's
-    /// subscribe comes after it.
+    /// Removes an empty room, unless inputs are waiting. Unsubscribes first, so that the next task's subscribe comes after
+    /// it.
     pub(super) fn close(&self, name: &RoomName, inputs: &mut mpsc::Receiver<Input<M>>) -> bool {
         let mut rooms = self.0.by_name.lock();
         if !inputs.is_empty() {
@@ -195,7 +196,7 @@ impl<M: Occupant> Rooms<M> {
     }
 }
 
-// Derived, it would ask for `M: Clone`.
+// A derived one would require `M: Clone`.
 impl<M> Clone for Rooms<M> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

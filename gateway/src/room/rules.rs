@@ -1,7 +1,7 @@
 //! The roles that may join and send, by pattern of a room's name. Pure.
 //!
-//! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for anybody; a pattern may end in
-//! `*`. The first rule that matches decides; without one, and for an action that it does not name, anybody may.
+//! A rule is text: `<pattern>;join=<roles>;send=<roles>`, roles separated by `+`, `*` for all users; a pattern may end in
+//! `*`. The first matching rule decides. Without a matching rule, or if the rule omits the action, all users may.
 
 use jackfield_shared::settings::SettingsError;
 
@@ -9,7 +9,7 @@ use crate::roles::Roles;
 
 /// An action in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Action {
     /// Join, and receive messages.
     Join,
     /// Send messages.
@@ -28,10 +28,10 @@ struct Rule {
 }
 
 impl Rules {
-    /// Reads the rules of the configuration.
+    /// Parses the configured rules.
     ///
     /// # Errors
-    /// Names the rule that cannot be read.
+    /// Names the invalid rule.
     pub(crate) fn parse(rules: &[String]) -> Result<Self, SettingsError> {
         let wrong = |rule: &str| {
             SettingsError::new(format!("setting `rooms.rules`: `{rule}` must be pattern;join=ROLE+ROLE;send=ROLE"))
@@ -39,12 +39,12 @@ impl Rules {
         rules.iter().map(|rule| Rule::parse(rule).ok_or_else(|| wrong(rule))).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a user with these roles may do this in the room.
-    pub(crate) fn allow(&self, room: &str, wish: Wish, roles: &[Box<str>]) -> bool {
-        let Some(rule) = self.0.iter().find(|rule| rule.fits(room)) else { return true };
-        match wish {
-            Wish::Join => rule.join.allow(roles),
-            Wish::Send => rule.send.allow(roles),
+    /// Whether a user with these roles may perform the action in the room.
+    pub(crate) fn allow(&self, room: &str, action: Action, roles: &[Box<str>]) -> bool {
+        let Some(rule) = self.0.iter().find(|rule| rule.matches(room)) else { return true };
+        match action {
+            Action::Join => rule.join.allow(roles),
+            Action::Send => rule.send.allow(roles),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Rule {
         let pattern = parts.next().filter(|pattern| !pattern.is_empty())?.to_owned();
         let mut rule = Self { pattern, join: Roles::default(), send: Roles::default() };
         for part in parts {
-            let (wish, roles) = part.split_once('=')?;
-            match wish.trim() {
+            let (action, roles) = part.split_once('=')?;
+            match action.trim() {
                 "join" => rule.join = Roles::parse(roles),
                 "send" => rule.send = Roles::parse(roles),
                 _ => return None,
@@ -65,7 +65,7 @@ impl Rule {
         Some(rule)
     }
 
-    fn fits(&self, room: &str) -> bool {
+    fn matches(&self, room: &str) -> bool {
         match self.pattern.strip_suffix('*') {
             Some(prefix) => room.starts_with(prefix),
             None => room == self.pattern,
@@ -78,13 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_rule_that_fits_decides() {
+    fn the_first_matching_rule_decides() {
         let rules = Rules::parse(&["staff:*;join=ADMIN+SUPERUSER".into(), "news;send=ADMIN".into()]).unwrap();
         let (user, admin): (&[Box<str>], &[Box<str>]) = (&["USER".into()], &["ADMIN".into(), "USER".into()]);
-        assert!(!rules.allow("staff:a", Wish::Join, user) && rules.allow("staff:a", Wish::Join, admin));
-        assert!(rules.allow("staff:a", Wish::Send, user));
-        assert!(rules.allow("news", Wish::Join, user) && !rules.allow("news", Wish::Send, user));
-        assert!(rules.allow("other", Wish::Send, &[]));
+        assert!(!rules.allow("staff:a", Action::Join, user) && rules.allow("staff:a", Action::Join, admin));
+        assert!(rules.allow("staff:a", Action::Send, user));
+        assert!(rules.allow("news", Action::Join, user) && !rules.allow("news", Action::Send, user));
+        assert!(rules.allow("other", Action::Send, &[]));
         assert!(Rules::parse(&["x;may=ADMIN".into()]).is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! Measures how long a stored message takes from its sender to the members' queues on the same node. Samples one
-//! message at a time, at most one per [`PACE`], so that measuring has no noticeable cost.
+//! Measures how long a stored message takes from its sender to the members' queues on the same node. Samples one message
+//! at a time, at most one per [`PACE`], so that measuring costs next to nothing.
 //!
-//! A message may be delivered before the log has returned its position, so deliveries in between are remembered. All
-//! times are arguments and come from one clock.
+//! A message may be delivered before the log has returned its position, so deliveries meanwhile are recorded. Pure: all
+//! times are arguments, from one clock.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 
 /// Shortest time between the starts of two laps.
 const PACE: Duration = Duration::from_millis(100);
-/// A lap whose end was missed, because the room has no members here any more, blocks the next one for this long.
+/// A lap without an end, because the room has no more members on this node, blocks the next one for this long.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// Deliveries that are remembered until the log answers; with more, the lap is dropped.
-const REMEMBERED: usize = 256;
+/// Most deliveries that are recorded until the log answers; with more, the lap is dropped.
+const MAX_DELIVERIES: usize = 256;
 
 /// The stopwatch of one room.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Lap {
     begun: Instant,
     /// The message's position, once the log has returned it.
     position: Option<Position>,
-    meanwhile: Vec<(Position, Instant)>,
+    deliveries: Vec<(Position, Instant)>,
 }
 
 impl Stopwatch {
@@ -41,7 +41,7 @@ impl Stopwatch {
         if lap.as_ref().is_some_and(|last| now.duration_since(last.begun) < wait) {
             return None;
         }
-        *lap = Some(Lap { begun: now, position: None, meanwhile: Vec::new() });
+        *lap = Some(Lap { begun: now, position: None, deliveries: Vec::new() });
         self.running.store(true, Ordering::Release);
         Some(now)
     }
@@ -56,7 +56,7 @@ impl Stopwatch {
             return None;
         };
         lap.position = Some(position);
-        let &(delivered, at) = lap.meanwhile.iter().find(|(delivered, _)| *delivered >= position)?;
+        let &(delivered, at) = lap.deliveries.iter().find(|(delivered, _)| *delivered >= position)?;
         self.stop();
         // A later position means that this message was skipped, because the log began anew.
         (delivered == position).then(|| at - begun)
@@ -67,7 +67,7 @@ impl Stopwatch {
         self.running.load(Ordering::Acquire)
     }
 
-    /// A message was queued for the last member. Returns the lap's duration if this ends it.
+    /// Records that a message was queued for the last member. Returns the lap's duration if this ends it.
     pub(super) fn delivered(&self, position: Position, now: Instant) -> Option<Duration> {
         let mut lap = self.lap.lock();
         let lap = lap.as_mut().filter(|_| self.is_running())?;
@@ -78,10 +78,10 @@ impl Stopwatch {
                 (position == wanted).then(|| now - lap.begun)
             }
             None => {
-                if lap.meanwhile.len() == REMEMBERED {
+                if lap.deliveries.len() == MAX_DELIVERIES {
                     self.stop();
                 } else {
-                    lap.meanwhile.push((position, now));
+                    lap.deliveries.push((position, now));
                 }
                 None
             }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lap_ends_with_its_own_message_whoever_speaks_first() {
+    fn a_lap_ends_with_its_own_message_in_either_order() {
         let (watch, start) = (Stopwatch::default(), Instant::now());
         let lap = watch.begin(start).unwrap();
         assert_eq!(watch.stored(lap, Some(at(2))), None);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn laps_are_apart_and_a_lost_one_does_not_stay() {
+    fn laps_do_not_mix_and_a_lost_one_is_replaced() {
         let (watch, start) = (Stopwatch::default(), Instant::now());
         let lap = watch.begin(start).unwrap();
         assert_eq!(watch.begin(start + PACE), None, "one at a time");
@@ -129,17 +129,17 @@ mod tests {
         assert_eq!(watch.begin(start + PACE / 2), None, "not too often");
         let lost = watch.begin(start + PACE).unwrap();
         let next = watch.begin(start + PACE + GIVE_UP).unwrap();
-        assert_eq!(watch.stored(lost, Some(at(1))), None, "somebody else's lap");
+        assert_eq!(watch.stored(lost, Some(at(1))), None, "another lap is running");
         assert_eq!(watch.stored(next, Some(at(2))), None);
         assert_eq!(watch.delivered(at(3), start + GIVE_UP * 2), None, "it was skipped");
         assert!(!watch.is_running());
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_recorded_deliveries_are_bounded() {
         let (watch, start) = (Stopwatch::default(), Instant::now());
         let lap = watch.begin(start).unwrap();
-        for number in 0..=REMEMBERED as u64 {
+        for number in 0..=MAX_DELIVERIES as u64 {
             assert_eq!(watch.delivered(at(number), start + MS), None);
         }
         assert!(!watch.is_running());

@@ -22,19 +22,19 @@ use crate::{
     metrics,
 };
 
-/// Inputs that are taken at once: consecutive joins among them share their reads of the log.
+/// Most inputs that are taken at once: consecutive joins among them share their reads of the log.
 const AT_ONCE: usize = 64;
 
 pub(super) struct Task<M> {
     pub(super) rooms: Rooms<M>,
     pub(super) follower: LogFollower,
-    pub(super) here: Here<M>,
-    /// Sockets between two rounds: not members yet, they will ask for the next part of the missed messages.
-    pub(super) guests: HashSet<Arc<str>>,
+    pub(super) local: LocalRoom<M>,
+    /// Sockets between two rounds of their join: they keep the room open, but are not members yet.
+    pub(super) pending: HashSet<Arc<str>>,
 }
 
-/// The room on this node, as its log's messages reach it.
-pub(super) struct Here<M> {
+/// The room on this node: the sink of its log's messages.
+pub(super) struct LocalRoom<M> {
     pub(super) name: RoomName,
     pub(super) signals: Arc<Signals>,
     pub(super) members: Group<M>,
@@ -50,22 +50,22 @@ pub(super) async fn run<M: Occupant>(
 ) {
     let stopping = rooms.lifecycle().stopping();
     let follower = LogFollower::new(rooms.log().clone(), name.clone());
-    let here = Here { name, signals, members: Group::default(), recent: Recent::new(rooms.budget()) };
-    let mut task = Task { rooms, follower, here, guests: HashSet::new() };
+    let local = LocalRoom { name, signals, members: Group::default(), recent: Recent::new(rooms.budget()) };
+    let mut task = Task { rooms, follower, local, pending: HashSet::new() };
     let mut arrived = Vec::new();
     loop {
         tokio::select! {
             biased;
             () = stopping.cancelled() => return,
-            () = task.follower.behind(&task.here.signals.log) => drop(task.repair().await),
-            () = task.here.recent.idle() => {}
+            () = task.follower.behind(&task.local.signals.log) => drop(task.repair().await),
+            () = task.local.recent.idle() => {}
             count = inputs.recv_many(&mut arrived, AT_ONCE) => match count {
                 0 => return,
                 _ => task.handle_all(&mut arrived).await,
             },
         }
-        let is_left = task.here.members.is_empty() && task.guests.is_empty() && inputs.is_empty();
-        if is_left && task.rooms.close(&task.here.name, &mut inputs) {
+        let is_unused = task.local.members.is_empty() && task.pending.is_empty() && inputs.is_empty();
+        if is_unused && task.rooms.close(&task.local.name, &mut inputs) {
             return;
         }
     }
@@ -91,48 +91,48 @@ impl<M: Occupant> Task<M> {
     }
 
     async fn receive(&mut self, message: BusMessage) {
-        let Self { follower, here, .. } = self;
+        let Self { follower, local, .. } = self;
         match message {
             BusMessage::Message { position, body } => {
-                let signals = Arc::clone(&here.signals);
-                follower.live(position, &body, &signals.log, here).await;
+                let signals = Arc::clone(&local.signals);
+                follower.live(position, &body, &signals.log, local).await;
             }
             BusMessage::Frame(frame) => {
                 if let Some(frame) = Frame::from_bus(frame) {
-                    here.members.fan_out(&frame).await;
+                    local.members.fan_out(&frame).await;
                 }
             }
             BusMessage::FrameToOthers { except, frame } => {
                 if let Some(frame) = Frame::from_bus(frame) {
-                    here.members.fan_out_to(&frame, |member| *member.id() != except).await;
+                    local.members.fan_out_to(&frame, |member| *member.id() != except).await;
                 }
             }
             BusMessage::Arrived { session, about, .. } => {
-                let frame = here.about("user-joined", &about);
-                here.members.fan_out_to(&frame, |member| !member.is_of(&session)).await;
+                let frame = local.about("user-joined", &about);
+                local.members.fan_out_to(&frame, |member| !member.is_of(&session)).await;
             }
             BusMessage::Departed { about, .. } => {
-                let frame = here.about("user-left", &about);
-                here.members.fan_out(&frame).await;
+                let frame = local.about("user-left", &about);
+                local.members.fan_out(&frame).await;
             }
-            // For nodes, not for rooms.
+            // Sent to nodes, not to rooms.
             _ => {}
         }
     }
 
     /// Reads and delivers the missing messages; false if the log does not answer.
     pub(super) async fn repair(&mut self) -> bool {
-        let signals = Arc::clone(&self.here.signals);
-        self.follower.repair(&signals.log, &mut self.here).await
+        let signals = Arc::clone(&self.local.signals);
+        self.follower.repair(&signals.log, &mut self.local).await
     }
 
     pub(super) fn leave(&mut self, socket: &Arc<str>) {
-        self.guests.remove(socket);
-        self.here.members.leave(socket);
+        self.pending.remove(socket);
+        self.local.members.leave(socket);
     }
 }
 
-impl<M: Occupant> Here<M> {
+impl<M: Occupant> LocalRoom<M> {
     /// Adds the room to a profile: `{userId, name}` becomes `{userId, name, room}`.
     fn about(&self, event: &str, profile: &str) -> Frame {
         let profile = profile.strip_suffix('}').unwrap_or("{\"userId\":null");
@@ -142,7 +142,7 @@ impl<M: Occupant> Here<M> {
     }
 }
 
-impl<M: Occupant> Sink for Here<M> {
+impl<M: Occupant> Sink for LocalRoom<M> {
     const KIND: &'static str = "room";
 
     async fn deliver(&mut self, position: Position, body: &Arc<str>) {
@@ -159,7 +159,7 @@ impl<M: Occupant> Sink for Here<M> {
         }
     }
 
-    /// Sends `room-reset`: members continue from `position`, and missed messages before it are lost.
+    /// Sends `room-reset`: members continue from `position`, and the messages missed before it are lost.
     async fn reset(&mut self, position: Position, _anew: bool) -> Result<(), Unavailable> {
         self.signals.at(position);
         let reset = json!({ "room": &*self.name.name, "position": position.to_string() });

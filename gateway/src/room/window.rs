@@ -1,15 +1,15 @@
 //! The newest messages of a room, without a gap up to a position, to answer reads in place of the log. Pure.
 //!
-//! A window answers a read exactly as the log would now for a reader at the window's end; if it cannot know that, it
-//! gives no answer. It can know because messages neither move nor change, and the log drops them by number and by age:
-//! the window holds no more of them than the log keeps, and expires before the first of them becomes too old. Messages
-//! stored after the log was read are younger than all of these.
+//! Guarantees: a window answers a read exactly as the log would now, for a reader at the window's end; if it cannot be
+//! sure, it gives no answer. It can be sure because messages never move or change, and because the log drops them only by
+//! number and by age: the window holds no more messages than the log keeps, and expires before the first of them becomes
+//! too old. Messages stored after the log was read are younger than all of these.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use jackfield_cluster::log::{KEPT, Page, Position, Range, Stored};
 
-/// Bytes of a message besides its text: its place in the window, and the reference counts of its shared text.
+/// Bytes of a message besides its text: its slot in the window, and the reference counts of its shared text.
 const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
 
 /// See the module.
@@ -23,13 +23,13 @@ pub(super) struct Window {
     is_all: bool,
     messages: VecDeque<Stored>,
     bytes: usize,
-    /// From then on the log may keep less than the window.
+    /// The window expires at this time: from then on the log may keep less.
     until: Instant,
 }
 
 impl Window {
-    /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` sent no sooner than
-    /// `asked`.
+    /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` that was sent at `asked` or
+    /// later.
     pub(super) fn of(page: &Page, range: Range, count: usize, end: Position, asked: Instant) -> Self {
         let up_to_end = page.messages.partition_point(|message| message.number <= end.number);
         let mut messages = VecDeque::with_capacity(up_to_end);
@@ -45,12 +45,12 @@ impl Window {
         let is_all = floor == 0
             || has_no_hole
                 && match range {
-                    // Those in between are no longer kept, and the log drops older ones first.
+                    // Messages in between are no longer kept, and the log drops the oldest first.
                     Range::After(number) => number < floor,
                     Range::Newest => page.messages.len() < count,
                     Range::Before(_) => false,
                 };
-        // Messages beyond `end` will be delivered, too. Their age is known only if the page has all of them.
+        // Messages after `end` will be delivered, too. Their age is known only if the page has all of them.
         let beyond = (page.messages.len() - up_to_end) as u64;
         let knows_ages = page.end.number == end.number + beyond;
         let until = if knows_ages { asked + page.kept_for } else { asked };
@@ -58,7 +58,7 @@ impl Window {
         Self { end, base: page.base, empty: page.empty, floor, is_all, messages, bytes, until }
     }
 
-    /// Adds a delivered message. Returns false if it is not the next one: then the window is useless.
+    /// Adds a delivered message. Returns false if it is not the next one: then drop the window.
     pub(super) fn push(&mut self, position: Position, body: &Arc<str>) -> bool {
         if (position.epoch, position.number) != (self.end.epoch, self.end.number + 1) {
             return false;
@@ -70,9 +70,9 @@ impl Window {
         true
     }
 
-    /// Drops the oldest messages, down to `KEPT` messages and `most` bytes.
-    pub(super) fn shrink(&mut self, most: usize) {
-        while (self.bytes > most || self.messages.len() > KEPT)
+    /// Drops the oldest messages, down to [`KEPT`] messages and `max` bytes.
+    pub(super) fn shrink(&mut self, max: usize) {
+        while (self.bytes > max || self.messages.len() > KEPT)
             && let Some(oldest) = self.messages.pop_front()
         {
             self.bytes -= size(&oldest);
@@ -85,7 +85,7 @@ impl Window {
         self.bytes
     }
 
-    /// The log's answer now for a reader at `end`; `None` if the window cannot know it.
+    /// The log's answer now for a reader at `end`; `None` if the window cannot be sure of it.
     pub(super) fn read(&self, range: Range, count: usize, end: Position, now: Instant) -> Option<Page> {
         if self.end != end || now >= self.until {
             return None;
@@ -102,7 +102,7 @@ impl Window {
         Some(Page { end, base: self.base, messages, empty: self.empty, kept_for: self.until - now })
     }
 
-    /// Whether to keep this window rather than `other`.
+    /// Whether to keep this window instead of `other`.
     pub(super) fn is_better_than(&self, other: &Self, now: Instant) -> bool {
         other.end != self.end || now >= other.until || self.floor <= other.floor
     }
@@ -176,85 +176,86 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Happens {
+    enum Step {
         Append(usize),
         /// This many messages arrive over the bus, in order.
-        Hear(usize),
+        Receive(usize),
         /// The members read the missed messages from the log, and follow it into a new epoch.
         CatchUp,
-        /// The log loses its newest messages and goes on under a new epoch.
+        /// The log loses its newest messages and continues under a new epoch.
         FallBack(usize),
         Lost,
         Wait(u32),
-        /// With a position this far behind the log's end or ahead of it, in this epoch or the last; or without one.
+        /// With a position this far before the log's end (or after it, if negative), in this epoch or the last; or without
+        /// a position.
         Join(Option<(i64, bool)>),
-        /// Nobody joined for a while.
+        /// No joins for a while.
         Idle,
     }
 
-    fn happens() -> impl Strategy<Value = Happens> {
+    fn step() -> impl Strategy<Value = Step> {
         let distance = prop_oneof![3 => -5_i64..80, 2 => 0_i64..1_200];
         prop_oneof![
-            4 => (1_usize..60).prop_map(Happens::Append),
-            1 => (300_usize..1_300).prop_map(Happens::Append),
-            6 => (1_usize..80).prop_map(Happens::Hear),
-            2 => Just(Happens::CatchUp),
-            1 => (0_usize..40).prop_map(Happens::FallBack),
-            1 => Just(Happens::Lost),
-            2 => (0_u32..15).prop_map(Happens::Wait),
-            9 => (distance, prop::bool::weighted(0.9)).prop_map(|since| Happens::Join(Some(since))),
-            6 => Just(Happens::Join(None)),
-            1 => Just(Happens::Idle),
+            4 => (1_usize..60).prop_map(Step::Append),
+            1 => (300_usize..1_300).prop_map(Step::Append),
+            6 => (1_usize..80).prop_map(Step::Receive),
+            2 => Just(Step::CatchUp),
+            1 => (0_usize..40).prop_map(Step::FallBack),
+            1 => Just(Step::Lost),
+            2 => (0_u32..15).prop_map(Step::Wait),
+            9 => (distance, prop::bool::weighted(0.9)).prop_map(|since| Step::Join(Some(since))),
+            6 => Just(Step::Join(None)),
+            1 => Just(Step::Idle),
         ]
     }
 
     /// The answer to a join: the numbers, and whether there are more; `None` if the missed messages are not kept.
-    fn told(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
-        let (shown, more) = wanted.shown(page, end);
-        let numbers = page.messages[shown].iter().map(|message| message.number).collect();
+    fn answer_from(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
+        let (to_send, more) = wanted.to_send(page, end);
+        let numbers = page.messages[to_send].iter().map(|message| message.number).collect();
         wanted.is_kept(page, end).then_some((numbers, more))
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
         /// For any history of log and bus, the window answers as the log does, or did when it ended at the members'
-        /// position; and a page after a position has everything up to their position.
+        /// position; and a page after a position contains everything up to the members' position.
         #[test]
-        fn a_window_says_what_the_log_would(events in prop::collection::vec(happens(), 1..100), most in 0_usize..100_000) {
+        fn a_window_answers_as_the_log_would(events in prop::collection::vec(step(), 1..100), max in 0_usize..100_000) {
             let mut now = Instant::now();
             let mut log = Log::new();
             let mut cursor = log.end;
             let mut window: Option<Window> = None;
             for event in events {
                 match event {
-                    Happens::Append(count) => log.append(count, now),
-                    Happens::Hear(count) if cursor.epoch == log.end.epoch => {
+                    Step::Append(count) => log.append(count, now),
+                    Step::Receive(count) if cursor.epoch == log.end.epoch => {
                         for (message, _) in log.ever.iter().skip(cursor.number as usize).take(count) {
                             cursor.number = message.number;
-                            window = window.take().pushed(cursor, &message.body, most);
+                            window = window.take().pushed(cursor, &message.body, max);
                         }
                     }
-                    Happens::CatchUp => {
+                    Step::CatchUp => {
                         if cursor.epoch != log.end.epoch {
                             cursor = Position { number: log.base, ..log.end };
                         }
                         // Messages that are no longer kept are skipped.
                         for message in log.read(Range::After(cursor.number), KEPT, now).messages {
                             cursor.number = message.number;
-                            window = window.take().pushed(cursor, &message.body, most);
+                            window = window.take().pushed(cursor, &message.body, max);
                         }
                         cursor = log.end;
                     }
-                    Happens::FallBack(count) => {
+                    Step::FallBack(count) => {
                         log.base = log.end.number.saturating_sub(count as u64);
                         log.end = Position { epoch: log.end.epoch + 1, number: log.base };
                         log.ever.truncate(log.base as usize);
                     }
-                    Happens::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
-                    Happens::Wait(hours) => now += HOUR * hours,
-                    Happens::Idle => window = None,
+                    Step::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
+                    Step::Wait(hours) => now += HOUR * hours,
+                    Step::Idle => window = None,
                     // The task reads the log until its cursor is in the log's epoch.
-                    Happens::Join(since) if cursor.epoch == log.end.epoch => {
+                    Step::Join(since) if cursor.epoch == log.end.epoch => {
                         let text = since.map(|(distance, is_of_this_epoch)| {
                             let number = log.end.number.saturating_add_signed(-distance);
                             Position { epoch: log.end.epoch - u64::from(!is_of_this_epoch), number }.to_string()
@@ -262,29 +263,29 @@ mod tests {
                         let wanted = Wanted::of(text.as_deref(), cursor, EMPTY);
                         let (range, count) = wanted.range();
                         let page = log.read(range, count, now);
-                        let says = told(wanted, &page, cursor);
-                        let window_says = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
-                        if let Some(page) = &window_says {
-                            let answer = told(wanted, page, cursor);
+                        let from_log = answer_from(wanted, &page, cursor);
+                        let from_window = window.as_ref().and_then(|window| window.read(range, count, cursor, now));
+                        if let Some(page) = &from_window {
+                            let answer = answer_from(wanted, page, cursor);
                             // While the members are behind, the log drops an old message for each newer one.
                             let floors = forgotten(cursor)..=forgotten(log.end).min(cursor.number);
-                            let said = |floor| told(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
-                            prop_assert!(floors.clone().any(|floor| answer == said(floor)), "{answer:?} {:?}", said(*floors.start()));
+                            let log_answer = |floor| answer_from(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
+                            prop_assert!(floors.clone().any(|floor| answer == log_answer(floor)), "{answer:?} {:?}", log_answer(*floors.start()));
                             prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.number as usize - 1].0));
                         } else {
                             let fresh = Window::of(&page, range, count, cursor, now);
                             if log.end == cursor && !page.kept_for.is_zero() {
-                                let again = fresh.read(range, count, cursor, now).map(|again| told(wanted, &again, cursor));
-                                prop_assert_eq!(again.as_ref(), Some(&says), "what was read is known");
+                                let again = fresh.read(range, count, cursor, now).map(|again| answer_from(wanted, &again, cursor));
+                                prop_assert_eq!(again.as_ref(), Some(&from_log), "a fresh window answers its own read");
                             }
                             if window.as_ref().is_none_or(|present| fresh.is_better_than(present, now)) {
                                 window = Some(fresh);
                                 if let Some(window) = &mut window {
-                                    window.shrink(most);
+                                    window.shrink(max);
                                 }
                             }
                         }
-                        let answer = window_says.map_or(says, |page| told(wanted, &page, cursor));
+                        let answer = from_window.map_or(from_log, |page| answer_from(wanted, &page, cursor));
                         match (wanted, answer) {
                             (Wanted::After { number, .. }, Some((numbers, more))) => {
                                 prop_assert!(!more, "a read by number alone has all");
@@ -299,23 +300,23 @@ mod tests {
                     _ => {}
                 }
                 if let Some(window) = &window {
-                    prop_assert!(window.bytes() <= most && window.messages.len() <= KEPT);
+                    prop_assert!(window.bytes() <= max && window.messages.len() <= KEPT);
                     prop_assert_eq!(window.bytes(), window.messages.iter().map(size).sum::<usize>());
                 }
             }
         }
     }
 
-    /// Pushes as the task does.
+    /// Adds a message as the task does.
     trait Push {
-        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self;
+        fn pushed(self, position: Position, body: &Arc<str>, max: usize) -> Self;
     }
 
     impl Push for Option<Window> {
-        fn pushed(self, position: Position, body: &Arc<str>, most: usize) -> Self {
+        fn pushed(self, position: Position, body: &Arc<str>, max: usize) -> Self {
             let mut window = self?;
             let is_next = window.push(position, body);
-            window.shrink(most);
+            window.shrink(max);
             is_next.then_some(window)
         }
     }
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn one_reading_answers_all_who_are_not_further_behind() {
+    fn one_read_answers_all_joins_that_need_no_older_messages() {
         let (mut log, mut window, now) = read_once(200, FIRST.0, FIRST.1);
         for _ in 0..20 {
             log.append(1, now);
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_log_has_no_more_the_window_knows_it() {
+    fn a_window_of_the_whole_log_answers_any_position() {
         let (log, window, now) = read_once(30, FIRST.0, FIRST.1);
         assert_eq!(window.read(Range::After(0), KEPT, log.end, now).unwrap().messages.len(), 30);
         let (log, window, now) = read_once(1_100, Range::After(40), KEPT);
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_the_log_forgets() {
+    fn a_window_expires_before_the_log_drops_its_messages() {
         let (log, window, now) = read_once(60, FIRST.0, FIRST.1);
         let last = now + KEPT_FOR - Duration::from_millis(1);
         assert!(window.read(FIRST.0, FIRST.1, log.end, last).is_some());

@@ -1,18 +1,18 @@
-//! The engine's connections become ours.
+//! Turns the engine's connections into this layer's [`Connection`]s.
 
 use std::sync::Arc;
 
 use jackfield_engine::{Accept, CloseReason, Handshake, Inbound, Outbox, Session};
 
 use super::{Connection, Shared};
-use crate::limits::Place;
+use crate::limits::PendingPermit;
 
-/// Takes the connections of a node.
+/// Accepts the connections of a node.
 pub(crate) struct Acceptor(pub(crate) Arc<Shared>);
 
-impl Accept<Arc<Place>> for Acceptor {
-    fn open(&self, handshake: Handshake, place: Option<Arc<Place>>, outbox: Outbox) -> Arc<dyn Session> {
-        Connection::open(&self.0, outbox, handshake.token, place)
+impl Accept<Arc<PendingPermit>> for Acceptor {
+    fn open(&self, handshake: Handshake, permit: Option<Arc<PendingPermit>>, outbox: Outbox) -> Arc<dyn Session> {
+        Connection::open(&self.0, outbox, handshake.token, permit)
     }
 }
 

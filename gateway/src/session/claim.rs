@@ -1,4 +1,4 @@
-//! Claims a connection's session in the whole cluster.
+//! Claims a connection's session in the cluster.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use jackfield_shared::claims::Identity;
 use super::{Connection, refusal::Refusal, state::Claim};
 use crate::metrics;
 
-/// Claims the session of `identity`'s user. Everything that is not granted is released again.
+/// Claims the session of `identity`'s user. Without a grant, nothing stays claimed.
 pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), Refusal> {
     let shared = &connection.shared;
-    let incarnation = shared.lease.incarnation().ok_or(Refusal::Passing)?;
+    let incarnation = shared.lease.incarnation().ok_or(Refusal::Temporary)?;
     if shared.releases.is_full() {
-        return Err(Refusal::Passing);
+        return Err(Refusal::Temporary);
     }
     let session = connection.session_ref(Arc::clone(&identity.user_id));
     {
-        // Under the lock, so that a concurrent end is either seen here or removes the entry.
+        // Under the lock, so that a concurrent end either shows here or removes the entry.
         let state = connection.session.lock();
         if state.is_ended() {
-            return Err(Refusal::Passing);
+            return Err(Refusal::Temporary);
         }
-        // From here on an eviction finds the session, even one that arrives before the claim's answer.
+        // Insert before the claim, so that an eviction finds the session even before the claim's answer arrives.
         shared.connections.insert(&connection.id, connection, Some(&identity.user_id));
     }
-    match ask(connection, &session, &incarnation).await {
+    match try_claim(connection, &session, &incarnation).await {
         Ok(Claimed::Granted { generation }) => {
             metrics::CLAIMS.add_for(["granted"], 1);
             connection.session.lock().granted(Claim { generation, incarnation });
@@ -38,21 +38,25 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
         }
         Ok(Claimed::Refused { .. }) => {
             metrics::CLAIMS.add_for(["refused"], 1);
-            Err(Refusal::Terminal("session_conflict"))
+            Err(Refusal::Permanent("session_conflict"))
         }
         Err(Unavailable) => {
             metrics::CLAIMS.add_for(["unavailable"], 1);
-            // The claim may have succeeded all the same, or may still succeed once Redis answers: release it.
+            // The claim may have succeeded nevertheless, or may still succeed once Redis answers: release it.
             shared.releases.push(Stay::online(&session), incarnation);
-            Err(Refusal::Passing)
+            Err(Refusal::Temporary)
         }
     }
 }
 
-async fn ask(connection: &Connection, session: &SessionRef, incarnation: &Incarnation) -> Result<Claimed, Unavailable> {
+async fn try_claim(
+    connection: &Connection,
+    session: &SessionRef,
+    incarnation: &Incarnation,
+) -> Result<Claimed, Unavailable> {
     let (cluster, policy) = (&connection.shared.cluster, connection.shared.policy);
     let stay = Stay::online(session);
-    // The index entry is sent first, on the same connection: it is stored before the claim.
+    // The index entry is sent first, on the same connection, so Redis stores it before the claim.
     let (indexed, claimed) = tokio::join!(
         biased;
         cluster.membership.index_add(incarnation, std::slice::from_ref(&stay)),

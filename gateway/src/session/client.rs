@@ -1,4 +1,4 @@
-//! One connection's membership in one namespace: the sender of events, as their handlers see it.
+//! One socket: a connection's membership in one namespace, with the rooms that it is in.
 
 use std::{
     sync::Arc,
@@ -25,14 +25,14 @@ use crate::{
 
 /// See the module.
 pub(crate) struct Client {
-    /// Public: others see it, and it gives no power over the connection.
+    /// The public socket id: other clients see it, and it gives no control over the connection.
     pub(crate) id: Arc<str>,
     pub(crate) namespace: Arc<Namespace<Client>>,
     /// The user.
     pub(crate) identity: Identity,
     /// The user's budgets.
     pub(crate) user: Arc<User>,
-    /// The session that it belongs to.
+    /// The session that the socket belongs to.
     pub(crate) session: SessionId,
     outbox: Outbox,
     rooms: Mutex<InRooms>,
@@ -42,15 +42,15 @@ pub(crate) struct Client {
 #[derive(Default)]
 struct InRooms {
     rooms: Vec<InRoom>,
-    /// The socket has left its namespace, and enters no room any more.
+    /// The socket has left its namespace, and may enter no more rooms.
     gone: bool,
-    /// Stays begun so far; numbers the stays' ids.
+    /// Number of stays so far, for the stays' ids.
     count: u64,
-    /// Rooms from which the socket recently got more than a page, and when it may again; kept after it leaves them.
+    /// Rooms of which the socket recently got more than a page, and when it may again; kept after it leaves them.
     paged: Vec<(Arc<str>, Instant)>,
 }
 
-/// Separates the session's id from the stay's number in the id of a stay.
+/// Separates the session's id from the stay's number in a stay's id.
 const STAY: char = '~';
 
 struct InRoom {
@@ -62,7 +62,7 @@ struct InRoom {
 
 /// Most rooms that [`InRooms::paged`] keeps.
 const PAGED_MAX: usize = 128;
-/// Least time between two `typing` that pass.
+/// Shortest time between two `typing` events that pass.
 const TYPING_PACE: Duration = Duration::from_secs(1);
 
 impl Client {
@@ -77,13 +77,13 @@ impl Client {
         Self { id, namespace, identity, user, session, outbox, rooms: Mutex::default() }
     }
 
-    /// The session that it belongs to, as the cluster's ports take it.
+    /// The session that the socket belongs to, as the cluster's ports take it.
     pub(crate) fn session_ref(&self) -> SessionRef {
         SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
     }
 
     /// This socket's stay in a room, with its user's profile: the current stay, or a new one. Every stay has its own
-    /// id, so that a late end of one never ends the next.
+    /// id, so that a late release of one stay never ends the next.
     pub(crate) fn entry(&self, room: RoomName) -> Entry {
         let mut rooms = self.rooms.lock();
         let present = rooms.find(&room.name).map(|joined| joined.stay.clone());
@@ -121,7 +121,7 @@ impl Client {
         self.rooms.lock().rooms.len()
     }
 
-    /// Records a stay in a room. False if the socket has left its namespace: the caller must then undo the join.
+    /// Records a stay in a room. False if the socket has left its namespace: then the caller must undo the join.
     pub(crate) fn entered(&self, room: Room<Client>, stay: &Stay) -> bool {
         let mut rooms = self.rooms.lock();
         if !rooms.gone && rooms.find(&room.name.name).is_none() {
@@ -130,15 +130,15 @@ impl Client {
         !rooms.gone
     }
 
-    /// Takes the socket out of a room. Returns the stay that ended, if it was in the room.
+    /// Removes a room from the socket's list. Returns the stay that ended, if the socket was in the room.
     pub(crate) fn left(&self, name: &str) -> Option<Stay> {
         let mut rooms = self.rooms.lock();
-        let place = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
-        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(place);
+        let index = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
+        let InRoom { room, stay, .. } = rooms.rooms.swap_remove(index);
         Some(self.stay_of(room.name, stay))
     }
 
-    /// The socket has left its namespace: returns the stays that ended, and lets it enter no other room.
+    /// The socket has left its namespace: removes all rooms, refuses further ones, and returns the stays that ended.
     pub(crate) fn take_rooms(&self) -> Vec<Stay> {
         let mut rooms = self.rooms.lock();
         rooms.gone = true;
@@ -146,7 +146,7 @@ impl Client {
         stays.map(|joined| self.stay_of(joined.room.name, joined.stay)).collect()
     }
 
-    /// Runs `act` unless the socket has left its namespace, and before it can.
+    /// Runs `act` unless the socket has left its namespace. The socket cannot leave meanwhile.
     pub(crate) fn while_here(&self, act: impl FnOnce()) {
         let rooms = self.rooms.lock();
         if !rooms.gone {
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Whether a `typing` to this room passes: at most one a second, and only if the socket is in the room.
+    /// Whether a `typing` to this room passes: at most one per second, and only if the socket is in the room.
     pub(crate) fn may_type(&self, room: &str, now: Instant) -> bool {
         let mut rooms = self.rooms.lock();
         let Some(joined) = rooms.find(room) else { return false };
@@ -165,12 +165,12 @@ impl Client {
         pass
     }
 
-    /// When the socket may get more than a page of this room again, if it did so recently.
+    /// When the socket may get more than a page of this room again, if it recently did.
     pub(crate) fn paged_until(&self, room: &str) -> Option<Instant> {
         self.rooms.lock().paged.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
     }
 
-    /// The socket got more than a page of this room, and may get as much again at `again`.
+    /// Records that the socket got more than a page of this room, and may get as much again at `again`.
     pub(crate) fn page_again_at(&self, room: &Arc<str>, again: Instant, now: Instant) {
         let mut rooms = self.rooms.lock();
         rooms.paged.retain(|(name, other)| name != room && *other > now);

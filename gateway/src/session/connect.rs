@@ -1,7 +1,7 @@
-//! Joins a client to a namespace: token, session, CONNECT, `authenticated`.
+//! Joins a client to a namespace: verifies the token, claims the session, sends CONNECT and `authenticated`.
 //!
-//! Permanent refusals are answered with CONNECT_ERROR, temporary ones by closing the transport: a stock client has no
-//! other way to tell them apart.
+//! Answers permanent refusals with CONNECT_ERROR and temporary ones by closing the transport, because a stock client
+//! reconnects by itself only after the latter.
 
 use std::sync::Arc;
 
@@ -26,20 +26,20 @@ use crate::{
 };
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
-    connection.asks_for(namespace);
+    connection.forget_refusal(namespace);
     let mut user = None;
     let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
     metrics::REFUSED.add_for([refusal.code()], 1);
     let (session, code) = (&connection.id, refusal.code());
     tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
     match refusal {
-        Refusal::Terminal(code) => {
-            connection.refused_by(namespace);
+        Refusal::Permanent(code) => {
+            connection.remember_refusal(namespace);
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
             connection.shared.idle.watch(connection);
         }
-        Refusal::Passing => connection.close(CloseReason::Unavailable),
+        Refusal::Temporary => connection.close(CloseReason::Unavailable),
         Refusal::TooFast => connection.close(CloseReason::ConnectRate),
     }
 }
@@ -55,14 +55,14 @@ async fn join(
     let feed = shared.feeds.of(namespace);
     let target = shared.namespaces.find(namespace);
     if feed.is_none() && target.is_none() {
-        return Err(Refusal::Terminal("invalid_namespace"));
+        return Err(Refusal::Permanent("invalid_namespace"));
     }
     let identity = identify(connection, auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity).await,
         (None, Some(target), Some(identity)) => join_namespace(connection, target, identity).await,
-        _ => Err(Refusal::Terminal("missing_token")),
+        _ => Err(Refusal::Permanent("missing_token")),
     }
 }
 
@@ -78,8 +78,8 @@ async fn join_namespace(
             admit(connection, namespace, identity, user);
             Ok(())
         }
-        Standing::Other => Err(Refusal::Terminal("session_conflict")),
-        Standing::Ended => Err(Refusal::Passing),
+        Standing::Other => Err(Refusal::Permanent("session_conflict")),
+        Standing::Ended => Err(Refusal::Temporary),
         Standing::Claim => begin(connection, namespace, identity).await,
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn begin(
     let gaps = shared.lease.gaps();
     let user = connection.belongs_to(&identity.user_id);
     if user.connect(now()).is_err() {
-        // Refused before the claim, so that it costs the cluster nothing and evicts nobody.
+        // Refuse before the claim, so that the CONNECT costs the cluster nothing and evicts no other session.
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
@@ -103,7 +103,7 @@ pub(super) async fn begin(
         shared.connections.remove(&connection.id);
         return Err(refusal);
     }
-    connection.give_back_place();
+    connection.release_permit();
     admit(connection, namespace, identity.clone(), user);
     enter(connection, &identity, gaps).await;
     Ok(())
@@ -114,19 +114,19 @@ async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<
     let from_auth = auth_token(auth);
     let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
     let identity = connection.shared.verifier.verify(token).await.map_err(|error| match error {
-        TokenError::Invalid => Refusal::Terminal("invalid_token"),
-        TokenError::Expired => Refusal::Terminal("token_expired"),
-        TokenError::KeysUnavailable => Refusal::Passing,
+        TokenError::Invalid => Refusal::Permanent("invalid_token"),
+        TokenError::Expired => Refusal::Permanent("token_expired"),
+        TokenError::KeysUnavailable => Refusal::Temporary,
     })?;
-    // A configured issuer may write any id into a token; messages of the system must not be forged.
+    // A configured issuer may write any id into a token, but no user may send messages as the system.
     if *identity.user_id == *SYSTEM.id {
-        return Err(Refusal::Terminal("invalid_token"));
+        return Err(Refusal::Permanent("invalid_token"));
     }
     Ok(Some(identity))
 }
 
-/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, then everything else; the count of
-/// unread notifications follows as soon as the back end answers.
+/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them; the
+/// count of unread notifications follows as soon as the back end answers.
 fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Identity, user: Arc<User>) {
     let shared = &connection.shared;
     let id: Arc<str> = random_id().into();
@@ -146,7 +146,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, ident
         connection.outbox.clone(),
     ));
     let sent = {
-        // Under the lock, so that a concurrent eviction is sent after CONNECT and not before it.
+        // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
         if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
             return;
@@ -176,20 +176,20 @@ async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
     if let Some(incarnation) = held {
         let entry = Entry::from(&connection.session_ref(Arc::clone(&identity.user_id)));
         let entered = shared.cluster.presence.enter(&[entry], &incarnation, Announce::Yes).await;
-        // The lease was lost, or the outcome is unknown: the next reassertion writes the presence again.
+        // The lease was lost, or the outcome is unknown: re-register all sessions, which writes the presence again.
         if entered.is_err() || shared.lease.incarnation().as_ref() != Some(&incarnation) {
             shared.lease.reassert_soon();
         }
     }
-    let (departure, evicted) = connection.session.lock().settle();
-    if let Some((user, incarnation)) = departure {
+    let (release, evicted) = connection.session.lock().settle();
+    if let Some((user, incarnation)) = release {
         shared.releases.push(Stay::online(&connection.session_ref(user)), incarnation);
     }
     if evicted {
         connection.evicted();
     } else if shared.lease.gaps() != gaps {
-        // The bus may have lost an eviction of this session, and a reassertion skips sessions that are being claimed:
-        // reassert again.
+        // The bus may have lost an eviction of this session, and re-registering skipped it because it was being claimed:
+        // re-register again.
         shared.lease.reassert_soon();
     }
 }

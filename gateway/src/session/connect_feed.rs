@@ -1,7 +1,7 @@
-//! Subscribes a client to a feed: a token if the feed requires one, CONNECT, the greeting, and the updates that were kept.
+//! Subscribes a client to a feed: verifies the token if there is one, sends CONNECT, the greeting, and the kept updates.
 //!
-//! No session is claimed: a user who reads a feed in one tab keeps the session in the other. A connection that sent no
-//! token counts among its address's connections without a session for as long as it reads.
+//! Deliberately claims no session, so that a user who subscribes in one tab keeps the session in another. A connection
+//! without a token counts among its address's connections without a session as long as it is subscribed.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(super) async fn join(
     feed: &Arc<Feed<Subscriber>>,
     identity: Option<Identity>,
 ) -> Result<(), Refusal> {
-    // A token that is sent must be valid, even if the feed requires none.
+    // The caller has verified the token, if the client sent one, even if the feed requires none.
     if identity.is_none() && feed.rule.read == Read::Token {
-        return Err(Refusal::Terminal("missing_token"));
+        return Err(Refusal::Permanent("missing_token"));
     }
     let user = identity.as_ref().map(|identity| connection.belongs_to(&identity.user_id));
     if let Some(user) = &user
@@ -37,9 +37,9 @@ pub(super) async fn join(
         metrics::CONNECTS.add(usize::from(subscribed));
         subscribed
     };
-    feed.admit(subscriber, subscribe).await.map_err(|Unavailable| Refusal::Passing)?;
+    feed.admit(subscriber, subscribe).await.map_err(|Unavailable| Refusal::Temporary)?;
     if has_token {
-        connection.give_back_place();
+        connection.release_permit();
         connection.watch_subscriptions();
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! One Engine.IO connection, from its first byte to its last: its state, its memberships, and its end.
+//! One Engine.IO connection: its state, its sockets and subscriptions, and its end.
 //!
 //! Packets: [`super::receive`] · joining: [`super::connect`], [`super::connect_feed`] · permanent disconnects:
 //! [`super::disconnect`] · token expiry: [`super::expiry`].
@@ -19,44 +19,44 @@ use super::{
     subscriptions::Subscriptions,
 };
 use crate::{
-    limits::{Place, User},
+    limits::{PendingPermit, User},
     metrics,
 };
 
-/// Most namespaces that refused a connection and are remembered for its end.
+/// Most permanent refusals of a connection that are remembered until its end.
 const REFUSED_MAX: usize = 16;
 
 /// See the module. Its session begins with the first token that a namespace accepts.
 pub(crate) struct Connection {
-    /// The session that this connection is or will be.
+    /// The id of the session that this connection is, or will be.
     pub(crate) id: SessionId,
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
     /// The handshake's token.
     pub(super) token: Option<Box<str>>,
-    /// Its place among its address's connections without a session; released once it has a session or a feed's token.
-    place: Option<Arc<Place>>,
+    /// Permits it to be without a session; released once it has a session, or a subscription with a token.
+    permit: Option<Arc<PendingPermit>>,
     pub(super) queue: Mutex<PacketQueue>,
     pub(super) session: Mutex<SessionState>,
     pub(super) subscriptions: Mutex<Subscriptions>,
-    /// Namespaces whose last answer to this client was a permanent refusal.
+    /// Namespaces that last answered the client's CONNECT with a permanent refusal.
     refused: Mutex<Vec<Box<str>>>,
 }
 
 impl Connection {
-    /// A new connection, in no namespace yet. It is closed if it does not join one in time.
+    /// A new connection, in no namespace. It is closed if it does not join one in time.
     pub(super) fn open(
         shared: &Arc<Shared>,
         outbox: Outbox,
         token: Option<Box<str>>,
-        place: Option<Arc<Place>>,
+        permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
             id: SessionId::random(),
             shared: Arc::clone(shared),
             outbox,
             token,
-            place,
+            permit,
             queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
             session: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -67,11 +67,11 @@ impl Connection {
         connection
     }
 
-    /// The transport is gone, for this reason.
+    /// The transport has ended, for this reason.
     pub(super) fn closed(&self, reason: CloseReason) {
         self.log_end(reason);
         self.shared.limiter.closed();
-        self.give_back_place();
+        self.release_permit();
         self.stop_accepting();
         self.end();
     }
@@ -83,40 +83,40 @@ impl Connection {
         match reason {
             CloseReason::TooSlow => {
                 metrics::TOO_SLOW.add(1);
-                tracing::info!(%session, user, "closed a connection: its client reads more slowly than it is sent to");
+                tracing::info!(%session, user, "closed a connection: the client did not read its queue fast enough");
             }
             CloseReason::Malformed => {
                 metrics::MALFORMED.add(1);
-                tracing::info!(%session, user, "closed a connection: its client sent a malformed packet");
+                tracing::info!(%session, user, "closed a connection: the client sent a malformed packet");
             }
             CloseReason::Flooding => {
-                tracing::info!(%session, user, "closed a connection: its client sent too fast for too long");
+                tracing::info!(%session, user, "closed a connection: the client kept sending above its rate limit");
             }
             _ => tracing::debug!(%session, user, reason = reason_name, "connection closed"),
         }
     }
 
-    /// Stops counting the connection among its address's connections without a session.
-    pub(super) fn give_back_place(&self) {
-        if let Some(place) = &self.place {
-            place.give_back();
+    /// No longer counts the connection among its address's connections without a session.
+    pub(super) fn release_permit(&self) {
+        if let Some(permit) = &self.permit {
+            permit.release();
         }
     }
 
-    /// A token of this user was accepted: the user's budgets apply from now on.
+    /// A token of this user was accepted: from now on the connection uses the user's budgets.
     pub(super) fn belongs_to(&self, user: &Arc<str>) -> Arc<User> {
         let user = self.shared.limiter.user(&self.shared.settings.limits, user);
         self.queue.lock().belongs_to(&user);
         user
     }
 
-    /// The client asks for a namespace again: forgets its earlier refusal.
-    pub(super) fn asks_for(&self, namespace: &str) {
+    /// Forgets an earlier refusal, because the client sent another CONNECT for the namespace.
+    pub(super) fn forget_refusal(&self, namespace: &str) {
         self.refused.lock().retain(|refused| **refused != *namespace);
     }
 
-    /// The namespace refused the client permanently.
-    pub(super) fn refused_by(&self, namespace: &str) {
+    /// Remembers that the namespace refused the client permanently.
+    pub(super) fn remember_refusal(&self, namespace: &str) {
         let mut refused = self.refused.lock();
         if refused.len() < REFUSED_MAX {
             refused.push(namespace.into());
@@ -125,9 +125,9 @@ impl Connection {
 
     /// Closes the transport after its queue was written. A stock client reconnects by itself.
     ///
-    /// Clients before 4.1 treat the end of the transport as a lost connection even in a namespace that refused them,
-    /// and stay away only after a DISCONNECT. It is sent here and not right after the CONNECT_ERROR: a client that
-    /// retries at once with a better token would take it for the answer to that.
+    /// Clients before 4.1 reconnect to a namespace that refused them when the transport ends, unless they got a
+    /// DISCONNECT. It is sent here and not right after the CONNECT_ERROR, because a client that retries at once with
+    /// another token would read it as the answer to the retry.
     pub(crate) fn close(&self, reason: CloseReason) {
         for namespace in std::mem::take(&mut *self.refused.lock()) {
             // A client with a full queue does not read: nothing can be sent to it.
@@ -138,7 +138,7 @@ impl Connection {
         self.outbox.close(reason);
     }
 
-    /// Accepts no more packets: the connection is about to be closed. Packets already received are still handled.
+    /// Accepts no more packets, because the connection is about to be closed. Packets already received are still handled.
     pub(crate) fn stop_accepting(&self) {
         self.queue.lock().shut();
     }
@@ -148,17 +148,17 @@ impl Connection {
         self.queue.lock().is_shut()
     }
 
-    /// Whether all received packets were handled: after [`Connection::stop_accepting`] nothing more is claimed then.
+    /// Whether all received packets were handled: then, after [`Connection::stop_accepting`], nothing more is claimed.
     pub(crate) fn is_handled(&self) -> bool {
         self.queue.lock().is_done()
     }
 
-    /// Whether all received packets were handled, and [`Connection::close`] would cut off no answer.
+    /// Whether all received packets were handled, and [`Connection::close`] would drop no answer.
     pub(crate) fn is_finished(&self) -> bool {
         self.is_handled() && self.outbox.is_flushed()
     }
 
-    /// A namespace admits the connection.
+    /// Records that a namespace has admitted the connection.
     pub(super) fn admitted(&self, session: &mut SessionState) {
         session.idle_from = None;
         self.outbox.admitted();
@@ -180,7 +180,7 @@ impl Connection {
         Some(HeldSession { session: self.session_ref(user), generation })
     }
 
-    /// Its session was written again under `incarnation`; false if it has ended meanwhile.
+    /// Records that the session was re-registered under `incarnation`; false if it has ended meanwhile.
     pub(crate) fn reasserted(&self, incarnation: &Incarnation) -> bool {
         self.session.lock().reassert(incarnation)
     }
@@ -205,10 +205,10 @@ impl Connection {
         }
     }
 
-    /// Adds a subscriber, and sends it these frames first. False if it cannot be added.
+    /// Adds a subscriber, and sends it these frames first. False if the connection has ended, or has subscribed already.
     pub(super) fn subscribe(self: &Arc<Self>, subscriber: &Arc<Subscriber>, first: &[Frame]) -> bool {
         let sent = {
-            // Under the lock, so that a concurrent end comes after CONNECT and not before it.
+            // Under the lock, so that a concurrent end sends its events after CONNECT.
             let mut subscriptions = self.subscriptions.lock();
             if !subscriptions.add(subscriber) {
                 return false;
@@ -234,7 +234,7 @@ impl Connection {
         }
     }
 
-    /// Ends all subscriptions for good. Returns those that there were.
+    /// Ends all subscriptions, and refuses new ones. Returns the ended ones.
     pub(super) fn end_subscriptions(&self) -> Vec<Arc<Subscriber>> {
         let mut subscriptions = self.subscriptions.lock();
         self.shared.expiry.forget(subscriptions.checked_at, &self.id);
@@ -246,15 +246,15 @@ impl Connection {
         ended
     }
 
-    /// Leaves every namespace and feed, and ends the session. Does nothing the second time.
+    /// Leaves all namespaces and feeds, and ends the session. A second call does nothing.
     fn end(&self) {
         self.end_subscriptions();
         self.end_session();
     }
 
-    /// Leaves every namespace but feeds, and ends the session. Returns the sockets that it had: none the second time.
+    /// Leaves all namespaces except feeds, and ends the session. Returns the sockets it had; none in a second call.
     pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
-        let (sockets, departure) = {
+        let (sockets, release) = {
             let mut session = self.session.lock();
             self.shared.expiry.forget(session.checked_at, &self.id);
             session.end()
@@ -266,7 +266,7 @@ impl Connection {
             self.shared.remove_client(client);
         }
         self.shared.connections.remove(&self.id);
-        if let Some((user, incarnation)) = departure {
+        if let Some((user, incarnation)) = release {
             self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
         }
         sockets

@@ -1,5 +1,5 @@
-//! Permanent disconnects: the client receives the reason, then a DISCONNECT, after which a stock client does not
-//! reconnect by itself. For temporary reasons the transport is closed instead: [`Connection::close`].
+//! Permanent disconnects: the client receives an event with the reason, then a DISCONNECT, after which a stock client
+//! does not reconnect by itself. For temporary reasons, close the transport instead: [`Connection::close`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use super::{Addressee, Client, Connection, EventError, Subscriber, error_frame};
 use crate::metrics;
 
 /// Time between the last frame to a flooding client and the end of its transport.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
+const ABORT_AFTER: Duration = Duration::from_millis(500);
 
 impl Connection {
-    /// Another session of the user took this one's place.
+    /// A newer session of the user replaced this one.
     pub(crate) fn evicted(self: &Arc<Self>) {
         if self.session.lock().evict_later() {
             return;
@@ -24,14 +24,14 @@ impl Connection {
         self.disconnect("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
     }
 
-    /// A backend ended the session: sends the client the reason, and disconnects it permanently.
+    /// A backend ended the session: sends the client the reason and disconnects it permanently.
     pub(crate) fn ended_by_backend(self: &Arc<Self>, reason: &str) {
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
         self.disconnect("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
     }
 
-    /// A backend ended this user's subscriptions: as [`Connection::ended_by_backend`], in the feeds that the client
-    /// reads as this user.
+    /// A backend ended this user's subscriptions: like [`Connection::ended_by_backend`], in the feeds to which the client
+    /// subscribed with the user's token.
     pub(crate) fn subscriptions_ended_by_backend(self: &Arc<Self>, user: &str, reason: &str) {
         let subscribers = self.subscriptions.lock().of(user);
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
@@ -40,8 +40,8 @@ impl Connection {
         }
     }
 
-    /// The client sends too fast for too long. Accepts nothing more from it, and ends the transport after
-    /// [`LAST_MOMENT`], sooner than that of other clients.
+    /// The client floods: it kept sending above its rate limit. Accepts nothing more from it, disconnects it permanently,
+    /// and aborts the transport after [`ABORT_AFTER`].
     pub(super) fn flooding(self: &Arc<Self>) {
         self.stop_accepting();
         self.outbox.stop_reading();
@@ -53,25 +53,25 @@ impl Connection {
         }
         let (connection, stopping) = (Arc::clone(self), self.shared.lifecycle.stopping());
         self.shared.lifecycle.spawn(async move {
-            stopping.run_until_cancelled(tokio::time::sleep(LAST_MOMENT)).await;
+            stopping.run_until_cancelled(tokio::time::sleep(ABORT_AFTER)).await;
             connection.outbox.abort(CloseReason::Flooding);
         });
     }
 
-    /// Sends the reason and a DISCONNECT on every socket. Feeds are no part of the session, and continue.
-    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, last_word: impl Fn(&Client) -> Option<Frame>) {
-        metrics::SENT_AWAY.add_for([reason], 1);
-        // End the session first: nothing may follow the DISCONNECT, nor a namespace that is being joined be missed.
+    /// Sends the reason and a DISCONNECT on every socket. Subscriptions are no part of the session, and continue.
+    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, reason_event: impl Fn(&Client) -> Option<Frame>) {
+        metrics::DISCONNECTED.add_for([reason], 1);
+        // End the session first, so that nothing follows the DISCONNECT, and no namespace is joined meanwhile.
         let sockets = self.end_session();
         let user = sockets.first().map(|client| &*client.identity.user_id);
-        tracing::info!(session = %self.id, user, reason, "disconnected a client for good");
+        tracing::info!(session = %self.id, user, reason, "disconnected a client permanently");
         for client in sockets {
-            if let Some(frame) = last_word(&client) {
+            if let Some(frame) = reason_event(&client) {
                 Addressee::send(&*client, &frame);
             }
             Addressee::send(&*client, &Frame::disconnect(&client.namespace.name));
         }
-        // A stock client closes the transport itself; the idle sweep closes that of any other.
+        // A stock client closes the transport itself; the idle sweep closes that of other clients.
         self.shared.idle.watch(self);
     }
 
@@ -83,9 +83,9 @@ impl Connection {
         event: &str,
         data: &Value,
     ) {
-        metrics::SENT_AWAY.add_for([reason], 1);
+        metrics::DISCONNECTED.add_for([reason], 1);
         let user = subscriber.identity.as_ref().map(|identity| &*identity.user_id);
-        tracing::info!(session = %self.id, user, namespace = subscriber.namespace(), reason, "ended a subscription");
+        tracing::info!(session = %self.id, user, namespace = subscriber.namespace(), reason, "ended a subscription to a feed");
         subscriber.emit(event, data);
         Addressee::send(subscriber, &Frame::disconnect(subscriber.namespace()));
         self.unsubscribe(subscriber.namespace());

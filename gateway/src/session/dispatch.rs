@@ -1,4 +1,4 @@
-//! The way up: the layer of events takes a connection's events.
+//! The interface through which connections pass events to the layer above, which handles them.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends a frame to everybody in the sender's namespace, on every node. It goes over the bus to this node's own
-    /// members too, so that all members receive frames in one order.
+    /// Sends a frame to all sockets in the sender's namespace, on every node. This node's own members get it over the bus,
+    /// too, so that all members receive frames in the same order.
     ///
     /// # Errors
-    /// [`Unavailable`] when it is not known whether it was sent.
+    /// [`Unavailable`]: the frame may or may not have been sent.
     pub(crate) async fn broadcast(&self, frame: &Frame) -> Result<(), Unavailable> {
         let channel = Channel::Namespace(Arc::clone(&self.client.namespace.name));
         self.shared.cluster.bus.publish(&channel, BusMessage::Frame(frame.to_bus()).encode()).await
@@ -46,7 +46,7 @@ pub(crate) struct SubscriberSender<'a> {
     pub(crate) subscriber: &'a Arc<Subscriber>,
 }
 
-/// A packet that is no event: nothing after it can be understood, and the connection ends.
+/// A packet that is not a valid event: nothing after it can be decoded, and the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 

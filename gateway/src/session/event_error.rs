@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::{limits::millis_up, metrics, room::HistoryError};
 
-/// Names of events that are repeated to their sender are cut to this many characters.
+/// Most characters of an event's name in an error.
 const MAX_NAME: usize = 64;
 
-/// Why an event was refused or failed. The codes are the contract; the words may change.
+/// Why an event was refused or failed. The codes are the contract; the texts may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EventError {
     /// The payload is invalid; the text names the field.
@@ -20,10 +20,10 @@ pub(crate) enum EventError {
     #[error("You are not in the room {0}")]
     NotInRoom(String),
     /// The socket is in `limits.rooms` rooms already.
-    #[error("at most {most} rooms per socket")]
+    #[error("at most {max} rooms per socket")]
     TooManyRooms {
         /// Rooms.
-        most: usize,
+        max: usize,
     },
     /// The client is not allowed to do this.
     #[error("{0}")]
@@ -44,10 +44,10 @@ pub(crate) enum EventError {
     #[error("No such event")]
     UnknownEvent,
     /// Redis did not answer in time: the event may or may not have taken effect.
-    #[error("Not available at the moment, try again")]
+    #[error("Temporarily unavailable, try again")]
     Unavailable,
     /// A bug; the id is in the logs.
-    #[error("Unexpected error, look for {id} in the server's logs")]
+    #[error("Unexpected error; see {id} in the server's logs")]
     Internal {
         /// The id in the logs.
         id: String,
@@ -122,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_has_its_outcome() {
+    fn every_code_is_a_metric_label() {
         let text = String::new;
         let errors = [
             EventError::Validation(text()),
             EventError::NotInRoom(text()),
-            EventError::TooManyRooms { most: 1 },
+            EventError::TooManyRooms { max: 1 },
             EventError::Forbidden(""),
             EventError::RateLimited { retry_after_ms: 1 },
             EventError::PayloadTooLarge { max: 1 },

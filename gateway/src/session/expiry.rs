@@ -1,5 +1,5 @@
-//! The expiry of a connection's tokens: of its session, and of its subscriptions to feeds. [`super::token_validity`]
-//! decides when a step is due; this module takes it.
+//! The expiry of a connection's tokens: that of its session, and those of its subscriptions to feeds.
+//! [`super::token_validity`] decides which step is due; this module executes it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ impl Connection {
     pub(crate) fn renew(&self, expires_at: u64) -> u64 {
         let mut session = self.session.lock();
         session.validity.renew(expires_at);
-        // A renewed session is checked once more than needed, but never later than at its end.
+        // Keep an earlier planned check: a renewed session is checked once too often, but never too late.
         if session.checked_at == 0 {
             session.checked_at = unix_now();
             self.shared.expiry.watch(session.checked_at, &self.id);

@@ -1,10 +1,10 @@
-//! Decides about an event on arrival: it passes, is refused for a while, or marks its connection as flooding.
+//! Decides about an event on arrival: it passes, is refused for some time, or shows that its connection floods.
 
 use std::{sync::Arc, time::Instant};
 
 use crate::limits::{Bucket, Conduct, Cost, FloodLimits, Rate, User, millis_up};
 
-/// Highest rate and strikes of a connection from which no token was accepted yet.
+/// Highest rate and strikes of a connection before a token was accepted.
 const EARLY: (Rate, u32) = (Rate::new(10, 50), 50);
 
 /// See the module.
@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Flooding,
 }
 
-/// One connection's flood guard: its own conduct, and the budget that it uses.
+/// One connection's guard: its own conduct, and the budget that it uses.
 pub(super) struct FloodGuard {
     budget: Budget,
     conduct: Conduct,
@@ -24,7 +24,7 @@ pub(super) struct FloodGuard {
 }
 
 enum Budget {
-    /// A small one of its own, until a token is accepted.
+    /// A small budget of its own, until a token is accepted.
     Early(Bucket),
     User(Arc<User>),
 }
@@ -40,7 +40,7 @@ impl FloodGuard {
         self.budget = Budget::User(Arc::clone(user));
     }
 
-    /// Counts a binary part. Returns whether the parts that belong to no event yet are too many.
+    /// Counts a binary part. Returns whether the parts received before their event are too many.
     pub(super) fn part(&mut self, bytes: usize, limits: FloodLimits) -> bool {
         self.parts = self.parts.with_part(bytes);
         limits.is_exceeded_by(self.parts)
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn none_means_none() {
+    fn a_rate_of_zero_is_no_limit() {
         let settings = Limits { event_rate: 0, ..Limits::default() };
         let mut guard = FloodGuard::new(settings.flood(), Instant::now());
         assert!((0..10_000).all(|_| guard.check(0, settings.flood(), Instant::now()) == Verdict::Pass));

@@ -1,12 +1,12 @@
 //! Connections and their sockets: authentication, the ordered queue, limits, and the end.
 //!
-//! One Engine.IO connection is a [`Connection`] and, once a namespace accepted a token, one session; each namespace it
-//! is in is a [`Client`], and each feed it subscribed to a [`Subscriber`], which is no part of the session. Guarantees: a
-//! connection's packets are handled one after the other, in order; a socket receives nothing before the answer to its
-//! CONNECT, and no packet that it sends at that moment is lost.
+//! One Engine.IO connection is a [`Connection`] and, once a namespace has accepted a token, one session. It has a
+//! [`Client`] for each namespace that it is in, and a [`Subscriber`] for each feed that it subscribed to, which is no part
+//! of the session. Guarantees: a connection's packets are handled one after the other, in order; a socket receives
+//! nothing before the answer to its CONNECT, and no packet that it sends from then on is lost.
 //!
-//! [`Shared`] is what all connections of a node have in common, with the [`registry`] of connections. Events are handled
-//! above this layer, through [`Dispatch`].
+//! [`Shared`] is the state that all connections of a node share, with their [`registry`]. Deliberately handles no events:
+//! the layer above does, through [`Dispatch`].
 
 mod accept;
 mod claim;
@@ -33,7 +33,7 @@ mod tests;
 mod token;
 mod token_validity;
 
-pub use self::registry::Parts;
+pub use self::registry::Readiness;
 pub(crate) use self::{
     accept::Acceptor,
     client::Client,

@@ -1,5 +1,5 @@
-//! Packets that a connection sent and that have not been handled yet: bounded in number and in bytes, in order, without
-//! a task while there are none.
+//! The queue of a connection's packets that wait to be handled, in order: bounded in number and in bytes, and without a
+//! task while it is empty.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::limits::{FloodLimits, User};
 /// One connection's queue.
 pub(super) struct PacketQueue {
     queue: VecDeque<(Instant, Packet)>,
-    /// Of all packets in the queue.
+    /// Bytes of all packets in the queue.
     bytes: usize,
     guard: FloodGuard,
     /// A task is handling the queue.
@@ -24,22 +24,22 @@ pub(super) struct PacketQueue {
 /// The next step for a packet that has just arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Nothing: the running task handles it, or it was dropped because the queue is shut.
+    /// None: the running task handles it, or it was dropped because the queue is shut.
     Queued,
     /// The caller must start a task that handles the queue.
     Start,
-    /// Refused, because of the rate or a full queue.
+    /// Refused, because of the rate limit or a full queue.
     Limited { retry_after_ms: u64 },
-    /// Too fast for too long.
+    /// The client kept sending above its rate limit.
     Flooding,
 }
 
 /// Limits of the queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueLimits {
-    /// Packets; 0 for any number.
+    /// Packets; 0 for no limit.
     pub(super) packets: usize,
-    /// Bytes. An empty queue takes any packet.
+    /// Bytes. An empty queue accepts any packet.
     pub(super) bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl QueueLimits {
     }
 }
 
-/// The client's time to wait when the queue is full.
+/// The client's time to retry if the queue is full.
 const FULL_RETRY_MS: u64 = 1_000;
 
 impl PacketQueue {
@@ -64,7 +64,7 @@ impl PacketQueue {
         }
     }
 
-    /// A token of this user was accepted: from now on the user's budget is used.
+    /// A token of this user was accepted: from now on the connection uses the user's budget.
     pub(super) fn belongs_to(&mut self, user: &Arc<User>) {
         self.guard.belongs_to(user);
     }
@@ -91,7 +91,7 @@ impl PacketQueue {
                 return Arrival::Limited { retry_after_ms: FULL_RETRY_MS };
             }
             Verdict::Pass => {
-                // Nothing after it can be decoded.
+                // Nothing after a malformed packet can be decoded.
                 self.shut |= *packet == Inbound::Malformed;
                 self.bytes += packet.bytes();
                 self.queue.push_back((now, packet.to_packet()));
@@ -102,13 +102,13 @@ impl PacketQueue {
         if std::mem::replace(&mut self.running, true) { Arrival::Queued } else { Arrival::Start }
     }
 
-    /// The next packet and its time of arrival; `None` ends the handling.
+    /// The next packet and its time of arrival; `None` ends the task.
     pub(super) fn pop(&mut self) -> Option<(Instant, Packet)> {
         let next = self.queue.pop_front();
         self.bytes -= next.as_ref().map_or(0, |(_, packet)| packet.bytes());
         if next.is_none() {
             self.running = false;
-            // Sockets are idle most of the time: free the memory that a burst needed.
+            // Connections are idle most of the time: free the memory that a burst needed.
             self.queue = VecDeque::new();
         }
         next
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_after_a_malformed_packet() {
+    fn nothing_is_accepted_after_a_malformed_packet() {
         let limits = QueueLimits { packets: 0, bytes: 1_000 };
         let mut queue = PacketQueue::new(ANY);
         assert_eq!(push(&mut queue, 2_000, limits), Arrival::Start);

@@ -1,7 +1,7 @@
 //! Receives a client's packets: queued on arrival, handled one after the other.
 //!
-//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and by none while there is
-//! nothing to handle; packets that exceed the rate are refused and not queued.
+//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and without a task while the
+//! queue is empty; packets above the rate limit are refused and not queued.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
@@ -24,7 +24,7 @@ use super::{
 use crate::metrics;
 
 impl Connection {
-    /// Counts a message that completes no event: a part of one, or a packet that the gateway ignores.
+    /// Counts a message that completes no event: a binary part, or a packet that the gateway ignores.
     pub(super) fn receive_part(self: &Arc<Self>, bytes: usize) {
         let floods = self.queue.lock().part(bytes, self.shared.settings.limits.flood());
         if floods {
@@ -32,8 +32,8 @@ impl Connection {
         }
     }
 
-    /// Queues a packet whose text has `text` bytes; its binary parts were counted before. Never waits: the transport's
-    /// reader calls it.
+    /// Queues a packet whose text has `text` bytes; its binary parts were counted before. Never waits, because the
+    /// transport's reader calls it.
     pub(super) fn receive(self: &Arc<Self>, packet: &Inbound<&str>, text: usize) {
         let limits = &self.shared.settings.limits;
         let room = QueueLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
@@ -52,11 +52,11 @@ impl Connection {
     }
 
     async fn drain(self: Arc<Self>) {
-        // The back end timed out for the previous packet. The packets queued behind it have waited for the back end
-        // too, so their time counts from their arrival; otherwise it counts from the start of their handling.
+        // Whether the back end timed out for the previous packet. Then the packets queued behind it have waited for the
+        // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their handling.
         let mut stalled = false;
         loop {
-            // Not a `while let`: the lock must be free while the packet is handled.
+            // Not a `while let`, which would hold the lock while the packet is handled.
             let next = self.queue.lock().pop();
             let Some((arrived, packet)) = next else { return };
             let since = if stalled { arrived } else { Instant::now() };
@@ -64,7 +64,7 @@ impl Connection {
             let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
             if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
                 let id = new_id();
-                tracing::error!(id, session = %self.id, "handling a packet panicked: this is a bug");
+                tracing::error!(id, session = %self.id, "the handler of a packet panicked; the panic message is on standard error");
                 self.refuse(&packet.borrowed(), &EventError::Internal { id });
             }
             if let Some(wait) = deadline::last_wait(handling) {
@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// The trace span of a packet's handling. An event's name is known once it is parsed.
+    /// The trace span of a packet's handling. The event's handler names it once the event is parsed.
     fn span(&self, packet: &Packet) -> Option<Span> {
         let (name, namespace) = match packet {
             Inbound::Connect { namespace, .. } => ("connect", namespace),
@@ -90,15 +90,15 @@ impl Connection {
             Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
             Inbound::Disconnect { namespace } => {
                 self.leave(namespace);
-                // The client may join another namespace.
+                // The client may join another namespace: do not close the connection yet.
                 if self.is_idle() {
                     self.shared.idle.watch(self);
                 }
             }
             Inbound::Event { namespace, content, ack, parts } => {
                 let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
-                // Nothing after it can be decoded, so the connection ends, as with Node's server. A stock client
-                // reconnects by itself.
+                // Nothing after a malformed event can be decoded, so the connection ends, as with Socket.IO's own server.
+                // A stock client reconnects by itself.
                 if self.dispatch(namespace, event).await.is_err() {
                     self.close(CloseReason::Malformed);
                 }
@@ -129,7 +129,7 @@ impl Connection {
         } else if !self.outbox.is_admitted() {
             Err(Malformed)
         } else {
-            // The client sent it before it knew that it had left the namespace.
+            // The client sent the event before it learned that it had left the namespace.
             Ok(())
         }
     }
@@ -141,7 +141,7 @@ impl Connection {
                 self.answer(namespace, *ack, error, &event_name(content));
             }
             Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
-            // A stock client whose CONNECT was not answered reconnects by itself.
+            // A stock client reconnects by itself and sends its CONNECT again.
             Inbound::Connect { .. } | Inbound::Malformed => self.close(CloseReason::Unavailable),
             Inbound::Disconnect { namespace } => self.leave(namespace),
         }

@@ -12,7 +12,7 @@ pub(crate) trait Addressee: Send + Sync {
     /// Its namespace's name.
     fn namespace(&self) -> &str;
 
-    /// Sends a frame; a socket whose queue is full is too slow and is cut off.
+    /// Sends a frame. Aborts the connection of a socket whose queue has no room for it.
     fn send(&self, frame: &Frame);
 }
 

@@ -1,6 +1,6 @@
-//! What all connections of a node have in common: the way down to everything that they use.
+//! The state that all connections of a node share.
 //!
-//! It lies below the events and the background work: those get it, and nothing here calls them.
+//! Events and background work are layers above: they use this state, and nothing here calls them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
-        ConnectionLimiter, Connections, Expiry, Idle, Lease, Parts, Readiness, ReleaseQueue, Roster, UnreadNotifier,
+        ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
+        UnreadNotifier,
     },
 };
 use crate::{
@@ -28,7 +29,7 @@ pub(crate) const NAMESPACES: [&str; 2] = [MAIN, "/chat"];
 
 /// See the module.
 pub(crate) struct Shared {
-    /// The same from the process's start to its end.
+    /// The node's id, the same for the whole life of the process.
     pub(crate) id: NodeId,
     pub(crate) started_at: DateTime<Utc>,
     /// As configured.
@@ -68,12 +69,12 @@ pub(crate) struct Shared {
     /// The limits on connecting, and on each user.
     pub(crate) limiter: ConnectionLimiter,
     /// Whether the node can take clients.
-    pub(crate) readiness: Readiness,
+    pub(crate) readiness_flags: ReadinessFlags,
     /// The node's lease.
     pub(crate) lease: Lease,
 }
 
-/// The settings that are text with a meaning of its own, parsed.
+/// The settings that are text with a syntax of their own, parsed.
 pub(crate) struct Policies {
     /// How many sessions a user may have.
     pub(crate) sessions: Policy,
@@ -115,12 +116,12 @@ impl Shared {
             expiry: Expiry::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
-            readiness: Readiness::default(),
+            readiness_flags: ReadinessFlags::default(),
             lease: Lease::default(),
         })
     }
 
-    /// Messages from other nodes may have been missed: rooms and feeds read their logs, and the node re-registers.
+    /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.
     pub(crate) fn on_bus_gap(&self) {
         self.lease.count_gap();
         self.rooms.missed();
@@ -128,7 +129,7 @@ impl Shared {
         self.lease.reassert_soon();
     }
 
-    /// Removes a socket that is out of its namespace.
+    /// Removes a socket that has left its namespace from rooms, watchers and the roster.
     pub(crate) fn remove_client(&self, client: &Client) {
         let incarnation = self.lease.incarnation();
         for stay in client.take_rooms() {
@@ -147,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// The list of sockets may have changed.
+    /// A socket joined or left this namespace: updates the roster if it is [`MAIN`].
     pub(crate) fn roster_changed(&self, namespace: &Namespace<Client>) {
         if &*namespace.name == MAIN {
             self.roster.changed();
@@ -160,10 +161,10 @@ impl Shared {
         namespaces.chain(self.feeds.all().map(|feed| feed.namespace.len())).max().unwrap_or_default()
     }
 
-    /// The state of all parts.
-    pub(crate) fn parts(&self) -> Parts {
-        Parts {
-            redis: self.readiness.has_lease(),
+    /// Whether each part of the node is ready.
+    pub(crate) fn readiness(&self) -> Readiness {
+        Readiness {
+            redis: self.readiness_flags.has_lease(),
             pub_sub: self.cluster.bus.healthy(),
             keys: self.verifier.ready(),
             staying: !self.is_draining(),
@@ -175,8 +176,8 @@ impl Shared {
         self.lifecycle.leaving().is_cancelled()
     }
 
-    /// Whether new handshakes are refused, because the node is shutting down and balancers had time to notice.
-    pub(crate) fn turns_away(&self) -> bool {
-        self.readiness.turns_away() || self.lifecycle.stopping().is_cancelled()
+    /// Whether new handshakes are refused, because the node drains and load balancers had time to take it out.
+    pub(crate) fn refuses_handshakes(&self) -> bool {
+        self.readiness_flags.refuses_handshakes() || self.lifecycle.stopping().is_cancelled()
     }
 }

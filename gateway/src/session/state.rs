@@ -1,7 +1,7 @@
 //! The state of a connection's session. Pure: it decides, its callers act.
 //!
-//! While a claim is in progress, the end of the connection releases nothing: the claiming code checks the state
-//! afterwards and releases the granted session. So no release can overtake the claim that it belongs to.
+//! While a claim is in progress, the end of the connection releases nothing: the code that claims checks the state
+//! afterwards and releases the granted session. So no release overtakes its claim.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use super::{Client, token_validity::TokenValidity};
 /// See the module.
 #[derive(Default)]
 pub(super) struct SessionState {
-    /// One for each namespace.
+    /// One socket for each namespace.
     pub(super) sockets: Vec<Arc<Client>>,
     user: Option<Identity>,
     held: Option<Claim>,
     pub(super) validity: TokenValidity,
-    /// The Unix second at which [`super::registry::Expiry`] checks it; 0 until a token was accepted.
+    /// The Unix second at which [`super::registry::Expiry`] checks the token; 0 until a token was accepted.
     pub(super) checked_at: u64,
-    /// Since when it is in no namespace: a refused CONNECT does not restart it.
+    /// Since when the connection is in no namespace; a refused CONNECT does not change it.
     pub(super) idle_from: Option<Instant>,
-    /// It is on the list of [`super::registry::Idle`].
+    /// The connection is on the list of [`super::registry::Idle`].
     pub(super) idle_listed: bool,
     /// A claim is in progress.
     claiming: bool,
@@ -31,22 +31,22 @@ pub(super) struct SessionState {
     ended: bool,
 }
 
-/// The generation that was granted, and the node's lease that it was granted to.
+/// A granted claim: the session's generation, and the incarnation that holds it.
 #[derive(Clone)]
 pub(super) struct Claim {
     pub(super) generation: u64,
     pub(super) incarnation: Incarnation,
 }
 
-/// The session's state when the client asks for a namespace.
+/// The session's state when the client sends a CONNECT.
 pub(super) enum Standing {
-    /// It belongs to no user yet: a claim is in progress from now on.
+    /// The session belongs to no user yet: the caller must claim it.
     Claim,
-    /// It belongs to this user.
+    /// The session belongs to this user.
     Same,
-    /// It belongs to another user.
+    /// The session belongs to another user.
     Other,
-    /// It has ended.
+    /// The session has ended.
     Ended,
 }
 
@@ -64,7 +64,7 @@ impl SessionState {
         }
     }
 
-    /// The claim was refused, not answered or not made: the session belongs to no user again.
+    /// The claim was refused, got no answer or was not sent: the session belongs to no user again.
     pub(super) fn abandon(&mut self) {
         self.user = None;
         self.claiming = false;
@@ -74,11 +74,11 @@ impl SessionState {
         self.held = Some(held);
     }
 
-    /// The claim is complete. Returns the departure if the session ended meanwhile, and whether it was evicted.
-    pub(super) fn settle(&mut self) -> (Option<Departure>, bool) {
+    /// The claim is complete. Returns what to release if the session ended meanwhile, and whether it was evicted.
+    pub(super) fn settle(&mut self) -> (Option<Release>, bool) {
         self.claiming = false;
-        let departure = if self.ended { self.departure() } else { None };
-        (departure, self.evicted)
+        let release = if self.ended { self.release() } else { None };
+        (release, self.evicted)
     }
 
     /// Records that the session is held under a new incarnation; false if it has ended.
@@ -112,7 +112,7 @@ impl SessionState {
         self.ended
     }
 
-    /// Records an eviction that came before the first namespace was joined; false if it can be carried out now.
+    /// Records an eviction that arrived before the first namespace was joined; false if it can take effect now.
     pub(super) fn evict_later(&mut self) -> bool {
         let later = self.claiming && self.sockets.is_empty() && !self.ended;
         self.evicted |= later;
@@ -120,21 +120,21 @@ impl SessionState {
     }
 
     pub(super) fn take_socket(&mut self, namespace: &str) -> Option<Arc<Client>> {
-        let place = self.sockets.iter().position(|client| &*client.namespace.name == namespace)?;
-        Some(self.sockets.swap_remove(place))
+        let index = self.sockets.iter().position(|client| &*client.namespace.name == namespace)?;
+        Some(self.sockets.swap_remove(index))
     }
 
-    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Departure>) {
+    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Release>) {
         let first = !std::mem::replace(&mut self.ended, true);
-        let departure = if first && !self.claiming { self.departure() } else { None };
-        (std::mem::take(&mut self.sockets), departure)
+        let release = if first && !self.claiming { self.release() } else { None };
+        (std::mem::take(&mut self.sockets), release)
     }
 
-    fn departure(&self) -> Option<Departure> {
+    fn release(&self) -> Option<Release> {
         let held = self.held.as_ref()?;
         Some((Arc::clone(&self.user.as_ref()?.user_id), held.incarnation.clone()))
     }
 }
 
 /// The user whose session is to be released, and the incarnation that held it.
-pub(super) type Departure = (Arc<str>, Incarnation);
+pub(super) type Release = (Arc<str>, Incarnation);

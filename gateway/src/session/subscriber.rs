@@ -1,4 +1,4 @@
-//! One connection's subscription to one feed. A subscriber may be anonymous, belongs to no session, and sends little.
+//! One connection's subscription to one feed. A subscriber may be anonymous, and belongs to no session.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::{feed::Feed, hub::Member, limits::User};
 
 /// See the module.
 pub(crate) struct Subscriber {
-    /// Public: it gives no power over the connection.
+    /// The public socket id: it gives no control over the connection.
     pub(crate) id: Arc<str>,
     pub(crate) feed: Arc<Feed<Subscriber>>,
-    /// The user, if it sent a token.
+    /// The user, if the client sent a token.
     pub(crate) identity: Option<Identity>,
-    /// The user's budgets, if it sent a token.
+    /// The user's budgets, if the client sent a token.
     pub(crate) user: Option<Arc<User>>,
     outbox: Outbox,
-    /// Of the token, if it sent one.
+    /// The token's validity, if the client sent one.
     validity: Mutex<TokenValidity>,
 }
 
@@ -40,13 +40,13 @@ impl Subscriber {
         Arc::new(Self { id, feed, identity, user, outbox, validity: Mutex::new(validity) })
     }
 
-    /// Whether it sent a token whose roles allow it to send updates, and which is still valid at this Unix second.
+    /// Whether the client may send updates: its token is valid at this Unix second, and the token's roles allow it.
     pub(crate) fn may_update(&self, now: u64) -> bool {
         let allowed = self.identity.as_ref().is_some_and(|identity| self.feed.rule.update.allow(&identity.roles));
         allowed && now < self.validity.lock().expires_at
     }
 
-    /// The user sent another token. Returns the later expiry of the two.
+    /// The user sent another token. Returns the later expiry of the two tokens.
     pub(crate) fn renew(&self, expires_at: u64) -> u64 {
         let mut validity = self.validity.lock();
         validity.renew(expires_at);

@@ -1,4 +1,4 @@
-//! A connection's subscriptions to feeds. They are no part of its session, outlive it, and end with the transport.
+//! A connection's subscriptions to feeds. They are no part of its session, may outlive it, and end with the transport.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub(super) struct Subscriptions {
     subscribers: Vec<Arc<Subscriber>>,
     /// The Unix second of the next check of their tokens; 0 if none is planned.
     pub(super) checked_at: u64,
-    over: bool,
+    ended: bool,
 }
 
 impl Subscriptions {
@@ -22,7 +22,7 @@ impl Subscriptions {
         &self.subscribers
     }
 
-    /// Those that sent this user's token.
+    /// The subscribers that sent a token of this user.
     pub(super) fn of(&self, user: &str) -> Vec<Arc<Subscriber>> {
         let is_theirs = |subscriber: &&Arc<Subscriber>| {
             subscriber.identity.as_ref().is_some_and(|identity| *identity.user_id == *user)
@@ -34,23 +34,23 @@ impl Subscriptions {
         self.subscribers.is_empty()
     }
 
-    /// False if the connection has ended, or has subscribed to the feed already.
+    /// Adds a subscriber; false if the connection has ended, or has subscribed to the feed already.
     pub(super) fn add(&mut self, subscriber: &Arc<Subscriber>) -> bool {
-        let is_welcome = !self.over && self.find(&subscriber.feed.namespace).is_none();
-        if is_welcome {
+        let is_new = !self.ended && self.find(&subscriber.feed.namespace).is_none();
+        if is_new {
             self.subscribers.push(Arc::clone(subscriber));
         }
-        is_welcome
+        is_new
     }
 
     pub(super) fn remove(&mut self, namespace: &str) -> Option<Arc<Subscriber>> {
-        let place = self.subscribers.iter().position(|subscriber| *subscriber.feed.namespace == *namespace)?;
-        Some(self.subscribers.swap_remove(place))
+        let index = self.subscribers.iter().position(|subscriber| *subscriber.feed.namespace == *namespace)?;
+        Some(self.subscribers.swap_remove(index))
     }
 
-    /// Removes and returns all; none is added any more.
+    /// Removes and returns all subscribers, and refuses further ones.
     pub(super) fn end(&mut self) -> Vec<Arc<Subscriber>> {
-        self.over = true;
+        self.ended = true;
         std::mem::take(&mut self.subscribers)
     }
 }

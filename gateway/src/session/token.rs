@@ -1,5 +1,5 @@
-//! The token of a CONNECT packet: `auth.token`, with or without `Bearer ` in front. It takes precedence over the token of
-//! the handshake.
+//! The token of a CONNECT packet: `auth.token`, with or without `Bearer ` in front. It takes precedence over the
+//! handshake's token.
 
 use jackfield_shared::verify::strip_bearer;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auth_payloads_of_any_kind_are_survived() {
+    fn any_auth_payload_is_parsed_without_panic() {
         let auth = |json: &str| auth_token(Some(json));
         assert_eq!(auth(r#"{"token":"Bearer t","name":"x"}"#).as_deref(), Some("t"));
         for odd in [r#"{"token":7}"#, "[]", "null", r#"{"token":""}"#, "{"] {

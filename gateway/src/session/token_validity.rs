@@ -1,7 +1,7 @@
-//! Decides when to warn of a token's expiry, and when to end its session. Pure; the time is an argument.
+//! Decides when to warn of a token's expiry, and when to end the session or subscription. Pure; the time is an argument.
 
-/// Seconds before a token's expiry at which its client is warned.
-const NOTICE: u64 = 60;
+/// How many seconds before a token's expiry its client is warned.
+const WARN_BEFORE: u64 = 60;
 
 /// The expiry of one session's token, or of one subscription's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Step {
 }
 
 impl TokenValidity {
-    /// Another token was accepted; the longer one counts.
+    /// Another token was accepted: the later expiry counts.
     pub(super) fn renew(&mut self, expires_at: u64) {
         if expires_at > self.expires_at {
             *self = Self { expires_at, warned: false };
@@ -34,9 +34,9 @@ impl TokenValidity {
         if now >= self.expires_at {
             return Step::Expired;
         }
-        let notice_at = self.expires_at.saturating_sub(NOTICE);
-        if now < notice_at {
-            return Step::Wait(notice_at);
+        let warn_at = self.expires_at.saturating_sub(WARN_BEFORE);
+        if now < warn_at {
+            return Step::Wait(warn_at);
         }
         match std::mem::replace(&mut self.warned, true) {
             false => Step::Warn,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warned_once_a_minute_before_then_expired_unless_renewed() {
+    fn a_token_is_warned_once_a_minute_before_its_expiry() {
         let mut validity = TokenValidity::default();
         validity.renew(1_000);
         assert_eq!(validity.step(500), Step::Wait(940));

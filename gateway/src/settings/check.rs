@@ -1,46 +1,50 @@
-//! Limits and a path that make no sense are refused at the start, by name.
+//! Refuses invalid limits and paths at start, with the setting's name.
 
 use jackfield_shared::settings::SettingsError;
 
 use super::GatewaySettings;
 
-/// Bytes of a message, of a queue and of an inbox, at least.
-const LEAST_MESSAGE: u32 = 1_024;
-const LEAST_QUEUE: u32 = 524_288;
-const LEAST_INBOX: u32 = 65_536;
-/// Binary parts of an event, at most.
-const MOST_ATTACHMENTS: u32 = 1_000;
+/// Fewest bytes of a message, of a queue and of an inbox.
+const MIN_MESSAGE: u32 = 1_024;
+const MIN_QUEUE: u32 = 524_288;
+const MIN_INBOX: u32 = 65_536;
+/// Most binary parts of an event.
+const MAX_ATTACHMENTS: u32 = 1_000;
 
 impl GatewaySettings {
-    /// Whether limits and path make sense.
+    /// Refuses values of the right type that make no sense.
     ///
     /// # Errors
-    /// Names the first setting that does not.
+    /// Names the first such setting.
     pub fn check(&self) -> Result<(), SettingsError> {
         let limits = &self.limits;
         let wrong = |text: &str| Err(SettingsError::new(format!("setting {text}")));
-        if limits.message < LEAST_MESSAGE {
-            return wrong("`limits.message` must be at least 1024: a CONNECT with its token has to fit");
+        if limits.message < MIN_MESSAGE {
+            return wrong("`limits.message` must be at least 1024, the size of a CONNECT with its token");
         }
-        if limits.queue_bytes < LEAST_QUEUE {
-            return wrong("`limits.queueBytes` must be at least 524288: a page of a room that was missed has to fit");
+        if limits.queue_bytes < MIN_QUEUE {
+            return wrong(
+                "`limits.queueBytes` must be at least 524288, the size of a page of a room's missed messages",
+            );
         }
-        if limits.inbox_bytes < LEAST_INBOX {
-            return wrong("`limits.inboxBytes` must be at least 65536: an event has to fit");
+        if limits.inbox_bytes < MIN_INBOX {
+            return wrong("`limits.inboxBytes` must be at least 65536, the size of an event");
         }
         if limits.event_rate > 0 && limits.event_burst == 0 {
-            return wrong("`limits.eventBurst` must be at least 1 where `limits.eventRate` is");
+            return wrong("`limits.eventBurst` must be at least 1, or `limits.eventRate` 0");
         }
-        if limits.attachments > MOST_ATTACHMENTS {
+        if limits.attachments > MAX_ATTACHMENTS {
             return wrong("`limits.attachments` must be at most 1000");
         }
         if limits.connect_timeout.is_zero() {
-            return wrong("`limits.connectTimeout` must be more than 0: connections that join nothing have to end");
+            return wrong("`limits.connectTimeout` must be more than 0, because idle connections must end");
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         let path = &self.socket.path;
         if !path.starts_with('/') || self.socket_path().is_empty() || !path.chars().all(plain) {
-            return wrong("`socket.path` must be such as `/socket.io/`: letters, digits, `/`, `-`, `_`, `.` and `~`");
+            return wrong(
+                "`socket.path` must be a path such as `/socket.io/`, of letters, digits, `/`, `-`, `_`, `.` and `~`",
+            );
         }
         Ok(())
     }
@@ -52,7 +56,7 @@ mod tests {
     use jackfield_shared::settings::{Sources, load};
 
     #[test]
-    fn limits_that_make_no_sense_are_refused_by_name() {
+    fn an_invalid_setting_is_named() {
         let with = |setting: &str| {
             let overrides = vec![setting.to_owned()];
             load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().check()

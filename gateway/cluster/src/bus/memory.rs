@@ -18,13 +18,13 @@ const BACKLOG: usize = 16_384;
 /// All nodes of the process.
 #[derive(Clone, Default)]
 pub struct MemoryNetwork {
-    ends: Arc<Mutex<Vec<End>>>,
+    endpoints: Arc<Mutex<Vec<Endpoint>>>,
 }
 
-struct End {
+struct Endpoint {
     subscribed: HashSet<Channel>,
     /// Its last place is kept free for [`BusEvent::Gap`].
-    heard: mpsc::Sender<BusEvent>,
+    queue: mpsc::Sender<BusEvent>,
     /// The last event in the queue is [`BusEvent::Gap`].
     missed: bool,
 }
@@ -39,29 +39,29 @@ pub struct MemoryBus {
 impl MemoryNetwork {
     /// One more node.
     pub fn join(&self) -> (MemoryBus, mpsc::Receiver<BusEvent>) {
-        let (heard, events) = mpsc::channel(BACKLOG + 1);
-        let mut ends = self.ends.lock();
-        ends.push(End { subscribed: HashSet::new(), heard, missed: false });
-        (MemoryBus { network: self.clone(), index: ends.len() - 1 }, events)
+        let (queue, events) = mpsc::channel(BACKLOG + 1);
+        let mut endpoints = self.endpoints.lock();
+        endpoints.push(Endpoint { subscribed: HashSet::new(), queue, missed: false });
+        (MemoryBus { network: self.clone(), index: endpoints.len() - 1 }, events)
     }
 
     /// Sends to every subscribed node. Holds one lock, so that all nodes receive the same order.
     pub fn publish(&self, channel: &Channel, payload: &Bytes) {
         let payload = envelope::enclose(payload.clone());
-        for end in self.ends.lock().iter_mut().filter(|end| end.subscribed.contains(channel)) {
-            end.hear(BusEvent::Message(channel.clone(), payload.clone()));
+        for endpoint in self.endpoints.lock().iter_mut().filter(|endpoint| endpoint.subscribed.contains(channel)) {
+            endpoint.push(BusEvent::Message(channel.clone(), payload.clone()));
         }
     }
 }
 
-impl End {
+impl Endpoint {
     /// Queues the event, or drops it if the queue is full. The first drop queues [`BusEvent::Gap`] in its
     /// place: the last event, so the node receives it after every drop until then.
-    fn hear(&mut self, event: BusEvent) {
-        let has_room = self.heard.capacity() > 1;
+    fn push(&mut self, event: BusEvent) {
+        let has_room = self.queue.capacity() > 1;
         if has_room || !self.missed {
             // Fails only if the node has ended: this is the only sender, and there is a place.
-            let _ = self.heard.try_send(if has_room { event } else { BusEvent::Gap });
+            let _ = self.queue.try_send(if has_room { event } else { BusEvent::Gap });
             self.missed = !has_room;
         }
     }
@@ -74,12 +74,12 @@ impl MemoryBus {
     }
 
     pub(crate) fn unsubscribe(&self, channels: &[Channel]) {
-        self.network.ends.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
+        self.network.endpoints.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
     }
 
     pub(crate) fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
-        let ends = self.network.ends.lock();
-        let rooms = ends.iter().flat_map(|end| &end.subscribed).filter_map(|channel| match channel {
+        let endpoints = self.network.endpoints.lock();
+        let rooms = endpoints.iter().flat_map(|endpoint| &endpoint.subscribed).filter_map(|channel| match channel {
             Channel::Room(room) if namespaces.contains(&&*room.namespace) => Some(room),
             _ => None,
         });
@@ -87,7 +87,7 @@ impl MemoryBus {
     }
 
     pub(crate) fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
-        self.network.ends.lock()[self.index].subscribed.extend(channels.iter().cloned());
+        self.network.endpoints.lock()[self.index].subscribed.extend(channels.iter().cloned());
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ const BATCH: usize = 512;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// A node that received no probe for this long is not ready. A connection is dropped when that holds at two ticks in a
 /// row without any message in between.
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
 /// A node's end of the bus.
@@ -65,7 +65,7 @@ struct Listener {
     /// By channel name in Redis.
     subscribed: HashMap<String, Channel>,
     requests: mpsc::Receiver<Request>,
-    heard: mpsc::Sender<BusEvent>,
+    queue: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
     /// Probes carry the time since then.
     began: Instant,
@@ -79,7 +79,7 @@ struct Messages {
 }
 
 /// Why the listener is done with a connection.
-enum Over {
+enum Ended {
     Lost,
     Stopping,
 }
@@ -90,7 +90,7 @@ impl RedisBus {
         node: &NodeId,
         lifecycle: &Lifecycle,
     ) -> (Self, mpsc::Receiver<BusEvent>) {
-        let (heard, events) = mpsc::channel(BACKLOG);
+        let (queue, events) = mpsc::channel(BACKLOG);
         let (requests, incoming) = mpsc::channel(REQUESTS);
         let last_probe = Arc::new(Mutex::new(None));
         let listener = Listener {
@@ -98,7 +98,7 @@ impl RedisBus {
             link: Arc::clone(&link),
             subscribed: HashMap::new(),
             requests: incoming,
-            heard,
+            queue,
             last_probe: Arc::clone(&last_probe),
             began: Instant::now(),
         };
@@ -138,7 +138,7 @@ impl RedisBus {
     }
 
     pub(crate) fn healthy(&self) -> bool {
-        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_PATIENCE)
+        self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_TIMEOUT)
     }
 }
 
@@ -147,7 +147,7 @@ impl Listener {
         let mut first = true;
         loop {
             if let Ok((connection, messages)) = self.connect().await
-                && let Over::Stopping = self.listen(connection, messages, first, &stop).await
+                && let Ended::Stopping = self.listen(connection, messages, first, &stop).await
             {
                 return;
             }
@@ -183,10 +183,10 @@ impl Listener {
         Messages { queue: mut messages, overflowed }: Messages,
         first: bool,
         stop: &CancellationToken,
-    ) -> Over {
+    ) -> Ended {
         let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
         if self.subscribe(&mut connection, &names).await.is_err() {
-            return Over::Lost;
+            return Ended::Lost;
         }
         let mut missed = !first;
         let mut alive_at = Instant::now();
@@ -196,13 +196,13 @@ impl Listener {
         let mut silent = false;
         loop {
             missed |= overflowed.swap(false, Ordering::Relaxed);
-            if missed && self.heard.try_send(BusEvent::Gap).is_ok() {
+            if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
                 missed = false;
             }
             tokio::select! {
-                () = stop.cancelled() => return Over::Stopping,
+                () = stop.cancelled() => return Ended::Stopping,
                 message = messages.recv() => {
-                    let Some(message) = message else { return Over::Lost };
+                    let Some(message) = message else { return Ended::Lost };
                     silent = false;
                     let Ok([Value::BulkString(channel), payload]) = <[Value; 2]>::try_from(message.data) else {
                         continue;
@@ -212,20 +212,20 @@ impl Listener {
                         *self.last_probe.lock() = Some(alive_at);
                         self.measure(payload);
                     } else {
-                        missed |= !self.hear(&channel, payload);
+                        missed |= !self.enqueue(&channel, payload);
                     }
                 }
                 Some(request) = self.requests.recv() => {
                     if self.serve(request, &mut connection).await.is_err() {
-                        return Over::Lost;
+                        return Ended::Lost;
                     }
                 }
                 _ = tick.tick() => {
                     // Two ticks in a row: messages that wait to be read are read in between.
-                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_PATIENCE);
+                    let was_silent = std::mem::replace(&mut silent, alive_at.elapsed() > PROBE_TIMEOUT);
                     if silent && was_silent {
                         tracing::warn!("redis pub/sub is silent: reconnecting");
-                        return Over::Lost;
+                        return Ended::Lost;
                     }
                     self.send_probe();
                 }
@@ -285,7 +285,7 @@ impl Listener {
         if let Ok(sent) = u64::from_redis_value(probe).map(Duration::from_micros) {
             metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));
         }
-        metrics::BUS_BACKLOG.set(self.heard.max_capacity() - self.heard.capacity());
+        metrics::BUS_BACKLOG.set(self.queue.max_capacity() - self.queue.capacity());
     }
 
     fn remember(&mut self, channels: &[Channel]) -> Vec<String> {
@@ -297,10 +297,10 @@ impl Listener {
     }
 
     /// Queues a message for the node; false if the queue was full.
-    fn hear(&self, channel: &[u8], payload: Value) -> bool {
+    fn enqueue(&self, channel: &[u8], payload: Value) -> bool {
         let channel = std::str::from_utf8(channel).ok().and_then(|name| self.subscribed.get(name));
         let (Some(channel), Value::BulkString(payload)) = (channel, payload) else { return true };
-        self.heard.try_send(BusEvent::Message(channel.clone(), payload.into())).is_ok()
+        self.queue.try_send(BusEvent::Message(channel.clone(), payload.into())).is_ok()
     }
 
     async fn subscribe(&self, connection: &mut MultiplexedConnection, names: &[String]) -> Result<(), Unavailable> {

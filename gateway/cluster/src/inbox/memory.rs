@@ -101,7 +101,7 @@ impl MemoryInbox {
                 return (Added { new: false, unread: inbox.unread(), delivered: 0 }, None);
             }
             inbox.kept.insert(posted.id, Kept { posted: posted.clone(), read: false });
-            while keep.most > 0 && inbox.kept.len() > keep.most {
+            while keep.max > 0 && inbox.kept.len() > keep.max {
                 inbox.kept.pop_first();
             }
             let new = inbox.kept.contains_key(&posted.id);

@@ -3,7 +3,7 @@
 //! Guarantees: a notification and the unread count change together, and the same atomic step pushes the change to every
 //! session of the user, over the nodes that hold them ([`crate::wire::BusMessage::Inbox`]), with the count after it. So
 //! every device receives the changes in the order in which they happened, and the last count that it receives is that of
-//! the latest change. The count is never stored separately: it is the number of stored unread notifications. The newest [`Keep::most`] of
+//! the latest change. The count is never stored separately: it is the number of stored unread notifications. The newest [`Keep::max`] of
 //! [`Keep::age`] are kept. Every operation first removes those that are too old, and an addition also removes those
 //! beyond the number, so that list and count agree. An id that is added again while it is stored, or within
 //! [`REMEMBERED`] of its deletion, is stored once.
@@ -32,7 +32,7 @@ pub const REMEMBERED: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
     /// At most this many, the newest.
-    pub most: usize,
+    pub max: usize,
     /// For at most this long, from the moment in the notification's id.
     pub age: Duration,
 }

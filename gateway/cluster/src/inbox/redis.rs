@@ -101,8 +101,8 @@ impl RedisInbox {
 
     fn call<const N: usize>(&self, user: &str, at: &str, arguments: [String; N]) -> ScriptCall {
         let keys = &self.link.keys;
-        let Keep { most, age } = self.keep;
-        let mut all = vec![keys.node_channels(), most.to_string(), age.as_millis().to_string(), at.to_owned()];
+        let Keep { max, age } = self.keep;
+        let mut all = vec![keys.node_channels(), max.to_string(), age.as_millis().to_string(), at.to_owned()];
         all.extend(arguments);
         ScriptCall { keys: keys.inbox(user).into(), arguments: all }
     }

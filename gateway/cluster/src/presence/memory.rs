@@ -115,10 +115,10 @@ impl MemoryPresence {
         Ok(users.iter().map(|user| online.is_some_and(|online| online.contains_key(user))).collect())
     }
 
-    pub(crate) fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
+    pub(crate) fn members(&self, room: &RoomName, max: usize) -> Result<Members, Unavailable> {
         let state = self.state.lock();
         let users = state.scopes.get(&Scope::Room(room.clone()));
-        let profiles = users.iter().flat_map(|users| users.values()).take(most).map(|user| user.profile.to_string());
+        let profiles = users.iter().flat_map(|users| users.values()).take(max).map(|user| user.profile.to_string());
         Ok(Members { count: users.map_or(0, BTreeMap::len), profiles: profiles.collect() })
     }
 

@@ -136,14 +136,14 @@ impl Presence {
         }
     }
 
-    /// How many members a room has, and the profiles of at most `most` of them.
+    /// How many members a room has, and the profiles of at most `max` of them.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
+    pub async fn members(&self, room: &RoomName, max: usize) -> Result<Members, Unavailable> {
         match self {
-            Self::Memory(presence) => presence.members(room, most),
-            Self::Redis(presence) => presence.members(room, most).await,
+            Self::Memory(presence) => presence.members(room, max),
+            Self::Redis(presence) => presence.members(room, max).await,
         }
     }
 }

@@ -94,12 +94,12 @@ impl RedisPresence {
         Ok(counts.into_iter().map(|count| count > 0).collect())
     }
 
-    pub(crate) async fn members(&self, room: &RoomName, most: usize) -> Result<Members, Unavailable> {
+    pub(crate) async fn members(&self, room: &RoomName, max: usize) -> Result<Members, Unavailable> {
         let members = self.link.keys.members(room);
         let count: usize = self.link.command(redis::cmd("HLEN").arg(&members)).await?;
         // A positive count returns distinct fields, in no guaranteed order.
         let pairs: Vec<(String, String)> =
-            self.link.command(redis::cmd("HRANDFIELD").arg(&members).arg(most).arg("WITHVALUES")).await?;
+            self.link.command(redis::cmd("HRANDFIELD").arg(&members).arg(max).arg("WITHVALUES")).await?;
         Ok(Members { count, profiles: pairs.into_iter().map(|(_, profile)| profile).collect() })
     }
 

@@ -60,7 +60,7 @@ impl SharedConnection {
         outcome
     }
 
-    fn look_at<T>(&self, answer: &RedisResult<T>, attempt: &Arc<Attempt>) {
+    fn check<T>(&self, answer: &RedisResult<T>, attempt: &Arc<Attempt>) {
         if answer.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {
             self.replace(attempt);
         }
@@ -93,7 +93,7 @@ impl ConnectionLike for SharedConnection {
         Box::pin(async move {
             let attempt = self.0.attempt.load_full();
             let answer = self.connection(&attempt).await?.send_packed_command(command).await;
-            self.look_at(&answer, &attempt);
+            self.check(&answer, &attempt);
             answer
         })
     }
@@ -107,7 +107,7 @@ impl ConnectionLike for SharedConnection {
         Box::pin(async move {
             let attempt = self.0.attempt.load_full();
             let answer = self.connection(&attempt).await?.send_packed_commands(pipeline, offset, count).await;
-            self.look_at(&answer, &attempt);
+            self.check(&answer, &attempt);
             answer
         })
     }

@@ -49,7 +49,7 @@ mod tests {
 
         #[test]
         fn what_was_put_before_a_message_is_taken_off(origin: [u8; Origin::LENGTH]) {
-            let message = BusMessage::RosterWanted.encode();
+            let message = BusMessage::RosterRequest.encode();
             let enveloped = [&[TRACED][..], &origin, &message].concat();
             prop_assert_eq!(open(enveloped.into()), (Origin::from_bytes(origin), message));
         }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn without_a_trace_a_message_is_itself() {
-        let message = BusMessage::RosterWanted.encode();
+        let message = BusMessage::RosterRequest.encode();
         assert_eq!(enclose(message.clone()), message);
         assert_eq!(open(message.clone()), (None, message));
     }

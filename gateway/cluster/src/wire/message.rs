@@ -19,7 +19,7 @@ pub const ARRIVED: u8 = b'+';
 pub const DEPARTED: u8 = b'-';
 const FRAME: u8 = b'F';
 const ROSTER: u8 = b'R';
-const ROSTER_WANTED: u8 = b'?';
+const ROSTER_REQUEST: u8 = b'?';
 /// To a room: a stored message. Followed by its position, a space, and the rest of its JSON object after the id.
 pub const MESSAGE: u8 = b'M';
 const FRAME_TO_OTHERS: u8 = b'X';
@@ -29,7 +29,7 @@ pub const TO_SESSIONS: u8 = b'U';
 /// To a node: some of its sessions must end. Followed by the sessions separated by commas, a space, and the reason.
 pub const END: u8 = b'K';
 
-const END_READING: u8 = b'k';
+const END_SUBSCRIPTIONS: u8 = b'k';
 /// To a node: an inbox of some of its sessions changed. Followed by the sessions separated by commas, the number of
 /// unread notifications, the time, and an [`InboxChange`], with spaces between them.
 pub const INBOX: u8 = b'I';
@@ -47,7 +47,7 @@ pub enum InboxChange {
 
 /// Removes a user from all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndReading {
+pub struct EndSubscriptions {
     /// The user.
     pub user: Arc<str>,
     /// The reason sent to the client.
@@ -91,7 +91,7 @@ pub enum BusMessage {
     /// A node's current part of the roster.
     Roster(RosterPart),
     /// A node may not know the other nodes' parts of the roster: every node publishes its own.
-    RosterWanted,
+    RosterRequest,
     /// See [`MESSAGE`].
     Message {
         /// Its position in the room's log.
@@ -132,7 +132,7 @@ pub enum BusMessage {
         change: Option<InboxChange>,
     },
     /// To all nodes, because no node knows on which nodes a user reads feeds.
-    EndReading(EndReading),
+    EndSubscriptions(EndSubscriptions),
 }
 
 impl BusMessage {
@@ -162,7 +162,7 @@ impl BusMessage {
                 out.put_u8(ROSTER);
                 out.put_slice(&serde_json::to_vec(part).unwrap_or_default());
             }
-            Self::RosterWanted => out.put_u8(ROSTER_WANTED),
+            Self::RosterRequest => out.put_u8(ROSTER_REQUEST),
             Self::Message { position, body } => {
                 out.put_u8(MESSAGE);
                 out.put_slice(format!("{position} {body}").as_bytes());
@@ -185,8 +185,8 @@ impl BusMessage {
                 let change = change.as_ref().map(InboxChange::to_text).unwrap_or_default();
                 put_for_sessions(&mut out, sessions, format!("{unread} {at} {change}").as_bytes());
             }
-            Self::EndReading(end) => {
-                out.put_u8(END_READING);
+            Self::EndSubscriptions(end) => {
+                out.put_u8(END_SUBSCRIPTIONS);
                 out.put_slice(&serde_json::to_vec(end).unwrap_or_default());
             }
         }
@@ -210,8 +210,8 @@ impl BusMessage {
                 Self::Departed { at: at.parse().ok()?, about: about.into() }
             }
             ROSTER => Self::Roster(serde_json::from_slice(&bytes[1..]).ok()?),
-            ROSTER_WANTED => Self::RosterWanted,
-            END_READING => Self::EndReading(serde_json::from_slice(&bytes[1..]).ok()?),
+            ROSTER_REQUEST => Self::RosterRequest,
+            END_SUBSCRIPTIONS => Self::EndSubscriptions(serde_json::from_slice(&bytes[1..]).ok()?),
             MESSAGE => {
                 let (position, body) = rest()?.split_once(' ')?;
                 Self::Message { position: position.parse().ok()?, body: body.into() }
@@ -317,7 +317,7 @@ mod tests {
             BusMessage::Frame(Bytes::from_static(b"2[\"x\"]")),
             BusMessage::Evicted("s1".into()),
             BusMessage::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec!["a".into()]) }),
-            BusMessage::RosterWanted,
+            BusMessage::RosterRequest,
             BusMessage::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
             BusMessage::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
             BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
@@ -326,7 +326,7 @@ mod tests {
             inbox(Some(InboxChange::Read(None))),
             inbox(Some(InboxChange::Read(Some(NotificationId::new())))),
             inbox(Some(InboxChange::Deleted(NotificationId::new()))),
-            BusMessage::EndReading(EndReading { user: "a b".into(), reason: "\"c\" d".into() }),
+            BusMessage::EndSubscriptions(EndSubscriptions { user: "a b".into(), reason: "\"c\" d".into() }),
             BusMessage::ToSessions {
                 sessions: vec!["a".into(), "b".into()],
                 event: Bytes::from_static(b"\"e\",\"a b\""),

@@ -3,4 +3,4 @@
 pub mod envelope;
 pub mod message;
 
-pub use self::message::{BusMessage, EndReading, InboxChange, RosterPart};
+pub use self::message::{BusMessage, EndSubscriptions, InboxChange, RosterPart};

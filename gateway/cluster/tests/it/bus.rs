@@ -23,35 +23,35 @@ fn channel(name: &str) -> Channel {
 
 async fn a_node_hears_what_it_subscribed_to(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
-    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
-    hearer.subscribe(&[channel("a"), channel("b")]).await;
+    let [sender, receiver] = &mut fixture.nodes[..] else { unreachable!() };
+    receiver.subscribe(&[channel("a"), channel("b")]).await;
     sender.subscribe(&[]).await;
     for name in ["other", "b", "a"] {
         sender.cluster.bus.publish(&channel(name), BusMessage::Evicted(name.into()).encode()).await.unwrap();
     }
-    assert_eq!(hearer.hears().await, BusMessage::Evicted("b".into()));
-    assert_eq!(hearer.hears().await, BusMessage::Evicted("a".into()));
-    assert_eq!(sender.heard_so_far().await, vec![]);
+    assert_eq!(receiver.next_message().await, BusMessage::Evicted("b".into()));
+    assert_eq!(receiver.next_message().await, BusMessage::Evicted("a".into()));
+    assert_eq!(sender.received().await, vec![]);
 }
 
 async fn a_node_hears_itself(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 1);
     let node = &mut fixture.nodes[0];
     node.subscribe(&[Channel::Presence]).await;
-    node.cluster.bus.publish(&Channel::Presence, BusMessage::RosterWanted.encode()).await.unwrap();
-    assert_eq!(node.hears().await, BusMessage::RosterWanted);
+    node.cluster.bus.publish(&Channel::Presence, BusMessage::RosterRequest.encode()).await.unwrap();
+    assert_eq!(node.next_message().await, BusMessage::RosterRequest);
 }
 
 async fn one_publisher_keeps_its_order(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
-    let [sender, hearer] = &mut fixture.nodes[..] else { unreachable!() };
-    hearer.subscribe(&[channel("a")]).await;
+    let [sender, receiver] = &mut fixture.nodes[..] else { unreachable!() };
+    receiver.subscribe(&[channel("a")]).await;
     for n in 0..500_u32 {
         let payload = Bytes::copy_from_slice(&n.to_be_bytes());
         sender.cluster.bus.publish(&channel("a"), payload).await.unwrap();
     }
     for n in 0..500_u32 {
-        let BusEvent::Message(_, payload) = hearer.events.recv().await.unwrap() else { panic!("missed something") };
+        let BusEvent::Message(_, payload) = receiver.events.recv().await.unwrap() else { panic!("missed something") };
         assert_eq!(payload[..], n.to_be_bytes());
     }
 }

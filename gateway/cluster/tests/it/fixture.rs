@@ -23,7 +23,7 @@ pub const TERMS: Terms = Terms {
     lease: Duration::from_millis(1_200),
     grace: Duration::from_millis(700),
     announce_max: 3,
-    notifications: Keep { most: 1_000, age: Duration::from_hours(1) },
+    notifications: Keep { max: 1_000, age: Duration::from_hours(1) },
 };
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -90,7 +90,7 @@ impl Node {
     }
 
     /// The next message on a channel that the test subscribed to.
-    pub async fn hears(&mut self) -> BusMessage {
+    pub async fn next_message(&mut self) -> BusMessage {
         let next = async {
             loop {
                 if let BusEvent::Message(_, payload) = self.events.recv().await.unwrap() {
@@ -102,26 +102,26 @@ impl Node {
     }
 
     /// All messages received before a message that this node sends itself now, and so everything published before.
-    pub async fn heard_so_far(&mut self) -> Vec<BusMessage> {
+    pub async fn received(&mut self) -> Vec<BusMessage> {
         let mark = Channel::Node(NodeId::from(random_id().as_str()));
         self.subscribe(std::slice::from_ref(&mark)).await;
-        self.cluster.bus.publish(&mark, BusMessage::RosterWanted.encode()).await.unwrap();
-        let mut heard = Vec::new();
+        self.cluster.bus.publish(&mark, BusMessage::RosterRequest.encode()).await.unwrap();
+        let mut received = Vec::new();
         let all = async {
             loop {
                 match self.events.recv().await.unwrap() {
                     BusEvent::Message(channel, _) if channel == mark => return,
-                    BusEvent::Message(_, payload) => heard.push(BusMessage::decode(&payload).unwrap()),
+                    BusEvent::Message(_, payload) => received.push(BusMessage::decode(&payload).unwrap()),
                     BusEvent::Gap => {}
                 }
             }
         };
         tokio::time::timeout(TIMEOUT, all).await.expect("the mark was not heard");
-        heard
+        received
     }
 }
 
-pub fn holding(user: &str, session: &str) -> SessionRef {
+pub fn session_ref(user: &str, session: &str) -> SessionRef {
     SessionRef { user: user.into(), session: session.into() }
 }
 

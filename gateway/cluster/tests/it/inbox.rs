@@ -11,7 +11,7 @@ use jackfield_cluster::{
     wire::{BusMessage, InboxChange},
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, id_of, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, session_ref, until};
 
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 
@@ -60,13 +60,14 @@ async fn listed(cluster: &Cluster, name: &str) -> Vec<(String, bool)> {
 }
 
 async fn claim(node: &Node, name: &str, session: &str) {
-    let claimed = node.cluster.sessions.claim(&holding(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
+    let claimed =
+        node.cluster.sessions.claim(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
     assert!(matches!(claimed, Ok(Claimed::Granted { .. })));
 }
 
 /// What a node receives for its sessions: `(sessions, change, unread)`.
-async fn heard(node: &mut Node) -> Vec<(Vec<SessionId>, Option<InboxChange>, u64)> {
-    let pushes = node.heard_so_far().await.into_iter().map(|message| match message {
+async fn pushes(node: &mut Node) -> Vec<(Vec<SessionId>, Option<InboxChange>, u64)> {
+    let pushes = node.received().await.into_iter().map(|message| match message {
         BusMessage::Inbox { mut sessions, unread, at, change } => {
             assert!(at.ends_with('Z'), "{at}");
             sessions.sort();
@@ -104,9 +105,9 @@ async fn every_session_gets_the_change_with_the_count(backend: Backend) {
     let posted = post(NotificationId::new());
     let added = c.cluster.inbox.add(&user("u v"), &posted).await.unwrap();
     assert_eq!(added, Added { new: true, unread: 1, delivered: 3 });
-    assert_eq!(heard(c).await, []);
+    assert_eq!(pushes(c).await, []);
     for (node, sessions) in [(a, vec!["s1".into(), "s2".into()]), (b, vec![SessionId::from("s3")])] {
-        assert_eq!(heard(node).await, [(sessions, Some(InboxChange::New(Arc::clone(&posted.body))), 1)]);
+        assert_eq!(pushes(node).await, [(sessions, Some(InboxChange::New(Arc::clone(&posted.body))), 1)]);
     }
 }
 
@@ -138,7 +139,7 @@ async fn reading_deleting_and_the_count_go_together(backend: Backend) {
         (read(None), 0),
         (deleted(ids[2]), 0),
     ];
-    let changes: Vec<_> = heard(node).await.into_iter().map(|(_, change, unread)| (change.unwrap(), unread)).collect();
+    let changes: Vec<_> = pushes(node).await.into_iter().map(|(_, change, unread)| (change.unwrap(), unread)).collect();
     assert_eq!(changes, expected);
 }
 
@@ -149,12 +150,12 @@ async fn the_same_id_is_stored_once_even_after_it_was_deleted(backend: Backend) 
     claim(a, "u v", "s").await;
     let ids = add(a, 2).await;
     a.cluster.inbox.mark_read(&user("u v"), Some(ids[0])).await.unwrap();
-    assert_eq!(heard(a).await.len(), 3);
+    assert_eq!(pushes(a).await.len(), 3);
     let again = Added { new: false, unread: 1, delivered: 0 };
     assert_eq!(b.cluster.inbox.add(&user("u v"), &post(ids[0])).await.unwrap(), again);
     b.cluster.inbox.delete(&user("u v"), ids[0]).await.unwrap();
     assert_eq!(b.cluster.inbox.add(&user("u v"), &post(ids[0])).await.unwrap(), again);
-    assert_eq!(heard(a).await.len(), 1);
+    assert_eq!(pushes(a).await.len(), 1);
     assert_eq!(listed(&b.cluster, "u v").await, [(ids[1].to_string(), false)]);
 }
 
@@ -180,7 +181,7 @@ async fn pages_go_on_before_what_is_not_there_any_more(backend: Backend) {
 }
 
 async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
-    let terms = Terms { notifications: Keep { most: 3, age: Duration::from_hours(1) }, ..TERMS };
+    let terms = Terms { notifications: Keep { max: 3, age: Duration::from_hours(1) }, ..TERMS };
     let mut fixture = Fixture::with_terms(backend, 1, terms);
     let node = &mut fixture.nodes[0];
     node.subscribe(&[Channel::Node(node.id.clone())]).await;
@@ -191,18 +192,18 @@ async fn only_the_newest_are_kept_and_only_for_so_long(backend: Backend) {
     let dying = post(id_of(Duration::from_millis(59 * 60_000 + 57_000)));
     assert_eq!(inbox.add(&who, &dying).await.unwrap(), Added { new: true, unread: 1, delivered: 1 });
     let ids = add(node, 1).await;
-    assert_eq!(heard(node).await.last().unwrap().2, 2);
+    assert_eq!(pushes(node).await.last().unwrap().2, 2);
     // The next read drops it, and every session gets the count.
     let cluster = node.cluster.clone();
     until("it is too old", || async { (listed(&cluster, "u v").await.len() == 1).then_some(()) }).await;
-    assert_eq!(heard(node).await, [(vec!["s".into()], None, 1)]);
+    assert_eq!(pushes(node).await, [(vec!["s".into()], None, 1)]);
     let more = add(node, 3).await;
     let kept: Vec<_> = more.iter().rev().map(|id| (id.to_string(), false)).collect();
     assert_eq!(listed(&node.cluster, "u v").await, kept);
-    assert_eq!(heard(node).await.last().unwrap().2, 3);
+    assert_eq!(pushes(node).await.last().unwrap().2, 3);
     // A notification that was pushed out is not announced again.
     assert_eq!(inbox.add(&who, &post(ids[0])).await.unwrap(), Added { new: false, unread: 3, delivered: 0 });
-    assert_eq!(heard(node).await, []);
+    assert_eq!(pushes(node).await, []);
 }
 
 async fn many_users_get_it_and_each_has_an_inbox_of_their_own(backend: Backend) {
@@ -218,7 +219,7 @@ async fn many_users_get_it_and_each_has_an_inbox_of_their_own(backend: Backend) 
     let added = a.cluster.inbox.add_many(&users, &posted).await.unwrap();
     let expected = |n| Added { new: true, unread: 1 + u64::from(n == 0), delivered: usize::from(n < 10) };
     assert_eq!(added, (0..600).map(expected).collect::<Vec<_>>());
-    assert_eq!(heard(b).await.len(), 1 + 10);
+    assert_eq!(pushes(b).await.len(), 1 + 10);
     a.cluster.inbox.delete(&users[599], posted.id).await.unwrap();
     assert_eq!(listed(&b.cluster, "u 599").await, []);
     assert_eq!(listed(&b.cluster, "u 598").await, [(posted.id.to_string(), false)]);
@@ -235,12 +236,12 @@ async fn one_session_gets_the_current_count(backend: Backend) {
     claim(a, "u v", "s1").await;
     claim(b, "u v", "s2").await;
     add(a, 2).await;
-    assert_eq!((heard(a).await.len(), heard(b).await.len()), (2, 2));
+    assert_eq!((pushes(a).await.len(), pushes(b).await.len()), (2, 2));
     // One of them is not claimed, and gets the count all the same.
-    let told = [holding("u v", "s2"), holding("nobody", "s9")];
-    a.cluster.inbox.push_count(&told, &b.id).await.unwrap();
-    assert_eq!(heard(a).await, []);
-    let told = heard(b).await.into_iter().map(|(sessions, change, unread)| (sessions, (change, unread)));
+    let pushed = [session_ref("u v", "s2"), session_ref("nobody", "s9")];
+    a.cluster.inbox.push_count(&pushed, &b.id).await.unwrap();
+    assert_eq!(pushes(a).await, []);
+    let pushed = pushes(b).await.into_iter().map(|(sessions, change, unread)| (sessions, (change, unread)));
     let expected = [(vec!["s2".into()], (None, 2)), (vec!["s9".into()], (None, 0))];
-    assert_eq!(told.collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
+    assert_eq!(pushed.collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
 }

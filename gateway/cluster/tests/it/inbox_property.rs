@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, id_of, now_millis};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, now_millis, session_ref};
 use jackfield_cluster::{
     Cluster, Terms,
     bus::Channel,
@@ -24,7 +24,7 @@ use proptest::{
 contract!(no_count_drifts);
 
 const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
-const MOST: usize = 12;
+const MAX: usize = 12;
 const AGE: Duration = Duration::from_hours(1);
 /// Tasks that change the same inbox, each on one of the nodes.
 const TASKS: usize = 4;
@@ -72,13 +72,13 @@ impl Device {
         self.inbox.values().filter(|unread| **unread).count() as u64
     }
 
-    fn hear(&mut self, change: Option<InboxChange>, unread: u64) {
+    fn receive(&mut self, change: Option<InboxChange>, unread: u64) {
         match change {
             Some(InboxChange::New(body)) => {
                 let new = NotificationId::parse(&body).unwrap();
                 assert_eq!(self.inbox.insert(new, true), None, "announced twice");
                 assert!(!self.deleted.contains(&new), "it came again");
-                while self.inbox.len() > MOST {
+                while self.inbox.len() > MAX {
                     self.inbox.pop_first();
                 }
             }
@@ -154,7 +154,7 @@ async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
             Step::List => drop(listed(&cluster).await),
             Step::PushCount => {
                 let node_id = format!("n{node}").as_str().into();
-                inbox.push_count(&[holding("u", &format!("s{node}"))], &node_id).await.unwrap();
+                inbox.push_count(&[session_ref("u", &format!("s{node}"))], &node_id).await.unwrap();
             }
         }
     }
@@ -163,7 +163,7 @@ async fn walk(cluster: Cluster, node: usize, steps: Vec<Step>) -> usize {
 
 /// The kept notifications, and whether each is unread. Checks that the count agrees.
 async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
-    let page = cluster.inbox.list(&user(), None, MOST).await.unwrap();
+    let page = cluster.inbox.list(&user(), None, MAX).await.unwrap();
     let ids = page.notifications.iter().map(|text| (NotificationId::parse(&text.body).unwrap(), !text.read));
     let all: BTreeMap<_, _> = ids.collect();
     assert!(!page.more && page.notifications.len() == all.len());
@@ -172,14 +172,14 @@ async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
 }
 
 async fn follow(node: &mut Node, device: &mut Device) {
-    for message in node.heard_so_far().await {
+    for message in node.received().await {
         let BusMessage::Inbox { unread, change, .. } = message else { panic!("{message:?}") };
-        device.hear(change, unread);
+        device.receive(change, unread);
     }
 }
 
 async fn no_count_drifts(backend: Backend) {
-    let terms = Terms { notifications: Keep { most: MOST, age: AGE }, ..TERMS };
+    let terms = Terms { notifications: Keep { max: MAX, age: AGE }, ..TERMS };
     let seed = rand::random::<u64>();
     println!("seed {seed}");
     let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() });
@@ -189,7 +189,7 @@ async fn no_count_drifts(backend: Backend) {
         let mut fixture = Fixture::with_terms(backend, NODES, terms);
         for (n, node) in fixture.nodes.iter().enumerate() {
             node.subscribe(&[Channel::Node(node.id.clone())]).await;
-            let session = holding("u", &format!("s{n}"));
+            let session = session_ref("u", &format!("s{n}"));
             node.cluster.sessions.claim(&session, &node.id.0.as_ref().into(), MULTI, &[]).await.unwrap();
         }
         let walks = walks.new_tree(&mut runner).unwrap().current();
@@ -204,7 +204,7 @@ async fn no_count_drifts(backend: Backend) {
         }
         // After a last push of the count each device has the true one, without notifications that got too old.
         for (n, node) in fixture.nodes.iter().enumerate() {
-            node.cluster.inbox.push_count(&[holding("u", &format!("s{n}"))], &node.id).await.unwrap();
+            node.cluster.inbox.push_count(&[session_ref("u", &format!("s{n}"))], &node.id).await.unwrap();
         }
         for (node, device) in fixture.nodes.iter_mut().zip(&mut devices) {
             follow(node, device).await;

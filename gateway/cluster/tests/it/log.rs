@@ -47,7 +47,7 @@ async fn numbers_have_no_holes_and_are_published_in_order(backend: Backend) {
         assert_eq!(append(&fixture.nodes[0], body).await, Position { number: n, ..first });
     }
     for n in 1..50 {
-        let message = fixture.nodes[1].hears().await;
+        let message = fixture.nodes[1].next_message().await;
         assert_eq!(message, BusMessage::Message { position: Position { number: n, ..first }, body: body.into() });
     }
     let page = fixture.nodes[1].cluster.log.read(&room("r"), Range::After(48), 10, Some(first)).await.unwrap();
@@ -74,11 +74,11 @@ async fn senders_on_all_nodes_share_one_order(backend: Backend) {
     }
     let mut orders = Vec::new();
     for node in &mut fixture.nodes {
-        let heard = node.heard_so_far().await.into_iter().map(|message| match message {
+        let received = node.received().await.into_iter().map(|message| match message {
             BusMessage::Message { position, body } => (position.number, body),
             other => panic!("{other:?}"),
         });
-        orders.push(heard.collect::<Vec<_>>());
+        orders.push(received.collect::<Vec<_>>());
     }
     assert!(orders[0].iter().map(|(number, _)| *number).eq(1..=600));
     assert!(orders[0] == orders[1] && orders[1] == orders[2]);
@@ -96,7 +96,7 @@ async fn the_same_key_is_stored_once(backend: Backend) {
     let find = async |name: &str, key| b.cluster.log.find(&room(name), key).await.unwrap();
     assert_eq!(find("r", "u k").await, Some(first.position));
     assert_eq!((find("r", "u x").await, find("other", "u k").await), (None, None));
-    assert_eq!(fixture.nodes[0].heard_so_far().await.len(), 2);
+    assert_eq!(fixture.nodes[0].received().await.len(), 2);
 }
 
 async fn pages_after_before_and_newest(backend: Backend) {

@@ -8,7 +8,7 @@ use jackfield_cluster::{
     room_name::RoomName,
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, holding, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, until};
 
 contract!(
     a_lease_holds_while_it_is_renewed,
@@ -138,7 +138,7 @@ async fn indexed_stays_can_be_read_until_they_are_removed(backend: Backend) {
         session: format!("s{n}").as_str().into(),
     };
     let mut many: Vec<Stay> = (0..1_000)
-        .map(|n| Stay::online(&holding(&format!("u {n}"), &format!("s{n}"))))
+        .map(|n| Stay::online(&session_ref(&format!("u {n}"), &format!("s{n}"))))
         .chain((0..500).map(in_room))
         .collect();
     a.cluster.membership.index_add(&own, &many).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_removed_incarnation_leaves_nothing(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let own = node.register().await;
-    node.cluster.membership.index_add(&own, &[Stay::online(&holding("u", "s"))]).await.unwrap();
+    node.cluster.membership.index_add(&own, &[Stay::online(&session_ref("u", "s"))]).await.unwrap();
     node.cluster.membership.forget_dead(&own).await.unwrap();
     assert!(!renew(node, &own).await && live(node).await.is_empty());
     assert_eq!(node.cluster.membership.indexed(&own, 5).await.unwrap(), []);

@@ -91,7 +91,7 @@ impl Case {
 
     /// `+user` and `-user` for everything announced so far.
     async fn announced(&mut self) -> Vec<String> {
-        let messages = self.fixture.nodes[0].heard_so_far().await.into_iter();
+        let messages = self.fixture.nodes[0].received().await.into_iter();
         let user = |about: &Arc<str>| about.strip_prefix("Profile of ").unwrap_or(about).to_owned();
         let changes = messages.map(|message| match message {
             BusMessage::Arrived { about, .. } => format!("+{}", user(&about)),

@@ -9,7 +9,7 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 
-use crate::fixture::{Backend, Fixture, Node, contract, holding};
+use crate::fixture::{Backend, Fixture, Node, contract, session_ref};
 
 const SINGLE: Policy = Policy { limit: 1, on_conflict: OnConflict::Evict };
 const REJECT: Policy = Policy { limit: 1, on_conflict: OnConflict::Reject };
@@ -35,7 +35,7 @@ contract!(
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
     let incarnation = node.id.0.as_ref().into();
-    match node.cluster.sessions.claim(&holding(user, session), &incarnation, policy, &[]).await.unwrap() {
+    match node.cluster.sessions.claim(&session_ref(user, session), &incarnation, policy, &[]).await.unwrap() {
         Claimed::Granted { generation } => generation,
         Claimed::Refused { holders } => panic!("refused, held by {holders:?}"),
     }
@@ -47,7 +47,7 @@ async fn sessions(node: &Node, user: &str) -> Vec<String> {
 }
 
 fn held(user: &str, session: &str, generation: u64) -> HeldSession {
-    HeldSession { session: holding(user, session), generation }
+    HeldSession { session: session_ref(user, session), generation }
 }
 
 async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {
@@ -57,7 +57,7 @@ async fn the_newest_claim_wins_and_the_loser_is_told(backend: Backend) {
     let first = claim(a, "u", "s1", SINGLE).await;
     let second = claim(b, "u", "s2", SINGLE).await;
     assert!(second > first);
-    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     assert_eq!(sessions(a, "u").await, ["s2"]);
 }
 
@@ -70,7 +70,7 @@ async fn generations_grow_even_after_all_are_gone(backend: Backend) {
         let generation = claim(node, "u", &session, SINGLE).await;
         assert!(generation > last);
         last = generation;
-        node.cluster.sessions.release(&[holding("u", &session)], &"n0".into()).await.unwrap();
+        node.cluster.sessions.release(&[session_ref("u", &session)], &"n0".into()).await.unwrap();
         assert_eq!(sessions(node, "u").await, Vec::<String>::new());
     }
 }
@@ -79,7 +79,7 @@ async fn reject_refuses_the_newcomer_and_names_the_holder(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
-    let refused = b.cluster.sessions.claim(&holding("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
+    let refused = b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
     assert_eq!(refused, Claimed::Refused { holders: vec!["n0".into()] });
     assert_eq!(sessions(b, "u").await, ["s1"]);
 }
@@ -88,7 +88,8 @@ async fn what_the_dead_hold_does_not_count(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
-    let granted = b.cluster.sessions.claim(&holding("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
+    let granted =
+        b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
     assert!(matches!(granted, Claimed::Granted { .. }));
     assert_eq!(sessions(b, "u").await, ["s2"]);
 }
@@ -117,10 +118,10 @@ async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
     let claims = (0..20).map(|n| {
         let (cluster, node) = (fixture.nodes[n % 2].cluster.clone(), format!("n{}", n % 2));
         tokio::spawn(async move {
-            let holding = holding("u", &format!("s{n}"));
-            let claimed = cluster.sessions.claim(&holding, &node.as_str().into(), SINGLE, &[]).await.unwrap();
+            let session = session_ref("u", &format!("s{n}"));
+            let claimed = cluster.sessions.claim(&session, &node.as_str().into(), SINGLE, &[]).await.unwrap();
             let Claimed::Granted { generation } = claimed else { panic!("refused") };
-            (generation, holding.session)
+            (generation, session.session)
         })
     });
     let mut granted = Vec::new();
@@ -130,23 +131,23 @@ async fn claims_at_the_same_instant_leave_exactly_one(backend: Backend) {
     granted.sort();
     let newest = granted.last().unwrap().1.to_string();
     assert_eq!(sessions(&fixture.nodes[0], "u").await, std::slice::from_ref(&newest));
-    let mut told = BTreeSet::new();
+    let mut evicted = BTreeSet::new();
     for node in &mut fixture.nodes {
-        for message in node.heard_so_far().await {
+        for message in node.received().await {
             let BusMessage::Evicted(session) = message else { panic!("{message:?}") };
-            assert!(told.insert(session.to_string()), "told twice");
+            assert!(evicted.insert(session.to_string()), "told twice");
         }
     }
-    assert_eq!((told.len(), told.contains(&newest)), (19, false));
+    assert_eq!((evicted.len(), evicted.contains(&newest)), (19, false));
 }
 
 async fn a_release_by_another_incarnation_does_nothing(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     claim(node, "u", "s1", SINGLE).await;
-    node.cluster.sessions.release(&[holding("u", "s1")], &"other".into()).await.unwrap();
+    node.cluster.sessions.release(&[session_ref("u", "s1")], &"other".into()).await.unwrap();
     assert_eq!(sessions(node, "u").await, ["s1"]);
-    node.cluster.sessions.release(&[holding("u", "s1"), holding("nobody", "s9")], &"n0".into()).await.unwrap();
+    node.cluster.sessions.release(&[session_ref("u", "s1"), session_ref("nobody", "s9")], &"n0".into()).await.unwrap();
     assert_eq!(sessions(node, "u").await, Vec::<String>::new());
 }
 
@@ -159,7 +160,7 @@ async fn a_restored_session_loses_to_a_newer_one(backend: Backend) {
     let lost = frozen.cluster.sessions.restore(&[held("u", "s1", generation)], &"n0:2".into(), SINGLE).await.unwrap();
     assert_eq!(lost, [SessionId::from("s1")]);
     assert_eq!(sessions(frozen, "u").await, ["s2"]);
-    assert_eq!(other.heard_so_far().await, vec![], "the winner hears nothing");
+    assert_eq!(other.received().await, vec![], "the winner hears nothing");
 }
 
 async fn a_restored_session_beats_an_older_one(backend: Backend) {
@@ -168,12 +169,12 @@ async fn a_restored_session_beats_an_older_one(backend: Backend) {
     a.subscribe(&[Channel::Node(a.id.clone())]).await;
     let old = claim(a, "u", "s1", SINGLE).await;
     let new = claim(b, "u", "s2", SINGLE).await;
-    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     // Both lost their place, as after lost data, and the older one comes back first.
-    b.cluster.sessions.release(&[holding("u", "s2")], &"n1".into()).await.unwrap();
+    b.cluster.sessions.release(&[session_ref("u", "s2")], &"n1".into()).await.unwrap();
     assert_eq!(a.cluster.sessions.restore(&[held("u", "s1", old)], &"n0".into(), SINGLE).await.unwrap(), []);
     assert_eq!(b.cluster.sessions.restore(&[held("u", "s2", new)], &"n1".into(), SINGLE).await.unwrap(), []);
-    assert_eq!(a.hears().await, BusMessage::Evicted("s1".into()));
+    assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     assert_eq!(sessions(a, "u").await, ["s2"]);
 }
 
@@ -199,10 +200,12 @@ async fn users_do_not_touch_each_other(backend: Backend) {
 }
 
 /// The messages that a node receives for its sessions: their number, and the sessions in them.
-async fn heard(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
-    let messages = node.heard_so_far().await;
+async fn messages_for(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
+    let messages = node.received().await;
     let sessions = messages.iter().flat_map(|message| match message {
-        BusMessage::ToSessions { sessions, event: heard } if **heard == *event.as_bytes() => sessions.clone(),
+        BusMessage::ToSessions { sessions, event: messages_for } if **messages_for == *event.as_bytes() => {
+            sessions.clone()
+        }
         other => panic!("{other:?}"),
     });
     (messages.len(), sessions.collect())
@@ -225,19 +228,19 @@ async fn what_is_for_users_goes_once_to_each_node_that_holds_them(backend: Backe
     let directive = Directive::event(event);
     let users = ["u v".into()];
     assert_eq!(a.cluster.sessions.send(&users, &directive, None).await.unwrap(), [3]);
-    assert_eq!(heard(a, event).await, (1, set(["s1", "s2"])));
-    assert_eq!(heard(b, event).await, (1, set(["s3"])));
-    assert_eq!(heard(c, event).await, (0, set([])));
+    assert_eq!(messages_for(a, event).await, (1, set(["s1", "s2"])));
+    assert_eq!(messages_for(b, event).await, (1, set(["s3"])));
+    assert_eq!(messages_for(c, event).await, (0, set([])));
     let end = Directive::End("why so".into());
     assert_eq!(
         b.cluster.sessions.send(&["nobody".into(), "u v".into(), "x".into()], &end, None).await.unwrap(),
         [0, 3, 0]
     );
-    assert_eq!(b.hears().await, BusMessage::End { sessions: vec!["s3".into()], reason: "why so".into() });
-    assert_eq!(a.heard_so_far().await.len(), 1);
+    assert_eq!(b.next_message().await, BusMessage::End { sessions: vec!["s3".into()], reason: "why so".into() });
+    assert_eq!(a.received().await.len(), 1);
     assert_eq!(c.cluster.sessions.send(&users, &directive, Some(&"s3".into())).await.unwrap(), [2]);
-    assert_eq!(heard(a, event).await, (1, set(["s1", "s2"])));
-    assert_eq!(heard(b, event).await, (0, set([])));
+    assert_eq!(messages_for(a, event).await, (1, set(["s1", "s2"])));
+    assert_eq!(messages_for(b, event).await, (0, set([])));
 }
 
 async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
@@ -258,7 +261,7 @@ async fn what_is_for_many_users_is_grouped_by_node(backend: Backend) {
     let nobody: Vec<_> = (0..25).map(|n| format!("nobody{n}").into()).collect();
     assert_eq!(a.cluster.sessions.send(&nobody, &directive, None).await.unwrap(), [0; 25]);
     for node in [a, b] {
-        let (messages, sessions) = heard(node, event).await;
+        let (messages, sessions) = messages_for(node, event).await;
         assert_eq!((messages, sessions.len()), (1, 10));
     }
 }

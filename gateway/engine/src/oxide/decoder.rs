@@ -20,7 +20,7 @@ use crate::{Excess, Inbound, Parts, event_name};
 /// Lower bound of the limit on a namespace's bytes.
 const LONGEST_NAMESPACE: usize = 64;
 /// A packet that announces more binary parts than this is malformed.
-const MOST_PROMISED: usize = 1_000;
+const MAX_ANNOUNCED: usize = 1_000;
 
 /// Limits of one packet.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ pub(super) struct Decoder(Mutex<State>);
 #[derive(Default)]
 enum State {
     #[default]
-    Whole,
+    RosterView,
     /// An event whose binary parts are still coming.
     Partial(Box<Partial>),
     /// This many binary parts are still to be skipped.
@@ -72,11 +72,11 @@ impl Decoder {
     pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         // An event's binary parts must follow it directly, with no text in between.
-        if !matches!(*state, State::Whole) {
+        if !matches!(*state, State::RosterView) {
             return Some(Inbound::Malformed);
         }
         let header = ParserState::default();
-        let any = ParseConfig { max_incoming_binaries: MOST_PROMISED, ..ParseConfig::default() };
+        let any = ParseConfig { max_incoming_binaries: MAX_ANNOUNCED, ..ParseConfig::default() };
         let (packet, expected) = match CommonParser.decode_str(&any, &header, text) {
             Ok(packet) => (packet, 0),
             Err(ParseError::NeedsMoreBinaryData) => {
@@ -98,7 +98,7 @@ impl Decoder {
     pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         match std::mem::take(&mut *state) {
-            State::Whole => Some(Inbound::Malformed),
+            State::RosterView => Some(Inbound::Malformed),
             State::Skip(parts) => {
                 *state = skip(parts - 1);
                 None
@@ -126,7 +126,7 @@ impl Decoder {
 /// Turns a packet's text into an inbound packet, if it is complete, and the state for the binary parts that follow.
 fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound<Str>>, State) {
     let namespace = packet.ns;
-    let whole = |inbound| (Some(inbound), State::Whole);
+    let whole = |inbound| (Some(inbound), State::RosterView);
     match packet.inner {
         PacketData::Connect(auth) => match auth.map(text) {
             Some(Some(auth)) if !auth.as_str().starts_with('{') => whole(Inbound::Malformed),
@@ -158,7 +158,7 @@ fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbo
 }
 
 fn skip(parts: usize) -> State {
-    if parts == 0 { State::Whole } else { State::Skip(parts) }
+    if parts == 0 { State::RosterView } else { State::Skip(parts) }
 }
 
 /// Keeps only the name of a refused event, for the answer.

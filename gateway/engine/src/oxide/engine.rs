@@ -74,11 +74,11 @@ impl<P: Permit> Engine<P> {
 
     /// Answers a request. `handshake` is what [`Handshake::parse`] read from it, `permit` what admission gave it.
     pub async fn answer(self, request: Request<Body>, handshake: Handshake, permit: Option<P>) -> Response<Body> {
-        let is_websocket = upgrade::is_asked(request.method(), &handshake);
-        let asked = self.handler.asked(&handshake);
-        match (is_websocket, asked) {
-            (true, asked) => self.websocket(request, handshake, permit, &asked).unwrap_or_else(Failure::response),
-            (false, Asked::Polling(socket)) => self.poll(request, &handshake, &socket).await,
+        let is_websocket = upgrade::is_websocket_request(request.method(), &handshake);
+        let target = self.handler.target(&handshake);
+        match (is_websocket, target) {
+            (true, target) => self.websocket(request, handshake, permit, &target).unwrap_or_else(Failure::response),
+            (false, Target::Polling(socket)) => self.poll(request, &handshake, &socket).await,
             // A handshake, or a request that the library refuses.
             (false, _) => {
                 let parts = request.into_parts().0;
@@ -94,16 +94,16 @@ impl<P: Permit> Engine<P> {
         request: Request<Body>,
         handshake: Handshake,
         permit: Option<P>,
-        asked: &Asked,
+        target: &Target,
     ) -> Result<Response<Body>, Failure> {
         upgrade::check(request.headers())?;
-        let wire = match asked {
-            Asked::New => Wire::new(Arc::clone(&self.handler.wires)),
-            Asked::Unknown => return Err(Failure::UnknownSession),
-            Asked::Polling(socket) if socket.transport_type() == TransportType::Websocket => {
+        let wire = match target {
+            Target::New => Wire::new(Arc::clone(&self.handler.wires)),
+            Target::Unknown => return Err(Failure::UnknownSession),
+            Target::Polling(socket) if socket.transport_type() == TransportType::Websocket => {
                 return Err(Failure::BadRequest);
             }
-            Asked::Polling(socket) => Arc::clone(socket.data.shared_wire().ok_or(Failure::UnknownSession)?),
+            Target::Polling(socket) => Arc::clone(socket.data.shared_wire().ok_or(Failure::UnknownSession)?),
         };
         let lifecycle = self.lifecycle.clone();
         let library_request = request::own(Method::GET, &handshake, ());
@@ -143,7 +143,7 @@ impl<P: Permit> Engine<P> {
     async fn library(mut self, request: Request<Body>) -> Response<Body> {
         let answered: Result<_, Infallible> = Service::call(&mut self.service, request).await;
         match answered {
-            Ok(response) => failure::with_numbers(response.map(Body::new)).await,
+            Ok(response) => failure::with_numeric_codes(response.map(Body::new)).await,
             Err(never) => match never {},
         }
     }
@@ -191,7 +191,7 @@ impl<P: Permit> fmt::Debug for Handler<P> {
 }
 
 /// The connection that a request is for.
-enum Asked {
+enum Target {
     /// None yet: it is a handshake.
     New,
     /// One that does not exist, or did not begin with polling.
@@ -201,12 +201,12 @@ enum Asked {
 }
 
 impl<P: Permit> Handler<P> {
-    fn asked(&self, handshake: &Handshake) -> Asked {
+    fn target(&self, handshake: &Handshake) -> Target {
         if handshake.sid.is_none() {
-            return Asked::New;
+            return Target::New;
         }
         let id = request::socket_id(handshake);
-        id.and_then(|id| self.polling.lock().get(&id).cloned()).map_or(Asked::Unknown, Asked::Polling)
+        id.and_then(|id| self.polling.lock().get(&id).cloned()).map_or(Target::Unknown, Target::Polling)
     }
 }
 

@@ -53,7 +53,7 @@ impl Failure {
 }
 
 /// Rewrites the codes of the library's refusals as numbers: it writes them as text.
-pub(super) async fn with_numbers(response: Response<Body>) -> Response<Body> {
+pub(super) async fn with_numeric_codes(response: Response<Body>) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if response.status() != StatusCode::BAD_REQUEST || !is_json {
         return response;
@@ -78,7 +78,7 @@ mod tests {
     async fn codes_become_numbers() {
         let library = Response::builder().status(400).header(CONTENT_TYPE, "application/json");
         let library = library.body(Body::from(r#"{"code":"1","message":"Session ID unknown"}"#)).unwrap();
-        let body = with_numbers(library).await.into_body().collect().await.unwrap().to_bytes();
+        let body = with_numeric_codes(library).await.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&*body, br#"{"code":1,"message":"Session ID unknown"}"#);
     }
 }

@@ -25,16 +25,16 @@ impl OxideOutbox {
             return if self.0.is_closed() { Ok(()) } else { Err(Full) };
         }
         wire.queued(bytes);
-        match self.hand_over(frame) {
+        match self.enqueue(frame) {
             Ok(()) => {
                 if wire.begin_watch() {
                     wire.limits.stragglers.behind(&self.0, wire.totals().0);
                 }
                 Ok(())
             }
-            Err(not_taken) => {
+            Err(rejected) => {
                 wire.wrote(bytes);
-                match not_taken {
+                match rejected {
                     TrySendError::Full(()) => Err(Full),
                     TrySendError::Closed(()) => Ok(()),
                 }
@@ -42,7 +42,7 @@ impl OxideOutbox {
         }
     }
 
-    fn hand_over(&self, frame: &Frame) -> Result<(), TrySendError<()>> {
+    fn enqueue(&self, frame: &Frame) -> Result<(), TrySendError<()>> {
         let place = self.0.reserve()?;
         match frame.parts() {
             None => place.emit(frame.for_oxide().text(frame)),

@@ -24,14 +24,14 @@ const SEPARATOR: u8 = 0x1e;
 /// First byte of a packet that is a binary part.
 const BINARY: u8 = b'b';
 
-/// Reads the body of a session's POST, of at most `most` bytes. A failure ends the session, as the protocol requires.
+/// Reads the body of a session's POST, of at most `max` bytes. A failure ends the session, as the protocol requires.
 pub(super) async fn read(
     request: Request<Body>,
     socket: &Socket<SocketData>,
     wire: &std::sync::Arc<Wire>,
-    most: usize,
+    max: usize,
 ) -> Result<Bytes, Failure> {
-    let body = read_whole(request, socket, wire, most).await;
+    let body = read_whole(request, socket, wire, max).await;
     if body.is_err() {
         socket.close(DisconnectReason::PacketParsingError);
     }
@@ -42,15 +42,15 @@ async fn read_whole(
     request: Request<Body>,
     socket: &Socket<SocketData>,
     wire: &std::sync::Arc<Wire>,
-    most: usize,
+    max: usize,
 ) -> Result<Bytes, Failure> {
     let _claim = wire.begin_post().ok_or(Failure::BadRequest)?;
-    let most = wire.may_still_read(most);
+    let max = wire.may_still_read(max);
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
+    if announced.is_some_and(|length| length > max as u64) {
         return Err(Failure::TooLarge);
     }
-    let reading = tokio::time::timeout(BODY_WITHIN, Limited::new(request.into_body(), most).collect());
+    let reading = tokio::time::timeout(BODY_WITHIN, Limited::new(request.into_body(), max).collect());
     let body = tokio::select! {
         read = reading => read.map_err(|_| Failure::TooLate)?,
         () = socket.closed() => return Err(Failure::UnknownSession),

@@ -48,10 +48,10 @@ struct Mark {
 
 impl Mark {
     /// The mark after this much was queued and written: moved on if it was reached, `None` if it is overdue.
-    fn advance(self, queued: u64, written: u64, now: Instant, most: Duration) -> Option<Self> {
+    fn advance(self, queued: u64, written: u64, now: Instant, max: Duration) -> Option<Self> {
         match written >= self.at {
             true => Some(Self { at: queued, since: now }),
-            false if !most.is_zero() && now.duration_since(self.since) > most => None,
+            false if !max.is_zero() && now.duration_since(self.since) > max => None,
             false => Some(self),
         }
     }
@@ -128,11 +128,11 @@ mod tests {
     fn a_mark_is_overdue_where_it_was_not_reached_in_time() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let most = Duration::from_secs(20);
+        let max = Duration::from_secs(20);
         let mark = Mark { at: 100, since: start };
-        assert_eq!(mark.advance(150, 99, after(20), most), Some(mark));
-        assert_eq!(mark.advance(150, 99, after(21), most), None);
+        assert_eq!(mark.advance(150, 99, after(20), max), Some(mark));
+        assert_eq!(mark.advance(150, 99, after(21), max), None);
         assert_eq!(mark.advance(150, 99, after(1_000), Duration::ZERO), Some(mark));
-        assert_eq!(mark.advance(150, 100, after(21), most), Some(Mark { at: 150, since: after(21) }));
+        assert_eq!(mark.advance(150, 100, after(21), max), Some(Mark { at: 150, since: after(21) }));
     }
 }

@@ -84,7 +84,7 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check()?;
-        if self.wire.is_deaf() {
+        if self.wire.is_reading_stopped() {
             // Nobody wakes the reader: its task ends with the connection.
             return Poll::Pending;
         }

@@ -28,7 +28,7 @@ const VERSION: &str = "13";
 const KEY: usize = 16;
 
 /// Whether a request asks for a WebSocket of Engine.IO 4, with a valid handshake or not.
-pub(super) fn is_asked(method: &Method, handshake: &Handshake) -> bool {
+pub(super) fn is_websocket_request(method: &Method, handshake: &Handshake) -> bool {
     *method == Method::GET && handshake.is_version_4 && handshake.transport == Some(Transport::WebSocket)
 }
 

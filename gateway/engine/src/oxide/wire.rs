@@ -46,7 +46,7 @@ pub(super) struct Wire {
     watched: AtomicBool,
     aborted: AtomicBool,
     /// Nothing more is read.
-    deaf: AtomicBool,
+    reading_stopped: AtomicBool,
     /// A POST is being read.
     posting: AtomicBool,
     /// The answer to a poll is being written.
@@ -66,7 +66,7 @@ impl Wire {
             admitted: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
-            deaf: AtomicBool::new(false),
+            reading_stopped: AtomicBool::new(false),
             posting: AtomicBool::new(false),
             answering: AtomicBool::new(false),
             writer: Mutex::default(),
@@ -133,11 +133,11 @@ impl Wire {
         read <= self.unread_limit()
     }
 
-    /// Bytes that the connection may still send in one message, at most `most`.
-    pub(super) fn may_still_read(&self, most: usize) -> usize {
+    /// Bytes that the connection may still send in one message, at most `max`.
+    pub(super) fn may_still_read(&self, max: usize) -> usize {
         match self.is_admitted() {
-            true => most,
-            false => most.min(self.unread_limit().saturating_sub(self.read.load(Ordering::Acquire)) as usize),
+            true => max,
+            false => max.min(self.unread_limit().saturating_sub(self.read.load(Ordering::Acquire)) as usize),
         }
     }
 
@@ -148,11 +148,11 @@ impl Wire {
     /// Reads nothing more from a WebSocket that is about to be cut off; its queue is still written. A polling client's
     /// POSTs are still read, one at a time.
     pub(super) fn stop_reading(&self) {
-        self.deaf.store(true, Ordering::Release);
+        self.reading_stopped.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Acquire)
+    pub(super) fn is_reading_stopped(&self) -> bool {
+        self.reading_stopped.load(Ordering::Acquire)
     }
 
     /// Tears the transport down: the queued bytes are dropped.

@@ -1,4 +1,4 @@
-//! The limits on connecting: the number of connections, the rate of new ones, and the budgets of each address and user.
+//! The limits on connecting: the number of connections, the rate of new ones, and the limits of each address and user.
 
 use std::{
     net::IpAddr,
@@ -13,20 +13,20 @@ use jackfield_shared::time::now;
 use parking_lot::Mutex;
 
 use crate::{
-    limits::{Address, Bucket, Kept, Place, Rate, Turn, User},
+    limits::{Address, Bucket, Kept, PendingPermit, Rate, User, WaitPermit},
     settings::Limits,
 };
 
-/// Handshakes that may wait at the same time, of all addresses; each holds a few KB. Further ones are refused at once.
+/// Most handshakes, of all addresses, that wait at the same time; each holds a few KB. Further ones are refused at once.
 const WAITING: usize = 8_192;
 
 /// See the module.
 pub(crate) struct ConnectionLimiter {
     open: AtomicUsize,
-    /// The most that were open at the same time since [`ConnectionLimiter::take_peak`].
+    /// The most connections open at the same time since [`ConnectionLimiter::take_peak`].
     peak: AtomicUsize,
     waiting: Arc<AtomicUsize>,
-    turns: Mutex<Bucket>,
+    connects: Mutex<Bucket>,
     addresses: Kept<IpAddr, Address>,
     users: Kept<Arc<str>, User>,
 }
@@ -37,14 +37,14 @@ impl ConnectionLimiter {
             open: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             waiting: Arc::default(),
-            turns: Mutex::new(Bucket::full(turns(limits), now())),
+            connects: Mutex::new(Bucket::full(node_rate(limits), now())),
             addresses: Kept::default(),
             users: Kept::default(),
         }
     }
 
-    /// The budgets of one address. Connections from this machine are not limited in their rate: a proxy, an operator or
-    /// a test may well open thousands of them, and no stranger connects from there.
+    /// The limits of one address. Loopback addresses have no rate limit: a proxy, an operator or a test may open thousands
+    /// of connections, and no stranger connects from there.
     pub(crate) fn address(&self, limits: &Limits, address: IpAddr) -> Arc<Address> {
         let now = now();
         let rate = if address.is_loopback() { Rate::new(0, 1) } else { limits.address_connects() };
@@ -57,41 +57,41 @@ impl ConnectionLimiter {
         self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
     }
 
-    /// Drops some of the users and addresses with nothing left to remember. Call it every second or so.
+    /// Drops some of the unused users and addresses whose limits are full again. Call it about once a second.
     pub(crate) fn sweep(&self) {
         let now = now();
         self.users.sweep(now);
         self.addresses.sweep(now);
     }
 
-    /// Admits one more connection now, from this address if it is known. A refusal takes nothing from any budget.
-    /// Several calls at the same instant may exceed `limits.connections` by as many.
+    /// Admits one more connection now, from this address if known. A refusal takes nothing from any limit. Concurrent
+    /// calls may exceed `limits.connections` by their number.
     ///
     /// # Errors
-    /// The reason for the refusal.
-    pub(crate) fn enter(
+    /// The limit that was reached.
+    pub(crate) fn admit(
         &self,
         limits: &Limits,
         address: Option<&Arc<Address>>,
-    ) -> Result<Option<Arc<Place>>, Obstacle> {
+    ) -> Result<Option<Arc<PendingPermit>>, LimitReached> {
         let now = now();
         if limits.connections > 0 && self.count() >= limits.connections as usize {
-            return Err(Obstacle::Node);
+            return Err(LimitReached::Node);
         }
-        let enter = |address: &Arc<Address>| {
-            address.enter(limits.address_pending as usize, now).map_err(|wait| Obstacle::Address { wait })
+        let admit = |address: &Arc<Address>| {
+            address.admit(limits.address_pending as usize, now).map_err(|wait| LimitReached::Address { wait })
         };
-        let place = address.map(enter).transpose()?;
-        if self.turns.lock().take(turns(limits), now).is_err() {
-            if let Some(place) = place {
-                place.undo();
+        let permit = address.map(admit).transpose()?;
+        if self.connects.lock().take(node_rate(limits), now).is_err() {
+            if let Some(permit) = permit {
+                permit.undo();
             }
-            return Err(Obstacle::Node);
+            return Err(LimitReached::Node);
         }
-        Ok(place)
+        Ok(permit)
     }
 
-    /// Permission for a handshake to wait, unless too many do.
+    /// A permit for a handshake to wait, unless too many do.
     pub(crate) fn wait(&self, address: Option<&Arc<Address>>) -> Option<Waiting> {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let mut waiting = Waiting { of_address: None, all: Arc::clone(&self.waiting) };
@@ -123,9 +123,9 @@ impl ConnectionLimiter {
     }
 }
 
-/// Permission to wait, until it is dropped.
+/// Permits a handshake to wait, until it is dropped.
 pub(crate) struct Waiting {
-    of_address: Option<Turn>,
+    of_address: Option<WaitPermit>,
     all: Arc<AtomicUsize>,
 }
 
@@ -135,10 +135,10 @@ impl Drop for Waiting {
     }
 }
 
-/// Why a connection was refused.
+/// The limit that refused a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// The node has too many connections, or gets too many per second.
+pub(crate) enum LimitReached {
+    /// The node has too many connections, or too many new ones per second.
     Node,
     /// The address has too many connections without a session, or connects too fast.
     Address {
@@ -147,7 +147,7 @@ pub(crate) enum Obstacle {
     },
 }
 
-fn turns(limits: &Limits) -> Rate {
+fn node_rate(limits: &Limits) -> Rate {
     Rate::new(limits.connect_rate, limits.connect_rate)
 }
 
@@ -158,24 +158,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_do_not_stand_in_each_others_way() {
+    fn the_limits_of_an_address_do_not_affect_others() {
         let limits = Limits { address_pending: 3, address_connect_burst: 5, ..Limits::default() };
         let limiter = ConnectionLimiter::new(&limits);
         let address = |text: &str| limiter.address(&limits, text.parse().unwrap());
         let (one, other, own) = (address("203.0.113.1"), address("203.0.113.2"), address("127.0.0.1"));
-        let enter = |address: &Arc<Address>| limiter.enter(&limits, Some(address));
-        let places: Vec<_> = (0..10).filter_map(|_| enter(&one).ok()).collect();
-        assert_eq!((places.len(), enter(&one).err()), (3, Some(Obstacle::Address { wait: None })));
-        assert!(enter(&other).is_ok() && limiter.enter(&limits, None).is_ok_and(|place| place.is_none()));
-        drop(places);
-        assert_eq!((0..10).filter(|_| enter(&one).is_ok()).count(), 2, "five connects at once");
-        assert!((0..100).all(|_| enter(&own).is_ok()), "this machine's own are not counted by time");
-        let places: Vec<_> = (0..10).filter_map(|_| enter(&own).ok()).collect();
-        assert_eq!(places.len(), 3, "but without a session they are");
+        let admit = |address: &Arc<Address>| limiter.admit(&limits, Some(address));
+        let permits: Vec<_> = (0..10).filter_map(|_| admit(&one).ok()).collect();
+        assert_eq!((permits.len(), admit(&one).err()), (3, Some(LimitReached::Address { wait: None })));
+        assert!(admit(&other).is_ok() && limiter.admit(&limits, None).is_ok_and(|permit| permit.is_none()));
+        drop(permits);
+        assert_eq!((0..10).filter(|_| admit(&one).is_ok()).count(), 2, "five connects at once");
+        assert!((0..100).all(|_| admit(&own).is_ok()), "loopback has no rate limit");
+        let permits: Vec<_> = (0..10).filter_map(|_| admit(&own).ok()).collect();
+        assert_eq!(permits.len(), 3, "loopback has a limit without a session");
     }
 
     #[test]
-    fn few_handshakes_wait() {
+    fn the_number_of_waiting_handshakes_is_bounded() {
         let (limits, now) = (Limits::default(), Instant::now());
         let limiter = ConnectionLimiter::new(&limits);
         let address = limiter.addresses.entry([203, 0, 113, 1].into(), now, || Address::new(Rate::new(0, 1), now));
@@ -190,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn where_the_node_is_in_the_way_the_address_pays_nothing() {
+    fn a_refusal_by_the_node_takes_nothing_from_the_address() {
         let limits = Limits { connect_rate: 1, address_connect_burst: 2, ..Limits::default() };
         let limiter = ConnectionLimiter::new(&limits);
         let address = limiter.address(&limits, "203.0.113.1".parse().unwrap());
-        assert!(limiter.enter(&limits, Some(&address)).is_ok());
-        assert!((0..10).all(|_| limiter.enter(&limits, Some(&address)).err() == Some(Obstacle::Node)));
+        assert!(limiter.admit(&limits, Some(&address)).is_ok());
+        assert!((0..10).all(|_| limiter.admit(&limits, Some(&address)).err() == Some(LimitReached::Node)));
         let limits = Limits { connect_rate: 0, ..limits };
-        assert!(limiter.enter(&limits, Some(&address)).is_ok());
+        assert!(limiter.admit(&limits, Some(&address)).is_ok());
     }
 }

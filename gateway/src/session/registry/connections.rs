@@ -1,4 +1,4 @@
-//! Connections by session, so that an eviction, a reassertion or the drain finds them, and the number of their users.
+//! Connections by session, for evictions, re-registering and the drain, and the census of their users.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::census::{Census, SAMPLE, hash};
 
-/// A user, after the user's hash, so that the lowest hashes come first.
+/// The user's hash and id, in the order of the hashes.
 type User = (u64, Arc<str>);
 
 /// See the module.

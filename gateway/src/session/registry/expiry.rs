@@ -1,4 +1,4 @@
-//! Connections by the Unix second at which their tokens have to be checked next.
+//! Connections by the Unix second of the next check of their tokens.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    /// Checks this connection at this second.
+    /// Plans a check of this connection at this second.
     pub(crate) fn watch(&self, at: u64, connection: &SessionId) {
         self.due.lock().insert((at, connection.clone()));
     }
 
-    /// Cancels that check.
+    /// Cancels the check that is planned at this second.
     pub(crate) fn forget(&self, at: u64, connection: &SessionId) {
         self.due.lock().remove(&(at, connection.clone()));
     }
 
-    /// Takes at most `most` connections that are due.
-    pub(crate) fn take(&self, now: u64, most: usize) -> Vec<SessionId> {
+    /// Takes at most `max` connections that are due.
+    pub(crate) fn take(&self, now: u64, max: usize) -> Vec<SessionId> {
         let mut due = self.due.lock();
         let mut taken = Vec::new();
-        while taken.len() < most
+        while taken.len() < max
             && let Some((at, _)) = due.first()
             && *at <= now
         {

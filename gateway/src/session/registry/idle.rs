@@ -1,4 +1,4 @@
-//! Connections that are in no namespace, in the order in which their time is over.
+//! Connections that are in no namespace, in the order in which their time limit ends.
 
 use std::{
     collections::VecDeque,
@@ -9,13 +9,13 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A connection, as far as being in no namespace goes.
+/// A connection that records since when it is in no namespace.
 pub(crate) trait Idler {
-    /// The connection is in no namespace, unless it joins one: since `now`, unless it was in none before. True if the
-    /// caller must put it on the list of such connections.
+    /// Records that the connection is in no namespace since `now`, or since an earlier time if it was in none already.
+    /// True if the caller must add it to the list.
     fn idle_from(&self, now: Instant) -> bool;
 
-    /// The connection is off the list of those in no namespace.
+    /// The connection was removed from the list.
     fn idle_unlisted(&self);
 
     /// Since when the connection is in no namespace; `None` while it is in one.
@@ -25,17 +25,17 @@ pub(crate) trait Idler {
 /// See the module.
 pub(crate) struct Idle<C> {
     limit: Duration,
-    /// In the order in which their time is over. Each connection is here once.
+    /// In the order in which the time limits end. Each connection is listed once.
     waiting: Mutex<VecDeque<(Instant, Weak<C>)>>,
 }
 
 impl<C: Idler> Idle<C> {
-    /// A connection may be in no namespace for so long.
+    /// `limit`: how long a connection may be in no namespace.
     pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, waiting: Mutex::default() }
     }
 
-    /// Checks this connection when its time is over. A connection that was in no namespace before gets no more time.
+    /// Adds a connection to the list. A connection that was in no namespace already gets no new time limit.
     pub(crate) fn watch(&self, connection: &Arc<C>) {
         let now = Instant::now();
         if connection.idle_from(now) {
@@ -43,20 +43,20 @@ impl<C: Idler> Idle<C> {
         }
     }
 
-    /// Whether a connection from [`Idle::due`] has been in no namespace for the whole time, so that it has to be
-    /// closed. If it has been in one in between, it is checked again later.
-    pub(crate) fn is_over(&self, connection: &Arc<C>) -> bool {
+    /// Whether a connection from [`Idle::due`] has been in no namespace for the whole time limit, so that the caller must
+    /// close it. If it has been in one meanwhile, it is checked again later.
+    pub(crate) fn is_expired(&self, connection: &Arc<C>) -> bool {
         match connection.idle_since() {
             Some(since) if since.elapsed() >= self.limit => return true,
             Some(since) => {
                 let at = since + self.limit;
                 let mut waiting = self.waiting.lock();
-                let place = waiting.partition_point(|(other, _)| *other <= at);
-                waiting.insert(place, (at, Arc::downgrade(connection)));
+                let index = waiting.partition_point(|(other, _)| *other <= at);
+                waiting.insert(index, (at, Arc::downgrade(connection)));
             }
             None => {
                 connection.idle_unlisted();
-                // It may have left its last namespace just before.
+                // The connection may have left its last namespace just before.
                 if connection.idle_since().is_some() {
                     self.watch(connection);
                 }
@@ -72,7 +72,7 @@ impl<C: Idler> Idle<C> {
         there.filter(|connection| connection.idle_since().is_some()).collect()
     }
 
-    /// Takes the connections whose time is over.
+    /// Takes the connections whose time limit has ended.
     pub(crate) fn due(&self) -> Vec<Arc<C>> {
         let now = Instant::now();
         let mut waiting = self.waiting.lock();

@@ -1,4 +1,4 @@
-//! The node's lease, and whether everything that it holds has to be registered again.
+//! The node's lease, and whether the node has to re-register its sessions and stays.
 
 use std::sync::{
     Arc,
@@ -18,8 +18,8 @@ pub(crate) struct Lease {
     reassert: AtomicBool,
     /// Since when the back end has kept its data, as far as this node knows.
     remembered: Mutex<Option<Remembered>>,
-    /// The back end has lost this node's entries, and the node has not registered them again yet.
-    forgotten: AtomicBool,
+    /// The back end has lost its data, and the node has not re-registered its sessions and stays yet.
+    data_lost: AtomicBool,
     /// Bus gaps so far.
     gaps: AtomicU64,
 }
@@ -34,55 +34,55 @@ impl Lease {
     pub(crate) fn begun(&self, incarnation: &Incarnation, remembered: Remembered) -> bool {
         let is_lost = self.remembered.lock().replace(remembered).is_some_and(|before| before != remembered);
         if is_lost {
-            self.forgotten.store(true, Ordering::Release);
+            self.data_lost.store(true, Ordering::Release);
         }
         self.incarnation.store(Some(Arc::new(incarnation.clone())));
         self.reassert.store(true, Ordering::Release);
         is_lost
     }
 
-    /// Registers everything that the node holds again, soon.
+    /// Requests re-registering with the next heartbeat, and that heartbeat now.
     pub(crate) fn reassert_soon(&self) {
         self.reassert.store(true, Ordering::Release);
         self.wake.notify_one();
     }
 
-    /// Whether to register everything again; false until the next request.
+    /// Whether to re-register; false until the next request.
     pub(crate) fn take_reassert(&self) -> bool {
         self.reassert.swap(false, Ordering::AcqRel)
     }
 
-    /// It was not possible: the next heartbeat tries again.
+    /// Re-registering failed: the next heartbeat repeats it.
     pub(crate) fn reassert_failed(&self) {
         self.reassert.store(true, Ordering::Release);
     }
 
-    /// Everything is registered.
+    /// All sessions and stays are registered.
     pub(crate) fn reasserted(&self) {
-        self.forgotten.store(false, Ordering::Release);
+        self.data_lost.store(false, Ordering::Release);
     }
 
-    /// Whether the back end has lost this node's entries.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.forgotten.load(Ordering::Acquire)
+    /// Whether the back end has lost its data since the node last registered everything.
+    pub(crate) fn is_data_lost(&self) -> bool {
+        self.data_lost.load(Ordering::Acquire)
     }
 
-    /// Sends a heartbeat now.
+    /// Requests a heartbeat now.
     pub(crate) fn beat_now(&self) {
         self.wake.notify_one();
     }
 
-    /// Waits until a heartbeat is wanted.
-    pub(crate) async fn wanted(&self) {
+    /// Waits until a heartbeat is requested.
+    pub(crate) async fn beat_requested(&self) {
         self.wake.notified().await;
     }
 
-    /// Messages from other nodes may have been missed.
+    /// Counts a bus gap: messages from other nodes may have been lost.
     pub(crate) fn count_gap(&self) {
         self.gaps.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How often messages from other nodes may have been missed.
+    /// Number of bus gaps so far.
     pub(crate) fn gaps(&self) -> u64 {
         self.gaps.load(Ordering::Acquire)
     }

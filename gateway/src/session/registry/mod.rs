@@ -1,9 +1,9 @@
-//! What a node keeps of its connections, and the state of its background work. Nothing here knows what a connection is,
-//! or does any work: the work is in [`crate::node`].
+//! A node's lists of connections, and the state of its background work.
 //!
-//! By session: [`connections`] · in no namespace: [`idle`] · by their tokens' expiry: [`expiry`] · waiting for their
-//! unread count: [`unread`] · ended and not released yet: [`release_queue`] · new ones: [`connection_limiter`] · all
-//! sockets of the cluster: [`roster`] · all users: [`census`] · the node's [`lease`] and [`readiness`].
+//! Connections by session: [`connections`] · in no namespace: [`idle`] · by their tokens' expiry: [`expiry`] · sessions
+//! that wait for their unread count: [`unread`] · ended ones that are not released yet: [`release_queue`] · limits on new
+//! ones: [`connection_limiter`] · all sockets of the cluster: [`roster`] · all users: [`census`] · the node's [`lease`] and
+//! [`readiness`]. Deliberately does no work and does not know what a connection is: the work is in [`crate::node`].
 
 pub(crate) mod census;
 mod connection_limiter;
@@ -16,16 +16,16 @@ mod release_queue;
 mod roster;
 mod unread;
 
-pub use self::readiness::Parts;
+pub use self::readiness::Readiness;
 pub(crate) use self::{
     census::Census,
-    connection_limiter::{ConnectionLimiter, Obstacle},
+    connection_limiter::{ConnectionLimiter, LimitReached},
     connections::Connections,
     expiry::Expiry,
     idle::{Idle, Idler},
     lease::Lease,
-    readiness::Readiness,
+    readiness::ReadinessFlags,
     release_queue::ReleaseQueue,
-    roster::{Roster, Whole},
+    roster::{Roster, RosterView},
     unread::UnreadNotifier,
 };

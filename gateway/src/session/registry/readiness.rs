@@ -1,52 +1,52 @@
-//! Whether the node can take clients, and if not, which part is missing.
+//! Whether the node can serve clients, and which parts are not ready.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// The parts that only the node's own work knows.
+/// The state of the lease and of the drain, which background work sets.
 #[derive(Default)]
-pub(crate) struct Readiness {
+pub(crate) struct ReadinessFlags {
     lease: AtomicBool,
-    turns_away: AtomicBool,
+    refuses_handshakes: AtomicBool,
 }
 
-/// The parts, as `/readyz` shows them; true is good.
+/// Whether each part is ready, as `/readyz` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Parts {
+pub struct Readiness {
     /// The back end answers, and this node's lease holds.
     pub redis: bool,
-    /// A message that this node sent to itself came back lately.
+    /// A message that this node sent to itself came back recently.
     pub pub_sub: bool,
-    /// There are keys to verify tokens with.
+    /// The keys that verify tokens are loaded.
     pub keys: bool,
     /// The node is not shutting down.
     pub staying: bool,
 }
 
-impl Parts {
-    /// Whether nothing is missing.
-    pub fn ready(&self) -> bool {
-        self.serves() && self.staying
+impl Readiness {
+    /// Whether all parts are ready.
+    pub fn is_ready(&self) -> bool {
+        self.can_serve() && self.staying
     }
 
-    /// Whether new clients can be served, even if only for a while.
-    pub fn serves(&self) -> bool {
+    /// Whether the node can serve new clients, even if it drains soon.
+    pub fn can_serve(&self) -> bool {
         self.redis && self.pub_sub && self.keys
     }
 
-    /// All parts in one word.
+    /// The overall state: `ready`, `unready` or `draining`.
     pub fn as_str(&self) -> &'static str {
         match self.staying {
-            true if self.serves() => "ready",
+            true if self.can_serve() => "ready",
             true => "unready",
             false => "draining",
         }
     }
 }
 
-impl Readiness {
+impl ReadinessFlags {
     pub(crate) fn set_lease(&self, holds: bool) {
         self.lease.store(holds, Ordering::Release);
     }
@@ -55,12 +55,12 @@ impl Readiness {
         self.lease.load(Ordering::Acquire)
     }
 
-    /// From now on new handshakes are refused.
-    pub(crate) fn turn_away(&self) {
-        self.turns_away.store(true, Ordering::Release);
+    /// Refuses new handshakes from now on.
+    pub(crate) fn refuse_handshakes(&self) {
+        self.refuses_handshakes.store(true, Ordering::Release);
     }
 
-    pub(crate) fn turns_away(&self) -> bool {
-        self.turns_away.load(Ordering::Acquire)
+    pub(crate) fn refuses_handshakes(&self) -> bool {
+        self.refuses_handshakes.load(Ordering::Acquire)
     }
 }

@@ -1,8 +1,8 @@
-//! Stays that have ended, and are to be released in the whole cluster.
+//! Ended sessions and stays that wait to be released in the cluster.
 //!
-//! Guarantees: an entry stays until it was released, however long the back end is away. While it is away the list grows
-//! with the sessions and stays that end, and with claims and joins that it did not answer: beyond [`MOST`] entries those
-//! are refused, so the list holds no more than that and the sessions and stays of this node.
+//! Guarantees: an entry stays until it was released, however long the back end is down. Meanwhile the queue grows with the
+//! sessions and stays that end, and with claims and joins that got no answer. Above [`MAX`] entries claims and joins are
+//! refused, so the queue is bounded by that and the sessions and stays of this node.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,24 +10,24 @@ use jackfield_cluster::{ids::Incarnation, presence::Stay};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Entries of one batch.
+/// Entries in one batch.
 const BATCH: usize = 512;
-/// Entries from which on nothing is claimed that might have to be released unanswered. Some 15 MB.
-const MOST: usize = 65_536;
+/// Number of entries from which on claims and joins are refused. About 15 MB.
+const MAX: usize = 65_536;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct ReleaseQueue {
     waiting: Mutex<Vec<(Stay, Incarnation)>>,
     wake: Notify,
-    /// Entries that are not in `waiting` any more, and not released yet.
-    under_way: AtomicUsize,
-    /// More entries may come after the task has ended.
+    /// Entries of the current batch, which are no longer in `waiting` and not released yet.
+    in_flight: AtomicUsize,
+    /// Entries may still be added after the task has ended.
     incomplete: AtomicBool,
 }
 
 impl ReleaseQueue {
-    /// Releases `entry`, which `incarnation` held and which has ended.
+    /// Adds an ended stay, which `incarnation` held.
     pub(crate) fn push(&self, entry: Stay, incarnation: Incarnation) {
         self.waiting.lock().push((entry, incarnation));
         self.wake.notify_one();
@@ -38,19 +38,19 @@ impl ReleaseQueue {
         self.waiting.lock().len()
     }
 
-    /// Whether too much waits to claim anything new.
+    /// Whether so many entries wait that claims and joins must be refused.
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= MOST
+        self.len() >= MAX
     }
 
     /// Whether everything was released.
     pub(crate) fn is_settled(&self) -> bool {
         let waiting = self.waiting.lock();
-        waiting.is_empty() && self.under_way.load(Ordering::Acquire) == 0
+        waiting.is_empty() && self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// A connection was closed while its events were being handled: their claims may reach this list too late.
-    pub(crate) fn cut_short(&self) {
+    /// A connection was closed while its events were being handled: their claims may reach this queue too late.
+    pub(crate) fn mark_incomplete(&self) {
         self.incomplete.store(true, Ordering::Release);
     }
 
@@ -58,23 +58,23 @@ impl ReleaseQueue {
         self.is_settled() && !self.incomplete.load(Ordering::Acquire)
     }
 
-    /// Takes a batch; it is under way until [`ReleaseQueue::done_but`].
+    /// Takes a batch; it is in flight until [`ReleaseQueue::finish_batch`].
     pub(crate) fn take(&self) -> Vec<(Stay, Incarnation)> {
         let mut waiting = self.waiting.lock();
         let rest = waiting.len().saturating_sub(BATCH);
         let batch = waiting.split_off(rest);
-        self.under_way.store(batch.len(), Ordering::Release);
+        self.in_flight.store(batch.len(), Ordering::Release);
         batch
     }
 
-    /// Ends a batch: all of it was released, but for `rest`.
-    pub(crate) fn done_but(&self, rest: Vec<(Stay, Incarnation)>) {
+    /// Ends the batch; `rest` was not released, and returns to the queue.
+    pub(crate) fn finish_batch(&self, rest: Vec<(Stay, Incarnation)>) {
         let mut waiting = self.waiting.lock();
         waiting.extend(rest);
-        self.under_way.store(0, Ordering::Release);
+        self.in_flight.store(0, Ordering::Release);
     }
 
-    /// Waits until there may be some.
+    /// Waits until an entry was added.
     pub(crate) async fn pushed(&self) {
         self.wake.notified().await;
     }

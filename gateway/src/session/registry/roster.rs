@@ -1,7 +1,7 @@
-//! The list of sockets in the main namespace in the whole cluster: each node's part, and what has to be done about it.
+//! The list of sockets in the main namespace in the whole cluster: each node's part, and the messages that are due.
 //!
 //! Every node announces its own part when it changes, and sends its members the whole: the list up to `roster.max`
-//! sockets, beyond that the count alone, because a list costs n². The part of a dead node is removed.
+//! sockets, above that only the count, because a list costs n². The parts of dead nodes are removed.
 
 use std::{
     collections::BTreeMap,
@@ -23,18 +23,18 @@ pub(crate) struct Roster {
     me: Arc<str>,
     max: usize,
     parts: Mutex<BTreeMap<Arc<str>, RosterPart>>,
-    /// This node's part has to be announced.
+    /// This node's part must be announced to the other nodes.
     announce: AtomicBool,
-    /// The whole has to be sent to the members.
-    show: AtomicBool,
-    /// The others' parts may be unknown: ask for them.
-    ask: AtomicBool,
+    /// The list, or the count, must be sent to this node's members.
+    send: AtomicBool,
+    /// The other nodes' parts may be unknown and must be requested.
+    request: AtomicBool,
     wake: Notify,
 }
 
-/// The roster as members get it.
+/// The roster as the members get it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Whole {
+pub(crate) enum RosterView {
     List(Vec<Arc<str>>),
     Count(usize),
 }
@@ -46,27 +46,27 @@ impl Roster {
             max,
             parts: Mutex::default(),
             announce: AtomicBool::new(false),
-            show: AtomicBool::new(false),
-            ask: AtomicBool::new(true),
+            send: AtomicBool::new(false),
+            request: AtomicBool::new(true),
             wake: Notify::new(),
         }
     }
 
-    /// A socket came or went on this node.
+    /// A socket joined or left on this node.
     pub(crate) fn changed(&self) {
-        self.show.store(true, Ordering::Release);
+        self.send.store(true, Ordering::Release);
         self.announce_again();
     }
 
-    /// Others may not know this node's part.
+    /// Other nodes may not know this node's part: announces it.
     pub(crate) fn announce_again(&self) {
         self.announce.store(true, Ordering::Release);
         self.wake.notify_one();
     }
 
-    /// Messages may have been missed, in both directions.
+    /// Messages may have been lost in both directions: requests the other parts, and announces this node's.
     pub(crate) fn start_over(&self) {
-        self.ask.store(true, Ordering::Release);
+        self.request.store(true, Ordering::Release);
         self.announce_again();
     }
 
@@ -85,7 +85,7 @@ impl Roster {
             }
         };
         drop(parts);
-        self.show_where(changed);
+        self.send_if(changed);
     }
 
     /// Removes the parts of nodes that are not live.
@@ -96,42 +96,42 @@ impl Roster {
         parts.retain(|node, _| *node == self.me || live.iter().any(|other| other.0 == *node));
         let changed = parts.len() != before;
         drop(parts);
-        self.show_where(changed);
+        self.send_if(changed);
     }
 
-    /// Whether the cluster has so few sockets that everybody gets everybody's presence. `here` is the present number on
-    /// this node: its own part may be behind.
+    /// Whether the cluster has so few sockets that all members get the presence of all users. `here` is the current number
+    /// on this node, because its own part may be outdated.
     pub(crate) fn is_listed(&self, here: usize) -> bool {
         let parts = self.parts.lock();
         let elsewhere: usize = parts.values().filter(|part| part.node != self.me).map(|part| part.count).sum();
         here + elsewhere <= self.max
     }
 
-    fn show_where(&self, changed: bool) {
+    fn send_if(&self, changed: bool) {
         if changed {
-            self.show.store(true, Ordering::Release);
+            self.send.store(true, Ordering::Release);
             self.wake.notify_one();
         }
     }
 
-    pub(crate) fn whole(&self) -> Whole {
+    pub(crate) fn view(&self) -> RosterView {
         let parts = self.parts.lock();
         let count = parts.values().map(|part| part.count).sum();
         let lists: Option<Vec<&Vec<Arc<str>>>> = parts.values().map(|part| part.ids.as_ref()).collect();
         match lists {
-            Some(lists) if count <= self.max => Whole::List(lists.into_iter().flatten().cloned().collect()),
-            _ => Whole::Count(count),
+            Some(lists) if count <= self.max => RosterView::List(lists.into_iter().flatten().cloned().collect()),
+            _ => RosterView::Count(count),
         }
     }
 
-    /// Waits until something has to be done.
+    /// Waits until a request, an announcement or a list may be due.
     pub(crate) async fn due(&self) {
         self.wake.notified().await;
     }
 
-    /// Whether to ask the others for their parts; false until the next request. So for the two below.
-    pub(crate) fn take_ask(&self) -> bool {
-        self.ask.swap(false, Ordering::AcqRel)
+    /// Whether to request the other nodes' parts. Returns true once; so do the two below.
+    pub(crate) fn take_request(&self) -> bool {
+        self.request.swap(false, Ordering::AcqRel)
     }
 
     /// Whether to announce this node's part.
@@ -139,9 +139,9 @@ impl Roster {
         self.announce.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether to send the whole to the members.
-    pub(crate) fn take_show(&self) -> bool {
-        self.show.swap(false, Ordering::AcqRel)
+    /// Whether to send the list, or the count, to the members.
+    pub(crate) fn take_send(&self) -> bool {
+        self.send.swap(false, Ordering::AcqRel)
     }
 
     /// Most sockets that are listed.
@@ -149,13 +149,13 @@ impl Roster {
         self.max
     }
 
-    /// Stores this node's part, as it is announced now.
+    /// Stores this node's part, which is about to be announced.
     pub(crate) fn set_own(&self, count: usize, ids: Option<Vec<Arc<str>>>) -> RosterPart {
         let part = RosterPart { node: Arc::clone(&self.me), count, ids };
         let before = self.parts.lock().insert(Arc::clone(&self.me), part.clone());
         if before.as_ref() != Some(&part) {
-            // Members have not seen sockets yet that came while the last part was being announced.
-            self.show.store(true, Ordering::Release);
+            // The members have not got sockets yet that joined while the last part was being announced.
+            self.send.store(true, Ordering::Release);
         }
         part
     }
@@ -171,26 +171,26 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_is_a_list_up_to_the_maximum_and_a_count_beyond() {
+    fn members_get_a_list_up_to_the_maximum_and_a_count_above() {
         let roster = Roster::new(&"me".into(), 3);
         roster.receive(part("a", 2, Some(&["1", "2"])));
         roster.receive(part("b", 1, Some(&["3"])));
-        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into(), "3".into()]));
+        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into(), "3".into()]));
         roster.receive(part("b", 2, Some(&["3", "4"])));
-        assert_eq!(roster.whole(), Whole::Count(4));
+        assert_eq!(roster.view(), RosterView::Count(4));
         roster.receive(part("b", 0, Some(&[])));
         roster.receive(part("c", 9, None));
-        assert_eq!(roster.whole(), Whole::Count(11));
+        assert_eq!(roster.view(), RosterView::Count(11));
         roster.keep_only(&[Incarnation::new(&"a".into())]);
-        assert_eq!(roster.whole(), Whole::List(vec!["1".into(), "2".into()]));
+        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into()]));
     }
 
     #[test]
-    fn what_is_heard_twice_is_not_shown_twice() {
+    fn an_unchanged_part_is_not_sent_to_members_again() {
         let roster = Roster::new(&"me".into(), 3);
         roster.receive(part("a", 1, Some(&["1"])));
-        assert!(roster.show.swap(false, Ordering::AcqRel));
+        assert!(roster.send.swap(false, Ordering::AcqRel));
         roster.receive(part("a", 1, Some(&["1"])));
-        assert!(!roster.show.load(Ordering::Acquire));
+        assert!(!roster.send.load(Ordering::Acquire));
     }
 }

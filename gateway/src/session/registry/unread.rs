@@ -1,5 +1,5 @@
-//! Sessions that wait for their number of unread notifications: sessions that have just begun, and all of them after
-//! messages from other nodes may have been missed. Bounded by the sessions of the node.
+//! Sessions that wait for their number of unread notifications: new sessions, and all sessions after a bus gap. Bounded by
+//! the sessions of the node.
 
 use std::collections::HashSet;
 
@@ -15,19 +15,19 @@ pub(crate) struct UnreadNotifier {
 }
 
 impl UnreadNotifier {
-    /// Sends these sessions the counts of their users, soon.
+    /// Adds sessions, which soon get the counts of their users.
     pub(crate) fn push(&self, sessions: impl IntoIterator<Item = SessionRef>) {
         self.waiting.lock().extend(sessions);
         self.wake.notify_one();
     }
 
-    /// Takes at most `most` sessions, and drops those that are not live.
-    pub(crate) fn take(&self, most: usize, is_live: impl Fn(&SessionRef) -> bool) -> Vec<SessionRef> {
+    /// Takes at most `max` sessions, and drops those that are not live.
+    pub(crate) fn take(&self, max: usize, is_live: impl Fn(&SessionRef) -> bool) -> Vec<SessionRef> {
         let mut waiting = self.waiting.lock();
-        waiting.extract_if(|_| true).filter(|session| is_live(session)).take(most).collect()
+        waiting.extract_if(|_| true).filter(|session| is_live(session)).take(max).collect()
     }
 
-    /// Waits until there may be some.
+    /// Waits until a session was added.
     pub(crate) async fn pushed(&self) {
         self.wake.notified().await;
     }

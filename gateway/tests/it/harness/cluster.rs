@@ -68,7 +68,7 @@ impl TestCluster {
         });
         let cluster = Self { nodes: nodes.collect() };
         let ready = async {
-            while !cluster.nodes.iter().all(|node| node.gateway.parts().ready()) {
+            while !cluster.nodes.iter().all(|node| node.gateway.readiness().is_ready()) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -128,7 +128,7 @@ impl TestCluster {
 
     /// A node's state in one word, as `/readyz` says it.
     pub fn state(&self, node: usize) -> &'static str {
-        self.nodes[node].gateway.parts().as_str()
+        self.nodes[node].gateway.readiness().as_str()
     }
 
     /// A backend's call of a node, with a key that may do everything.

@@ -1,4 +1,4 @@
-//! Settings as the rest of the gateway takes them: limits as rates, text as policies, keys and addresses.
+//! Turns settings into the types that the rest of the gateway uses: rates, policies, keys and addresses.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use jackfield_shared::{hosts::is_loopback, serve::internal_host, settings::Setti
 use super::{GatewaySettings, Limits, Redis};
 use crate::limits::{FloodLimits, Rate, UserLimits};
 
-/// As long as what HS256 makes of it: RFC 7518 asks for no less.
+/// Fewest bytes of an HS256 secret: as long as the hash, as RFC 7518 requires.
 const SECRET_BYTES: usize = 32;
 
 impl Redis {
-    /// Where Redis is and what TLS verifies.
+    /// The address of Redis, the login, and the certificates for TLS.
     ///
     /// # Errors
-    /// Names the setting, and the file where it is one.
+    /// Names the setting, and the file if it is one.
     pub fn target(&self) -> Result<RedisTarget, SettingsError> {
         let Self { url, ca_file, cert_file, key_file, server_name, prefix: _ } = self;
         RedisTarget::new(RedisAccess { url, ca_file, cert_file, key_file, server_name })
@@ -27,7 +27,7 @@ impl Redis {
 }
 
 impl Limits {
-    /// How fast events may come.
+    /// The limits on events.
     #[must_use]
     pub(crate) fn flood(&self) -> FloodLimits {
         FloodLimits {
@@ -50,7 +50,7 @@ impl Limits {
         }
     }
 
-    /// How fast one address may connect.
+    /// The limit on the connects of one address.
     #[must_use]
     pub(crate) fn address_connects(&self) -> Rate {
         Rate::new(self.address_connect_rate, self.address_connect_burst)
@@ -73,18 +73,17 @@ impl GatewaySettings {
     /// The internal port: `internal.port`, or the public one + 10000.
     ///
     /// # Errors
-    /// If there is no such port.
+    /// If `port` + 10000 is not a port.
     pub fn internal_port(&self) -> Result<u16, SettingsError> {
         match self.internal.port {
-            0 => self
-                .port
-                .checked_add(10_000)
-                .ok_or_else(|| SettingsError::new("`port` + 10000 is not a port: set `internal.port` (INTERNAL_PORT)")),
+            0 => self.port.checked_add(10_000).ok_or_else(|| {
+                SettingsError::new("`port` + 10000 is above 65535: set `internal.port` (INTERNAL_PORT)")
+            }),
             port => Ok(port),
         }
     }
 
-    /// The address of the internal port.
+    /// Host and internal port, for `/v1/nodes`.
     #[must_use]
     pub fn address(&self) -> String {
         if !self.node.address.is_empty() {
@@ -97,7 +96,7 @@ impl GatewaySettings {
     /// How many sessions a user may have.
     ///
     /// # Errors
-    /// Says what may stand there.
+    /// Names the setting and its valid values.
     pub fn policy(&self) -> Result<Policy, SettingsError> {
         let limit = match self.session.policy.as_str() {
             "single" => Some(1),
@@ -115,25 +114,25 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
-    /// The source of the keys that verify tokens. Warns if a secret that can be guessed is accepted because only this machine
-    /// can connect.
+    /// The source of the keys that verify tokens. A short secret, which can be guessed, is accepted with a warning if only
+    /// this machine can connect.
     ///
     /// # Errors
-    /// If neither or both of the two ways are configured, or the secret can be guessed.
+    /// If neither or both sources are configured, or the secret is too short.
     pub fn key_source(&self) -> Result<KeySource, SettingsError> {
         match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
             ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
             (secret, "") if secret.len() < SECRET_BYTES && !is_loopback(&self.host) => {
                 Err(SettingsError::new(format!(
                     "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be guessed \
-                 from any token. It is taken only where `host` (HOST) is a loopback address"
+                 from any token, and is accepted only if `host` (HOST) is a loopback address"
                 )))
             }
             (secret, "") => {
                 if secret.len() < SECRET_BYTES {
                     tracing::warn!(
-                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes: it can be guessed from any \
-                         token. It is taken only because `host` is a loopback address"
+                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes and can be guessed from any \
+                         token; it is accepted only because `host` (HOST) is a loopback address"
                     );
                 }
                 Ok(KeySource::Secret(secret.to_owned()))
@@ -143,20 +142,20 @@ impl GatewaySettings {
         }
     }
 
-    /// Delay and window of the way out. A cluster of its own has no other node to spare, and no balancer to wait for.
+    /// Delay and window of the drain; zero without Redis, because no other node can serve the clients.
     #[must_use]
     pub fn drain_timing(&self) -> (Duration, Duration) {
         if self.redis.url.is_empty() { (Duration::ZERO, Duration::ZERO) } else { (self.drain.delay, self.drain.window) }
     }
 
-    /// The terms of leases and absences.
+    /// The cluster's terms: lease, grace, and limits.
     #[must_use]
     pub fn terms(&self) -> Terms {
         Terms {
             lease: self.presence.lease,
             grace: self.presence.grace,
             announce_max: self.rooms.announce_max as usize,
-            notifications: Keep { most: self.notifications.max as usize, age: self.notifications.max_age },
+            notifications: Keep { max: self.notifications.max as usize, age: self.notifications.max_age },
         }
     }
 }
@@ -167,7 +166,7 @@ mod tests {
     use jackfield_shared::settings::{Sources, load};
 
     #[test]
-    fn a_secret_that_can_be_guessed_is_for_this_machine_only() {
+    fn a_short_secret_is_accepted_on_loopback_only() {
         let source = |secret: &str, host: &str| {
             let overrides = vec![format!("jwt.secret={secret}"), format!("host={host}")];
             load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().key_source()
@@ -175,15 +174,15 @@ mod tests {
         let refused = |secret: &str, host: &str| source(secret, host).err().map(|error| error.to_string());
         let (short, long) = ("s".repeat(31), "s".repeat(32));
         for host in ["0.0.0.0", "::", "10.0.0.1"] {
-            let said = refused(&short, host).unwrap();
-            assert!(said.contains("JWT_SECRET") && said.contains("32 bytes") && !said.contains(&short), "{said}");
+            let error = refused(&short, host).unwrap();
+            assert!(error.contains("JWT_SECRET") && error.contains("32 bytes") && !error.contains(&short), "{error}");
             assert_eq!(refused(&long, host), None);
         }
         assert_eq!(refused("s", "127.0.0.1"), None);
     }
 
     #[test]
-    fn policies() {
+    fn policies_are_parsed() {
         let with = |policy: &str| {
             let overrides = vec![format!("session.policy={policy}")];
             load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().policy()
