@@ -7,6 +7,7 @@ use std::{
 
 use jackfield_engine::{CloseReason, Frame, Inbound, Parts, testing::TestClient};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::User;
 
@@ -24,20 +25,22 @@ struct Transport {
     client: TestClient,
     /// Everything that has arrived, in order.
     packets: RefCell<Vec<Packet>>,
+    /// Wakes the others that wait: one of them has read their packets, too.
+    arrived: Notify,
     last_ack: Cell<i64>,
 }
 
 /// A packet from the server.
 #[derive(Debug, Clone, PartialEq)]
-struct Packet {
-    kind: Kind,
+pub(super) struct Packet {
+    pub(super) kind: Kind,
     namespace: String,
     /// [`Client::next`] has returned it.
     taken: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Connect(Value),
     ConnectError(String),
     Disconnect,
@@ -47,7 +50,8 @@ enum Kind {
 
 impl Client {
     pub fn new(client: TestClient, user: User) -> Self {
-        let transport = Transport { client, packets: RefCell::default(), last_ack: Cell::new(0) };
+        let transport =
+            Transport { client, packets: RefCell::default(), arrived: Notify::new(), last_ack: Cell::new(0) };
         Self { user, namespace: "/".into(), transport: transport.into() }
     }
 
@@ -82,7 +86,12 @@ impl Client {
 
     /// Sends an event without asking for an acknowledgement.
     pub fn emit(&self, event: &str, data: Value) {
-        self.event(event, &[data], None, None);
+        self.emit_with(event, &[data]);
+    }
+
+    /// As [`Client::emit`], with any number of arguments.
+    pub fn emit_with(&self, event: &str, data: &[Value]) {
+        self.event(event, data, None, None);
     }
 
     /// Sends an event with these arguments, and returns its acknowledgement.
@@ -120,10 +129,14 @@ impl Client {
         answer
     }
 
-    /// As [`Client::ask`]; the answer has to be this error.
+    /// As [`Client::ask`]; the answer has to be this error, with a message and nothing else but a time to retry.
     pub async fn refused(&self, event: &str, data: Value, code: &str) -> Value {
         let answer = self.ask(event, data).await;
-        assert_eq!((&answer["status"], &answer["code"]), (&json!("error"), &json!(code)), "{event}: {answer}");
+        let mut expected = json!({ "status": "error", "code": code, "message": answer["message"] });
+        if code == "rate_limited" {
+            expected["retryAfterMs"] = answer["retryAfterMs"].clone();
+        }
+        assert_eq!(answer, expected, "{event}");
         answer
     }
 
@@ -156,14 +169,30 @@ impl Client {
 
     /// The names and arguments of all events so far.
     pub fn events(&self) -> Vec<(String, Vec<Value>)> {
+        let events = self.packets().into_iter().filter_map(|packet| match packet.kind {
+            Kind::Event { name, data, .. } => Some((name, data)),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    /// The types of all packets of this namespace so far.
+    pub fn packet_types(&self) -> Vec<&'static str> {
+        let types = self.packets().into_iter().map(|packet| match packet.kind {
+            Kind::Connect(_) => "CONNECT",
+            Kind::ConnectError(_) => "CONNECT_ERROR",
+            Kind::Disconnect => "DISCONNECT",
+            Kind::Event { .. } => "EVENT",
+            Kind::Ack { .. } => "ACK",
+        });
+        types.collect()
+    }
+
+    /// All packets of this namespace so far.
+    pub(super) fn packets(&self) -> Vec<Packet> {
         self.transport.read();
         let packets = self.transport.packets.borrow();
-        let own = packets.iter().filter(|packet| packet.namespace == self.namespace);
-        own.filter_map(|packet| match &packet.kind {
-            Kind::Event { name, data, .. } => Some((name.clone(), data.clone())),
-            _ => None,
-        })
-        .collect()
+        packets.iter().filter(|packet| packet.namespace == self.namespace).cloned().collect()
     }
 
     /// The public id of the socket.
@@ -252,7 +281,10 @@ impl Client {
                     "closed while waiting for {what}: {:?}",
                     self.transport.client.outbox().closed()
                 );
-                self.transport.client.changed().await;
+                tokio::select! {
+                    () = self.transport.client.changed() => {}
+                    () = self.transport.arrived.notified() => {}
+                }
             }
         };
         let waited = tokio::time::timeout(WITHIN, waiting).await;
@@ -262,7 +294,11 @@ impl Client {
 
 impl Transport {
     fn read(&self) {
-        self.packets.borrow_mut().extend(self.client.outbox().take().iter().map(Packet::parse));
+        let frames = self.client.outbox().take();
+        if !frames.is_empty() {
+            self.packets.borrow_mut().extend(frames.iter().map(Packet::parse));
+            self.arrived.notify_waiters();
+        }
     }
 }
 
