@@ -8,4 +8,5 @@ mod chat;
 mod harness;
 mod layers;
 mod readme;
+mod rooms_members;
 mod sessions;
