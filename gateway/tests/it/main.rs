@@ -8,5 +8,6 @@ mod chat;
 mod harness;
 mod layers;
 mod readme;
+mod rooms_join;
 mod rooms_members;
 mod sessions;
