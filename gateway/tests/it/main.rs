@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
 mod chat;
+mod connect;
 mod harness;
 mod layers;
 mod readme;
