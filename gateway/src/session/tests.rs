@@ -61,7 +61,7 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     let (_transport, connection) = claiming(&gateway);
     // Another thread may do this at any moment: here, between the decision to claim and the claim.
     connection.close(CloseReason::Draining);
-    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Passing));
+    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
     assert_eq!(shared.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
@@ -78,7 +78,7 @@ async fn nothing_is_claimed_while_too_much_waits_to_be_released() {
     while !shared.releases.is_full() {
         shared.releases.push(Stay::online(&client.session_ref()), "lost".into());
     }
-    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Passing));
+    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
     assert_eq!(shared.connections.len(), 1, "that of the client before");
     lifecycle.stop();
 }

@@ -87,7 +87,12 @@ impl Client {
 
     /// Sends an event without asking for an acknowledgement.
     pub fn emit(&self, event: &str, data: Value) {
-        self.event(event, &[data], None, None);
+        self.emit_with(event, &[data]);
+    }
+
+    /// As [`Client::emit`], with any number of arguments.
+    pub fn emit_with(&self, event: &str, data: &[Value]) {
+        self.event(event, data, None, None);
     }
 
     /// Sends an event with these arguments, and returns its acknowledgement.
@@ -125,10 +130,14 @@ impl Client {
         answer
     }
 
-    /// As [`Client::ask`]; the answer has to be this error.
+    /// As [`Client::ask`]; the answer has to be this error, with a message and nothing else but a time to retry.
     pub async fn refused(&self, event: &str, data: Value, code: &str) -> Value {
         let answer = self.ask(event, data).await;
-        assert_eq!((&answer["status"], &answer["code"]), (&json!("error"), &json!(code)), "{event}: {answer}");
+        let mut expected = json!({ "status": "error", "code": code, "message": answer["message"] });
+        if code == "rate_limited" {
+            expected["retryAfterMs"] = answer["retryAfterMs"].clone();
+        }
+        assert_eq!(answer, expected, "{event}");
         answer
     }
 
@@ -175,6 +184,18 @@ impl Client {
             _ => None,
         });
         events.collect()
+    }
+
+    /// The types of all packets of this namespace so far.
+    pub fn packet_types(&self) -> Vec<&'static str> {
+        let types = self.packets().into_iter().map(|packet| match packet.kind {
+            Kind::Connect(_) => "CONNECT",
+            Kind::ConnectError(_) => "CONNECT_ERROR",
+            Kind::Disconnect => "DISCONNECT",
+            Kind::Event { .. } => "EVENT",
+            Kind::Ack { .. } => "ACK",
+        });
+        types.collect()
     }
 
     /// All packets of this namespace so far.

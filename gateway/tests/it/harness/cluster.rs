@@ -49,6 +49,11 @@ impl TestCluster {
 
     /// This many nodes with these settings, each `key=value`.
     pub async fn with(count: usize, set: &[&str]) -> Self {
+        Self::trusting(count, set, || KeySource::Secret(SECRET.to_owned())).await
+    }
+
+    /// As [`TestCluster::with`], for tokens of an issuer with these keys instead of [`User::token`].
+    pub async fn trusting(count: usize, set: &[&str], keys: impl Fn() -> KeySource) -> Self {
         let unlimited = UNLIMITED.map(|limit| format!("limits.{limit}=0"));
         let sources = Sources {
             overrides: unlimited
@@ -62,8 +67,7 @@ impl TestCluster {
         let memory = MemoryCluster::new(settings().terms());
         let nodes = (0..count).map(|_| {
             let lifecycle = Lifecycle::new();
-            let keys = KeySource::Secret(SECRET.to_owned());
-            let gateway = Gateway::build_in(&memory, settings(), keys, &lifecycle).unwrap();
+            let gateway = Gateway::build_in(&memory, settings(), keys(), &lifecycle).unwrap();
             Node { internal: gateway.internal_router(), gateway, lifecycle }
         });
         let cluster = Self { nodes: nodes.collect() };

@@ -93,6 +93,28 @@ pub async fn send_many(senders: &[&Client], room: &str, count: usize) -> Vec<Str
     sent.into_inner()
 }
 
+/// The log of a room from its newest message back to its oldest, read by pages of `limit`; oldest first. `between` runs
+/// after each page.
+pub async fn history(client: &Client, room: &str, limit: usize, between: impl AsyncFn()) -> Vec<Value> {
+    let mut messages: Vec<Value> = Vec::new();
+    loop {
+        let before = messages.first().map(|message| message["id"].clone());
+        let mut request = json!({ "room": room, "limit": limit });
+        if let Some(before) = before {
+            request["before"] = before;
+        }
+        let mut answer = client.done("room-history", request).await;
+        let Value::Array(mut page) = answer["messages"].take() else { panic!("{answer}") };
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return messages;
+        }
+        page.append(&mut messages);
+        messages = page;
+        between().await;
+    }
+}
+
 /// The ids of messages.
 pub fn ids(messages: &[Value]) -> Vec<String> {
     messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
