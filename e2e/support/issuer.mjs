@@ -1,6 +1,6 @@
 // An issuer of tokens of our own: tests can send any token to a gateway that trusts it.
 
-import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from "node:crypto";
+import { createHmac, generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { createServer } from "node:http";
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -18,8 +18,6 @@ export async function startIssuer() {
 
   return {
     jwksUrl: `http://127.0.0.1:${server.address().port}/jwks.json`,
-    jwk,
-    publicPem: createPublicKey(privateKey).export({ format: "pem", type: "spki" }),
     token: (claims = {}, header = {}, key = privateKey) => signed({ ...defaults(), ...claims }, { alg: "EdDSA", kid, typ: "JWT", ...header }, key),
     stop: () => server.close(),
   };

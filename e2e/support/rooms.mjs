@@ -156,14 +156,13 @@ export async function complete(client, room, expected, ms) {
   assert.deepEqual(ids(roomMessages(client, room)), expected);
 }
 
-/** The room's log from its newest message back to its oldest, read by pages of `limit`; oldest first. */
-export async function history(client, room, { limit, between = () => {} } = {}) {
+/** The room's log from its newest message back to its oldest, read in pages; oldest first. */
+export async function history(client, room) {
   const messages = [];
   for (;;) {
-    const page = (await done(client, "room-history", { room, limit, before: messages[0]?.id })).messages;
-    assert.ok(page.length <= (limit ?? 50));
+    const page = (await done(client, "room-history", { room, before: messages[0]?.id })).messages;
+    assert.ok(page.length <= 50);
     if (page.length === 0) return messages;
     messages.unshift(...page);
-    await between();
   }
 }

@@ -35,7 +35,7 @@ FAULTS = [
     ("dev", "Deployment gateway", "Port: 3000", "Port: 3001", "the program listens on 3000 and 13000"),
     ("dev", "NetworkPolicy gateway", "port: 3000", "port: 80", "its pods have no port 80"),
     # Settings.
-    ("dev", "ConfigMap gateway-settings", "WORKERS:", "WORKER:", "WORKER is not a setting of gateway"),
+    ("dev", "ConfigMap gateway-settings", "DRAIN_DELAY:", "DRAIN_PAUSE:", "DRAIN_PAUSE is not a setting of gateway"),
     ("dev", "Deployment auth-service", "DATABASE_URL", "POSTGRES_URL", "POSTGRES_URL is not a setting of auth-service"),
     # Names of other objects.
     ("dev", "Deployment gateway", "key: redis-url", "key: redis_url", "there is no Secret jackfield-gateway"),

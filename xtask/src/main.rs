@@ -38,7 +38,7 @@ enum Command {
     Cluster(cluster::Args),
     /// Run all tests: of all crates, and end-to-end, fuzz, chaos and load tests against clusters
     Test(test::Args),
-    /// Check formatting and clippy, as CI does
+    /// Check formatting, lints and unused dependencies, as CI does
     Lint,
     /// Test that no message is lost, doubled or reordered while gateways, Redis and connections fail
     #[command(disable_help_flag = true)]

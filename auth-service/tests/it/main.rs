@@ -1,6 +1,6 @@
 //! The auth service over real HTTP, on both databases, and the `users` port's promises on both.
 //!
-//! Postgres is taken from TEST_POSTGRES_URL; every test has a database of its own.
+//! Every test has a database of its own, on Postgres in the server that `TEST_POSTGRES_URL` names.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -60,7 +60,7 @@ async fn until_ready_is(server: &TestServer, status: u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_waits_for_postgres_at_its_start() {
-    Database::postgres().await.run(from_before_postgres).await;
+    Database::on_postgres(from_before_postgres).await;
 }
 
 async fn from_before_postgres(database: Database) {
@@ -89,7 +89,7 @@ async fn from_before_postgres(database: Database) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_goes_and_comes_back() {
-    Database::postgres().await.run(through_an_outage).await;
+    Database::on_postgres(through_an_outage).await;
 }
 
 async fn through_an_outage(database: Database) {

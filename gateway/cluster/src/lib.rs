@@ -11,6 +11,7 @@
 
 pub mod bus;
 pub mod deadline;
+mod forward;
 pub mod idempotency;
 pub mod ids;
 pub mod inbox;

@@ -85,7 +85,7 @@ async fn join_namespace(
 }
 
 /// Joins the connection's first namespace, and claims its session.
-async fn begin(
+pub(super) async fn begin(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
     identity: Identity,

@@ -28,6 +28,8 @@ mod shared;
 mod state;
 mod subscriber;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 mod token;
 mod token_validity;
 

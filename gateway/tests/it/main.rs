@@ -4,7 +4,17 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
+mod binary;
+mod chat;
+mod connect;
+mod drain;
 mod harness;
 mod layers;
+mod limits;
 mod readme;
+mod rooms_costs;
+mod rooms_join;
+mod rooms_members;
+mod rooms_messages;
+mod roster;
 mod sessions;

@@ -12,13 +12,13 @@ macro_rules! on_both {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                crate::harness::Database::sqlite().run(super::$test).await;
+                super::$test(crate::harness::Database::sqlite()).await;
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                crate::harness::Database::postgres().await.run(super::$test).await;
+                crate::harness::Database::on_postgres(super::$test).await;
             })*
         }
     };

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use jackfield_shared::trace::{Span, SpanKind, within};
 
 pub use self::channel::Channel;
+use crate::forward::forward;
 use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus};
 
 /// An event that a node receives from the bus.
@@ -55,10 +56,7 @@ impl Bus {
     /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers;
     /// a request that found the queue full is lost.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(bus) => bus.subscribe(channels),
-            Self::Redis(bus) => bus.subscribe(channels).await,
-        }
+        forward!(self.subscribe(channels))
     }
 
     /// Unsubscribes, best effort: a full queue drops the request, and messages in transit may still arrive.
@@ -74,10 +72,7 @@ impl Bus {
     /// # Errors
     /// [`Unavailable`].
     pub async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
-        match self {
-            Self::Memory(bus) => bus.rooms(namespaces),
-            Self::Redis(bus) => bus.rooms(namespaces).await,
-        }
+        forward!(self.rooms(namespaces))
     }
 
     /// Whether a message that this node sent to itself came back recently.

@@ -1,21 +1,23 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
-//! One task keeps a separate connection for subscriptions. After a loss it resubscribes to all channels, in batches,
-//! and only then sends [`BusEvent::Gap`]. The task publishes probes to itself, and drops a connection that delivers
-//! neither probes nor messages, even if TCP considers it healthy. The queue is bounded: a node that cannot keep up with
-//! its channels loses messages and receives [`BusEvent::Gap`].
+//! One task keeps a separate connection for subscriptions, on which Redis pushes messages (RESP3). After a loss it
+//! resubscribes to all channels, in batches, and only then sends [`BusEvent::Gap`]. The task publishes probes to itself,
+//! and drops a connection that delivers neither probes nor messages, even if TCP considers it healthy. The queues are
+//! bounded: a node that cannot keep up with its channels loses messages and receives [`BusEvent::Gap`].
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{Msg, Script, aio::PubSubSink};
+use redis::{FromRedisValue as _, PushInfo, PushKind, Script, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     time::MissedTickBehavior,
@@ -33,7 +35,7 @@ use crate::{
 
 static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
 
-/// Capacity of a node's event queue.
+/// Capacity of a connection's queue of messages, and of a node's event queue.
 const BACKLOG: usize = 16_384;
 const REQUESTS: usize = 1_024;
 /// Channels in one SUBSCRIBE.
@@ -67,6 +69,13 @@ struct Listener {
     last_probe: Arc<Mutex<Option<Instant>>>,
     /// Probes carry the time since this instant.
     began: Instant,
+}
+
+/// The messages that a connection receives.
+struct Messages {
+    queue: mpsc::Receiver<PushInfo>,
+    /// The queue was full, so messages were lost.
+    overflowed: Arc<AtomicBool>,
 }
 
 /// Why the listener stopped using a connection.
@@ -137,8 +146,8 @@ impl Listener {
     async fn run(mut self, stop: CancellationToken) {
         let mut first = true;
         loop {
-            if let Ok(connection) = self.link.pubsub().await
-                && let Ended::Stopping = self.listen(connection, first, &stop).await
+            if let Ok((connection, messages)) = self.connect().await
+                && let Ended::Stopping = self.listen(connection, messages, first, &stop).await
             {
                 return;
             }
@@ -156,10 +165,27 @@ impl Listener {
         }
     }
 
-    async fn listen(&mut self, connection: redis::aio::PubSub, first: bool, stop: &CancellationToken) -> Ended {
-        let (mut sink, mut messages) = connection.split();
+    async fn connect(&self) -> Result<(MultiplexedConnection, Messages), Unavailable> {
+        let (sender, queue) = mpsc::channel(BACKLOG);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let messages = Messages { queue, overflowed: Arc::clone(&overflowed) };
+        let push = move |pushed: PushInfo| {
+            if pushed.kind == PushKind::Message && sender.try_send(pushed).is_err() {
+                overflowed.store(true, Ordering::Relaxed);
+            }
+        };
+        Ok((self.link.pubsub(push).await?, messages))
+    }
+
+    async fn listen(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        Messages { queue: mut messages, overflowed }: Messages,
+        first: bool,
+        stop: &CancellationToken,
+    ) -> Ended {
         let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
-        if self.subscribe(&mut sink, &names).await.is_err() {
+        if self.subscribe(&mut connection, &names).await.is_err() {
             return Ended::Lost;
         }
         let mut missed = !first;
@@ -169,24 +195,28 @@ impl Listener {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
+            missed |= overflowed.swap(false, Ordering::Relaxed);
             if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
                 missed = false;
             }
             tokio::select! {
                 () = stop.cancelled() => return Ended::Stopping,
-                message = messages.next() => {
+                message = messages.recv() => {
                     let Some(message) = message else { return Ended::Lost };
                     silent = false;
-                    if message.get_channel_name() == self.probe {
+                    let Ok([Value::BulkString(channel), payload]) = <[Value; 2]>::try_from(message.data) else {
+                        continue;
+                    };
+                    if channel == self.probe.as_bytes() {
                         alive_at = Instant::now();
                         *self.last_probe.lock() = Some(alive_at);
-                        self.measure(&message);
+                        self.measure(payload);
                     } else {
-                        missed |= !self.enqueue(&message);
+                        missed |= !self.enqueue(&channel, payload);
                     }
                 }
                 Some(request) = self.requests.recv() => {
-                    if self.serve(request, &mut sink).await.is_err() {
+                    if self.serve(request, &mut connection).await.is_err() {
                         return Ended::Lost;
                     }
                 }
@@ -205,7 +235,7 @@ impl Listener {
 
     /// Serves a request together with the requests queued behind it, so that opening a thousand rooms does not take a
     /// thousand round trips.
-    async fn serve(&mut self, first: Request, sink: &mut PubSubSink) -> Result<(), Unavailable> {
+    async fn serve(&mut self, first: Request, connection: &mut MultiplexedConnection) -> Result<(), Unavailable> {
         let (mut wanted, mut unwanted, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(request) = next {
@@ -221,11 +251,11 @@ impl Listener {
         // A batch may contain both requests for the same channel: the last one counts.
         unwanted.retain(|name| !self.subscribed.contains_key(name));
         for batch in unwanted.chunks(BATCH) {
-            let asked = tokio::time::timeout(TIMEOUT, sink.unsubscribe(batch)).await;
+            let asked = tokio::time::timeout(TIMEOUT, connection.unsubscribe(batch)).await;
             asked.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
         }
         wanted.retain(|name| self.subscribed.contains_key(name));
-        self.subscribe(sink, &wanted).await?;
+        self.subscribe(connection, &wanted).await?;
         for done in waiting {
             // The caller may have timed out; the subscription stays.
             let _ = done.send(());
@@ -251,8 +281,8 @@ impl Listener {
     }
 
     /// Records the lag and the backlog when a probe comes back.
-    fn measure(&self, probe: &Msg) {
-        if let Ok(sent) = probe.get_payload().map(Duration::from_micros) {
+    fn measure(&self, probe: Value) {
+        if let Ok(sent) = u64::from_redis_value(probe).map(Duration::from_micros) {
             metrics::BUS_LAG.record(self.began.elapsed().saturating_sub(sent));
         }
         metrics::BUS_BACKLOG.set(self.queue.max_capacity() - self.queue.capacity());
@@ -267,15 +297,16 @@ impl Listener {
     }
 
     /// Queues a message for the node; false if the queue was full.
-    fn enqueue(&self, message: &Msg) -> bool {
-        let Some(channel) = self.subscribed.get(message.get_channel_name()) else { return true };
-        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
-        self.queue.try_send(BusEvent::Message(channel.clone(), payload)).is_ok()
+    fn enqueue(&self, channel: &[u8], payload: Value) -> bool {
+        let channel = std::str::from_utf8(channel).ok().and_then(|name| self.subscribed.get(name));
+        let (Some(channel), Value::BulkString(payload)) = (channel, payload) else { return true };
+        self.queue.try_send(BusEvent::Message(channel.clone(), payload.into())).is_ok()
     }
 
-    async fn subscribe(&self, sink: &mut PubSubSink, names: &[String]) -> Result<(), Unavailable> {
+    async fn subscribe(&self, connection: &mut MultiplexedConnection, names: &[String]) -> Result<(), Unavailable> {
         for batch in names.chunks(BATCH) {
-            let subscribed = tokio::time::timeout(TIMEOUT, sink.subscribe(batch)).await.map_err(|_| Unavailable)?;
+            let subscribed =
+                tokio::time::timeout(TIMEOUT, connection.subscribe(batch)).await.map_err(|_| Unavailable)?;
             if let Err(error) = subscribed {
                 self.link.refused(&error);
                 return Err(Unavailable);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::forward::forward;
 use crate::{Unavailable, idempotency::memory::MemoryIdempotency, idempotency::redis::RedisIdempotency};
 
 /// How long a name stands for the same operation, from the first attempt on.
@@ -58,10 +59,7 @@ impl Idempotency {
     /// # Errors
     /// [`Unavailable`].
     pub async fn begin(&self, attempt: Attempt<'_>) -> Result<Begun, Unavailable> {
-        match self {
-            Self::Memory(names) => names.begin(attempt),
-            Self::Redis(names) => names.begin(attempt).await,
-        }
+        forward!(self.begin(attempt))
     }
 
     /// Reports that the operation is done, and stores the reply if the name is still kept.
@@ -69,10 +67,7 @@ impl Idempotency {
     /// # Errors
     /// [`Unavailable`]: the reply may not have been stored.
     pub async fn done(&self, name: &str, reply: &Bytes) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(names) => names.done(name, reply),
-            Self::Redis(names) => names.done(name, reply).await,
-        }
+        forward!(self.done(name, reply))
     }
 
     /// Reports that the operation failed, or that its outcome is unknown: the next attempt may run.
@@ -80,10 +75,7 @@ impl Idempotency {
     /// # Errors
     /// [`Unavailable`]: the next attempt may run after [`ATTEMPT`].
     pub async fn failed(&self, name: &str) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(names) => names.failed(name),
-            Self::Redis(names) => names.failed(name).await,
-        }
+        forward!(self.failed(name))
     }
 
     /// Reports that the operation was refused without effect: the name is free for any operation.
@@ -91,9 +83,6 @@ impl Idempotency {
     /// # Errors
     /// [`Unavailable`]: the same operation may be retried after [`ATTEMPT`].
     pub async fn refused(&self, name: &str) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(names) => names.refused(name),
-            Self::Redis(names) => names.refused(name).await,
-        }
+        forward!(self.refused(name))
     }
 }

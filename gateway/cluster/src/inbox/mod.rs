@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::notification_id::NotificationId;
 use crate::{
     Unavailable,
+    forward::forward,
     ids::{NodeId, SessionRef},
     inbox::{memory::MemoryInbox, redis::RedisInbox},
 };
@@ -105,10 +106,7 @@ impl Inbox {
     /// # Errors
     /// [`Unavailable`]: the notification may or may not have been added; adding it again does no harm.
     pub async fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
-        match self {
-            Self::Memory(inbox) => inbox.add(user, posted),
-            Self::Redis(inbox) => inbox.add(user, posted).await,
-        }
+        forward!(self.add(user, posted))
     }
 
     /// Adds the same notification to many users, in few round trips. The results are in the users' order.
@@ -128,10 +126,7 @@ impl Inbox {
     /// # Errors
     /// [`Unavailable`]: it may or may not have been marked; marking again does no harm.
     pub async fn mark_read(&self, user: &Arc<str>, id: Option<NotificationId>) -> Result<Changed, Unavailable> {
-        match self {
-            Self::Memory(inbox) => inbox.mark_read(user, id),
-            Self::Redis(inbox) => inbox.mark_read(user, id).await,
-        }
+        forward!(self.mark_read(user, id))
     }
 
     /// Deletes a notification. If found, pushes the change.
@@ -139,10 +134,7 @@ impl Inbox {
     /// # Errors
     /// [`Unavailable`]: it may or may not have been deleted; deleting again does no harm, but may not find it.
     pub async fn delete(&self, user: &Arc<str>, id: NotificationId) -> Result<Changed, Unavailable> {
-        match self {
-            Self::Memory(inbox) => inbox.delete(user, id),
-            Self::Redis(inbox) => inbox.delete(user, id).await,
-        }
+        forward!(self.delete(user, id))
     }
 
     /// The newest notifications, or the newest before `before`, which need not exist any more; at most `limit`.
@@ -155,10 +147,7 @@ impl Inbox {
         before: Option<NotificationId>,
         limit: usize,
     ) -> Result<Page, Unavailable> {
-        match self {
-            Self::Memory(inbox) => inbox.list(user, before, limit),
-            Self::Redis(inbox) => inbox.list(user, before, limit).await,
-        }
+        forward!(self.list(user, before, limit))
     }
 
     /// Pushes their user's current count to these sessions of `node`, whether they are claimed or not. The count takes
@@ -167,9 +156,6 @@ impl Inbox {
     /// # Errors
     /// [`Unavailable`]: some sessions may not have been sent the count; sending it again does no harm.
     pub async fn push_count(&self, sessions: &[SessionRef], node: &NodeId) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(inbox) => inbox.push_count(sessions, node),
-            Self::Redis(inbox) => inbox.push_count(sessions, node).await,
-        }
+        forward!(self.push_count(sessions, node))
     }
 }

@@ -17,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use jackfield_shared::trace::{Span, SpanKind, within};
 
 pub use self::position::Position;
+use crate::forward::forward;
 use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membership::Remembered, room_name::RoomName};
 
 /// Messages that a room keeps.
@@ -95,12 +96,7 @@ impl Log {
         key: Option<&str>,
         seen: Option<Position>,
     ) -> Result<Appended, Unavailable> {
-        let appending = async {
-            match self {
-                Self::Memory(log) => log.append(room, body, key, seen),
-                Self::Redis(log) => log.append(room, body, key, seen).await,
-            }
-        };
+        let appending = async { forward!(self.append(room, body, key, seen)) };
         within(Span::child("append", SpanKind::Producer), appending).await
     }
 
@@ -109,10 +105,7 @@ impl Log {
     /// # Errors
     /// [`Unavailable`].
     pub async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
-        match self {
-            Self::Memory(log) => log.find(room, key),
-            Self::Redis(log) => log.find(room, key).await,
-        }
+        forward!(self.find(room, key))
     }
 
     /// The position of rooms without a log, as far as this node knows.
@@ -145,10 +138,7 @@ impl Log {
         count: usize,
         seen: Option<Position>,
     ) -> Result<Page, Unavailable> {
-        match self {
-            Self::Memory(log) => log.read(room, range, count, seen),
-            Self::Redis(log) => log.read(room, range, count, seen).await,
-        }
+        forward!(self.read(room, range, count, seen))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::{
     Unavailable,
+    forward::forward,
     ids::{Incarnation, NodeId},
     membership::memory::MemoryMembership,
     membership::redis::RedisMembership,
@@ -51,11 +52,7 @@ impl Membership {
     /// [`Unavailable`]: the lease may or may not have begun; a lease that is not renewed ends by itself.
     pub async fn register(&self, node: &NodeId) -> Result<(Incarnation, Remembered), Unavailable> {
         let incarnation = Incarnation::new(node);
-        match self {
-            Self::Memory(membership) => membership.register(&incarnation),
-            Self::Redis(membership) => membership.register(&incarnation).await,
-        }
-        .map(|remembered| (incarnation, remembered))
+        forward!(self.register(&incarnation)).map(|remembered| (incarnation, remembered))
     }
 
     /// Renews a lease; false if it was lost.
@@ -63,10 +60,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]: the lease may not have been renewed.
     pub async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.renew(incarnation),
-            Self::Redis(membership) => membership.renew(incarnation).await,
-        }
+        forward!(self.renew(incarnation))
     }
 
     /// All incarnations whose lease holds.
@@ -74,10 +68,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`].
     pub async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.live(),
-            Self::Redis(membership) => membership.live().await,
-        }
+        forward!(self.live())
     }
 
     /// Stores an incarnation's report about itself for all nodes, until the next report or its removal.
@@ -85,10 +76,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]: the report may not have been stored.
     pub async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.report(incarnation, text),
-            Self::Redis(membership) => membership.report(incarnation, text).await,
-        }
+        forward!(self.report(incarnation, text))
     }
 
     /// The last reports of all incarnations that were not removed, including those whose lease has ended.
@@ -96,10 +84,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`].
     pub async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.reports(),
-            Self::Redis(membership) => membership.reports().await,
-        }
+        forward!(self.reports())
     }
 
     /// Adds stays to the index of an incarnation that is about to claim them.
@@ -107,10 +92,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]: some may not be in the index; do not claim them, or release them again.
     pub async fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.index_add(incarnation, stays),
-            Self::Redis(membership) => membership.index_add(incarnation, stays).await,
-        }
+        forward!(self.index_add(incarnation, stays))
     }
 
     /// Removes stays from an incarnation's index, after they were released everywhere.
@@ -118,10 +100,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]; removing them again does no harm.
     pub async fn index_remove(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.index_remove(incarnation, stays),
-            Self::Redis(membership) => membership.index_remove(incarnation, stays).await,
-        }
+        forward!(self.index_remove(incarnation, stays))
     }
 
     /// At most `count` entries of an incarnation's index.
@@ -129,10 +108,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`].
     pub async fn indexed(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Stay>, Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.indexed(incarnation, count),
-            Self::Redis(membership) => membership.indexed(incarnation, count).await,
-        }
+        forward!(self.indexed(incarnation, count))
     }
 
     /// A dead incarnation for `survivor` to clean up after, if there is one.
@@ -140,10 +116,7 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]: if the answer was lost, the incarnation is assigned again later.
     pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.take_dead(survivor),
-            Self::Redis(membership) => membership.take_dead(survivor).await,
-        }
+        forward!(self.take_dead(survivor))
     }
 
     /// Removes `dead`, whose stays were all released. Also ends the lease of a node that shuts down.
@@ -151,9 +124,6 @@ impl Membership {
     /// # Errors
     /// [`Unavailable`]; removing again does no harm.
     pub async fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(membership) => membership.forget_dead(dead),
-            Self::Redis(membership) => membership.forget_dead(dead).await,
-        }
+        forward!(self.forget_dead(dead))
     }
 }

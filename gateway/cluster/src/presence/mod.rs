@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::stay::{Scope, Stay};
 use crate::{
     Unavailable,
+    forward::forward,
     ids::{Incarnation, SessionRef},
     presence::{memory::MemoryPresence, redis::RedisPresence},
     room_name::RoomName,
@@ -96,10 +97,7 @@ impl Presence {
         by: &Incarnation,
         announce: Announce,
     ) -> Result<Vec<usize>, Unavailable> {
-        match self {
-            Self::Memory(presence) => presence.enter(entries, by, announce),
-            Self::Redis(presence) => presence.enter(entries, by, announce).await,
-        }
+        forward!(self.enter(entries, by, announce))
     }
 
     /// Removes those of these stays that `by` holds.
@@ -107,10 +105,7 @@ impl Presence {
     /// # Errors
     /// [`Unavailable`]: some stays may not have been removed; repeating the call does no harm.
     pub async fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(presence) => presence.leave(stays, by, ending),
-            Self::Redis(presence) => presence.leave(stays, by, ending).await,
-        }
+        forward!(self.leave(stays, by, ending))
     }
 
     /// Announces the departure of users whose grace is over. Every node calls it periodically, and one of them
@@ -119,10 +114,7 @@ impl Presence {
     /// # Errors
     /// [`Unavailable`]: some users may not have been announced; the next call announces them.
     pub async fn settle(&self) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(presence) => presence.settle(),
-            Self::Redis(presence) => presence.settle().await,
-        }
+        forward!(self.settle())
     }
 
     /// Whether each of these users is online, in their order. A user within the grace is online.
@@ -130,10 +122,7 @@ impl Presence {
     /// # Errors
     /// [`Unavailable`].
     pub async fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {
-        match self {
-            Self::Memory(presence) => presence.online(users),
-            Self::Redis(presence) => presence.online(users).await,
-        }
+        forward!(self.online(users))
     }
 
     /// How many members a room has, and the profiles of at most `max` of them.
@@ -141,9 +130,6 @@ impl Presence {
     /// # Errors
     /// [`Unavailable`].
     pub async fn members(&self, room: &RoomName, max: usize) -> Result<Members, Unavailable> {
-        match self {
-            Self::Memory(presence) => presence.members(room, max),
-            Self::Redis(presence) => presence.members(room, max).await,
-        }
+        forward!(self.members(room, max))
     }
 }

@@ -6,20 +6,17 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use futures_util::future::select_ok;
+use deadpool_redis::Manager;
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ErrorKind, RedisError, RedisResult,
-    aio::{MultiplexedConnection, PubSub},
+    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisFuture, RedisResult,
+    aio::MultiplexedConnection, io::AsyncDNSResolver,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream, lookup_host},
-};
-use tokio_rustls::TlsConnector;
+use tokio::net::lookup_host;
 
 use crate::{
     TIMEOUT,
@@ -44,10 +41,6 @@ struct Failure {
     logged: Instant,
 }
 
-/// The transport of a connection.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 impl Connector {
     pub(crate) fn new(target: RedisTarget) -> Self {
         Self { target, failing: Mutex::new(None) }
@@ -55,63 +48,68 @@ impl Connector {
 
     /// Number of the database that connections use.
     pub(crate) fn database(&self) -> i64 {
-        self.target.login.db()
+        self.target.client.get_connection_info().redis_settings().db()
     }
 
-    /// A connection for commands. Its task ends when the last clone is dropped.
+    /// A connection for commands, which ends when the last clone is dropped.
     pub(crate) async fn commands(&self) -> RedisResult<MultiplexedConnection> {
-        let connected = self.within(async {
-            let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
-            let stream = self.stream().await?;
-            let login = MultiplexedConnection::new_with_config(&self.target.login, stream, config);
-            login.await.map_err(|error| self.explain(error))
-        });
-        let (connection, driver) = connected.await?;
-        #[expect(clippy::disallowed_methods, reason = "ends with its connection, whose holders are tracked")]
-        drop(tokio::spawn(driver));
-        Ok(connection)
+        let config = self.config();
+        self.within(self.target.client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
-    /// A connection for subscriptions.
-    pub(crate) async fn subscriptions(&self) -> RedisResult<PubSub> {
-        let connected = async {
-            let stream = self.stream().await?;
-            PubSub::new(&self.target.login, stream).await.map_err(|error| self.explain(error))
-        };
-        self.within(connected).await
+    /// A connection for subscriptions. Everything that Redis pushes goes to `pushed`, which is dropped with the
+    /// connection.
+    pub(crate) async fn subscriptions(
+        &self,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> RedisResult<MultiplexedConnection> {
+        let info = self.target.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings))?;
+        let config = self.config().set_push_sender(move |info| {
+            pushed(info);
+            Ok::<_, ()>(())
+        });
+        self.within(client.get_multiplexed_async_connection_with_config(&config)).await
+    }
+
+    /// Makes the connections of a pool.
+    pub(crate) fn manager(&self) -> RedisResult<Manager> {
+        Manager::new_with_config(self.target.client.get_connection_info().clone(), self.config())
+    }
+
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT))
+            .set_dns_resolver(Resolver { host: self.target.host.clone() })
     }
 
     async fn within<T>(&self, connected: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-        let late = |_| Err(failed(io::ErrorKind::TimedOut, format!("no answer within {CONNECT_TIMEOUT:?}")));
-        let outcome = tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(connected)).await.unwrap_or_else(late);
+        let outcome = Box::pin(connected).await.map_err(|error| self.explain(error));
         self.report(outcome.as_ref().err());
         outcome
-    }
-
-    async fn stream(&self) -> RedisResult<Box<dyn Stream>> {
-        let tcp = match &self.target.address {
-            ConnectionAddr::Tcp(host, port) => connect(host, *port).await?,
-            ConnectionAddr::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-            other => return Err(failed(io::ErrorKind::Unsupported, format!("cannot connect to {other}"))),
-        };
-        let Some(Tls { config, name, .. }) = &self.target.tls else { return Ok(Box::new(tcp)) };
-        match TlsConnector::from(config.clone()).connect(name.clone(), tcp).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(failed(error.kind(), format!("TLS handshake failed: {error}"))),
-        }
     }
 
     /// In TLS 1.3 a server refuses a missing client certificate only after the client's handshake: it sends an
     /// alert, or closes the connection.
     fn explain(&self, error: RedisError) -> RedisError {
-        match &self.target.tls {
-            Some(Tls { client: false, .. }) if error.is_io_error() && !error.is_timeout() => {
+        if error.is_timeout() {
+            return io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {CONNECT_TIMEOUT:?}")).into();
+        }
+        let text = match self.target.tls {
+            Some(_) if !error.is_io_error() || error.is_connection_refusal() => return error,
+            Some(Tls::ServerOnly)
+                if error.is_connection_dropped() || error.to_string().contains("CertificateRequired") =>
+            {
                 let hint = "closed after the TLS handshake; if the server requires a client certificate, set \
                             `redis.certFile` and `redis.keyFile`";
-                failed(io::ErrorKind::ConnectionAborted, format!("{hint} ({error})"))
+                format!("{hint} ({error})")
             }
-            _ => error,
-        }
+            Some(_) => format!("TLS handshake failed: {error}"),
+            None => return error,
+        };
+        io::Error::other(text).into()
     }
 
     fn report(&self, error: Option<&RedisError>) {
@@ -137,17 +135,25 @@ impl Connector {
     }
 }
 
-/// Connects to the first of the host's addresses that answers.
-async fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
-    let unknown = |error: io::Error| failed(error.kind(), format!("{host}: {error}"));
-    let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unknown)?.collect();
-    if addresses.is_empty() {
-        return Err(failed(io::ErrorKind::NotFound, format!("{host} has no address")));
-    }
-    let connecting = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
-    Ok(select_ok(connecting).await?.0)
+/// Finds the addresses of `host`, if there is one, and not of the name that the certificate must have.
+struct Resolver {
+    host: Option<String>,
 }
 
-fn failed(kind: io::ErrorKind, text: impl fmt::Display) -> RedisError {
-    io::Error::new(kind, text.to_string()).into()
+impl AsyncDNSResolver for Resolver {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        name: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        let host = self.host.as_deref().unwrap_or(name);
+        Box::pin(async move {
+            let unknown = |why: &dyn fmt::Display| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {why}"));
+            let addresses: Vec<_> = lookup_host((host, port)).await.map_err(|error| unknown(&error))?.collect();
+            if addresses.is_empty() {
+                return Err(unknown(&"has no address").into());
+            }
+            Ok(Box::new(addresses.into_iter()) as _)
+        })
+    }
 }

@@ -22,10 +22,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::{Object, PoolConfig, PoolError, Timeouts};
+use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation};
+use redis::{
+    FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, aio::MultiplexedConnection,
+};
 
 use crate::metrics;
 use crate::{
@@ -33,7 +35,6 @@ use crate::{
     deadline::{self, Wait},
     redis::connector::Connector,
     redis::keys::Keys,
-    redis::pool::{self, Manager, Pool},
     redis::shared::SharedConnection,
     redis::target::RedisTarget,
 };
@@ -67,11 +68,9 @@ impl RedisLink {
     #[must_use]
     pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
         let connector = Arc::new(Connector::new(target));
-        let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-        let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
-            bulk: pool::pool(Arc::clone(&connector), config),
+            bulk: pool(&connector),
             connector,
             refused: Mutex::new(None),
             calls: AtomicUsize::new(0),
@@ -80,8 +79,11 @@ impl RedisLink {
     }
 
     /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(&self) -> Result<redis::aio::PubSub, Unavailable> {
-        self.within(Timing::of("pubsub"), TIMEOUT, self.connector.subscriptions()).await
+    pub(crate) async fn pubsub(
+        &self,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, Unavailable> {
+        self.within(Timing::of("pubsub"), TIMEOUT, self.connector.subscriptions(pushed)).await
     }
 
     /// One command.
@@ -117,11 +119,11 @@ impl RedisLink {
         }
         let mut connection = self.bulk_connection().await?;
         // Loading first costs one round trip per batch, and avoids a second pass when Redis has lost the script.
-        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut *connection)).await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
+        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut connection)).await?;
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
     }
 
-    async fn bulk_connection(&self) -> Result<Object<Manager>, Unavailable> {
+    async fn bulk_connection(&self) -> Result<Connection, Unavailable> {
         let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
             Ok(Ok(connection)) => return Ok(connection),
@@ -139,7 +141,7 @@ impl RedisLink {
     /// A pipeline over the pool.
     pub(crate) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.bulk_connection().await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
     }
 
     /// The answer, or [`Unavailable`] on an error or after `limit`.
@@ -205,6 +207,15 @@ impl RedisLink {
         }
         true
     }
+}
+
+/// A small pool, which connects when it is first used. A connection must answer a PING before it is used again.
+#[expect(clippy::expect_used, reason = "the target has accepted the address, and the pool has a runtime")]
+fn pool(connector: &Connector) -> Pool {
+    let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
+    let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
+    let manager = connector.manager().expect("a valid address");
+    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().expect("it has a runtime")
 }
 
 fn may_not_in_script(error: &RedisError) -> bool {

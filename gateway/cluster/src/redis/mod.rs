@@ -1,11 +1,10 @@
 //! The connections to Redis, the names of its keys, and what the ports over it share.
 //!
-//! [`target`]: the address and login · [`connector`]: one connection · [`shared`], [`pool`]: connections for commands ·
+//! [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for most commands ·
 //! [`link`]: commands and scripts with a deadline, logged and counted · [`keys`].
 
 pub(crate) mod connector;
 pub(crate) mod keys;
 pub(crate) mod link;
-mod pool;
 mod shared;
 pub(crate) mod target;

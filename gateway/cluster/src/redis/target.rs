@@ -3,14 +3,15 @@
 //! Everything is read and checked once, at start, so that a wrong file is an error that names its setting and not a
 //! connection that fails later. Changed files need a restart. There is deliberately no way to skip verification.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, fs};
 
 use jackfield_shared::settings::{SettingsError, env_name};
-use redis::{ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
+use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, TlsCertificates};
 use rustls::{
-    ClientConfig, RootCertStore,
+    RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    sign::CertifiedKey,
 };
 
 /// The settings for reaching Redis. An empty text means not set.
@@ -30,17 +31,20 @@ pub struct RedisAccess<'a> {
 
 /// See the module. `Display` shows the address and the TLS name, never the login: it is fit for logs.
 pub struct RedisTarget {
-    pub(crate) address: ConnectionAddr,
-    pub(crate) login: RedisConnectionInfo,
+    /// With TLS, its host is the name that the server's certificate must have.
+    pub(crate) client: Client,
+    /// The host to connect to, if it is another.
+    pub(crate) host: Option<String>,
     pub(crate) tls: Option<Tls>,
 }
 
-/// The parts that all TLS connections share; TLS sessions are resumed.
-pub(crate) struct Tls {
-    pub(crate) config: Arc<ClientConfig>,
-    pub(crate) name: ServerName<'static>,
-    /// Whether a client certificate is presented.
-    pub(crate) client: bool,
+/// How connections are encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// The client presents a certificate.
+    Mutual,
+    /// Only the server does.
+    ServerOnly,
 }
 
 impl RedisTarget {
@@ -49,24 +53,37 @@ impl RedisTarget {
     /// # Errors
     /// Names the setting, and the file if it is one; never the URL, which may contain a password.
     pub fn new(access: RedisAccess<'_>) -> Result<Self, SettingsError> {
-        let (plain, encrypted) = match access.url.split_once("s://") {
-            Some((scheme @ ("redis" | "valkey"), rest)) => (format!("{scheme}://{rest}"), true),
-            _ => (access.url.to_owned(), false),
-        };
         let not_an_address = |_| {
             SettingsError::new(
                 "setting `redis.url` (REDIS_URL) is not an address such as redis://localhost:6379 or rediss://…",
             )
         };
-        let info = plain.as_str().into_connection_info().map_err(not_an_address)?;
-        let tls = if encrypted { Some(Tls::new(&access, info.addr())?) } else { access.refuse_tls_settings()? };
-        Ok(Self { address: info.addr().clone(), login: info.redis_settings().clone(), tls })
+        let info = access.url.into_connection_info().map_err(not_an_address)?;
+        let ConnectionAddr::TcpTls { host, port, insecure, .. } = info.addr().clone() else {
+            access.refuse_tls_settings()?;
+            return Ok(Self { client: Client::open(info).map_err(not_an_address)?, host: None, tls: None });
+        };
+        if insecure {
+            return Err(wrong("redis.url", "must not have a `#` part: certificates are always verified"));
+        }
+        let (key, name, host) = match access.server_name {
+            "" => ("redis.url", host, None),
+            name => ("redis.serverName", name.to_owned(), Some(host)),
+        };
+        ServerName::try_from(name.as_str()).map_err(|_| wrong(key, "is not the name of a server"))?;
+        let certificates = access.certificates()?;
+        let tls = if certificates.client_tls.is_some() { Tls::Mutual } else { Tls::ServerOnly };
+        let address = ConnectionAddr::TcpTls { host: name, port, insecure, tls_params: None };
+        let client = Client::build_with_tls(info.set_addr(address), certificates).map_err(not_an_address)?;
+        // The library takes the process's provider. If another was chosen before, that one is as good.
+        let _ = ring::default_provider().install_default();
+        Ok(Self { client, host, tls: Some(tls) })
     }
 }
 
 impl RedisAccess<'_> {
     /// Without TLS these settings would be ignored, and the connection would be less safe than the operator intended.
-    fn refuse_tls_settings(&self) -> Result<Option<Tls>, SettingsError> {
+    fn refuse_tls_settings(&self) -> Result<(), SettingsError> {
         let set = [
             ("redis.caFile", self.ca_file),
             ("redis.certFile", self.cert_file),
@@ -75,63 +92,53 @@ impl RedisAccess<'_> {
         ];
         match set.iter().find(|(_, value)| !value.is_empty()) {
             Some((key, _)) => Err(wrong(key, "needs TLS: `redis.url` must begin with rediss://")),
-            None => Ok(None),
+            None => Ok(()),
         }
     }
-}
 
-impl Tls {
-    fn new(access: &RedisAccess<'_>, address: &ConnectionAddr) -> Result<Self, SettingsError> {
-        let ConnectionAddr::Tcp(host, _) = address else {
-            return Err(wrong("redis.url", "must name a host for TLS"));
-        };
-        if access.url.contains('#') {
-            return Err(wrong("redis.url", "must not have a `#` part: certificates are always verified"));
-        }
-        let (key, name) = match access.server_name {
-            "" => ("redis.url", host.as_str()),
-            name => ("redis.serverName", name),
-        };
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| wrong(key, "is not the name of a server"))?;
-        let mut roots = RootCertStore::empty();
-        if access.ca_file.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        } else {
-            for certificate in certificates("redis.caFile", access.ca_file)? {
-                let unfit = |error| wrong_file("redis.caFile", access.ca_file, error);
-                roots.add(certificate).map_err(unfit)?;
+    /// Reads and checks the files.
+    fn certificates(&self) -> Result<TlsCertificates, SettingsError> {
+        let root_cert = match self.ca_file {
+            "" => None,
+            path => {
+                let (pem, authorities) = certificates("redis.caFile", path)?;
+                let mut roots = RootCertStore::empty();
+                for certificate in authorities {
+                    roots.add(certificate).map_err(|error| wrong_file("redis.caFile", path, error))?;
+                }
+                Some(pem)
             }
-        }
-        // Named, so that another provider installed in this process does not matter.
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong("redis.url", &error.to_string()))?
-            .with_root_certificates(roots);
-        let (config, client) = match (access.cert_file, access.key_file) {
-            ("", "") => (config.with_no_client_auth(), false),
+        };
+        let client_tls = match (self.cert_file, self.key_file) {
+            ("", "") => None,
             ("", _) => return Err(wrong("redis.keyFile", "needs `redis.certFile`")),
             (_, "") => return Err(wrong("redis.certFile", "needs `redis.keyFile`")),
-            (certificate, key) => {
-                let chain = certificates("redis.certFile", certificate)?;
-                let unfit = |error| wrong_file("redis.certFile", certificate, error);
-                (config.with_client_auth_cert(chain, private_key(key)?).map_err(unfit)?, true)
+            (path, key_path) => {
+                let (client_cert, chain) = certificates("redis.certFile", path)?;
+                let client_key = read("redis.keyFile", key_path)?;
+                let key = PrivateKeyDer::from_pem_slice(&client_key);
+                let key = key.map_err(|error| wrong_file("redis.keyFile", key_path, error))?;
+                let pair = CertifiedKey::from_der(chain, key, &ring::default_provider());
+                pair.map_err(|error| wrong_file("redis.certFile", path, error))?;
+                Some(ClientTlsConfig { client_cert, client_key })
             }
         };
-        Ok(Self { config: Arc::new(config), name, client })
+        Ok(TlsCertificates { client_tls, root_cert })
     }
 }
 
-fn certificates(key: &str, path: &str) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
-    let read = CertificateDer::pem_file_iter(Path::new(path)).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+/// The file's text, and the certificates in it.
+fn certificates(key: &str, path: &str) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), SettingsError> {
+    let pem = read(key, path)?;
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if certificates.is_empty() => Err(wrong_file(key, path, "has no certificate in PEM")),
-        Ok(certificates) => Ok(certificates),
+        Ok(certificates) => Ok((pem, certificates)),
         Err(error) => Err(wrong_file(key, path, error)),
     }
 }
 
-fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, SettingsError> {
-    PrivateKeyDer::from_pem_file(Path::new(path)).map_err(|error| wrong_file("redis.keyFile", path, error))
+fn read(key: &str, path: &str) -> Result<Vec<u8>, SettingsError> {
+    fs::read(path).map_err(|error| wrong_file(key, path, error))
 }
 
 fn wrong(key: &str, why: &str) -> SettingsError {
@@ -144,9 +151,11 @@ fn wrong_file(key: &str, path: &str, why: impl fmt::Display) -> SettingsError {
 
 impl fmt::Display for RedisTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.tls {
-            Some(tls) => write!(f, "{} (TLS, {})", self.address, tls.name.to_str()),
-            None => self.address.fmt(f),
+        match (self.client.get_connection_info().addr(), &self.host) {
+            (ConnectionAddr::TcpTls { host: name, port, .. }, host) => {
+                write!(f, "{}:{port} (TLS, {name})", host.as_ref().unwrap_or(name))
+            }
+            (address, _) => address.fmt(f),
         }
     }
 }
@@ -163,9 +172,9 @@ mod tests {
     fn the_login_is_decoded_and_not_shown() {
         let url = "rediss://jack%40field:p%23ss%2Fw%3Ard@redis.example:6380/2";
         let target = RedisTarget::new(RedisAccess { url, ..RedisAccess::default() }).unwrap();
-        assert_eq!(target.login.username(), Some("jack@field"));
-        assert_eq!(target.login.password(), Some("p#ss/w:rd"));
-        assert_eq!(target.login.db(), 2);
+        assert_eq!(target.client.get_connection_info().redis_settings().username(), Some("jack@field"));
+        assert_eq!(target.client.get_connection_info().redis_settings().password(), Some("p#ss/w:rd"));
+        assert_eq!(target.client.get_connection_info().redis_settings().db(), 2);
         assert_eq!(target.to_string(), "redis.example:6380 (TLS, redis.example)");
         let named = RedisAccess { url, server_name: "other.example", ..RedisAccess::default() };
         assert_eq!(RedisTarget::new(named).unwrap().to_string(), "redis.example:6380 (TLS, other.example)");

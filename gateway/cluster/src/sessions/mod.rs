@@ -18,6 +18,7 @@ use jackfield_shared::trace::{Span, SpanKind, within};
 use crate::{
     Unavailable,
     bus::Channel,
+    forward::forward,
     ids::{Incarnation, NodeId, SessionId, SessionRef},
     sessions::memory::MemorySessions,
     sessions::redis::RedisSessions,
@@ -87,10 +88,7 @@ impl Sessions {
         policy: Policy,
         dead: &[Incarnation],
     ) -> Result<Claimed, Unavailable> {
-        match self {
-            Self::Memory(sessions) => sessions.claim(session, by, policy, dead),
-            Self::Redis(sessions) => sessions.claim(session, by, policy, dead).await,
-        }
+        forward!(self.claim(session, by, policy, dead))
     }
 
     /// Ends those of these sessions that `by` still holds.
@@ -98,10 +96,7 @@ impl Sessions {
     /// # Errors
     /// [`Unavailable`]: some sessions may not have ended; releasing again does no harm.
     pub async fn release(&self, ended: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(sessions) => sessions.release(ended, by),
-            Self::Redis(sessions) => sessions.release(ended, by).await,
-        }
+        forward!(self.release(ended, by))
     }
 
     /// Re-registers sessions under `by`, and returns those that are above the limit, with either [`OnConflict`]. A
@@ -115,10 +110,7 @@ impl Sessions {
         by: &Incarnation,
         policy: Policy,
     ) -> Result<Vec<SessionId>, Unavailable> {
-        match self {
-            Self::Memory(sessions) => sessions.restore(held, by, policy),
-            Self::Redis(sessions) => sessions.restore(held, by, policy).await,
-        }
+        forward!(self.restore(held, by, policy))
     }
 
     /// Sends a directive to every session of these users except `except`, only through the nodes that hold them.
@@ -132,12 +124,7 @@ impl Sessions {
         directive: &Directive,
         except: Option<&SessionId>,
     ) -> Result<Vec<usize>, Unavailable> {
-        let sending = async {
-            match self {
-                Self::Memory(sessions) => sessions.send(users, directive, except),
-                Self::Redis(sessions) => sessions.send(users, directive, except).await,
-            }
-        };
+        let sending = async { forward!(self.send(users, directive, except)) };
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
@@ -147,10 +134,7 @@ impl Sessions {
     /// # Errors
     /// [`Unavailable`].
     pub async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
-        match self {
-            Self::Memory(sessions) => sessions.of(users),
-            Self::Redis(sessions) => sessions.of(users).await,
-        }
+        forward!(self.of(users))
     }
 }
 

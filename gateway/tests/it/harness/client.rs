@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jackfield_engine::{CloseReason, Frame, Inbound, Parts, testing::TestClient};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::User;
 
@@ -24,30 +26,33 @@ struct Transport {
     client: TestClient,
     /// Everything that has arrived, in order.
     packets: RefCell<Vec<Packet>>,
+    /// Wakes the others that wait: one of them has read their packets, too.
+    arrived: Notify,
     last_ack: Cell<i64>,
 }
 
 /// A packet from the server.
 #[derive(Debug, Clone, PartialEq)]
-struct Packet {
-    kind: Kind,
+pub(super) struct Packet {
+    pub(super) kind: Kind,
     namespace: String,
     /// [`Client::next`] has returned it.
     taken: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Connect(Value),
     ConnectError(String),
     Disconnect,
-    Event { name: String, data: Vec<Value>, parts: usize },
+    Event { name: String, data: Vec<Value> },
     Ack { id: i64, data: Value },
 }
 
 impl Client {
     pub fn new(client: TestClient, user: User) -> Self {
-        let transport = Transport { client, packets: RefCell::default(), last_ack: Cell::new(0) };
+        let transport =
+            Transport { client, packets: RefCell::default(), arrived: Notify::new(), last_ack: Cell::new(0) };
         Self { user, namespace: "/".into(), transport: transport.into() }
     }
 
@@ -82,7 +87,12 @@ impl Client {
 
     /// Sends an event without asking for an acknowledgement.
     pub fn emit(&self, event: &str, data: Value) {
-        self.event(event, &[data], None, None);
+        self.emit_with(event, &[data]);
+    }
+
+    /// As [`Client::emit`], with any number of arguments.
+    pub fn emit_with(&self, event: &str, data: &[Value]) {
+        self.event(event, data, None, None);
     }
 
     /// Sends an event with these arguments, and returns its acknowledgement.
@@ -120,11 +130,24 @@ impl Client {
         answer
     }
 
-    /// As [`Client::ask`]; the answer has to be this error.
+    /// As [`Client::ask`]; the answer has to be this error, with a message and nothing else but a time to retry.
     pub async fn refused(&self, event: &str, data: Value, code: &str) -> Value {
         let answer = self.ask(event, data).await;
-        assert_eq!((&answer["status"], &answer["code"]), (&json!("error"), &json!(code)), "{event}: {answer}");
+        let mut expected = json!({ "status": "error", "code": code, "message": answer["message"] });
+        if code == "rate_limited" {
+            expected["retryAfterMs"] = answer["retryAfterMs"].clone();
+        }
+        assert_eq!(answer, expected, "{event}");
         answer
+    }
+
+    /// As [`Client::ask_with`]; the event has to be invalid, and the answer to say nothing but why. Returns that.
+    pub async fn invalid(&self, event: &str, data: &[Value], parts: Option<Parts>) -> String {
+        let answer = self.ask_with(event, data, parts).await;
+        let message = answer["message"].as_str().unwrap_or_default().to_owned();
+        let expected = json!({ "status": "error", "code": "validation_failed", "message": message });
+        assert_eq!(answer, expected, "{event} {data:?}");
+        message
     }
 
     /// Joins a room, and returns the acknowledgement.
@@ -156,14 +179,30 @@ impl Client {
 
     /// The names and arguments of all events so far.
     pub fn events(&self) -> Vec<(String, Vec<Value>)> {
+        let events = self.packets().into_iter().filter_map(|packet| match packet.kind {
+            Kind::Event { name, data, .. } => Some((name, data)),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    /// The types of all packets of this namespace so far.
+    pub fn packet_types(&self) -> Vec<&'static str> {
+        let types = self.packets().into_iter().map(|packet| match packet.kind {
+            Kind::Connect(_) => "CONNECT",
+            Kind::ConnectError(_) => "CONNECT_ERROR",
+            Kind::Disconnect => "DISCONNECT",
+            Kind::Event { .. } => "EVENT",
+            Kind::Ack { .. } => "ACK",
+        });
+        types.collect()
+    }
+
+    /// All packets of this namespace so far.
+    pub(super) fn packets(&self) -> Vec<Packet> {
         self.transport.read();
         let packets = self.transport.packets.borrow();
-        let own = packets.iter().filter(|packet| packet.namespace == self.namespace);
-        own.filter_map(|packet| match &packet.kind {
-            Kind::Event { name, data, .. } => Some((name.clone(), data.clone())),
-            _ => None,
-        })
-        .collect()
+        packets.iter().filter(|packet| packet.namespace == self.namespace).cloned().collect()
     }
 
     /// The public id of the socket.
@@ -197,6 +236,13 @@ impl Client {
             _ => None,
         })
         .await
+    }
+
+    /// Whether no CONNECT of any namespace was accepted or refused.
+    pub fn is_unanswered(&self) -> bool {
+        self.transport.read();
+        let packets = self.transport.packets.borrow();
+        !packets.iter().any(|packet| matches!(packet.kind, Kind::Connect(_) | Kind::ConnectError(_)))
     }
 
     /// Waits until the server closes the transport, and returns the reason.
@@ -252,7 +298,10 @@ impl Client {
                     "closed while waiting for {what}: {:?}",
                     self.transport.client.outbox().closed()
                 );
-                self.transport.client.changed().await;
+                tokio::select! {
+                    () = self.transport.client.changed() => {}
+                    () = self.transport.arrived.notified() => {}
+                }
             }
         };
         let waited = tokio::time::timeout(WITHIN, waiting).await;
@@ -262,7 +311,11 @@ impl Client {
 
 impl Transport {
     fn read(&self) {
-        self.packets.borrow_mut().extend(self.client.outbox().take().iter().map(Packet::parse));
+        let frames = self.client.outbox().take();
+        if !frames.is_empty() {
+            self.packets.borrow_mut().extend(frames.iter().map(Packet::parse));
+            self.arrived.notify_waiters();
+        }
     }
 }
 
@@ -270,9 +323,11 @@ impl Packet {
     fn parse(frame: &Frame) -> Self {
         let text = std::str::from_utf8(frame.text()).unwrap();
         let (kind, mut rest) = text.split_at(1);
-        let parts = frame.parts().map_or(0, Parts::count);
-        if parts > 0 {
-            rest = rest.split_once('-').unwrap().1;
+        let parts = frame.parts().map_or(&[][..], Parts::all);
+        if !parts.is_empty() {
+            let count;
+            (count, rest) = rest.split_once('-').unwrap();
+            assert_eq!(count, parts.len().to_string());
         }
         let mut namespace = "/";
         if rest.starts_with('/') {
@@ -281,7 +336,7 @@ impl Packet {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (id, json) = rest.split_at(digits);
         let json = || -> Value { serde_json::from_str(json).unwrap_or_else(|error| panic!("{text}: {error}")) };
-        let list = || match json() {
+        let list = || match readable(json(), parts) {
             Value::Array(items) => items,
             other => panic!("{other}"),
         };
@@ -291,7 +346,7 @@ impl Packet {
             "2" | "5" => {
                 let mut data = list();
                 let name = data.remove(0).as_str().unwrap().to_owned();
-                Kind::Event { name, data, parts }
+                Kind::Event { name, data }
             }
             "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list().into_iter().next().unwrap_or_default() },
             "4" => Kind::ConnectError(json()["message"].as_str().unwrap().to_owned()),
@@ -299,4 +354,23 @@ impl Packet {
         };
         Self { kind, namespace: namespace.to_owned(), taken: false }
     }
+}
+
+/// The value with `<hex>` in place of each binary part.
+fn readable(value: Value, parts: &[Bytes]) -> Value {
+    match value {
+        Value::Object(fields) if !parts.is_empty() && fields.contains_key("_placeholder") => {
+            let part = &parts[usize::try_from(fields["num"].as_u64().unwrap()).unwrap()];
+            hex(part).into()
+        }
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, readable(value, parts))).collect(),
+        Value::Array(items) => items.into_iter().map(|item| readable(item, parts)).collect(),
+        other => other,
+    }
+}
+
+/// A binary part as a test sees it.
+pub fn hex(part: &[u8]) -> String {
+    let digits: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("<{digits}>")
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, to_bytes},
-    http::{Method, Request, StatusCode},
+    Router,
+    body::{Body, Bytes, to_bytes},
+    http::{Method, Request, Response, StatusCode},
 };
 use jackfield_cluster::MemoryCluster;
 use jackfield_engine::testing::TestClient;
@@ -35,6 +36,8 @@ pub struct TestCluster {
 
 struct Node {
     gateway: Gateway,
+    /// One for all calls, as its port has one: it counts wrong keys.
+    internal: Router,
     lifecycle: Lifecycle,
 }
 
@@ -46,6 +49,11 @@ impl TestCluster {
 
     /// This many nodes with these settings, each `key=value`.
     pub async fn with(count: usize, set: &[&str]) -> Self {
+        Self::trusting(count, set, || KeySource::Secret(SECRET.to_owned())).await
+    }
+
+    /// As [`TestCluster::with`], for tokens of an issuer with these keys instead of [`User::token`].
+    pub async fn trusting(count: usize, set: &[&str], keys: impl Fn() -> KeySource) -> Self {
         let unlimited = UNLIMITED.map(|limit| format!("limits.{limit}=0"));
         let sources = Sources {
             overrides: unlimited
@@ -59,8 +67,8 @@ impl TestCluster {
         let memory = MemoryCluster::new(settings().terms());
         let nodes = (0..count).map(|_| {
             let lifecycle = Lifecycle::new();
-            let keys = KeySource::Secret(SECRET.to_owned());
-            Node { gateway: Gateway::build_in(&memory, settings(), keys, &lifecycle).unwrap(), lifecycle }
+            let gateway = Gateway::build_in(&memory, settings(), keys(), &lifecycle).unwrap();
+            Node { internal: gateway.internal_router(), gateway, lifecycle }
         });
         let cluster = Self { nodes: nodes.collect() };
         let ready = async {
@@ -84,11 +92,27 @@ impl TestCluster {
 
     /// A client of this user in the main namespace, on this node.
     pub async fn client_on(&self, node: usize, user: impl Into<User>) -> Client {
-        let user = user.into();
-        let client = Client::new(self.transport(node, None), user.clone());
-        client.connect("/", &user.token());
-        client.next("authenticated").await;
-        client
+        self.client_in("/", node, user).await
+    }
+
+    /// A client of this user in this namespace alone, on this node.
+    pub async fn client_in(&self, namespace: &str, node: usize, user: impl Into<User>) -> Client {
+        Client::new(self.transport(node, None), user.into()).also_in(namespace).await
+    }
+
+    /// Clients of different users ("user-0", "user-1", …) in the main namespace, on the nodes in turn.
+    pub async fn clients<const N: usize>(&self) -> [Client; N] {
+        self.clients_in("/").await
+    }
+
+    /// As [`TestCluster::clients`], in this namespace alone.
+    pub async fn clients_in<const N: usize>(&self, namespace: &str) -> [Client; N] {
+        let mut clients = Vec::new();
+        for index in 0..N {
+            let user = User::new(&format!("user-{index}"));
+            clients.push(self.client_in(namespace, index % self.nodes.len(), user).await);
+        }
+        clients.try_into().ok().expect("as many as asked for")
     }
 
     /// A client on this node that has joined nothing yet.
@@ -119,10 +143,14 @@ impl TestCluster {
             .header("authorization", format!("Bearer {API_KEY}"))
             .header("content-type", "application/json");
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let answer = self.nodes[node].gateway.internal_router().oneshot(request.body(body).unwrap()).await.unwrap();
-        let status = answer.status();
-        let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let answer = self.request(node, request.body(body).unwrap()).await;
+        (answer.status(), serde_json::from_slice(answer.body()).unwrap_or(Value::Null))
+    }
+
+    /// Any request to a node's internal port.
+    pub async fn request(&self, node: usize, request: Request<Body>) -> Response<Bytes> {
+        let (head, body) = self.nodes[node].internal.clone().oneshot(request).await.unwrap().into_parts();
+        Response::from_parts(head, to_bytes(body, usize::MAX).await.unwrap())
     }
 
     /// A POST that has to succeed.

@@ -33,11 +33,18 @@ impl User {
 
     /// A token of this user.
     pub fn token(&self) -> String {
-        let claims = json!({
-            "sub": self.id, "name": self.name, "roles": self.roles, "email": format!("{}@example.com", self.id),
-            "exp": unix_now() + self.valid,
-        });
-        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+        self.token_until(unix_now() + self.valid)
+    }
+
+    /// A token of this user that ends at this Unix second.
+    pub fn token_until(&self, exp: u64) -> String {
+        encode(&Header::default(), &self.claims(exp), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+    }
+
+    /// The claims of a token that ends at this Unix second.
+    pub fn claims(&self, exp: u64) -> Value {
+        let email = format!("{}@example.com", self.id);
+        json!({ "sub": self.id, "name": self.name, "roles": self.roles, "email": email, "exp": exp })
     }
 
     /// `{userId, name}`, as other clients see the user.

@@ -1,0 +1,132 @@
+//! What happens when a connection ends in the middle of something. Tests of everything else are in `tests/it`.
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
+use jackfield_engine::{CloseReason, testing::TestClient};
+use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, verify::KeySource};
+
+use super::{Client, Connection, MAIN, Shared, connect::begin, refusal::Refusal, state::Standing};
+use crate::{
+    Gateway,
+    room::{JoinError, Joined, Joining, Rooms},
+    settings::GatewaySettings,
+};
+
+fn identity() -> Identity {
+    let user: Arc<str> = "u".into();
+    Identity {
+        name: Arc::clone(&user),
+        user_id: user,
+        email: None,
+        roles: Arc::new([]),
+        expires_at: unix_now() + 3_600,
+    }
+}
+
+fn gateway(lifecycle: &Lifecycle) -> Gateway {
+    let settings = GatewaySettings::default();
+    let cluster = MemoryCluster::new(settings.terms());
+    Gateway::build_in(&cluster, settings, KeySource::Secret("not a secret".to_owned()), lifecycle).unwrap()
+}
+
+/// A connection right after its handshake, whose session is about to be claimed.
+fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
+    let client = gateway.test_client(None);
+    let connection = gateway.shared.idle.all().pop().unwrap();
+    assert!(matches!(connection.session.lock().begin(&identity()), Standing::Claim));
+    (client, connection)
+}
+
+async fn go_on(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
+    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity()).await
+}
+
+/// A socket in the main namespace.
+async fn connected(gateway: &Gateway) -> (TestClient, Arc<Connection>, Arc<Client>) {
+    while gateway.shared.lease.incarnation().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let (transport, connection) = claiming(gateway);
+    go_on(&gateway.shared, &connection).await.unwrap();
+    let client = Arc::clone(&connection.sockets()[0]);
+    (transport, connection, client)
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let shared = &gateway.shared;
+    let (_transport, connection) = claiming(&gateway);
+    // Another thread may do this at any moment: here, between the decision to claim and the claim.
+    connection.close(CloseReason::Draining);
+    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
+    let members = shared.namespaces.find(MAIN).unwrap().members.len();
+    assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
+    assert_eq!(shared.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_while_too_much_waits_to_be_released() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let shared = &gateway.shared;
+    let (_first, _, client) = connected(&gateway).await;
+    let (_second, connection) = claiming(&gateway);
+    while !shared.releases.is_full() {
+        shared.releases.push(Stay::online(&client.session_ref()), "lost".into());
+    }
+    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
+    assert_eq!(shared.connections.len(), 1, "that of the client before");
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_socket_that_left_while_it_joins_a_room_is_refused_at_once() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let rooms = &gateway.shared.rooms;
+    let (_transport, connection, client) = connected(&gateway).await;
+    let room = RoomName::parse(&client.namespace.name, "r").unwrap();
+    connection.close(CloseReason::Draining);
+    let joining = Joining::new(client, None, None, 1);
+    // The join must not ask the room's task again and again until its deadline.
+    let joined = tokio::time::timeout(Duration::from_secs(1), rooms.join(&room, joining)).await;
+    assert!(matches!(joined, Ok(Err(JoinError::Unavailable))));
+    until_closed(rooms).await;
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_room_is_closed_where_a_socket_fails_between_two_rounds_of_its_join() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let (log, rooms) = (&gateway.shared.cluster.log, &gateway.shared.rooms);
+    let (_transport, connection, client) = connected(&gateway).await;
+    let room = RoomName::parse(&client.namespace.name, "r").unwrap();
+    for _ in 0..40 {
+        log.append(&room, &format!("\"{}\"", "x".repeat(50_000)), None, None).await.unwrap();
+    }
+    let since = log.empty().await.unwrap().to_string();
+    let mut joining = Joining::new(client, Some(since), None, 1);
+    let Ok((_, Joined::More { sent, .. })) = rooms.join(&room, joining.clone()).await else {
+        panic!("two megabytes in one round")
+    };
+    assert_eq!(rooms.len(), 1);
+    joining.sent = Some(sent);
+    connection.close(CloseReason::Draining);
+    assert!(matches!(rooms.join(&room, joining).await, Err(JoinError::Unavailable)));
+    until_closed(rooms).await;
+    lifecycle.stop();
+}
+
+async fn until_closed(rooms: &Rooms<Client>) {
+    let closed = async {
+        while rooms.len() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the room stays open");
+}
