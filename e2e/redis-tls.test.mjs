@@ -72,7 +72,7 @@ describe("Redis over TLS", () => {
     "an authority that is not the server's": [{ "redis.caFile": "stranger.pem" }, /TLS handshake failed: .*UnknownIssuer/],
     "a name that the certificate does not have": [{ "redis.serverName": "" }, /TLS handshake failed: .*not valid for name/],
     "no client certificate": [{ "redis.certFile": "", "redis.keyFile": "" }, /client certificate, set `redis.certFile`/],
-    "a wrong password": [{ "redis.url": "wrong" }, /it refuses the user and password of `redis.url`/],
+    "a wrong password": [{ "redis.url": "wrong" }, /Redis refuses the user and password of `redis.url`/],
   };
   for (const [name, [changes, reason]] of Object.entries(refused)) {
     test(`refused, and the reason is logged: ${name}`, async () => {
@@ -115,7 +115,7 @@ describe("Redis over TLS", () => {
     await redis.ask(`ACL SETUSER ${USER} <later`);
     const program = await startStandalone({ set: { ...redis.settings, "redis.url": redis.url("later") }, up: unready });
     try {
-      await logged(program, /it refuses the user and password/);
+      await logged(program, /Redis refuses the user and password/);
       await redis.ask(`ACL SETUSER ${USER} >later`);
       await until("it is ready", async () => (await fetch(`${program.internal}/readyz`)).status === 200, RIGHT_AGAIN_MS);
       assert.match(program.text(), /connected to redis/);

@@ -1,6 +1,6 @@
-//! What the enum of a port does with most calls.
+//! Forwards most calls of a port to its variant.
 
-/// Calls the same method of either variant of a port. The one in memory answers at once.
+/// Calls the same method of either variant of a port. The in-memory variant answers without waiting.
 macro_rules! forward {
     ($port:ident.$method:ident($($argument:expr),* $(,)?)) => {
         match $port {

@@ -1,9 +1,9 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
 //! One task keeps a separate connection for subscriptions, on which Redis pushes messages (RESP3). After a loss it
-//! resubscribes to all channels, in batches, and only then sends [`BusEvent::Gap`]. The task publishes probes to itself,
-//! and drops a connection that delivers neither probes nor messages, even if TCP considers it healthy. The queues are
-//! bounded: a node that cannot keep up with its channels loses messages and receives [`BusEvent::Gap`].
+//! resubscribes to all channels, in batches, and only then sends [`BusEvent::Gap`]. The task publishes probes to
+//! itself, and drops a connection that delivers neither probes nor messages, even if TCP considers it healthy. The
+//! queues are bounded: a node that cannot keep up with its channels loses messages and receives [`BusEvent::Gap`].
 
 use std::{
     collections::HashMap,

@@ -24,9 +24,9 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two log lines about attempts that fail for the same reason.
+/// Time between two log lines about attempts that fail for the same reason.
 const REMIND_AFTER: Duration = Duration::from_secs(30);
-/// Between two log lines about attempts that fail for different reasons.
+/// Time between two log lines about attempts that fail for different reasons.
 const CHANGE_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -57,8 +57,7 @@ impl Connector {
         self.within(self.target.client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
-    /// A connection for subscriptions. Everything that Redis pushes goes to `pushed`, which is dropped with the
-    /// connection.
+    /// A connection for subscriptions. It sends everything that Redis pushes to `pushed`, and drops that when it ends.
     pub(crate) async fn subscriptions(
         &self,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
@@ -121,7 +120,7 @@ impl Connector {
             return;
         };
         let reason = match error.kind() {
-            ErrorKind::AuthenticationFailed => "it refuses the user and password of `redis.url`".to_owned(),
+            ErrorKind::AuthenticationFailed => "Redis refuses the user and password of `redis.url`".to_owned(),
             _ => error.to_string(),
         };
         if let Some(Failure { reason: last, logged }) = &*failing {

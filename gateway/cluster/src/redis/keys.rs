@@ -22,9 +22,9 @@ impl Keys {
 
     /// The user's sessions and the keys of the inbox, in the order of its scripts' KEYS.
     ///
-    /// `inbox`: sorted set of ids of notifications, all with the same score and so in the order of their text · `unread`:
-    /// set of ids · `notifications`: hash of id → `<time> <body>` · `deleted`: sorted set of recently deleted ids, by time
-    /// of deletion.
+    /// `inbox`: sorted set of ids of notifications, all with the same score and so in the order of their text ·
+    /// `unread`: set of ids · `notifications`: hash of id → `<time> <body>` · `deleted`: sorted set of recently deleted
+    /// ids, by time of deletion.
     pub(crate) fn inbox(&self, user: &str) -> [String; 5] {
         let user = format!("{}:{{{}}}", self.prefix, encode(user));
         ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))

@@ -4,14 +4,14 @@
 //!   sending; a script that Redis does not know is sent again, and so runs later.
 //! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
 //!
-//! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA. Their source
-//! is sent when Redis does not know it, and before every batch on `bulk`.
+//! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA. Their source is
+//! sent if Redis does not know it, and before every batch on `bulk`.
 //!
 //! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is [`Unavailable`]
-//! like one that is down; for quick calls the log says which. When Redis refuses writes, scripts stay all or nothing: a
-//! script's first write is refused, or none. A permission that the user lacks can stop a script halfway. A master that
-//! became a replica keeps its connections, while its address may lead to the new master: so after `READONLY` the quick
-//! connection and the idle bulk connections are replaced.
+//! like one that is down; for quick calls the log has the reason. If Redis refuses writes, scripts stay all or nothing:
+//! Redis refuses a script's first write, or none. A permission that the user lacks can stop a script halfway. A master
+//! that became a replica keeps its connections, while its address may lead to the new master: so `READONLY` replaces
+//! the quick connection and the idle bulk connections.
 
 use std::{
     future::Future,
@@ -56,7 +56,7 @@ pub struct RedisLink {
     connector: Arc<Connector>,
     quick: SharedConnection,
     bulk: Pool,
-    /// When a refused command was last logged and acted on.
+    /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
     /// Quick calls so far.
     calls: AtomicUsize,
@@ -118,7 +118,7 @@ impl RedisLink {
             return Ok(Vec::new());
         }
         let mut connection = self.bulk_connection().await?;
-        // Loading first costs one round trip per batch, and avoids a second pass when Redis has lost the script.
+        // Loading first costs one round trip per batch, but then no call fails because Redis has lost the script.
         self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut connection)).await?;
         self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
     }

@@ -33,7 +33,7 @@ pub struct RedisAccess<'a> {
 pub struct RedisTarget {
     /// With TLS, its host is the name that the server's certificate must have.
     pub(crate) client: Client,
-    /// The host to connect to, if it is another.
+    /// The host to connect to, if it differs from that name.
     pub(crate) host: Option<String>,
     pub(crate) tls: Option<Tls>,
 }
@@ -43,7 +43,7 @@ pub struct RedisTarget {
 pub(crate) enum Tls {
     /// The client presents a certificate.
     Mutual,
-    /// Only the server does.
+    /// Only the server presents a certificate.
     ServerOnly,
 }
 
@@ -55,7 +55,7 @@ impl RedisTarget {
     pub fn new(access: RedisAccess<'_>) -> Result<Self, SettingsError> {
         let not_an_address = |_| {
             SettingsError::new(
-                "setting `redis.url` (REDIS_URL) is not an address such as redis://localhost:6379 or rediss://…",
+                "setting `redis.url` (REDIS_URL) must be an address such as redis://localhost:6379 or rediss://…",
             )
         };
         let info = access.url.into_connection_info().map_err(not_an_address)?;
@@ -70,12 +70,12 @@ impl RedisTarget {
             "" => ("redis.url", host, None),
             name => ("redis.serverName", name.to_owned(), Some(host)),
         };
-        ServerName::try_from(name.as_str()).map_err(|_| wrong(key, "is not the name of a server"))?;
+        ServerName::try_from(name.as_str()).map_err(|_| wrong(key, "must be the name of a server"))?;
         let certificates = access.certificates()?;
         let tls = if certificates.client_tls.is_some() { Tls::Mutual } else { Tls::ServerOnly };
         let address = ConnectionAddr::TcpTls { host: name, port, insecure, tls_params: None };
         let client = Client::build_with_tls(info.set_addr(address), certificates).map_err(not_an_address)?;
-        // The library takes the process's provider. If another was chosen before, that one is as good.
+        // The library uses the process's provider. If another one is installed already, it serves as well.
         let _ = ring::default_provider().install_default();
         Ok(Self { client, host, tls: Some(tls) })
     }
