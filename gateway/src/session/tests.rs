@@ -1,4 +1,4 @@
-//! What happens when a connection ends in the middle of something. Tests of everything else are in `tests/it`.
+//! Tests of connections that end during a claim or a join. All other tests of sessions are in `tests/it`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,7 @@ fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
     (client, connection)
 }
 
-async fn go_on(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
+async fn finish_claim(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
     begin(connection, shared.namespaces.find(MAIN).unwrap(), identity()).await
 }
 
@@ -48,7 +48,7 @@ async fn connected(gateway: &Gateway) -> (TestClient, Arc<Connection>, Arc<Clien
         tokio::task::yield_now().await;
     }
     let (transport, connection) = claiming(gateway);
-    go_on(&gateway.shared, &connection).await.unwrap();
+    finish_claim(&gateway.shared, &connection).await.unwrap();
     let client = Arc::clone(&connection.sockets()[0]);
     (transport, connection, client)
 }
@@ -61,7 +61,7 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     let (_transport, connection) = claiming(&gateway);
     // Another thread may do this at any moment: here, between the decision to claim and the claim.
     connection.close(CloseReason::Draining);
-    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
+    assert_eq!(finish_claim(shared, &connection).await, Err(Refusal::Temporary));
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
     assert_eq!(shared.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
@@ -69,7 +69,7 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_while_too_much_waits_to_be_released() {
+async fn nothing_is_claimed_while_the_release_queue_is_full() {
     let lifecycle = Lifecycle::new();
     let gateway = gateway(&lifecycle);
     let shared = &gateway.shared;
@@ -78,8 +78,8 @@ async fn nothing_is_claimed_while_too_much_waits_to_be_released() {
     while !shared.releases.is_full() {
         shared.releases.push(Stay::online(&client.session_ref()), "lost".into());
     }
-    assert_eq!(go_on(shared, &connection).await, Err(Refusal::Temporary));
-    assert_eq!(shared.connections.len(), 1, "that of the client before");
+    assert_eq!(finish_claim(shared, &connection).await, Err(Refusal::Temporary));
+    assert_eq!(shared.connections.len(), 1, "only the connection of the earlier client");
     lifecycle.stop();
 }
 
@@ -92,7 +92,7 @@ async fn a_socket_that_left_while_it_joins_a_room_is_refused_at_once() {
     let room = RoomName::parse(&client.namespace.name, "r").unwrap();
     connection.close(CloseReason::Draining);
     let joining = Joining::new(client, None, None, 1);
-    // The join must not ask the room's task again and again until its deadline.
+    // The join must not ask the room's task repeatedly until its deadline.
     let joined = tokio::time::timeout(Duration::from_secs(1), rooms.join(&room, joining)).await;
     assert!(matches!(joined, Ok(Err(JoinError::Unavailable))));
     until_closed(rooms).await;
@@ -100,7 +100,7 @@ async fn a_socket_that_left_while_it_joins_a_room_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_room_is_closed_where_a_socket_fails_between_two_rounds_of_its_join() {
+async fn a_room_is_closed_if_a_socket_fails_between_two_rounds_of_its_join() {
     let lifecycle = Lifecycle::new();
     let gateway = gateway(&lifecycle);
     let (log, rooms) = (&gateway.shared.cluster.log, &gateway.shared.rooms);
