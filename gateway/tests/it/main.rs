@@ -9,6 +9,7 @@ mod drain;
 mod harness;
 mod layers;
 mod limits;
+mod notifications;
 mod readme;
 mod rooms_costs;
 mod rooms_messages;
