@@ -6,6 +6,7 @@
 
 mod binary;
 mod drain;
+mod feeds;
 mod harness;
 mod layers;
 mod limits;

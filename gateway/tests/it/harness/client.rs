@@ -87,7 +87,12 @@ impl Client {
 
     /// Sends an event without asking for an acknowledgement.
     pub fn emit(&self, event: &str, data: Value) {
-        self.event(event, &[data], None, None);
+        self.emit_with(event, &[data]);
+    }
+
+    /// As [`Client::emit`], with any number of arguments.
+    pub fn emit_with(&self, event: &str, data: &[Value]) {
+        self.event(event, data, None, None);
     }
 
     /// Sends an event with these arguments, and returns its acknowledgement.
