@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
+mod api;
 mod binary;
 mod drain;
 mod feeds;
