@@ -2,166 +2,110 @@
 
 use std::time::Duration;
 
-use jackfield_shared::{
-    serve::internal_host,
-    settings::{Setting, Settings, SettingsError},
-    telemetry::LogSettings,
-    trace::OtelSettings,
-};
-use serde::{Deserialize, Serialize};
+use jackfield_shared::{serve::internal_host, settings::SettingsError, telemetry::LogSettings, trace::OtelSettings};
 
-/// All settings of the service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "TABLE documents each")]
-pub struct AuthSettings {
-    pub port: u16,
-    pub host: String,
-    pub internal: Internal,
-    pub database: Database,
-    pub seed: Seed,
-    pub token: Token,
-    pub password: Password,
-    pub login: Login,
-    pub register: Register,
-    pub cors: Cors,
-    pub proxy: Proxy,
-    pub log: LogSettings,
-    pub otel: OtelSettings,
-}
-
-/// Declares a group of settings with their defaults side by side.
-macro_rules! group {
-    ($name:ident { $($(#[$attribute:meta])* $key:ident: $kind:ty = $default:expr),* $(,)? }) => {
-        #[derive(Debug, Clone, Serialize, Deserialize)]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[expect(missing_docs, reason = "TABLE documents each")]
-        pub struct $name { $($(#[$attribute])* pub $key: $kind),* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($key: $default),* }
-            }
-        }
-    };
-}
-
-group!(Internal { port: u16 = 0, host: String = String::new() });
-group!(Database { url: String = "sqlite://jackfield.db".into(), connections: u32 = 10 });
-group!(Seed { enabled: bool = false });
-group!(Token {
-    issuer: String = "jackfield".into(),
-    audience: String = "jackfield".into(),
-    #[serde(with = "humantime_serde")]
-    lifetime: Duration = Duration::from_secs(2 * 60 * 60),
-});
-group!(Password {
-    concurrency: u32 = 0,
-    per_address: u32 = 32,
-    #[serde(with = "humantime_serde")]
-    wait: Duration = Duration::from_secs(15),
-});
-group!(Login {
-    failures: u32 = 10,
-    failures_per_address: u32 = 50,
-    failures_per_account: u32 = 100,
-    #[serde(with = "humantime_serde")]
-    window: Duration = Duration::from_secs(15 * 60),
-});
-group!(Register {
-    per_address: u32 = 100,
-    #[serde(with = "humantime_serde")]
-    window: Duration = Duration::from_secs(60 * 60),
-});
-group!(Cors { origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()] });
-group!(Proxy { hops: u32 = 0 });
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self {
-            port: 3_001,
-            host: "0.0.0.0".into(),
-            internal: Internal::default(),
-            database: Database::default(),
-            seed: Seed::default(),
-            token: Token::default(),
-            password: Password::default(),
-            login: Login::default(),
-            register: Register::default(),
-            cors: Cors::default(),
-            proxy: Proxy::default(),
-            log: LogSettings::default(),
-            otel: OtelSettings::default(),
+jackfield_shared::settings! {
+    /// All settings of the service.
+    pub struct AuthSettings {
+        /// Public port: accounts, key set, OpenAPI document.
+        port: u16 = 3_001,
+        /// Address that the public port listens on.
+        host: String = "0.0.0.0".into(),
+        groups {
+            internal: Internal,
+            database: Database,
+            seed: Seed,
+            token: Token,
+            password: Password,
+            login: Login,
+            register: Register,
+            cors: Cors,
+            proxy: Proxy,
+            log: LogSettings,
+            otel: OtelSettings,
         }
     }
-}
 
-impl Settings for AuthSettings {
-    const TABLE: &'static [Setting] = &[
-        Setting { key: "port", doc: "Public port: accounts, key set, OpenAPI document" },
-        Setting { key: "host", doc: "Address that the public port listens on" },
-        Setting { key: "internal.port", doc: "Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000" },
-        Setting {
-            key: "internal.host",
-            doc: "Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for \
-                  all addresses",
-        },
-        Setting { key: "database.url", doc: "`sqlite://FILE` or `postgres://…`" },
-        Setting { key: "database.connections", doc: "Most connections to the database" },
-        Setting { key: "seed.enabled", doc: "Creates the demo users, and serves `/api/seed`, which resets them" },
-        Setting { key: "token.issuer", doc: "Issuer (`iss`) of the tokens" },
-        Setting { key: "token.audience", doc: "Audience (`aud`) of the tokens" },
-        Setting { key: "token.lifetime", doc: "How long a token is valid" },
-        Setting {
-            key: "password.concurrency",
-            doc: "Passwords hashed at the same time, 19 MB each; 0 for one per core",
-        },
-        Setting {
-            key: "password.perAddress",
-            doc: "Most sign-ins and registrations of one client address that wait to be hashed; 0 for no limit",
-        },
-        Setting {
-            key: "password.wait",
-            doc: "Longest wait of a sign-in or registration to be hashed; then it is refused",
-        },
-        Setting {
-            key: "login.failures",
-            doc: "Most failed sign-ins to one account from one client address in `login.window`; 0 for no limit",
-        },
-        Setting {
-            key: "login.failuresPerAddress",
-            doc: "Most failed sign-ins from one client address in `login.window`, to all accounts; 0 for no limit",
-        },
-        Setting {
-            key: "login.failuresPerAccount",
-            doc: "Most failed sign-ins to one account in `login.window`, from all client addresses; above it, each \
-                  address gets one attempt per window, so that strangers cannot lock the owner out; 0 for no limit",
-        },
-        Setting { key: "login.window", doc: "Time in which the limits on failed sign-ins refill, evenly" },
-        Setting {
-            key: "register.perAddress",
-            doc: "Most registrations (and resets of the demo users) from one client address in `register.window`; 0 \
-                  for no limit",
-        },
-        Setting { key: "register.window", doc: "Time in which `register.perAddress` refills, evenly" },
-        Setting {
-            key: "cors.origins",
-            doc: "Origins of web pages that may call the service, besides its own; `*` matches any port or part of a \
-                  name",
-        },
-        Setting {
-            key: "proxy.hops",
-            doc: "Number of trusted proxies in front, whose `X-Forwarded-For` gives the client's address",
-        },
-        Setting { key: "log.format", doc: "`pretty` or `json`" },
-        Setting { key: "log.level", doc: "`error`, `warn`, `info`, `debug`, or a filter by module" },
-        Setting {
-            key: "otel.exporterOtlpEndpoint",
-            doc: "URL of a collector that accepts traces over OTLP/HTTP, such as `http://collector:4318`; empty for no \
-                  traces",
-        },
-        Setting { key: "otel.tracesSamplerArg", doc: "Fraction of all traces that is recorded, from 0 to 1" },
-    ];
+    /// `internal.…`
+    pub struct Internal {
+        /// Port of `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000.
+        port: u16 = 0,
+        /// Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for all
+        /// addresses.
+        host: String = String::new(),
+    }
+
+    /// `database.…`
+    pub struct Database {
+        /// `sqlite://FILE` or `postgres://…`.
+        url: String = "sqlite://jackfield.db".into(),
+        /// Most connections to the database.
+        connections: u32 = 10,
+    }
+
+    /// `seed.…`
+    pub struct Seed {
+        /// Creates the demo users, and serves `/api/seed`, which resets them.
+        enabled: bool = false,
+    }
+
+    /// `token.…`
+    pub struct Token {
+        /// Issuer (`iss`) of the tokens.
+        issuer: String = "jackfield".into(),
+        /// Audience (`aud`) of the tokens.
+        audience: String = "jackfield".into(),
+        /// How long a token is valid.
+        #[serde(with = "humantime_serde")]
+        lifetime: Duration = Duration::from_secs(2 * 60 * 60),
+    }
+
+    /// `password.…`
+    pub struct Password {
+        /// Passwords hashed at the same time, 19 MB each; 0 for one per core.
+        concurrency: u32 = 0,
+        /// Most sign-ins and registrations of one client address that wait to be hashed; 0 for no limit.
+        per_address: u32 = 32,
+        /// Longest wait of a sign-in or registration to be hashed; then it is refused.
+        #[serde(with = "humantime_serde")]
+        wait: Duration = Duration::from_secs(15),
+    }
+
+    /// `login.…`
+    pub struct Login {
+        /// Most failed sign-ins to one account from one client address in `login.window`; 0 for no limit.
+        failures: u32 = 10,
+        /// Most failed sign-ins from one client address in `login.window`, to all accounts; 0 for no limit.
+        failures_per_address: u32 = 50,
+        /// Most failed sign-ins to one account in `login.window`, from all client addresses; above it, each address
+        /// gets one attempt per window, so that strangers cannot lock the owner out; 0 for no limit.
+        failures_per_account: u32 = 100,
+        /// Time in which the limits on failed sign-ins refill, evenly.
+        #[serde(with = "humantime_serde")]
+        window: Duration = Duration::from_secs(15 * 60),
+    }
+
+    /// `register.…`
+    pub struct Register {
+        /// Most registrations (and resets of the demo users) from one client address in `register.window`; 0 for no
+        /// limit.
+        per_address: u32 = 100,
+        /// Time in which `register.perAddress` refills, evenly.
+        #[serde(with = "humantime_serde")]
+        window: Duration = Duration::from_secs(60 * 60),
+    }
+
+    /// `cors.…`
+    pub struct Cors {
+        /// Origins of web pages that may call the service, besides its own; `*` matches any port or part of a name.
+        origins: Vec<String> = vec!["http://localhost:*".into(), "http://127.0.0.1:*".into()],
+    }
+
+    /// `proxy.…`
+    pub struct Proxy {
+        /// Number of trusted proxies in front, whose `X-Forwarded-For` gives the client's address.
+        hops: u32 = 0,
+    }
 }
 
 impl AuthSettings {
@@ -202,16 +146,11 @@ impl AuthSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_shared::settings::{Sources, load, undocumented};
+    use jackfield_shared::settings::{Sources, load};
 
     fn with(overrides: &[&str]) -> AuthSettings {
         let overrides = overrides.iter().map(|pair| (*pair).to_owned()).collect();
         load(&Sources { overrides, ..Sources::default() }).unwrap()
-    }
-
-    #[test]
-    fn the_table_lists_every_setting() {
-        assert_eq!(undocumented::<AuthSettings>(), Vec::<String>::new());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! the source if the key is unknown or the text has the wrong type, never the actual value, which may be a secret. The
 //! type of a setting is that of its default; a list is written with commas, or as a JSON array if an item holds one.
 
+mod declare;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -16,21 +18,10 @@ use figment::{
     providers::{Format, Serialized, Toml},
     value::{Dict, Num, Value},
 };
-use serde::{Serialize, de::DeserializeOwned};
 
-/// One row of the documented table.
-pub struct Setting {
-    /// `session.onConflict`.
-    pub key: &'static str,
-    /// Its effect, with its unit.
-    pub doc: &'static str,
-}
-
-/// A program's settings: a struct whose default has every key, and a line of text for each.
-pub trait Settings: Serialize + DeserializeOwned + Default {
-    /// Every key, in the order of the documentation.
-    const TABLE: &'static [Setting];
-}
+#[doc(hidden)]
+pub use self::declare::row;
+pub use self::declare::{Setting, Settings, list};
 
 /// The sources of settings.
 #[derive(Default, Clone)]
@@ -42,7 +33,7 @@ pub struct Sources {
     /// `key=value` of the command line.
     pub overrides: Vec<String>,
     /// Keys that belong to another part of the same process, and are ignored silently.
-    pub others: Vec<&'static str>,
+    pub others: Vec<String>,
 }
 
 /// A message that names the invalid setting.
@@ -65,7 +56,7 @@ pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
     let defaults = Serialized::defaults(S::default());
     let types = flatten(&Figment::from(&defaults).extract::<Dict>().map_err(|error| explain(&error))?);
     let known = |key: &str| types.contains_key(key);
-    let check = |key: &str, from: &str| match known(key) || sources.others.contains(&key) {
+    let check = |key: &str, from: &str| match known(key) || sources.others.iter().any(|other| other == key) {
         true => Ok(()),
         false => Err(SettingsError(format!("unknown setting `{key}` ({from}){}", suggestion(key, types.keys())))),
     };
@@ -136,22 +127,11 @@ pub fn markdown_table<S: Settings>() -> String {
     let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));
     let defaults = defaults.unwrap_or_default();
     let mut table = String::from("| setting | environment | default | what it does |\n|---|---|---|---|\n");
-    for Setting { key, doc } in S::TABLE {
-        let default = defaults.get(*key).map(display).unwrap_or_default();
-        table += &format!("| `{key}` | `{}` | {default} | {doc} |\n", env_name(key));
+    for Setting { key, doc } in list::<S>() {
+        let default = defaults.get(&key).map(display).unwrap_or_default();
+        table += &format!("| `{key}` | `{}` | {default} | {doc} |\n", env_name(&key));
     }
     table
-}
-
-/// Keys that are only in the defaults or only in the table: must be empty.
-#[must_use]
-pub fn undocumented<S: Settings>() -> Vec<String> {
-    let defaults = Figment::from(Serialized::defaults(S::default())).extract::<Dict>().map(|dict| flatten(&dict));
-    let defaults = defaults.unwrap_or_default();
-    let listed = |key: &String| S::TABLE.iter().any(|setting| setting.key == key);
-    let missing = defaults.keys().filter(|key| !listed(key)).cloned();
-    let extra = S::TABLE.iter().filter(|setting| !defaults.contains_key(setting.key)).map(|setting| setting.key.into());
-    missing.chain(extra).collect()
 }
 
 fn read_file(path: &Path) -> Result<Dict, SettingsError> {
@@ -238,37 +218,28 @@ fn explain(error: &figment::Error) -> SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
-    #[derive(Debug, Serialize, Deserialize, PartialEq)]
-    #[serde(rename_all = "camelCase")]
-    struct Inner {
-        on_conflict: String,
-        limit: u32,
-        list: Vec<String>,
-        part: f64,
-    }
-    #[derive(Debug, Serialize, Deserialize, PartialEq)]
-    struct Example {
-        port: u16,
-        secret: String,
-        session: Inner,
-    }
-    impl Default for Example {
-        fn default() -> Self {
-            let session = Inner { on_conflict: "evict".into(), limit: 1, list: vec!["a".into()], part: 0.25 };
-            Self { port: 3000, secret: String::new(), session }
+    crate::settings! {
+        /// An example.
+        pub struct Example {
+            /// The port.
+            port: u16 = 3000,
+            /// A secret
+            /// on two lines.
+            secret: String = String::new(),
+            groups { session: Inner }
         }
-    }
-    impl Settings for Example {
-        const TABLE: &'static [Setting] = &[
-            Setting { key: "port", doc: "p" },
-            Setting { key: "secret", doc: "s" },
-            Setting { key: "session.onConflict", doc: "c" },
-            Setting { key: "session.limit", doc: "l" },
-            Setting { key: "session.list", doc: "l" },
-            Setting { key: "session.part", doc: "p" },
-        ];
+        /// A group.
+        pub struct Inner {
+            /// c
+            on_conflict: String = "evict".into(),
+            /// l
+            limit: u32 = 1,
+            /// l
+            list: Vec<String> = vec!["a".into()],
+            /// p
+            part: f64 = 0.25,
+        }
     }
 
     fn sources(environment: &[(&str, &str)], overrides: &[&str]) -> Sources {
@@ -343,10 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn table_and_defaults_agree() {
-        assert_eq!(undocumented::<Example>(), Vec::<String>::new());
-        assert!(markdown_table::<Example>().contains("| `port` | `PORT` | `3000` | p |"));
-        assert!(markdown_table::<Example>().contains("| `session.part` | `SESSION_PART` | `0.25` | p |"));
-        assert!(markdown_table::<Example>().contains("| `session.onConflict` | `SESSION_ON_CONFLICT` | `evict` | c |"));
+    fn the_table_has_a_row_for_each_field() {
+        let rows = "| `port` | `PORT` | `3000` | The port |
+| `secret` | `SECRET` | none | A secret on two lines |
+| `session.onConflict` | `SESSION_ON_CONFLICT` | `evict` | c |
+| `session.limit` | `SESSION_LIMIT` | `1` | l |
+| `session.list` | `SESSION_LIST` | `a` | l |
+| `session.part` | `SESSION_PART` | `0.25` | p |
+";
+        assert!(markdown_table::<Example>().ends_with(rows), "{}", markdown_table::<Example>());
     }
 }

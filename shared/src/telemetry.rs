@@ -19,19 +19,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// `log.format` and `log.level`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct LogSettings {
-    /// `pretty` or `json`.
-    pub format: LogFormat,
-    /// A filter as `tracing` writes it: `info`, `warn,jackfield_gateway=debug`.
-    pub level: String,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { format: LogFormat::Pretty, level: "info".into() }
+crate::settings! {
+    /// `log.…`
+    pub struct LogSettings {
+        /// `pretty` or `json`.
+        format: LogFormat = LogFormat::Pretty,
+        /// `error`, `warn`, `info`, `debug`, or a filter by module.
+        level: String = "info".into(),
     }
 }
 

@@ -4,7 +4,7 @@ use jackfield_auth::AuthSettings;
 use jackfield_gateway::settings::GatewaySettings;
 use jackfield_shared::{
     hosts::is_loopback,
-    settings::{Setting, Settings, SettingsError, Sources, load},
+    settings::{Setting, Settings, SettingsError, Sources, list, load},
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,9 @@ impl Default for Embedded {
 }
 
 impl Settings for Embedded {
-    const TABLE: &'static [Setting] = GatewaySettings::TABLE;
+    fn list(prefix: &str, rows: &mut Vec<Setting>) {
+        GatewaySettings::list(prefix, rows);
+    }
 }
 
 /// The auth service's settings with the demo users enabled by default.
@@ -37,7 +39,9 @@ impl Default for Seeded {
 }
 
 impl Settings for Seeded {
-    const TABLE: &'static [Setting] = AuthSettings::TABLE;
+    fn list(prefix: &str, rows: &mut Vec<Setting>) {
+        AuthSettings::list(prefix, rows);
+    }
 }
 
 /// Reads both.
@@ -45,9 +49,9 @@ impl Settings for Seeded {
 /// # Errors
 /// The error names the setting.
 pub fn read(sources: &Sources) -> Result<(GatewaySettings, AuthSettings), SettingsError> {
-    let keys = |table: &'static [Setting]| table.iter().map(|setting| setting.key).collect();
-    let of_gateway = Sources { others: keys(AuthSettings::TABLE), ..sources.clone() };
-    let of_auth = Sources { others: keys(GatewaySettings::TABLE), ..sources.clone() };
+    let keys = |rows: Vec<Setting>| rows.into_iter().map(|row| row.key).collect();
+    let of_gateway = Sources { others: keys(list::<AuthSettings>()), ..sources.clone() };
+    let of_auth = Sources { others: keys(list::<GatewaySettings>()), ..sources.clone() };
     let Embedded(mut gateway) = load(&of_gateway)?;
     let mut auth: AuthSettings = load(&of_auth)?;
     // The demo users' password is public. Without an explicit setting they exist only if no other machine reaches them

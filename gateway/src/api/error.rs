@@ -32,7 +32,7 @@ pub(crate) enum ApiError {
     #[error("{}", .0.join("; "))]
     Validation(Vec<String>),
     /// The named thing does not exist.
-    #[error("No such {0}")]
+    #[error("There is no such {0}")]
     NotFound(&'static str),
     /// The same `Idempotency-Key` was used for another call.
     #[error("This Idempotency-Key was used for another call")]

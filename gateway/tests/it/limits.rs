@@ -104,6 +104,18 @@ async fn of_events_refused_together_the_nth_has_to_wait_n_times_as_long_as_the_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_wait_is_disconnected_for_good() {
+    let cluster = few_events().await;
+    let client = cluster.client("ana").await;
+    for number in 0..1_000 {
+        client.emit("echo", json!(number));
+    }
+    client.disconnected().await;
+    assert_eq!(client.all("error").last().unwrap()["code"], "rate_limited");
+    assert_eq!(client.closed().await, CloseReason::Flooding);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_connection_has_no_new_burst_and_another_user_has_one() {
     let cluster = few_events().await;
     let mut accepted = 0;

@@ -4,13 +4,16 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
+mod api;
 mod binary;
 mod chat;
 mod connect;
 mod drain;
+mod feeds;
 mod harness;
 mod layers;
 mod limits;
+mod notifications;
 mod readme;
 mod rooms_costs;
 mod rooms_join;

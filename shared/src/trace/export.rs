@@ -19,7 +19,6 @@ use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
-use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::TRACER;
@@ -32,19 +31,13 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sending the last spans may take at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `otel.…`, by the names that OpenTelemetry gives to the environment variables.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct OtelSettings {
-    /// The OTLP/HTTP endpoint of a collector, such as `http://collector:4318`; empty for no traces.
-    pub exporter_otlp_endpoint: String,
-    /// The part of all traces that is recorded, from 0 to 1.
-    pub traces_sampler_arg: f64,
-}
-
-impl Default for OtelSettings {
-    fn default() -> Self {
-        Self { exporter_otlp_endpoint: String::new(), traces_sampler_arg: 0.01 }
+crate::settings! {
+    /// `otel.…`, by the names that OpenTelemetry gives to the environment variables.
+    pub struct OtelSettings {
+        /// URL of a collector that accepts traces over OTLP/HTTP, such as `http://collector:4318`; empty for no traces.
+        exporter_otlp_endpoint: String = String::new(),
+        /// Fraction of all traces that is recorded, from 0 to 1.
+        traces_sampler_arg: f64 = 0.01,
     }
 }
 

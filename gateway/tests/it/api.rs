@@ -1,0 +1,486 @@
+//! The HTTP API for backends: any node answers for the whole cluster.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{Method, Request, Response},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::harness::{API_KEY, Client, TestCluster, User, is_timestamp};
+
+/// Three nodes, where a user may have any number of sessions.
+async fn cluster() -> TestCluster {
+    TestCluster::with(3, &["session.policy=multi"]).await
+}
+
+/// A request with this key, and this text as its body.
+async fn send(
+    cluster: &TestCluster,
+    node: usize,
+    key: &str,
+    (method, path): (Method, &str),
+    body: impl Into<Body>,
+    headers: &[(&str, &str)],
+) -> Response<Bytes> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
+    if !key.is_empty() {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    cluster.request(node, request.body(body.into()).unwrap()).await
+}
+
+/// A POST under an `Idempotency-Key`.
+async fn once(cluster: &TestCluster, node: usize, path: &str, body: &Value, name: &str) -> Response<Bytes> {
+    send(cluster, node, API_KEY, (Method::POST, path), body.to_string(), &[("idempotency-key", name)]).await
+}
+
+fn json_of(answer: &Response<Bytes>) -> Value {
+    serde_json::from_slice(answer.body()).unwrap()
+}
+
+fn messages(page: &Value, field: &str) -> Vec<Value> {
+    page["messages"].as_array().unwrap().iter().map(|message| message[field].clone()).collect()
+}
+
+/// One client of a user of its own on each node.
+async fn on_each_node(cluster: &TestCluster) -> [Client; 3] {
+    [cluster.client_on(0, "ana").await, cluster.client_on(1, "bob").await, cluster.client_on(2, "carl").await]
+}
+
+#[tokio::test(start_paused = true)]
+async fn emit_to_a_user_reaches_every_socket_of_the_user_in_both_namespaces_and_no_other() {
+    let cluster = cluster().await;
+    let mine = [
+        cluster.client_on(0, "ana").await,
+        cluster.client_on(1, "ana").await,
+        cluster.client_on(2, "ana").await,
+        cluster.client_in("/chat", 1, "ana").await,
+    ];
+    let other = cluster.client_on(0, "bob").await;
+    let data = json!({ "type": "order", "data": { "id": 7, "text": "ñ \"quoted\" 👋" } });
+    for node in 0..3 {
+        let event = format!("data:updated-{node}");
+        let emit = json!({ "event": event, "data": data, "to": { "user": "ana" } });
+        let (status, answer) = cluster.call(node, Method::POST, "/v1/emit", &emit).await;
+        assert_eq!((status.as_u16(), answer), (202, json!({ "delivered": 4 })));
+        for client in &mine {
+            let mut received = client.next(&event).await;
+            let timestamp = received.as_object_mut().unwrap().remove("timestamp").unwrap();
+            assert!(is_timestamp(&timestamp), "{timestamp}");
+            assert_eq!(received, data);
+        }
+    }
+    cluster.quiet().await;
+    for client in &mine {
+        assert_eq!(client.events().iter().filter(|(name, _)| name.starts_with("data:updated")).count(), 3, "each once");
+    }
+    assert!(other.events().iter().all(|(name, _)| !name.starts_with("data:updated")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn emit_to_users_to_a_room_and_to_everyone_in_a_namespace() {
+    let cluster = cluster().await;
+    let clients = on_each_node(&cluster).await;
+    let chat = cluster.client_in("/chat", 0, "dora").await;
+    for member in [&clients[0], &clients[2]] {
+        member.join("r").await;
+    }
+
+    let users = json!(["ana", "bob", "ana", "nobody", "somebody"]);
+    let emit = json!({ "event": "for-two", "data": {}, "to": { "users": users } });
+    let (status, answer) = cluster.call(2, Method::POST, "/v1/emit", &emit).await;
+    assert_eq!((status.as_u16(), answer), (202, json!({ "delivered": 2 })));
+    let emit = json!({ "event": "in-room", "data": { "n": 1 }, "to": { "room": "r" } });
+    assert_eq!(cluster.post(1, "/v1/emit", &emit).await, json!({}));
+    let everyone = json!({ "event": "for-all", "data": { "n": 2 }, "to": { "everyone": true } });
+    cluster.post(0, "/v1/emit", &everyone).await;
+    let to = json!({ "everyone": true, "namespace": "/chat" });
+    cluster.post(0, "/v1/emit", &json!({ "event": "for-chat", "data": { "n": 3 }, "to": to })).await;
+
+    cluster.quiet().await;
+    let numbers = |client: &Client, event| client.all(event).iter().map(|data| data["n"].clone()).collect::<Vec<_>>();
+    let received = |client: &Client| {
+        (
+            client.all("for-two").len(),
+            numbers(client, "in-room"),
+            numbers(client, "for-all"),
+            numbers(client, "for-chat"),
+        )
+    };
+    let (one, two, three) = (vec![json!(1)], vec![json!(2)], vec![json!(3)]);
+    assert_eq!(received(&clients[0]), (1, one.clone(), two.clone(), vec![]));
+    assert_eq!(received(&clients[1]), (1, vec![], two.clone(), vec![]));
+    assert_eq!(received(&clients[2]), (0, one, two, vec![]));
+    assert_eq!(received(&chat), (0, vec![], vec![], three));
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_from_any_node_of_one_user_and_of_many() {
+    let cluster = cluster().await;
+    let absent = json!({ "userId": "ana", "online": false, "sockets": 0, "since": null });
+    assert_eq!(cluster.get(0, "/v1/users/ana").await, absent);
+    let begun = chrono::Utc::now().timestamp_millis();
+    let _first = cluster.client_on(0, "ana").await;
+    let second_begins = chrono::Utc::now().timestamp_millis();
+    let _second = cluster.client_on(1, "ana").await;
+    for node in 0..3 {
+        let mut status = cluster.get(node, "/v1/users/ana").await;
+        let since = status["since"].take();
+        assert_eq!(status, json!({ "userId": "ana", "online": true, "sockets": 2, "since": null }));
+        assert!(is_timestamp(&since), "{since}");
+        let since = chrono::DateTime::parse_from_rfc3339(since.as_str().unwrap()).unwrap().timestamp_millis();
+        assert!((begun..=second_begins).contains(&since), "since the first of them: {begun} {since} {second_begins}");
+    }
+    let many = cluster.post(2, "/v1/users/status", &json!({ "userIds": ["nobody", "ana", "nobody"] })).await;
+    let users = many["users"].as_array().unwrap().iter();
+    let users: Vec<_> = users.map(|user| (&user["userId"], &user["online"], &user["sockets"])).collect();
+    assert_eq!(users, [(&json!("nobody"), &json!(false), &json!(0)), (&json!("ana"), &json!(true), &json!(2))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_ends_all_sessions_of_the_user_for_good() {
+    let cluster = cluster().await;
+    let devices = [cluster.client_on(0, "ana").await, cluster.client_on(1, "ana").await];
+    let other = cluster.client_on(0, "bob").await;
+    let reason = json!({ "reason": "enough" });
+    let (status, answer) = cluster.call(2, Method::POST, "/v1/users/ana/disconnect", &reason).await;
+    assert_eq!((status.as_u16(), answer), (202, json!({ "sessions": 2 })));
+    for device in &devices {
+        device.disconnected().await;
+        let ended = device.all("session:ended");
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0]["reason"], "enough");
+        assert!(is_timestamp(&ended[0]["at"]));
+        assert_eq!(device.events().last().unwrap().0, "session:ended");
+    }
+    cluster.quiet().await;
+    assert_eq!(cluster.get(0, "/v1/users/ana").await["sockets"], 0);
+    assert!(!other.is_disconnected() && other.all("session:ended").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_the_system_are_sent_once_per_idempotency_key_on_any_node_and_are_in_the_history() {
+    let cluster = cluster().await;
+    let clients = on_each_node(&cluster).await;
+    for client in &clients {
+        client.join("r").await;
+    }
+    let path = "/v1/rooms/r/messages";
+    let hi = json!({ "content": "hi" });
+    let first = once(&cluster, 0, path, &hi, "k").await;
+    assert_eq!(first.status(), 201);
+    assert!(!first.headers().contains_key("idempotency-replayed"));
+    let body = json_of(&first);
+    for node in [1, 2, 0, 1, 2] {
+        let again = once(&cluster, node, path, &hi, "k").await;
+        assert_eq!((again.status().as_u16(), json_of(&again)), (201, body.clone()));
+        assert_eq!(again.headers()["idempotency-replayed"], "true");
+    }
+    cluster.quiet().await;
+    for client in &clients {
+        let mut received = client.all("new-message");
+        assert_eq!(received.len(), 1);
+        assert!(is_timestamp(&received[0]["timestamp"].take()));
+        let expected = json!({
+            "id": body["messageId"], "room": "r", "content": "hi", "sender": { "id": "system", "name": "System" },
+            "timestamp": null,
+        });
+        assert_eq!(received[0], expected);
+    }
+    let other = once(&cluster, 0, path, &json!({ "content": "other" }), "k").await;
+    assert_eq!((other.status().as_u16(), &json_of(&other)["code"]), (422, &json!("idempotency_key_reused")));
+
+    let second = cluster.post(1, path, &json!({ "content": "second" })).await;
+    let history = cluster.get(2, path).await;
+    assert_eq!(messages(&history, "id"), [body["messageId"].clone(), second["messageId"].clone()]);
+    let before = second["messageId"].as_str().unwrap();
+    let older = cluster.get(2, &format!("{path}?limit=1&before={before}")).await;
+    assert_eq!(messages(&older, "content"), ["hi"]);
+    let members = cluster.get(0, "/v1/rooms/r/members").await;
+    assert_eq!((&members["room"], &members["count"]), (&json!("r"), &json!(3)));
+    let mut listed = members["members"].as_array().unwrap().clone();
+    listed.sort_by_key(|member| member["userId"].to_string());
+    assert_eq!(listed, clients.each_ref().map(|client| client.user.profile()));
+    cluster.quiet().await;
+    for client in &clients {
+        let contents: Vec<_> = client.all("new-message").iter().map(|message| message["content"].clone()).collect();
+        assert_eq!(contents, ["hi", "second"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_leaves_its_idempotency_key_free_for_the_corrected_call_on_any_node() {
+    let cluster = cluster().await;
+    let path = "/v1/rooms/r/messages";
+    let wrong = once(&cluster, 0, path, &json!({ "content": "" }), "k").await;
+    assert_eq!((wrong.status().as_u16(), &json_of(&wrong)["code"]), (400, &json!("validation_failed")));
+    let right = once(&cluster, 1, path, &json!({ "content": "hi" }), "k").await;
+    assert_eq!(right.status(), 201, "{}", json_of(&right));
+    let again = once(&cluster, 2, path, &json!({ "content": "hi" }), "k").await;
+    assert_eq!((again.status().as_u16(), json_of(&again)), (201, json_of(&right)));
+    assert_eq!(messages(&cluster.get(0, path).await, "content"), ["hi"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idempotency_key_means_its_call_for_five_minutes() {
+    let cluster = cluster().await;
+    let path = "/v1/rooms/r/messages";
+    let first = json_of(&once(&cluster, 0, path, &json!({ "content": "hi" }), "k").await);
+    tokio::time::sleep(std::time::Duration::from_secs(299)).await;
+    assert_eq!(json_of(&once(&cluster, 1, path, &json!({ "content": "hi" }), "k").await), first);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let later = once(&cluster, 2, path, &json!({ "content": "other" }), "k").await;
+    assert_eq!(later.status(), 201, "{}", json_of(&later));
+    assert_eq!(messages(&cluster.get(0, path).await, "content"), ["hi", "other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn json_with_more_than_64_levels_which_client_libraries_cannot_parse_is_refused() {
+    let cluster = cluster().await;
+    let nested = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let notification = |data| format!(r#"{{"title":"t","message":"m","type":"info","data":{data}}}"#);
+    let user = "/v1/users/ana/notifications";
+    let deepest = send(&cluster, 0, API_KEY, (Method::POST, user), notification(nested(63)), &[]).await;
+    assert_eq!(deepest.status(), 201);
+    for levels in [64, 8_000] {
+        let emit = format!(r#"{{"event":"x","data":{{"a":{}}},"to":{{"everyone":true}}}}"#, nested(levels));
+        for (path, body) in [
+            (user, notification(nested(levels))),
+            ("/v1/feeds/productos", format!(r#"{{"type":"CREATE","data":{}}}"#, nested(levels))),
+            ("/v1/emit", emit),
+        ] {
+            let answer = send(&cluster, 0, API_KEY, (Method::POST, path), body, &[]).await;
+            let body = json_of(&answer);
+            assert_eq!((answer.status().as_u16(), &body["code"]), (400, &json!("validation_failed")), "{path}");
+            assert_eq!(body["message"], json!(["body must have at most 64 levels of objects and arrays"]), "{path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn notifications_are_stored_counted_listed_and_deleted_and_the_same_for_many() {
+    let cluster = cluster().await;
+    let device = cluster.client_on(2, "ana").await;
+    device.next("notification:unread_count").await;
+    let inbox = "/v1/users/ana/notifications";
+    let wanted = json!({ "title": "Order", "message": "It is on its way", "type": "info", "data": { "id": 7 } });
+    let first = once(&cluster, 0, inbox, &wanted, "k").await;
+    let stored = json_of(&first);
+    let id = stored["notificationId"].as_str().unwrap();
+    assert_eq!(first.status(), 201);
+    assert_eq!(stored, json!({ "notificationId": id, "unreadCount": 1, "delivered": 1 }));
+    assert_eq!(json_of(&once(&cluster, 1, inbox, &wanted, "k").await), stored);
+    let new = device.next("notification:new").await;
+    let mut expected = wanted.clone();
+    expected["id"] = json!(id);
+    assert_eq!(new["notification"], expected);
+    assert!(is_timestamp(&new["timestamp"]), "{new}");
+
+    let many = json!({
+        "userIds": ["ana", "bob"], "title": "Order", "message": "It is on its way", "type": "info",
+    });
+    let (status, many) = cluster.call(1, Method::POST, "/v1/users/notifications", &many).await;
+    assert_eq!((status.as_u16(), &many["users"], &many["delivered"]), (201, &json!(2), &json!(1)));
+    let list = cluster.get(2, inbox).await;
+    let ids: Vec<_> = list["notifications"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&many["notificationId"], &json!(id)]);
+    assert_eq!((&list["unreadCount"], &list["more"]), (&json!(2), &json!(false)));
+    assert_eq!(cluster.get(0, "/v1/users/bob/notifications").await["unreadCount"], 1);
+
+    let path = format!("{inbox}/{id}");
+    assert_eq!(cluster.call(2, Method::DELETE, &path, &Value::Null).await, (204.try_into().unwrap(), Value::Null));
+    assert_eq!(cluster.call(2, Method::DELETE, &path, &Value::Null).await.0, 404);
+    cluster.quiet().await;
+    let deleted = device.all("notification:deleted");
+    assert_eq!(deleted.len(), 1);
+    assert_eq!(deleted[0]["notificationId"], id);
+    let counts: Vec<_> =
+        device.all("notification:unread_count").iter().map(|count| count["unreadCount"].clone()).collect();
+    assert_eq!(counts, [0, 1, 2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_and_their_sockets() {
+    /// Longer than between two heartbeats.
+    const REPORTED: std::time::Duration = std::time::Duration::from_secs(5);
+    let cluster = cluster().await;
+    let clients = on_each_node(&cluster).await;
+    for client in &clients[..2] {
+        client.join("r").await;
+    }
+    tokio::time::sleep(REPORTED).await;
+    let answer = cluster.get(1, "/v1/nodes").await;
+    let nodes = answer["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 3);
+    for node in nodes {
+        assert_eq!((&node["sockets"], &node["draining"]), (&json!(1), &json!(false)), "{node}");
+        assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
+        assert!(node["age"].is_u64() && is_timestamp(&node["startedAt"]), "{node}");
+        assert!(node["address"].as_str().unwrap().contains(':'), "{node}");
+    }
+    assert!(nodes.is_sorted_by(|a, b| a["id"].as_str() < b["id"].as_str()), "{answer}");
+    assert_eq!(cluster.get(2, "/v1/stats").await, json!({ "nodes": 3, "users": 3, "sockets": 3, "rooms": 1 }));
+
+    // A user's further devices, on other nodes too, count as sockets, not as users.
+    let devices = join_all((0..3).map(|node| cluster.client_on(node, "dora"))).await;
+    tokio::time::sleep(REPORTED).await;
+    assert_eq!(cluster.get(0, "/v1/stats").await, json!({ "nodes": 3, "users": 4, "sockets": 6, "rooms": 1 }));
+    drop(devices);
+    tokio::time::sleep(REPORTED).await;
+    assert_eq!(cluster.get(0, "/v1/stats").await, json!({ "nodes": 3, "users": 3, "sockets": 3, "rooms": 1 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_bad_calls_name_the_reason_and_nothing_is_done() {
+    let cluster = cluster().await;
+    let witness = cluster.client_on(1, "u").await;
+    witness.join("r").await;
+    let reader = cluster.stranger(2).at("/ws/v1/productos");
+    reader.connect("/ws/v1/productos", &User::new("u").token());
+    reader.next("connection").await;
+    // The list of all sockets comes later than anything else.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let before = (witness.events(), reader.events());
+
+    let emit = |field: &str, value: Value| {
+        let mut emit = json!({ "event": "x", "data": {}, "to": { "user": "u" } });
+        emit[field] = value;
+        emit
+    };
+    let too_many = json!({ "users": vec!["u"; 10_001] });
+    for (path, body, status, reason) in [
+        ("emit", emit("event", json!("")), 400, "event must have 1 to 128 characters"),
+        ("emit", emit("event", json!("connect")), 400, "event must have 1 to 128 characters and be none of connect, "),
+        ("emit", emit("to", json!({})), 400, "to: to must be {user}, {users}, "),
+        ("emit", emit("to", json!({ "user": "" })), 400, "to.user must have 1 to 128 characters"),
+        ("emit", emit("to", json!({ "users": [] })), 400, "to.users must have 1 to 10000 entries"),
+        ("emit", emit("to", json!({ "users": ["a", ""] })), 400, "to.users[1] must have 1 to 128 characters"),
+        ("emit", emit("to", too_many), 400, "to.users must have 1 to 10000 entries"),
+        ("emit", emit("to", json!({ "room": "a b" })), 400, "room must have 1 to 64 of letters, digits, _ . : -"),
+        ("emit", emit("to", json!({ "room": "r", "namespace": "/x" })), 400, "namespace must be one of /, /chat"),
+        ("emit", emit("to", json!({ "everyone": false })), 400, "to.everyone must be true"),
+        ("emit", emit("data", json!([])), 400, "data must be an object"),
+        ("emit", emit("extra", json!(1)), 400, "property extra should not exist"),
+        ("users/status", json!({ "userIds": [1] }), 400, "userIds[0] must be a string"),
+        ("users/u/disconnect", json!({ "reason": "x".repeat(257) }), 400, "at most 256 characters in reason"),
+        (
+            "users/u/notifications",
+            json!({ "title": "", "message": "m", "type": "info" }),
+            400,
+            "title must have 1 to 200 characters",
+        ),
+        ("rooms/user:1/messages", json!({ "content": "x" }), 400, "room must have 1 to 64 of letters"),
+        ("rooms/r/messages", json!({ "content": "" }), 400, "content must have 1 to 1000 characters"),
+        ("feeds/unknown", json!({ "type": "CREATE", "data": 1 }), 404, "There is no such feed"),
+        (
+            "feeds/productos",
+            json!({ "type": "REPLACE", "data": 1 }),
+            400,
+            "type must be one of `CREATE`, `UPDATE`, `DELETE`",
+        ),
+        ("nowhere", json!({}), 404, "Not found"),
+    ] {
+        let (answered, answer) = cluster.call(0, Method::POST, &format!("/v1/{path}"), &body).await;
+        assert_eq!(answered, status, "{path}: {answer}");
+        let message = if status == 400 { &answer["message"][0] } else { &answer["message"] };
+        assert!(message.as_str().unwrap().starts_with(reason), "{path}: {answer}");
+        assert_eq!(answer["code"], if status == 400 { "validation_failed" } else { "not_found" }, "{path}");
+        assert_eq!(answer["message"].as_array().map_or(1, Vec::len), 1, "{path}: {answer}");
+    }
+
+    let good = emit("event", json!("x")).to_string();
+    let post = (Method::POST, "/v1/emit");
+    let cut = send(&cluster, 0, API_KEY, post.clone(), "{", &[]).await;
+    assert_eq!((cut.status().as_u16(), &json_of(&cut)["message"]), (400, &json!(["body must be valid JSON"])));
+    let text = send(&cluster, 0, API_KEY, post.clone(), good, &[("content-type", "text/plain")]).await;
+    assert_eq!((text.status().as_u16(), &json_of(&text)["code"]), (415, &json!("unsupported_media_type")));
+    let large = emit("data", json!({ "x": "x".repeat(3_000_000) })).to_string();
+    let large = send(&cluster, 0, API_KEY, post, large, &[]).await;
+    assert_eq!((large.status().as_u16(), &json_of(&large)["code"]), (413, &json!("payload_too_large")));
+    let (status, odd) = cluster.call(0, Method::GET, "/v1/rooms/r/messages?limit=0", &Value::Null).await;
+    assert_eq!((status.as_u16(), &odd["code"]), (400, &json!("validation_failed")));
+
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!((witness.events(), reader.events()), before, "nothing was done");
+    assert_eq!(cluster.get(0, "/v1/users/u/notifications").await["unreadCount"], 0);
+    assert_eq!(cluster.get(0, "/v1/rooms/r/messages").await, json!({ "messages": [] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_answered() {
+    let sha256 = |key: &str| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let keys = json!([
+        format!("reader:read:{}", sha256("reading key")),
+        format!("sender:emit+publish:{}", sha256("sending key")),
+    ]);
+    let cluster = TestCluster::with(1, &[&format!("api.keys={keys}")]).await;
+    let witness = cluster.client("u").await;
+    let emit = json!({ "event": "x", "data": {}, "to": { "user": "u" } }).to_string();
+    let post = (Method::POST, "/v1/emit");
+    let get = (Method::GET, "/v1/users/u");
+
+    assert_eq!(send(&cluster, 0, "reading key", get.clone(), "", &[]).await.status(), 200);
+    assert_eq!(send(&cluster, 0, "sending key", post.clone(), emit.clone(), &[]).await.status(), 202);
+    witness.next("x").await;
+    for (answer, scope) in [
+        (send(&cluster, 0, "reading key", post.clone(), emit.clone(), &[]).await, "emit"),
+        (send(&cluster, 0, "sending key", get, "", &[]).await, "read"),
+    ] {
+        let body = json_of(&answer);
+        assert_eq!((answer.status().as_u16(), &body["code"]), (403, &json!("need_scope")));
+        assert_eq!(body["message"], format!("This needs a key with the scope {scope}"));
+    }
+    for key in ["", "reading", "reading keys", &sha256("reading key"), API_KEY] {
+        for headers in [&[][..], &[("idempotency-key", "k")]] {
+            let answer = send(&cluster, 0, key, post.clone(), emit.clone(), headers).await;
+            assert_eq!(
+                (answer.status().as_u16(), &json_of(&answer)["code"]),
+                (401, &json!("invalid_api_key")),
+                "{key}"
+            );
+        }
+    }
+    cluster.quiet().await;
+    assert_eq!(witness.all("x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key() {
+    let cluster = TestCluster::nodes(1).await;
+    let document = send(&cluster, 0, "", (Method::GET, "/v1/openapi.json"), "", &[]).await;
+    let document = json_of(&document);
+    let calls =
+        document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+        });
+    let mut calls: Vec<_> = calls.collect();
+    calls.sort_unstable();
+    let expected = [
+        "delete /v1/users/{id}/notifications/{notificationId}",
+        "get /v1/nodes",
+        "get /v1/rooms/{room}/members",
+        "get /v1/rooms/{room}/messages",
+        "get /v1/stats",
+        "get /v1/users/{id}",
+        "get /v1/users/{id}/notifications",
+        "post /v1/emit",
+        "post /v1/feeds/{feed}",
+        "post /v1/rooms/{room}/messages",
+        "post /v1/users/notifications",
+        "post /v1/users/status",
+        "post /v1/users/{id}/disconnect",
+        "post /v1/users/{id}/notifications",
+    ];
+    assert_eq!(calls, expected);
+    let page = send(&cluster, 0, "", (Method::GET, "/v1"), "", &[]).await;
+    assert_eq!(page.status(), 200);
+    assert!(String::from_utf8_lossy(page.body()).contains("swagger-ui"));
+}
