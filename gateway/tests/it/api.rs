@@ -364,7 +364,7 @@ async fn errors_of_bad_calls_name_the_reason_and_nothing_is_done() {
         ("emit", emit("to", json!({ "users": [] })), 400, "to.users must have 1 to 10000 entries"),
         ("emit", emit("to", json!({ "users": ["a", ""] })), 400, "to.users[1] must have 1 to 128 characters"),
         ("emit", emit("to", too_many), 400, "to.users must have 1 to 10000 entries"),
-        ("emit", emit("to", json!({ "room": "a b" })), 400, "room must have 1 to 64 of letters, digits, _ . : -"),
+        ("emit", emit("to", json!({ "room": "a b" })), 400, "room must be 1 to 64 letters, digits, _ . : or -"),
         ("emit", emit("to", json!({ "room": "r", "namespace": "/x" })), 400, "namespace must be one of /, /chat"),
         ("emit", emit("to", json!({ "everyone": false })), 400, "to.everyone must be true"),
         ("emit", emit("data", json!([])), 400, "data must be an object"),
@@ -377,7 +377,7 @@ async fn errors_of_bad_calls_name_the_reason_and_nothing_is_done() {
             400,
             "title must have 1 to 200 characters",
         ),
-        ("rooms/user:1/messages", json!({ "content": "x" }), 400, "room must have 1 to 64 of letters"),
+        ("rooms/user:1/messages", json!({ "content": "x" }), 400, "room must be 1 to 64 letters"),
         ("rooms/r/messages", json!({ "content": "" }), 400, "content must have 1 to 1000 characters"),
         ("feeds/unknown", json!({ "type": "CREATE", "data": 1 }), 404, "There is no such feed"),
         (
@@ -436,7 +436,7 @@ async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_
     ] {
         let body = json_of(&answer);
         assert_eq!((answer.status().as_u16(), &body["code"]), (403, &json!("need_scope")));
-        assert_eq!(body["message"], format!("This needs a key with the scope {scope}"));
+        assert_eq!(body["message"], format!("The API key must have the scope {scope}"));
     }
     for key in ["", "reading", "reading keys", &sha256("reading key"), API_KEY] {
         for headers in [&[][..], &[("idempotency-key", "k")]] {
