@@ -11,7 +11,7 @@ const LONGEST_LINE: Duration = Duration::from_mins(1);
 /// A debt is paid off within this time, unless the rate keeps debts in full.
 const LONGEST_DEBT_SECS: f64 = 60.0;
 const HOUR: Duration = Duration::from_hours(1);
-/// What rounding may have taken from a token that was earned in full.
+/// The most that rounding takes from a token that was earned in full.
 const ROUNDING: f64 = 1e-6;
 
 /// How fast a bucket fills, how much it holds, and how deep its debt may be.

@@ -15,7 +15,7 @@ const ROOM: &str = "room";
 const MOST_PARTS: usize = 10;
 /// Bytes of a part in place of a text.
 const MOST_BYTES: usize = 4_000;
-/// What events with a part were received as.
+/// The events with a part that a client received.
 const PASSED: [&str; 3] = ["message", "room-message", "message-server"];
 
 /// The first part, as a client writes it in the text.

@@ -21,7 +21,7 @@ async fn cluster() -> TestCluster {
     TestCluster::with(3, &["session.policy=multi", &grace, &announce, rules, &rooms]).await
 }
 
-/// What a room announces about a user.
+/// A room's announcements about a user.
 fn about(client: &Client, room: &str) -> Value {
     let mut about = client.user.profile();
     about["room"] = json!(room);

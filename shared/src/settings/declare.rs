@@ -56,7 +56,7 @@ fn camel(field: &str) -> String {
 ///     }
 ///     /// `cors.…`
 ///     pub struct Cors {
-///         /// Who may connect.
+///         /// Origins that may connect.
 ///         origins: Vec<String> = Vec::new(),
 ///     }
 /// }

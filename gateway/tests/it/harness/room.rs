@@ -12,7 +12,7 @@ const PAGE: usize = 100;
 /// Bytes after which a page ends, and most bytes of one: a message more.
 const PAGE_BYTES: (usize, usize) = (200 * 1024, 300 * 1024);
 
-/// What a client got while it joined a room.
+/// The answer to a join, and the messages that came with it.
 pub struct Joined {
     /// The acknowledgement.
     pub answer: Value,
