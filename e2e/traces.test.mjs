@@ -172,7 +172,7 @@ describe("traces of a cluster", OWN, () => {
       const texts = await Promise.all(files.map((file) => readFile(inFolder(logs, file), "utf8")));
       // The last line of a file may be half written.
       const all = texts.flatMap((text) => text.split("\n").slice(0, -1)).filter((line) => line.startsWith("{"));
-      const answered = all.filter((line) => line.includes('"answered"'));
+      const answered = all.filter((line) => line.includes('"request answered"'));
       const missing = wanted.filter((id) => !answered.some((line) => line.includes(id)));
       if (missing.length > 0) throw new NotYet(`${missing} is missing in ${all.length} lines of ${files}`);
       return all;
@@ -185,7 +185,7 @@ describe("traces of a cluster", OWN, () => {
     assert.equal(/eyJ[A-Za-z0-9_-]{8}/.test(text), false, "something like a token is in the logs");
     assert.equal(/\$argon2/.test(text), false, "a hash of a password is in the logs");
 
-    const answered = lines.map((line) => JSON.parse(line)).filter(({ message }) => message === "answered");
+    const answered = lines.map((line) => JSON.parse(line)).filter(({ message }) => message === "request answered");
     const ours = answered.find((line) => line.spans.some((span) => span.request_id === requestId));
     const trace = ours.spans.find(({ name }) => name === "trace").trace_id;
     const spans = await collector.trace(trace, [{ kind: SERVER }]);
