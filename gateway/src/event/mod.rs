@@ -60,6 +60,8 @@ impl Dispatch for Events {
 /// Events that forward binary parts.
 const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-message"];
 
+// Each handler's future has a box of its own. Otherwise the future of this function would have room for the largest, and
+// all of that room would be copied for every event.
 async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
     let event = parse(raw)?;
     let (sender, client, ack) = (&sender, sender.client, raw.ack);
@@ -73,28 +75,28 @@ async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed
             metrics::EVENTS.add_for(["ok"], 1);
             echo::handle(&**client, &event, ack);
         }
-        "join-room" => match join_room::handle(sender, &event, ack).await {
+        "join-room" => match Box::pin(join_room::handle(sender, &event, ack)).await {
             Ok(()) => metrics::EVENTS.add_for(["ok"], 1),
             Err(error) => reply.send(Err::<(), _>(error)),
         },
-        "leave-room" => reply.send(leave_room::handle(sender, &event).await),
-        "message" => reply.send(message::handle(sender, &event).await),
-        "message-client" => reply.send(message_client::handle(sender, &event).await),
+        "leave-room" => reply.send(Box::pin(leave_room::handle(sender, &event)).await),
+        "message" => reply.send(Box::pin(message::handle(sender, &event)).await),
+        "message-client" => reply.send(Box::pin(message_client::handle(sender, &event)).await),
         "notification:list" => {
-            reply.send_json(notification_list::handle(sender, &event).await);
+            reply.send_json(Box::pin(notification_list::handle(sender, &event)).await);
             // Changes since the read may have been pushed before this answer: push the current count once more, over
             // the bus, so that the client ends with the latest one.
             sender.shared.unread.push([client.session_ref()]);
         }
-        "notification:mark_read" => reply.send(notification_mark_read::handle(sender, &event).await),
-        "presence:subscribe" => reply.send(presence_subscribe::handle(sender, &event).await),
-        "private-message" => reply.send(private_message::handle(sender, &event).await),
-        "room-history" => reply.send_json(room_history::handle(sender, &event).await),
-        "room-members" => reply.send(room_members::handle(sender, &event).await),
-        "room-message" => reply.send(room_message::handle(sender, &event).await),
-        "send-message" => reply.send(send_message::handle(sender, &event).await),
-        "token:refresh" => reply.send(token_refresh::handle(sender, &event).await),
-        "typing" => reply.send(typing::handle(sender, &event).await),
+        "notification:mark_read" => reply.send(Box::pin(notification_mark_read::handle(sender, &event)).await),
+        "presence:subscribe" => reply.send(Box::pin(presence_subscribe::handle(sender, &event)).await),
+        "private-message" => reply.send(Box::pin(private_message::handle(sender, &event)).await),
+        "room-history" => reply.send_json(Box::pin(room_history::handle(sender, &event)).await),
+        "room-members" => reply.send(Box::pin(room_members::handle(sender, &event)).await),
+        "room-message" => reply.send(Box::pin(room_message::handle(sender, &event)).await),
+        "send-message" => reply.send(Box::pin(send_message::handle(sender, &event)).await),
+        "token:refresh" => reply.send(Box::pin(token_refresh::handle(sender, &event)).await),
+        "typing" => reply.send(Box::pin(typing::handle(sender, &event)).await),
         _ => {
             trace::rename(|| "unknown event".into());
             reply.send(Err::<(), _>(EventError::UnknownEvent));
@@ -112,8 +114,8 @@ async fn dispatch_in_feed(sender: SubscriberSender<'_>, raw: RawEvent<'_>) -> Re
         return Ok(());
     }
     match &*event.name {
-        "token:refresh" => reply.send(token_refresh::handle_in_feed(sender, &event).await),
-        "updateProduct" => reply.send(update_product::handle(sender, &event).await),
+        "token:refresh" => reply.send(Box::pin(token_refresh::handle_in_feed(sender, &event)).await),
+        "updateProduct" => reply.send(Box::pin(update_product::handle(sender, &event)).await),
         _ => {
             trace::rename(|| "unknown event".into());
             reply.send(Err::<(), _>(EventError::UnknownEvent));

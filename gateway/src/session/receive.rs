@@ -91,7 +91,10 @@ impl Connection {
 
     async fn handle(self: &Arc<Self>, packet: &Packet) {
         match packet {
-            Inbound::Connect { namespace, auth } => connect::connect(self, namespace, auth.as_deref()).await,
+            // Boxed, so that the future of an event's handling does not have room for it: see `crate::event`.
+            Inbound::Connect { namespace, auth } => {
+                Box::pin(connect::connect(self, namespace, auth.as_deref())).await;
+            }
             Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
             Inbound::Disconnect { namespace } => {
                 self.leave(namespace);
