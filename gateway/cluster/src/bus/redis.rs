@@ -189,13 +189,19 @@ impl Listener {
             return Ended::Lost;
         }
         let mut missed = !first;
+        // Messages that waited when the overflow was noticed. The gap is reported after them: what a node reads again
+        // because of the gap is newer than they are.
+        let mut before_gap: Option<usize> = None;
         let mut alive_at = Instant::now();
         let mut tick = tokio::time::interval(PROBE_EVERY);
         // After a stall of the whole process, one tick fires instead of all that were missed.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
-            missed |= overflowed.swap(false, Ordering::Relaxed);
+            if before_gap.is_none() && overflowed.swap(false, Ordering::Relaxed) {
+                before_gap = Some(messages.len());
+            }
+            missed |= before_gap.take_if(|left| *left == 0).is_some();
             if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
                 missed = false;
             }
@@ -204,6 +210,7 @@ impl Listener {
                 message = messages.recv() => {
                     let Some(message) = message else { return Ended::Lost };
                     silent = false;
+                    before_gap = before_gap.map(|left| left.saturating_sub(1));
                     let Ok([Value::BulkString(channel), payload]) = <[Value; 2]>::try_from(message.data) else {
                         continue;
                     };
