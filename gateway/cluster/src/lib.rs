@@ -101,12 +101,12 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct MemoryCluster {
     network: MemoryNetwork,
-    sessions: MemorySessions,
-    log: MemoryLog,
-    presence: MemoryPresence,
-    membership: MemoryMembership,
-    inbox: MemoryInbox,
-    idempotency: MemoryIdempotency,
+    sessions: Sessions,
+    log: Log,
+    presence: Presence,
+    membership: Membership,
+    inbox: Inbox,
+    idempotency: Idempotency,
 }
 
 impl MemoryCluster {
@@ -116,12 +116,12 @@ impl MemoryCluster {
         let network = MemoryNetwork::default();
         let sessions = MemorySessions::new(network.clone());
         Self {
-            inbox: MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications),
-            sessions,
-            log: MemoryLog::new(network.clone()),
-            presence: MemoryPresence::new(network.clone(), terms.presence()),
-            membership: MemoryMembership::new(terms.lease),
-            idempotency: MemoryIdempotency::default(),
+            inbox: Inbox::Memory(MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications)),
+            sessions: Sessions::Memory(sessions),
+            log: Log::Memory(MemoryLog::new(network.clone())),
+            presence: Presence::Memory(MemoryPresence::new(network.clone(), terms.presence())),
+            membership: Membership::Memory(MemoryMembership::new(terms.lease)),
+            idempotency: Idempotency::Memory(MemoryIdempotency::default()),
             network,
         }
     }
@@ -129,17 +129,9 @@ impl MemoryCluster {
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
-        let (bus, events) = self.network.join();
-        let cluster = Cluster {
-            bus: Bus::Memory(bus),
-            sessions: Sessions::Memory(self.sessions.clone()),
-            log: Log::Memory(self.log.clone()),
-            presence: Presence::Memory(self.presence.clone()),
-            membership: Membership::Memory(self.membership.clone()),
-            inbox: Inbox::Memory(self.inbox.clone()),
-            idempotency: Idempotency::Memory(self.idempotency.clone()),
-        };
-        (cluster, events)
+        let Self { sessions, log, presence, membership, inbox, idempotency, network } = self.clone();
+        let (bus, events) = network.join();
+        (Cluster { bus: Bus::Memory(bus), sessions, log, presence, membership, inbox, idempotency }, events)
     }
 }
 

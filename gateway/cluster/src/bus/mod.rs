@@ -8,6 +8,7 @@
 
 mod channel;
 pub(crate) mod memory;
+mod push_queue;
 pub(crate) mod redis;
 
 use bytes::Bytes;

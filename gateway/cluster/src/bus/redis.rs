@@ -7,10 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -27,7 +24,10 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics;
 use crate::{
     TIMEOUT, Unavailable,
-    bus::{BusEvent, Channel},
+    bus::{
+        BusEvent, Channel,
+        push_queue::{PushQueue, Pushed, push_queue},
+    },
     ids::NodeId,
     redis::link::RedisLink,
     wire::envelope,
@@ -69,13 +69,6 @@ struct Listener {
     last_probe: Arc<Mutex<Option<Instant>>>,
     /// Probes carry the time since this instant.
     began: Instant,
-}
-
-/// The messages that a connection receives.
-struct Messages {
-    queue: mpsc::Receiver<PushInfo>,
-    /// The queue was full, so messages were lost.
-    overflowed: Arc<AtomicBool>,
 }
 
 /// Why the listener stopped using a connection.
@@ -165,22 +158,20 @@ impl Listener {
         }
     }
 
-    async fn connect(&self) -> Result<(MultiplexedConnection, Messages), Unavailable> {
-        let (sender, queue) = mpsc::channel(BACKLOG);
-        let overflowed = Arc::new(AtomicBool::new(false));
-        let messages = Messages { queue, overflowed: Arc::clone(&overflowed) };
-        let push = move |pushed: PushInfo| {
-            if pushed.kind == PushKind::Message && sender.try_send(pushed).is_err() {
-                overflowed.store(true, Ordering::Relaxed);
+    async fn connect(&self) -> Result<(MultiplexedConnection, PushQueue<PushInfo>), Unavailable> {
+        let (push, messages) = push_queue(BACKLOG);
+        let push_message = move |pushed: PushInfo| {
+            if pushed.kind == PushKind::Message {
+                push(pushed);
             }
         };
-        Ok((self.link.pubsub(push).await?, messages))
+        Ok((self.link.pubsub(push_message).await?, messages))
     }
 
     async fn listen(
         &mut self,
         mut connection: MultiplexedConnection,
-        Messages { queue: mut messages, overflowed }: Messages,
+        mut messages: PushQueue<PushInfo>,
         first: bool,
         stop: &CancellationToken,
     ) -> Ended {
@@ -189,28 +180,27 @@ impl Listener {
             return Ended::Lost;
         }
         let mut missed = !first;
-        // Messages that waited when the overflow was noticed. The gap is reported after them: what a node reads again
-        // because of the gap is newer than they are.
-        let mut before_gap: Option<usize> = None;
         let mut alive_at = Instant::now();
         let mut tick = tokio::time::interval(PROBE_EVERY);
         // After a stall of the whole process, one tick fires instead of all that were missed.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
-            if before_gap.is_none() && overflowed.swap(false, Ordering::Relaxed) {
-                before_gap = Some(messages.len());
-            }
-            missed |= before_gap.take_if(|left| *left == 0).is_some();
             if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
                 missed = false;
             }
             tokio::select! {
                 () = stop.cancelled() => return Ended::Stopping,
-                message = messages.recv() => {
-                    let Some(message) = message else { return Ended::Lost };
+                pushed = messages.recv() => {
                     silent = false;
-                    before_gap = before_gap.map(|left| left.saturating_sub(1));
+                    let message = match pushed {
+                        Some(Pushed::Message(message)) => message,
+                        Some(Pushed::Lost) => {
+                            missed = true;
+                            continue;
+                        }
+                        None => return Ended::Lost,
+                    };
                     let Ok([Value::BulkString(channel), payload]) = <[Value; 2]>::try_from(message.data) else {
                         continue;
                     };
