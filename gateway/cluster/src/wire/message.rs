@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::SessionId, inbox::NotificationId, log::Position};
@@ -139,58 +139,23 @@ impl BusMessage {
     /// The message as bytes for the bus.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::new();
         match self {
-            Self::Frame(frame) => {
-                out.reserve(frame.len() + 1);
-                out.put_u8(FRAME);
-                out.put_slice(frame);
-            }
-            Self::Evicted(session) => {
-                out.put_u8(EVICTED);
-                out.put_slice(session.as_str().as_bytes());
-            }
-            Self::Arrived { at, session, about } => {
-                out.put_u8(ARRIVED);
-                out.put_slice(format!("{at} {session} {about}").as_bytes());
-            }
-            Self::Departed { at, about } => {
-                out.put_u8(DEPARTED);
-                out.put_slice(format!("{at} {about}").as_bytes());
-            }
-            Self::Roster(part) => {
-                out.put_u8(ROSTER);
-                out.put_slice(&serde_json::to_vec(part).unwrap_or_default());
-            }
-            Self::RosterRequest => out.put_u8(ROSTER_REQUEST),
-            Self::Message { position, body } => {
-                out.put_u8(MESSAGE);
-                out.put_slice(format!("{position} {body}").as_bytes());
-            }
-            Self::FrameToOthers { except, frame } => {
-                out.put_u8(FRAME_TO_OTHERS);
-                out.put_slice(format!("{except} ").as_bytes());
-                out.put_slice(frame);
-            }
-            Self::ToSessions { sessions, event } => {
-                out.put_u8(TO_SESSIONS);
-                put_for_sessions(&mut out, sessions, event);
-            }
-            Self::End { sessions, reason } => {
-                out.put_u8(END);
-                put_for_sessions(&mut out, sessions, reason.as_bytes());
-            }
+            Self::Frame(frame) => tagged(FRAME, &[frame]),
+            Self::Evicted(session) => tagged(EVICTED, &[session.as_str().as_bytes()]),
+            Self::Arrived { at, session, about } => tagged(ARRIVED, &[format!("{at} {session} {about}").as_bytes()]),
+            Self::Departed { at, about } => tagged(DEPARTED, &[format!("{at} {about}").as_bytes()]),
+            Self::Roster(part) => tagged(ROSTER, &[&serde_json::to_vec(part).unwrap_or_default()]),
+            Self::RosterRequest => tagged(ROSTER_REQUEST, &[]),
+            Self::Message { position, body } => tagged(MESSAGE, &[format!("{position} {body}").as_bytes()]),
+            Self::FrameToOthers { except, frame } => tagged(FRAME_TO_OTHERS, &[except.as_bytes(), b" ", frame]),
+            Self::ToSessions { sessions, event } => tagged(TO_SESSIONS, &[listed(sessions).as_bytes(), b" ", event]),
+            Self::End { sessions, reason } => tagged(END, &[format!("{} {reason}", listed(sessions)).as_bytes()]),
             Self::Inbox { sessions, unread, at, change } => {
-                out.put_u8(INBOX);
                 let change = change.as_ref().map(InboxChange::to_text).unwrap_or_default();
-                put_for_sessions(&mut out, sessions, format!("{unread} {at} {change}").as_bytes());
+                tagged(INBOX, &[format!("{} {unread} {at} {change}", listed(sessions)).as_bytes()])
             }
-            Self::EndSubscriptions(end) => {
-                out.put_u8(END_SUBSCRIPTIONS);
-                out.put_slice(&serde_json::to_vec(end).unwrap_or_default());
-            }
+            Self::EndSubscriptions(end) => tagged(END_SUBSCRIPTIONS, &[&serde_json::to_vec(end).unwrap_or_default()]),
         }
-        out.freeze()
     }
 
     /// The reverse of [`BusMessage::encode`]; `None` if the bytes are not a message of a known kind.
@@ -264,15 +229,15 @@ impl InboxChange {
     }
 }
 
-fn put_for_sessions(out: &mut BytesMut, sessions: &[SessionId], rest: &[u8]) {
-    for (index, session) in sessions.iter().enumerate() {
-        if index > 0 {
-            out.put_u8(b',');
-        }
-        out.put_slice(session.as_str().as_bytes());
-    }
-    out.put_u8(b' ');
-    out.put_slice(rest);
+fn tagged(kind: u8, parts: &[&[u8]]) -> Bytes {
+    let mut out = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    out.push(kind);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.into()
+}
+
+fn listed(sessions: &[SessionId]) -> String {
+    sessions.iter().map(SessionId::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The word that begins at `start`, and the index after the space that ends it.
