@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, Disconnect},
-    error::{ApiError, PostErrors},
+    error::{ApiError, Errors, PostErrors},
     idempotency::IdempotencyKey,
     state::Api,
     user_id,
@@ -53,6 +53,7 @@ pub(crate) struct Disconnected {
     ),
     responses(
         (status = 202, description = "The nodes are ending the user's sockets", body = Disconnected),
+        Errors,
         PostErrors,
     ),
 )]

@@ -17,7 +17,7 @@ use utoipa::{
 use super::{
     binary,
     caller::{Caller, Emit},
-    error::{ApiError, PostErrors},
+    error::{ApiError, Errors, PostErrors},
     idempotency::IdempotencyKey,
     room_path::{namespace_of, room},
     state::Api,
@@ -115,6 +115,7 @@ pub(crate) struct Emitted {
     params(IdempotencyKey),
     responses(
         (status = 202, description = "The event was sent to the nodes", body = Emitted),
+        Errors,
         PostErrors,
     ),
 )]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{
+    extract::rejection::QueryRejection,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -58,6 +59,12 @@ impl From<Unavailable> for ApiError {
     }
 }
 
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::wrong(rejection.body_text())
+    }
+}
+
 impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
         match error {
@@ -109,19 +116,10 @@ pub(crate) enum Errors {
     Unavailable(ErrorDoc),
 }
 
-/// The errors that every POST may answer with, for the OpenAPI document.
+/// The additional errors of every POST.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
 pub(crate) enum PostErrors {
-    /// `validation_failed`
-    #[response(status = 400)]
-    Validation(ErrorDoc),
-    /// `invalid_api_key`
-    #[response(status = 401)]
-    InvalidKey(ErrorDoc),
-    /// `need_scope`
-    #[response(status = 403)]
-    NeedScope(ErrorDoc),
     /// `in_progress`, with `Retry-After`
     #[response(status = 409)]
     InProgress(ErrorDoc),
@@ -134,12 +132,6 @@ pub(crate) enum PostErrors {
     /// `idempotency_key_reused`
     #[response(status = 422)]
     KeyReused(ErrorDoc),
-    /// `too_many_attempts`, with `Retry-After`: wrong keys
-    #[response(status = 429)]
-    TooManyWrongKeys(ErrorDoc),
-    /// `unavailable`, with `Retry-After`
-    #[response(status = 503)]
-    Unavailable(ErrorDoc),
 }
 
 /// The additional error of a call whose target may not exist.

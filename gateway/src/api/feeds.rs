@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, Publish},
-    error::{ApiError, NotFound, PostErrors},
+    error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::IdempotencyKey,
     state::Api,
 };
@@ -62,7 +62,7 @@ pub(crate) struct Published {
 #[utoipa::path(
     post, path = "/v1/feeds/{feed}", tag = "feeds", request_body = Request, security(("apiKey" = [])),
     params(("feed" = String, Path, description = "The feed's configured name", example = "productos"), IdempotencyKey),
-    responses((status = 202, description = "Stored, and being sent", body = Published), PostErrors, NotFound),
+    responses((status = 202, description = "Stored, and being sent", body = Published), Errors, PostErrors, NotFound),
 )]
 pub(crate) async fn publish(
     _: Caller<Publish>,

@@ -6,6 +6,7 @@
 //! takes effect; a call for many users needs no round trip for each of them. Deliberately does not know sockets:
 //! messages for them go over the bus, to this node's sockets too.
 
+mod api_query;
 mod binary;
 mod caller;
 mod disconnect;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    api_query::ApiQuery,
     caller::{Caller, Notify, Read},
     error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
@@ -130,7 +131,7 @@ pub(crate) struct Notification {
     post, path = "/v1/users/{id}/notifications", tag = "notifications", request_body = Request,
     security(("apiKey" = [])),
     params(("id" = String, Path, description = "The user", min_length = 1, max_length = 128), IdempotencyKey),
-    responses((status = 201, description = "Stored, and being sent", body = Stored), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = Stored), Errors, PostErrors),
 )]
 pub(crate) async fn notify(
     _: Caller<Notify>,
@@ -151,7 +152,7 @@ pub(crate) async fn notify(
 #[utoipa::path(
     post, path = "/v1/users/notifications", tag = "notifications", request_body = ManyRequest,
     security(("apiKey" = [])), params(IdempotencyKey),
-    responses((status = 201, description = "Stored, and being sent", body = StoredForMany), PostErrors),
+    responses((status = 201, description = "Stored, and being sent", body = StoredForMany), Errors, PostErrors),
 )]
 pub(crate) async fn notify_many(
     _: Caller<Notify>,
@@ -180,9 +181,8 @@ pub(crate) async fn list(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(id): Path<Arc<str>>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    ApiQuery(ListQuery { before, limit }): ApiQuery<ListQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(ListQuery { before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     user_id::check("id", &id)?;
     let (before, limit) = notification::page_of(before, limit).map_err(ApiError::wrong)?;
     let page = api.shared.cluster.inbox.list(&id, before, limit).await?;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    api_query::ApiQuery,
     caller::{Caller, Read},
     error::{ApiError, Errors},
     room_path::room,
@@ -63,9 +64,8 @@ pub(crate) async fn members(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    query: Result<Query<MembersQuery>, QueryRejection>,
+    ApiQuery(MembersQuery { namespace }): ApiQuery<MembersQuery>,
 ) -> Result<Json<Members>, ApiError> {
-    let Query(MembersQuery { namespace }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     let members = api.shared.cluster.presence.members(&room(namespace.as_deref(), &name)?, MAX_LISTED).await?;
     let listed = members.profiles.iter().filter_map(|profile| serde_json::from_str(profile).ok()).collect();
     Ok(Json(Members { room: name, count: members.count, members: listed }))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    api_query::ApiQuery,
     caller::{Caller, Publish, Read},
     error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
@@ -91,6 +92,7 @@ pub(crate) struct StoredSender {
     ),
     responses(
         (status = 201, description = "Stored, and being sent", body = Sent),
+        Errors,
         PostErrors,
     ),
 )]
@@ -128,9 +130,8 @@ pub(crate) async fn history(
     _: Caller<Read>,
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    query: Result<Query<HistoryQuery>, QueryRejection>,
+    ApiQuery(HistoryQuery { namespace, before, limit }): ApiQuery<HistoryQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(HistoryQuery { namespace, before, limit }) = query.map_err(|error| ApiError::wrong(error.body_text()))?;
     let room = room(namespace.as_deref(), &name)?;
     let messages = history_of(&api.shared.cluster.log, &room, before.as_deref(), limit).await?;
     let json = format!("{{\"messages\":{messages}}}");

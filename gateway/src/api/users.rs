@@ -82,6 +82,7 @@ pub(crate) async fn status_of_one(
     params(IdempotencyKey),
     responses(
         (status = 200, description = "Online or not, for each user", body = Statuses),
+        Errors,
         PostErrors,
     ),
 )]
