@@ -1,23 +1,20 @@
 //! A TCP proxy for one server, whose link can be cut and restored.
 //!
 //! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections, each
-//! with two buffers of [`BUFFER`] bytes. It does not interpret the bytes.
+//! with a small buffer per direction. It does not interpret the bytes.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::copy,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 
 const CONNECTIONS: usize = 256;
-const BUFFER: usize = 32 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// State of the link.
@@ -75,48 +72,36 @@ async fn accept(listener: TcpListener, to: u16, state: watch::Receiver<Link>) {
     }
 }
 
-async fn carry(client: TcpStream, to: u16, mut state: watch::Receiver<Link>) {
-    let open = tokio::time::timeout(CONNECT, TcpStream::connect(("127.0.0.1", to)));
-    let Ok(Ok(server)) = open.await else { return };
-    let nodelay = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
-    if nodelay.is_err() {
-        return;
-    }
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let there = pass(from_client, to_server, state.clone());
-    let back = pass(from_server, to_client, state.clone());
-    // When either direction ends, for whatever reason, the connection is over.
-    tokio::select! {
-        _ = there => {}
-        _ = back => {}
-        _ = state.wait_for(|link| *link == Link::Closed) => {}
-    }
-}
-
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<Link>) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+async fn carry(mut client: TcpStream, to: u16, mut state: watch::Receiver<Link>) -> Result<()> {
+    let mut server = timeout(CONNECT, TcpStream::connect(("127.0.0.1", to))).await??;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let (there, back) = (copy(&mut from_client, &mut to_server), copy(&mut from_server, &mut to_client));
+    tokio::pin!(there, back);
     loop {
-        if state.wait_for(|link| *link == Link::Whole).await.is_err() {
+        let link = *state.borrow_and_update();
+        if link == Link::Closed {
             return Ok(());
         }
-        let count = tokio::select! {
-            count = from.read(&mut buffer) => count?,
-            _ = state.changed() => continue,
-        };
-        if count == 0 {
-            return Ok(());
+        tokio::select! {
+            // A cut comes first. While the link is silent nothing is copied: bytes wait until it is restored.
+            biased;
+            changed = state.changed() => changed?,
+            // When either direction ends, for whatever reason, the connection is over.
+            _ = &mut there, if link == Link::Whole => return Ok(()),
+            _ = &mut back, if link == Link::Whole => return Ok(()),
         }
-        // Bytes that were read before a cut are held until the link is restored.
-        if state.wait_for(|link| *link == Link::Whole).await.is_err() {
-            return Ok(());
-        }
-        to.write_all(&buffer[..count]).await?;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
