@@ -1,53 +1,15 @@
 //! The HTTP API for backends: any node answers for the whole cluster.
 
-use axum::{
-    body::{Body, Bytes},
-    http::{Method, Request, Response},
-};
+use axum::http::Method;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{API_KEY, Client, TestCluster, User, is_timestamp};
+use crate::harness::{API_KEY, Client, TestCluster, User, call, is_timestamp, json_of, once};
 
 /// Three nodes, where a user may have any number of sessions.
 async fn cluster() -> TestCluster {
     TestCluster::with(3, &["session.policy=multi"]).await
-}
-
-/// A request with this key, and this text as its body.
-async fn send(
-    cluster: &TestCluster,
-    node: usize,
-    key: &str,
-    (method, path): (Method, &str),
-    body: impl Into<Body>,
-    headers: &[(&str, &str)],
-) -> Response<Bytes> {
-    let mut request = Request::builder().method(method).uri(path);
-    if !headers.iter().any(|(name, _)| *name == "content-type") {
-        request = request.header("content-type", "application/json");
-    }
-    if !key.is_empty() {
-        request = request.header("authorization", format!("Bearer {key}"));
-    }
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    cluster.request(node, request.body(body.into()).unwrap()).await
-}
-
-/// A POST under an `Idempotency-Key`.
-async fn once(cluster: &TestCluster, node: usize, path: &str, body: &Value, name: &str) -> Response<Bytes> {
-    send(cluster, node, API_KEY, (Method::POST, path), body.to_string(), &[("idempotency-key", name)]).await
-}
-
-fn json_of(answer: &Response<Bytes>) -> Value {
-    serde_json::from_slice(answer.body()).unwrap()
-}
-
-fn messages(page: &Value, field: &str) -> Vec<Value> {
-    page["messages"].as_array().unwrap().iter().map(|message| message[field].clone()).collect()
 }
 
 /// One client of a user of its own on each node.
@@ -167,88 +129,12 @@ async fn a_disconnect_ends_all_sessions_of_the_user_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_of_the_system_are_sent_once_per_idempotency_key_on_any_node_and_are_in_the_history() {
-    let cluster = cluster().await;
-    let clients = on_each_node(&cluster).await;
-    for client in &clients {
-        client.join("r").await;
-    }
-    let path = "/v1/rooms/r/messages";
-    let hi = json!({ "content": "hi" });
-    let first = once(&cluster, 0, path, &hi, "k").await;
-    assert_eq!(first.status(), 201);
-    assert!(!first.headers().contains_key("idempotency-replayed"));
-    let body = json_of(&first);
-    for node in [1, 2, 0, 1, 2] {
-        let again = once(&cluster, node, path, &hi, "k").await;
-        assert_eq!((again.status().as_u16(), json_of(&again)), (201, body.clone()));
-        assert_eq!(again.headers()["idempotency-replayed"], "true");
-    }
-    cluster.quiet().await;
-    for client in &clients {
-        let mut received = client.all("new-message");
-        assert_eq!(received.len(), 1);
-        assert!(is_timestamp(&received[0]["timestamp"].take()));
-        let expected = json!({
-            "id": body["messageId"], "room": "r", "content": "hi", "sender": { "id": "system", "name": "System" },
-            "timestamp": null,
-        });
-        assert_eq!(received[0], expected);
-    }
-    let other = once(&cluster, 0, path, &json!({ "content": "other" }), "k").await;
-    assert_eq!((other.status().as_u16(), &json_of(&other)["code"]), (422, &json!("idempotency_key_reused")));
-
-    let second = cluster.post(1, path, &json!({ "content": "second" })).await;
-    let history = cluster.get(2, path).await;
-    assert_eq!(messages(&history, "id"), [body["messageId"].clone(), second["messageId"].clone()]);
-    let before = second["messageId"].as_str().unwrap();
-    let older = cluster.get(2, &format!("{path}?limit=1&before={before}")).await;
-    assert_eq!(messages(&older, "content"), ["hi"]);
-    let members = cluster.get(0, "/v1/rooms/r/members").await;
-    assert_eq!((&members["room"], &members["count"]), (&json!("r"), &json!(3)));
-    let mut listed = members["members"].as_array().unwrap().clone();
-    listed.sort_by_key(|member| member["userId"].to_string());
-    assert_eq!(listed, clients.each_ref().map(|client| client.user.profile()));
-    cluster.quiet().await;
-    for client in &clients {
-        let contents: Vec<_> = client.all("new-message").iter().map(|message| message["content"].clone()).collect();
-        assert_eq!(contents, ["hi", "second"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_call_leaves_its_idempotency_key_free_for_the_corrected_call_on_any_node() {
-    let cluster = cluster().await;
-    let path = "/v1/rooms/r/messages";
-    let wrong = once(&cluster, 0, path, &json!({ "content": "" }), "k").await;
-    assert_eq!((wrong.status().as_u16(), &json_of(&wrong)["code"]), (400, &json!("validation_failed")));
-    let right = once(&cluster, 1, path, &json!({ "content": "hi" }), "k").await;
-    assert_eq!(right.status(), 201, "{}", json_of(&right));
-    let again = once(&cluster, 2, path, &json!({ "content": "hi" }), "k").await;
-    assert_eq!((again.status().as_u16(), json_of(&again)), (201, json_of(&right)));
-    assert_eq!(messages(&cluster.get(0, path).await, "content"), ["hi"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_idempotency_key_means_its_call_for_five_minutes() {
-    let cluster = cluster().await;
-    let path = "/v1/rooms/r/messages";
-    let first = json_of(&once(&cluster, 0, path, &json!({ "content": "hi" }), "k").await);
-    tokio::time::sleep(std::time::Duration::from_secs(299)).await;
-    assert_eq!(json_of(&once(&cluster, 1, path, &json!({ "content": "hi" }), "k").await), first);
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    let later = once(&cluster, 2, path, &json!({ "content": "other" }), "k").await;
-    assert_eq!(later.status(), 201, "{}", json_of(&later));
-    assert_eq!(messages(&cluster.get(0, path).await, "content"), ["hi", "other"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn json_with_more_than_64_levels_which_client_libraries_cannot_parse_is_refused() {
     let cluster = cluster().await;
     let nested = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
     let notification = |data| format!(r#"{{"title":"t","message":"m","type":"info","data":{data}}}"#);
     let user = "/v1/users/ana/notifications";
-    let deepest = send(&cluster, 0, API_KEY, (Method::POST, user), notification(nested(63)), &[]).await;
+    let deepest = call(&cluster, 0, API_KEY, (Method::POST, user), notification(nested(63)), &[]).await;
     assert_eq!(deepest.status(), 201);
     for levels in [64, 8_000] {
         let emit = format!(r#"{{"event":"x","data":{{"a":{}}},"to":{{"everyone":true}}}}"#, nested(levels));
@@ -257,7 +143,7 @@ async fn json_with_more_than_64_levels_which_client_libraries_cannot_parse_is_re
             ("/v1/feeds/productos", format!(r#"{{"type":"CREATE","data":{}}}"#, nested(levels))),
             ("/v1/emit", emit),
         ] {
-            let answer = send(&cluster, 0, API_KEY, (Method::POST, path), body, &[]).await;
+            let answer = call(&cluster, 0, API_KEY, (Method::POST, path), body, &[]).await;
             let body = json_of(&answer);
             assert_eq!((answer.status().as_u16(), &body["code"]), (400, &json!("validation_failed")), "{path}");
             assert_eq!(body["message"], json!(["body must have at most 64 levels of objects and arrays"]), "{path}");
@@ -398,12 +284,12 @@ async fn errors_of_bad_calls_name_the_reason_and_nothing_is_done() {
 
     let good = emit("event", json!("x")).to_string();
     let post = (Method::POST, "/v1/emit");
-    let cut = send(&cluster, 0, API_KEY, post.clone(), "{", &[]).await;
+    let cut = call(&cluster, 0, API_KEY, post.clone(), "{", &[]).await;
     assert_eq!((cut.status().as_u16(), &json_of(&cut)["message"]), (400, &json!(["body must be valid JSON"])));
-    let text = send(&cluster, 0, API_KEY, post.clone(), good, &[("content-type", "text/plain")]).await;
+    let text = call(&cluster, 0, API_KEY, post.clone(), good, &[("content-type", "text/plain")]).await;
     assert_eq!((text.status().as_u16(), &json_of(&text)["code"]), (415, &json!("unsupported_media_type")));
     let large = emit("data", json!({ "x": "x".repeat(3_000_000) })).to_string();
-    let large = send(&cluster, 0, API_KEY, post, large, &[]).await;
+    let large = call(&cluster, 0, API_KEY, post, large, &[]).await;
     assert_eq!((large.status().as_u16(), &json_of(&large)["code"]), (413, &json!("payload_too_large")));
     let (status, odd) = cluster.call(0, Method::GET, "/v1/rooms/r/messages?limit=0", &Value::Null).await;
     assert_eq!((status.as_u16(), &odd["code"]), (400, &json!("validation_failed")));
@@ -427,12 +313,12 @@ async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_
     let post = (Method::POST, "/v1/emit");
     let get = (Method::GET, "/v1/users/u");
 
-    assert_eq!(send(&cluster, 0, "reading key", get.clone(), "", &[]).await.status(), 200);
-    assert_eq!(send(&cluster, 0, "sending key", post.clone(), emit.clone(), &[]).await.status(), 202);
+    assert_eq!(call(&cluster, 0, "reading key", get.clone(), "", &[]).await.status(), 200);
+    assert_eq!(call(&cluster, 0, "sending key", post.clone(), emit.clone(), &[]).await.status(), 202);
     witness.next("x").await;
     for (answer, scope) in [
-        (send(&cluster, 0, "reading key", post.clone(), emit.clone(), &[]).await, "emit"),
-        (send(&cluster, 0, "sending key", get, "", &[]).await, "read"),
+        (call(&cluster, 0, "reading key", post.clone(), emit.clone(), &[]).await, "emit"),
+        (call(&cluster, 0, "sending key", get, "", &[]).await, "read"),
     ] {
         let body = json_of(&answer);
         assert_eq!((answer.status().as_u16(), &body["code"]), (403, &json!("need_scope")));
@@ -440,7 +326,7 @@ async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_
     }
     for key in ["", "reading", "reading keys", &sha256("reading key"), API_KEY] {
         for headers in [&[][..], &[("idempotency-key", "k")]] {
-            let answer = send(&cluster, 0, key, post.clone(), emit.clone(), headers).await;
+            let answer = call(&cluster, 0, key, post.clone(), emit.clone(), headers).await;
             assert_eq!(
                 (answer.status().as_u16(), &json_of(&answer)["code"]),
                 (401, &json!("invalid_api_key")),
@@ -455,7 +341,7 @@ async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_
 #[tokio::test(start_paused = true)]
 async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key() {
     let cluster = TestCluster::nodes(1).await;
-    let document = send(&cluster, 0, "", (Method::GET, "/v1/openapi.json"), "", &[]).await;
+    let document = call(&cluster, 0, "", (Method::GET, "/v1/openapi.json"), "", &[]).await;
     let document = json_of(&document);
     let calls =
         document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
@@ -480,7 +366,7 @@ async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key
         "post /v1/users/{id}/notifications",
     ];
     assert_eq!(calls, expected);
-    let page = send(&cluster, 0, "", (Method::GET, "/v1"), "", &[]).await;
+    let page = call(&cluster, 0, "", (Method::GET, "/v1"), "", &[]).await;
     assert_eq!(page.status(), 200);
     assert!(String::from_utf8_lossy(page.body()).contains("swagger-ui"));
 }

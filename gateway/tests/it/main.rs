@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
 mod api;
+mod api_idempotency;
 mod binary;
 mod chat;
 mod connect;
@@ -14,6 +15,7 @@ mod harness;
 mod layers;
 mod limits;
 mod notifications;
+mod private_messages;
 mod readme;
 mod rooms_costs;
 mod rooms_join;

@@ -8,16 +8,20 @@
 //!
 //! Deliberately cannot kill a node, lose messages or be slow: tests with real processes do that.
 
+mod call;
 mod client;
 mod cluster;
+mod packet;
 mod room;
 mod user;
 
 use serde_json::Value;
 
 pub use self::{
-    client::{Client, hex},
+    call::{call, json_of, once},
+    client::Client,
     cluster::{API_KEY, TestCluster},
+    packet::hex,
     room::{history, ids, send_many},
     user::User,
 };
@@ -26,4 +30,11 @@ pub use self::{
 pub fn is_timestamp(value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
     text.len() == 24 && chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.3fZ").is_ok()
+}
+
+/// An event without its timestamp, which must be one.
+pub fn timed(mut data: Value) -> Value {
+    let timestamp = data.as_object_mut().unwrap().remove("timestamp").unwrap_or_default();
+    assert!(is_timestamp(&timestamp), "{timestamp} in {data}");
+    data
 }

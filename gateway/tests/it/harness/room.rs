@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Client, client::Kind};
+use super::{Client, packet::Kind};
 
 /// Messages in a full page of `recent-messages`.
 const PAGE: usize = 100;
