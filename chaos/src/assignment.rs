@@ -1,7 +1,7 @@
 //! Assigns rooms to members, and senders to rooms. Pure.
 
 /// Sizes of a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Sizes {
     /// Rooms.
     pub rooms: usize,

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -23,15 +23,15 @@ use super::{
 };
 
 /// Sizes and load of the clients.
-#[derive(Clone, Copy)]
-pub struct ClientConfig<'a> {
+#[derive(Clone, Copy, Default)]
+pub struct ClientConfig {
     pub sizes: Sizes,
     /// Load of each sender.
     pub load: Load,
     /// Seed of everything that is drawn.
     pub seed: u64,
-    /// Members whose deliveries do not count in the latency, and whose sockets have a small receive buffer.
-    pub stuck: &'a [usize],
+    /// A member whose deliveries do not count in the latency, and whose socket has a small receive buffer.
+    pub stuck: Option<usize>,
     /// Whether members check announcements of each other's absence: see [`presence`](super::presence).
     pub checks_presence: bool,
 }
@@ -59,7 +59,7 @@ pub struct Crowd {
 impl Crowd {
     /// Starts the clients, spread over the nodes with these addresses (`host:port`); they connect in the background.
     /// There must be a user for each member. Room names are new in each run: a cluster may have rooms of an earlier one.
-    pub fn start(config: &ClientConfig<'_>, nodes: &[String], users: Vec<User>) -> Self {
+    pub fn start(config: &ClientConfig, nodes: &[String], users: Vec<User>) -> Self {
         let assignments = assign(config.sizes);
         let mut rooms: Vec<Vec<u32>> = vec![Vec::new(); config.sizes.rooms];
         let mut memberships = Vec::with_capacity(assignments.len());
@@ -75,19 +75,21 @@ impl Crowd {
         let rooms = rooms.map(|(members, number)| Room::new(format!("chaos-{run:08x}-{number}"), members)).collect();
         let (ids, tokens): (Vec<_>, Vec<_>) = users.into_iter().map(|user| (user.id, user.token)).unzip();
         let shared = Shared::new(rooms, config.sizes.senders.min(assignments.len()), ids, config.checks_presence);
-        let usual = Arc::new(Settings::new(nodes.to_vec(), Arc::clone(&shared.counters)));
-        let small = Settings::new(nodes.to_vec(), Arc::clone(&shared.counters));
-        let small = Arc::new(Settings { receive_buffer: Some(SMALL_BUFFER), ..small });
 
         let mut rng = StdRng::seed_from_u64(config.seed);
         let (mut clients, mut commands) = (JoinSet::new(), Vec::with_capacity(assignments.len()));
         for (((assignment, rooms), token), number) in assignments.iter().zip(&memberships).zip(tokens).zip(0..) {
             let index = commands.len();
-            let sender =
-                (!assignment.sends.is_empty()).then(|| Sender::new(number, assignment.sends.clone(), config.load));
+            let stuck = config.stuck == Some(index);
+            let sends = assignment.sends.clone();
+            let sender = (!sends.is_empty()).then(|| Sender::new(number, sends, config.load));
             let mut member = Member::new(number, rooms, sender, Arc::clone(&shared));
-            member.measured = !config.stuck.contains(&index);
-            let settings = Arc::clone(if member.measured { &usual } else { &small });
+            member.measured = !stuck;
+            let settings = Settings {
+                nodes: nodes.to_vec(),
+                receive_buffer: stuck.then_some(SMALL_BUFFER),
+                figures: Arc::clone(&shared.figures),
+            };
             let (command, inbox) = mpsc::channel(4);
             let seed = rng.random();
             commands.push(command);
@@ -99,18 +101,12 @@ impl Crowd {
 
     /// Waits until every member is in its rooms; fails if that takes longer than [`JOIN_LIMIT`].
     pub async fn joined(&self) -> Result<()> {
-        let deadline = Instant::now() + JOIN_LIMIT;
-        loop {
-            let joined = self.shared.figures.joined.load(Ordering::Relaxed);
-            if joined >= u64::try_from(self.memberships)? {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let (errors, breaches) = (self.shared.errors.lock(), self.shared.breaches.lock());
-                bail!("only {joined} of {} joins succeeded in time\n{errors:?}\n{breaches:?}", self.memberships);
-            }
-            sleep(CHECK_INTERVAL).await;
+        let joined = || self.shared.figures.lock().joined;
+        if !within(JOIN_LIMIT, || joined() >= self.memberships).await {
+            let (errors, breaches) = (self.shared.errors.lock(), self.shared.breaches.lock());
+            bail!("only {} of {} joins succeeded in time\n{errors:?}\n{breaches:?}", joined(), self.memberships);
         }
+        Ok(())
     }
 
     /// Starts the senders.
@@ -122,29 +118,17 @@ impl Crowd {
     /// long, returns the reason as text; the checker still judges the record.
     pub async fn settle(&self) -> Option<String> {
         self.shared.sending.store(false, Ordering::Relaxed);
-        let mut deadline = Instant::now() + SETTLE_LIMIT;
-        while self.shared.outstanding() > 0 {
-            if Instant::now() > deadline {
-                return Some(format!("{} messages were never acknowledged", self.shared.outstanding()));
-            }
-            sleep(CHECK_INTERVAL).await;
+        if !within(SETTLE_LIMIT, || self.shared.outstanding() == 0).await {
+            return Some(format!("{} messages were never acknowledged", self.shared.outstanding()));
         }
-        deadline = Instant::now() + SETTLE_LIMIT;
-        loop {
-            let behind = self.shared.behind();
-            if behind.is_empty() {
-                return None;
-            }
-            if Instant::now() > deadline {
-                let membership = |(room, member): &(usize, u32)| {
-                    format!("{} in {}", name(*member), self.shared.rooms[*room].lock().name)
-                };
-                let some = behind.iter().take(10).map(membership);
-                let some = some.collect::<Vec<_>>().join(", ");
-                return Some(format!("{} members never caught up in a room: {some}", behind.len()));
-            }
-            sleep(CHECK_INTERVAL).await;
+        if within(SETTLE_LIMIT, || self.shared.behind().is_empty()).await {
+            return None;
         }
+        let behind = self.shared.behind();
+        let membership =
+            |(room, member): &(usize, u32)| format!("{} in {}", name(*member), self.shared.rooms[*room].lock().name);
+        let some = behind.iter().take(10).map(membership).collect::<Vec<_>>().join(", ");
+        Some(format!("{} members never caught up in a room: {some}", behind.len()))
     }
 
     /// Ends the clients and returns their records.
@@ -152,4 +136,14 @@ impl Crowd {
         self.clients.shutdown().await;
         self.shared
     }
+}
+
+/// Waits until the condition holds, at most for that time; returns whether it does.
+async fn within(limit: Duration, holds: impl Fn() -> bool) -> bool {
+    let checks = async {
+        while !holds() {
+            sleep(CHECK_INTERVAL).await;
+        }
+    };
+    timeout(limit, checks).await.is_ok()
 }

@@ -19,11 +19,12 @@ pub async fn run(args: &Args, url: &str, seed: u64) -> Result<()> {
     let url = url.trim_end_matches('/');
     loopback::ensure_allowed(url, args.i_own_the_target)?;
     let node = authority(url)?;
-    let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: true };
-    let users = users::registered(url, clients.sizes.members).await?;
+    let (sizes, load) = (args.sizes(), args.load());
+    let clients = ClientConfig { sizes, load, seed, checks_presence: true, ..ClientConfig::default() };
+    let users = users::registered(url, sizes.members).await?;
     let crowd = Crowd::start(&clients, &[node], users);
     crowd.joined().await?;
-    eprintln!("{} members have joined {} rooms; sending starts", clients.sizes.members, clients.sizes.rooms);
+    eprintln!("{} members have joined {} rooms; sending starts", sizes.members, sizes.rooms);
     crowd.start_sending();
     sleep(args.time()).await;
     let unfinished = crowd.settle().await;

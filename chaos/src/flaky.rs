@@ -1,6 +1,6 @@
 //! `--scenario flaky`: many clients that lose their TCP connection at random, for 1 to 5 s.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -18,9 +18,7 @@ use super::{
     testbed::Testbed,
 };
 
-const MEMBERS: usize = 1_000;
-const ROOMS: usize = 20;
-const SENDERS: usize = 40;
+const SIZES: Sizes = Sizes { rooms: 20, members: 1_000, senders: 40 };
 /// Interval between two messages of each sender.
 const EVERY: Duration = Duration::from_millis(200);
 /// Shortest and longest time offline, in milliseconds.
@@ -31,13 +29,8 @@ const BETWEEN: Duration = Duration::from_millis(8);
 
 /// Runs the scenario.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
-    let clients = ClientConfig {
-        sizes: Sizes { rooms: ROOMS, members: MEMBERS, senders: SENDERS },
-        load: Load { window: args.window, every: Some(EVERY), length: args.length },
-        seed,
-        stuck: &[],
-        checks_presence: false,
-    };
+    let load = Load { window: args.window, every: Some(EVERY), length: args.length };
+    let clients = ClientConfig { sizes: SIZES, load, seed, ..ClientConfig::default() };
     let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
     testbed.crowd.start_sending();
     let end = Instant::now() + args.time();
@@ -52,7 +45,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         let _ = testbed.crowd.commands[member].try_send(Command::Unplug(away));
     }
     let unfinished = testbed.settle().await?;
-    let dropped = testbed.crowd.shared.counters.unplugged.load(Ordering::Relaxed);
+    let dropped = testbed.crowd.shared.figures.lock().unplugged;
     eprintln!("dropped {dropped} connections of online clients, each for {} to {} ms", AWAY.0, AWAY.1);
     let shared = testbed.stop().await;
     let rules = Rules { kept: args.kept, ..Rules::default() };

@@ -20,7 +20,6 @@ mod external;
 mod fault;
 mod flaky;
 mod fleet;
-mod histogram;
 mod member;
 #[cfg(test)]
 mod model;

@@ -8,11 +8,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -59,6 +55,12 @@ struct Membership {
     more: bool,
 }
 
+impl Membership {
+    fn is_joined(&self) -> bool {
+        self.state == JoinState::Joined
+    }
+}
+
 /// The request that an ack answers.
 #[derive(Clone, Copy)]
 enum Pending {
@@ -77,9 +79,8 @@ pub struct Member {
     pending: HashMap<u32, Pending>,
     /// Number of the current connection, from 1.
     connection: u32,
-    /// When it lost the connection while in all its rooms, in microseconds of the run; none once it is in all of them
-    /// again.
-    lost_at_us: Option<u64>,
+    /// When it lost the connection while in all its rooms; none once it is in all of them again.
+    lost_at: Option<Instant>,
     /// The event that announced the DISCONNECT, for the error's text.
     disconnect_reason: String,
     /// Whether its deliveries count in the latency.
@@ -99,16 +100,14 @@ impl Member {
             let state = JoinState::Out(Instant::now());
             Membership { room, place, name, since: Since::Nothing, state, pages: Vec::new(), more: true }
         };
-        let memberships = rooms.iter().map(membership).collect();
-        let pending = HashMap::new();
         Self {
             number,
+            memberships: rooms.iter().map(membership).collect(),
             shared,
-            memberships,
             sender,
-            pending,
+            pending: HashMap::new(),
             connection: 0,
-            lost_at_us: None,
+            lost_at: None,
             disconnect_reason: String::new(),
             measured: true,
         }
@@ -116,6 +115,14 @@ impl Member {
 
     fn membership(&self, room: &str) -> Option<usize> {
         self.memberships.iter().position(|membership| membership.name == room)
+    }
+
+    fn is_joined(&self) -> bool {
+        self.memberships.iter().all(Membership::is_joined)
+    }
+
+    fn observe(&self, membership: &Membership, observation: Observation) {
+        self.shared.rooms[membership.room].lock().observe(membership.place, self.shared.now_ms(), observation);
     }
 
     fn breach(&self, text: &str) {
@@ -137,7 +144,7 @@ impl Member {
         }
     }
 
-    fn joined(&mut self, index: usize, answer: &Answer<'_>) {
+    fn joined(&mut self, index: usize, answer: &Answer) {
         let Some(position) = &answer.position else { return self.breach("a join was acknowledged without `position`") };
         if self.memberships[index].more {
             self.breach("a join was acknowledged before its last page");
@@ -156,26 +163,26 @@ impl Member {
         }
         match membership.pages.last() {
             Some(last) => membership.since = Since::Message(*last),
-            None if join != Join::Recovered => membership.since = Since::Position(position.to_string()),
+            None if join != Join::Recovered => membership.since = Since::Position(position.clone()),
             None => {}
         }
         membership.state = JoinState::Joined;
-        self.shared.figures.joined.fetch_add(1, Ordering::Relaxed);
+        self.shared.figures.lock().joined += 1;
         drop(room);
-        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined)
-            && let Some(lost_at_us) = self.lost_at_us.take()
+        if self.is_joined()
+            && let Some(lost_at) = self.lost_at.take()
         {
             if let Some(presence) = &self.shared.presence {
                 presence.lock().back(self.number, self.shared.elapsed());
             }
-            self.shared.absences.lock().add(self.shared.now_us().saturating_sub(lost_at_us));
+            self.shared.absences.lock().push(lost_at.elapsed());
         }
         if join == Join::NotRecovered && answer.recovered.is_none() {
             self.breach("a join with `since` was acknowledged without `recovered`");
         }
     }
 
-    fn refused(&mut self, index: usize, answer: &Answer<'_>) {
+    fn refused(&mut self, index: usize, answer: &Answer) {
         self.shared.error("join-room", answer.code.as_deref().unwrap_or("?"));
         let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
         self.memberships[index].state = JoinState::Out(Instant::now() + pause);
@@ -183,22 +190,17 @@ impl Member {
 
     fn send(&mut self, outbox: &mut Outbox) {
         let Some(sender) = &mut self.sender else { return };
-        let inside = |membership: usize| self.memberships[membership].state == JoinState::Joined;
-        let name = |membership: usize| (self.memberships[membership].room, self.memberships[membership].name.as_str());
-        let pending = &mut self.pending;
-        sender.send_due(&self.shared, self.connection, inside, name, |payload, sequence| {
+        sender.send_due(&self.shared, self.connection, &self.memberships, |payload, sequence| {
             let number = outbox.emit("send-message", payload);
-            number.is_some_and(|number| pending.insert(number, Pending::Message(sequence)).is_none())
+            number.is_some_and(|number| self.pending.insert(number, Pending::Message(sequence)).is_none())
         });
     }
 }
 
 impl Handler for Member {
-    fn connected(&mut self, _node: usize, outbox: &mut Outbox) {
+    fn connected(&mut self, outbox: &mut Outbox) {
         self.connection += 1;
-        if self.connection > 1 {
-            self.shared.figures.reconnects.fetch_add(1, Ordering::Relaxed);
-        }
+        self.shared.figures.lock().reconnects += u64::from(self.connection > 1);
         for index in 0..self.memberships.len() {
             self.join(index, outbox);
         }
@@ -227,13 +229,12 @@ impl Handler for Member {
             Pending::Join(index) => self.refused(index, &answer),
             Pending::Message(sequence) => {
                 let Some(sender) = &mut self.sender else { return };
-                let outside = sender.answered(&self.shared, sequence, &answer);
-                if let Some(membership) =
-                    outside.filter(|membership| self.memberships[*membership].state == JoinState::Joined)
+                if let Some(outside) = sender.answered(&self.shared, sequence, &answer)
+                    && self.memberships[outside].is_joined()
                 {
                     self.breach("not_in_room, although it had joined");
-                    self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
-                    self.memberships[membership].state = JoinState::Out(Instant::now());
+                    self.shared.figures.lock().joined -= 1;
+                    self.memberships[outside].state = JoinState::Out(Instant::now());
                 }
             }
         }
@@ -256,24 +257,18 @@ impl Handler for Member {
 
     fn disconnected(&mut self) {
         self.pending.clear();
-        if self.memberships.iter().all(|membership| membership.state == JoinState::Joined) {
-            self.lost_at_us = Some(self.shared.now_us());
+        if self.is_joined() {
+            self.lost_at = Some(Instant::now());
             if let Some(presence) = &self.shared.presence {
                 presence.lock().left(self.number, self.shared.elapsed());
             }
         }
-        let now = Instant::now();
-        for membership in &mut self.memberships {
-            if membership.state == JoinState::Joined {
-                self.shared.figures.joined.fetch_sub(1, Ordering::Relaxed);
-                self.shared.rooms[membership.room].lock().observe(
-                    membership.place,
-                    self.shared.now_ms(),
-                    Observation::Disconnected,
-                );
-            }
-            membership.state = JoinState::Out(now);
+        for membership in self.memberships.iter().filter(|membership| membership.is_joined()) {
+            self.shared.figures.lock().joined -= 1;
+            self.observe(membership, Observation::Disconnected);
         }
+        let now = Instant::now();
+        self.memberships.iter_mut().for_each(|membership| membership.state = JoinState::Out(now));
         if let Some(sender) = &mut self.sender {
             sender.disconnected();
         }
@@ -282,11 +277,7 @@ impl Handler for Member {
     fn rejected(&mut self, why: &str) {
         self.shared.error("rejected", &format!("{why}{}", self.disconnect_reason));
         for membership in &self.memberships {
-            self.shared.rooms[membership.room].lock().observe(
-                membership.place,
-                self.shared.now_ms(),
-                Observation::Rejected,
-            );
+            self.observe(membership, Observation::Rejected);
         }
     }
 }

@@ -26,6 +26,7 @@ use super::{
     crowd::{ClientConfig, Crowd},
     member::Load,
     report::Report,
+    shared::Figures,
     users,
 };
 
@@ -184,7 +185,7 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
     });
     let sizes = Sizes { rooms: 4, members: 20, senders: 6 };
     let load = Load { window: 4, every: None, length: 0 };
-    let clients = ClientConfig { sizes, load, seed: 1, stuck: &[], checks_presence: false };
+    let clients = ClientConfig { sizes, load, seed: 1, ..ClientConfig::default() };
     let users = users::signed(sizes.members, "secret").unwrap();
     let crowd = Crowd::start(&clients, &[format!("127.0.0.1:{port}")], users);
     crowd.joined().await.unwrap();
@@ -193,7 +194,7 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
         command.try_send(Command::Unplug(Duration::from_millis(50))).unwrap();
     }
     let enough = async {
-        while crowd.shared.figures.acked.load(std::sync::atomic::Ordering::Relaxed) < 3_000 {
+        while crowd.shared.figures.lock().acked < 3_000 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -207,7 +208,8 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
 async fn a_room_that_keeps_its_promises_is_clean() {
     let report = run(Faults::default(), 0).await;
     assert!(report.is_clean(), "{report}{:#?}", report.details());
-    assert!(report.acked >= 3_000 && report.acked == report.sent && report.deliveries > 5 * report.sent, "{report}");
+    let Figures { sent, acked, .. } = report.figures;
+    assert!(acked >= 3_000 && acked == sent && report.deliveries > 5 * sent, "{report}");
 }
 
 #[tokio::test]
@@ -215,7 +217,8 @@ async fn lost_connections_and_lost_answers_are_repaired() {
     let faults = Faults { closes: Some(2_000), unavailable: Some(100), ..Faults::default() };
     let report = run(faults, 10).await;
     assert!(report.is_clean(), "{report}{:#?}", report.details());
-    assert!(report.reconnects > 10 && report.unavailable > 0 && report.retries > 0, "{report}");
+    let Figures { reconnects, unavailable, retries, .. } = report.figures;
+    assert!(reconnects > 10 && unavailable > 0 && retries > 0, "{report}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! Text packets of Engine.IO 4 with Socket.IO 5 in them: read without copying, written for one namespace.
+//! Text packets of Engine.IO 4 with Socket.IO 5 in them, of the namespace `/` only; they are read without copying.
 
 use serde::{Deserialize, Serialize};
-use serde_json::error::Result;
+use serde_json::{error::Result, json};
 
 /// A packet from the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,29 +40,23 @@ pub struct Handshake {
 }
 
 impl<'a> Packet<'a> {
-    /// Parses a packet; one of another namespace than this is [`Packet::Other`].
-    pub fn read(text: &'a str, namespace: &str) -> Self {
+    /// Parses a packet.
+    pub fn read(text: &'a str) -> Self {
         let Some(kind) = text.as_bytes().first() else { return Self::Other };
         // A first byte that is part of a longer character matches none of these.
         match kind {
             b'0' => Self::Open(&text[1..]),
             b'1' => Self::Close,
             b'2' => Self::Ping,
-            b'4' => Self::message(&text[1..], namespace).unwrap_or(Self::Other),
+            b'4' => Self::message(&text[1..]).unwrap_or(Self::Other),
             _ => Self::Other,
         }
     }
 
-    fn message(text: &'a str, namespace: &str) -> Option<Self> {
+    fn message(text: &'a str) -> Option<Self> {
         let kind = text.as_bytes().first().filter(|byte| byte.is_ascii_digit())?;
-        let rest = text.get(1..)?;
-        let (of, rest) = match rest.strip_prefix('/') {
-            Some(_) => rest.split_once(',').unwrap_or((rest, "")),
-            None => ("/", rest),
-        };
-        if of != namespace {
-            return None;
-        }
+        // The name of another namespace begins with a slash.
+        let rest = text.get(1..).filter(|rest| !rest.starts_with('/'))?;
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, data) = rest.split_at(digits);
         match kind {
@@ -80,44 +74,23 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Writes packets for one namespace.
-#[derive(Debug, Clone)]
-pub struct Writer {
-    /// The namespace, between the packet's type and the rest; empty for `/`.
-    prefix: String,
+/// Writes CONNECT with the token.
+pub fn connect(token: &str) -> String {
+    format!("40{}", json!({ "token": token }))
 }
 
-impl Writer {
-    /// A writer for that namespace.
-    pub fn new(namespace: &str) -> Self {
-        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
-        Self { prefix }
-    }
-
-    /// CONNECT with `auth`.
-    pub fn connect(&self, token: &str) -> Result<String> {
-        #[derive(Serialize)]
-        struct Auth<'a> {
-            token: &'a str,
-        }
-        Ok(format!("40{}{}", self.prefix, serde_json::to_string(&Auth { token })?))
-    }
-
-    /// An event that asks for an ack with that number.
-    pub fn event(&self, name: &str, payload: &impl Serialize, ack: u32) -> Result<String> {
-        let payload = serde_json::to_string(payload)?;
-        Ok(format!("42{}{ack}[\"{name}\",{payload}]", self.prefix))
-    }
+/// Writes an event that asks for an ack with that number.
+pub fn event(name: &str, payload: &impl Serialize, ack: u32) -> Result<String> {
+    Ok(format!("42{ack}{}", serde_json::to_string(&(name, payload))?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn packets_are_read() {
-        let read = |text| Packet::read(text, "/");
+        let read = Packet::read;
         assert_eq!(read("0{\"sid\":\"x\"}"), Packet::Open("{\"sid\":\"x\"}"));
         assert_eq!(read("2"), Packet::Ping);
         assert_eq!(read("1"), Packet::Close);
@@ -127,30 +100,18 @@ mod tests {
         assert_eq!(read("42[\"a\",{\"b\":1}]"), Packet::Event("a", "[\"a\",{\"b\":1}]"));
         assert_eq!(read("4217[\"a\"]"), Packet::Event("a", "[\"a\"]"));
         assert_eq!(read("4317[{\"status\":\"ok\"}]"), Packet::Ack(17, "[{\"status\":\"ok\"}]"));
-        for other in ["", "4", "42", "42[]", "43[]", "451-[\"a\"]", "6", "é", "4é", "42/chat,[\"a\"]", "41/chat"] {
+        for other in
+            ["", "4", "42", "42[]", "43[]", "451-[\"a\"]", "6", "é", "4é", "40/chat,{}", "42/chat,[\"a\"]", "41/chat"]
+        {
             assert_eq!(read(other), Packet::Other, "{other}");
         }
     }
 
     #[test]
-    fn packets_of_a_namespace_are_read_there_only() {
-        let read = |text| Packet::read(text, "/chat");
-        assert_eq!(read("42/chat,[\"a\"]"), Packet::Event("a", "[\"a\"]"));
-        assert_eq!(read("43/chat,3[]"), Packet::Ack(3, "[]"));
-        assert_eq!(read("41/chat"), Packet::Disconnect);
-        assert_eq!(read("40/chat,{\"sid\":\"x\"}"), Packet::Connect);
-        assert_eq!(read("42[\"a\"]"), Packet::Other);
-    }
-
-    #[test]
     fn packets_are_written() {
+        assert_eq!(connect("t"), "40{\"token\":\"t\"}");
         let payload = json!({"room": "r", "content": "\"quoted\""});
-        let root = Writer::new("/");
-        assert_eq!(root.connect("t").unwrap(), "40{\"token\":\"t\"}");
-        let event = root.event("send-message", &payload, 4).unwrap();
+        let event = event("send-message", &payload, 4).unwrap();
         assert_eq!(event, r#"424["send-message",{"content":"\"quoted\"","room":"r"}]"#);
-        let chat = Writer::new("/chat");
-        assert_eq!(chat.connect("t").unwrap(), "40/chat,{\"token\":\"t\"}");
-        assert_eq!(chat.event("echo", &1, 0).unwrap(), "42/chat,0[\"echo\",1]");
     }
 }

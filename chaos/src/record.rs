@@ -65,6 +65,16 @@ pub enum Observation {
     Rejected,
 }
 
+impl Observation {
+    /// Number of the message that it delivered.
+    pub fn message(self) -> Option<u32> {
+        match self {
+            Self::Page(message) | Self::Live(message) | Self::Early(message) => Some(message),
+            _ => None,
+        }
+    }
+}
+
 /// An observation and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -162,14 +172,8 @@ const CONTENT: usize = 1_000;
 
 /// Writes a message's content: key and time, padded with `x` to `length` characters, at most [`CONTENT`].
 pub fn content(key: Key, at_us: u64, length: usize) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(length.clamp(32, CONTENT));
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{}.{}.{at_us} ", key.sender, key.sequence);
-    while text.len() < length.min(CONTENT) {
-        text.push('x');
-    }
-    text
+    let head = format!("{}.{}.{at_us} ", key.sender, key.sequence);
+    format!("{head:x<0$}", length.min(CONTENT))
 }
 
 impl Origin {

@@ -1,14 +1,14 @@
 //! The result of a run: figures for people and programs, and the first violations.
 
-use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
 use super::{
     checker::{self, Kind, Rules, Violation},
     fault::Fault,
-    record::{Observation, Room},
-    shared::Shared,
+    record::{Room, Trace},
+    shared::{Figures, Shared},
 };
 
 /// A fault that was injected.
@@ -48,8 +48,8 @@ pub struct Report {
     /// Seed of everything that was drawn.
     pub seed: u64,
     pub seconds: f64,
-    pub sent: u64,
-    pub acked: u64,
+    #[serde(flatten)]
+    pub figures: Figures,
     pub deliveries: u64,
     pub lost: u64,
     pub doubled: u64,
@@ -59,12 +59,6 @@ pub struct Report {
     /// Resets of members that had missed more than a room keeps.
     pub justified_resets: u64,
     pub rejected: u64,
-    pub reconnects: u64,
-    pub failed_handshakes: u64,
-    pub silent_servers: u64,
-    pub retries: u64,
-    pub unavailable: u64,
-    pub unanswered: u64,
     /// Answers with an error, by event and code.
     pub errors: BTreeMap<String, u64>,
     pub breaches: u64,
@@ -96,15 +90,14 @@ impl Report {
         let longest = |of: fn(&Recovery) -> Option<f64>| {
             faults.iter().map(of).try_fold(0.0, |longest, time| Some(f64::max(longest, time?)))
         };
-        let (figures, breaches) = (&shared.figures, shared.breaches.lock());
-        let (latency, absences) = (shared.latency.lock(), shared.absences.lock());
+        let breaches = shared.breaches.lock();
+        let (mut latency, mut absences) = (shared.latency.lock(), shared.absences.lock());
         let mut details: Vec<String> = breaches.1.iter().map(|breach| format!("breach: {breach}")).collect();
         details.extend(verdict.violations.iter().map(|violation| detail(violation, &rooms, injected)));
         Self {
             seed,
             seconds: seconds(shared.now_ms()),
-            sent: figures.sent.load(Relaxed),
-            acked: figures.acked.load(Relaxed),
+            figures: shared.figures.lock().clone(),
             deliveries: verdict.deliveries,
             lost: verdict.lost(),
             doubled: verdict.doubled(),
@@ -113,18 +106,12 @@ impl Report {
             unexpected_resets: verdict.count(Kind::Reset),
             justified_resets: verdict.justified_resets,
             rejected: verdict.count(Kind::Rejected),
-            reconnects: figures.reconnects.load(Relaxed),
-            failed_handshakes: shared.counters.failed_handshakes.load(Relaxed),
-            silent_servers: shared.counters.silent.load(Relaxed),
-            retries: figures.retries.load(Relaxed),
-            unavailable: figures.unavailable.load(Relaxed),
-            unanswered: figures.unanswered.load(Relaxed),
             errors: shared.errors.lock().clone(),
             breaches: breaches.0,
-            p50_ms: milliseconds(latency.permille(500)),
-            p99_ms: milliseconds(latency.permille(990)),
-            away_p50: absences.permille(500).as_secs_f64(),
-            away_p99: absences.permille(990).as_secs_f64(),
+            p50_ms: milliseconds(percentile(&mut latency, 50)),
+            p99_ms: milliseconds(percentile(&mut latency, 99)),
+            away_p50: percentile(&mut absences, 50).as_secs_f64(),
+            away_p99: percentile(&mut absences, 99).as_secs_f64(),
             first_delivery: longest(|recovery| recovery.first),
             all_members_again: longest(|recovery| recovery.all_members),
             faults,
@@ -146,6 +133,14 @@ impl Report {
     }
 }
 
+/// The duration that so many percent do not exceed; zero if there are none.
+pub fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
+    match (durations.len() * percent).div_ceil(100) {
+        0 => Duration::ZERO,
+        rank => *durations.select_nth_unstable(rank - 1).1,
+    }
+}
+
 /// Milliseconds with a fraction.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
@@ -162,11 +157,9 @@ fn in_seconds(time: Option<f64>) -> String {
 /// Measures the deliveries after a fault. Each trace is ordered by time.
 fn recovery(rooms: &[Room], injected: &Injected) -> Recovery {
     let end = injected.to_ms;
-    let delivered =
-        |seen: Observation| matches!(seen, Observation::Page(_) | Observation::Live(_) | Observation::Early(_));
-    let first_after = |trace: &super::record::Trace| {
+    let first_after = |trace: &Trace| {
         let from = trace.entries.partition_point(|entry| entry.at_ms < end);
-        trace.entries[from..].iter().find(|entry| delivered(entry.observation)).map(|entry| entry.at_ms - end)
+        trace.entries[from..].iter().find(|entry| entry.observation.message().is_some()).map(|entry| entry.at_ms - end)
     };
     let firsts = || rooms.iter().flat_map(|room| &room.traces).map(first_after);
     Recovery {
@@ -192,9 +185,10 @@ fn detail(violation: &Violation, rooms: &[Room], injected: &[Injected]) -> Strin
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = &self.figures;
         let mut row = |name: &str, value: String| writeln!(f, "{name:24} {value:>12}");
-        row("sent", self.sent.to_string())?;
-        row("acked", self.acked.to_string())?;
+        row("sent", figures.sent.to_string())?;
+        row("acked", figures.acked.to_string())?;
         row("deliveries", self.deliveries.to_string())?;
         row("LOST", self.lost.to_string())?;
         row("DOUBLED", self.doubled.to_string())?;
@@ -204,12 +198,12 @@ impl fmt::Display for Report {
         row("justified resets", self.justified_resets.to_string())?;
         row("rejected", self.rejected.to_string())?;
         row("protocol breaches", self.breaches.to_string())?;
-        row("reconnects", self.reconnects.to_string())?;
-        row("failed handshakes", self.failed_handshakes.to_string())?;
-        row("silent servers", self.silent_servers.to_string())?;
-        row("retries", self.retries.to_string())?;
-        row("unavailable acks", self.unavailable.to_string())?;
-        row("unanswered", self.unanswered.to_string())?;
+        row("reconnects", figures.reconnects.to_string())?;
+        row("failed handshakes", figures.failed_handshakes.to_string())?;
+        row("silent servers", figures.silent_servers.to_string())?;
+        row("retries", figures.retries.to_string())?;
+        row("unavailable acks", figures.unavailable.to_string())?;
+        row("unanswered", figures.unanswered.to_string())?;
         row("latency p50", format!("{:.1} ms", self.p50_ms))?;
         row("latency p99", format!("{:.1} ms", self.p99_ms))?;
         row("away p50", format!("{:.2} s", self.away_p50))?;
@@ -250,7 +244,8 @@ pub fn conclude(report: &Report, json: bool, again: &str) -> anyhow::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use super::{super::proxy::Link, *};
+    use super::*;
+    use crate::{proxy::Link, record::Observation};
 
     /// The recovery of a fault that ended at 1 s, for members with deliveries at these times, in milliseconds.
     fn after(deliveries: &[&[u32]]) -> (Option<f64>, Option<f64>) {
@@ -262,6 +257,17 @@ mod tests {
         let fault = Fault { kind, node: 0, link: Link::Whole, at: Duration::ZERO, lasts: Duration::ZERO };
         let Recovery { first, all_members, .. } = recovery(&[room], &Injected { fault, from_ms: 500, to_ms: 1_000 });
         (first, all_members)
+    }
+
+    #[test]
+    fn percentiles() {
+        let percentile = |count: u64, percent| {
+            let mut durations: Vec<Duration> = (1..=count).rev().map(Duration::from_micros).collect();
+            percentile(&mut durations, percent).as_micros()
+        };
+        assert_eq!([50, 99, 100].map(|percent| percentile(1_000, percent)), [500, 990, 1_000]);
+        assert_eq!([1, 50, 99].map(|percent| percentile(3, percent)), [1, 2, 3]);
+        assert_eq!(percentile(0, 99), 0);
     }
 
     #[test]

@@ -2,40 +2,45 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    client::Counters,
-    histogram::Histogram,
     presence::Presence,
-    record::{Observation, Room, Sent},
+    record::{Room, Sent},
 };
 
-/// Figures that clients update.
-#[derive(Default)]
+/// Figures that clients update; the report has most of them.
+#[derive(Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Figures {
     /// Messages that senders wrote.
-    pub sent: AtomicU64,
+    pub sent: u64,
     /// Messages acknowledged.
-    pub acked: AtomicU64,
-    /// Messages sent again with the same `clientId`, each time counted.
-    pub retries: AtomicU64,
-    /// Answers `unavailable` to messages.
-    pub unavailable: AtomicU64,
-    /// Messages sent again on the same connection because no answer came for too long.
-    pub unanswered: AtomicU64,
+    pub acked: u64,
     /// Connections after a client's first.
-    pub reconnects: AtomicU64,
+    pub reconnects: u64,
+    /// Handshakes that were refused, failed or took too long.
+    pub failed_handshakes: u64,
+    /// Connections whose server was silent for too long.
+    pub silent_servers: u64,
+    /// Messages sent again with the same `clientId`, each time counted.
+    pub retries: u64,
+    /// Answers `unavailable` to messages.
+    pub unavailable: u64,
+    /// Messages sent again on the same connection because no answer came for too long.
+    pub unanswered: u64,
     /// Rooms joined at this moment, summed over members.
-    pub joined: AtomicU64,
+    #[serde(skip)]
+    pub joined: usize,
+    /// Connections dropped by [`Command::Unplug`](super::client::Command::Unplug).
+    #[serde(skip)]
+    pub unplugged: u64,
 }
 
 /// Everything that clients share.
@@ -47,17 +52,15 @@ pub struct Shared {
     pub sent: Vec<Mutex<Vec<Sent>>>,
     /// Whether senders write new messages.
     pub sending: AtomicBool,
-    pub figures: Figures,
-    /// Counters of the connections.
-    pub counters: Arc<Counters>,
+    pub figures: Arc<Mutex<Figures>>,
     /// Answers with an error, by event and code.
     pub errors: Mutex<BTreeMap<String, u64>>,
     /// Breaches of PROTOCOL other than loss and order: their number, and the first [`BREACHES`].
     pub breaches: Mutex<(u64, Vec<String>)>,
     /// Times from a message's first sending to its live delivery.
-    pub latency: Mutex<Histogram>,
+    pub latency: Mutex<Vec<Duration>>,
     /// Times from the loss of a member's connection until it is in all its rooms again.
-    pub absences: Mutex<Histogram>,
+    pub absences: Mutex<Vec<Duration>>,
     /// User ids of the members, by number.
     pub users: Vec<String>,
     /// Only if the run checks announcements of absence.
@@ -74,8 +77,7 @@ impl Shared {
             rooms: rooms.into_iter().map(Mutex::new).collect(),
             sent: (0..senders).map(|_| Mutex::default()).collect(),
             sending: AtomicBool::new(false),
-            figures: Figures::default(),
-            counters: Arc::default(),
+            figures: Arc::default(),
             errors: Mutex::default(),
             breaches: Mutex::default(),
             latency: Mutex::default(),
@@ -115,15 +117,15 @@ impl Shared {
         }
     }
 
-    /// Returns the latency so far and starts a new histogram.
-    pub fn take_latency(&self) -> Histogram {
+    /// Takes the latencies so far out.
+    pub fn take_latency(&self) -> Vec<Duration> {
         std::mem::take(&mut *self.latency.lock())
     }
 
     /// Messages that are not acknowledged yet.
     pub fn outstanding(&self) -> u64 {
-        let acked = self.figures.acked.load(Ordering::Relaxed);
-        self.figures.sent.load(Ordering::Relaxed).saturating_sub(acked)
+        let figures = self.figures.lock();
+        figures.sent.saturating_sub(figures.acked)
     }
 
     /// Members that have not seen the newest acknowledged message of a room, as (room, member).
@@ -134,12 +136,7 @@ impl Shared {
             let ids = room.acked.iter().map(|ack| &room.messages[ack.message as usize].id);
             let Some(newest) = ids.max() else { continue };
             for trace in &room.traces {
-                let last = trace.entries.iter().rev().find_map(|entry| match entry.observation {
-                    Observation::Page(message) | Observation::Live(message) | Observation::Early(message) => {
-                        Some(message)
-                    }
-                    _ => None,
-                });
+                let last = trace.entries.iter().rev().find_map(|entry| entry.observation.message());
                 if last.is_none_or(|last| room.messages[last as usize].id < *newest) {
                     behind.push((number, trace.member));
                 }

@@ -1,6 +1,6 @@
 //! `--scenario slow`: one client stops reading its socket while its room gets 50,000 messages.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -15,14 +15,13 @@ use super::{
     crowd::ClientConfig,
     member::Load,
     record::{Join, Observation},
-    report::{Report, milliseconds},
+    report::{Report, milliseconds, percentile},
     testbed::Testbed,
 };
 
 const MESSAGES: u64 = 50_000;
-/// Members, including the stuck one, which is the last.
-const MEMBERS: usize = 10;
-const SENDERS: usize = 5;
+/// The stuck member is the last.
+const SIZES: Sizes = Sizes { rooms: 1, members: 10, senders: 5 };
 /// Interval between two messages of each sender: 2,000 messages a second in all.
 const EVERY: Duration = Duration::from_micros(2_500);
 /// Messages measured before the client is stuck, and again afterwards: variations of the machine must not count against
@@ -55,41 +54,25 @@ struct Outcome<'a> {
 
 /// Runs the scenario.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
-    let stuck = MEMBERS - 1;
-    let clients = ClientConfig {
-        sizes: Sizes { rooms: 1, members: MEMBERS, senders: SENDERS },
-        load: Load { window: 64, every: Some(EVERY), length: LENGTH },
-        seed,
-        stuck: &[stuck],
-        checks_presence: false,
-    };
+    let stuck = SIZES.members - 1;
+    let load = Load { window: 64, every: Some(EVERY), length: LENGTH };
+    let clients = ClientConfig { sizes: SIZES, load, seed, stuck: Some(stuck), checks_presence: false };
     let node = stuck % args.nodes;
     let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
     testbed.crowd.start_sending();
-    let mut sent = 0;
-    let mut after = |more: u64| {
-        sent += more;
-        sent
-    };
-    until_sent(&mut testbed, after(WARM_UP), node).await?;
-    drop(testbed.crowd.shared.take_latency());
-    until_sent(&mut testbed, after(BASELINE), node).await?;
-    let mut without = testbed.crowd.shared.take_latency();
+    let mut without = baseline(&mut testbed, 0, node).await?;
     let before = testbed.fleet.memory(node)?;
     testbed.crowd.commands[stuck].try_send(Command::StopReading)?;
-    let max = until_sent(&mut testbed, after(MESSAGES), node).await?.max(before);
-    let with = testbed.crowd.shared.take_latency();
+    let max = until_sent(&mut testbed, WARM_UP + BASELINE + MESSAGES, node).await?.max(before);
+    let mut with = testbed.crowd.shared.take_latency();
     testbed.crowd.commands[stuck].try_send(Command::ReadAgain)?;
-    until_sent(&mut testbed, after(WARM_UP), node).await?;
-    drop(testbed.crowd.shared.take_latency());
-    until_sent(&mut testbed, after(BASELINE), node).await?;
-    without.merge(&testbed.crowd.shared.take_latency());
+    without.extend(baseline(&mut testbed, WARM_UP + BASELINE + MESSAGES, node).await?);
     let unfinished = testbed.settle().await?;
     let shared = testbed.stop().await;
     let stuck = summary(&shared.rooms[0].lock().traces[stuck].entries);
     let rules = Rules { kept: args.kept, ..Rules::default() };
     let report = Report::of(&shared, &rules, &[], seed, unfinished);
-    let [p99_without, p99_with] = [without, with].map(|latency| latency.permille(990));
+    let [p99_without, p99_with] = [&mut without, &mut with].map(|latency| percentile(latency, 99));
     let outcome = Outcome {
         rss_before_kib: before,
         rss_max_kib: max,
@@ -98,34 +81,36 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         stuck,
         report: &report,
     };
+    let p99s =
+        format!("{:.1} ms without a stuck client, {:.1} ms with one", outcome.p99_without_ms, outcome.p99_with_ms);
     if args.json {
         println!("{}", serde_json::to_string(&outcome)?);
     } else {
         println!("{report}");
         println!("memory of gw{}: {before} KiB before, at most {max} KiB", node + 1);
-        println!(
-            "p99 of the others: {:.1} ms without a stuck client, {:.1} ms with one",
-            outcome.p99_without_ms, outcome.p99_with_ms
-        );
+        println!("p99 of the others: {p99s}");
         println!("stuck client: {}", outcome.stuck);
     }
     report.details().iter().for_each(|detail| eprintln!("{detail}"));
     ensure!(report.is_clean(), "a client missed messages, or did not catch up ({:?})", report.unfinished);
     ensure!(max - before <= GROWTH, "the memory of the gateway grew by {} KiB", max - before);
-    ensure!(
-        p99_with <= (2 * p99_without).max(P99_FLOOR),
-        "p99 of the others more than doubled: {:.1} ms without a stuck client, {:.1} ms with one",
-        outcome.p99_without_ms,
-        outcome.p99_with_ms
-    );
+    ensure!(p99_with <= (2 * p99_without).max(P99_FLOOR), "p99 of the others more than doubled: {p99s}");
     Ok(())
+}
+
+/// Measures the latencies of [`BASELINE`] messages, after a warm-up; that many were sent before.
+async fn baseline(testbed: &mut Testbed, sent: u64, node: usize) -> Result<Vec<Duration>> {
+    until_sent(testbed, sent + WARM_UP, node).await?;
+    drop(testbed.crowd.shared.take_latency());
+    until_sent(testbed, sent + WARM_UP + BASELINE, node).await?;
+    Ok(testbed.crowd.shared.take_latency())
 }
 
 /// Waits until that many messages are acknowledged in all; returns the node's highest memory, in KiB.
 async fn until_sent(testbed: &mut Testbed, count: u64, node: usize) -> Result<u64> {
     let deadline = Instant::now() + LIMIT;
     let mut most = 0;
-    while testbed.crowd.shared.figures.acked.load(Ordering::Relaxed) < count {
+    while testbed.crowd.shared.figures.lock().acked < count {
         testbed.check_servers()?;
         ensure!(Instant::now() < deadline, "{count} messages took too long");
         most = most.max(testbed.fleet.memory(node)?);

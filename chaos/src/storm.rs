@@ -24,7 +24,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     if !left_out.is_empty() {
         eprintln!("{} s are too short for {left_out:?}: not injected", time.as_secs());
     }
-    let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, stuck: &[], checks_presence: false };
+    let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, ..ClientConfig::default() };
     let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
     let begun = Instant::now();
     testbed.crowd.start_sending();

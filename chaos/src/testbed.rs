@@ -26,7 +26,7 @@ pub struct Testbed {
 
 impl Testbed {
     /// Starts servers, then clients, and waits until every member is in its rooms.
-    pub async fn start(servers: &ServerConfig, clients: &ClientConfig<'_>, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(servers: &ServerConfig, clients: &ClientConfig, workdir: &Workdir) -> Result<Self> {
         let secret = format!("{:032x}", rand::random::<u128>());
         let mut fleet = Fleet::start(servers, &secret, workdir).await?;
         let crowd = Crowd::start(clients, &fleet.addresses(), users::signed(clients.sizes.members, &secret)?);

@@ -1,8 +1,9 @@
 //! The payloads of PROTOCOL's room events, limited to the fields that this client reads and writes.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 /// `join-room`.
 #[derive(Serialize)]
@@ -24,80 +25,67 @@ pub struct SendMessage<'a> {
 /// Any ack.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer<'a> {
-    #[serde(borrow)]
-    pub status: Cow<'a, str>,
-    #[serde(borrow)]
-    pub code: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub message_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub position: Option<Cow<'a, str>>,
+pub struct Answer {
+    pub status: String,
+    pub code: Option<String>,
+    pub message_id: Option<String>,
+    pub position: Option<String>,
     pub recovered: Option<bool>,
     pub retry_after_ms: Option<u64>,
 }
 
 /// `new-message`, and each of `recent-messages`.
 #[derive(Deserialize)]
-pub struct NewMessage<'a> {
-    #[serde(borrow)]
-    pub id: Cow<'a, str>,
-    #[serde(borrow)]
-    pub room: Cow<'a, str>,
-    #[serde(borrow)]
-    pub content: Cow<'a, str>,
-    #[serde(borrow)]
-    pub sender: Sender<'a>,
+pub struct NewMessage {
+    pub id: String,
+    pub room: String,
+    pub content: String,
+    pub sender: Sender,
     #[serde(rename = "timestamp")]
     _timestamp: IgnoredAny,
 }
 
 #[derive(Deserialize)]
-pub struct Sender<'a> {
-    #[serde(borrow)]
-    pub id: Cow<'a, str>,
+pub struct Sender {
+    pub id: String,
     #[serde(rename = "name")]
     _name: IgnoredAny,
 }
 
 /// Second argument of `recent-messages`.
 #[derive(Deserialize)]
-pub struct Page<'a> {
-    #[serde(borrow)]
-    pub room: Cow<'a, str>,
+pub struct Page {
+    pub room: String,
     pub more: bool,
 }
 
 /// `room-reset`.
 #[derive(Deserialize)]
-pub struct OfRoom<'a> {
-    #[serde(borrow)]
-    pub room: Cow<'a, str>,
-    #[serde(borrow)]
-    pub position: Option<Cow<'a, str>>,
+pub struct Reset {
+    pub room: String,
+    pub position: String,
 }
 
 /// `user:offline` and `user-left`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Departure<'a> {
-    #[serde(borrow)]
-    pub user_id: Cow<'a, str>,
+pub struct Departure {
+    pub user_id: String,
 }
 
 /// The only argument of an ack.
-pub fn answer(data: &str) -> serde_json::Result<Answer<'_>> {
-    serde_json::from_str::<(Answer<'_>,)>(data).map(|(answer,)| answer)
+pub fn answer(data: &str) -> serde_json::Result<Answer> {
+    serde_json::from_str::<(Answer,)>(data).map(|(answer,)| answer)
 }
 
 /// The only argument of an event.
-pub fn argument<'a, T: Deserialize<'a>>(data: &'a str) -> serde_json::Result<T> {
+pub fn argument<T: DeserializeOwned>(data: &str) -> serde_json::Result<T> {
     serde_json::from_str::<(IgnoredAny, T)>(data).map(|(_, argument)| argument)
 }
 
 /// The arguments of `recent-messages`.
-pub fn page(data: &str) -> serde_json::Result<(Vec<NewMessage<'_>>, Page<'_>)> {
-    serde_json::from_str::<(IgnoredAny, Vec<NewMessage<'_>>, Page<'_>)>(data).map(|(_, list, page)| (list, page))
+pub fn page(data: &str) -> serde_json::Result<(Vec<NewMessage>, Page)> {
+    serde_json::from_str::<(IgnoredAny, Vec<NewMessage>, Page)>(data).map(|(_, list, page)| (list, page))
 }
 
 #[cfg(test)]
@@ -109,7 +97,7 @@ mod tests {
         let message =
             r#"{"id":"1-2","room":"r","content":"a \"b\"","sender":{"id":"m1","name":"M 1"},"timestamp":"t"}"#;
         let event = format!(r#"["new-message",{message}]"#);
-        let read: NewMessage<'_> = argument(&event).unwrap();
+        let read: NewMessage = argument(&event).unwrap();
         assert_eq!((&*read.id, &*read.room, &*read.content, &*read.sender.id), ("1-2", "r", "a \"b\"", "m1"));
         let event = format!(r#"["recent-messages",[{message},{message}],{{"room":"r","more":true}}]"#);
         let (list, of) = page(&event).unwrap();

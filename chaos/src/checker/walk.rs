@@ -161,12 +161,7 @@ impl<'a> Walk<'a> {
     }
 
     fn rank_of(&self, entry: &Entry) -> Option<u32> {
-        match entry.observation {
-            Observation::Page(message) | Observation::Live(message) | Observation::Early(message) => {
-                Some(self.at.order.rank[message as usize])
-            }
-            _ => None,
-        }
+        entry.observation.message().map(|message| self.at.order.rank[message as usize])
     }
 
     fn violation(&mut self, kind: Kind, rank: u32, index: usize) {

@@ -1,6 +1,6 @@
 //! One connection of a client, from its handshake to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -15,8 +15,8 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::{Command, Handler, Outbox, Settings};
-use crate::packet::{Handshake, PONG, Packet};
+use super::{Command, Handler, Outbox};
+use crate::packet::{self, Handshake, PONG, Packet};
 
 /// Why a connection ended.
 pub enum Ended {
@@ -30,6 +30,9 @@ pub enum Ended {
     Unplugged(Duration),
 }
 
+/// How long TCP connection, upgrade and handshake may take together. A frozen node accepts connections but does not answer:
+/// give up early and try another, as behind a balancer.
+const HANDSHAKE: Duration = Duration::from_secs(4);
 /// Longest wait for the kernel to accept our frames.
 const WRITE: Duration = Duration::from_secs(20);
 /// Bytes of each connection's read buffer, and of its write buffer.
@@ -37,8 +40,7 @@ const READ_BUFFER: usize = 8 * 1024;
 
 pub struct Connection {
     socket: WebSocketStream<TcpStream>,
-    settings: Arc<Settings>,
-    node: usize,
+    outbox: Outbox,
     /// The namespace was joined.
     pub joined: bool,
     /// The server counts as silent if no ping comes before this.
@@ -47,14 +49,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects over TCP, upgrades, reads the Engine.IO handshake and sends CONNECT.
-    pub async fn open(settings: &Arc<Settings>, node: usize, token: &str) -> Result<Self> {
-        timeout(settings.handshake, Self::handshake(settings, node, token)).await.context("no handshake in time")?
+    /// Connects over TCP to that `host:port`, upgrades, reads the Engine.IO handshake and sends CONNECT.
+    pub async fn open(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
+        timeout(HANDSHAKE, Self::handshake(address, receive_buffer, token)).await.context("no handshake in time")?
     }
 
-    async fn handshake(settings: &Arc<Settings>, node: usize, token: &str) -> Result<Self> {
-        let address = &settings.nodes[node];
-        let stream = connect(address, settings.receive_buffer).await?;
+    async fn handshake(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
+        let stream = connect(address, receive_buffer).await?;
         stream.set_nodelay(true)?;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut config = WebSocketConfig::default();
@@ -62,37 +63,31 @@ impl Connection {
         config.max_write_buffer_size = 1 << 20;
         let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
         let patience = match socket.next().await.context("closed")?? {
-            Message::Text(text) => match Packet::read(&text, &settings.namespace) {
+            Message::Text(text) => match Packet::read(&text) {
                 Packet::Open(handshake) => patience(handshake)?,
                 other => bail!("began with {other:?}"),
             },
             _ => bail!("began with another frame"),
         };
-        let connect = super::Writer::new(&settings.namespace).connect(token)?;
-        socket.send(Message::text(connect)).await?;
-        let settings = Arc::clone(settings);
-        Ok(Self { socket, settings, node, joined: false, alive_until: Instant::now() + patience, patience })
+        socket.send(Message::text(packet::connect(token))).await?;
+        let outbox = Outbox::default();
+        Ok(Self { socket, outbox, joined: false, alive_until: Instant::now() + patience, patience })
     }
 
     /// Serves the connection until it ends.
-    pub async fn serve<H: Handler>(
-        &mut self,
-        handler: &mut H,
-        outbox: &mut Outbox,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> Ended {
+    pub async fn serve<H: Handler>(&mut self, handler: &mut H, commands: &mut mpsc::Receiver<Command>) -> Ended {
         let mut ticks = interval(handler.pace());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let ended = tokio::select! {
                 frame = self.socket.next() => match frame {
-                    Some(Ok(Message::Text(text))) => self.receive(&text, handler, outbox),
+                    Some(Ok(Message::Text(text))) => self.receive(&text, handler),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Some(Ended::Transport),
                     Some(Ok(_)) => None,
                 },
                 _ = ticks.tick() => {
                     if self.joined {
-                        handler.tick(outbox);
+                        handler.tick(&mut self.outbox);
                     }
                     (Instant::now() > self.alive_until).then_some(Ended::Silent)
                 }
@@ -110,23 +105,24 @@ impl Connection {
             if let Some(ended) = ended {
                 return ended;
             }
-            if !outbox.frames.is_empty() && self.write(outbox).await.is_err() {
+            if !self.outbox.frames.is_empty() && self.write().await.is_err() {
                 return Ended::Transport;
             }
         }
     }
 
-    fn receive<H: Handler>(&mut self, text: &str, handler: &mut H, outbox: &mut Outbox) -> Option<Ended> {
-        match Packet::read(text, &self.settings.namespace) {
+    fn receive<H: Handler>(&mut self, text: &str, handler: &mut H) -> Option<Ended> {
+        let outbox = &mut self.outbox;
+        match Packet::read(text) {
             Packet::Event(name, data) => handler.event(name, data, outbox),
             Packet::Ack(number, data) => handler.ack(number, data, outbox),
             Packet::Ping => {
                 self.alive_until = Instant::now() + self.patience;
-                outbox.push(PONG.into());
+                outbox.frames.push_back(PONG.into());
             }
             Packet::Connect => {
                 self.joined = true;
-                handler.connected(self.node, outbox);
+                handler.connected(outbox);
             }
             Packet::ConnectError(data) => return Some(Ended::Rejected(format!("CONNECT_ERROR {}", message(data)))),
             Packet::Disconnect => return Some(Ended::Rejected("DISCONNECT".into())),
@@ -136,9 +132,9 @@ impl Connection {
         None
     }
 
-    async fn write(&mut self, outbox: &mut Outbox) -> Result<()> {
+    async fn write(&mut self) -> Result<()> {
         let all = async {
-            for frame in outbox.drain() {
+            for frame in self.outbox.drain() {
                 self.socket.feed(Message::text(frame)).await?;
             }
             self.socket.flush().await

@@ -25,9 +25,9 @@ impl Recorder {
 }
 
 impl Handler for Recorder {
-    fn connected(&mut self, node: usize, outbox: &mut Outbox) {
-        self.record(format!("connected to {node}"));
-        assert_eq!(outbox.emit("hello", &node), Some(0));
+    fn connected(&mut self, outbox: &mut Outbox) {
+        self.record("connected".into());
+        assert_eq!(outbox.emit("hello", &0), Some(0));
     }
 
     fn event(&mut self, name: &str, data: &str, _outbox: &mut Outbox) {
@@ -58,23 +58,23 @@ struct Fixture {
     listener: TcpListener,
     received: mpsc::Receiver<String>,
     commands: mpsc::Sender<Command>,
-    counters: Arc<Counters>,
+    figures: Arc<Mutex<Figures>>,
     client: JoinSet<()>,
 }
 
 impl Fixture {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let counters = Arc::new(Counters::default());
-        let settings = Arc::new(Settings::new(vec![address], Arc::clone(&counters)));
+        let nodes = vec![listener.local_addr().unwrap().to_string()];
+        let figures: Arc<Mutex<Figures>> = Arc::default();
+        let settings = Settings { nodes, receive_buffer: None, figures: Arc::clone(&figures) };
         let (received, receiver) = mpsc::channel(64);
         let (commands, inbox) = mpsc::channel(4);
         let mut client = JoinSet::new();
         client.spawn(async move {
             run(settings, "secret".into(), 0, 1, &mut Recorder { received }, inbox).await;
         });
-        Self { listener, received: receiver, commands, counters, client }
+        Self { listener, received: receiver, commands, figures, client }
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -114,7 +114,7 @@ async fn connects_answers_pings_and_receives_events_and_acks() {
     assert_eq!(next(&mut socket).await, "3");
     send(&mut socket, r#"42["news",1,2]"#).await;
     send(&mut socket, r#"430[{"status":"ok"}]"#).await;
-    for expected in ["connected to 0", r#"news ["news",1,2]"#, r#"ack 0 [{"status":"ok"}]"#] {
+    for expected in ["connected", r#"news ["news",1,2]"#, r#"ack 0 [{"status":"ok"}]"#] {
         assert_eq!(fixture.received().await, expected);
     }
 }
@@ -125,7 +125,7 @@ async fn reconnects_when_the_transport_closes() {
     for _ in 0..2 {
         let mut socket = fixture.accept(60_000).await;
         send(&mut socket, "40{}").await;
-        assert_eq!(fixture.received().await, "connected to 0");
+        assert_eq!(fixture.received().await, "connected");
         drop(socket);
         assert_eq!(fixture.received().await, "disconnected");
     }
@@ -140,7 +140,7 @@ async fn reconnects_after_a_refused_handshake() {
     let refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(refusal.as_bytes()).await.unwrap();
     fixture.accept(60_000).await;
-    assert_eq!(fixture.counters.failed_handshakes.load(Ordering::Relaxed), 1);
+    assert_eq!(fixture.figures.lock().failed_handshakes, 1);
 }
 
 #[tokio::test]
@@ -148,10 +148,10 @@ async fn gives_up_on_a_silent_server() {
     let mut fixture = Fixture::new().await;
     let mut socket = fixture.accept(200).await;
     send(&mut socket, "40{}").await;
-    assert_eq!(fixture.received().await, "connected to 0");
+    assert_eq!(fixture.received().await, "connected");
     assert_eq!(fixture.received().await, "disconnected");
     fixture.accept(60_000).await;
-    assert_eq!(fixture.counters.silent.load(Ordering::Relaxed), 1);
+    assert_eq!(fixture.figures.lock().silent_servers, 1);
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn an_unplugged_client_disconnects_without_a_close_frame_and_reconnects() 
     let mut fixture = Fixture::new().await;
     let mut socket = fixture.accept(60_000).await;
     send(&mut socket, "40{}").await;
-    assert_eq!(fixture.received().await, "connected to 0");
+    assert_eq!(fixture.received().await, "connected");
     assert_eq!(next(&mut socket).await, r#"420["hello",0]"#);
     fixture.commands.send(Command::Unplug(Duration::from_millis(1))).await.unwrap();
     let end = timeout(LIMIT, socket.next()).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_client_that_stops_reading_resumes_on_command() {
     let mut fixture = Fixture::new().await;
     let mut socket = fixture.accept(60_000).await;
     send(&mut socket, "40{}").await;
-    assert_eq!(fixture.received().await, "connected to 0");
+    assert_eq!(fixture.received().await, "connected");
     assert_eq!(next(&mut socket).await, r#"420["hello",0]"#);
     fixture.commands.send(Command::StopReading).await.unwrap();
     // The client stops reading once it has taken the command out of its channel.

@@ -4,6 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::Instant;
 
+use super::Membership;
 use crate::{
     record::{Acked, Key, Sent, content},
     shared::Shared,
@@ -16,7 +17,7 @@ const RETRY: Duration = Duration::from_millis(200);
 const UNANSWERED: Duration = Duration::from_secs(15);
 
 /// Load of a sender.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Load {
     /// Most messages outstanding.
     pub window: usize,
@@ -59,18 +60,16 @@ impl Sender {
 
     /// The tick interval that it needs.
     pub fn pace(&self) -> Duration {
-        self.load
-            .every
-            .map_or(Duration::from_millis(50), |every| every.clamp(Duration::from_millis(2), Duration::from_millis(50)))
+        let (shortest, longest) = (Duration::from_millis(2), Duration::from_millis(50));
+        self.load.every.map_or(longest, |every| every.clamp(shortest, longest))
     }
 
     /// Sends and resends all messages that are due. `emit` returns whether the frame was queued.
-    pub fn send_due<'a>(
+    pub(super) fn send_due(
         &mut self,
         shared: &Shared,
         connection: u32,
-        inside: impl Fn(usize) -> bool,
-        room: impl Fn(usize) -> (usize, &'a str),
+        memberships: &[Membership],
         mut emit: impl FnMut(&SendMessage<'_>, u32) -> bool,
     ) {
         let now = Instant::now();
@@ -80,36 +79,38 @@ impl Sender {
                 State::Waiting(at) => at <= now,
                 State::Sent(since) => now - since > UNANSWERED,
             };
-            if !again || !inside(membership) {
+            let membership = &memberships[membership];
+            if !again || !membership.is_joined() {
                 continue;
             }
             let key = Key { sender: self.number, sequence };
-            let at_us = shared.sent[self.number as usize].lock()[sequence as usize].at_us;
-            if self.write(key, at_us, room(membership).1, &mut emit) {
-                shared.figures.unanswered.fetch_add(u64::from(matches!(state, State::Sent(_))), Relaxed);
-                shared.figures.retries.fetch_add(1, Relaxed);
-                shared.sent[self.number as usize].lock()[sequence as usize].tries += 1;
+            let sent = &mut shared.sent[self.number as usize].lock()[sequence as usize];
+            if self.write(key, sent.at_us, &membership.name, &mut emit) {
+                let mut figures = shared.figures.lock();
+                figures.unanswered += u64::from(matches!(state, State::Sent(_)));
+                figures.retries += 1;
+                sent.tries += 1;
                 self.outgoing[index].state = State::Sent(now);
             }
         }
         while shared.sending.load(Relaxed) && self.outgoing.len() < self.load.window && self.is_due(now) {
-            let Some(membership) = self.next_membership(&inside) else { return };
-            let (number, name) = room(membership);
+            let Some(membership) = self.next_membership(memberships) else { return };
+            let Membership { room, name, .. } = &memberships[membership];
             let at_us = shared.now_us();
             let mut sent = shared.sent[self.number as usize].lock();
             let key = Key { sender: self.number, sequence: u32::try_from(sent.len()).unwrap_or(u32::MAX) };
             if !self.write(key, at_us, name, &mut emit) {
                 return;
             }
-            let room = u32::try_from(number).unwrap_or(u32::MAX);
+            let room = u32::try_from(*room).unwrap_or(u32::MAX);
             sent.push(Sent { room, at_us, connection, tries: 1 });
-            shared.figures.sent.fetch_add(1, Relaxed);
+            shared.figures.lock().sent += 1;
             self.outgoing.push(Outgoing { sequence: key.sequence, membership, state: State::Sent(now) });
         }
     }
 
     /// Handles an answer. Returns the message's membership if the answer is `not_in_room`.
-    pub fn answered(&mut self, shared: &Shared, sequence: u32, answer: &Answer<'_>) -> Option<usize> {
+    pub fn answered(&mut self, shared: &Shared, sequence: u32, answer: &Answer) -> Option<usize> {
         // None if an earlier ack answered this message, which was resent meanwhile.
         let index = self.outgoing.iter().position(|one| one.sequence == sequence);
         if answer.status == "ok" {
@@ -118,7 +119,7 @@ impl Sender {
         }
         let code = answer.code.as_deref().unwrap_or("?");
         shared.error("send-message", code);
-        shared.figures.unavailable.fetch_add(u64::from(code == "unavailable"), Relaxed);
+        shared.figures.lock().unavailable += u64::from(code == "unavailable");
         let pause = answer.retry_after_ms.map_or(RETRY, Duration::from_millis);
         let outgoing = &mut self.outgoing[index?];
         outgoing.state = State::Waiting(Instant::now() + pause);
@@ -128,12 +129,10 @@ impl Sender {
     /// The connection is lost: everything outstanding is due again.
     pub fn disconnected(&mut self) {
         let now = Instant::now();
-        for outgoing in &mut self.outgoing {
-            outgoing.state = State::Waiting(now);
-        }
+        self.outgoing.iter_mut().for_each(|outgoing| outgoing.state = State::Waiting(now));
     }
 
-    fn acknowledged(&mut self, shared: &Shared, sequence: u32, index: Option<usize>, answer: &Answer<'_>) {
+    fn acknowledged(&mut self, shared: &Shared, sequence: u32, index: Option<usize>, answer: &Answer) {
         let Some(id) = &answer.message_id else {
             return shared.breach(|| "a message was acknowledged without `messageId`".into());
         };
@@ -144,7 +143,7 @@ impl Sender {
         room.acked.push(Acked { key, message });
         if let Some(index) = index {
             self.outgoing.remove(index);
-            shared.figures.acked.fetch_add(1, Relaxed);
+            shared.figures.lock().acked += 1;
         }
     }
 
@@ -164,9 +163,10 @@ impl Sender {
         true
     }
 
-    fn next_membership(&mut self, inside: &impl Fn(usize) -> bool) -> Option<usize> {
+    fn next_membership(&mut self, memberships: &[Membership]) -> Option<usize> {
         let count = self.memberships.len();
-        let found = (0..count).map(|step| (self.turn + step) % count).find(|index| inside(self.memberships[*index]))?;
+        let mut turns = (0..count).map(|step| (self.turn + step) % count);
+        let found = turns.find(|turn| memberships[self.memberships[*turn]].is_joined())?;
         self.turn = found + 1;
         Some(self.memberships[found])
     }
