@@ -1,18 +1,18 @@
 // The programs in `examples/`, as they are, against a cluster of two nodes.
 
 import assert from "node:assert/strict";
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { join as joined } from "node:path";
-import { after, afterEach, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
 import { createElement } from "react";
 import { create } from "react-test-renderer";
 
 import { Api } from "./support/api.mjs";
-import { closeAll, signedIn } from "./support/clients.mjs";
+import { signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { programs } from "./support/programs.mjs";
-import { done, join, newRoom, roomMessages, startRooms } from "./support/rooms.mjs";
+import { done, join, newRoom, roomMessages } from "./support/rooms.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
 import { ROOT } from "./support/xtask.mjs";
 
@@ -20,20 +20,8 @@ const EXAMPLES = joined(ROOT, "examples");
 
 describe("the examples", OWN, () => {
   let cluster, folder;
-  const { start, endAll } = programs();
-  before(async () => {
-    cluster = await startRooms({ nodes: 2, set: { "session.policy": "multi" } });
-    // Among the tests, so that the hook finds the same packages.
-    folder = await mkdtemp(joined(import.meta.dirname, "example-"));
-  });
-  after(async () => {
-    await cluster?.stop();
-    if (folder) await rm(folder, { recursive: true });
-  });
-  afterEach(() => {
-    closeAll();
-    endAll();
-  });
+  const { setUp, start } = programs();
+  before(async () => ({ cluster, folder } = await setUp()));
 
   /** Runs the backend at the node that the clients are not on. */
   async function backend(user, room) {

@@ -1,17 +1,16 @@
 // The examples in README and in the pages of `docs/`, as they are printed there.
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
 import { io } from "socket.io-client";
 
 import { Api } from "./support/api.mjs";
-import { Client, closeAll } from "./support/clients.mjs";
+import { Client } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { programs } from "./support/programs.mjs";
-import { startRooms } from "./support/rooms.mjs";
 import { startStandalone } from "./support/standalone.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
 import { ROOT } from "./support/xtask.mjs";
@@ -29,20 +28,8 @@ function example(name) {
 
 describe("the examples of the documentation", OWN, () => {
   let cluster, folder;
-  const { start, endAll } = programs();
-  before(async () => {
-    cluster = await startRooms({ nodes: 2, set: { "session.policy": "multi" } });
-    // Among the tests, so that the examples find the same packages.
-    folder = await mkdtemp(join(import.meta.dirname, "example-"));
-  });
-  after(async () => {
-    await cluster?.stop();
-    if (folder) await rm(folder, { recursive: true });
-  });
-  afterEach(() => {
-    closeAll();
-    endAll();
-  });
+  const { setUp, start, endAll } = programs();
+  before(async () => ({ cluster, folder } = await setUp()));
 
   /** Runs curl commands at the node that the clients are not on; returns the answers. */
   async function call(name, user) {
