@@ -201,15 +201,15 @@ fn one_id_with_two_contents_and_one_content_with_two_ids_are_found() {
     assert_eq!(judge(room, &sent).count(Kind::StoredTwice), 2);
 }
 
-fn damages() -> impl Strategy<Value = Damage> {
+fn damages() -> impl Strategy<Value = (Damage, u32)> {
     (5u32..300, 0..7).prop_map(|(one_in, kind)| match kind {
-        0 => Damage::None,
-        1 => Damage::Drop(one_in),
-        2 => Damage::Double(one_in),
-        3 => Damage::Swap(one_in),
-        4 => Damage::StoreTwice(one_in),
-        5 => Damage::Forge(one_in),
-        _ => Damage::Reset(one_in / 20 + 1),
+        0 => (Damage::None, 1),
+        1 => (Damage::Drop, one_in),
+        2 => (Damage::Double, one_in),
+        3 => (Damage::Swap, one_in),
+        4 => (Damage::StoreTwice, one_in),
+        5 => (Damage::Forge, one_in),
+        _ => (Damage::Reset, one_in / 20 + 1),
     })
 }
 
@@ -217,10 +217,10 @@ proptest! {
     #[test]
     fn every_damage_is_found_exactly(
         seed: u64,
-        damage in damages(),
+        (damage, one_in) in damages(),
         (rooms, members, messages) in (1u32..4, 1u32..5, 1u32..1_500),
     ) {
-        let script = script(Size { rooms, members, messages }, damage, seed);
+        let script = script(Size { rooms, members, messages }, damage, one_in, seed);
         let verdict = check(&script.rooms, &script.sent, &Rules::default());
         prop_assert!(exact(&verdict, damage, script.damaged), "{damage:?} done {}: {verdict:#?}", script.damaged);
     }
