@@ -8,7 +8,6 @@ use clap::{Parser, ValueEnum};
 use super::{
     assignment::Sizes,
     fault::{self, Kind, Tempo},
-    fleet::ServerConfig,
     member::Load,
 };
 
@@ -148,11 +147,6 @@ impl Args {
         Load { window: self.window, every, length: self.length }
     }
 
-    /// The servers to start.
-    pub fn servers(&self) -> ServerConfig {
-        ServerConfig { nodes: self.nodes, set: self.settings() }
-    }
-
     /// Kinds of faults to inject.
     pub fn faults(&self) -> &[Kind] {
         if self.calm { &[] } else { &self.faults }
@@ -172,9 +166,10 @@ impl Args {
         format!("{}--seed {seed}", if self.short { "--short " } else { "" })
     }
 
-    /// Turns off the limits of events and stored bytes, so that senders are not slowed down. `roster.max` is low: the
-    /// roster is not under test, and its lists, sent to everybody at every reconnect, would be most of the traffic.
-    fn settings(&self) -> Vec<String> {
+    /// Settings of every gateway. Limits of events and stored bytes are off, so that senders are not slowed down.
+    /// `roster.max` is low: the roster is not under test, and its lists, sent to everybody at every reconnect, would be
+    /// most of the traffic.
+    pub fn settings(&self) -> Vec<String> {
         let own = ["limits.eventRate=0", "limits.userBytes=0", "roster.max=50"].map(String::from);
         let lease = self.short.then(|| fault::SHORT_LEASE.to_owned());
         own.into_iter().chain(lease).chain(self.set.iter().cloned()).collect()

@@ -31,7 +31,7 @@ const BETWEEN: Duration = Duration::from_millis(8);
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let load = Load { window: args.window, every: Some(EVERY), length: args.length };
     let clients = ClientConfig { sizes: SIZES, load, seed, ..ClientConfig::default() };
-    let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
+    let mut testbed = Testbed::start(args, &clients, workdir).await?;
     testbed.crowd.start_sending();
     let end = Instant::now() + args.time();
     let mut rng = StdRng::seed_from_u64(seed);

@@ -1,21 +1,17 @@
 //! The servers of a run: Redis, gateways that trust one secret, and a link that can be cut between the last gateway and
 //! Redis. It has no auth service, nginx or Postgres: they are not under test.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::time::sleep;
 use xtask_kit::{
     paths,
     ports::Ports,
-    process::{Server, Spec, describe},
-    ready,
-    servers::redis::Redis,
+    process::{Spec, describe},
+    servers::redis::{self, Redis},
+    service::Service,
     workdir::Workdir,
 };
 
@@ -24,50 +20,39 @@ use super::{
     proxy::{Link, Proxy},
 };
 
-/// The servers to start.
-pub struct ServerConfig {
-    /// Number of gateways.
-    pub nodes: usize,
-    /// Settings of every gateway.
-    pub set: Vec<String>,
-}
-
-struct Gateway {
-    spec: Spec,
-    port: u16,
-    internal: u16,
-    server: Server,
-}
-
 /// All servers, running.
 pub struct Fleet {
     redis: Redis,
-    redis_port: u16,
     link: Proxy,
-    gateways: Vec<Gateway>,
+    gateways: Vec<Service>,
     /// Keeps the ports of restarted gateways reserved.
     _ports: Ports,
 }
 
 impl Fleet {
-    /// Starts everything and waits until it is ready. Redis writes its append-only file with `appendfsync everysec`.
-    pub async fn start(config: &ServerConfig, secret: &str, workdir: &Workdir) -> Result<Self> {
+    /// Starts Redis and that many gateways with these settings, and waits until all are ready. Redis writes its
+    /// append-only file with `appendfsync everysec`.
+    pub async fn start(nodes: usize, set: &[String], secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::new()?;
-        let redis_port = ports.reserve()?;
-        let redis = Redis::start(workdir, redis_port).await?;
-        let link = Proxy::start(ports.reserve()?, redis_port).await?;
-        let mut gateways = Vec::with_capacity(config.nodes);
-        for number in 1..=config.nodes {
-            let redis = if number == config.nodes { link.port } else { redis_port };
-            let (port, internal) = (ports.reserve()?, ports.reserve()?);
-            let spec = gateway(number, (port, internal), redis, config, workdir.logs())?.env("JWT_SECRET", secret);
-            let server = spec.start()?;
-            gateways.push(Gateway { spec, port, internal, server });
+        let redis = Redis::start(workdir, ports.reserve()?).await?;
+        let link = Proxy::start(ports.reserve()?, redis.port).await?;
+        let mut gateways = Vec::with_capacity(nodes);
+        for number in 1..=nodes {
+            let id = format!("gw{number}");
+            let redis = if number == nodes { link.port } else { redis.port };
+            let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, workdir.logs())
+                .env("NODE_ID", &id)
+                .env("JWT_SECRET", secret)
+                .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
+                // No balancer has to notice the drain.
+                .env("DRAIN_DELAY", "0s")
+                .env("DRAIN_WINDOW", "3s");
+            gateways.push(Service::start(spec, set, &mut ports)?);
         }
         for gateway in &mut gateways {
             gateway.until_ready().await?;
         }
-        Ok(Self { redis, redis_port, link, gateways, _ports: ports })
+        Ok(Self { redis, link, gateways, _ports: ports })
     }
 
     /// Public addresses of the gateways, as `host:port`.
@@ -95,8 +80,8 @@ impl Fleet {
                 gateway.server.drain().await?;
                 gateway.restart().await?;
             }
-            Kind::Pubsub => self.redis_command("CLIENT KILL TYPE pubsub").await?,
-            Kind::Normal => self.redis_command("CLIENT KILL TYPE normal").await?,
+            Kind::Pubsub => redis::command(self.redis.port, "CLIENT KILL TYPE pubsub", ":").await?,
+            Kind::Normal => redis::command(self.redis.port, "CLIENT KILL TYPE normal", ":").await?,
             Kind::Pause => freeze(self.redis.server().pid, fault.lasts).await?,
             Kind::Restart | Kind::Wipe => {
                 self.redis.stop(Signal::TERM).await?;
@@ -113,14 +98,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// The exits of gateways and of Redis that nobody caused, as text.
-    pub fn exits(&mut self) -> Vec<String> {
-        let servers = self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]);
-        let exit = |server: &mut Server| {
-            let status = server.exit_status()?;
-            Some(format!("{} exited by itself ({})\n{}", server.name, describe(status), server.tail()))
-        };
-        servers.filter_map(exit).collect()
+    /// Fails if a gateway or Redis exited by itself.
+    pub fn check(&mut self) -> Result<()> {
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]) {
+            if let Some(status) = server.exit_status() {
+                bail!("{} exited by itself ({})\n{}", server.name, describe(status), server.tail());
+            }
+        }
+        Ok(())
     }
 
     /// Stops all servers.
@@ -133,45 +118,6 @@ impl Fleet {
         }
         self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
     }
-
-    async fn redis_command(&self, command: &str) -> Result<()> {
-        let exchange = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.redis_port)).await?;
-            stream.write_all(format!("{command}\r\n").as_bytes()).await?;
-            let mut answer = [0; 128];
-            let count = stream.read(&mut answer).await?;
-            anyhow::Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
-        };
-        let answer = timeout(Duration::from_secs(5), exchange).await.context("Redis did not answer")??;
-        if answer.starts_with(':') { Ok(()) } else { bail!("Redis answered {}", answer.trim()) }
-    }
-}
-
-impl Gateway {
-    async fn restart(&mut self) -> Result<()> {
-        self.server = self.spec.start()?;
-        self.until_ready().await
-    }
-
-    async fn until_ready(&mut self) -> Result<()> {
-        self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
-    }
-}
-
-fn gateway(number: usize, ports: (u16, u16), redis: u16, config: &ServerConfig, logs: &Path) -> Result<Spec> {
-    let id = format!("gw{number}");
-    let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, logs)
-        .env("HOST", "127.0.0.1")
-        .env("INTERNAL_HOST", "127.0.0.1")
-        .env("PORT", ports.0.to_string())
-        .env("INTERNAL_PORT", ports.1.to_string())
-        .env("NODE_ID", &id)
-        // No balancer has to notice the drain.
-        .env("DRAIN_DELAY", "0s")
-        .env("DRAIN_WINDOW", "3s")
-        .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
-        .args(config.set.iter().flat_map(|setting| ["--set", setting.as_str()]));
-    Ok(spec)
 }
 
 /// Sends SIGSTOP, and SIGCONT after that time, or earlier if this future is dropped.

@@ -58,7 +58,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let load = Load { window: 64, every: Some(EVERY), length: LENGTH };
     let clients = ClientConfig { sizes: SIZES, load, seed, stuck: Some(stuck), checks_presence: false };
     let node = stuck % args.nodes;
-    let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
+    let mut testbed = Testbed::start(args, &clients, workdir).await?;
     testbed.crowd.start_sending();
     let mut without = baseline(&mut testbed, 0, node).await?;
     let before = testbed.fleet.memory(node)?;
@@ -111,7 +111,7 @@ async fn until_sent(testbed: &mut Testbed, count: u64, node: usize) -> Result<u6
     let deadline = Instant::now() + LIMIT;
     let mut most = 0;
     while testbed.crowd.shared.figures.lock().acked < count {
-        testbed.check_servers()?;
+        testbed.fleet.check()?;
         ensure!(Instant::now() < deadline, "{count} messages took too long");
         most = most.max(testbed.fleet.memory(node)?);
         sleep(CHECK_INTERVAL).await;

@@ -25,7 +25,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         eprintln!("{} s are too short for {left_out:?}: not injected", time.as_secs());
     }
     let clients = ClientConfig { sizes: args.sizes(), load: args.load(), seed, ..ClientConfig::default() };
-    let mut testbed = Testbed::start(&args.servers(), &clients, workdir).await?;
+    let mut testbed = Testbed::start(args, &clients, workdir).await?;
     let begun = Instant::now();
     testbed.crowd.start_sending();
     let mut injected = Vec::new();
@@ -34,7 +34,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         // A fault that takes longer than planned delays the rest of the plan and the end: same seed, same faults.
         sleep_until(free.max(begun + fault.at)).await;
         injected.push(inject(&mut testbed, fault).await?);
-        testbed.check_servers()?;
+        testbed.fleet.check()?;
         free = Instant::now() + Duration::from_secs(1);
     }
     sleep_until((begun + time).max(free + args.tempo().after())).await;

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
-use tokio::time::sleep;
+use anyhow::Result;
+use tokio::time::timeout;
 use xtask_kit::workdir::Workdir;
 
 use super::{
+    args::Args,
     crowd::{ClientConfig, Crowd},
-    fleet::{Fleet, ServerConfig},
+    fleet::Fleet,
     shared::Shared,
     users,
 };
@@ -26,29 +27,18 @@ pub struct Testbed {
 
 impl Testbed {
     /// Starts servers, then clients, and waits until every member is in its rooms.
-    pub async fn start(servers: &ServerConfig, clients: &ClientConfig, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(args: &Args, clients: &ClientConfig, workdir: &Workdir) -> Result<Self> {
         let secret = format!("{:032x}", rand::random::<u128>());
-        let mut fleet = Fleet::start(servers, &secret, workdir).await?;
+        let mut fleet = Fleet::start(args.nodes, &args.settings(), &secret, workdir).await?;
         let crowd = Crowd::start(clients, &fleet.addresses(), users::signed(clients.sizes.members, &secret)?);
-        tokio::select! {
-            joined = crowd.joined() => joined?,
-            exit = exit_of(&mut fleet) => bail!(exit),
-        }
+        while_running(&mut fleet, crowd.joined()).await??;
         eprintln!("{} members have joined; sending starts", clients.sizes.members);
         Ok(Self { fleet, crowd })
     }
 
     /// Waits until all messages are acknowledged and all members have caught up: [`Crowd::settle`].
     pub async fn settle(&mut self) -> Result<Option<String>> {
-        tokio::select! {
-            settled = self.crowd.settle() => Ok(settled),
-            exit = exit_of(&mut self.fleet) => bail!(exit),
-        }
-    }
-
-    /// Fails if a server exited by itself.
-    pub fn check_servers(&mut self) -> Result<()> {
-        self.fleet.exits().into_iter().next().map_or(Ok(()), |exit| bail!(exit))
+        while_running(&mut self.fleet, self.crowd.settle()).await
     }
 
     /// Stops clients, then servers. Returns the records.
@@ -59,12 +49,13 @@ impl Testbed {
     }
 }
 
-/// Waits until a server exits by itself; returns its exit as text.
-async fn exit_of(fleet: &mut Fleet) -> String {
+/// Waits for `work`; fails if a server exits by itself meanwhile.
+async fn while_running<T>(fleet: &mut Fleet, work: impl Future<Output = T>) -> Result<T> {
+    tokio::pin!(work);
     loop {
-        if let Some(exit) = fleet.exits().into_iter().next() {
-            return exit;
+        if let Ok(done) = timeout(CHECK_INTERVAL, &mut work).await {
+            return Ok(done);
         }
-        sleep(CHECK_INTERVAL).await;
+        fleet.check()?;
     }
 }

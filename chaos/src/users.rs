@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// A user and its token.
 pub struct User {
@@ -18,20 +19,13 @@ pub struct User {
 /// Lifetime of a signed token: longer than any run.
 const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: &'a str,
-    name: &'a str,
-    exp: u64,
-}
-
 /// Users for gateways that trust `secret` (HS256).
 pub fn signed(count: usize, secret: &str) -> Result<Vec<User>> {
     let exp = (SystemTime::now() + LIFETIME).duration_since(UNIX_EPOCH)?.as_secs();
     let key = EncodingKey::from_secret(secret.as_bytes());
     let user = |number| {
         let id = format!("m{number}");
-        let token = encode(&Header::default(), &Claims { sub: &id, name: &id, exp }, &key)?;
+        let token = encode(&Header::default(), &json!({ "sub": id, "name": id, "exp": exp }), &key)?;
         Ok(User { id, token })
     };
     (0..count).map(user).collect()
@@ -43,14 +37,6 @@ const AT_ONCE: usize = 4;
 const ANSWER: Duration = Duration::from_secs(20);
 /// Meets the rules for passwords.
 const PASSWORD: &str = "Chaos-test-1";
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Registration {
-    email: String,
-    password: &'static str,
-    full_name: String,
-}
 
 #[derive(Deserialize)]
 struct Session {
@@ -67,17 +53,16 @@ struct Account {
 pub async fn registered(url: &str, count: usize) -> Result<Vec<User>> {
     let client = reqwest::Client::builder().timeout(ANSWER).no_proxy().build()?;
     let run = rand::random::<u64>();
-    let registration = |number| Registration {
-        email: format!("chaos-{run:016x}-{number}@example.com"),
-        password: PASSWORD,
-        full_name: format!("Chaos {number}"),
+    let registration = |number| {
+        let (email, name) = (format!("chaos-{run:016x}-{number}@example.com"), format!("Chaos {number}"));
+        json!({ "email": email, "password": PASSWORD, "fullName": name })
     };
     let url = format!("{url}/api/auth/register");
     let users = (0..count).map(|number| register(&client, &url, registration(number)));
     stream::iter(users).buffered(AT_ONCE).try_collect().await
 }
 
-async fn register(client: &reqwest::Client, url: &str, registration: Registration) -> Result<User> {
+async fn register(client: &reqwest::Client, url: &str, registration: Value) -> Result<User> {
     let answer = client.post(url).json(&registration).send().await?;
     match answer.status().as_u16() {
         201 => {

@@ -1,7 +1,8 @@
 //! Starting and ending the programs of this repository and the servers that they need, on this machine.
 //!
 //! - [`paths`]: paths in the repository, in its target directory and on this machine
-//! - [`process`]: one server process, [`servers`]: the third-party servers, [`ready`]: their readiness checks
+//! - [`process`]: one server process, [`servers`]: the third-party servers, [`service`]: one of our own,
+//!   [`ready`]: their readiness checks
 //! - [`workdir`]: the folder of one run, [`ports`]: its ports, [`shutdown`]: the request to end it
 //! - [`loopback`]: for servers that somebody else started, whether they are on this machine
 //!
@@ -15,5 +16,6 @@ pub mod ports;
 pub mod process;
 pub mod ready;
 pub mod servers;
+pub mod service;
 pub mod shutdown;
 pub mod workdir;

@@ -10,13 +10,7 @@ use tokio::{
 
 /// How long a server may take to become ready.
 pub const LIMIT: Duration = Duration::from_secs(60);
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Redis answers, and has loaded its data.
-pub async fn redis(port: u16) -> Result<()> {
-    let answer = ask(port, "PING\r\n", false).await?;
-    if answer.starts_with("+PONG") { Ok(()) } else { bail!("Redis answered {}", answer.trim()) }
-}
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A GET of `path` is answered with 200.
 pub async fn http_ok(port: u16, path: &str) -> Result<()> {
@@ -37,7 +31,8 @@ pub async fn tcp(port: u16) -> Result<()> {
     Ok(())
 }
 
-async fn ask(port: u16, request: &str, to_the_end: bool) -> Result<String> {
+/// Sends a request and returns the beginning of the answer, or all of it.
+pub(crate) async fn ask(port: u16, request: &str, to_the_end: bool) -> Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(request.as_bytes()).await?;

@@ -1,6 +1,6 @@
 //! The processes of a cluster. They start in the order of their dependencies, and stop in the opposite order.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -9,8 +9,8 @@ use xtask_kit::{
     paths,
     ports::Ports,
     process::{Server, Spec, describe},
-    ready,
     servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
+    service::Service,
     workdir::Workdir,
 };
 
@@ -20,21 +20,12 @@ use super::{
     control::Answer,
 };
 
-struct Gateway {
-    spec: Spec,
-    port: u16,
-    internal: u16,
-    server: Server,
-}
-
 /// All processes of a cluster, running.
 pub struct Parts {
     redis: Redis,
     postgres: Postgres,
-    auth: Server,
-    auth_port: u16,
-    auth_internal: u16,
-    gateways: Vec<Gateway>,
+    auth: Service,
+    gateways: Vec<Service>,
     nginx: Server,
     balancer: u16,
     api_key: String,
@@ -54,27 +45,24 @@ impl Parts {
         let (redis, postgres) =
             tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
 
-        let (auth_port, auth_internal) = (ports.reserve()?, ports.reserve()?);
-        let mut auth = service("jackfield-auth", "auth", start, logs, (auth_port, auth_internal))?
+        let spec = Spec::new("auth", paths::built("jackfield-auth", start.release)?, logs)
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
             .env("PROXY_HOPS", "1")
             .env("TOKEN_ISSUER", "jackfield")
-            .env("TOKEN_AUDIENCE", "jackfield")
-            .args(overrides(&start.auth_set))
-            .start()?;
-        auth.until_ready(|| ready::http_ok(auth_internal, "/readyz")).await?;
+            .env("TOKEN_AUDIENCE", "jackfield");
+        let mut auth = Service::start(spec, &start.auth_set, &mut ports)?;
+        auth.until_ready().await?;
 
         let (trust, trusted) = match &start.jwt_secret {
             Some(secret) => ("JWT_SECRET", secret.clone()),
-            None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{auth_port}/.well-known/jwks.json")),
+            None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{}/.well-known/jwks.json", auth.port)),
         };
         let api_key = random_key();
         let mut gateways = Vec::with_capacity(start.nodes.into());
         for number in 1..=start.nodes {
-            let (port, internal) = (ports.reserve()?, ports.reserve()?);
             let id = format!("gw{number}");
-            let spec = service("jackfield-gateway", &id, start, logs, (port, internal))?
+            let spec = Spec::new(&id, paths::built("jackfield-gateway", start.release)?, logs)
                 .env("NODE_ID", &id)
                 // This nginx does not check readiness: it notices a drain only when the gateway refuses handshakes.
                 .env("DRAIN_DELAY", "0s")
@@ -82,10 +70,8 @@ impl Parts {
                 .env(trust, trusted.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
-                .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)))
-                .args(overrides(&start.set));
-            let server = spec.start()?;
-            gateways.push(Gateway { spec, port, internal, server });
+                .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)));
+            gateways.push(Service::start(spec, &start.set, &mut ports)?);
         }
         for gateway in &mut gateways {
             gateway.until_ready().await?;
@@ -93,12 +79,12 @@ impl Parts {
 
         let balancer = ports.reserve()?;
         let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
-        let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth_port };
+        let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth.port };
         let nginx = nginx::start(workdir, &fronted).await?;
         let prometheus = if start.prometheus {
             let port = ports.reserve()?;
             let gateways = gateways.iter().map(|gateway| gateway.internal).collect();
-            let scraped = prometheus::Scraped { gateways, auth: auth_internal };
+            let scraped = prometheus::Scraped { gateways, auth: auth.internal };
             Some((port, prometheus::start(workdir, port, &scraped).await?))
         } else {
             None
@@ -107,8 +93,6 @@ impl Parts {
             redis,
             postgres,
             auth,
-            auth_port,
-            auth_internal,
             gateways,
             nginx,
             balancer,
@@ -122,7 +106,7 @@ impl Parts {
     /// The addresses of all parts.
     pub fn addresses(&mut self) -> Addresses {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let gateway = |gateway: &Gateway| GatewayAddress {
+        let gateway = |gateway: &Service| GatewayAddress {
             id: gateway.server.name.clone(),
             url: url(gateway.port),
             internal: url(gateway.internal),
@@ -130,8 +114,8 @@ impl Parts {
         };
         Addresses {
             balancer: url(self.balancer),
-            auth: url(self.auth_port),
-            auth_internal: url(self.auth_internal),
+            auth: url(self.auth.port),
+            auth_internal: url(self.auth.internal),
             api_key: self.api_key.clone(),
             redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
             postgres: PostgresAddress { url: self.postgres.url() },
@@ -150,7 +134,7 @@ impl Parts {
         self.gateways.iter().map(|gateway| gateway.server.name.clone()).collect()
     }
 
-    fn gateway(&mut self, id: &str) -> Result<&mut Gateway> {
+    fn gateway(&mut self, id: &str) -> Result<&mut Service> {
         let ids = self.gateway_ids().join(", ");
         let gateway = self.gateways.iter_mut().find(|gateway| gateway.server.name == id);
         gateway.with_context(|| format!("no gateway `{id}`; the gateways are {ids}"))
@@ -172,8 +156,7 @@ impl Parts {
         if gateway.server.wait(Duration::from_secs(1)).await.is_none() {
             bail!("{id} is running (pid {})", gateway.server.pid);
         }
-        gateway.server = gateway.spec.start()?;
-        gateway.until_ready().await?;
+        gateway.restart().await?;
         Ok(Answer { id: id.into(), pid: Some(gateway.server.pid) })
     }
 
@@ -193,7 +176,7 @@ impl Parts {
     /// A line for each process that has exited since the last call.
     pub fn exits(&mut self) -> Vec<String> {
         let mut exits = Vec::new();
-        let others = [&mut self.auth, &mut self.nginx, self.redis.server(), self.postgres.server()];
+        let others = [&mut self.auth.server, &mut self.nginx, self.redis.server(), self.postgres.server()];
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(others) {
             let is_reported = self.reported.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
             if let (Some(status), false) = (server.exit_status(), is_reported) {
@@ -212,20 +195,14 @@ impl Parts {
         }
         self.nginx.stop(Signal::TERM, Duration::from_secs(4)).await;
         // A gateway with clients takes long to drain: all get SIGTERM at once, then a second one, which ends the drain.
-        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
-            server.signal(Signal::TERM);
+        for service in self.gateways.iter_mut().chain([&mut self.auth]) {
+            service.server.signal(Signal::TERM);
         }
-        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.auth]) {
-            server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        for service in self.gateways.iter_mut().chain([&mut self.auth]) {
+            service.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
         self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
         self.postgres.server().stop(Signal::INT, Duration::from_secs(8)).await;
-    }
-}
-
-impl Gateway {
-    async fn until_ready(&mut self) -> Result<()> {
-        self.server.until_ready(|| ready::http_ok(self.internal, "/readyz")).await
     }
 }
 
@@ -237,15 +214,4 @@ fn random_key() -> String {
 /// In hex.
 fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn service(program: &str, name: &str, start: &Start, logs: &Path, (port, internal): (u16, u16)) -> Result<Spec> {
-    let spec = Spec::new(name, paths::built(program, start.release)?, logs);
-    let loopback = |spec: Spec, name| spec.env(name, "127.0.0.1");
-    let spec = loopback(loopback(spec, "HOST"), "INTERNAL_HOST");
-    Ok(spec.env("PORT", port.to_string()).env("INTERNAL_PORT", internal.to_string()))
-}
-
-fn overrides(settings: &[String]) -> impl Iterator<Item = &str> {
-    settings.iter().flat_map(|setting| ["--set", setting.as_str()])
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
 /// Started, or stopped with its data kept.
 pub struct Redis {
     spec: Spec,
-    port: u16,
+    /// On loopback.
+    pub port: u16,
     data: PathBuf,
     server: Server,
 }
@@ -30,7 +31,7 @@ impl Redis {
             .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--appendonly", "yes", "--dir"])
             .args([&data]);
         let mut server = spec.start()?;
-        server.until_ready(|| ready::redis(port)).await?;
+        server.until_ready(|| command(port, "PING", "+PONG")).await?;
         Ok(Self { spec, port, data, server })
     }
 
@@ -46,25 +47,27 @@ impl Redis {
 
     /// Ends it, its data kept on disk.
     pub async fn stop(&mut self, signal: Signal) -> Result<()> {
-        if self.server.exit_status().is_some() {
-            bail!("redis is not running");
-        }
+        ensure!(self.server.exit_status().is_none(), "redis is not running");
         self.server.stop(signal, Duration::from_secs(10)).await;
         Ok(())
     }
 
     /// Starts it again on its old port, with its data or empty.
     pub async fn restart(&mut self, empty: bool) -> Result<u32> {
-        if self.server.exit_status().is_none() {
-            bail!("redis is running (pid {})", self.server.pid);
-        }
+        ensure!(self.server.exit_status().is_some(), "redis is running (pid {})", self.server.pid);
         if empty {
             fs::remove_dir_all(&self.data)?;
             fs::create_dir(&self.data)?;
         }
         self.server = self.spec.start()?;
-        let port = self.port;
-        self.server.until_ready(|| ready::redis(port)).await?;
+        self.server.until_ready(|| command(self.port, "PING", "+PONG")).await?;
         Ok(self.server.pid)
     }
+}
+
+/// Sends a command to the Redis on that port; fails unless the answer starts so.
+pub async fn command(port: u16, command: &str, expected: &str) -> Result<()> {
+    let answer = ready::ask(port, &format!("{command}\r\n"), false).await.context("Redis")?;
+    ensure!(answer.starts_with(expected), "Redis answered {}", answer.trim());
+    Ok(())
 }
