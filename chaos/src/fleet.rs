@@ -40,7 +40,7 @@ impl Fleet {
         for number in 1..=nodes {
             let id = format!("gw{number}");
             let redis = if number == nodes { link.port } else { redis.port };
-            let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, workdir.logs())
+            let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, &workdir.logs)
                 .env("NODE_ID", &id)
                 .env("JWT_SECRET", secret)
                 .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))

@@ -38,9 +38,9 @@ mod wire;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
-use xtask_kit::{process, shutdown::Shutdown, workdir::Workdir};
+use xtask_kit::{process, shutdown, workdir::Workdir};
 
 use args::{Args, Scenario};
 
@@ -65,22 +65,14 @@ async fn run(args: Args) -> Result<()> {
     }
     args.check()?;
     process::raise_open_files_limit()?;
-    let mut shutdown = Shutdown::listen()?;
-    tokio::select! {
-        result = scenario(&args, seed) => result,
-        // Servers are killed as they are dropped.
-        why = shutdown.requested() => bail!("{why}: stopped before the end"),
-    }
+    shutdown::unless_requested(scenario(&args, seed)).await
 }
 
 async fn scenario(args: &Args, seed: u64) -> Result<()> {
     if let Some(url) = &args.url {
         return external::run(args, url, seed).await;
     }
-    let (mut workdir, _listener) = Workdir::create(&format!("chaos-{}", std::process::id()))?;
-    if let Some(logs) = &args.logs {
-        workdir.keep_logs_in(logs)?;
-    }
+    let (workdir, _listener) = Workdir::create(&format!("chaos-{}", std::process::id()), args.logs.as_deref())?;
     match args.scenario {
         Scenario::Storm => storm::run(args, seed, &workdir).await,
         Scenario::Flaky => flaky::run(args, seed, &workdir).await,

@@ -3,9 +3,9 @@
 //! It makes valid and invalid calls to a cluster of its own. Each answer must be in the service's document, and must
 //! not be a 5xx. The checks are configured in `xtask/fuzz`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use tokio::process::Command;
-use xtask_kit::{paths, shutdown::Shutdown, workdir::Workdir};
+use xtask_kit::{paths, workdir::Workdir};
 
 use crate::{
     cargo,
@@ -35,19 +35,10 @@ pub struct Args {
 
 /// Runs it on both documents.
 pub async fn run(args: &Args) -> Result<()> {
-    let mut shutdown = Shutdown::listen()?;
-    tokio::select! {
-        result = fuzz(args) => result,
-        // Servers are killed when they are dropped.
-        why = shutdown.requested() => bail!("{why}: stopped before the end"),
-    }
-}
-
-async fn fuzz(args: &Args) -> Result<()> {
     if !args.no_build {
         cargo::build(false).await?;
     }
-    let (workdir, _listener) = Workdir::create(&format!("fuzz-{}", std::process::id()))?;
+    let (workdir, _listener) = Workdir::create(&format!("fuzz-{}", std::process::id()), None)?;
     let auth_set = AUTH_SETTINGS.map(str::to_owned).to_vec();
     let mut parts = Parts::start(&Start { nodes: 1, auth_set, ..Start::default() }, &workdir).await?;
     let addresses = parts.addresses();
@@ -87,7 +78,7 @@ async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Work
     command.args(["--generation-database", "none", "--seed"]).arg(args.seed.to_string());
     command.arg("--max-examples").arg(args.examples.to_string());
     // Leaves nothing behind in the repository.
-    command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workdir.logs());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(&workdir.logs);
     command.env("SCHEMATHESIS_HOOKS", folder.join("checks.py")).env("API_KEY", api_key);
     command.stdin(std::process::Stdio::null()).stdout(std::io::stderr());
     Ok(command)

@@ -3,9 +3,9 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::process::Command;
-use xtask_kit::{paths, shutdown::Shutdown};
+use xtask_kit::paths;
 
 use crate::{
     cargo::{self, cargo},
@@ -17,23 +17,13 @@ const MACHETE: &str = "0.9.2";
 
 /// Runs all of it; fails if anything is found.
 pub async fn run() -> Result<ExitCode> {
-    let mut shutdown = Shutdown::listen()?;
-    let report = tokio::select! {
-        report = all() => report,
-        why = shutdown.requested() => bail!("{why}: stopped before the end"),
-    };
-    println!("{report}");
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn all() -> Report {
     let begun = Instant::now();
     let fmt = cargo::run("cargo fmt", cargo(&["fmt", "--all", "--check"]));
     let fmt = step("fmt", Kind::Tests, OutputMode::Live, fmt).await;
     let clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     let clippy = step("clippy", Kind::Tests, OutputMode::Live, cargo::run("cargo clippy", clippy)).await;
     let unused = step("unused-dependencies", Kind::Tests, OutputMode::Live, unused_dependencies()).await;
-    Report { lines: vec![fmt, clippy, unused], seconds: begun.elapsed().as_secs_f64() }
+    Ok(Report { lines: vec![fmt, clippy, unused], seconds: begun.elapsed().as_secs_f64() }.conclude())
 }
 
 /// Installs the tool into the user's cache folder where it is missing.

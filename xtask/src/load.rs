@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tokio::process::Command;
-use xtask_kit::{paths, process, shutdown::Shutdown, workdir::Workdir};
+use xtask_kit::{paths, process, workdir::Workdir};
 
 use crate::{
     cargo,
@@ -92,15 +92,6 @@ pub struct Args {
 
 /// Runs the chosen scenarios.
 pub async fn run(args: &Args) -> Result<()> {
-    let mut shutdown = Shutdown::listen()?;
-    tokio::select! {
-        result = load(args) => result,
-        // Servers are killed when they are dropped.
-        why = shutdown.requested() => bail!("{why}: stopped before the end"),
-    }
-}
-
-async fn load(args: &Args) -> Result<()> {
     let env = pairs(&args.env)?;
     let k6 = python::programs(K6).await?.join("k6");
     if let Some(url) = &args.url {
@@ -112,10 +103,7 @@ async fn load(args: &Args) -> Result<()> {
         cargo::build(args.release).await?;
     }
     process::raise_open_files_limit()?;
-    let (mut workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()))?;
-    if let Some(logs) = &args.logs {
-        workdir.keep_logs_in(logs)?;
-    }
+    let (workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()), args.logs.as_deref())?;
     let secret = format!("{:032x}", rand::random::<u128>());
     let start = Start {
         nodes: args.nodes,

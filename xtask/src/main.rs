@@ -22,6 +22,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask_kit::shutdown::unless_requested;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The commands of this repository")]
@@ -58,11 +59,11 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args).await.map(done),
         Command::Cluster(args) => cluster::run(args).await.map(done),
-        Command::Test(args) => Box::pin(test::run(&args)).await,
-        Command::Lint => lint::run().await,
+        Command::Test(args) => unless_requested(Box::pin(test::run(&args))).await,
+        Command::Lint => unless_requested(lint::run()).await,
         Command::Chaos(args) => chaos::run(&args).await.map(done),
-        Command::Load(args) => load::run(&args).await.map(done),
-        Command::Fuzz(args) => fuzz::run(&args).await.map(done),
+        Command::Load(args) => unless_requested(load::run(&args)).await.map(done),
+        Command::Fuzz(args) => unless_requested(fuzz::run(&args)).await.map(done),
         Command::Install => install::everything().await.map(done),
     };
     match result {

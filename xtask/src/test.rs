@@ -14,9 +14,8 @@ mod work;
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
-use xtask_kit::shutdown::Shutdown;
 
 pub use report::Report;
 use report::{Line, Outcome};
@@ -101,16 +100,6 @@ impl Args {
 
 /// Runs the requested steps; fails if one of them does.
 pub async fn run(args: &Args) -> Result<ExitCode> {
-    let mut shutdown = Shutdown::listen()?;
-    let report = tokio::select! {
-        report = all(args) => report,
-        why = shutdown.requested() => bail!("{why}: stopped before the end"),
-    };
-    println!("{report}");
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn all(args: &Args) -> Report {
     let begun = Instant::now();
     let filter = args.filter.as_deref();
 
@@ -156,5 +145,5 @@ async fn all(args: &Args) -> Report {
     let load = args.test(Step::Load, &needs, OutputMode::Live, work::load()).await;
 
     let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, fuzz, chaos, load];
-    Report { lines, seconds: begun.elapsed().as_secs_f64() }
+    Ok(Report { lines, seconds: begun.elapsed().as_secs_f64() }.conclude())
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rustix::fs::FileType;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -39,6 +39,15 @@ impl Shutdown {
             _ = self.hangup.recv() => "the terminal closed",
             () = closed(&mut self.input_closed) => "standard input closed",
         }
+    }
+}
+
+/// Runs the work; fails if a request to shut down comes first. Servers are killed when the work is dropped.
+pub async fn unless_requested<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut shutdown = Shutdown::listen()?;
+    tokio::select! {
+        result = work => result,
+        why = shutdown.requested() => bail!("{why}: stopped before the end"),
     }
 }
 

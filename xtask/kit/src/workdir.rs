@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tokio::net::UnixListener;
 
 const SOCKET: &str = "control.sock";
@@ -21,40 +21,35 @@ const SOCKET: &str = "control.sock";
 /// Owned by this process; removed on drop.
 pub struct Workdir {
     path: PathBuf,
-    logs: Option<PathBuf>,
+    /// The folder for log files: this one, unless they are to be kept.
+    pub logs: PathBuf,
     /// Name of the folder, and of the cluster.
     pub name: String,
 }
 
 impl Workdir {
-    /// Makes the folder, with a socket in it that we listen on.
-    pub fn create(name: &str) -> Result<(Self, UnixListener)> {
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            bail!("the name `{name}` may contain only letters, digits, `-` and `_`");
-        }
+    /// Makes the folder, with a socket in it that we listen on. Log files go into `logs`, and are kept, if there is one.
+    pub fn create(name: &str, logs: Option<&Path>) -> Result<(Self, UnixListener)> {
+        let allowed = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        ensure!(allowed, "the name `{name}` may contain only letters, digits, `-` and `_`");
         let parent = parent()?;
+        let path = parent.join(name);
+        let logs = match logs {
+            Some(logs) => {
+                fs::create_dir_all(logs).with_context(|| logs.display().to_string())?;
+                logs.canonicalize()?
+            }
+            None => path.clone(),
+        };
         remove_stale(&parent);
         // The socket is there before the folder gets its name, so a named folder always has a listener.
         let unnamed = parent.join(format!(".new-{}", std::process::id()));
         make(&unnamed)?;
-        let mut workdir = Self { path: unnamed, logs: None, name: name.into() };
+        let mut workdir = Self { path: unnamed, logs, name: name.into() };
         let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
-        let path = parent.join(name);
         fs::rename(&workdir.path, &path).with_context(|| format!("a cluster named `{name}` already runs"))?;
         workdir.path = path;
         Ok((workdir, listener))
-    }
-
-    /// The folder for log files: this one, unless they are to be kept.
-    pub fn logs(&self) -> &Path {
-        self.logs.as_deref().unwrap_or(&self.path)
-    }
-
-    /// Puts the log files into `folder`, which is kept.
-    pub fn keep_logs_in(&mut self, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        self.logs = Some(folder.canonicalize()?);
-        Ok(())
     }
 
     /// A new folder inside it.
@@ -94,9 +89,7 @@ pub fn parent() -> Result<PathBuf> {
         _ => {}
     }
     let found = fs::symlink_metadata(&path)?;
-    if !found.is_dir() || found.uid() != uid {
-        bail!("{} is not a folder of this user", path.display());
-    }
+    ensure!(found.is_dir() && found.uid() == uid, "{} is not a folder of this user", path.display());
     Ok(path)
 }
 
@@ -133,12 +126,12 @@ mod tests {
     #[tokio::test]
     async fn is_listed_until_it_is_dropped() {
         let name = format!("test-{}", std::process::id());
-        let (workdir, listener) = Workdir::create(&name).unwrap();
+        let (workdir, listener) = Workdir::create(&name, None).unwrap();
         let path = workdir.path.clone();
         assert!(running().unwrap().iter().any(|(found, _)| *found == name));
-        assert!(Workdir::create(&name).err().unwrap().to_string().contains("already"));
+        assert!(Workdir::create(&name, None).err().unwrap().to_string().contains("already"));
         drop((workdir, listener));
         assert!(!path.exists());
-        assert!(Workdir::create("a/b").is_err());
+        assert!(Workdir::create("a/b", None).is_err());
     }
 }

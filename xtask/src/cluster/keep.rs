@@ -18,16 +18,16 @@ use crate::{cargo, node_packages};
 pub async fn run(start: Start) -> Result<()> {
     let mut shutdown = Shutdown::listen()?;
     let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
-    let (mut workdir, listener) = Workdir::create(&name)?;
-    if let Some(logs) = &start.logs {
-        workdir.keep_logs_in(logs)?;
-    }
-    let started = tokio::select! {
+    let (workdir, listener) = Workdir::create(&name, start.logs.as_deref())?;
+    let mut parts = tokio::select! {
         started = start_parts(&start, &workdir) => started?,
         // Processes started so far are killed when they are dropped.
         why = shutdown.requested() => { eprintln!("{why}: not started"); return Ok(()); }
     };
-    let parts = serve_commands(started, &listener, &mut shutdown).await?;
+    tokio::select! {
+        failed = serve_commands(&mut parts, &listener) => return failed,
+        why = shutdown.requested() => eprintln!("{why}: stopping all processes"),
+    }
     parts.stop().await;
     eprintln!("all processes stopped");
     Ok(())
@@ -38,7 +38,7 @@ async fn start_parts(start: &Start, workdir: &Workdir) -> Result<Parts> {
         node_packages::browser_client().await?;
         cargo::build(start.release).await?;
     }
-    eprintln!("cluster {}: logs in {}", workdir.name, workdir.logs().display());
+    eprintln!("cluster {}: logs in {}", workdir.name, workdir.logs.display());
     let mut parts = Parts::start(start, workdir).await?;
     let addresses = parts.addresses();
     if start.json {
@@ -49,30 +49,28 @@ async fn start_parts(start: &Start, workdir: &Workdir) -> Result<Parts> {
     Ok(parts)
 }
 
-async fn serve_commands(mut parts: Parts, listener: &UnixListener, shutdown: &mut Shutdown) -> Result<Parts> {
+/// Returns only if it fails.
+async fn serve_commands(parts: &mut Parts, listener: &UnixListener) -> Result<()> {
     let mut child_ended = signal(SignalKind::child())?;
     loop {
         for exit in parts.exits() {
             eprintln!("{exit}");
         }
-        let mut stream = tokio::select! {
-            why = shutdown.requested() => { eprintln!("{why}: stopping all processes"); return Ok(parts); }
-            _ = child_ended.recv() => continue,
-            accepted = listener.accept() => accepted?.0,
-        };
         tokio::select! {
-            why = shutdown.requested() => { eprintln!("{why}: stopping all processes"); return Ok(parts); }
-            served = serve(&mut parts, &mut stream) => {
-                if let Err(error) = served { eprintln!("a command failed: {error:#}"); }
+            _ = child_ended.recv() => {}
+            accepted = listener.accept() => {
+                if let Err(error) = serve(parts, accepted?.0).await {
+                    eprintln!("a command failed: {error:#}");
+                }
             }
         }
     }
 }
 
-async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
-    let Some(request) = control::receive(stream).await? else { return Ok(()) };
+async fn serve(parts: &mut Parts, mut stream: UnixStream) -> Result<()> {
+    let Some(request) = control::receive(&mut stream).await? else { return Ok(()) };
     let answer = match request {
-        Request::Gateways => return control::reply(stream, Ok(parts.gateway_ids())).await,
+        Request::Gateways => return control::reply(&mut stream, Ok(parts.gateway_ids())).await,
         Request::StopGateway { id } => parts.stop_gateway(&id).await,
         Request::RestartGateway { id } => parts.restart_gateway(&id).await,
         Request::StopRedis { kill } => parts.stop_redis(kill).await,
@@ -84,5 +82,5 @@ async fn serve(parts: &mut Parts, stream: &mut UnixStream) -> Result<()> {
             None => eprintln!("{id} stopped"),
         }
     }
-    control::reply(stream, answer).await
+    control::reply(&mut stream, answer).await
 }

@@ -39,7 +39,7 @@ pub struct Parts {
 impl Parts {
     /// Starts everything and waits until it is ready.
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
-        let logs = workdir.logs();
+        let logs = &workdir.logs;
         let mut ports = Ports::new()?;
         let (redis_port, postgres_port) = (ports.reserve()?, ports.reserve()?);
         let (redis, postgres) =

@@ -1,6 +1,9 @@
 //! The results of all steps, printed at the end: a table for people, and a last line for machines.
 
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    process::ExitCode,
+};
 
 use super::counts::Counts;
 
@@ -55,12 +58,18 @@ impl Outcome {
 
 impl Report {
     /// The sum of all steps. A step without a count counts as one test, a failed step as at least one failed test.
-    pub fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         self.lines.iter().fold(Counts::default(), |all, line| all + line.counts)
     }
 
+    /// Prints it; returns whether the whole run succeeded.
+    pub fn conclude(&self) -> ExitCode {
+        println!("{self}");
+        if self.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
     /// Whether every requested step ran and passed.
-    pub fn passed(&self) -> bool {
+    fn passed(&self) -> bool {
         !self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(..) | Outcome::NotRun(_)))
     }
 }

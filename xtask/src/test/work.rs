@@ -37,7 +37,7 @@ pub async fn build() -> Result<()> {
 
 /// Unit, property, contract and integration tests, with servers that are thrown away after.
 pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
-    let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()))?;
+    let (workdir, _listener) = Workdir::create(&format!("test-{}", std::process::id()), None)?;
     let mut ports = Ports::new()?;
     let (redis, postgres) = (ports.reserve()?, ports.reserve()?);
     let (redis, postgres) = tokio::try_join!(Redis::start(&workdir, redis), Postgres::start(&workdir, postgres))?;

@@ -31,7 +31,7 @@ pub async fn start(workdir: &Workdir, fronted: &Fronted) -> Result<Server> {
     let program = paths::which("nginx").context("nginx is not installed; `cargo xtask install`")?;
     let log = folder.join("error.log");
     // One process: a killed master would leave its workers behind.
-    let spec = Spec::new("nginx", program, workdir.logs())
+    let spec = Spec::new("nginx", program, &workdir.logs)
         .args(["-g", "daemon off; master_process off;", "-p"])
         .args([&folder])
         .args(["-e".as_ref(), log.as_os_str(), "-c".as_ref(), file.as_os_str()]);

@@ -32,7 +32,7 @@ impl Postgres {
         }
         let data = home.join("data");
         let spec = |name: &str, program: &str| {
-            Spec::new(name, programs.join(program), workdir.logs()).user(user.clone()).env("LC_ALL", "C")
+            Spec::new(name, programs.join(program), &workdir.logs).user(user.clone()).env("LC_ALL", "C")
         };
         let limit = Duration::from_secs(60);
         let fresh = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "--pgdata"];

@@ -27,7 +27,7 @@ pub async fn start(workdir: &Workdir, port: u16, scraped: &Scraped) -> Result<Se
     let rules = paths::root().join("deploy/prometheus/rules/*.yml");
     fs::write(&file, config(scraped, &rules.display().to_string()))?;
     let program = paths::which("prometheus").context("Prometheus is not installed; `cargo xtask install`")?;
-    let spec = Spec::new("prometheus", program, workdir.logs())
+    let spec = Spec::new("prometheus", program, &workdir.logs)
         .args([format!("--config.file={}", file.display()), format!("--storage.tsdb.path={}", folder.display())])
         .args([format!("--web.listen-address=127.0.0.1:{port}")]);
     let mut server = spec.start()?;

@@ -27,7 +27,7 @@ impl Redis {
         let data = workdir.folder("redis")?;
         let program = paths::which("redis-server").context("redis-server is not installed; `cargo xtask install`")?;
         let port_text = port.to_string();
-        let spec = Spec::new("redis", program, workdir.logs())
+        let spec = Spec::new("redis", program, &workdir.logs)
             .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--appendonly", "yes", "--dir"])
             .args([&data]);
         let mut server = spec.start()?;
