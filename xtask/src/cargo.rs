@@ -5,13 +5,35 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use xtask_kit::paths;
 
-use crate::output::Running;
+use crate::{node_packages, output::Running};
 
 /// `cargo …` in the repository, its output passed on (to standard error: standard output is for results).
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(paths::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
     command
+}
+
+/// Options of every command that builds the product's programs.
+#[derive(clap::Args, Clone, Copy, Default)]
+pub struct Build {
+    /// Build with optimisations
+    #[arg(long)]
+    pub release: bool,
+    /// Use the programs of the last build
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+impl Build {
+    /// Builds the browser client and the programs, unless they are not to be built.
+    pub async fn run(self) -> Result<()> {
+        if self.no_build {
+            return Ok(());
+        }
+        node_packages::browser_client().await?;
+        build(self.release).await
+    }
 }
 
 /// Builds the product's programs, all at once: the features are then the same as in every other build of the workspace,

@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::cargo::Build;
+
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -28,21 +30,30 @@ pub struct Args {
     start: Start,
 }
 
-/// The cluster to start.
-#[derive(clap::Args, Default)]
-pub struct Start {
+/// Options of every command that starts a cluster.
+#[derive(clap::Args, Clone, Default)]
+pub struct Gateways {
     /// Number of gateways
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub nodes: u16,
-    /// Build with optimisations
-    #[arg(long)]
-    pub release: bool,
-    /// Print the addresses as one line of JSON, once all processes are ready
-    #[arg(long)]
-    pub json: bool,
     /// A setting of every gateway (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Keep the log files, in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub logs: Option<PathBuf>,
+    #[command(flatten)]
+    pub build: Build,
+}
+
+/// The cluster to start.
+#[derive(clap::Args, Default)]
+pub struct Start {
+    #[command(flatten)]
+    pub gateways: Gateways,
+    /// Print the addresses as one line of JSON, once all processes are ready
+    #[arg(long)]
+    pub json: bool,
     /// A setting of the auth service (repeatable)
     #[arg(long = "auth-set", value_name = "KEY=VALUE")]
     pub auth_set: Vec<String>,
@@ -52,12 +63,6 @@ pub struct Start {
     /// Name of the cluster, for `--cluster` [default: the process id]
     #[arg(long)]
     pub name: Option<String>,
-    /// Keep the log files, in this folder
-    #[arg(long, value_name = "FOLDER")]
-    pub logs: Option<PathBuf>,
-    /// Use the programs of the last build
-    #[arg(long)]
-    pub no_build: bool,
     /// The gateways trust tokens signed with this instead of the auth service's.
     #[arg(skip)]
     pub jwt_secret: Option<String>,

@@ -9,7 +9,7 @@ use xtask_kit::{paths, workdir::Workdir};
 
 use crate::{
     cargo,
-    cluster::{Addresses, Parts, Start},
+    cluster::{Addresses, Gateways, Parts, Start},
     python,
 };
 
@@ -40,7 +40,8 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     let (workdir, _listener) = Workdir::create(&format!("fuzz-{}", std::process::id()), None)?;
     let auth_set = AUTH_SETTINGS.map(str::to_owned).to_vec();
-    let mut parts = Parts::start(&Start { nodes: 1, auth_set, ..Start::default() }, &workdir).await?;
+    let gateways = Gateways { nodes: 1, ..Gateways::default() };
+    let mut parts = Parts::start(&Start { gateways, auth_set, ..Start::default() }, &workdir).await?;
     let addresses = parts.addresses();
     let mut failed = Vec::new();
     for (name, document) in documents(&addresses) {

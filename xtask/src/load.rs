@@ -5,7 +5,7 @@
 
 mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -14,8 +14,8 @@ use xtask_kit::{paths, process, workdir::Workdir};
 
 use crate::{
     cargo,
-    cluster::{Parts, Start},
-    node_packages, python,
+    cluster::{Gateways, Parts, Start},
+    python,
 };
 use target::Target;
 
@@ -54,21 +54,8 @@ pub struct Args {
     /// Scenario to run
     #[arg(value_enum)]
     scenario: Scenario,
-    /// Number of gateways
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    nodes: u16,
-    /// A setting of every gateway (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Build with optimisations
-    #[arg(long)]
-    release: bool,
-    /// Use the programs of the last build
-    #[arg(long)]
-    no_build: bool,
-    /// Keep the log files of the cluster, in this folder
-    #[arg(long, value_name = "FOLDER")]
-    logs: Option<PathBuf>,
+    #[command(flatten)]
+    gateways: Gateways,
     /// Load the cluster at this URL instead of starting one; JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE and API_KEY are read
     /// from the environment
     #[arg(long, conflicts_with_all = ["nodes", "set", "release", "no_build", "logs"])]
@@ -98,20 +85,16 @@ pub async fn run(args: &Args) -> Result<()> {
         let target = Target::elsewhere(url, args.api_url.as_deref(), args.i_own_the_target)?;
         return scenarios(args, &k6, &target, &env, || Ok(())).await;
     }
-    if !args.no_build {
-        node_packages::browser_client().await?;
-        cargo::build(args.release).await?;
-    }
+    args.gateways.build.run().await?;
     process::raise_open_files_limit()?;
-    let (workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()), args.logs.as_deref())?;
+    let (workdir, _listener) = Workdir::create(&format!("load-{}", std::process::id()), args.gateways.logs.as_deref())?;
     let secret = format!("{:032x}", rand::random::<u128>());
-    let start = Start {
-        nodes: args.nodes,
-        release: args.release,
-        set: settings(args),
-        jwt_secret: Some(secret.clone()),
-        ..Start::default()
-    };
+    let mut gateways = args.gateways.clone();
+    if args.short {
+        // Scenarios wait less; a setting that was given comes later and wins.
+        gateways.set.insert(0, "presence.grace=2s".into());
+    }
+    let start = Start { gateways, jwt_secret: Some(secret.clone()), ..Start::default() };
     let mut parts = Parts::start(&start, &workdir).await?;
     let target = Target::started(&parts.addresses(), secret);
     let mut memory = in_megabytes(&parts);
@@ -130,12 +113,6 @@ fn in_megabytes(parts: &Parts) -> String {
     let megabytes = |kilobytes: u64| (kilobytes / 1024).to_string();
     let each = parts.memory().map(|memory| memory.into_iter().map(megabytes).collect::<Vec<_>>().join(", "));
     each.unwrap_or_else(|_| "unknown".into())
-}
-
-/// Settings of the gateways; the short form has a shorter grace, so that scenarios wait less.
-fn settings(args: &Args) -> Vec<String> {
-    let short = args.short.then(|| "presence.grace=2s".to_owned());
-    short.into_iter().chain(args.set.iter().cloned()).collect()
 }
 
 /// Runs all chosen scenarios even if one fails, and reports each failure. `check` checks the servers after each.

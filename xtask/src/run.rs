@@ -5,16 +5,12 @@ use std::{os::unix::process::CommandExt, process::Command};
 use anyhow::{Context, Result};
 use xtask_kit::paths;
 
-use crate::{cargo, node_packages};
+use crate::cargo::Build;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Build with optimisations
-    #[arg(long)]
-    release: bool,
-    /// Use the program of the last build
-    #[arg(long)]
-    no_build: bool,
+    #[command(flatten)]
+    build: Build,
     /// Arguments for the program: `-- --set port=4000`
     #[arg(last = true)]
     args: Vec<String>,
@@ -22,10 +18,7 @@ pub struct Args {
 
 /// Builds the standalone program and replaces this process with it: signals, terminal and exit code are its own.
 pub async fn run(args: &Args) -> Result<()> {
-    if !args.no_build {
-        node_packages::browser_client().await?;
-        cargo::build(args.release).await?;
-    }
-    let program = paths::built("jackfield", args.release)?;
+    args.build.run().await?;
+    let program = paths::built("jackfield", args.build.release)?;
     Err(Command::new(&program).args(&args.args).exec()).with_context(|| program.display().to_string())
 }

@@ -12,13 +12,12 @@ use super::{
     control::{self, Answer, Request},
     parts::Parts,
 };
-use crate::{cargo, node_packages};
 
 /// Starts all processes, serves commands, and stops all processes at the end.
 pub async fn run(start: Start) -> Result<()> {
     let mut shutdown = Shutdown::listen()?;
     let name = start.name.clone().unwrap_or_else(|| std::process::id().to_string());
-    let (workdir, listener) = Workdir::create(&name, start.logs.as_deref())?;
+    let (workdir, listener) = Workdir::create(&name, start.gateways.logs.as_deref())?;
     let mut parts = tokio::select! {
         started = start_parts(&start, &workdir) => started?,
         // Processes started so far are killed when they are dropped.
@@ -34,10 +33,7 @@ pub async fn run(start: Start) -> Result<()> {
 }
 
 async fn start_parts(start: &Start, workdir: &Workdir) -> Result<Parts> {
-    if !start.no_build {
-        node_packages::browser_client().await?;
-        cargo::build(start.release).await?;
-    }
+    start.gateways.build.run().await?;
     eprintln!("cluster {}: logs in {}", workdir.name, workdir.logs.display());
     let mut parts = Parts::start(start, workdir).await?;
     let addresses = parts.addresses();

@@ -39,13 +39,13 @@ pub struct Parts {
 impl Parts {
     /// Starts everything and waits until it is ready.
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
-        let logs = &workdir.logs;
+        let (logs, options) = (&workdir.logs, &start.gateways);
         let mut ports = Ports::new()?;
         let (redis_port, postgres_port) = (ports.reserve()?, ports.reserve()?);
         let (redis, postgres) =
             tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
 
-        let spec = Spec::new("auth", paths::built("jackfield-auth", start.release)?, logs)
+        let spec = Spec::new("auth", paths::built("jackfield-auth", options.build.release)?, logs)
             .env("DATABASE_URL", postgres.url())
             .env("SEED_ENABLED", "true")
             .env("PROXY_HOPS", "1")
@@ -59,10 +59,10 @@ impl Parts {
             None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{}/.well-known/jwks.json", auth.port)),
         };
         let api_key = random_key();
-        let mut gateways = Vec::with_capacity(start.nodes.into());
-        for number in 1..=start.nodes {
+        let mut gateways = Vec::with_capacity(options.nodes.into());
+        for number in 1..=options.nodes {
             let id = format!("gw{number}");
-            let spec = Spec::new(&id, paths::built("jackfield-gateway", start.release)?, logs)
+            let spec = Spec::new(&id, paths::built("jackfield-gateway", options.build.release)?, logs)
                 .env("NODE_ID", &id)
                 // This nginx does not check readiness: it notices a drain only when the gateway refuses handshakes.
                 .env("DRAIN_DELAY", "0s")
@@ -71,7 +71,7 @@ impl Parts {
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
                 .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)));
-            gateways.push(Service::start(spec, &start.set, &mut ports)?);
+            gateways.push(Service::start(spec, &options.set, &mut ports)?);
         }
         for gateway in &mut gateways {
             gateway.until_ready().await?;
