@@ -82,7 +82,7 @@ impl Fleet {
             }
             Kind::Pubsub => redis::command(self.redis.port, "CLIENT KILL TYPE pubsub", ":").await?,
             Kind::Normal => redis::command(self.redis.port, "CLIENT KILL TYPE normal", ":").await?,
-            Kind::Pause => freeze(self.redis.server().pid, fault.lasts).await?,
+            Kind::Pause => freeze(self.redis.server.pid, fault.lasts).await?,
             Kind::Restart | Kind::Wipe => {
                 self.redis.stop(Signal::TERM).await?;
                 sleep(fault.lasts).await;
@@ -100,7 +100,7 @@ impl Fleet {
 
     /// Fails if a gateway or Redis exited by itself.
     pub fn check(&mut self) -> Result<()> {
-        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([self.redis.server()]) {
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.redis.server]) {
             if let Some(status) = server.exit_status() {
                 bail!("{} exited by itself ({})\n{}", server.name, describe(status), server.tail());
             }
@@ -116,7 +116,7 @@ impl Fleet {
         for gateway in &mut self.gateways {
             gateway.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
-        self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
+        self.redis.server.stop(Signal::TERM, Duration::from_secs(4)).await;
     }
 }
 

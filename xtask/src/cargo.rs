@@ -10,7 +10,7 @@ use crate::{node_packages, output::Running};
 /// `cargo …` in the repository, its output passed on (to standard error: standard output is for results).
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(paths::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    command.args(args).current_dir(paths::root()).stdout(std::io::stderr());
     command
 }
 
@@ -56,7 +56,8 @@ async fn build_some(what: &[&str], release: bool) -> Result<()> {
 /// Runs a command and fails if it does; its output is [passed on](crate::output). If the future is dropped before that,
 /// the command and everything that it started get SIGTERM.
 pub async fn run(name: &str, mut command: Command) -> Result<()> {
-    command.process_group(0);
+    // In a process group of its own, it could not read from a terminal anyway.
+    command.process_group(0).stdin(std::process::Stdio::null());
     let mut running = Running::start(command).with_context(|| format!("{name} could not be started"))?;
     let mut group = Group(running.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
     let status = running.ended().await?;

@@ -5,7 +5,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 use anyhow::{Context, Result};
 use xtask_kit::paths;
 
-use crate::{cargo, node_packages};
+use crate::cargo::{self, Build};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,16 +21,13 @@ const WITHOUT_GATEWAY: [&str; 4] = ["--url", "--self-test", "--help", "-h"];
 pub async fn run(args: &Args) -> Result<()> {
     let name = |arg: &OsString| arg.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
     let given = |option: &str| args.args.iter().any(|arg| name(arg) == option);
-    let release = given("--release");
-    if !given("--no-build") {
-        if WITHOUT_GATEWAY.into_iter().any(given) {
-            cargo::build_only("chaos", release).await?;
-        } else {
-            node_packages::browser_client().await?;
-            cargo::build(release).await?;
-        }
+    let build = Build { release: given("--release"), no_build: given("--no-build") };
+    if !build.no_build && WITHOUT_GATEWAY.into_iter().any(given) {
+        cargo::build_only("chaos", build.release).await?;
+    } else {
+        build.run().await?;
     }
-    let program = paths::built("chaos", release)?;
+    let program = paths::built("chaos", build.release)?;
     let passed_on = args.args.iter().filter(|arg| *arg != "--release" && *arg != "--no-build");
     Err(Command::new(&program).args(passed_on).exec()).with_context(|| program.display().to_string())
 }

@@ -9,7 +9,7 @@ use xtask_kit::{paths, workdir::Workdir};
 
 use crate::{
     cargo,
-    cluster::{Addresses, Gateways, Parts, Start},
+    cluster::{Gateways, Parts, Start},
     python,
 };
 
@@ -44,7 +44,11 @@ pub async fn run(args: &Args) -> Result<()> {
     let mut parts = Parts::start(&Start { gateways, auth_set, ..Start::default() }, &workdir).await?;
     let addresses = parts.addresses();
     let mut failed = Vec::new();
-    for (name, document) in documents(&addresses) {
+    let documents = [
+        ("the gateway's API", format!("{}/v1/openapi.json", addresses.gateways[0].internal)),
+        ("the auth service", format!("{}/api/openapi.json", addresses.auth)),
+    ];
+    for (name, document) in documents {
         eprintln!("== {name}: {document}");
         let command = schemathesis(args, &document, &addresses.api_key, &workdir).await?;
         if let Err(error) = cargo::run("schemathesis", command).await {
@@ -64,13 +68,6 @@ pub async fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn documents(addresses: &Addresses) -> Vec<(&'static str, String)> {
-    let api = |gateway: &str| ("the gateway's API", format!("{gateway}/v1/openapi.json"));
-    let gateway = addresses.gateways.first().map(|gateway| api(&gateway.internal));
-    let auth = ("the auth service", format!("{}/api/openapi.json", addresses.auth));
-    gateway.into_iter().chain([auth]).collect()
-}
-
 async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Workdir) -> Result<Command> {
     let folder = paths::root().join("xtask/fuzz");
     let mut command = Command::new(python::programs(REQUIREMENTS).await?.join("schemathesis"));
@@ -81,6 +78,6 @@ async fn schemathesis(args: &Args, document: &str, api_key: &str, workdir: &Work
     // Leaves nothing behind in the repository.
     command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(&workdir.logs);
     command.env("SCHEMATHESIS_HOOKS", folder.join("checks.py")).env("API_KEY", api_key);
-    command.stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    command.stdout(std::io::stderr());
     Ok(command)
 }

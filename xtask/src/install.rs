@@ -88,19 +88,10 @@ pub async fn servers() -> Result<()> {
         bail!("please install: {}", names.join(", "));
     }
     let apt = |args: &[&str]| {
-        let mut command = match &sudo {
-            Some(sudo) => {
-                let mut command = Command::new(sudo);
-                command.args(["--non-interactive", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-                command
-            }
-            None => {
-                let mut command = Command::new("apt-get");
-                command.env("DEBIAN_FRONTEND", "noninteractive");
-                command
-            }
-        };
-        command.args(["--quiet", "--yes"]).args(args).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+        let mut command = Command::new(sudo.as_deref().unwrap_or("env".as_ref()));
+        command.args(sudo.iter().flat_map(|_| ["--non-interactive", "env"]));
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes"]).args(args);
+        command.stdout(std::io::stderr());
         command
     };
     output::print(&format!("installing with apt: {}", names.join(", ")));

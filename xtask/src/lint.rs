@@ -36,6 +36,6 @@ async fn unused_dependencies() -> Result<()> {
         cargo::run("cargo install cargo-machete", install).await?;
     }
     let mut unused = Command::new(machete);
-    unused.arg(paths::root()).stdin(std::process::Stdio::null()).stdout(std::io::stderr());
+    unused.arg(paths::root()).stdout(std::io::stderr());
     cargo::run("cargo machete", unused).await
 }

@@ -155,7 +155,7 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &s
     if args.json {
         command.env("SUMMARY", "json");
     }
-    command.envs(env.iter().copied()).stdin(std::process::Stdio::null());
+    command.envs(env.iter().copied());
     command
 }
 

@@ -4,7 +4,7 @@
 //! nothing is ever upgraded in place. Environments stay: they are made once, not in each run.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     time::Duration,
@@ -59,14 +59,12 @@ async fn make(environment: &Path, requirements: &Path) -> Result<()> {
     cargo::run("pip install", pip).await
 }
 
-/// Waits for the lock, which is held until the file is dropped; the system releases it when this process dies.
+/// Waits for the lock: [`paths::try_lock`].
 async fn lock(path: &Path) -> Result<File> {
-    let file = File::create(path).with_context(|| path.display().to_string())?;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+        if let Some(lock) = paths::try_lock(path)? {
+            return Ok(lock);
         }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -54,17 +54,9 @@ enum Step {
 }
 
 impl Step {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cargo => "cargo",
-            Self::K8s => "k8s",
-            Self::Rules => "rules",
-            Self::LoadLibrary => "load-library",
-            Self::E2e => "e2e",
-            Self::Fuzz => "fuzz",
-            Self::Chaos => "chaos",
-            Self::Load => "load",
-        }
+    /// Its name, as `--only` takes it.
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
     }
 }
 
@@ -91,9 +83,9 @@ impl Args {
     ) -> Line {
         let missing = needs.iter().find(|line| !matches!(line.outcome, Outcome::Passed | Outcome::Skipped));
         match missing {
-            _ if !self.wants(step) => Line::skipped(step.name(), Outcome::Skipped),
-            Some(line) => Line::skipped(step.name(), Outcome::NotRun(line.name)),
-            None => self::step(step.name(), Kind::Tests, mode, work).await,
+            _ if !self.wants(step) => Line::skipped(&step.name(), Outcome::Skipped),
+            Some(line) => Line::skipped(&step.name(), Outcome::NotRun(line.name.clone())),
+            None => self::step(&step.name(), Kind::Tests, mode, work).await,
         }
     }
 }
@@ -116,7 +108,7 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         }
         match client.outcome {
             Outcome::Passed => step("build", Kind::Preparation, OutputMode::Live, work::build()).await,
-            _ => Line::skipped("build", Outcome::NotRun(client.name)),
+            _ => Line::skipped("build", Outcome::NotRun(client.name.clone())),
         }
     };
     // Downloads, and short steps.

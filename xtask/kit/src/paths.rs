@@ -1,6 +1,9 @@
 //! Paths in the repository and on this machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -35,6 +38,16 @@ fn own_folder() -> Result<PathBuf> {
     me.parent().map(Path::to_path_buf).context("this program has no parent folder")
 }
 
+/// Locks this file until it is dropped, or until this process dies; none if another process holds the lock.
+pub fn try_lock(path: &Path) -> Result<Option<File>> {
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
 /// A program on the search path. Servers are often in `/usr/sbin`, which only root has on the path.
 pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -47,7 +60,7 @@ pub fn postgres_bin() -> Option<PathBuf> {
     let both = |folder: &Path| ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
     let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let mut versions: Vec<PathBuf> =
-        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     versions.sort_by_key(|folder| std::cmp::Reverse(version(folder)));
     let debian = versions.into_iter().map(|folder| folder.join("bin"));
     let elsewhere = which("postgres").and_then(|file| file.parent().map(Path::to_path_buf));

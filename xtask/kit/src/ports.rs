@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     hash::{BuildHasher, RandomState},
     net::TcpListener,
     path::PathBuf,
@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::workdir;
+use crate::{paths, workdir};
 
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
@@ -42,24 +42,13 @@ impl Ports {
             if self.held.contains_key(&port) {
                 continue;
             }
-            let Some(lock) = self.lock(port)? else { continue };
+            let Some(lock) = paths::try_lock(&self.folder.join(port.to_string()))? else { continue };
             if TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 self.held.insert(port, lock);
                 return Ok(port);
             }
         }
         bail!("no free port between {FIRST} and {}", FIRST + COUNT)
-    }
-
-    /// Locks a port; none if another [`Ports`] holds it.
-    fn lock(&self, port: u16) -> Result<Option<File>> {
-        let path = self.folder.join(port.to_string());
-        let file = File::create(&path).with_context(|| path.display().to_string())?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
-        }
     }
 }
 
@@ -85,9 +74,9 @@ mod tests {
     fn a_port_is_held_while_nobody_listens_on_it() {
         let mut ports = Ports::new().unwrap();
         let port = ports.reserve().unwrap();
-        let others = Ports::new().unwrap();
-        assert!(others.lock(port).unwrap().is_none());
+        let file = ports.folder.join(port.to_string());
+        assert!(paths::try_lock(&file).unwrap().is_none());
         drop(ports);
-        assert!(others.lock(port).unwrap().is_some());
+        assert!(paths::try_lock(&file).unwrap().is_some());
     }
 }

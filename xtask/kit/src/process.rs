@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tokio::process::{Child, Command};
 
@@ -79,29 +79,18 @@ impl Spec {
 
     /// Runs the program until it exits; fails unless it exits with code 0 within `limit`.
     pub async fn run(&self, limit: Duration) -> Result<()> {
-        let mut server = self.start()?;
-        match server.wait(limit).await {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => anyhow::bail!("{} failed ({status})\n{}", self.name, server.tail()),
-            None => anyhow::bail!("{} did not exit within {} s\n{}", self.name, limit.as_secs(), server.tail()),
-        }
+        self.start()?.succeeded(limit).await
     }
 
     /// `setpriv` sets the signal that the kernel sends when this program dies, and the user before that: changing the user later
     /// would clear the signal.
     fn command(&self) -> Command {
-        let mut command = match paths::which("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]);
-                if let Some(user) = &self.user {
-                    command.args(["--reuid", user, "--regid", user, "--init-groups"]);
-                }
-                command.arg("--").arg(&self.program);
-                command
-            }
-            None => Command::new(&self.program),
-        };
+        let setpriv = paths::which("setpriv");
+        let mut command = Command::new(setpriv.as_ref().unwrap_or(&self.program));
+        if setpriv.is_some() {
+            let user = self.user.iter().flat_map(|user| ["--reuid", user, "--regid", user, "--init-groups"]);
+            command.args(["--pdeathsig", "KILL"]).args(user).arg("--").arg(&self.program);
+        }
         command.args(&self.args).env_clear().current_dir("/");
         command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -173,31 +162,29 @@ impl Server {
     /// Sends SIGTERM and waits until the server has drained and exited; fails unless it exits with code 0.
     pub async fn drain(&mut self) -> Result<()> {
         if let Some(status) = self.exit_status() {
-            anyhow::bail!("{} is not running: {}", self.name, describe(status));
+            bail!("{} is not running: {}", self.name, describe(status));
         }
         self.signal(Signal::TERM);
-        match self.wait(DRAIN_LIMIT).await {
+        self.succeeded(DRAIN_LIMIT).await.context("after SIGTERM")
+    }
+
+    /// Waits until it exits; fails unless it exits with code 0 within `limit`.
+    async fn succeeded(&mut self, limit: Duration) -> Result<()> {
+        match self.wait(limit).await {
             Some(status) if status.success() => Ok(()),
-            Some(status) => anyhow::bail!("{} failed: {}\n{}", self.name, describe(status), self.tail()),
-            None => {
-                anyhow::bail!(
-                    "{} did not exit within {} s after SIGTERM\n{}",
-                    self.name,
-                    DRAIN_LIMIT.as_secs(),
-                    self.tail()
-                )
-            }
+            Some(status) => bail!("{} failed: {}\n{}", self.name, describe(status), self.tail()),
+            None => bail!("{} did not exit within {} s\n{}", self.name, limit.as_secs(), self.tail()),
         }
     }
 
     /// Waits until `check` succeeds. If it never does, the error has the last error of `check` and the end of the log.
     pub async fn until_ready<F: Future<Output = Result<()>>>(&mut self, check: impl Fn() -> F) -> Result<()> {
         let pause = Duration::from_millis(50);
-        let mut last = anyhow::anyhow!("not checked");
+        let mut last = anyhow!("not checked");
         let deadline = tokio::time::Instant::now() + ready::LIMIT;
         while tokio::time::Instant::now() < deadline {
             if let Some(status) = self.exit_status() {
-                anyhow::bail!("{} exited during startup ({})\n{}", self.name, describe(status), self.tail());
+                bail!("{} exited during startup ({})\n{}", self.name, describe(status), self.tail());
             }
             match check().await {
                 Ok(()) => return Ok(()),
@@ -206,7 +193,7 @@ impl Server {
             tokio::time::sleep(pause).await;
         }
         let seconds = ready::LIMIT.as_secs();
-        anyhow::bail!("{} was not ready within {seconds} s: {last:#}\n{}", self.name, self.tail())
+        bail!("{} was not ready within {seconds} s: {last:#}\n{}", self.name, self.tail())
     }
 
     /// The last lines of its log.

@@ -43,9 +43,7 @@ const LONGEST: u64 = 64 * 1024;
 /// Sends a command to the only running cluster, or to the one with that name.
 pub async fn ask<T: DeserializeOwned>(request: &Request, cluster: Option<&str>) -> Result<T> {
     let mut stream = UnixStream::connect(choose(&workdir::running()?, cluster)?).await?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line).await?;
+    stream.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
     let answer = tokio::time::timeout(ready::LIMIT + Duration::from_secs(20), read_line(&mut stream)).await;
     let answer = answer.context("the cluster did not answer in time")??;
     serde_json::from_str::<Line<T>>(&answer)
@@ -61,10 +59,9 @@ pub async fn receive(stream: &mut UnixStream) -> Result<Option<Request>> {
 
 /// Sends the answer.
 pub async fn reply<T: Serialize>(stream: &mut UnixStream, answer: Result<T>) -> Result<()> {
-    let mut line = serde_json::to_vec(&answer.map_err(|error| format!("{error:#}")))?;
-    line.push(b'\n');
-    tokio::time::timeout(Duration::from_secs(5), stream.write_all(&line)).await??;
-    Ok(())
+    let line: Line<T> = answer.map_err(|error| format!("{error:#}"));
+    let line = format!("{}\n", serde_json::to_string(&line)?);
+    Ok(tokio::time::timeout(Duration::from_secs(5), stream.write_all(line.as_bytes())).await??)
 }
 
 fn choose(running: &[(String, PathBuf)], wanted: Option<&str>) -> Result<PathBuf> {

@@ -78,14 +78,10 @@ impl Parts {
         }
 
         let balancer = ports.reserve()?;
-        let gateway_ports = gateways.iter().map(|gateway| gateway.port).collect();
-        let fronted = nginx::Fronted { port: balancer, gateways: gateway_ports, auth: auth.port };
-        let nginx = nginx::start(workdir, &fronted).await?;
+        let nginx = nginx::start(workdir, balancer, &gateways, &auth).await?;
         let prometheus = if start.prometheus {
             let port = ports.reserve()?;
-            let gateways = gateways.iter().map(|gateway| gateway.internal).collect();
-            let scraped = prometheus::Scraped { gateways, auth: auth.internal };
-            Some((port, prometheus::start(workdir, port, &scraped).await?))
+            Some((port, prometheus::start(workdir, port, &gateways, &auth).await?))
         } else {
             None
         };
@@ -104,7 +100,7 @@ impl Parts {
     }
 
     /// The addresses of all parts.
-    pub fn addresses(&mut self) -> Addresses {
+    pub fn addresses(&self) -> Addresses {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let gateway = |gateway: &Service| GatewayAddress {
             id: gateway.server.name.clone(),
@@ -117,7 +113,7 @@ impl Parts {
             auth: url(self.auth.port),
             auth_internal: url(self.auth.internal),
             api_key: self.api_key.clone(),
-            redis: RedisAddress { url: self.redis.url(), pid: self.redis.server().pid },
+            redis: RedisAddress { url: self.redis.url(), pid: self.redis.server.pid },
             postgres: PostgresAddress { url: self.postgres.url() },
             prometheus: self.prometheus.as_ref().map(|(port, _)| url(*port)),
             gateways: self.gateways.iter().map(gateway).collect(),
@@ -163,7 +159,7 @@ impl Parts {
     /// Stops Redis.
     pub async fn stop_redis(&mut self, kill: bool) -> Result<Answer> {
         self.redis.stop(if kill { Signal::KILL } else { Signal::TERM }).await?;
-        let pid = self.redis.server().pid;
+        let pid = self.redis.server.pid;
         self.reported.push(("redis".into(), pid));
         Ok(Answer { id: "redis".into(), pid: None })
     }
@@ -176,7 +172,7 @@ impl Parts {
     /// A line for each process that has exited since the last call.
     pub fn exits(&mut self) -> Vec<String> {
         let mut exits = Vec::new();
-        let others = [&mut self.auth.server, &mut self.nginx, self.redis.server(), self.postgres.server()];
+        let others = [&mut self.auth.server, &mut self.nginx, &mut self.redis.server, &mut self.postgres.server];
         for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(others) {
             let is_reported = self.reported.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
             if let (Some(status), false) = (server.exit_status(), is_reported) {
@@ -201,8 +197,8 @@ impl Parts {
         for service in self.gateways.iter_mut().chain([&mut self.auth]) {
             service.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
-        self.redis.server().stop(Signal::TERM, Duration::from_secs(4)).await;
-        self.postgres.server().stop(Signal::INT, Duration::from_secs(8)).await;
+        self.redis.server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        self.postgres.server.stop(Signal::INT, Duration::from_secs(8)).await;
     }
 }
 

@@ -20,12 +20,12 @@ pub enum Outcome {
     /// Not requested.
     Skipped,
     /// Not run, because it needs this step, which did not pass.
-    NotRun(&'static str),
+    NotRun(String),
 }
 
 /// A step and its result.
 pub struct Line {
-    pub name: &'static str,
+    pub name: String,
     pub outcome: Outcome,
     pub seconds: f64,
     pub counts: Counts,
@@ -76,18 +76,18 @@ impl Report {
 
 impl Line {
     /// The line of a step that ran.
-    pub fn ran(name: &'static str, outcome: Outcome, seconds: f64, counted: Option<Counts>) -> Self {
+    pub fn ran(name: &str, outcome: Outcome, seconds: f64, counted: Option<Counts>) -> Self {
         let failed = matches!(outcome, Outcome::Failed(..));
         let mut counts = counted.unwrap_or(Counts { passed: usize::from(!failed), failed: 0 });
         if failed {
             counts.failed = counts.failed.max(1);
         }
-        Self { name, outcome, seconds, counts }
+        Self { name: name.into(), outcome, seconds, counts }
     }
 
     /// The line of a step that did not run.
-    pub fn skipped(name: &'static str, outcome: Outcome) -> Self {
-        Self { name, outcome, seconds: 0.0, counts: Counts::default() }
+    pub fn skipped(name: &str, outcome: Outcome) -> Self {
+        Self { name: name.into(), outcome, seconds: 0.0, counts: Counts::default() }
     }
 }
 
@@ -104,7 +104,7 @@ impl Display for Report {
         writeln!(f, "== {:<14} {:<8} {:>7} {:>7} {:>7}", "step", "", "seconds", "passed", "failed")?;
         for line in &self.lines {
             let Line { name, seconds, counts, .. } = line;
-            let result = match line.outcome {
+            let result = match &line.outcome {
                 Outcome::Passed => "ok",
                 Outcome::Failed(..) => "FAILED",
                 Outcome::Skipped => {
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_step_that_could_not_run_fails_the_report() {
         let mut report = Report::default();
-        report.lines.push(Line::skipped("e2e", Outcome::NotRun("build")));
+        report.lines.push(Line::skipped("e2e", Outcome::NotRun("build".into())));
         assert!(!report.passed());
         assert!(report.to_string().contains("e2e            NOT RUN, because build failed"));
     }

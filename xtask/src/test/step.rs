@@ -29,7 +29,7 @@ pub enum OutputMode {
 }
 
 /// Runs it; a failure is in the returned line.
-pub async fn run(name: &'static str, kind: Kind, mode: OutputMode, work: impl Future<Output = Result<()>>) -> Line {
+pub async fn run(name: &str, kind: Kind, mode: OutputMode, work: impl Future<Output = Result<()>>) -> Line {
     eprintln!("== {name}");
     let begun = Instant::now();
     let (result, output) = output::of_step(mode == OutputMode::Live, work).await;

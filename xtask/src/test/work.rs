@@ -1,6 +1,6 @@
 //! The work of each step.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -65,7 +65,7 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
             node.arg(format!("--test-name-pattern={filter}"));
         }
     }
-    node.args(files).current_dir(&folder).stdin(Stdio::null());
+    node.args(files).current_dir(&folder);
     node.env("XTASK", paths::built("xtask", false)?)
         .env("CHROMIUM", install::chromium().context("Chromium is not installed; `cargo xtask install`")?);
     node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
@@ -76,7 +76,7 @@ pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
 /// The library of the load tests.
 pub async fn load_library() -> Result<()> {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec"]).current_dir(paths::root().join("loadtest")).stdin(Stdio::null());
+    node.args(["--test", "--test-reporter=spec"]).current_dir(paths::root().join("loadtest"));
     cargo::run("node --test", node).await
 }
 
@@ -98,7 +98,7 @@ pub async fn load() -> Result<()> {
 /// Another command of this program, as it was just built.
 async fn command(args: &[&str]) -> Result<()> {
     let mut command = Command::new(paths::built("xtask", false)?);
-    command.args(args).stdin(Stdio::null()).stdout(std::io::stderr());
+    command.args(args).stdout(std::io::stderr());
     cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await
 }
 

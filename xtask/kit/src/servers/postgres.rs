@@ -18,7 +18,8 @@ const USER: &str = "jackfield";
 /// A started Postgres.
 pub struct Postgres {
     port: u16,
-    server: Server,
+    /// Its process.
+    pub server: Server,
 }
 
 impl Postgres {
@@ -59,11 +60,6 @@ impl Postgres {
     /// `postgres://…`, of an empty database whose owner may create more.
     pub fn url(&self) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{USER}", self.port)
-    }
-
-    /// Its process.
-    pub fn server(&mut self) -> &mut Server {
-        &mut self.server
     }
 }
 

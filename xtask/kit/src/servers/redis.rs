@@ -18,7 +18,8 @@ pub struct Redis {
     /// On loopback.
     pub port: u16,
     data: PathBuf,
-    server: Server,
+    /// Its process, of the last start.
+    pub server: Server,
 }
 
 impl Redis {
@@ -38,11 +39,6 @@ impl Redis {
     /// `redis://…`
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Its process, of the last start.
-    pub fn server(&mut self) -> &mut Server {
-        &mut self.server
     }
 
     /// Ends it, its data kept on disk.
