@@ -82,7 +82,7 @@ pub struct Settings {
     /// Addresses of the nodes, as `host:port`.
     pub nodes: Vec<String>,
     /// Bytes of the socket's receive buffer in the kernel; none for its default.
-    pub receive_buffer: Option<u32>,
+    pub receive_buffer: Option<usize>,
     /// Counts failed handshakes, silent servers and unplugged connections.
     pub figures: Arc<Mutex<Figures>>,
 }

@@ -23,15 +23,6 @@ pub use sender::{Load, Sender};
 /// Pause before a refused join is retried, if the answer has no `retryAfterMs`.
 const RETRY: Duration = Duration::from_millis(400);
 
-/// The `since` of the next join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Since {
-    Nothing,
-    Position(String),
-    /// Number of the last message that the member received.
-    Message(u32),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JoinState {
     /// Not joined, or refused temporarily: join at that time.
@@ -47,7 +38,8 @@ struct Membership {
     /// Index of the member's trace in the room.
     place: usize,
     name: String,
-    since: Since,
+    /// The `since` of the next join: a position, or the id of the last message that the member received.
+    since: Option<String>,
     state: JoinState,
     /// Messages in the pages of the join under way.
     pages: Vec<u32>,
@@ -98,7 +90,7 @@ impl Member {
         let membership = |&(room, place): &(usize, usize)| {
             let name = shared.rooms[room].lock().name.clone();
             let state = JoinState::Out(Instant::now());
-            Membership { room, place, name, since: Since::Nothing, state, pages: Vec::new(), more: true }
+            Membership { room, place, name, since: None, state, pages: Vec::new(), more: true }
         };
         Self {
             number,
@@ -131,13 +123,8 @@ impl Member {
 
     fn join(&mut self, index: usize, outbox: &mut Outbox) {
         let membership = &mut self.memberships[index];
-        let room = self.shared.rooms[membership.room].lock();
-        let since = match &membership.since {
-            Since::Nothing => None,
-            Since::Position(position) => Some(position.as_str()),
-            Since::Message(message) => Some(&*room.messages[*message as usize].id),
-        };
-        if let Some(number) = outbox.emit("join-room", &JoinRoom { room: &membership.name, since }) {
+        let payload = JoinRoom { room: &membership.name, since: membership.since.as_deref() };
+        if let Some(number) = outbox.emit("join-room", &payload) {
             self.pending.insert(number, Pending::Join(index));
             (membership.state, membership.more) = (JoinState::Joining, true);
             membership.pages.clear();
@@ -151,7 +138,7 @@ impl Member {
         }
         let membership = &mut self.memberships[index];
         let join = match (&membership.since, answer.recovered) {
-            (Since::Nothing, _) => Join::Fresh,
+            (None, _) => Join::Fresh,
             (_, Some(true)) => Join::Recovered,
             _ => Join::NotRecovered,
         };
@@ -162,8 +149,8 @@ impl Member {
             room.observe(membership.place, at, Observation::Page(*message));
         }
         match membership.pages.last() {
-            Some(last) => membership.since = Since::Message(*last),
-            None if join != Join::Recovered => membership.since = Since::Position(position.clone()),
+            Some(last) => membership.since = Some(room.messages[*last as usize].id.to_string()),
+            None if join != Join::Recovered => membership.since = Some(position.clone()),
             None => {}
         }
         membership.state = JoinState::Joined;

@@ -20,25 +20,6 @@ pub struct Size {
     pub messages: u32,
 }
 
-/// Kinds of damage to a script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Damage {
-    /// Nothing.
-    None,
-    /// A live delivery is left out.
-    Drop,
-    /// A live delivery comes twice, the second time a little later.
-    Double,
-    /// A live delivery changes places with the next.
-    Swap,
-    /// A message is stored twice, as if the server did not know `clientId`s.
-    StoreTwice,
-    /// A live delivery is followed by a message that nobody sent.
-    Forge,
-    /// A reconnect is not recovered.
-    Reset,
-}
-
 /// A scripted run.
 pub struct Script {
     /// Rooms, with their members' traces.
@@ -53,13 +34,13 @@ pub struct Script {
 pub fn run(seed: u64) -> Result<()> {
     let size = Size { rooms: 30, members: 10, messages: 2_000 };
     let damages = [
-        ("nothing", Damage::None, 1),
-        ("1 delivery in 500 dropped", Damage::Drop, 500),
-        ("1 delivery in 500 doubled", Damage::Double, 500),
-        ("1 delivery in 500 swapped", Damage::Swap, 500),
-        ("1 clientId in 500 stored twice", Damage::StoreTwice, 500),
-        ("1 delivery in 500 forged", Damage::Forge, 500),
-        ("1 reconnect in 20 not recovered", Damage::Reset, 20),
+        ("nothing", None, 1),
+        ("1 delivery in 500 dropped", Some(Kind::Lost), 500),
+        ("1 delivery in 500 doubled", Some(Kind::Doubled), 500),
+        ("1 delivery in 500 swapped", Some(Kind::Reordered), 500),
+        ("1 clientId in 500 stored twice", Some(Kind::StoredTwice), 500),
+        ("1 delivery in 500 forged", Some(Kind::NeverSent), 500),
+        ("1 reconnect in 20 not recovered", Some(Kind::Reset), 20),
     ];
     println!("{:34} {:>10} {:>8} {:>8}", "damage", "deliveries", "done", "found");
     let mut missed = Vec::new();
@@ -78,34 +59,21 @@ pub fn run(seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// The kind of violation that this damage must be found as.
-fn kind(damage: Damage) -> Option<Kind> {
-    match damage {
-        Damage::None => None,
-        Damage::Drop => Some(Kind::Lost),
-        Damage::Double => Some(Kind::Doubled),
-        Damage::Swap => Some(Kind::Reordered),
-        Damage::StoreTwice => Some(Kind::StoredTwice),
-        Damage::Forge => Some(Kind::NeverSent),
-        Damage::Reset => Some(Kind::Reset),
-    }
-}
-
 /// Number of violations that the checker found for that damage.
-fn found(verdict: &Verdict, damage: Damage) -> u64 {
-    kind(damage).map_or(0, |kind| verdict.count(kind))
+fn found(verdict: &Verdict, damage: Option<Kind>) -> u64 {
+    damage.map_or(0, |kind| verdict.count(kind))
 }
 
 /// Whether the checker found all of the damage, and nothing of another kind.
-pub fn exact(verdict: &Verdict, damage: Damage, damaged: u64) -> bool {
+pub fn exact(verdict: &Verdict, damage: Option<Kind>, damaged: u64) -> bool {
     // A member that received both copies saw the content twice.
-    let follows = (damage == Damage::StoreTwice).then_some(Kind::Doubled);
-    let explained: u64 = kind(damage).into_iter().chain(follows).map(|kind| verdict.count(kind)).sum();
+    let follows = (damage == Some(Kind::StoredTwice)).then_some(Kind::Doubled);
+    let explained: u64 = damage.into_iter().chain(follows).map(|kind| verdict.count(kind)).sum();
     found(verdict, damage) == damaged && verdict.all() == explained
 }
 
-/// Writes a run, and damages it, one time in so many.
-pub fn script(size: Size, damage: Damage, one_in: u32, seed: u64) -> Script {
+/// Writes a run, and damages it, one time in so many. A damage is named by the violation that it must be found as.
+pub fn script(size: Size, damage: Option<Kind>, one_in: u32, seed: u64) -> Script {
     let sent = vec![Vec::new(); 2 * size.rooms as usize];
     let script = Script { rooms: Vec::new(), sent, damaged: 0 };
     let mut writer = Writer { script, damage, one_in, rng: StdRng::seed_from_u64(seed) };
@@ -129,7 +97,7 @@ pub fn script(size: Size, damage: Damage, one_in: u32, seed: u64) -> Script {
 
 struct Writer {
     script: Script,
-    damage: Damage,
+    damage: Option<Kind>,
     one_in: u32,
     rng: StdRng,
 }
@@ -140,13 +108,14 @@ impl Writer {
     }
 
     /// Whether to do this damage here; counts it.
-    fn damages(&mut self, damage: Damage) -> bool {
-        let hit = self.damage == damage && self.hit(self.one_in);
+    fn damages(&mut self, damage: Kind) -> bool {
+        let hit = self.damage == Some(damage) && self.hit(self.one_in);
         self.script.damaged += u64::from(hit);
         hit
     }
 
-    /// Writes the room's log: messages of two senders, mixed, all acknowledged, one per millisecond.
+    /// Writes the room's log: messages of two senders, mixed, all acknowledged, one per millisecond. A damaged one is
+    /// stored twice, as if the server did not know `clientId`s.
     fn write_log(&mut self, room: &mut Room, number: u32, messages: u32) -> Vec<u32> {
         let mut log = Vec::new();
         // Second copies, with the same `clientId`, that are not stored yet.
@@ -160,7 +129,7 @@ impl Writer {
             sent.push(Sent { room: number, at_us, connection: 0, tries: 1 });
             let message = store(room, &mut log, &text);
             room.acked.push(Acked { key, message });
-            if self.damages(Damage::StoreTwice) {
+            if self.damages(Kind::StoredTwice) {
                 again.push(text);
             } else if !again.is_empty() && self.hit(10) {
                 for text in again.drain(..) {
@@ -188,7 +157,7 @@ impl Writer {
             if self.hit(300) {
                 room.observe(place, time(at), Observation::Disconnected);
                 let back = log.len().min(at + self.rng.random_range(0..=200));
-                let lost = self.damages(Damage::Reset);
+                let lost = self.damages(Kind::Reset);
                 let join = if lost { Join::NotRecovered } else { Join::Recovered };
                 room.observe(place, time(back), Observation::Joined(join));
                 let from = if lost { back.saturating_sub(50) } else { at };
@@ -205,7 +174,7 @@ impl Writer {
         let mut index = 0;
         while let Some(entry) = room.traces[place].entries.get(index).copied() {
             if let Observation::Live(message) = entry.observation
-                && self.damages(Damage::Forge)
+                && self.damages(Kind::NeverSent)
             {
                 let id = format!("{}-{place}", room.messages[message as usize].id);
                 let forged = room.intern(&id, &format!("forged {place} {index}"));
@@ -216,23 +185,23 @@ impl Writer {
         }
     }
 
-    /// Damages one member's live deliveries.
+    /// Leaves out, doubles or swaps some of one member's live deliveries.
     fn damage_trace(&mut self, entries: &mut Vec<Entry>) {
         let is_live = |entry: Option<&Entry>| matches!(entry, Some(Entry { observation: Observation::Live(_), .. }));
         let mut index = 0;
         while index < entries.len() {
             let live = is_live(entries.get(index));
-            if live && self.damages(Damage::Drop) {
+            if live && self.damages(Kind::Lost) {
                 entries.remove(index);
                 continue;
             }
-            if live && self.damages(Damage::Double) {
+            if live && self.damages(Kind::Doubled) {
                 let later = entries.len().min(index + 1 + self.rng.random_range(0..20));
                 // Not among the pages of a join: no live message comes between them.
                 let later = (later..entries.len()).find(|at| is_live(entries.get(*at)));
                 entries.insert(later.unwrap_or(entries.len()), entries[index]);
             }
-            if live && is_live(entries.get(index + 1)) && self.damages(Damage::Swap) {
+            if live && is_live(entries.get(index + 1)) && self.damages(Kind::Reordered) {
                 entries.swap(index, index + 1);
                 index += 1;
             }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     record::{Acked, Join, Key, Observation, content},
-    self_test::{Damage, Size, exact, script},
+    self_test::{Size, exact, script},
 };
 
 /// One room, one sender, `count` messages, all acknowledged; one member.
@@ -201,15 +201,15 @@ fn one_id_with_two_contents_and_one_content_with_two_ids_are_found() {
     assert_eq!(judge(room, &sent).count(Kind::StoredTwice), 2);
 }
 
-fn damages() -> impl Strategy<Value = (Damage, u32)> {
+fn damages() -> impl Strategy<Value = (Option<Kind>, u32)> {
     (5u32..300, 0..7).prop_map(|(one_in, kind)| match kind {
-        0 => (Damage::None, 1),
-        1 => (Damage::Drop, one_in),
-        2 => (Damage::Double, one_in),
-        3 => (Damage::Swap, one_in),
-        4 => (Damage::StoreTwice, one_in),
-        5 => (Damage::Forge, one_in),
-        _ => (Damage::Reset, one_in / 20 + 1),
+        0 => (None, 1),
+        1 => (Some(Kind::Lost), one_in),
+        2 => (Some(Kind::Doubled), one_in),
+        3 => (Some(Kind::Reordered), one_in),
+        4 => (Some(Kind::StoredTwice), one_in),
+        5 => (Some(Kind::NeverSent), one_in),
+        _ => (Some(Kind::Reset), one_in / 20 + 1),
     })
 }
 

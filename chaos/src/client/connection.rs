@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use serde_json::Value;
 use tokio::{
-    net::{TcpSocket, TcpStream, lookup_host},
+    net::TcpStream,
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
@@ -50,13 +51,16 @@ pub struct Connection {
 
 impl Connection {
     /// Connects over TCP to that `host:port`, upgrades, reads the Engine.IO handshake and sends CONNECT.
-    pub async fn open(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
+    pub async fn open(address: &str, receive_buffer: Option<usize>, token: &str) -> Result<Self> {
         timeout(HANDSHAKE, Self::handshake(address, receive_buffer, token)).await.context("no handshake in time")?
     }
 
-    async fn handshake(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
-        let stream = connect(address, receive_buffer).await?;
+    async fn handshake(address: &str, receive_buffer: Option<usize>, token: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        if let Some(bytes) = receive_buffer {
+            set_socket_recv_buffer_size(&stream, bytes)?;
+        }
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut config = WebSocketConfig::default();
         (config.read_buffer_size, config.write_buffer_size) = (READ_BUFFER, READ_BUFFER);
@@ -144,31 +148,12 @@ impl Connection {
     }
 }
 
-/// A TCP connection to the first address of `host:port` that accepts one.
-async fn connect(address: &str, receive_buffer: Option<u32>) -> Result<TcpStream> {
-    let mut last = anyhow!("{address} has no address");
-    for address in lookup_host(address).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        if let Some(bytes) = receive_buffer {
-            socket.set_recv_buffer_size(bytes)?;
-        }
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error.into(),
-        }
-    }
-    Err(last)
-}
-
 fn patience(handshake: &str) -> Result<Duration> {
     let Handshake { ping_interval, ping_timeout } = serde_json::from_str(handshake)?;
     Ok(Duration::from_millis(ping_interval + ping_timeout))
 }
 
 fn message(data: &str) -> String {
-    #[derive(Deserialize)]
-    struct Refusal {
-        message: String,
-    }
-    serde_json::from_str::<Refusal>(data).map_or_else(|_| data.chars().take(80).collect(), |refusal| refusal.message)
+    let refusal: Value = serde_json::from_str(data).unwrap_or_default();
+    refusal["message"].as_str().map_or_else(|| data.chars().take(80).collect(), str::to_owned)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JoinState, Member, Since};
+use super::{JoinState, Member};
 use crate::{
     record::{Observation, Origin},
     wire::{self, Departure, NewMessage, Reset},
@@ -23,7 +23,7 @@ impl Member {
         if let Some(at_us) = at_us.filter(|_| self.measured && inside) {
             self.shared.latency.lock().push(self.shared.elapsed().saturating_sub(Duration::from_micros(at_us)));
         }
-        self.memberships[index].since = Since::Message(number);
+        self.memberships[index].since = Some(message.id);
     }
 
     /// Returns a message's number in its room and, if it is ours, when it was first sent.
@@ -64,7 +64,7 @@ impl Member {
         let mut room = self.shared.rooms[membership.room].lock();
         let number = room.position(&position);
         room.observe(membership.place, self.shared.now_ms(), Observation::Reset(number));
-        membership.since = Since::Position(position);
+        membership.since = Some(position);
     }
 
     /// Another user was announced as gone.

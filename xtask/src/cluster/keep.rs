@@ -35,7 +35,7 @@ pub async fn run(start: Start) -> Result<()> {
 async fn start_parts(start: &Start, workdir: &Workdir) -> Result<Parts> {
     start.gateways.build.run().await?;
     eprintln!("cluster {}: logs in {}", workdir.name, workdir.logs.display());
-    let mut parts = Parts::start(start, workdir).await?;
+    let parts = Parts::start(start, workdir).await?;
     let addresses = parts.addresses();
     if start.json {
         println!("{}", serde_json::to_string(&addresses)?);

@@ -105,18 +105,14 @@ impl Display for Report {
         for line in &self.lines {
             let Line { name, seconds, counts, .. } = line;
             let result = match &line.outcome {
-                Outcome::Passed => "ok",
-                Outcome::Failed(..) => "FAILED",
-                Outcome::Skipped => {
-                    writeln!(f, "   {name:<14} skipped")?;
-                    continue;
-                }
-                Outcome::NotRun(needs) => {
-                    writeln!(f, "   {name:<14} NOT RUN, because {needs} failed")?;
-                    continue;
+                Outcome::Skipped => "skipped".into(),
+                Outcome::NotRun(needs) => format!("NOT RUN, because {needs} failed"),
+                outcome => {
+                    let result = if matches!(outcome, Outcome::Passed) { "ok" } else { "FAILED" };
+                    format!("{result:<8} {seconds:>7.1} {:>7} {:>7}", counts.passed, counts.failed)
                 }
             };
-            writeln!(f, "   {name:<14} {result:<8} {seconds:>7.1} {:>7} {:>7}", counts.passed, counts.failed)?;
+            writeln!(f, "   {name:<14} {result}")?;
         }
         let end = if self.passed() { "passed" } else { "FAILED" };
         writeln!(f, "== {end} in {:.0} s", self.seconds)?;
