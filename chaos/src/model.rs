@@ -207,7 +207,7 @@ async fn run(faults: Faults, unplugged: usize) -> Report {
 #[tokio::test]
 async fn a_room_that_keeps_its_promises_is_clean() {
     let report = run(Faults::default(), 0).await;
-    assert!(report.is_clean(), "{report}{:#?}", report.details());
+    assert!(report.is_clean(), "{report}{:#?}", report.details);
     let Figures { sent, acked, .. } = report.figures;
     assert!(acked >= 3_000 && acked == sent && report.deliveries > 5 * sent, "{report}");
 }
@@ -216,7 +216,7 @@ async fn a_room_that_keeps_its_promises_is_clean() {
 async fn lost_connections_and_lost_answers_are_repaired() {
     let faults = Faults { closes: Some(2_000), unavailable: Some(100), ..Faults::default() };
     let report = run(faults, 10).await;
-    assert!(report.is_clean(), "{report}{:#?}", report.details());
+    assert!(report.is_clean(), "{report}{:#?}", report.details);
     let Figures { reconnects, unavailable, retries, .. } = report.figures;
     assert!(reconnects > 10 && unavailable > 0 && retries > 0, "{report}");
 }

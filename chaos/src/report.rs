@@ -76,8 +76,9 @@ pub struct Report {
     pub unfinished: Option<String>,
     #[serde(skip)]
     violations: u64,
+    /// The first breaches and violations, as text.
     #[serde(skip)]
-    details: Vec<String>,
+    pub details: Vec<String>,
 }
 
 impl Report {
@@ -125,11 +126,6 @@ impl Report {
     /// was delivered.
     pub fn is_clean(&self) -> bool {
         self.violations == 0 && self.breaches == 0 && self.unfinished.is_none() && self.deliveries > 0
-    }
-
-    /// The first breaches and violations, as text.
-    pub fn details(&self) -> &[String] {
-        &self.details
     }
 }
 
@@ -233,7 +229,7 @@ pub fn conclude(report: &Report, json: bool, again: &str) -> anyhow::Result<()> 
     if report.is_clean() {
         return Ok(());
     }
-    for detail in report.details() {
+    for detail in &report.details {
         eprintln!("{detail}");
     }
     if let Some(unfinished) = &report.unfinished {

@@ -91,7 +91,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         println!("p99 of the others: {p99s}");
         println!("stuck client: {}", outcome.stuck);
     }
-    report.details().iter().for_each(|detail| eprintln!("{detail}"));
+    report.details.iter().for_each(|detail| eprintln!("{detail}"));
     ensure!(report.is_clean(), "a client missed messages, or did not catch up ({:?})", report.unfinished);
     ensure!(max - before <= GROWTH, "the memory of the gateway grew by {} KiB", max - before);
     ensure!(p99_with <= (2 * p99_without).max(P99_FLOOR), "p99 of the others more than doubled: {p99s}");

@@ -71,19 +71,9 @@ pub struct Start {
 #[derive(Subcommand)]
 enum Command {
     /// Restart a gateway that has exited, on its old ports and with its settings; prints its new pid
-    RestartGateway {
-        /// `gw1`, …
-        id: String,
-        #[command(flatten)]
-        which: Which,
-    },
+    RestartGateway(OneGateway),
     /// Stop a gateway with SIGTERM, and wait until it has drained
-    StopGateway {
-        /// `gw1`, …
-        id: String,
-        #[command(flatten)]
-        which: Which,
-    },
+    StopGateway(OneGateway),
     /// Restart all gateways, one after the other: send SIGTERM, wait for exit code 0, start it, wait until it is ready
     RollingRestart {
         /// Seconds between two gateways, for clients to reconnect and for balancers to notice the new one
@@ -110,6 +100,14 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct OneGateway {
+    /// `gw1`, …
+    id: String,
+    #[command(flatten)]
+    which: Which,
+}
+
 /// The running cluster to command.
 #[derive(clap::Args)]
 struct Which {
@@ -126,8 +124,8 @@ pub async fn run(args: Args) -> Result<()> {
     let (request, which) = match args.command {
         None => return keep::run(args.start).await,
         Some(Command::RollingRestart { pause, which }) => return rolling::restart(&which, pause).await,
-        Some(Command::StopGateway { id, which }) => (control::Request::StopGateway { id }, which),
-        Some(Command::RestartGateway { id, which }) => (control::Request::RestartGateway { id }, which),
+        Some(Command::StopGateway(OneGateway { id, which })) => (control::Request::StopGateway { id }, which),
+        Some(Command::RestartGateway(OneGateway { id, which })) => (control::Request::RestartGateway { id }, which),
         Some(Command::StopRedis { kill, which }) => (control::Request::StopRedis { kill }, which),
         Some(Command::StartRedis { empty, which }) => (control::Request::StartRedis { empty }, which),
     };

@@ -67,8 +67,8 @@ pub struct Args {
     #[arg(long)]
     i_own_the_target: bool,
     /// A setting of the scenario, such as VUS=20 or DURATION=1m (repeatable); see its file and lib/settings.js
-    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
-    env: Vec<String>,
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = setting)]
+    env: Vec<(String, String)>,
     /// A few clients for a few seconds: checks that the scenario works
     #[arg(long)]
     short: bool,
@@ -79,11 +79,10 @@ pub struct Args {
 
 /// Runs the chosen scenarios.
 pub async fn run(args: &Args) -> Result<()> {
-    let env = pairs(&args.env)?;
     let k6 = python::programs(K6).await?.join("k6");
     if let Some(url) = &args.url {
         let target = Target::elsewhere(url, args.api_url.as_deref(), args.i_own_the_target)?;
-        return scenarios(args, &k6, &target, &env, || Ok(())).await;
+        return scenarios(args, &k6, &target, || Ok(())).await;
     }
     args.gateways.build.run().await?;
     process::raise_open_files_limit()?;
@@ -104,7 +103,7 @@ pub async fn run(args: &Args) -> Result<()> {
         memory = now;
         parts.exits().into_iter().next().map_or(Ok(()), |exit| bail!(exit))
     };
-    let result = scenarios(args, &k6, &target, &env, check).await;
+    let result = scenarios(args, &k6, &target, check).await;
     parts.stop().await;
     result
 }
@@ -120,13 +119,12 @@ async fn scenarios(
     args: &Args,
     k6: &Path,
     target: &Target,
-    env: &[(&str, &str)],
     mut check: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut failed = Vec::new();
     for name in args.scenario.chosen() {
         eprintln!("== {name}");
-        let result = cargo::run(&format!("k6 {name}"), command(args, k6, &name, target, env)).await;
+        let result = cargo::run(&format!("k6 {name}"), command(args, k6, &name, target)).await;
         let result = result.and(check());
         if let Err(error) = result {
             eprintln!("{error:#}");
@@ -137,7 +135,7 @@ async fn scenarios(
     Ok(())
 }
 
-fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &str)]) -> Command {
+fn command(args: &Args, k6: &Path, name: &str, target: &Target) -> Command {
     let mut command = Command::new(k6);
     command.args(["run", "--quiet", "--log-format", "raw"]);
     if let Some(range) = target.client_addresses() {
@@ -155,7 +153,7 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target, env: &[(&str, &s
     if args.json {
         command.env("SUMMARY", "json");
     }
-    command.envs(env.iter().copied());
+    command.envs(args.env.iter().map(|(name, value)| (name, value)));
     command
 }
 

@@ -80,23 +80,8 @@ pub async fn load_library() -> Result<()> {
     cargo::run("node --test", node).await
 }
 
-/// Both HTTP interfaces against their documents; the seed is always the same.
-pub async fn fuzz() -> Result<()> {
-    command(&["fuzz", "--no-build"]).await
-}
-
-/// A short storm; it prints its seed and its faults.
-pub async fn chaos() -> Result<()> {
-    command(&["chaos", "--short", "--no-build"]).await
-}
-
-/// A short form of every scenario: tests that they work, not their speed.
-pub async fn load() -> Result<()> {
-    command(&["load", "all", "--short", "--no-build"]).await
-}
-
 /// Another command of this program, as it was just built.
-async fn command(args: &[&str]) -> Result<()> {
+pub async fn command(args: &[&str]) -> Result<()> {
     let mut command = Command::new(paths::built("xtask", false)?);
     command.args(args).stdout(std::io::stderr());
     cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await

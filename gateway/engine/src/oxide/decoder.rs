@@ -51,7 +51,7 @@ pub(super) struct Decoder(Mutex<State>);
 #[derive(Default)]
 enum State {
     #[default]
-    RosterView,
+    BetweenPackets,
     /// An event whose binary parts are still coming.
     Partial(Box<Partial>),
     /// This many binary parts are still to be skipped.
@@ -72,7 +72,7 @@ impl Decoder {
     pub(super) fn text(&self, text: Str, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         // An event's binary parts must follow it directly, with no text in between.
-        if !matches!(*state, State::RosterView) {
+        if !matches!(*state, State::BetweenPackets) {
             return Some(Inbound::Malformed);
         }
         let header = ParserState::default();
@@ -98,7 +98,7 @@ impl Decoder {
     pub(super) fn binary(&self, part: &Bytes, limits: DecoderLimits) -> Option<Inbound<Str>> {
         let mut state = self.0.lock();
         match std::mem::take(&mut *state) {
-            State::RosterView => Some(Inbound::Malformed),
+            State::BetweenPackets => Some(Inbound::Malformed),
             State::Skip(parts) => {
                 *state = skip(parts - 1);
                 None
@@ -126,7 +126,7 @@ impl Decoder {
 /// Turns a packet's text into an inbound packet, if it is complete, and the state for the binary parts that follow.
 fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbound<Str>>, State) {
     let namespace = packet.ns;
-    let whole = |inbound| (Some(inbound), State::RosterView);
+    let whole = |inbound| (Some(inbound), State::BetweenPackets);
     match packet.inner {
         PacketData::Connect(auth) => match auth.map(text) {
             Some(Some(auth)) if !auth.as_str().starts_with('{') => whole(Inbound::Malformed),
@@ -158,7 +158,7 @@ fn begin(packet: Packet, expected: usize, limits: DecoderLimits) -> (Option<Inbo
 }
 
 fn skip(parts: usize) -> State {
-    if parts == 0 { State::RosterView } else { State::Skip(parts) }
+    if parts == 0 { State::BetweenPackets } else { State::Skip(parts) }
 }
 
 /// Keeps only the name of a refused event, for the answer.
