@@ -115,12 +115,7 @@ fn in_megabytes(parts: &Parts) -> String {
 }
 
 /// Runs all chosen scenarios even if one fails, and reports each failure. `check` checks the servers after each.
-async fn scenarios(
-    args: &Args,
-    k6: &Path,
-    target: &Target,
-    mut check: impl FnMut() -> Result<()>,
-) -> Result<()> {
+async fn scenarios(args: &Args, k6: &Path, target: &Target, mut check: impl FnMut() -> Result<()>) -> Result<()> {
     let mut failed = Vec::new();
     for name in args.scenario.chosen() {
         eprintln!("== {name}");
@@ -157,17 +152,11 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target) -> Command {
     command
 }
 
-/// Splits the scenario's settings. The target is not among them: it is for `--url`, which checks it.
-fn pairs(env: &[String]) -> Result<Vec<(&str, &str)>> {
-    let pairs: Vec<(&str, &str)> = env
-        .iter()
-        .map(|text| text.split_once('=').with_context(|| format!("`{text}` is not NAME=VALUE")))
-        .collect::<Result<_>>()?;
-    ensure!(
-        !pairs.iter().any(|(name, _)| ["BASE_URL", "API_URL"].contains(name)),
-        "set the target with --url and --api-url"
-    );
-    Ok(pairs)
+/// A setting of a scenario. The target is none: it is for `--url`, which checks it.
+fn setting(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
+    ensure!(!["BASE_URL", "API_URL"].contains(&name), "set the target with --url and --api-url");
+    Ok((name.into(), value.into()))
 }
 
 #[cfg(test)]
@@ -190,8 +179,8 @@ mod tests {
 
     #[test]
     fn the_target_is_not_a_setting() {
-        assert_eq!(pairs(&["VUS=2".into(), "A=b=c".into()]).unwrap(), [("VUS", "2"), ("A", "b=c")]);
-        assert!(pairs(&["VUS".into()]).is_err());
-        assert!(pairs(&["BASE_URL=http://example.com".into()]).is_err());
+        assert_eq!(setting("A=b=c").unwrap(), ("A".into(), "b=c".into()));
+        assert!(setting("VUS").is_err());
+        assert!(setting("BASE_URL=http://example.com").is_err());
     }
 }
