@@ -120,18 +120,10 @@ impl Fleet {
     }
 }
 
-/// Sends SIGSTOP, and SIGCONT after that time, or earlier if this future is dropped.
+/// Sends SIGSTOP, and SIGCONT after that time. If this future is dropped before, the run is over, and SIGKILL ends servers.
 async fn freeze(pid: u32, time: Duration) -> Result<()> {
-    struct Wake(Pid);
-    impl Drop for Wake {
-        fn drop(&mut self) {
-            // The process may have been killed meanwhile.
-            let _ = kill_process(self.0, Signal::CONT);
-        }
-    }
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no such process")?;
     kill_process(pid, Signal::STOP)?;
-    let _wake = Wake(pid);
     sleep(time).await;
-    Ok(())
+    Ok(kill_process(pid, Signal::CONT)?)
 }

@@ -133,7 +133,7 @@ async fn scenarios(args: &Args, k6: &Path, target: &Target, mut check: impl FnMu
 fn command(args: &Args, k6: &Path, name: &str, target: &Target) -> Command {
     let mut command = Command::new(k6);
     command.args(["run", "--quiet", "--log-format", "raw"]);
-    if let Some(range) = target.client_addresses() {
+    if let Some(range) = target.client_addresses {
         command.args(["--local-ips", range]);
     }
     command.arg(format!("{name}.js")).current_dir(paths::root().join("loadtest"));
@@ -141,7 +141,7 @@ fn command(args: &Args, k6: &Path, name: &str, target: &Target) -> Command {
     // environment, because everybody on the machine can read arguments.
     let inherited = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
     command.env_clear().envs(inherited.into_iter().filter_map(|(name, value)| Some((name, value?))));
-    command.env("K6_NO_USAGE_REPORT", "true").envs(target.environment());
+    command.env("K6_NO_USAGE_REPORT", "true").envs(target.environment.iter().map(|(name, value)| (name, value)));
     if args.short {
         command.env("SHORT", "1");
     }

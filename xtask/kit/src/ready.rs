@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,10 +17,9 @@ pub async fn http_ok(port: u16, path: &str) -> Result<()> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     let answer = ask(port, &request, true).await?;
     let status = answer.split(' ').nth(1).unwrap_or_default();
-    match status {
-        "200" => Ok(()),
-        _ => bail!("{path} answered {status}: {}", answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim()),
-    }
+    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim();
+    ensure!(status == "200", "{path} answered {status}: {body}");
+    Ok(())
 }
 
 /// The port accepts a connection.

@@ -58,7 +58,8 @@ impl Parts {
             Some(secret) => ("JWT_SECRET", secret.clone()),
             None => ("JWT_JWKS_URL", format!("http://127.0.0.1:{}/.well-known/jwks.json", auth.port)),
         };
-        let api_key = random_key();
+        // A backend's key, for this cluster only.
+        let api_key = format!("{:032x}", rand::random::<u128>());
         let mut gateways = Vec::with_capacity(options.nodes.into());
         for number in 1..=options.nodes {
             let id = format!("gw{number}");
@@ -200,11 +201,6 @@ impl Parts {
         self.redis.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         self.postgres.server.stop(Signal::INT, Duration::from_secs(8)).await;
     }
-}
-
-/// A backend's key, for this cluster only.
-fn random_key() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// In hex.

@@ -11,8 +11,10 @@ const CLIENTS: &str = "127.1.0.1-127.1.0.250";
 
 /// A cluster under load.
 pub struct Target {
-    environment: Vec<(&'static str, String)>,
-    started: bool,
+    /// Variables for k6.
+    pub environment: Vec<(&'static str, String)>,
+    /// Source addresses for k6, for a cluster of ours only; only Linux has all of 127.0.0.0/8.
+    pub client_addresses: Option<&'static str>,
 }
 
 impl Target {
@@ -25,10 +27,8 @@ impl Target {
         }
         let secrets = ["JWT_SECRET", "JWT_ISSUER", "JWT_AUDIENCE", "API_KEY"];
         let secrets = secrets.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
-        Ok(Self {
-            environment: urls.map(|(name, url)| (name, url.to_owned())).chain(secrets).collect(),
-            started: false,
-        })
+        let environment = urls.map(|(name, url)| (name, url.to_owned())).chain(secrets).collect();
+        Ok(Self { environment, client_addresses: None })
     }
 
     /// A cluster that we started, whose gateways trust that secret.
@@ -42,17 +42,7 @@ impl Target {
             ("JWT_ISSUER", "jackfield".into()),
             ("JWT_AUDIENCE", "jackfield".into()),
         ];
-        Self { environment: known.into(), started: true }
-    }
-
-    /// Variables for k6.
-    pub fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.environment.iter().map(|(name, value)| (*name, value.as_str()))
-    }
-
-    /// Source addresses for k6, for a cluster of ours only; only Linux has all of 127.0.0.0/8.
-    pub fn client_addresses(&self) -> Option<&'static str> {
-        (self.started && cfg!(target_os = "linux")).then_some(CLIENTS)
+        Self { environment: known.into(), client_addresses: cfg!(target_os = "linux").then_some(CLIENTS) }
     }
 }
 
