@@ -105,10 +105,6 @@ impl Member {
         }
     }
 
-    fn membership(&self, room: &str) -> Option<usize> {
-        self.memberships.iter().position(|membership| membership.name == room)
-    }
-
     fn is_joined(&self) -> bool {
         self.memberships.iter().all(Membership::is_joined)
     }
@@ -209,7 +205,7 @@ impl Handler for Member {
         let Some(pending) = self.pending.remove(&number) else {
             return self.breach("an ack without a request, or a second ack");
         };
-        let Ok(answer) = wire::answer(data) else { return self.breach("a malformed ack") };
+        let Some(answer) = self.parsed("ack", wire::answer(data)) else { return };
         let ok = answer.status == "ok";
         match pending {
             Pending::Join(index) if ok => self.joined(index, &answer),

@@ -139,13 +139,13 @@ impl Room {
 
     /// The number of the message with this id and content; adds it if it is new.
     pub fn intern(&mut self, id: &str, content: &str) -> u32 {
+        let origin = Origin::read(content);
         let known = self.by_id.get(id).copied();
         if let Some(known) = known
-            && self.messages[known as usize].origin.matches(content)
+            && self.messages[known as usize].origin == origin
         {
             return known;
         }
-        let origin = Origin::read(content);
         let other = known.and_then(|_| self.messages.iter().position(|m| *m.id == *id && m.origin == origin));
         let number = u32::try_from(other.unwrap_or(self.messages.len())).unwrap_or(u32::MAX);
         if other.is_none() {
@@ -179,26 +179,16 @@ pub fn content(key: Key, at_us: u64, length: usize) -> String {
 impl Origin {
     /// Parses a content.
     pub fn read(content: &str) -> Self {
-        match Self::ours(content) {
-            Some((key, at_us)) => Self::Ours { key, at_us },
-            None => Self::Foreign(content.chars().take(80).collect()),
-        }
+        Self::ours(content).unwrap_or_else(|| Self::Foreign(content.chars().take(80).collect()))
     }
 
-    fn matches(&self, content: &str) -> bool {
-        match self {
-            Self::Ours { key, at_us } => Self::ours(content) == Some((*key, *at_us)),
-            Self::Foreign(_) => *self == Self::read(content),
-        }
-    }
-
-    fn ours(content: &str) -> Option<(Key, u64)> {
+    fn ours(content: &str) -> Option<Self> {
         let (head, padding) = content.split_once(' ')?;
-        let mut assignments = head.split('.');
-        let (sender, sequence, at_us) = (assignments.next()?, assignments.next()?, assignments.next()?);
+        let mut parts = head.split('.');
+        let (sender, sequence, at_us) = (parts.next()?, parts.next()?, parts.next()?);
         let key = Key { sender: sender.parse().ok()?, sequence: sequence.parse().ok()? };
-        let whole = assignments.next().is_none() && padding.bytes().all(|byte| byte == b'x');
-        whole.then_some((key, at_us.parse().ok()?))
+        let whole = parts.next().is_none() && padding.bytes().all(|byte| byte == b'x');
+        whole.then_some(Self::Ours { key, at_us: at_us.parse().ok()? })
     }
 }
 

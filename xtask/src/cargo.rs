@@ -32,22 +32,13 @@ impl Build {
             return Ok(());
         }
         node_packages::browser_client().await?;
-        build(self.release).await
+        build(&["--bins"], self.release).await
     }
 }
 
-/// Builds the product's programs, all at once: the features are then the same as in every other build of the workspace,
+/// Builds the product's programs (`--bins`), or one of them, with one command: the features are then the same as in every other build of the workspace,
 /// and nothing is compiled twice. A debug build also has the features that tests add: it is for tests and for trying.
-pub async fn build(release: bool) -> Result<()> {
-    build_some(&["--bins"], release).await
-}
-
-/// Builds only the program of that name, with the same features.
-pub async fn build_only(program: &str, release: bool) -> Result<()> {
-    build_some(&["--bin", program], release).await
-}
-
-async fn build_some(what: &[&str], release: bool) -> Result<()> {
+pub async fn build(what: &[&str], release: bool) -> Result<()> {
     let mut command = cargo(&["build", "--workspace"]);
     command.args(what).args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
     run("cargo build", command).await

@@ -23,7 +23,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let given = |option: &str| args.args.iter().any(|arg| name(arg) == option);
     let build = Build { release: given("--release"), no_build: given("--no-build") };
     if !build.no_build && WITHOUT_GATEWAY.into_iter().any(given) {
-        cargo::build_only("chaos", build.release).await?;
+        cargo::build(&["--bin", "chaos"], build.release).await?;
     } else {
         build.run().await?;
     }

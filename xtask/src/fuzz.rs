@@ -36,7 +36,7 @@ pub struct Args {
 /// Runs it on both documents.
 pub async fn run(args: &Args) -> Result<()> {
     if !args.no_build {
-        cargo::build(false).await?;
+        cargo::build(&["--bins"], false).await?;
     }
     let (workdir, _listener) = Workdir::create(&format!("fuzz-{}", std::process::id()), None)?;
     let auth_set = AUTH_SETTINGS.map(str::to_owned).to_vec();

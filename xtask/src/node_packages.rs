@@ -11,16 +11,15 @@ use crate::{cargo, output};
 /// Installs the browser client, which the gateway's build embeds. Everything works without it but
 /// `GET /socket.io/socket.io.js` and the page, so a missing npm is only reported.
 pub async fn browser_client() -> Result<()> {
-    if paths::which("npm").is_none() {
-        let folder = folder("gateway/client");
-        if !folder.join("node_modules").is_dir() {
-            eprintln!(
-                "npm is not installed: the gateway will not serve /socket.io/socket.io.js, and the demo page will not work"
-            );
-        }
-        return Ok(());
+    if paths::which("npm").is_some() {
+        return install("gateway/client").await;
     }
-    install("gateway/client").await
+    if !folder("gateway/client").join("node_modules").is_dir() {
+        eprintln!(
+            "npm is not installed: the gateway will not serve /socket.io/socket.io.js, and the demo page will not work"
+        );
+    }
+    Ok(())
 }
 
 /// Runs `npm ci` if the packages are missing or older than the lock file.

@@ -9,13 +9,23 @@ use crate::{
 };
 
 impl Member {
+    /// What was parsed; a failure is a breach.
+    pub(super) fn parsed<T>(&self, what: &str, parsed: serde_json::Result<T>) -> Option<T> {
+        parsed.inspect_err(|_| self.breach(&format!("a malformed {what}"))).ok()
+    }
+
+    /// Index of the membership in that room; an event of another room is a breach.
+    fn membership(&self, what: &str, room: &str) -> Option<usize> {
+        let found = self.memberships.iter().position(|membership| membership.name == room);
+        if found.is_none() {
+            self.breach(&format!("a {what} of a room that it never joined"));
+        }
+        found
+    }
+
     pub(super) fn new_message(&mut self, data: &str) {
-        let Ok(message) = wire::argument::<NewMessage>(data) else {
-            return self.breach("a malformed new-message");
-        };
-        let Some(index) = self.membership(&message.room) else {
-            return self.breach("a new-message of a room that it never joined");
-        };
+        let Some(message) = self.parsed("new-message", wire::argument::<NewMessage>(data)) else { return };
+        let Some(index) = self.membership("new-message", &message.room) else { return };
         let membership = &self.memberships[index];
         let inside = membership.is_joined();
         let (number, at_us) = self.store(membership.room, &message);
@@ -38,10 +48,8 @@ impl Member {
     }
 
     pub(super) fn page(&mut self, data: &str) {
-        let Ok((messages, page)) = wire::page(data) else { return self.breach("a malformed page") };
-        let Some(index) = self.membership(&page.room) else {
-            return self.breach("a page of a room that it never joined");
-        };
+        let Some((messages, page)) = self.parsed("page", wire::page(data)) else { return };
+        let Some(index) = self.membership("page", &page.room) else { return };
         if self.memberships[index].state != JoinState::Joining || !self.memberships[index].more {
             return self.breach("a page without a join");
         }
@@ -56,10 +64,8 @@ impl Member {
     }
 
     pub(super) fn reset(&mut self, data: &str) {
-        let Ok(Reset { room, position }) = wire::argument(data) else {
-            return self.breach("a malformed room-reset");
-        };
-        let Some(index) = self.membership(&room) else { return self.breach("a reset of a room that it never joined") };
+        let Some(Reset { room, position }) = self.parsed("room-reset", wire::argument(data)) else { return };
+        let Some(index) = self.membership("room-reset", &room) else { return };
         let membership = &mut self.memberships[index];
         let mut room = self.shared.rooms[membership.room].lock();
         let number = room.position(&position);
@@ -70,9 +76,7 @@ impl Member {
     /// Another user was announced as gone.
     pub(super) fn departure(&self, event: &str, data: &str) {
         let Some(presence) = &self.shared.presence else { return };
-        let Ok(Departure { user_id }) = wire::argument(data) else {
-            return self.breach(&format!("a malformed {event}"));
-        };
+        let Some(Departure { user_id }) = self.parsed(event, wire::argument(data)) else { return };
         if presence.lock().is_false(&user_id, self.shared.elapsed()) {
             self.breach(&format!("{event} of user {user_id}, who was not away for longer than the grace"));
         }

@@ -74,7 +74,7 @@ impl Spec {
             .spawn()
             .with_context(|| format!("starting {} ({})", self.name, self.program.display()))?;
         let pid = child.id().context("no process id")?;
-        Ok(Server { name: self.name.clone(), pid, child, ended: None, log: self.log.clone() })
+        Ok(Server { name: self.name.clone(), pid, child, log: self.log.clone() })
     }
 
     /// Runs the program until it exits; fails unless it exits with code 0 within `limit`.
@@ -108,17 +108,13 @@ pub struct Server {
     /// Of the server itself: `setpriv` replaces itself with it.
     pub pid: u32,
     child: Child,
-    ended: Option<ExitStatus>,
     log: PathBuf,
 }
 
 impl Server {
     /// Its exit status, if it has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
-        if self.ended.is_none() {
-            self.ended = self.child.try_wait().ok().flatten();
-        }
-        self.ended
+        self.child.try_wait().ok().flatten()
     }
 
     /// Its resident memory, in KiB; Linux only.
@@ -131,10 +127,7 @@ impl Server {
 
     /// Waits until it exits, at most `limit`.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
-        if self.ended.is_none() {
-            self.ended = tokio::time::timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
-        }
-        self.ended
+        tokio::time::timeout(limit, self.child.wait()).await.ok()?.ok()
     }
 
     /// Sends a signal, then SIGCONT: a frozen process would not handle the signal otherwise.

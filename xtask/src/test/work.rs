@@ -50,8 +50,8 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 /// The tests with real clients. A filter chooses files by their names, or else tests.
 pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
     let folder = paths::root().join("e2e");
-    let mut files: Vec<PathBuf> =
-        folder.read_dir()?.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
+    let is_test = |path: &PathBuf| path.to_str().is_some_and(|name| name.ends_with(".test.mjs"));
+    let mut files: Vec<PathBuf> = folder.read_dir()?.flatten().map(|entry| entry.path()).filter(is_test).collect();
     files.sort();
     ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
     let mut node = Command::new("node");
@@ -85,8 +85,4 @@ pub async fn command(args: &[&str]) -> Result<()> {
     let mut command = Command::new(paths::built("xtask", false)?);
     command.args(args).stdout(std::io::stderr());
     cargo::run(&format!("cargo xtask {}", args.join(" ")), command).await
-}
-
-fn is_test(path: &std::path::Path) -> bool {
-    path.to_str().is_some_and(|name| name.ends_with(".test.mjs"))
 }
