@@ -81,8 +81,8 @@ pub enum Command {
 pub struct Settings {
     /// Addresses of the nodes, as `host:port`.
     pub nodes: Vec<String>,
-    /// Bytes of the socket's receive buffer in the kernel; none for its default.
-    pub receive_buffer: Option<usize>,
+    /// Bytes of the socket's receive buffer in the kernel, for nodes with IPv4 addresses; none for its default.
+    pub receive_buffer: Option<u32>,
     /// Counts failed handshakes, silent servers and unplugged connections.
     pub figures: Arc<Mutex<Figures>>,
 }

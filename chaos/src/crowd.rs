@@ -37,7 +37,7 @@ pub struct ClientConfig {
 }
 
 /// Receive buffer of a client that will stop reading, in bytes: a large one would hide that from the gateway.
-const SMALL_BUFFER: usize = 16 * 1024;
+const SMALL_BUFFER: u32 = 16 * 1024;
 /// Longest wait until all clients are connected and joined.
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait until all messages are acknowledged; and, after that, until all members have caught up.

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
@@ -51,16 +50,21 @@ pub struct Connection {
 
 impl Connection {
     /// Connects over TCP to that `host:port`, upgrades, reads the Engine.IO handshake and sends CONNECT.
-    pub async fn open(address: &str, receive_buffer: Option<usize>, token: &str) -> Result<Self> {
+    pub async fn open(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
         timeout(HANDSHAKE, Self::handshake(address, receive_buffer, token)).await.context("no handshake in time")?
     }
 
-    async fn handshake(address: &str, receive_buffer: Option<usize>, token: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    async fn handshake(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
+        let stream = match receive_buffer {
+            None => TcpStream::connect(address).await?,
+            // The kernel must know it before it connects.
+            Some(bytes) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.set_recv_buffer_size(bytes)?;
+                socket.connect(address.parse()?).await?
+            }
+        };
         stream.set_nodelay(true)?;
-        if let Some(bytes) = receive_buffer {
-            set_socket_recv_buffer_size(&stream, bytes)?;
-        }
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut config = WebSocketConfig::default();
         (config.read_buffer_size, config.write_buffer_size) = (READ_BUFFER, READ_BUFFER);
