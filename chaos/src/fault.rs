@@ -125,6 +125,7 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (gateway, seconds) = (self.node + 1, self.lasts.as_secs_f64());
+        let link = if self.link == Link::Silent { "silent" } else { "closed" };
         match self.kind {
             Kind::Kill => write!(f, "gw{gateway} killed, restarted after {seconds:.1} s"),
             Kind::Leave => write!(f, "gw{gateway} drained and restarted"),
@@ -133,10 +134,7 @@ impl fmt::Display for Fault {
             Kind::Pause => write!(f, "Redis frozen for {seconds:.1} s"),
             Kind::Restart => write!(f, "Redis shut down, restarted after {seconds:.1} s"),
             Kind::Wipe => write!(f, "Redis shut down, restarted EMPTY after {seconds:.1} s"),
-            Kind::Cut if self.link == Link::Silent => {
-                write!(f, "link of gw{gateway} to Redis silent for {seconds:.1} s")
-            }
-            Kind::Cut => write!(f, "link of gw{gateway} to Redis closed for {seconds:.1} s"),
+            Kind::Cut => write!(f, "link of gw{gateway} to Redis {link} for {seconds:.1} s"),
             Kind::Freeze => write!(f, "gw{gateway} frozen for {seconds:.1} s"),
         }
     }

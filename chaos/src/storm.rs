@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use tokio::time::{Instant, sleep_until};
 use xtask_kit::workdir::Workdir;
 
@@ -11,7 +11,7 @@ use super::{
     checker::Rules,
     crowd::ClientConfig,
     fault::{self, Fault, Kind},
-    report::{Injected, Report, conclude},
+    report::{Injected, Recovery, Report, conclude},
     testbed::Testbed,
 };
 
@@ -44,7 +44,8 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let shared = testbed.stop().await;
     let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
     let report = Report::of(&shared, &rules, &injected, seed, unfinished);
-    conclude(&report, args.json, &args.again(seed))?;
+    let again = args.again(seed);
+    conclude(&report, args.json, &again)?;
     if args.rate() == 0 {
         // At full speed a node that was away may have missed more than a room keeps, and needs long to catch up.
         return Ok(());
@@ -56,12 +57,9 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
         args.kept
     );
     let limit = args.tempo().recovery_limit().as_secs_f64();
-    let late = report
-        .faults
-        .iter()
-        .find(|fault| fault.must_recover_in_time && fault.all_members.is_none_or(|time| time > limit));
-    if let Some(late) = late {
-        bail!("{}: a member had no delivery within {limit} s; repeat with {}", late.fault, args.again(seed));
+    for Recovery { fault, all_members, .. } in report.faults.iter().filter(|fault| fault.must_recover_in_time) {
+        let in_time = all_members.is_some_and(|time| time <= limit);
+        ensure!(in_time, "{fault}: a member had no delivery within {limit} s; repeat with {again}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 /// How long a server may take to become ready.
@@ -24,9 +25,8 @@ pub async fn http_ok(port: u16, path: &str) -> Result<()> {
 
 /// The port accepts a connection.
 pub async fn tcp(port: u16) -> Result<()> {
-    tokio::time::timeout(CHECK_TIMEOUT, TcpStream::connect(("127.0.0.1", port)))
-        .await
-        .context("no connection in time")??;
+    let connecting = TcpStream::connect(("127.0.0.1", port));
+    timeout(CHECK_TIMEOUT, connecting).await.context("no connection in time")??;
     Ok(())
 }
 
@@ -39,5 +39,5 @@ pub(crate) async fn ask(port: u16, request: &str, to_the_end: bool) -> Result<St
         while stream.read_buf(&mut answer).await? > 0 && to_the_end && answer.len() < 65_536 {}
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
     };
-    Ok(tokio::time::timeout(CHECK_TIMEOUT, exchange).await.context("no answer in time")??)
+    Ok(timeout(CHECK_TIMEOUT, exchange).await.context("no answer in time")??)
 }
