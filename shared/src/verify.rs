@@ -60,11 +60,10 @@ pub enum KeySource {
 
 /// Verifies tokens of one issuer.
 pub struct Verifier {
+    source: KeySource,
     keys: ArcSwap<KeySet>,
-    url: Option<String>,
     http: reqwest::Client,
     last_fetch: Mutex<Option<Instant>>,
-    local: Option<watch::Receiver<JwkSet>>,
     issuer: Option<String>,
     audience: Option<String>,
 }
@@ -87,20 +86,16 @@ impl Verifier {
     /// A verifier; `issuer` and `audience` are checked if given.
     #[must_use]
     pub fn new(source: KeySource, issuer: Option<String>, audience: Option<String>) -> Arc<Self> {
-        let (keys, url, local) = match source {
-            KeySource::Secret(secret) => (KeySet::from_secret(secret.as_bytes()), None, None),
-            KeySource::Url(url) => (KeySet::default(), Some(url), None),
-            KeySource::Local(set) => {
-                let keys = KeySet::from_jwks(&set.borrow());
-                (keys, None, Some(set))
-            }
+        let keys = match &source {
+            KeySource::Secret(secret) => KeySet::from_secret(secret.as_bytes()),
+            KeySource::Url(_) => KeySet::default(),
+            KeySource::Local(set) => KeySet::from_jwks(&set.borrow()),
         };
         Arc::new(Self {
+            source,
             keys: ArcSwap::from_pointee(keys),
-            url,
             http: reqwest::Client::builder().timeout(FETCH_TIMEOUT).build().unwrap_or_default(),
             last_fetch: Mutex::new(None),
-            local,
             issuer,
             audience,
         })
@@ -114,16 +109,20 @@ impl Verifier {
 
     /// Keeps the keys fresh until `stop`. Returns at once for a shared secret.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
-        if let Some(mut local) = self.local.clone() {
-            while let Some(Ok(())) = stop.run_until_cancelled(local.changed()).await {
-                self.keys.store(Arc::new(KeySet::from_jwks(&local.borrow_and_update())));
-            }
-        }
-        while self.url.is_some() {
-            self.fetch().await;
-            let pause = if self.ready() { REFRESH } else { RETRY_WITHOUT_KEYS };
-            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
+        match &self.source {
+            KeySource::Secret(_) => {}
+            KeySource::Url(url) => loop {
+                self.fetch(url).await;
+                let pause = if self.ready() { REFRESH } else { RETRY_WITHOUT_KEYS };
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+            },
+            KeySource::Local(set) => {
+                let mut set = set.clone();
+                while let Some(Ok(())) = stop.run_until_cancelled(set.changed()).await {
+                    self.keys.store(Arc::new(KeySet::from_jwks(&set.borrow_and_update())));
+                }
             }
         }
     }
@@ -174,15 +173,15 @@ impl Verifier {
     }
 
     async fn fetch_for_unknown_key(&self) {
+        let KeySource::Url(url) = &self.source else { return };
         // The lock makes it single-flight: a caller that waited here finds that the fetch was just done.
         let last = *self.last_fetch.lock().await;
-        if self.url.is_some() && last.is_none_or(|at| at.elapsed() >= COOLDOWN) {
-            self.fetch().await;
+        if last.is_none_or(|at| at.elapsed() >= COOLDOWN) {
+            self.fetch(url).await;
         }
     }
 
-    async fn fetch(&self) {
-        let Some(url) = &self.url else { return };
+    async fn fetch(&self, url: &str) {
         let mut last = self.last_fetch.lock().await;
         if last.is_some_and(|at| at.elapsed() < RETRY_WITHOUT_KEYS) {
             return;
