@@ -82,7 +82,7 @@ impl<S: Series> Family<S> {
     /// Not registered yet; see [`metric_list!`](crate::metric_list).
     #[must_use]
     pub const fn new(name: &'static str, help: &'static str, labels: &'static [Label]) -> Self {
-        Self { name, help, labels, series: OnceLock::new() }
+        Self { name, help: help.trim_ascii(), labels, series: OnceLock::new() }
     }
 
     fn series(&self) -> &[S] {
@@ -145,7 +145,7 @@ impl Family<Gauge> {
     pub fn set_configured(&self, value: &str, count: usize) {
         if let [Label { name, .. }] = self.labels {
             recorder();
-            metrics::describe_gauge!(self.name, self.help());
+            metrics::describe_gauge!(self.name, self.help);
             metrics::gauge!(self.name, vec![metrics::Label::new(*name, value.to_owned())]).set(count as f64);
         }
     }
@@ -184,7 +184,7 @@ impl<S: Series> Listed for Family<S> {
     }
 
     fn help(&self) -> &'static str {
-        self.help.trim()
+        self.help
     }
 
     fn labels(&self) -> &'static [Label] {
@@ -197,38 +197,30 @@ impl<S: Series> Listed for Family<S> {
 
     fn write(&self, text: &mut String) {
         for value in self.series().iter().filter_map(Series::value) {
-            let (name, help) = (self.name(), self.help());
+            let Self { name, help, .. } = self;
             // Writing to a String cannot fail.
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n\n");
         }
     }
 }
 
-impl Series for Counter {
-    const KIND: Kind = Kind::Counter;
+macro_rules! recorded {
+    ($($series:ident: $describe:ident, $make:ident;)+) => {$(
+        impl Series for $series {
+            const KIND: Kind = Kind::$series;
 
-    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
-        metrics::describe_counter!(name, help.trim());
-        metrics::counter!(name, labels)
-    }
+            fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
+                metrics::$describe!(name, help);
+                metrics::$make!(name, labels)
+            }
+        }
+    )+};
 }
 
-impl Series for Gauge {
-    const KIND: Kind = Kind::Gauge;
-
-    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
-        metrics::describe_gauge!(name, help.trim());
-        metrics::gauge!(name, labels)
-    }
-}
-
-impl Series for Histogram {
-    const KIND: Kind = Kind::Histogram;
-
-    fn make(name: &'static str, help: &'static str, labels: Vec<metrics::Label>) -> Self {
-        metrics::describe_histogram!(name, help.trim());
-        metrics::histogram!(name, labels)
-    }
+recorded! {
+    Counter: describe_counter, counter;
+    Gauge: describe_gauge, gauge;
+    Histogram: describe_histogram, histogram;
 }
 
 impl Series for FloatCounter {
