@@ -21,7 +21,7 @@ use figment::{
 
 #[doc(hidden)]
 pub use self::declare::row;
-pub use self::declare::{Setting, Settings, list};
+pub use self::declare::{Setting, Settings, camel_case, list};
 
 /// The sources of settings.
 #[derive(Default, Clone)]
@@ -53,7 +53,15 @@ impl SettingsError {
 /// # Errors
 /// Unknown keys, values of the wrong type, an unreadable file.
 pub fn load<S: Settings>(sources: &Sources) -> Result<S, SettingsError> {
-    let defaults = Serialized::defaults(S::default());
+    load_over(S::default(), sources)
+}
+
+/// Reads the settings of a program with other defaults.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_over<S: Settings>(defaults: S, sources: &Sources) -> Result<S, SettingsError> {
+    let defaults = Serialized::defaults(defaults);
     let types = flatten(&Figment::from(&defaults).extract::<Dict>().map_err(|error| explain(&error))?);
     let known = |key: &str| types.contains_key(key);
     let check = |key: &str, from: &str| match known(key) || sources.others.iter().any(|other| other == key) {

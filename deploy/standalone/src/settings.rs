@@ -4,45 +4,8 @@ use jackfield_auth::AuthSettings;
 use jackfield_gateway::settings::GatewaySettings;
 use jackfield_shared::{
     hosts::is_loopback,
-    settings::{Setting, Settings, SettingsError, Sources, list, load},
+    settings::{Setting, SettingsError, Sources, list, load, load_over},
 };
-use serde::{Deserialize, Serialize};
-
-/// The gateway's settings with the one default that differs in this program: only this machine reaches it.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Embedded(GatewaySettings);
-
-impl Default for Embedded {
-    fn default() -> Self {
-        Self(GatewaySettings { host: "127.0.0.1".into(), ..GatewaySettings::default() })
-    }
-}
-
-impl Settings for Embedded {
-    fn list(prefix: &str, rows: &mut Vec<Setting>) {
-        GatewaySettings::list(prefix, rows);
-    }
-}
-
-/// The auth service's settings with the demo users enabled by default.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Seeded(AuthSettings);
-
-impl Default for Seeded {
-    fn default() -> Self {
-        let mut settings = AuthSettings::default();
-        settings.seed.enabled = true;
-        Self(settings)
-    }
-}
-
-impl Settings for Seeded {
-    fn list(prefix: &str, rows: &mut Vec<Setting>) {
-        AuthSettings::list(prefix, rows);
-    }
-}
 
 /// Reads both.
 ///
@@ -52,12 +15,16 @@ pub fn read(sources: &Sources) -> Result<(GatewaySettings, AuthSettings), Settin
     let keys = |rows: Vec<Setting>| rows.into_iter().map(|row| row.key).collect();
     let of_gateway = Sources { others: keys(list::<AuthSettings>()), ..sources.clone() };
     let of_auth = Sources { others: keys(list::<GatewaySettings>()), ..sources.clone() };
-    let Embedded(mut gateway) = load(&of_gateway)?;
+    // By default only this machine reaches the program.
+    let mut gateway =
+        load_over(GatewaySettings { host: "127.0.0.1".into(), ..GatewaySettings::default() }, &of_gateway)?;
     let mut auth: AuthSettings = load(&of_auth)?;
     // The demo users' password is public. Without an explicit setting they exist only if no other machine reaches them
     // and the database is SQLite.
     if is_loopback(&gateway.host) && auth.database.url.starts_with("sqlite:") {
-        Seeded(auth) = load(&of_auth)?;
+        let mut seeded = AuthSettings::default();
+        seeded.seed.enabled = true;
+        auth = load_over(seeded, &of_auth)?;
     }
     for (of_gateway, of_auth) in
         [(&mut gateway.jwt.issuer, &auth.token.issuer), (&mut gateway.jwt.audience, &auth.token.audience)]

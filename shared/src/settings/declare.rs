@@ -30,11 +30,12 @@ pub fn list<S: Settings>() -> Vec<Setting> {
 #[must_use]
 pub fn row(prefix: &str, field: &str, doc: &[&str]) -> Setting {
     let doc: Vec<&str> = doc.iter().map(|line| line.trim()).collect();
-    Setting { key: format!("{prefix}{}", camel(field)), doc: doc.join(" ").trim_end_matches('.').to_owned() }
+    Setting { key: format!("{prefix}{}", camel_case(field)), doc: doc.join(" ").trim_end_matches('.').to_owned() }
 }
 
 /// `on_conflict` → `onConflict`, as serde does.
-fn camel(field: &str) -> String {
+#[must_use]
+pub fn camel_case(field: &str) -> String {
     let mut words = field.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |key, word| {
