@@ -29,7 +29,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let lifecycle = Lifecycle::new();
     lifecycle.leave_on_signal()?;
     let seeded = auth.seed.enabled;
-    let announcement = Announcement::new(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
+    let announcement = announcement(&gateway, &auth, public.local_addr()?, internal.local_addr()?);
     // It waits for its database until that answers or the process is asked to end.
     let building = Box::pin(AuthService::build(auth, &lifecycle));
     let Some(built) = lifecycle.leaving().run_until_cancelled(building).await else { return Ok(()) };
@@ -95,41 +95,26 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
 }
 
 /// The lines printed at the start.
-struct Announcement {
-    lines: Vec<(&'static str, String)>,
-}
-
-impl Announcement {
-    fn new(gateway: &GatewaySettings, auth: &AuthSettings, public: SocketAddr, internal: SocketAddr) -> Self {
-        let url = |at: SocketAddr| match at.ip() {
-            ip if ip.is_unspecified() || ip.is_loopback() => format!("http://localhost:{}", at.port()),
-            _ => format!("http://{at}"),
-        };
-        let mut lines = vec![
-            ("page", url(public)),
-            ("accounts", format!("{}/api", url(public))),
-            ("operators", format!("{}/readyz, /healthz, /metrics", url(internal))),
-        ];
-        // URLs of back ends may hold passwords, so only the kind is printed, or the SQLite file.
-        lines.push(("cluster", if gateway.redis.url.is_empty() { "in memory" } else { "Redis" }.into()));
-        lines.push(("users", auth.database.url.strip_prefix("sqlite://").unwrap_or("Postgres").into()));
-        if auth.seed.enabled {
-            for (email, ..) in demo::USERS {
-                lines.push(("demo user", format!("{email}, password {}", demo::PASSWORD)));
-            }
-        } else {
-            lines.push(("demo users", "none; SEED_ENABLED=true creates them, with a public password".into()));
+fn announcement(gateway: &GatewaySettings, auth: &AuthSettings, public: SocketAddr, internal: SocketAddr) -> String {
+    let url = |at: SocketAddr| match at.ip() {
+        ip if ip.is_unspecified() || ip.is_loopback() => format!("http://localhost:{}", at.port()),
+        _ => format!("http://{at}"),
+    };
+    let mut lines = vec![
+        ("page", url(public)),
+        ("accounts", format!("{}/api", url(public))),
+        ("operators", format!("{}/readyz, /healthz, /metrics", url(internal))),
+    ];
+    // URLs of back ends may hold passwords, so only the kind is printed, or the SQLite file.
+    lines.push(("cluster", if gateway.redis.url.is_empty() { "in memory" } else { "Redis" }.into()));
+    lines.push(("users", auth.database.url.strip_prefix("sqlite://").unwrap_or("Postgres").into()));
+    if auth.seed.enabled {
+        for (email, ..) in demo::USERS {
+            lines.push(("demo user", format!("{email}, password {}", demo::PASSWORD)));
         }
-        Self { lines }
+    } else {
+        lines.push(("demo users", "none; SEED_ENABLED=true creates them, with a public password".into()));
     }
-}
-
-impl std::fmt::Display for Announcement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = self.lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        for (name, text) in &self.lines {
-            writeln!(f, "{name:width$}  {text}")?;
-        }
-        Ok(())
-    }
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    lines.iter().map(|(name, text)| format!("{name:width$}  {text}\n")).collect()
 }
