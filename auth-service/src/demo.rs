@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use jackfield_shared::claims::Role;
-use uuid::Uuid;
 
 use crate::{
     passwords::{OWN, PasswordError, Passwords},
@@ -68,12 +67,5 @@ async fn account(
     client: IpAddr,
 ) -> Result<Account, PasswordError> {
     let (password_hash, _) = passwords.turn(client).await?.hash(PASSWORD.to_owned()).await?;
-    let user = User {
-        id: Uuid::now_v7(),
-        email: email.as_str().to_owned(),
-        full_name: name.to_owned(),
-        is_active: true,
-        roles: roles.to_vec(),
-    };
-    Ok(Account { user, password_hash })
+    Ok(Account { user: User::new(email, name, roles), password_hash })
 }

@@ -2,10 +2,11 @@
 //!
 //! The path of a request: [`http`] (limits, shape of errors; one file per endpoint, bodies checked by `http::valid`) →
 //! [`rules`] (valid addresses, passwords and names) → [`failed_logins`] (limits on sign-in attempts) → [`passwords`]
-//! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] (the port: `users_postgres` or
-//! `users_sqlite`) → [`tokens`] (signs with the [`signing_key`] from the database). [`service`] builds and starts them.
+//! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] (the port, with the statements
+//! of `users_postgres` or `users_sqlite`) → [`tokens`] (signs with the [`signing_key`] from the database). [`service`]
+//! builds and starts them.
 //!
-//! Architecture invariants: only the two `users_…` files contain SQL; a password is hashed only with a
+//! Architecture invariants: only `users` and the two `users_…` files contain SQL; a password is hashed only with a
 //! [`passwords::Turn`]; nothing here knows sockets or rooms. Refresh tokens, logout and the administration of users do
 //! not exist yet.
 

@@ -9,12 +9,14 @@
 //! Lookups take an [`Email`], so they are always normalised; the caller normalises the addresses that it stores. Hashes
 //! no passwords.
 
+use chrono::{DateTime, Utc};
 use jackfield_shared::{claims::Role, settings::SettingsError};
 use serde::Serialize;
+use sqlx::{Database, Encode, PgPool, SqlitePool, Type, query::Query};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{rules::Email, signing_key::StoredKey, users_postgres::PostgresUsers, users_sqlite::SqliteUsers};
+use crate::{rules::Email, signing_key::StoredKey, users_postgres, users_sqlite};
 
 /// A user, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -33,6 +35,20 @@ pub struct User {
     /// Any of ADMIN, SUPERUSER, USER.
     #[schema(value_type = Vec<String>, example = json!(["USER"]))]
     pub roles: Vec<Role>,
+}
+
+impl User {
+    /// A new, active user.
+    #[must_use]
+    pub fn new(email: &Email, full_name: &str, roles: &[Role]) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            email: email.as_str().to_owned(),
+            full_name: full_name.to_owned(),
+            is_active: true,
+            roles: roles.to_vec(),
+        }
+    }
 }
 
 /// A user with its password hash. Has no `Debug`: a hash must not be logged.
@@ -56,7 +72,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+    fn of<D: Database>(pool: &sqlx::Pool<D>) -> Self {
         let limit = pool.options().get_max_connections();
         Self { open: pool.size() as usize, idle: pool.num_idle(), limit: limit as usize }
     }
@@ -121,18 +137,43 @@ pub enum OpenError {
 
 /// The accounts in either database. Cheap to clone.
 #[derive(Clone)]
-pub enum Users {
-    /// For many services.
-    Postgres(PostgresUsers),
-    /// One file, for one machine.
-    Sqlite(SqliteUsers),
+pub struct Users {
+    pool: EitherPool,
+    sql: &'static Statements,
 }
 
+#[derive(Clone)]
+enum EitherPool {
+    /// For many services.
+    Postgres(PgPool),
+    /// One file, for one machine.
+    Sqlite(SqlitePool),
+}
+
+/// The statements that differ between the databases. All read and write ids as text and roles as a JSON array.
+pub(crate) struct Statements {
+    /// The [`Row`] of an address.
+    pub find_by_email: &'static str,
+    /// The [`Row`] of an id.
+    pub find: &'static str,
+    /// See [`insertion`]; continues with `ON CONFLICT`.
+    pub insert: &'static str,
+    /// Id, old hash, new hash, time.
+    pub replace_hash: &'static str,
+    /// Key id, key, time.
+    pub insert_key: &'static str,
+    /// Begins a transaction that writes.
+    pub begin: &'static str,
+}
+
+const OVERWRITE: &str = "(email) DO UPDATE SET password_hash = excluded.password_hash, full_name = excluded.full_name,
+    is_active = excluded.is_active, roles = excluded.roles, updated_at = excluded.updated_at";
+
 macro_rules! either {
-    ($self:ident, $users:ident => $call:expr) => {
-        match $self {
-            Self::Postgres($users) => $call,
-            Self::Sqlite($users) => $call,
+    ($self:ident, $pool:ident => $call:expr) => {
+        match &$self.pool {
+            EitherPool::Postgres($pool) => $call,
+            EitherPool::Sqlite($pool) => $call,
         }
     };
 }
@@ -143,11 +184,16 @@ impl Users {
     /// # Errors
     /// [`OpenError`]; none shows the password that `url` may hold.
     pub async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
-        match url.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(PostgresUsers::open(url, connections).await?)),
-            Some(("sqlite", _)) => Ok(Self::Sqlite(SqliteUsers::open(url, connections).await?)),
+        let (pool, sql) = match url.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => {
+                (EitherPool::Postgres(users_postgres::open(url, connections).await?), &users_postgres::SQL)
+            }
+            Some(("sqlite", _)) => {
+                (EitherPool::Sqlite(users_sqlite::open(url, connections).await?), &users_sqlite::SQL)
+            }
             _ => Err(not_a_database())?,
-        }
+        };
+        Ok(Self { pool, sql })
     }
 
     /// Stores a new account. Returns false, and stores nothing, if the address is taken.
@@ -155,7 +201,8 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn insert(&self, account: &Account) -> Result<bool, UsersError> {
-        either!(self, users => users.insert(account).await)
+        let statement = format!("{} ON CONFLICT DO NOTHING", self.sql.insert);
+        either!(self, pool => Ok(insertion(&statement, account).execute(pool).await?.rows_affected() == 1))
     }
 
     /// The account of an address.
@@ -163,7 +210,7 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, UsersError> {
-        either!(self, users => users.find_by_email(email).await)
+        self.find_one(self.sql.find_by_email, email.as_str()).await
     }
 
     /// The user of an id.
@@ -171,7 +218,12 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
-        either!(self, users => users.find(id).await)
+        Ok(self.find_one(self.sql.find, &id.to_string()).await?.map(|account| account.user))
+    }
+
+    async fn find_one(&self, statement: &str, key: &str) -> Result<Option<Account>, UsersError> {
+        let row: Option<Row> = either!(self, pool => sqlx::query_as(statement).bind(key).fetch_optional(pool).await?);
+        row.map(Account::try_from).transpose()
     }
 
     /// Replaces a user's hash if it still is `old`; returns whether it did.
@@ -179,7 +231,10 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn replace_hash(&self, id: Uuid, old: &str, new: &str) -> Result<bool, UsersError> {
-        either!(self, users => users.replace_hash(id, old, new).await)
+        either!(self, pool => {
+            let update = sqlx::query(self.sql.replace_hash).bind(id.to_string()).bind(old).bind(new).bind(Utc::now());
+            Ok(update.execute(pool).await?.rows_affected() == 1)
+        })
     }
 
     /// Creates or overwrites these accounts, matched by address, all or none; existing ones keep their ids.
@@ -187,7 +242,14 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn reset(&self, accounts: &[Account]) -> Result<(), UsersError> {
-        either!(self, users => users.reset(accounts).await)
+        let statement = format!("{} ON CONFLICT {OVERWRITE}", self.sql.insert);
+        either!(self, pool => {
+            let mut transaction = pool.begin_with(self.sql.begin).await?;
+            for account in accounts {
+                insertion(&statement, account).execute(&mut *transaction).await?;
+            }
+            Ok(transaction.commit().await?)
+        })
     }
 
     /// The signing key. If there is none yet, `candidate` becomes it.
@@ -195,7 +257,14 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
-        either!(self, users => users.signing_key(candidate).await)
+        let StoredKey { kid, pkcs8 } = candidate;
+        either!(self, pool => {
+            // The unique index lets only the first insert in; the other services read the key that it wrote.
+            sqlx::query(self.sql.insert_key).bind(kid).bind(pkcs8).bind(Utc::now()).execute(pool).await?;
+            let current = sqlx::query_as("SELECT kid, pkcs8 FROM signing_keys WHERE state = 'current'");
+            let (kid, pkcs8) = current.fetch_one(pool).await?;
+            Ok(StoredKey { kid, pkcs8 })
+        })
     }
 
     /// Whether the database answers.
@@ -203,19 +272,61 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn ping(&self) -> Result<(), UsersError> {
-        either!(self, users => users.ping().await)
+        either!(self, pool => sqlx::query("SELECT 1 FROM users LIMIT 1").execute(pool).await.map(drop)?);
+        Ok(())
     }
 
     /// How the connections to the database are used.
     #[must_use]
     pub fn pool(&self) -> Pool {
-        either!(self, users => users.pool())
+        either!(self, pool => Pool::of(pool))
     }
 
     /// Closes the connections. Every later operation fails.
     pub async fn close(&self) {
-        either!(self, users => users.close().await);
+        either!(self, pool => pool.close().await);
     }
+}
+
+/// A row of `users`.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    email: String,
+    password_hash: String,
+    full_name: String,
+    is_active: bool,
+    roles: String,
+}
+
+impl TryFrom<Row> for Account {
+    type Error = UsersError;
+
+    fn try_from(row: Row) -> Result<Self, UsersError> {
+        let Row { id, email, password_hash, full_name, is_active, roles } = row;
+        let id = id.parse().map_err(|_| UsersError::Unreadable("id"))?;
+        let roles = serde_json::from_str(&roles).map_err(|_| UsersError::Unreadable("roles"))?;
+        Ok(Self { user: User { id, email, full_name, is_active, roles }, password_hash })
+    }
+}
+
+/// The insertion of an account: id, address, hash, full name, whether it is active, roles, time.
+fn insertion<'q, D: Database>(statement: &'q str, account: &'q Account) -> Query<'q, D, D::Arguments<'q>>
+where
+    &'q str: Encode<'q, D> + Type<D>,
+    String: Encode<'q, D> + Type<D>,
+    bool: Encode<'q, D> + Type<D>,
+    DateTime<Utc>: Encode<'q, D> + Type<D>,
+{
+    let Account { user, password_hash } = account;
+    sqlx::query(statement)
+        .bind(user.id.to_string())
+        .bind(user.email.as_str())
+        .bind(password_hash.as_str())
+        .bind(user.full_name.as_str())
+        .bind(user.is_active)
+        .bind(serde_json::json!(user.roles).to_string())
+        .bind(Utc::now())
 }
 
 /// The error for a `database.url` that is not the URL of a database.

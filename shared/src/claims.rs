@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Roles of our own users. A foreign issuer's roles are kept as text.
+/// Roles of our own users, written alike in tokens, bodies and the database. A foreign issuer's roles are kept as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Role {
@@ -14,24 +14,6 @@ pub enum Role {
     Superuser,
     /// The role of a newly registered user.
     User,
-}
-
-impl Role {
-    /// As written in tokens, bodies and the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "ADMIN",
-            Self::Superuser => "SUPERUSER",
-            Self::User => "USER",
-        }
-    }
-
-    /// The reverse of [`Role::as_str`].
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Admin, Self::Superuser, Self::User].into_iter().find(|role| role.as_str() == text)
-    }
 }
 
 /// The claims the auth service signs. Times are Unix seconds.
