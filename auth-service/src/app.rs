@@ -2,15 +2,26 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use jackfield_shared::rate_limit::RateLimit;
+use jackfield_shared::rate_limit::{Allowance, RateLimit};
 use jsonwebtoken::jwk::JwkSet;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{failed_logins::FailedLogins, metrics, passwords::Passwords, rules::Email, tokens::Tokens, users::Users};
+use crate::{
+    failed_logins::FailedLogins,
+    metrics,
+    passwords::Passwords,
+    rules::Email,
+    settings::{Login, Register},
+    tokens::Tokens,
+    users::Users,
+};
+
+/// Keys that each limit remembers: about 10 MB if they are long email addresses.
+const MAX_KEYS: usize = 100_000;
 
 /// The service behind the routes.
 pub struct App {
@@ -55,8 +66,12 @@ impl TooMany {
 impl Limits {
     /// These limits, with nothing counted yet.
     #[must_use]
-    pub fn new(failed_logins: FailedLogins, registrations: RateLimit<IpAddr>) -> Self {
-        Self { failed_logins: Mutex::new(failed_logins), registrations: Mutex::new(registrations) }
+    pub fn new(login: &Login, register: &Register) -> Self {
+        let registrations = Allowance { count: register.per_address, window: register.window };
+        Self {
+            failed_logins: Mutex::new(FailedLogins::new(login, MAX_KEYS)),
+            registrations: Mutex::new(RateLimit::new(registrations, MAX_KEYS)),
+        }
     }
 
     /// Whether this client may try to sign in to this account.
@@ -64,14 +79,14 @@ impl Limits {
     /// # Errors
     /// [`TooMany`].
     pub fn may_log_in(&self, email: &Email, client: IpAddr) -> Result<(), TooMany> {
-        let checked = lock(&self.failed_logins).check(email, client, Instant::now());
+        let checked = self.failed_logins.lock().check(email, client, Instant::now());
         checked.map_err(|wait| TooMany::counted("login", wait))
     }
 
     /// Counts a sign-in that failed.
     pub fn record_failed_login(&self, email: &Email, client: IpAddr) {
         metrics::LOGINS_FAILED.add(1);
-        lock(&self.failed_logins).record(email, client, Instant::now());
+        self.failed_logins.lock().record(email, client, Instant::now());
     }
 
     /// Counts a registration from this client, if its limit allows one.
@@ -79,12 +94,7 @@ impl Limits {
     /// # Errors
     /// [`TooMany`].
     pub fn count_registration(&self, client: IpAddr) -> Result<(), TooMany> {
-        let taken = lock(&self.registrations).take(&client, Instant::now());
+        let taken = self.registrations.lock().take(&client, Instant::now());
         taken.map_err(|wait| TooMany::counted("register", wait))
     }
-}
-
-/// A panic cannot have left the counts half written, so a poisoned lock is safe to use.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

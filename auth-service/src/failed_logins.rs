@@ -3,7 +3,7 @@
 //! Guarantees:
 //! - One client address cannot guess more often than allowed, at one account or at all accounts together.
 //! - Once an account has too many failures from all addresses, each address has one guess per window. This needs a
-//!   limit per pair: if `per_pair` is 0, `per_account` is never checked.
+//!   limit per pair: if `login.failures` is 0, `login.failuresPerAccount` is never checked.
 //! - A stranger cannot lock the owner out: failures from other addresses never block an address's first sign-in.
 //!
 //! Only failures count, and an account that does not exist counts like one that does.
@@ -15,7 +15,7 @@ use std::{
 
 use jackfield_shared::rate_limit::{Allowance, RateLimit};
 
-use crate::rules::Email;
+use crate::{rules::Email, settings::Login};
 
 /// Failed sign-ins, by client address and account.
 pub struct FailedLogins {
@@ -24,28 +24,15 @@ pub struct FailedLogins {
     per_account: RateLimit<Email>,
 }
 
-/// How many failures are allowed in `window`; 0 for any number.
-#[derive(Debug, Clone, Copy)]
-pub struct Failures {
-    /// Of one account and one address.
-    pub per_pair: u32,
-    /// Of one address, at any account.
-    pub per_address: u32,
-    /// Of one account, from all addresses.
-    pub per_account: u32,
-    /// The time in which each allowance refills, evenly.
-    pub window: Duration,
-}
-
 impl FailedLogins {
     /// No failures yet. Remembers at most `keys` keys per limit.
     #[must_use]
-    pub fn new(failures: Failures, keys: usize) -> Self {
-        let allowance = |count| Allowance { count, window: failures.window };
+    pub fn new(limits: &Login, keys: usize) -> Self {
+        let allowance = |count| Allowance { count, window: limits.window };
         Self {
-            per_pair: RateLimit::new(allowance(failures.per_pair), keys),
-            per_address: RateLimit::new(allowance(failures.per_address), keys),
-            per_account: RateLimit::new(allowance(failures.per_account), keys),
+            per_pair: RateLimit::new(allowance(limits.failures), keys),
+            per_address: RateLimit::new(allowance(limits.failures_per_address), keys),
+            per_account: RateLimit::new(allowance(limits.failures_per_account), keys),
         }
     }
 
@@ -73,11 +60,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WINDOW: Duration = Duration::from_secs(900);
-
     fn limits() -> FailedLogins {
-        let failures = Failures { per_pair: 10, per_address: 50, per_account: 100, window: WINDOW };
-        FailedLogins::new(failures, 10_000)
+        FailedLogins::new(&Login::default(), 10_000)
     }
 
     fn account(number: usize) -> Email {
@@ -119,8 +103,8 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let failures = Failures { per_pair: 0, per_address: 0, per_account: 0, window: WINDOW };
-        let (mut limits, now) = (FailedLogins::new(failures, 100), Instant::now());
+        let unlimited = Login { failures: 0, failures_per_address: 0, failures_per_account: 0, ..Login::default() };
+        let (mut limits, now) = (FailedLogins::new(&unlimited, 100), Instant::now());
         for _ in 0..1_000 {
             assert_eq!(limits.check(&account(1), client(1), now), Ok(()));
             limits.record(&account(1), client(1), now);

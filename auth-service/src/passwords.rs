@@ -19,10 +19,10 @@ use std::{
 use jackfield_shared::lifecycle::Lifecycle;
 use tokio::sync::oneshot;
 
-use crate::{fair_queue::Full, metrics};
+use crate::{fair_queue::Full, metrics, settings::Password};
 pub use hasher::Cost;
 use hasher::Hasher;
-use turn_queue::{Next, Refused, TurnQueue};
+use turn_queue::{Next, TurnQueue};
 
 /// Requests that may wait for a turn, of all addresses.
 const MAX_WAITING: usize = 4_096;
@@ -30,17 +30,6 @@ const MAX_WAITING: usize = 4_096;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The address for the service's own passwords, which no client waits for.
 pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-
-/// Limits on hashing and on the wait for it.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Passwords hashed at the same time; 0 for one per core.
-    pub concurrency: u32,
-    /// Requests of one client address that may wait; 0 for no limit.
-    pub per_address: u32,
-    /// How long a request may wait.
-    pub wait: Duration,
-}
 
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -76,25 +65,26 @@ impl Passwords {
     ///
     /// # Errors
     /// Argon2 refuses the parameters, or the system gives no threads or no randomness.
-    pub async fn new(cost: Cost, limits: Limits, lifecycle: &Lifecycle) -> Result<Self, PasswordError> {
+    pub async fn new(cost: Cost, limits: &Password, lifecycle: &Lifecycle) -> Result<Self, PasswordError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if limits.concurrency == 0 { cores() } else { limits.concurrency as usize };
         let per_address = if limits.per_address == 0 { usize::MAX } else { limits.per_address as usize };
         let queue = Arc::new(TurnQueue::new(per_address, MAX_WAITING));
         // Created first: if anything below fails, its drop closes the queue and the threads end.
         let mut new = Self { cost, queue: Arc::clone(&queue), wait: limits.wait, dummy_hash: String::new() };
-        let mut ends = Vec::with_capacity(threads);
         for number in 0..threads {
-            ends.push(start_thread(number, Arc::clone(&queue), Hasher::new(cost)?)?);
+            let (running, queue, mut hasher) = (lifecycle.track(), Arc::clone(&queue), Hasher::new(cost)?);
+            let work = move || {
+                let _running = running;
+                serve(&queue, &mut hasher);
+            };
+            let started = std::thread::Builder::new().name(format!("password-{number}")).spawn(work);
+            started.map_err(|_| PasswordError::Failed("cannot start a hashing thread"))?;
         }
         let stopping = lifecycle.stopping();
         lifecycle.spawn(async move {
             stopping.cancelled().await;
             queue.close();
-            for end in ends {
-                // Nothing is ever sent; the error means that the thread has ended.
-                let _ = end.await;
-            }
         });
         let secret = jackfield_shared::ids::new_id();
         new.dummy_hash = new.turn(OWN).await?.hash(secret).await?.0;
@@ -120,7 +110,7 @@ impl Passwords {
         let turn = tokio::time::timeout(self.wait, turn).await;
         metrics::PASSWORD_WAIT.record(start.elapsed());
         // It timed out, or a request of an address with fewer waiting took its place.
-        turn.ok().and_then(Result::ok).ok_or_else(|| refused(Refused::Full(Full::All)))
+        turn.ok().and_then(Result::ok).ok_or_else(|| refused(Full::All))
     }
 
     /// A hash that no password matches, made at the current cost.
@@ -143,11 +133,11 @@ impl Drop for Passwords {
 }
 
 /// Counts the refusal here, because every error made here is returned to a caller.
-fn refused(why: Refused) -> PasswordError {
+fn refused(why: Full) -> PasswordError {
     metrics::PASSWORD_BUSY.add(1);
     match why {
-        Refused::Full(Full::Key) => PasswordError::AddressBusy,
-        Refused::Full(Full::All) | Refused::Closed => PasswordError::Busy,
+        Full::Key => PasswordError::AddressBusy,
+        Full::All => PasswordError::Busy,
     }
 }
 
@@ -191,22 +181,6 @@ impl Turn {
     }
 }
 
-/// Starts one thread. The returned receiver resolves when the thread has ended.
-fn start_thread(
-    number: usize,
-    queue: Arc<TurnQueue>,
-    mut hasher: Hasher,
-) -> Result<oneshot::Receiver<()>, PasswordError> {
-    let (alive, end) = oneshot::channel();
-    let work = move || {
-        let _alive = alive;
-        serve(&queue, &mut hasher);
-    };
-    let started = std::thread::Builder::new().name(format!("password-{number}")).spawn(work);
-    started.map_err(|_| PasswordError::Failed("cannot start a hashing thread"))?;
-    Ok(end)
-}
-
 /// Runs a thread until the queue is closed and empty.
 fn serve(queue: &TurnQueue, hasher: &mut Hasher) {
     let mut timeout = None;
@@ -236,11 +210,11 @@ mod tests {
     use super::*;
 
     const CHEAP: Cost = Cost { memory: 64, passes: 1, lanes: 1 };
-    const LIMITS: Limits = Limits { concurrency: 1, per_address: 3, wait: Duration::from_secs(5) };
+    const LIMITS: Password = Password { concurrency: 1, per_address: 3, wait: Duration::from_secs(5) };
 
     async fn passwords(cost: Cost) -> (Passwords, Lifecycle) {
         let lifecycle = Lifecycle::new();
-        (Passwords::new(cost, LIMITS, &lifecycle).await.unwrap(), lifecycle)
+        (Passwords::new(cost, &LIMITS, &lifecycle).await.unwrap(), lifecycle)
     }
 
     fn client(number: u8) -> IpAddr {

@@ -7,14 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use jackfield_shared::{
-    ids::new_id,
-    lifecycle::Lifecycle,
-    rate_limit::{Allowance, RateLimit},
-    serve::serve,
-    settings::SettingsError,
-    trace,
-};
+use jackfield_shared::{ids::new_id, lifecycle::Lifecycle, serve::serve, settings::SettingsError, trace};
 use jsonwebtoken::jwk::JwkSet;
 use rand::rngs::OsRng;
 use sqlx::migrate::MigrateError;
@@ -23,10 +16,9 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     app::{App, Limits},
     demo::{self, DemoError},
-    failed_logins::{FailedLogins, Failures},
     http::{self, Started},
-    passwords::{self, Cost, PasswordError, Passwords},
-    settings::{AuthSettings, Password},
+    passwords::{Cost, PasswordError, Passwords},
+    settings::AuthSettings,
     signing_key::{KeyError, StoredKey},
     tokens::Tokens,
     users::{OpenError, Users, UsersError},
@@ -36,8 +28,6 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Keys that each limit remembers: about 10 MB if they are long email addresses.
-const MAX_KEYS: usize = 100_000;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -121,34 +111,24 @@ impl AuthService {
     }
 
     async fn try_build(settings: &AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
-        let AuthSettings { database, seed, token, password, login, register, cors, proxy, .. } = settings.clone();
-        let users = Users::open(&database.url, database.connections).await?;
+        let users = Users::open(&settings.database.url, settings.database.connections).await?;
         let key = users.signing_key(&StoredKey::generate(&mut OsRng)?).await?;
-        let tokens = Tokens::new(token.issuer, token.audience, token.lifetime, &key)?;
-        let Password { concurrency, wait, per_address } = password;
-        let hashing = passwords::Limits { concurrency, per_address, wait };
-        let passwords = Passwords::new(Cost::STANDARD, hashing, lifecycle).await?;
-        if seed.enabled {
+        let tokens = Tokens::new(settings.token.clone(), &key)?;
+        let passwords = Passwords::new(Cost::STANDARD, &settings.password, lifecycle).await?;
+        if settings.seed.enabled {
             demo::create_missing(&users, &passwords).await?;
         }
-        let failures = Failures {
-            per_pair: login.failures,
-            per_address: login.failures_per_address,
-            per_account: login.failures_per_account,
-            window: login.window,
-        };
-        let registrations = Allowance { count: register.per_address, window: register.window };
         let app = App {
             jwks: watch::Sender::new(tokens.public().clone()),
             users,
             passwords,
             tokens,
-            limits: Limits::new(FailedLogins::new(failures, MAX_KEYS), RateLimit::new(registrations, MAX_KEYS)),
-            seed_enabled: seed.enabled,
-            proxy_hops: proxy.hops as usize,
+            limits: Limits::new(&settings.login, &settings.register),
+            seed_enabled: settings.seed.enabled,
+            proxy_hops: settings.proxy.hops as usize,
         };
         tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are ready");
-        Ok(Self { app: Arc::new(app), origins: cors.origins })
+        Ok(Self { app: Arc::new(app), origins: settings.cors.origins.clone() })
     }
 
     /// The public routes: `/api` and below, and the key set. Any other path gets 404.

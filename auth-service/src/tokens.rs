@@ -3,15 +3,11 @@
 //! Guarantees: EdDSA and nothing else, with the key that the token's `kid` names; checks issuer, audience and times.
 //! Does not know whether the user still exists.
 
-use std::time::Duration;
-
 use jackfield_shared::{claims::Claims, ids::new_id, jwks::KeySet};
-use jsonwebtoken::{
-    Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode,
-    jwk::{Jwk, JwkSet},
-};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode, jwk::JwkSet};
 
 use crate::{
+    settings::Token,
     signing_key::{KeyError, StoredKey},
     users::User,
 };
@@ -21,9 +17,7 @@ const MAX_TOKEN: usize = 8 * 1_024;
 
 /// Signs and verifies.
 pub struct Tokens {
-    issuer: String,
-    audience: String,
-    lifetime: Duration,
+    settings: Token,
     header: Header,
     signer: EncodingKey,
     public: JwkSet,
@@ -40,13 +34,12 @@ impl Tokens {
     ///
     /// # Errors
     /// [`KeyError`] if `key` is not a valid key.
-    pub fn new(issuer: String, audience: String, lifetime: Duration, key: &StoredKey) -> Result<Self, KeyError> {
-        let jwk: Jwk = key.public_jwk()?;
-        let public = JwkSet { keys: vec![jwk] };
+    pub fn new(settings: Token, key: &StoredKey) -> Result<Self, KeyError> {
+        let public = JwkSet { keys: vec![key.public_jwk()?] };
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(key.kid.clone());
         let keys = KeySet::from_jwks(&public);
-        Ok(Self { issuer, audience, lifetime, header, signer: key.encoding_key(), public, keys })
+        Ok(Self { settings, header, signer: key.encoding_key(), public, keys })
     }
 
     /// The public keys.
@@ -61,8 +54,8 @@ impl Tokens {
     /// [`SignError`].
     pub fn issue(&self, user: &User, sid: &str, now: u64) -> Result<String, SignError> {
         let claims = Claims {
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            iss: self.settings.issuer.clone(),
+            aud: self.settings.audience.clone(),
             sub: user.id.to_string(),
             email: user.email.clone(),
             name: user.full_name.clone(),
@@ -71,7 +64,7 @@ impl Tokens {
             jti: new_id(),
             iat: now,
             nbf: now,
-            exp: now + self.lifetime.as_secs(),
+            exp: now + self.settings.lifetime.as_secs(),
         };
         Ok(encode(&self.header, &claims, &self.signer)?)
     }
@@ -89,8 +82,8 @@ impl Tokens {
         // RFC 7519: a token is expired "on or after" its `exp`.
         validation.reject_tokens_expiring_in_less_than = 1;
         validation.validate_nbf = true;
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&[&self.settings.audience]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         Some(decode::<Claims>(token, &key.key, &validation).ok()?.claims)
     }
@@ -104,7 +97,7 @@ mod tests {
 
     fn tokens(issuer: &str) -> Tokens {
         let key = StoredKey::generate(&mut OsRng).unwrap();
-        Tokens::new(issuer.into(), "them".into(), Duration::from_secs(7_200), &key).unwrap()
+        Tokens::new(Token { issuer: issuer.into(), ..Token::default() }, &key).unwrap()
     }
 
     fn ann() -> User {

@@ -14,7 +14,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// A runtime with this many worker threads, 0 for one per core.
 ///
@@ -74,6 +77,12 @@ impl Lifecycle {
         F::Output: Send + 'static,
     {
         tokio::spawn(self.tasks.track_future(task))
+    }
+
+    /// Makes [`Lifecycle::finish`] wait until the token is dropped. For threads.
+    #[must_use]
+    pub fn track(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     /// From now on SIGINT or SIGTERM calls [`Lifecycle::stop`], and a second one exits with 130 at once. Call before

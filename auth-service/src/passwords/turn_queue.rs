@@ -3,12 +3,9 @@
 //! Guarantees: fair per client address, see [`FairQueue`]; a request that ends while it waits leaves the queue, so
 //! it costs no hash; a closed queue refuses new requests, and its threads end once it is empty.
 
-use std::{
-    net::IpAddr,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::Turn;
@@ -25,15 +22,6 @@ struct State {
 pub(super) struct TurnQueue {
     state: Mutex<State>,
     changed: Condvar,
-}
-
-/// Why a request cannot wait.
-#[derive(Clone, Copy)]
-pub(super) enum Refused {
-    /// Too many requests wait already.
-    Full(Full),
-    /// The process is stopping.
-    Closed,
 }
 
 /// The next step of a thread.
@@ -55,7 +43,7 @@ pub(super) struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.queue.lock().queue.remove(&self.client, self.ticket);
+        self.queue.state.lock().queue.remove(&self.client, self.ticket);
     }
 }
 
@@ -65,19 +53,19 @@ impl TurnQueue {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Whether a request of `client` could wait now.
-    pub(super) fn check(&self, client: IpAddr) -> Result<(), Refused> {
-        let state = self.lock();
-        if state.closed { Err(Refused::Closed) } else { state.queue.check(&client).map_err(Refused::Full) }
+    /// Whether a request of `client` could wait now. A closed queue is full for all.
+    pub(super) fn check(&self, client: IpAddr) -> Result<(), Full> {
+        let state = self.state.lock();
+        if state.closed { Err(Full::All) } else { state.queue.check(&client) }
     }
 
-    /// Puts `waiter` into the queue.
-    pub(super) fn join(&self, client: IpAddr, waiter: Waiter) -> Result<Place<'_>, Refused> {
-        let mut state = self.lock();
+    /// Puts `waiter` into the queue. A closed queue is full for all.
+    pub(super) fn join(&self, client: IpAddr, waiter: Waiter) -> Result<Place<'_>, Full> {
+        let mut state = self.state.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(Full::All);
         }
-        let ticket = state.queue.push(client, waiter).map_err(Refused::Full)?;
+        let ticket = state.queue.push(client, waiter)?;
         self.changed.notify_one();
         Ok(Place { queue: self, client, ticket })
     }
@@ -85,14 +73,11 @@ impl TurnQueue {
     /// Called by a thread: waits for the next request, at most for `timeout` if it is given.
     pub(super) fn next(&self, timeout: Option<Duration>) -> Next {
         let empty = |state: &mut State| state.queue.is_empty() && !state.closed;
-        let state = self.lock();
-        let mut state = match timeout {
-            None => self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                let waited = self.changed.wait_timeout_while(state, timeout, empty);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let mut state = self.state.lock();
+        match timeout {
+            None => self.changed.wait_while(&mut state, empty),
+            Some(timeout) => drop(self.changed.wait_while_for(&mut state, empty, timeout)),
+        }
         match state.queue.pop() {
             Some(waiter) => Next::Serve(waiter),
             None if state.closed => Next::Closed,
@@ -102,17 +87,12 @@ impl TurnQueue {
 
     /// Refuses every later request to join.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.lock().queue.len()
-    }
-
-    /// A panic never leaves the queue half changed, so a poisoned lock is safe to use.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().queue.len()
     }
 }

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use jackfield_auth::{
     demo,
-    passwords::{Cost, Limits, OWN, Passwords},
+    passwords::{Cost, OWN, Passwords},
     rules::Email,
+    settings::Password,
     users::{Account, User},
 };
 use jackfield_shared::{
@@ -141,17 +142,11 @@ async fn an_inactive_user_is_refused(database: Database) {
 
 async fn an_outdated_hash_is_replaced_at_login(database: Database) {
     let server = TestServer::on(&database).start().await;
-    let limits = Limits { concurrency: 1, per_address: 0, wait: Duration::from_secs(5) };
+    let limits = Password { concurrency: 1, per_address: 0, wait: Duration::from_secs(5) };
     let cost = Cost { memory: 64, passes: 1, lanes: 1 };
-    let cheap = Passwords::new(cost, limits, &Lifecycle::new()).await.unwrap();
+    let cheap = Passwords::new(cost, &limits, &Lifecycle::new()).await.unwrap();
     let (password_hash, _) = cheap.turn(OWN).await.unwrap().hash(PASSWORD.into()).await.unwrap();
-    let user = User {
-        id: Uuid::now_v7(),
-        email: "old@mail.com".into(),
-        full_name: "Old".into(),
-        is_active: true,
-        roles: vec![Role::User],
-    };
+    let user = User::new(&Email::new("old@mail.com"), "Old", &[Role::User]);
     let users = database.users().await;
     users.insert(&Account { user, password_hash }).await.unwrap();
     server.login("old@mail.com", "wrong").await.error(401, "invalid_credentials");

@@ -1,13 +1,11 @@
 //! Tokens that check-status must refuse.
 
+use crate::harness::{Database, TestServer, on_both};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jackfield_auth::{signing_key::StoredKey, tokens::Tokens};
+use jackfield_auth::{settings::Token, signing_key::StoredKey, tokens::Tokens};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rand::rngs::OsRng;
 use serde_json::{Value, json};
-use std::time::Duration;
-
-use crate::harness::{Database, TestServer, on_both};
 
 on_both!(only_own_valid_tokens_pass, a_token_of_a_deleted_user_is_refused);
 
@@ -70,7 +68,7 @@ async fn only_own_valid_tokens_pass(database: Database) {
 async fn a_token_of_a_deleted_user_is_refused(database: Database) {
     let server = TestServer::on(&database).start().await;
     let key = database.users().await.signing_key(&StoredKey::generate(&mut OsRng).unwrap()).await.unwrap();
-    let tokens = Tokens::new("jackfield".into(), "jackfield".into(), Duration::from_secs(60), &key).unwrap();
+    let tokens = Tokens::new(Token::default(), &key).unwrap();
     let deleted = jackfield_auth::users::User {
         id: uuid::Uuid::now_v7(),
         email: "gone@mail.com".into(),
