@@ -6,7 +6,7 @@
 pub mod check_status;
 pub mod client_address;
 mod document;
-pub mod failure;
+pub mod error;
 pub mod health;
 pub mod jwks;
 pub mod layers;

@@ -4,32 +4,39 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The text for people: a list for validation errors, one sentence otherwise.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
+#[schema(as = ErrorMessage)]
 #[serde(untagged)]
 pub enum Message {
     /// One sentence.
     One(String),
-    /// One sentence for each thing that is wrong with the input.
+    /// One sentence for each thing that is wrong.
     Many(Vec<String>),
 }
 
-/// An HTTP error as it leaves the service. Never holds a secret or the text of an inner error.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+/// An HTTP error as it leaves the service. Never holds a secret or the text of an inner error. Codes are `snake_case`;
+/// messages may change.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
+#[schema(as = Error, description = "Every error's body.")]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// The HTTP status, repeated.
+    #[schema(example = 400)]
     pub status_code: u16,
     /// The status's standard phrase.
+    #[schema(example = "Bad Request")]
     pub error: &'static str,
-    /// Stable, for programs: `snake_case`.
+    /// Stable, for programs.
+    #[schema(example = "validation_failed")]
     pub code: &'static str,
-    /// For people; may change.
+    /// For people: a list for validation errors, one sentence otherwise.
     pub message: Message,
     /// Seconds after which to try again, sent as `Retry-After`.
     #[serde(skip)]
@@ -71,12 +78,8 @@ impl ErrorBody {
 impl IntoResponse for ErrorBody {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
-        let mut response = (status, Json(self)).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        let retry_after = self.retry_after.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
+        (status, retry_after, Json(self)).into_response()
     }
 }
 

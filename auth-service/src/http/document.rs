@@ -1,6 +1,6 @@
 //! The OpenAPI document without the endpoints, which the router adds.
 
-use jackfield_shared::http::docs::ErrorDoc;
+use jackfield_shared::error_body::ErrorBody;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -12,7 +12,7 @@ use utoipa::{
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Jackfield accounts", description = "Registration, sign-in and tokens for the Socket.IO gateways"),
-    components(schemas(ErrorDoc)),
+    components(schemas(ErrorBody)),
     modifiers(&Bearer),
 )]
 struct Description;

@@ -5,53 +5,19 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use garde::Validate;
-use jackfield_shared::{error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id, time::unix_now};
+use jackfield_shared::{error_body::ErrorBody, ids::new_id, time::unix_now};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
+use super::{client_address::ClientAddress, error::ApiError, session::Session, valid::Valid};
 use crate::{
-    app::{App, TooMany},
+    app::App,
     passwords::Turn,
     rules::{Email, check_email},
     users::Account,
 };
-
-/// Why a sign-in was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// No such user, or a wrong password: the client cannot tell which.
-    #[error("Invalid Credentials")]
-    InvalidCredentials,
-    /// The password was right, but the user is deactivated.
-    #[error("User is inactive, talk with an admin")]
-    UserInactive,
-    /// Too many attempts failed.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// An internal failure.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-}
-
-impl IntoResponse for LoginError {
-    fn into_response(self) -> Response {
-        let refused = |code| ErrorBody::new(StatusCode::UNAUTHORIZED, code, self.to_string());
-        let body = match self {
-            Self::InvalidCredentials => refused("invalid_credentials"),
-            Self::UserInactive => refused("user_inactive"),
-            Self::TooMany(error) => error.into(),
-            Self::Failure(failure) => failure.into(),
-        };
-        body.into_response()
-    }
-}
 
 /// A request to sign in. Has no `Debug`: a password must not be logged.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -73,12 +39,12 @@ pub struct Request {
     post, path = "/api/auth/login", tag = "auth", request_body = Request,
     responses(
         (status = 200, description = "Signed in", body = Session),
-        (status = 400, description = "`validation_failed`", body = ErrorDoc),
-        (status = 401, description = "`invalid_credentials`, or `user_inactive`", body = ErrorDoc),
-        (status = 413, description = "`payload_too_large`", body = ErrorDoc),
-        (status = 415, description = "`unsupported_media_type`", body = ErrorDoc),
-        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
-        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
+        (status = 400, description = "`validation_failed`", body = ErrorBody),
+        (status = 401, description = "`invalid_credentials`, or `user_inactive`", body = ErrorBody),
+        (status = 413, description = "`payload_too_large`", body = ErrorBody),
+        (status = 415, description = "`unsupported_media_type`", body = ErrorBody),
+        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorBody),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorBody),
     ),
 )]
 #[tracing::instrument(name = "login", skip_all)]
@@ -86,32 +52,31 @@ pub async fn login(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
     Valid(request): Valid<Request>,
-) -> Result<Response, LoginError> {
+) -> Result<Response, ApiError> {
     let email = Email::new(&request.email);
     app.limits.may_log_in(&email, client)?;
-    app.passwords.check_capacity(client).map_err(Failure::from)?;
-    let account = app.users.find_by_email(&email).await.map_err(Failure::from)?;
+    app.passwords.check_capacity(client)?;
+    let account = app.users.find_by_email(&email).await?;
 
-    let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
+    let turn = app.passwords.turn(client).await?;
     // Again, because others may have failed during the wait: only requests that have a turn now can slip through.
     app.limits.may_log_in(&email, client)?;
     let hash = account.as_ref().map_or(app.passwords.dummy_hash(), |account| &account.password_hash);
-    let verified = turn.verify(request.password.clone(), hash.to_owned()).await;
-    let (matches, turn) = verified.map_err(Failure::from)?;
+    let (matches, turn) = turn.verify(request.password.clone(), hash.to_owned()).await?;
     let Some(account) = account.filter(|_| matches) else {
         app.limits.record_failed_login(&email, client);
-        return Err(LoginError::InvalidCredentials);
+        return Err(ApiError::InvalidCredentials);
     };
 
     if !account.user.is_active {
-        return Err(LoginError::UserInactive);
+        return Err(ApiError::UserInactive);
     }
     if app.passwords.is_outdated(&account.password_hash) {
         rehash(&app, turn, &account, request.password).await;
     } else {
         drop(turn);
     }
-    let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
+    let token = app.tokens.issue(&account.user, &new_id(), unix_now())?;
     Ok(Session { token, user: account.user }.response(StatusCode::OK))
 }
 

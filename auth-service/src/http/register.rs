@@ -2,51 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use garde::Validate;
-use jackfield_shared::{claims::Role, error_body::ErrorBody, http::docs::ErrorDoc, ids::new_id, time::unix_now};
+use jackfield_shared::{claims::Role, error_body::ErrorBody, ids::new_id, time::unix_now};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::{client_address::ClientAddress, failure::Failure, session::Session, valid::Valid};
+use super::{client_address::ClientAddress, error::ApiError, session::Session, valid::Valid};
 use crate::{
-    app::{App, TooMany},
+    app::App,
     rules::{
         Email, check_email, check_full_name, check_password_max_length, check_password_min_length,
         check_password_variety,
     },
     users::{Account, User},
 };
-
-/// Why a registration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// Another account has the address.
-    #[error("The email address is already registered")]
-    EmailTaken,
-    /// The client registers too often.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// An internal failure.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-}
-
-impl IntoResponse for RegisterError {
-    fn into_response(self) -> Response {
-        let body = match self {
-            Self::EmailTaken => ErrorBody::new(StatusCode::BAD_REQUEST, "email_taken", self.to_string()),
-            Self::TooMany(error) => error.into(),
-            Self::Failure(failure) => failure.into(),
-        };
-        body.into_response()
-    }
-}
 
 /// A request to register. Has no `Debug`: a password must not be logged.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -84,11 +54,11 @@ pub struct Request {
     post, path = "/api/auth/register", tag = "auth", request_body = Request,
     responses(
         (status = 201, description = "The account, signed in", body = Session),
-        (status = 400, description = "`validation_failed`, or `email_taken`", body = ErrorDoc),
-        (status = 413, description = "`payload_too_large`", body = ErrorDoc),
-        (status = 415, description = "`unsupported_media_type`", body = ErrorDoc),
-        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorDoc),
-        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorDoc),
+        (status = 400, description = "`validation_failed`, or `email_taken`", body = ErrorBody),
+        (status = 413, description = "`payload_too_large`", body = ErrorBody),
+        (status = 415, description = "`unsupported_media_type`", body = ErrorBody),
+        (status = 429, description = "`too_many_attempts`, with `Retry-After`", body = ErrorBody),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorBody),
     ),
 )]
 #[tracing::instrument(name = "register", skip_all)]
@@ -96,23 +66,17 @@ pub async fn register(
     State(app): State<Arc<App>>,
     ClientAddress(client): ClientAddress,
     Valid(request): Valid<Request>,
-) -> Result<Response, RegisterError> {
+) -> Result<Response, ApiError> {
     app.limits.count_registration(client)?;
     let email = Email::new(&request.email);
-    let turn = app.passwords.turn(client).await.map_err(Failure::from)?;
-    let (password_hash, _) = turn.hash(request.password).await.map_err(Failure::from)?;
-    let user = User {
-        id: Uuid::now_v7(),
-        email: email.as_str().to_owned(),
-        full_name: request.full_name.trim().to_owned(),
-        is_active: true,
-        roles: vec![Role::User],
-    };
+    let turn = app.passwords.turn(client).await?;
+    let (password_hash, _) = turn.hash(request.password).await?;
+    let user = User::new(&email, request.full_name.trim(), &[Role::User]);
     let account = Account { user, password_hash };
-    if !app.users.insert(&account).await.map_err(Failure::from)? {
-        return Err(RegisterError::EmailTaken);
+    if !app.users.insert(&account).await? {
+        return Err(ApiError::EmailTaken);
     }
-    let token = app.tokens.issue(&account.user, &new_id(), unix_now()).map_err(Failure::from)?;
+    let token = app.tokens.issue(&account.user, &new_id(), unix_now())?;
     tracing::info!(user = %account.user.id, "user registered");
     Ok(Session { token, user: account.user }.response(StatusCode::CREATED))
 }

@@ -1,6 +1,6 @@
 //! The OpenAPI document without the endpoints, which add themselves.
 
-use jackfield_shared::http::docs::ErrorDoc;
+use jackfield_shared::error_body::ErrorBody;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -17,7 +17,7 @@ use utoipa::{
                        node answers for the whole cluster. Every POST may carry an `Idempotency-Key`: calls with the \
                        same key within five minutes run once.",
     ),
-    components(schemas(ErrorDoc)),
+    components(schemas(ErrorBody)),
     modifiers(&ApiKey),
 )]
 struct Description;

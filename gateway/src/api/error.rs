@@ -8,10 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jackfield_cluster::Unavailable;
-use jackfield_shared::{
-    error_body::ErrorBody,
-    http::{docs::ErrorDoc, layers::unavailable},
-};
+use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable};
 use utoipa::IntoResponses;
 
 use super::keys::Scope;
@@ -101,19 +98,19 @@ impl IntoResponse for ApiError {
 pub(crate) enum Errors {
     /// `validation_failed`
     #[response(status = 400)]
-    Validation(ErrorDoc),
+    Validation(ErrorBody),
     /// `invalid_api_key`
     #[response(status = 401)]
-    InvalidKey(ErrorDoc),
+    InvalidKey(ErrorBody),
     /// `need_scope`
     #[response(status = 403)]
-    NeedScope(ErrorDoc),
+    NeedScope(ErrorBody),
     /// `too_many_attempts`, with `Retry-After`: wrong keys
     #[response(status = 429)]
-    TooManyWrongKeys(ErrorDoc),
+    TooManyWrongKeys(ErrorBody),
     /// `unavailable`, with `Retry-After`
     #[response(status = 503)]
-    Unavailable(ErrorDoc),
+    Unavailable(ErrorBody),
 }
 
 /// The additional errors of every POST.
@@ -122,16 +119,16 @@ pub(crate) enum Errors {
 pub(crate) enum PostErrors {
     /// `in_progress`, with `Retry-After`
     #[response(status = 409)]
-    InProgress(ErrorDoc),
+    InProgress(ErrorBody),
     /// `payload_too_large`
     #[response(status = 413)]
-    TooLarge(ErrorDoc),
+    TooLarge(ErrorBody),
     /// `unsupported_media_type`
     #[response(status = 415)]
-    MediaType(ErrorDoc),
+    MediaType(ErrorBody),
     /// `idempotency_key_reused`
     #[response(status = 422)]
-    KeyReused(ErrorDoc),
+    KeyReused(ErrorBody),
 }
 
 /// The additional error of a call whose target may not exist.
@@ -140,5 +137,5 @@ pub(crate) enum PostErrors {
 pub(crate) enum NotFound {
     /// `not_found`
     #[response(status = 404)]
-    NotFound(ErrorDoc),
+    NotFound(ErrorBody),
 }

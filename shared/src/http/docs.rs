@@ -8,8 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::Serialize;
-use utoipa::{ToSchema, openapi::OpenApi as Document};
+use utoipa::openapi::OpenApi as Document;
 use utoipa_swagger_ui::{Config, serve};
 
 use super::layers::for_status;
@@ -24,35 +23,6 @@ const FILES: [&str; 7] = [
     "favicon-16x16.png",
     "favicon-32x32.png",
 ];
-
-/// Every error's body.
-#[derive(ToSchema)]
-#[schema(as = Error, rename_all = "camelCase")]
-#[expect(dead_code, reason = "a description; the body itself is `error_body`'s")]
-pub struct ErrorDoc {
-    /// The HTTP status, repeated.
-    #[schema(example = 400)]
-    status_code: u16,
-    /// The status's standard phrase.
-    #[schema(example = "Bad Request")]
-    error: String,
-    /// Stable, for programs.
-    #[schema(example = "validation_failed")]
-    code: String,
-    /// For people: a list for validation errors, one sentence otherwise.
-    message: MessageDoc,
-}
-
-/// See [`ErrorDoc`].
-#[derive(Serialize, ToSchema)]
-#[schema(as = ErrorMessage)]
-#[serde(untagged)]
-pub enum MessageDoc {
-    /// One sentence.
-    One(String),
-    /// One sentence for each thing that is wrong.
-    Many(Vec<String>),
-}
 
 /// Serves the page at `base`, its files below it, and the document at `base/openapi.json`.
 pub fn router(base: &'static str, document: &Document) -> Router {
