@@ -62,13 +62,11 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
     /// [`Full`].
     pub fn check(&self, key: &K) -> Result<(), Full> {
         let line = self.line(key);
-        match () {
-            () if line >= self.per_key => Err(Full::Key),
-            () if self.waiting >= self.in_all && self.longest().is_none_or(|key| self.line(key) <= line + 1) => {
-                Err(Full::All)
-            }
-            () => Ok(()),
+        if line >= self.per_key {
+            return Err(Full::Key);
         }
+        let has_room = self.waiting < self.in_all || self.longest().is_some_and(|key| self.line(key) > line + 1);
+        if has_room { Ok(()) } else { Err(Full::All) }
     }
 
     /// Puts an item at the end of its key's line. The item that it displaced, if any, is dropped.

@@ -64,10 +64,10 @@ pub enum StartError {
 impl StartError {
     /// Whether a retry may help: the database is away or starts up, or the hasher is busy.
     fn is_temporary(&self) -> bool {
-        let unavailable = |error: &sqlx::Error| UsersError::is_unavailable(error);
         match self {
-            Self::Open(OpenError::Database(error)) => unavailable(error),
-            Self::Open(OpenError::Migrate(MigrateError::Execute(error))) => unavailable(error),
+            Self::Open(OpenError::Database(error) | OpenError::Migrate(MigrateError::Execute(error))) => {
+                UsersError::is_unavailable(error)
+            }
             Self::Users(error) | Self::Demo(DemoError::Users(error)) => matches!(error, UsersError::Unavailable(_)),
             Self::Demo(DemoError::Password(error)) => *error == PasswordError::Busy,
             Self::TooSlow => true,
@@ -173,11 +173,8 @@ impl Server {
     /// [`StartError`].
     pub async fn bind(settings: AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         settings.check()?;
-        let public = listen(&settings.host, settings.port).await?;
-        let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
-        let address =
-            |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Listen("?".into(), error));
-        let addresses = (address(&public)?, address(&internal)?);
+        let (public, public_address) = listen(&settings.host, settings.port).await?;
+        let (internal, internal_address) = listen(settings.internal_host(), settings.internal_port()?).await?;
         let started = Arc::new(OnceLock::new());
         let routes = [
             (public, http::once_started(Arc::clone(&started))),
@@ -187,7 +184,7 @@ impl Server {
         let service = AuthService::build(settings, lifecycle).await?;
         // Only this line sets it, so it cannot fail.
         let _ = started.set(Started { app: Arc::clone(&service.app), routes: service.router() });
-        Ok(Self { service, addresses, serving })
+        Ok(Self { service, addresses: (public_address, internal_address), serving })
     }
 
     /// The addresses of the public and the internal port.
@@ -228,7 +225,9 @@ pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration)
     Ok(())
 }
 
-async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
+async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen(format!("{host}:{port}"), error);
-    TcpListener::bind((host, port)).await.map_err(failed)
+    let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }

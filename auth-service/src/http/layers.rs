@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     http::{
-        HeaderName, HeaderValue, Method,
+        HeaderValue, Method,
         header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
         request::Parts,
     },
@@ -26,11 +26,10 @@ pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
 fn cors(origins: &[String]) -> CorsLayer {
     let list = Arc::new(AllowList::new(origins));
     let decide = move |origin: &HeaderValue, parts: &Parts| list.allows(origin, &parts.headers);
-    let headers: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(decide.clone()))
         .allow_credentials(AllowCredentials::predicate(decide))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(headers)
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER])
 }
