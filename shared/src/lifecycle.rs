@@ -32,7 +32,7 @@ pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
 }
 
 /// Cheap to clone; all clones share the state of the same process or test.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     leave: CancellationToken,
     stop: CancellationToken,
@@ -80,7 +80,6 @@ impl Lifecycle {
     }
 
     /// Makes [`Lifecycle::finish`] wait until the token is dropped. For threads.
-    #[must_use]
     pub fn track(&self) -> TaskTrackerToken {
         self.tasks.token()
     }

@@ -216,11 +216,8 @@ fn explain(error: &figment::Error) -> SettingsError {
         figment::error::Kind::Message(text) if path.is_empty() => text.clone(),
         _ => "has an invalid value".into(),
     };
-    if path.is_empty() {
-        SettingsError(format!("settings: {expected}"))
-    } else {
-        SettingsError(format!("setting `{path}` {expected}"))
-    }
+    let subject = if path.is_empty() { "settings:".into() } else { format!("setting `{path}`") };
+    SettingsError(format!("{subject} {expected}"))
 }
 
 #[cfg(test)]

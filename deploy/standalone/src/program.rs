@@ -76,11 +76,10 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
     let services = (Arc::clone(&gateway), Arc::clone(&auth));
     let ready = move || async move {
         let (readiness, database) = (gateway.readiness(), auth.is_ready().await);
-        let (code, status) = match readiness.is_ready() && database {
-            true => (StatusCode::OK, readiness.as_str()),
-            false => {
-                (StatusCode::SERVICE_UNAVAILABLE, if readiness.is_ready() { "unready" } else { readiness.as_str() })
-            }
+        let (code, status) = match (readiness.is_ready(), database) {
+            (true, true) => (StatusCode::OK, readiness.as_str()),
+            (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
+            (false, _) => (StatusCode::SERVICE_UNAVAILABLE, readiness.as_str()),
         };
         let mut body = json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(readiness).unwrap_or_default() });
         body["parts"]["database"] = database.into();

@@ -30,17 +30,12 @@ pub fn router(base: &'static str, document: &Document) -> Router {
     // By default the page would send the document's address to a validator on the internet.
     let config = Arc::new(Config::from(at.clone()).validator_url("none"));
     let document = Json(document.clone());
-    let page = {
+    let routes = Router::new().route(&at, get(move || async move { document }));
+    let page = [(base.to_owned(), "index.html"), (format!("{base}/"), "index.html")];
+    let files = FILES.map(|name| (format!("{base}/{name}"), name));
+    page.into_iter().chain(files).fold(routes, |routes, (path, name)| {
         let config = Arc::clone(&config);
-        move || async move { file(base, "index.html", config) }
-    };
-    let routes = Router::new()
-        .route(base, get(page.clone()))
-        .route(&format!("{base}/"), get(page))
-        .route(&at, get(move || async move { document }));
-    FILES.iter().fold(routes, |routes, name| {
-        let config = Arc::clone(&config);
-        routes.route(&format!("{base}/{name}"), get(move || async move { file(base, name, config) }))
+        routes.route(&path, get(move || async move { file(base, name, config) }))
     })
 }
 

@@ -1,7 +1,6 @@
 //! One metric with all its series.
 
 use std::{
-    fmt::Write as _,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -198,8 +197,7 @@ impl<S: Series> Listed for Family<S> {
     fn write(&self, text: &mut String) {
         for value in self.series().iter().filter_map(Series::value) {
             let Self { name, help, .. } = self;
-            // Writing to a String cannot fail.
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n\n");
+            *text += &format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n\n");
         }
     }
 }

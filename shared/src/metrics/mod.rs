@@ -76,11 +76,7 @@ pub fn markdown_table(list: &[&dyn Listed]) -> String {
     for metric in list {
         let labels: Vec<String> = metric.labels().iter().map(Label::markdown).collect();
         let (name, kind, help) = (metric.name(), metric.kind().as_str(), metric.help());
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(
-            &mut table,
-            format_args!("| `{name}` | {kind} | {} | {help} |\n", labels.join("; ")),
-        );
+        table += &format!("| `{name}` | {kind} | {} | {help} |\n", labels.join("; "));
     }
     table
 }

@@ -96,19 +96,13 @@ pub fn install(
 }
 
 /// The library calls it on its own thread; it sends on the runtime.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
     lifecycle: Lifecycle,
     /// The last batch was not accepted: logged once, not for every batch.
     failing: Arc<AtomicBool>,
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Client")
-    }
 }
 
 impl Client {
