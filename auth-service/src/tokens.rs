@@ -3,17 +3,19 @@
 //! Guarantees: EdDSA and nothing else, with the key that the token's `kid` names; checks issuer, audience and times.
 //! Does not know whether the user still exists.
 
-use jackfield_shared::{claims::Claims, ids::new_id, jwks::KeySet};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode, jwk::JwkSet};
+use jackfield_shared::{
+    claims::Claims,
+    ids::new_id,
+    jwks::KeySet,
+    verify::{MAX_TOKEN, validation},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, decode, decode_header, encode, jwk::JwkSet};
 
 use crate::{
     settings::Token,
     signing_key::{KeyError, StoredKey},
     users::User,
 };
-
-/// Bytes. Longer tokens are refused before parsing.
-const MAX_TOKEN: usize = 8 * 1_024;
 
 /// Signs and verifies.
 pub struct Tokens {
@@ -77,14 +79,9 @@ impl Tokens {
         }
         let kid = decode_header(token).ok()?.kid?;
         let key = self.keys.find(Some(&kid))?;
-        let mut validation = Validation::new(key.algorithm);
-        validation.leeway = 0;
-        // RFC 7519: a token is expired "on or after" its `exp`.
-        validation.reject_tokens_expiring_in_less_than = 1;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&self.settings.issuer]);
-        validation.set_audience(&[&self.settings.audience]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        let Token { issuer, audience, .. } = &self.settings;
+        let mut validation = validation(key.algorithm, 0, Some(issuer), Some(audience));
+        validation.required_spec_claims.extend(["nbf", "sub"].map(str::to_owned));
         Some(decode::<Claims>(token, &key.key, &validation).ok()?.claims)
     }
 }

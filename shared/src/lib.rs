@@ -5,7 +5,7 @@
 //! - [`json_depth`]: how deep JSON is nested
 //! - [`ids`] and [`time`]: how ids and times are written
 //! - [`serve`]: HTTP connections · [`origins`]: the allowed origins of web pages · [`hosts`]: loopback addresses
-//! - [`settings`]: defaults < file < environment < flags · [`program`]: the common part of every `main`
+//! - [`settings`](mod@settings): defaults < file < environment < flags · [`program`]: the common part of every `main`
 //! - [`health`]: the health check of such a program · [`telemetry`]: logs · [`trace`]: traces · [`metrics`]: metrics
 //! - [`lifecycle`]: start, signals, end · [`bucket`]: a token bucket · [`rate_limit`]: one for each key
 //!

@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind, jwk::JwkSet};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKind, jwk::JwkSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
@@ -28,8 +28,8 @@ const REFRESH: Duration = Duration::from_secs(300);
 const COOLDOWN: Duration = Duration::from_secs(10);
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer tokens are refused before anything is parsed.
-const MAX_TOKEN: usize = 8 * 1024;
+/// Bytes. Longer tokens are refused before anything is parsed.
+pub const MAX_TOKEN: usize = 8 * 1024;
 const MAX_USER_ID: usize = 128;
 /// Seconds by which the issuer's clock may be ahead of ours: for `nbf`, never for `exp`. `iat` is not checked.
 const LEEWAY: u64 = 5;
@@ -142,34 +142,12 @@ impl Verifier {
             return Err(TokenError::KeysUnavailable);
         }
         let key = keys.find(kid.as_deref()).ok_or(TokenError::Invalid)?;
-        let validation = self.validation(key.algorithm);
+        let validation = validation(key.algorithm, LEEWAY, self.issuer.as_deref(), self.audience.as_deref());
         let data = decode::<ForeignClaims>(token, &key.key, &validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => TokenError::Expired,
             _ => TokenError::Invalid,
         })?;
         identity(data.claims)
-    }
-
-    fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY;
-        // `leeway` extends `exp` as well. An expired token must not evict a good session before its own end is
-        // noticed, so undo that; one second more, because RFC 7519 ends a token on its `exp`, not after it.
-        validation.reject_tokens_expiring_in_less_than = LEEWAY + 1;
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp"]);
-        if let Some(issuer) = &self.issuer {
-            validation.set_issuer(&[issuer]);
-            validation.required_spec_claims.insert("iss".into());
-        }
-        match &self.audience {
-            Some(audience) => {
-                validation.set_audience(&[audience]);
-                validation.required_spec_claims.insert("aud".into());
-            }
-            None => validation.validate_aud = false,
-        }
-        validation
     }
 
     async fn fetch_for_unknown_key(&self) {
@@ -197,6 +175,31 @@ impl Verifier {
         }
         *last = Some(Instant::now());
     }
+}
+
+/// The checks of a token's claims: `exp` to the second, `nbf` with `leeway` seconds, issuer and audience if given. The
+/// algorithm must be the key's.
+#[must_use]
+pub fn validation(algorithm: Algorithm, leeway: u64, issuer: Option<&str>, audience: Option<&str>) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = leeway;
+    // `leeway` extends `exp` as well. An expired token must not evict a good session before its own end is
+    // noticed, so undo that; one second more, because RFC 7519 ends a token on its `exp`, not after it.
+    validation.reject_tokens_expiring_in_less_than = leeway + 1;
+    validation.validate_nbf = true;
+    validation.set_required_spec_claims(&["exp"]);
+    if let Some(issuer) = issuer {
+        validation.set_issuer(&[issuer]);
+        validation.required_spec_claims.insert("iss".into());
+    }
+    match audience {
+        Some(audience) => {
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".into());
+        }
+        None => validation.validate_aud = false,
+    }
+    validation
 }
 
 /// `text` without an optional `Bearer ` in front, in any case.
@@ -228,7 +231,7 @@ fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
 mod tests {
     use super::*;
     use crate::time::unix_now;
-    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::json;
 
     fn sign(secret: &str, claims: &Value) -> String {
