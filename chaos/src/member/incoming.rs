@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Member {
-    /// What was parsed; a failure is a breach.
+    /// The parsed value; a failure is a breach.
     pub(super) fn parsed<T>(&self, what: &str, parsed: serde_json::Result<T>) -> Option<T> {
         parsed.inspect_err(|_| self.breach(&format!("a malformed {what}"))).ok()
     }

@@ -11,7 +11,7 @@ use std::sync::{
 
 use tokio::sync::mpsc;
 
-/// What the receiver gets.
+/// An item for the receiver.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed<T> {
     Message(T),
