@@ -36,8 +36,9 @@ impl Build {
     }
 }
 
-/// Builds the product's programs (`--bins`), or one of them, with one command: the features are then the same as in every other build of the workspace,
-/// and nothing is compiled twice. A debug build also has the features that tests add: it is for tests and for trying.
+/// Builds the product's programs (`--bins`), or one of them, with one command: the features are then the same as in every
+/// other build of the workspace, and nothing is compiled twice. A debug build also has the features that tests add: it
+/// is for tests and for trying.
 pub async fn build(what: &[&str], release: bool) -> Result<()> {
     let mut command = cargo(&["build", "--workspace"]);
     command.args(what).args(if release { &["--release"][..] } else { &["--test", "dockerfiles"] });
