@@ -36,7 +36,7 @@ pub(super) enum Input<M> {
 pub(super) struct Signals {
     pub(super) log: log_follower::Signals,
     pub(super) stopwatch: Stopwatch,
-    /// The room has a stored message, as far as the members on this node know.
+    /// The room has a stored message, as far as this node knows.
     begun: AtomicBool,
     /// The epoch that the members on this node have reached; 0 until it is known.
     epoch: AtomicU64,
@@ -48,7 +48,7 @@ impl<M> Room<M> {
         (Self { name: name.clone(), mailbox, signals: Arc::default() }, inputs)
     }
 
-    /// Whether it has stored messages, as far as its members on this node know.
+    /// Whether it has stored messages, as far as this node knows.
     pub(crate) fn is_begun(&self) -> bool {
         self.signals.begun.load(Ordering::Acquire)
     }
@@ -62,6 +62,11 @@ impl<M> Clone for Room<M> {
 }
 
 impl Signals {
+    /// Records that the room has a stored message, which its members on this node may not have received yet.
+    pub(super) fn begun(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
     /// Records the position that the members on this node have reached.
     pub(super) fn at(&self, position: Position) {
         self.begun.store(position.number > 0, Ordering::Release);

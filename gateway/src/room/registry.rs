@@ -128,7 +128,10 @@ impl<M: Occupant> Rooms<M> {
         let lap = stopwatch.begin(now());
         let appended = self.0.log.append(&room.name, body, key, room.signals.seen()).await;
         let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
-        metrics::STORED.add(usize::from(stored.is_some()));
+        if stored.is_some() {
+            room.signals.begun();
+            metrics::STORED.add(1);
+        }
         if let Some(took) = lap.and_then(|begun| stopwatch.stored(begun, stored)) {
             metrics::DELIVERY.record(took);
         }

@@ -29,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) id: Arc<str>,
     pub(crate) namespace: Arc<Namespace<Client>>,
     /// The user.
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     /// The user's budgets.
     pub(crate) user: Arc<User>,
     /// The session that the socket belongs to.
@@ -70,7 +70,7 @@ impl Client {
         id: Arc<str>,
         session: SessionId,
         namespace: Arc<Namespace<Client>>,
-        identity: Identity,
+        identity: Arc<Identity>,
         user: Arc<User>,
         outbox: Outbox,
     ) -> Self {

@@ -12,12 +12,15 @@ use jackfield_cluster::{
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
-    time::{now, rfc3339_of_unix},
+    time::{now, rfc3339_of_unix, unix_now},
     verify::TokenError,
 };
 use serde_json::json;
 
-use super::{Client, Connection, claim::claim, connect_feed, refusal::Refusal, state::Standing, token::auth_token};
+use super::{
+    Client, Connection, claim::claim, connect_feed, handshake_token::HandshakeToken, refusal::Refusal, state::Standing,
+    token::auth_token,
+};
 use crate::{
     hub::{Member as _, Namespace},
     limits::User,
@@ -69,7 +72,7 @@ async fn join(
 async fn join_namespace(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
-    identity: Identity,
+    identity: Arc<Identity>,
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
@@ -88,7 +91,7 @@ async fn join_namespace(
 pub(super) async fn begin(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
-    identity: Identity,
+    identity: Arc<Identity>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let gaps = shared.lease.gaps();
@@ -104,15 +107,31 @@ pub(super) async fn begin(
         return Err(refusal);
     }
     connection.release_permit();
-    admit(connection, namespace, identity.clone(), user);
+    admit(connection, namespace, Arc::clone(&identity), user);
     enter(connection, &identity, gaps).await;
     Ok(())
 }
 
 /// The identity in the client's token; `None` if the client sent none.
-async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<Identity>, Refusal> {
-    let from_auth = auth_token(auth);
-    let Some(token) = from_auth.as_deref().or(connection.token.as_deref()) else { return Ok(None) };
+async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<Arc<Identity>>, Refusal> {
+    if let Some(token) = auth_token(auth) {
+        return verify(connection, &token).await.map(Some);
+    }
+    let token = connection.token.lock().clone();
+    let identity = match token {
+        None => return Ok(None),
+        Some(HandshakeToken::Verified(identity)) if identity.expires_at > unix_now() => identity,
+        Some(HandshakeToken::Verified(_)) => return Err(Refusal::Permanent("token_expired")),
+        Some(HandshakeToken::Text(text)) => {
+            let identity = verify(connection, &text).await?;
+            *connection.token.lock() = Some(HandshakeToken::Verified(Arc::clone(&identity)));
+            identity
+        }
+    };
+    Ok(Some(identity))
+}
+
+async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, Refusal> {
     let identity = connection.shared.verifier.verify(token).await.map_err(|error| match error {
         TokenError::Invalid => Refusal::Permanent("invalid_token"),
         TokenError::Expired => Refusal::Permanent("token_expired"),
@@ -122,12 +141,12 @@ async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<
     if *identity.user_id == *SYSTEM.id {
         return Err(Refusal::Permanent("invalid_token"));
     }
-    Ok(Some(identity))
+    Ok(Arc::new(identity))
 }
 
 /// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them; the
 /// count of unread notifications follows as soon as the back end answers.
-fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Identity, user: Arc<User>) {
+fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Arc<Identity>, user: Arc<User>) {
     let shared = &connection.shared;
     let id: Arc<str> = random_id().into();
     let authenticated = json!({

@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn join(
     connection: &Arc<Connection>,
     feed: &Arc<Feed<Subscriber>>,
-    identity: Option<Identity>,
+    identity: Option<Arc<Identity>>,
 ) -> Result<(), Refusal> {
     // The caller has verified the token, if the client sent one, even if the feed requires none.
     if identity.is_none() && feed.rule.read == Read::Token {

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Client, Shared, Subscriber, packet_queue::PacketQueue, registry::Idler, state::SessionState,
-    subscriptions::Subscriptions,
+    Client, Shared, Subscriber, handshake_token::HandshakeToken, packet_queue::PacketQueue, registry::Idler,
+    state::SessionState, subscriptions::Subscriptions,
 };
 use crate::{
     limits::{PendingPermit, User},
@@ -32,8 +32,8 @@ pub(crate) struct Connection {
     pub(crate) id: SessionId,
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
-    /// The handshake's token.
-    pub(super) token: Option<Box<str>>,
+    /// The handshake's token, if it carried one.
+    pub(super) token: Mutex<Option<HandshakeToken>>,
     /// Permits it to be without a session; released once it has a session, or a subscription with a token.
     permit: Option<Arc<PendingPermit>>,
     pub(super) queue: Mutex<PacketQueue>,
@@ -55,7 +55,7 @@ impl Connection {
             id: SessionId::random(),
             shared: Arc::clone(shared),
             outbox,
-            token,
+            token: Mutex::new(token.map(HandshakeToken::Text)),
             permit,
             queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
             session: Mutex::default(),

@@ -19,6 +19,7 @@ mod dispatch;
 mod event_error;
 mod expiry;
 mod flood_guard;
+mod handshake_token;
 mod packet_queue;
 mod receive;
 mod refusal;

@@ -1,5 +1,5 @@
-//! The queue of a connection's packets that wait to be handled, in order: bounded in number and in bytes, and without a
-//! task while it is empty.
+//! The queue of a connection's packets that wait to be handled, in order: bounded in number and in bytes. A packet that
+//! finds none being handled is not queued, so an idle connection needs no memory for it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,7 +15,7 @@ pub(super) struct PacketQueue {
     /// Bytes of all packets in the queue.
     bytes: usize,
     guard: FloodGuard,
-    /// A task is handling the queue.
+    /// A packet is being handled; [`PacketQueue::pop`] comes after it.
     running: bool,
     /// No more packets are accepted.
     shut: bool,
@@ -24,10 +24,10 @@ pub(super) struct PacketQueue {
 /// The next step for a packet that has just arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// None: the running task handles it, or it was dropped because the queue is shut.
+    /// None: it is handled after those before it, or was dropped because the queue is shut.
     Queued,
-    /// The caller must start a task that handles the queue.
-    Start,
+    /// The caller must handle it now, and then the queue.
+    Start(Packet),
     /// Refused, because of the rate limit or a full queue.
     Limited { retry_after_ms: u64 },
     /// The client kept sending above its rate limit.
@@ -74,7 +74,7 @@ impl PacketQueue {
         !self.shut && self.guard.part(bytes, limits)
     }
 
-    /// Queues a packet whose text has `text` bytes.
+    /// Takes a packet whose text has `text` bytes.
     pub(super) fn push(
         &mut self,
         packet: &Inbound<&str>,
@@ -93,16 +93,19 @@ impl PacketQueue {
             Verdict::Pass => {
                 // Nothing after a malformed packet can be decoded.
                 self.shut |= *packet == Inbound::Malformed;
-                self.bytes += packet.bytes();
-                self.queue.push_back((now, packet.to_packet()));
             }
             Verdict::Limited { retry_after_ms } => return Arrival::Limited { retry_after_ms },
             Verdict::Flooding => return Arrival::Flooding,
         }
-        if std::mem::replace(&mut self.running, true) { Arrival::Queued } else { Arrival::Start }
+        if !std::mem::replace(&mut self.running, true) {
+            return Arrival::Start(packet.to_packet());
+        }
+        self.bytes += packet.bytes();
+        self.queue.push_back((now, packet.to_packet()));
+        Arrival::Queued
     }
 
-    /// The next packet and its time of arrival; `None` ends the task.
+    /// The next packet and its time of arrival; with `None`, all have been handled.
     pub(super) fn pop(&mut self) -> Option<(Instant, Packet)> {
         let next = self.queue.pop_front();
         self.bytes -= next.as_ref().map_or(0, |(_, packet)| packet.bytes());
@@ -175,10 +178,12 @@ mod tests {
     fn nothing_is_accepted_after_a_malformed_packet() {
         let limits = QueueLimits { packets: 0, bytes: 1_000 };
         let mut queue = PacketQueue::new(ANY);
-        assert_eq!(push(&mut queue, 2_000, limits), Arrival::Start);
+        assert!(matches!(push(&mut queue, 2_000, limits), Arrival::Start(_)));
+        assert_eq!(push(&mut queue, 2_000, limits), Arrival::Queued);
         assert_eq!(queue.push(&Inbound::Malformed, 1, ANY, limits), Arrival::Queued);
         assert_eq!(push(&mut queue, 1, limits), Arrival::Queued);
         let (first, second, third) = (queue.pop(), queue.pop(), queue.pop());
         assert_eq!((first.is_some(), second.map(|(_, packet)| packet), third), (true, Some(Inbound::Malformed), None));
+        assert!(queue.is_done());
     }
 }

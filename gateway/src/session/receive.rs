@@ -1,7 +1,7 @@
 //! Receives a client's packets: queued on arrival, handled one after the other.
 //!
-//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and without a task while the
-//! queue is empty; packets above the rate limit are refused and not queued.
+//! Guarantees: packets are handled in the order of their arrival, one at a time: at once where that needs no waiting,
+//! else in a task, which ends when the queue is empty. Packets above the rate limit are refused and not queued.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
@@ -32,16 +32,19 @@ impl Connection {
         }
     }
 
-    /// Queues a packet whose text has `text` bytes; its binary parts were counted before. Never waits, because the
-    /// transport's reader calls it.
+    /// Handles a packet whose text has `text` bytes, or queues it behind those that are being handled; its binary parts
+    /// were counted before. Never waits, because the transport's reader calls it.
     pub(super) fn receive(self: &Arc<Self>, packet: &Inbound<&str>, text: usize) {
         let limits = &self.shared.settings.limits;
         let room = QueueLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
         let arrival = self.queue.lock().push(packet, text, limits.flood(), room);
         match arrival {
             Arrival::Queued => {}
-            Arrival::Start => {
-                self.shared.lifecycle.spawn(Arc::clone(self).drain());
+            Arrival::Start(packet) => {
+                let mut draining = Box::pin(Arc::clone(self).drain(packet));
+                if draining.as_mut().now_or_never().is_none() {
+                    self.shared.lifecycle.spawn(draining);
+                }
             }
             Arrival::Limited { retry_after_ms } => {
                 metrics::RATE_LIMITED.add(1);
@@ -51,15 +54,14 @@ impl Connection {
         }
     }
 
-    async fn drain(self: Arc<Self>) {
+    /// Handles a packet, and those that are queued meanwhile.
+    async fn drain(self: Arc<Self>, first: Packet) {
         // Whether the back end timed out for the previous packet. Then the packets queued behind it have waited for the
         // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their
         // handling.
         let mut stalled = false;
-        loop {
-            // Not a `while let`, which would hold the lock while the packet is handled.
-            let next = self.queue.lock().pop();
-            let Some((arrived, packet)) = next else { return };
+        let mut next = Some((Instant::now(), first));
+        while let Some((arrived, packet)) = next {
             let since = if stalled { arrived } else { Instant::now() };
             let handling = within(self.span(&packet), self.handle(&packet));
             let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
@@ -75,6 +77,7 @@ impl Connection {
             if let Some(wait) = deadline::last_wait(handling) {
                 stalled = wait == Wait::TimedOut;
             }
+            next = self.queue.lock().pop();
         }
     }
 

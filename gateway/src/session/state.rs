@@ -16,7 +16,7 @@ use super::{Client, token_validity::TokenValidity};
 pub(super) struct SessionState {
     /// One socket for each namespace.
     pub(super) sockets: Vec<Arc<Client>>,
-    user: Option<Identity>,
+    user: Option<Arc<Identity>>,
     held: Option<Claim>,
     pub(super) validity: TokenValidity,
     /// The Unix second at which [`super::registry::Expiry`] checks the token; 0 until a token was accepted.
@@ -51,13 +51,13 @@ pub(super) enum Standing {
 }
 
 impl SessionState {
-    pub(super) fn begin(&mut self, identity: &Identity) -> Standing {
+    pub(super) fn begin(&mut self, identity: &Arc<Identity>) -> Standing {
         match &self.user {
             _ if self.ended => Standing::Ended,
             Some(user) if user.user_id == identity.user_id => Standing::Same,
             Some(_) => Standing::Other,
             None => {
-                self.user = Some(identity.clone());
+                self.user = Some(Arc::clone(identity));
                 self.claiming = true;
                 Standing::Claim
             }

@@ -19,7 +19,7 @@ pub(crate) struct Subscriber {
     pub(crate) id: Arc<str>,
     pub(crate) feed: Arc<Feed<Subscriber>>,
     /// The user, if the client sent a token.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Arc<Identity>>,
     /// The user's budgets, if the client sent a token.
     pub(crate) user: Option<Arc<User>>,
     outbox: Outbox,
@@ -31,7 +31,7 @@ impl Subscriber {
     pub(super) fn new(
         id: Arc<str>,
         feed: Arc<Feed<Subscriber>>,
-        identity: Option<Identity>,
+        identity: Option<Arc<Identity>>,
         user: Option<Arc<User>>,
         outbox: Outbox,
     ) -> Arc<Self> {

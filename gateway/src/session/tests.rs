@@ -13,15 +13,10 @@ use crate::{
     settings::GatewaySettings,
 };
 
-fn identity() -> Identity {
+fn identity() -> Arc<Identity> {
     let user: Arc<str> = "u".into();
-    Identity {
-        name: Arc::clone(&user),
-        user_id: user,
-        email: None,
-        roles: Arc::new([]),
-        expires_at: unix_now() + 3_600,
-    }
+    let expires_at = unix_now() + 3_600;
+    Arc::new(Identity { name: Arc::clone(&user), user_id: user, email: None, roles: Arc::new([]), expires_at })
 }
 
 fn gateway(lifecycle: &Lifecycle) -> Gateway {
@@ -64,7 +59,7 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     assert_eq!(finish_claim(shared, &connection).await, Err(Refusal::Temporary));
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
-    assert_eq!(shared.cluster.sessions.of(&[identity().user_id]).await.unwrap(), [vec![]]);
+    assert_eq!(shared.cluster.sessions.of(&[Arc::clone(&identity().user_id)]).await.unwrap(), [vec![]]);
     lifecycle.stop();
 }
 

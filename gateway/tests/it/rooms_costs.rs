@@ -108,6 +108,7 @@ async fn pages_count_against_the_event_rate_of_the_user() {
             writer.done("send-message", json!({ "room": ROOM, "content": long() })).await;
         }
     }
+    cluster.quiet().await;
     let reader = cluster.client("reader").await;
     assert_eq!(reader.enter(ROOM, None).await.recent.len(), 50);
     // 50 times 6 KB cost some 75 events of the 100.
