@@ -1,7 +1,7 @@
 //! Receives a client's packets: queued on arrival, handled one after the other.
 //!
-//! Guarantees: packets are handled in the order of their arrival, one at a time: at once where that needs no waiting,
-//! else in a task, which ends when the queue is empty. Packets above the rate limit are refused and not queued.
+//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and without a task while the
+//! queue is empty; packets above the rate limit are refused and not queued.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
@@ -32,8 +32,8 @@ impl Connection {
         }
     }
 
-    /// Handles a packet whose text has `text` bytes, or queues it behind those that are being handled; its binary parts
-    /// were counted before. Never waits, because the transport's reader calls it.
+    /// Takes a packet whose text has `text` bytes; its binary parts were counted before. Never waits, because the
+    /// transport's reader calls it.
     pub(super) fn receive(self: &Arc<Self>, packet: &Inbound<&str>, text: usize) {
         let limits = &self.shared.settings.limits;
         let room = QueueLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
@@ -41,10 +41,9 @@ impl Connection {
         match arrival {
             Arrival::Queued => {}
             Arrival::Start(packet) => {
-                let mut draining = Box::pin(Arc::clone(self).drain(packet));
-                if draining.as_mut().now_or_never().is_none() {
-                    self.shared.lifecycle.spawn(draining);
-                }
+                // Not handled here, where the sockets of one turn would each be answered alone: what is sent after all
+                // of them were read leaves in fewer writes.
+                self.shared.lifecycle.spawn(Arc::clone(self).drain(packet));
             }
             Arrival::Limited { retry_after_ms } => {
                 metrics::RATE_LIMITED.add(1);
