@@ -6,7 +6,13 @@ use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
 use jackfield_engine::{CloseReason, testing::TestClient};
 use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, verify::KeySource};
 
-use super::{Client, Connection, MAIN, Shared, connect::begin, refusal::Refusal, state::Standing};
+use super::{
+    Client, Connection, MAIN, Shared,
+    connect::{begin, connect},
+    handshake_token::HandshakeToken,
+    refusal::Refusal,
+    state::Standing,
+};
 use crate::{
     Gateway,
     room::{JoinError, Joined, Joining, Rooms},
@@ -60,6 +66,25 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
     assert_eq!(shared.cluster.sessions.of(&[Arc::clone(&identity().user_id)]).await.unwrap(), [vec![]]);
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_verified_handshake_token_counts_until_it_expires() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let (transport, connection, client) = connected(&gateway).await;
+    let mut identity = (*identity()).clone();
+    for (expires_at, expected) in [(unix_now(), r#"4/chat,{"message":"token_expired"}"#), (unix_now() + 60, "0/chat,")]
+    {
+        identity.expires_at = expires_at;
+        *connection.token.lock() = Some(HandshakeToken::Verified(Arc::new(identity.clone())));
+        let _ = transport.outbox().take();
+        connect(&connection, "/chat", None).await;
+        let answer = transport.outbox().take().remove(0);
+        assert!(answer.text().starts_with(expected.as_bytes()), "{answer:?}");
+    }
+    assert_eq!(client.identity.user_id, identity.user_id);
     lifecycle.stop();
 }
 

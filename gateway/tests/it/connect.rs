@@ -104,6 +104,16 @@ async fn the_token_of_connect_comes_before_that_of_the_handshake_with_and_withou
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_token_of_the_handshake_counts_for_every_namespace() {
+    let cluster = TestCluster::nodes(1).await;
+    let client = Client::new(cluster.transport(0, Some(&User::new("ana").token())), User::new("ana"));
+    for namespace in ["/", "/chat"] {
+        client.send(&Inbound::Connect { namespace, auth: None });
+        assert_eq!(client.at(namespace).next("authenticated").await["userId"], "ana");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_namespace_is_refused_and_the_others_of_the_connection_are_not() {
     let cluster = TestCluster::nodes(1).await;
     let client = cluster.client("ana").await;
