@@ -3,14 +3,8 @@
 use axum::http::Method;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::harness::{API_KEY, Client, TestCluster, User, call, is_timestamp, json_of, once};
-
-/// Three nodes, where a user may have any number of sessions.
-async fn cluster() -> TestCluster {
-    TestCluster::with(3, &["session.policy=multi"]).await
-}
+use crate::harness::{Client, TestCluster, call, is_timestamp, json_of, once};
 
 /// One client of a user of its own on each node.
 async fn on_each_node(cluster: &TestCluster) -> [Client; 3] {
@@ -19,7 +13,7 @@ async fn on_each_node(cluster: &TestCluster) -> [Client; 3] {
 
 #[tokio::test(start_paused = true)]
 async fn emit_to_a_user_reaches_every_socket_of_the_user_in_both_namespaces_and_no_other() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let mine = [
         cluster.client_on(0, "ana").await,
         cluster.client_on(1, "ana").await,
@@ -49,7 +43,7 @@ async fn emit_to_a_user_reaches_every_socket_of_the_user_in_both_namespaces_and_
 
 #[tokio::test(start_paused = true)]
 async fn emit_to_users_to_a_room_and_to_everyone_in_a_namespace() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let clients = on_each_node(&cluster).await;
     let chat = cluster.client_in("/chat", 0, "dora").await;
     for member in [&clients[0], &clients[2]] {
@@ -86,7 +80,7 @@ async fn emit_to_users_to_a_room_and_to_everyone_in_a_namespace() {
 
 #[tokio::test(start_paused = true)]
 async fn presence_from_any_node_of_one_user_and_of_many() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let absent = json!({ "userId": "ana", "online": false, "sockets": 0, "since": null });
     assert_eq!(cluster.get(0, "/v1/users/ana").await, absent);
     let begun = chrono::Utc::now().timestamp_millis();
@@ -109,7 +103,7 @@ async fn presence_from_any_node_of_one_user_and_of_many() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_ends_all_sessions_of_the_user_for_good() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let devices = [cluster.client_on(0, "ana").await, cluster.client_on(1, "ana").await];
     let other = cluster.client_on(0, "bob").await;
     let reason = json!({ "reason": "enough" });
@@ -129,31 +123,8 @@ async fn a_disconnect_ends_all_sessions_of_the_user_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn json_with_more_than_64_levels_which_client_libraries_cannot_parse_is_refused() {
-    let cluster = cluster().await;
-    let nested = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-    let notification = |data| format!(r#"{{"title":"t","message":"m","type":"info","data":{data}}}"#);
-    let user = "/v1/users/ana/notifications";
-    let deepest = call(&cluster, 0, API_KEY, (Method::POST, user), notification(nested(63)), &[]).await;
-    assert_eq!(deepest.status(), 201);
-    for levels in [64, 8_000] {
-        let emit = format!(r#"{{"event":"x","data":{{"a":{}}},"to":{{"everyone":true}}}}"#, nested(levels));
-        for (path, body) in [
-            (user, notification(nested(levels))),
-            ("/v1/feeds/productos", format!(r#"{{"type":"CREATE","data":{}}}"#, nested(levels))),
-            ("/v1/emit", emit),
-        ] {
-            let answer = call(&cluster, 0, API_KEY, (Method::POST, path), body, &[]).await;
-            let body = json_of(&answer);
-            assert_eq!((answer.status().as_u16(), &body["code"]), (400, &json!("validation_failed")), "{path}");
-            assert_eq!(body["message"], json!(["body must have at most 64 levels of objects and arrays"]), "{path}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn notifications_are_stored_counted_listed_and_deleted_and_the_same_for_many() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let device = cluster.client_on(2, "ana").await;
     device.next("notification:unread_count").await;
     let inbox = "/v1/users/ana/notifications";
@@ -197,7 +168,7 @@ async fn notifications_are_stored_counted_listed_and_deleted_and_the_same_for_ma
 async fn nodes_and_their_sockets() {
     /// Longer than between two heartbeats.
     const REPORTED: std::time::Duration = std::time::Duration::from_secs(5);
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let clients = on_each_node(&cluster).await;
     for client in &clients[..2] {
         client.join("r").await;
@@ -222,120 +193,6 @@ async fn nodes_and_their_sockets() {
     drop(devices);
     tokio::time::sleep(REPORTED).await;
     assert_eq!(cluster.get(0, "/v1/stats").await, json!({ "nodes": 3, "users": 3, "sockets": 3, "rooms": 1 }));
-}
-
-#[tokio::test(start_paused = true)]
-async fn errors_of_bad_calls_name_the_reason_and_nothing_is_done() {
-    let cluster = cluster().await;
-    let witness = cluster.client_on(1, "u").await;
-    witness.join("r").await;
-    let reader = cluster.stranger(2).at("/ws/v1/productos");
-    reader.connect("/ws/v1/productos", &User::new("u").token());
-    reader.next("connection").await;
-    // The list of all sockets comes later than anything else.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    let before = (witness.events(), reader.events());
-
-    let emit = |field: &str, value: Value| {
-        let mut emit = json!({ "event": "x", "data": {}, "to": { "user": "u" } });
-        emit[field] = value;
-        emit
-    };
-    let too_many = json!({ "users": vec!["u"; 10_001] });
-    for (path, body, status, reason) in [
-        ("emit", emit("event", json!("")), 400, "event must have 1 to 128 characters"),
-        ("emit", emit("event", json!("connect")), 400, "event must have 1 to 128 characters and be none of connect, "),
-        ("emit", emit("to", json!({})), 400, "to: to must be {user}, {users}, "),
-        ("emit", emit("to", json!({ "user": "" })), 400, "to.user must have 1 to 128 characters"),
-        ("emit", emit("to", json!({ "users": [] })), 400, "to.users must have 1 to 10000 entries"),
-        ("emit", emit("to", json!({ "users": ["a", ""] })), 400, "to.users[1] must have 1 to 128 characters"),
-        ("emit", emit("to", too_many), 400, "to.users must have 1 to 10000 entries"),
-        ("emit", emit("to", json!({ "room": "a b" })), 400, "room must be 1 to 64 letters, digits, _ . : or -"),
-        ("emit", emit("to", json!({ "room": "r", "namespace": "/x" })), 400, "namespace must be one of /, /chat"),
-        ("emit", emit("to", json!({ "everyone": false })), 400, "to.everyone must be true"),
-        ("emit", emit("data", json!([])), 400, "data must be an object"),
-        ("emit", emit("extra", json!(1)), 400, "property extra should not exist"),
-        ("users/status", json!({ "userIds": [1] }), 400, "userIds[0] must be a string"),
-        ("users/u/disconnect", json!({ "reason": "x".repeat(257) }), 400, "at most 256 characters in reason"),
-        (
-            "users/u/notifications",
-            json!({ "title": "", "message": "m", "type": "info" }),
-            400,
-            "title must have 1 to 200 characters",
-        ),
-        ("rooms/user:1/messages", json!({ "content": "x" }), 400, "room must be 1 to 64 letters"),
-        ("rooms/r/messages", json!({ "content": "" }), 400, "content must have 1 to 1000 characters"),
-        ("feeds/unknown", json!({ "type": "CREATE", "data": 1 }), 404, "There is no such feed"),
-        (
-            "feeds/productos",
-            json!({ "type": "REPLACE", "data": 1 }),
-            400,
-            "type must be one of `CREATE`, `UPDATE`, `DELETE`",
-        ),
-        ("nowhere", json!({}), 404, "Not found"),
-    ] {
-        let (answered, answer) = cluster.call(0, Method::POST, &format!("/v1/{path}"), &body).await;
-        assert_eq!(answered, status, "{path}: {answer}");
-        let message = if status == 400 { &answer["message"][0] } else { &answer["message"] };
-        assert!(message.as_str().unwrap().starts_with(reason), "{path}: {answer}");
-        assert_eq!(answer["code"], if status == 400 { "validation_failed" } else { "not_found" }, "{path}");
-        assert_eq!(answer["message"].as_array().map_or(1, Vec::len), 1, "{path}: {answer}");
-    }
-
-    let good = emit("event", json!("x")).to_string();
-    let post = (Method::POST, "/v1/emit");
-    let cut = call(&cluster, 0, API_KEY, post.clone(), "{", &[]).await;
-    assert_eq!((cut.status().as_u16(), &json_of(&cut)["message"]), (400, &json!(["body must be valid JSON"])));
-    let text = call(&cluster, 0, API_KEY, post.clone(), good, &[("content-type", "text/plain")]).await;
-    assert_eq!((text.status().as_u16(), &json_of(&text)["code"]), (415, &json!("unsupported_media_type")));
-    let large = emit("data", json!({ "x": "x".repeat(3_000_000) })).to_string();
-    let large = call(&cluster, 0, API_KEY, post, large, &[]).await;
-    assert_eq!((large.status().as_u16(), &json_of(&large)["code"]), (413, &json!("payload_too_large")));
-    let (status, odd) = cluster.call(0, Method::GET, "/v1/rooms/r/messages?limit=0", &Value::Null).await;
-    assert_eq!((status.as_u16(), &odd["code"]), (400, &json!("validation_failed")));
-
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    assert_eq!((witness.events(), reader.events()), before, "nothing was done");
-    assert_eq!(cluster.get(0, "/v1/users/u/notifications").await["unreadCount"], 0);
-    assert_eq!(cluster.get(0, "/v1/rooms/r/messages").await, json!({ "messages": [] }));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_allows_only_calls_within_its_scopes_and_without_a_key_nothing_is_answered() {
-    let sha256 = |key: &str| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let keys = json!([
-        format!("reader:read:{}", sha256("reading key")),
-        format!("sender:emit+publish:{}", sha256("sending key")),
-    ]);
-    let cluster = TestCluster::with(1, &[&format!("api.keys={keys}")]).await;
-    let witness = cluster.client("u").await;
-    let emit = json!({ "event": "x", "data": {}, "to": { "user": "u" } }).to_string();
-    let post = (Method::POST, "/v1/emit");
-    let get = (Method::GET, "/v1/users/u");
-
-    assert_eq!(call(&cluster, 0, "reading key", get.clone(), "", &[]).await.status(), 200);
-    assert_eq!(call(&cluster, 0, "sending key", post.clone(), emit.clone(), &[]).await.status(), 202);
-    witness.next("x").await;
-    for (answer, scope) in [
-        (call(&cluster, 0, "reading key", post.clone(), emit.clone(), &[]).await, "emit"),
-        (call(&cluster, 0, "sending key", get, "", &[]).await, "read"),
-    ] {
-        let body = json_of(&answer);
-        assert_eq!((answer.status().as_u16(), &body["code"]), (403, &json!("need_scope")));
-        assert_eq!(body["message"], format!("The API key must have the scope {scope}"));
-    }
-    for key in ["", "reading", "reading keys", &sha256("reading key"), API_KEY] {
-        for headers in [&[][..], &[("idempotency-key", "k")]] {
-            let answer = call(&cluster, 0, key, post.clone(), emit.clone(), headers).await;
-            assert_eq!(
-                (answer.status().as_u16(), &json_of(&answer)["code"]),
-                (401, &json!("invalid_api_key")),
-                "{key}"
-            );
-        }
-    }
-    cluster.quiet().await;
-    assert_eq!(witness.all("x").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,24 +4,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, TestCluster, is_timestamp, json_of, once};
 
-/// Three nodes, where a user may have any number of sessions.
-async fn cluster() -> TestCluster {
-    TestCluster::with(3, &["session.policy=multi"]).await
-}
-
 fn messages(page: &Value, field: &str) -> Vec<Value> {
     page["messages"].as_array().unwrap().iter().map(|message| message[field].clone()).collect()
 }
 
-/// One client of a user of its own on each node.
-async fn on_each_node(cluster: &TestCluster) -> [Client; 3] {
-    [cluster.client_on(0, "ana").await, cluster.client_on(1, "bob").await, cluster.client_on(2, "carl").await]
-}
-
 #[tokio::test(start_paused = true)]
 async fn messages_of_the_system_are_sent_once_per_idempotency_key_on_any_node_and_are_in_the_history() {
-    let cluster = cluster().await;
-    let clients = on_each_node(&cluster).await;
+    let cluster = TestCluster::many_sessions().await;
+    let clients: [Client; 3] = cluster.clients().await;
     for client in &clients {
         client.join("r").await;
     }
@@ -70,7 +60,7 @@ async fn messages_of_the_system_are_sent_once_per_idempotency_key_on_any_node_an
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_leaves_its_idempotency_key_free_for_the_corrected_call_on_any_node() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let path = "/v1/rooms/r/messages";
     let wrong = once(&cluster, 0, path, &json!({ "content": "" }), "k").await;
     assert_eq!((wrong.status().as_u16(), &json_of(&wrong)["code"]), (400, &json!("validation_failed")));
@@ -83,7 +73,7 @@ async fn a_refused_call_leaves_its_idempotency_key_free_for_the_corrected_call_o
 
 #[tokio::test(start_paused = true)]
 async fn an_idempotency_key_means_its_call_for_five_minutes() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let path = "/v1/rooms/r/messages";
     let first = json_of(&once(&cluster, 0, path, &json!({ "content": "hi" }), "k").await);
     tokio::time::sleep(std::time::Duration::from_secs(299)).await;

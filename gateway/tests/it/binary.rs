@@ -78,7 +78,7 @@ async fn every_event_that_takes_a_part_passes_it_on_unchanged() {
 
 #[tokio::test(start_paused = true)]
 async fn parts_reach_both_namespaces_of_a_connection_and_each_gets_only_its_own() {
-    let cluster = TestCluster::with(3, &["session.policy=multi"]).await;
+    let cluster = TestCluster::many_sessions().await;
     let main = cluster.client_on(0, "ana").await;
     let chat = main.also_in("/chat").await;
     let sender = cluster.client_in("/chat", 1, "bob").await;

@@ -6,6 +6,7 @@
 
 mod api;
 mod api_idempotency;
+mod api_refusals;
 mod binary;
 mod chat;
 mod connect;
@@ -21,5 +22,6 @@ mod rooms_costs;
 mod rooms_join;
 mod rooms_members;
 mod rooms_messages;
+mod rooms_refusals;
 mod roster;
 mod sessions;

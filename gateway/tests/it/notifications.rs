@@ -14,11 +14,6 @@ use crate::harness::{Client, TestCluster, is_timestamp};
 /// The id of no notification.
 const UNKNOWN: &str = "019aa4f0-0000-7000-8000-000000000000";
 
-/// Three nodes, where a user may have any number of devices.
-async fn cluster() -> TestCluster {
-    TestCluster::with(3, &["session.policy=multi"]).await
-}
-
 /// A device of the user on each node, which has received the count.
 async fn devices(cluster: &TestCluster, user: &str) -> [Client; 3] {
     let devices =
@@ -52,7 +47,7 @@ fn ids(list: &Value) -> Vec<&str> {
 
 #[tokio::test(start_paused = true)]
 async fn every_socket_gets_the_count_on_connect_after_authenticated() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let main = cluster.client_on(0, "ana").await;
     let first = main.next("notification:unread_count").await;
     assert_eq!(first["unreadCount"], 0);
@@ -70,7 +65,7 @@ async fn every_socket_gets_the_count_on_connect_after_authenticated() {
 
 #[tokio::test(start_paused = true)]
 async fn notifications_of_an_absence_are_counted_on_connect_and_listed_newest_first_in_pages() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let mut sent = Vec::new();
     for number in 0..5 {
         sent.insert(0, notify(&cluster, number % 3, "ana", &format!("title {number}")).await);
@@ -98,7 +93,7 @@ async fn notifications_of_an_absence_are_counted_on_connect_and_listed_newest_fi
 
 #[tokio::test(start_paused = true)]
 async fn reading_on_one_device_updates_the_others_in_both_namespaces() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let [a, b, c] = devices(&cluster, "ana").await;
     let chat = c.also_in("/chat").await;
     let other = cluster.client("bob").await;
@@ -143,7 +138,7 @@ async fn reading_on_one_device_updates_the_others_in_both_namespaces() {
 
 #[tokio::test(start_paused = true)]
 async fn errors_of_bad_input_name_the_reason() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let ana = cluster.client("ana").await;
     for (event, payload, field) in [
         ("notification:mark_read", json!({}), "notificationId"),
@@ -199,7 +194,7 @@ impl Numbers {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_thousand_operations_on_all_nodes_all_devices_agree_and_every_count_was_right() {
-    let cluster = cluster().await;
+    let cluster = TestCluster::many_sessions().await;
     let devices = devices(&cluster, "ana").await;
     let numbers = Numbers(Cell::new(7));
     let (known, begun) = (RefCell::new(Vec::<String>::new()), Cell::new(0));

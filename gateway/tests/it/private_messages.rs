@@ -4,14 +4,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, TestCluster, User, timed};
 
-/// Three nodes on which a user may have any number of sessions.
-async fn many_sessions() -> TestCluster {
-    TestCluster::with(3, &["session.policy=multi"]).await
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_private_message_reaches_all_sockets_of_both_users_but_the_sending_one() {
-    let cluster = many_sessions().await;
+    let cluster = TestCluster::many_sessions().await;
     let [ana, bob] = [User::new("ana"), User::new("bob")];
     let others: [Client; 3] = cluster.clients().await;
     let sender = cluster.client_on(0, &ana).await;
@@ -58,7 +53,7 @@ async fn a_private_message_reaches_all_sockets_of_both_users_but_the_sending_one
 
 #[tokio::test(start_paused = true)]
 async fn a_private_message_reaches_the_other_namespace_of_the_sender_on_the_same_connection() {
-    let cluster = many_sessions().await;
+    let cluster = TestCluster::many_sessions().await;
     let main = cluster.client_on(0, "ana").await;
     let chat = main.also_in("/chat").await;
     for (from, to) in [(&main, &chat), (&chat, &main)] {
@@ -76,7 +71,7 @@ async fn a_private_message_reaches_the_other_namespace_of_the_sender_on_the_same
 
 #[tokio::test(start_paused = true)]
 async fn a_private_message_from_chat_reaches_both_namespaces_of_the_recipient_and_counts_one_session() {
-    let cluster = many_sessions().await;
+    let cluster = TestCluster::many_sessions().await;
     let main = cluster.client_on(1, "bob").await;
     let chat = main.also_in("/chat").await;
     let sender = cluster.client_in("/chat", 0, "ana").await;

@@ -47,6 +47,11 @@ impl TestCluster {
         Self::with(count, &[]).await
     }
 
+    /// Three nodes on which a user may have any number of sessions.
+    pub async fn many_sessions() -> Self {
+        Self::with(3, &["session.policy=multi"]).await
+    }
+
     /// This many nodes with these settings, each `key=value`.
     pub async fn with(count: usize, set: &[&str]) -> Self {
         Self::trusting(count, set, || KeySource::Secret(SECRET.to_owned())).await

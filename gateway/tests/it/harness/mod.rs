@@ -22,7 +22,7 @@ pub use self::{
     client::Client,
     cluster::{API_KEY, TestCluster},
     packet::hex,
-    room::{history, ids, send_many},
+    room::{history, ids, members, room_log, send_many},
     user::User,
 };
 

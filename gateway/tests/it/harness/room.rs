@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Client, packet::Kind};
+use super::{Client, TestCluster, packet::Kind};
 
 /// Messages in a full page of `recent-messages`.
 const PAGE: usize = 100;
@@ -118,4 +118,20 @@ pub async fn history(client: &Client, room: &str, limit: usize, between: impl As
 /// The ids of messages.
 pub fn ids(messages: &[Value]) -> Vec<String> {
     messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Members of the room on three nodes, each a user of its own.
+pub async fn members(cluster: &TestCluster, room: &str) -> [Client; 3] {
+    let members = cluster.clients().await;
+    for member in &members {
+        member.enter(room, None).await;
+    }
+    members
+}
+
+/// The newest messages of the room's log, as the client's node reads them.
+pub async fn room_log(client: &Client, room: &str) -> Vec<Value> {
+    let mut answer = client.done("room-history", json!({ "room": room, "limit": 100 })).await;
+    let Value::Array(messages) = answer["messages"].take() else { panic!("{answer}") };
+    messages
 }
