@@ -120,7 +120,8 @@ impl Fleet {
     }
 }
 
-/// Sends SIGSTOP, and SIGCONT after that time. If this future is dropped before, the run is over, and SIGKILL ends servers.
+/// Sends SIGSTOP, and SIGCONT after that time. If this future is dropped before, the run is over, and SIGKILL ends the
+/// servers.
 async fn freeze(pid: u32, time: Duration) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no such process")?;
     kill_process(pid, Signal::STOP)?;

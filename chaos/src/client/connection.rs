@@ -30,8 +30,8 @@ pub enum Ended {
     Unplugged(Duration),
 }
 
-/// How long TCP connection, upgrade and handshake may take together. A frozen node accepts connections but does not answer:
-/// give up early and try another, as behind a balancer.
+/// How long TCP connection, upgrade and handshake may take together. A frozen node accepts connections but does not
+/// answer: give up early and try another, as behind a balancer.
 const HANDSHAKE: Duration = Duration::from_secs(4);
 /// Longest wait for the kernel to accept our frames.
 const WRITE: Duration = Duration::from_secs(20);
