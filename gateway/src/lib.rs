@@ -45,7 +45,7 @@ use jackfield_cluster::{
     ids::{NodeId, random_id},
     over_redis,
 };
-use jackfield_engine::testing::TestClient;
+use jackfield_engine::{EngineKind, testing::TestClient};
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::SettingsError,
@@ -77,6 +77,7 @@ pub enum StartError {
 
 /// A running gateway: its background work has started.
 pub struct Gateway {
+    engine: EngineKind,
     shared: Arc<Shared>,
     api: Arc<Api>,
 }
@@ -128,6 +129,7 @@ impl Gateway {
             rooms: Rules::parse(&settings.rooms.rules)?,
             feeds: Rule::parse_all(&settings.feeds)?,
         };
+        let engine = settings.engine()?;
         let keys = ApiKeys::parse(&settings.api.keys)?;
         for list in [metrics::METRICS, jackfield_cluster::metrics::METRICS] {
             jackfield_shared::metrics::install(list, lifecycle);
@@ -136,7 +138,7 @@ impl Gateway {
         let shared = Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events));
         node::start(&shared, events);
         let api = Api::new(&shared, keys);
-        Ok(Self { shared, api })
+        Ok(Self { engine, shared, api })
     }
 
     /// A client in this process without a transport, for tests of everything above the engine. `token` is sent in its
@@ -150,7 +152,7 @@ impl Gateway {
     pub fn router(&self) -> Router {
         let settings = &self.shared.settings;
         let api = settings.api.public.then(|| api::router(&self.api, settings.proxy.hops as usize));
-        front::router(&self.shared, api)
+        front::router(&self.shared, self.engine, api)
     }
 
     /// The internal routes.

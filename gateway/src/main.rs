@@ -3,12 +3,13 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
 use jackfield_shared::{
     health,
     lifecycle::{self, Lifecycle},
     program::{Command, SettingsArguments, exit_code},
+    serve::serve,
     settings::load,
     telemetry,
 };
@@ -23,7 +24,17 @@ struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<GatewayCommand>,
+}
+
+#[derive(Subcommand)]
+enum GatewayCommand {
+    #[command(flatten)]
+    Common(Command),
+    /// Serve a bare echo server on `host` and `port` with the set `engine`, without tokens, for the official test suites
+    /// of Engine.IO and Socket.IO
+    #[command(hide = true)]
+    Conformance,
 }
 
 fn main() -> ExitCode {
@@ -33,10 +44,25 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: GatewaySettings = load(&sources)?;
-    if let Some(Command::Health { ready }) = arguments.command {
-        return Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?);
+    let runtime = || lifecycle::runtime(settings.workers as usize);
+    match arguments.command {
+        Some(GatewayCommand::Common(Command::Health { ready })) => {
+            Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?)
+        }
+        Some(GatewayCommand::Conformance) => runtime()?.block_on(conformance(settings)),
+        None => runtime()?.block_on(run(settings)),
     }
-    lifecycle::runtime(settings.workers as usize)?.block_on(run(settings))
+}
+
+async fn conformance(settings: GatewaySettings) -> anyhow::Result<()> {
+    telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
+    let listener = listen(&settings.host, settings.port).await?;
+    let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signal().context("cannot handle signals")?;
+    tracing::info!(address = %listener.local_addr()?, engine = settings.engine, "echoing at /engine.io/ and /socket.io/");
+    serve(listener, jackfield_engine::conformance::router(settings.engine()?, &lifecycle), lifecycle.clone()).await;
+    lifecycle.finish(GRACE).await;
+    Ok(())
 }
 
 async fn run(settings: GatewaySettings) -> anyhow::Result<()> {

@@ -17,6 +17,8 @@ jackfield_shared::settings! {
         host: String = "0.0.0.0".into(),
         /// Number of worker threads; 0 for one per core. One is the most efficient: run one node per core.
         workers: u32 = 1,
+        /// Engine that speaks to the clients: `native`, or `oxide`, on the library engineioxide.
+        engine: String = "native".into(),
         /// Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by default,
         /// only token holders read, only backends update, and nothing is kept for new subscribers.
         feeds: Vec<String> = vec![PRODUCTS.into()],

@@ -1,20 +1,25 @@
 //! One Socket.IO packet for clients, encoded once for all recipients: its text, and the binary parts that follow it.
+//!
+//! Encoded as a WebSocket sends it, with each message's header in front, so that a socket's writer copies nothing.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io::Write as _, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Parts, oxide};
+use crate::{Parts, oxide, websocket::encode};
 
 /// See the module. Cloning shares the bytes.
 #[derive(Clone)]
 pub struct Frame(Arc<Encoded>);
 
 struct Encoded {
-    /// UTF-8.
-    text: Bytes,
+    /// WebSocket frames: the text, then each part.
+    wire: Bytes,
+    /// The Engine.IO packet in the first of them: its type, then the text in UTF-8. Empty without a text.
+    packet: Range<usize>,
+    /// Slices of `wire`.
     parts: Option<Parts>,
     /// The text in the library's type, converted for the first socket.
     for_oxide: oxide::Shared,
@@ -38,21 +43,20 @@ impl Frame {
     /// name must need no escapes in JSON.
     #[must_use]
     pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
-        Self::from_text(format!("2{}[\"{name}\",{arguments}]", namespace_prefix(namespace)))
+        Self::message(format_args!("2{}[\"{name}\",{arguments}]", Prefix(namespace)), None)
     }
 
     /// An event whose name and arguments are already JSON, with commas between them.
     #[must_use]
     pub fn event_content(namespace: &str, content: &str) -> Self {
-        Self::from_text(format!("2{}[{content}]", namespace_prefix(namespace)))
+        Self::message(format_args!("2{}[{content}]", Prefix(namespace)), None)
     }
 
     /// Like [`Frame::event_content`], with the binary parts that placeholders in the content refer to.
     #[must_use]
-    pub fn event_with(namespace: &str, content: &str, parts: Option<Parts>) -> Self {
+    pub fn event_with(namespace: &str, content: &str, parts: Option<&Parts>) -> Self {
         let Some(parts) = parts else { return Self::event_content(namespace, content) };
-        let text = format!("5{}-{}[{content}]", parts.count(), namespace_prefix(namespace));
-        Self::new(text.into(), Some(parts))
+        Self::message(format_args!("5{}-{}[{content}]", parts.count(), Prefix(namespace)), Some(parts))
     }
 
     /// The acknowledgement of an event whose sender asked for one. `None` if `data` cannot be JSON.
@@ -64,39 +68,38 @@ impl Frame {
     /// Like [`Frame::ack`], with data that is already JSON.
     #[must_use]
     pub fn ack_json(namespace: &str, id: i64, data: &str) -> Self {
-        Self::from_text(format!("3{}{id}[{data}]", namespace_prefix(namespace)))
+        Self::message(format_args!("3{}{id}[{data}]", Prefix(namespace)), None)
     }
 
     /// An acknowledgement with arguments that are already JSON, with commas between them, and their binary parts.
     #[must_use]
-    pub fn ack_with(namespace: &str, id: i64, arguments: &str, parts: Option<Parts>) -> Self {
+    pub fn ack_with(namespace: &str, id: i64, arguments: &str, parts: Option<&Parts>) -> Self {
         let Some(parts) = parts else { return Self::ack_json(namespace, id, arguments) };
-        let text = format!("6{}-{}{id}[{arguments}]", parts.count(), namespace_prefix(namespace));
-        Self::new(text.into(), Some(parts))
+        Self::message(format_args!("6{}-{}{id}[{arguments}]", parts.count(), Prefix(namespace)), Some(parts))
     }
 
     /// Tells the client that it has joined the namespace, under this public socket id.
     #[must_use]
     pub fn connect(namespace: &str, socket_id: &str) -> Self {
-        Self::from_text(format!("0{}{}", namespace_prefix(namespace), json!({ "sid": socket_id })))
+        Self::message(format_args!("0{}{}", Prefix(namespace), json!({ "sid": socket_id })), None)
     }
 
     /// Refuses the client's CONNECT to the namespace permanently; `code` is the message of the client's error.
     #[must_use]
     pub fn connect_error(namespace: &str, code: &str) -> Self {
-        Self::from_text(format!("4{}{}", namespace_prefix(namespace), json!({ "message": code })))
+        Self::message(format_args!("4{}{}", Prefix(namespace), json!({ "message": code })), None)
     }
 
     /// Disconnects the client from the namespace permanently: a stock client does not reconnect by itself.
     #[must_use]
     pub fn disconnect(namespace: &str) -> Self {
-        Self::from_text(format!("1{}", namespace_prefix(namespace)))
+        Self::message(format_args!("1{}", Prefix(namespace)), None)
     }
 
     /// The packet's text, UTF-8.
     #[must_use]
-    pub fn text(&self) -> &Bytes {
-        &self.0.text
+    pub fn text(&self) -> &[u8] {
+        self.packet().get(1..).unwrap_or_default()
     }
 
     /// The binary parts after the text.
@@ -105,41 +108,105 @@ impl Frame {
         self.0.parts.as_ref()
     }
 
-    /// Bytes that it takes in a queue.
+    /// Bytes of text and parts, without headers: what it counts in a queue.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.text.len() + self.parts().map_or(0, Parts::bytes)
+        self.text().len() + self.parts().map_or(0, Parts::bytes)
     }
 
     /// The frame, encoded for the bus.
     #[must_use]
     pub fn to_bus(&self) -> Bytes {
-        Parts::encode(&self.0.text, self.parts())
+        let text = self.0.wire.slice(self.0.packet.start + 1..self.0.packet.end);
+        Parts::encode(text, self.parts())
     }
 
     /// Decodes a frame from the bus; `None` if it is malformed.
     #[must_use]
     pub fn from_bus(bytes: Bytes) -> Option<Self> {
         let (text, parts) = Parts::decode(bytes)?;
-        Some(Self::new(text, parts))
+        let text = std::str::from_utf8(&text).ok()?;
+        Some(Self::message(format_args!("{text}"), parts.as_ref()))
+    }
+
+    /// A message of Engine.IO that need not be a packet of Socket.IO.
+    #[must_use]
+    pub fn raw_text(text: &str) -> Self {
+        Self::message(format_args!("{text}"), None)
+    }
+
+    /// A binary message of Engine.IO.
+    #[must_use]
+    pub fn raw_binary(part: &Bytes) -> Self {
+        let mut wire = Vec::with_capacity(encode::LONGEST_HEAD + part.len());
+        encode::append(&mut wire, encode::BINARY, part);
+        Self::only(wire, Some(Parts::one(part.clone())))
+    }
+
+    /// An Engine.IO packet that is not a message.
+    pub(crate) fn engine_packet(packet: &str) -> Self {
+        Self::encode(format_args!("{packet}"), None)
+    }
+
+    /// A control frame of WebSocket; polling clients have none.
+    pub(crate) fn websocket_control(opcode: u8, payload: &[u8]) -> Self {
+        let mut wire = Vec::with_capacity(encode::LONGEST_HEAD + payload.len());
+        encode::append(&mut wire, opcode, payload);
+        Self::only(wire, None)
+    }
+
+    /// A frame without a text.
+    fn only(wire: Vec<u8>, parts: Option<Parts>) -> Self {
+        Self(Arc::new(Encoded { wire: wire.into(), packet: 0..0, parts, for_oxide: oxide::Shared::default() }))
+    }
+
+    /// The WebSocket frames.
+    pub(crate) fn wire(&self) -> &Bytes {
+        &self.0.wire
+    }
+
+    /// The Engine.IO packet of the text: its type, then the text. Empty for a control frame of WebSocket.
+    pub(crate) fn packet(&self) -> &[u8] {
+        &self.0.wire[self.0.packet.clone()]
     }
 
     pub(crate) fn for_oxide(&self) -> &oxide::Shared {
         &self.0.for_oxide
     }
 
-    fn from_text(text: String) -> Self {
-        Self::new(text.into(), None)
+    fn message(text: fmt::Arguments<'_>, parts: Option<&Parts>) -> Self {
+        Self::encode(format_args!("{MESSAGE}{text}"), parts)
     }
 
-    fn new(text: Bytes, parts: Option<Parts>) -> Self {
-        Self(Arc::new(Encoded { text, parts, for_oxide: oxide::Shared::default() }))
+    fn encode(packet: fmt::Arguments<'_>, parts: Option<&Parts>) -> Self {
+        let mut wire = vec![0; encode::LONGEST_HEAD];
+        // Writing to a vector does not fail.
+        let _ = wire.write_fmt(packet);
+        let end = wire.len();
+        let begin = encode::put_head(&mut wire, encode::TEXT);
+        for part in parts.iter().flat_map(|parts| parts.all()) {
+            encode::append(&mut wire, encode::BINARY, part);
+        }
+        let wire = Bytes::from(wire).slice(begin..);
+        let packet = encode::LONGEST_HEAD - begin..end - begin;
+        let parts = parts.and_then(|parts| {
+            let mut rest = wire.slice(packet.end..);
+            let slices = parts.all().iter().map(|part| {
+                let own = rest.split_to(encode::head_length(part.len()) + part.len());
+                own.slice(own.len() - part.len()..)
+            });
+            Parts::new(slices.collect())
+        });
+        Self(Arc::new(Encoded { wire, packet, parts, for_oxide: oxide::Shared::default() }))
     }
 }
 
+/// The Engine.IO type of a message.
+const MESSAGE: char = '4';
+
 impl PartialEq for Frame {
     fn eq(&self, other: &Self) -> bool {
-        (self.text(), self.parts()) == (other.text(), other.parts())
+        self.wire() == other.wire()
     }
 }
 
@@ -147,13 +214,17 @@ impl Eq for Frame {}
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Frame").field(self.text()).field(&self.parts()).finish()
+        f.debug_tuple("Frame").field(&String::from_utf8_lossy(self.text())).field(&self.parts()).finish()
     }
 }
 
 /// The namespace at the beginning of a packet: empty for the main one.
-fn namespace_prefix(namespace: &str) -> String {
-    if namespace == "/" { String::new() } else { format!("{namespace},") }
+struct Prefix<'a>(&'a str);
+
+impl fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == "/" { Ok(()) } else { write!(f, "{},", self.0) }
+    }
 }
 
 #[cfg(test)]
@@ -186,14 +257,30 @@ mod tests {
     fn binary_parts_are_counted_in_the_text_and_survive_the_bus() {
         let parts = Parts::new(vec![Bytes::from_static(b"\x00\xff"), Bytes::from_static(b"")]);
         let content = r#""e",{"_placeholder":true,"num":0}"#;
-        let frame = Frame::event_with("/chat", content, parts.clone());
+        let frame = Frame::event_with("/chat", content, parts.as_ref());
         assert_eq!(text(Some(frame.clone())), format!("52-/chat,[{content}]"));
+        assert_eq!(frame.parts(), parts.as_ref());
         assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame));
-        assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", parts))), "62-7[1,2]");
+        assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", parts.as_ref()))), "62-7[1,2]");
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", None))), "37[1,2]");
         let plain = Frame::event_with("/", "\"e\"", None);
         assert_eq!(Frame::from_bus(plain.to_bus()), Some(plain));
         assert_eq!(Frame::from_bus(Bytes::from_static(b"\xff\x00")), None);
         assert_eq!(Frame::from_bus(Bytes::from_static(b"2[\"\xc3\"]")), None, "not UTF-8");
+    }
+
+    #[test]
+    fn the_wire_form_has_the_header_of_each_message() {
+        let parts = Parts::new(vec![Bytes::from(vec![7; 300])]);
+        let wire = Frame::event_with("/", "\"e\"", parts.as_ref()).wire().to_vec();
+        assert_eq!(&wire[..11], b"\x81\x09451-[\"e\"]");
+        assert_eq!(wire[11..15], [0x82, 126, 1, 44]);
+        assert_eq!(wire.len(), 15 + 300);
+        assert_eq!(&**Frame::engine_packet("2").wire(), b"\x81\x012");
+        assert_eq!(&**Frame::websocket_control(8, &[3, 232]).wire(), b"\x88\x02\x03\xe8");
+        for (length, head) in [(124, 2), (125, 4), (65_534, 4), (65_535, 10)] {
+            let frame = Frame::engine_packet(&format!("4{}", "x".repeat(length)));
+            assert_eq!((frame.wire().len(), frame.text().len()), (head + 1 + length, length));
+        }
     }
 }

@@ -39,8 +39,8 @@ pub enum Inbound<S> {
     Refused {
         /// The namespace's name.
         namespace: S,
-        /// The event's name, cut to 64 characters; empty if it was not found.
-        event: S,
+        /// The event's name, cut to 64 characters; empty if it was not found. Owned, because JSON may escape it.
+        event: Box<str>,
         /// The acknowledgement's id, if the client asks for one.
         ack: Option<i64>,
         /// The limit that it exceeds.
@@ -73,7 +73,7 @@ impl<S: Deref<Target = str>> Inbound<S> {
                 len(namespace) + len(content) + parts.as_ref().map_or(0, Parts::bytes)
             }
             Self::Disconnect { namespace } => len(namespace),
-            Self::Refused { namespace, event, .. } => len(namespace) + len(event),
+            Self::Refused { namespace, event, .. } => len(namespace) + event.len(),
             Self::Malformed => 0,
         }
     }
@@ -100,7 +100,7 @@ impl<S: Deref<Target = str>> Inbound<S> {
                 Inbound::Event { namespace: text(namespace), content: text(content), ack: *ack, parts: parts.clone() }
             }
             Self::Refused { namespace, event, ack, excess } => {
-                Inbound::Refused { namespace: text(namespace), event: text(event), ack: *ack, excess: *excess }
+                Inbound::Refused { namespace: text(namespace), event: event.clone(), ack: *ack, excess: *excess }
             }
             Self::Malformed => Inbound::Malformed,
         }

@@ -4,24 +4,35 @@
 //! [`Inbound`]: a packet from a client · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]:
 //! a connection's bounded queue, which reports to the sender if it is full · [`CloseReason`].
 //!
-//! Engines: [`oxide`], over the lower half of socketioxide, whose types stay in that folder; and [`testing`], without a
-//! transport. Deliberately knows neither users nor rooms, neither Redis nor the node.
+//! Engines, chosen by [`EngineKind`]: [`native`], our own; [`oxide`], over the lower half of socketioxide, whose types stay
+//! in that folder. And [`testing`], without a transport. Deliberately knows neither users nor rooms, neither Redis nor the node.
 
 mod accept;
+mod allowance;
+mod answer;
+mod body;
 mod close_reason;
+pub mod conformance;
+mod engine;
+mod failure;
 mod frame;
 mod handshake;
 mod inbound;
+pub mod native;
 mod outbox;
 pub mod oxide;
+mod packet;
 mod parts;
+mod stragglers;
 pub mod testing;
+mod websocket;
 
 use std::time::Duration;
 
 pub use self::{
     accept::{Accept, Permit, Session},
     close_reason::CloseReason,
+    engine::{Engine, EngineKind},
     frame::{Frame, event_content},
     handshake::{Handshake, Transport},
     inbound::{Excess, Inbound, Packet, event_name},
@@ -50,4 +61,16 @@ pub struct EngineLimits {
     pub attachments: usize,
     /// Bytes of the longest configured namespace.
     pub longest_namespace: usize,
+    /// What messages contain.
+    pub messages: Messages,
+}
+
+/// What the messages of Engine.IO contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Messages {
+    /// Packets of Socket.IO.
+    Packets,
+    /// Anything. Each message is passed on undecoded, as an [`Inbound::Event`] without a namespace: its content is the
+    /// text, or its only part the binary message.
+    Raw,
 }

@@ -3,7 +3,7 @@
 //! Guarantees of every engine: frames of one outbox are sent in the order of [`Outbox::send`]; [`Full`] queued nothing;
 //! a closed connection's session gets [`crate::Session::closed`] with the first reason that was given.
 
-use crate::{CloseReason, Frame, oxide::OxideOutbox, testing::TestOutbox};
+use crate::{CloseReason, Frame, native::NativeOutbox, oxide::OxideOutbox, testing::TestOutbox};
 
 /// The queue has no room: the client reads more slowly than frames are sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Full;
 /// Cheap to clone; all clones are the same connection.
 #[derive(Clone)]
 pub enum Outbox {
+    /// A client of [`crate::native`].
+    Native(NativeOutbox),
     /// A client of [`crate::oxide`].
     Oxide(OxideOutbox),
     /// A client of [`crate::testing`].
@@ -25,6 +27,7 @@ impl Outbox {
     /// [`Full`]: nothing of the frame was queued.
     pub fn send(&self, frame: &Frame) -> Result<(), Full> {
         match self {
+            Self::Native(outbox) => outbox.send(frame),
             Self::Oxide(outbox) => outbox.send(frame),
             Self::Test(outbox) => outbox.send(frame),
         }
@@ -34,6 +37,7 @@ impl Outbox {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         match self {
+            Self::Native(outbox) => outbox.waiting(),
             Self::Oxide(outbox) => outbox.waiting(),
             Self::Test(outbox) => outbox.waiting(),
         }
@@ -44,6 +48,7 @@ impl Outbox {
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         match self {
+            Self::Native(outbox) => outbox.is_flushed(),
             Self::Oxide(outbox) => outbox.is_flushed(),
             Self::Test(_) => true,
         }
@@ -52,6 +57,7 @@ impl Outbox {
     /// A namespace has admitted the client: lifts the limit on the bytes that it may send before that.
     pub fn admitted(&self) {
         match self {
+            Self::Native(outbox) => outbox.admitted(),
             Self::Oxide(outbox) => outbox.admitted(),
             Self::Test(outbox) => outbox.admitted(),
         }
@@ -61,6 +67,7 @@ impl Outbox {
     #[must_use]
     pub fn is_admitted(&self) -> bool {
         match self {
+            Self::Native(outbox) => outbox.is_admitted(),
             Self::Oxide(outbox) => outbox.is_admitted(),
             Self::Test(outbox) => outbox.is_admitted(),
         }
@@ -71,6 +78,7 @@ impl Outbox {
     /// [`Frame::disconnect`] before.
     pub fn close(&self, reason: CloseReason) {
         match self {
+            Self::Native(outbox) => outbox.close(reason),
             Self::Oxide(outbox) => outbox.close(reason),
             Self::Test(outbox) => outbox.close(reason),
         }
@@ -79,6 +87,7 @@ impl Outbox {
     /// Ends the transport at once and drops the queue.
     pub fn abort(&self, reason: CloseReason) {
         match self {
+            Self::Native(outbox) => outbox.abort(reason),
             Self::Oxide(outbox) => outbox.abort(reason),
             Self::Test(outbox) => outbox.close(reason),
         }
@@ -87,6 +96,7 @@ impl Outbox {
     /// Stops reading from a WebSocket that [`Outbox::abort`] will end.
     pub fn stop_reading(&self) {
         match self {
+            Self::Native(outbox) => outbox.stop_reading(),
             Self::Oxide(outbox) => outbox.stop_reading(),
             Self::Test(_) => {}
         }

@@ -146,13 +146,13 @@ pub(crate) async fn emit(
         }
         To::Room(ToRoom { room: name, namespace }) => {
             let room = room(namespace.as_deref(), &name)?;
-            let frame = Frame::event_with(&room.namespace, &event, parts);
+            let frame = Frame::event_with(&room.namespace, &event, parts.as_ref());
             publish(&api, &Channel::Room(room), &frame).await?;
             None
         }
         To::Everyone(ToEveryone { everyone: true, namespace }) => {
             let namespace = namespace_of(namespace.as_deref())?;
-            let frame = Frame::event_with(namespace, &event, parts);
+            let frame = Frame::event_with(namespace, &event, parts.as_ref());
             publish(&api, &Channel::Namespace(namespace.into()), &frame).await?;
             None
         }
@@ -164,7 +164,7 @@ pub(crate) async fn emit(
 }
 
 async fn to_users(api: &Api, users: &[Arc<str>], event: String, parts: Option<&Parts>) -> Result<usize, ApiError> {
-    let directive = Directive::Event(Parts::encode(&event.into(), parts));
+    let directive = Directive::Event(Parts::encode(event.into(), parts));
     let counts = api.shared.cluster.sessions.send(users, &directive, None).await?;
     Ok(counts.iter().sum())
 }

@@ -7,6 +7,6 @@ use super::{Addressee, parse::Event};
 
 pub(super) fn handle(to: &dyn Addressee, event: &Event<'_>, ack: Option<i64>) {
     if let Some(id) = ack {
-        to.send(&Frame::ack_with(to.namespace(), id, event.arguments(), event.parts.cloned()));
+        to.send(&Frame::ack_with(to.namespace(), id, event.arguments(), event.parts));
     }
 }

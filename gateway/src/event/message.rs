@@ -61,5 +61,5 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
 
 fn frame(sender: &Sender<'_>, payload: &Payload<'_>) -> Result<Frame, EventError> {
     let content = event_content("message", payload).ok_or(EventError::Unavailable)?;
-    Ok(Frame::event_with(&sender.client.namespace.name, &content, payload.message.parts.clone()))
+    Ok(Frame::event_with(&sender.client.namespace.name, &content, payload.message.parts.as_ref()))
 }

@@ -41,6 +41,6 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Don
     let payload = Payload { full_name: &sender.client.identity.name, message: &message };
     let content = event_content("message-server", &payload).ok_or(EventError::Unavailable)?;
     sender.client.user.broadcast(now())?;
-    sender.broadcast(&Frame::event_with(&sender.client.namespace.name, &content, message.parts.clone())).await?;
+    sender.broadcast(&Frame::event_with(&sender.client.namespace.name, &content, message.parts.as_ref())).await?;
     Ok(DONE)
 }

@@ -11,7 +11,7 @@ mod cors;
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{Router, body::Body, extract::Extension, http::Request, middleware::from_fn_with_state, routing::any};
-use jackfield_engine::{EngineLimits, Handshake, oxide::Engine};
+use jackfield_engine::{Engine, EngineKind, EngineLimits, Handshake, Messages};
 
 use crate::{
     limits::PendingPermit,
@@ -26,7 +26,7 @@ struct Admitted {
 }
 
 /// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
-pub(crate) fn router(shared: &Arc<Shared>, api: Option<Router>) -> Router {
+pub(crate) fn router(shared: &Arc<Shared>, kind: EngineKind, api: Option<Router>) -> Router {
     let settings = &shared.settings;
     let limits = EngineLimits {
         ping_interval: settings.ping.interval,
@@ -38,8 +38,9 @@ pub(crate) fn router(shared: &Arc<Shared>, api: Option<Router>) -> Router {
         payload: settings.limits.payload as usize,
         attachments: settings.limits.attachments as usize,
         longest_namespace: shared.longest_namespace(),
+        messages: Messages::Packets,
     };
-    let engine = Engine::new(Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
+    let engine = Engine::new(kind, Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
     let answer = move |Extension(Admitted { handshake, permit }): Extension<Admitted>, request: Request<Body>| {
         engine.clone().answer(request, handshake, permit)
     };

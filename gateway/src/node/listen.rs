@@ -111,7 +111,7 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
         for client in clients {
             let name = &client.namespace.name;
             let index = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
-                frames.push((Arc::clone(name), Frame::event_with(name, content, parts.cloned())));
+                frames.push((Arc::clone(name), Frame::event_with(name, content, parts)));
                 frames.len() - 1
             });
             client.send(&frames[index].1);

@@ -7,6 +7,7 @@ use jackfield_cluster::{
     inbox::Keep,
     sessions::{OnConflict, Policy},
 };
+use jackfield_engine::EngineKind;
 use jackfield_shared::{hosts::is_loopback, serve::internal_host, settings::SettingsError, verify::KeySource};
 
 use super::{GatewaySettings, Limits, Redis};
@@ -91,6 +92,18 @@ impl GatewaySettings {
         }
         let system = rustix::system::uname();
         format!("{}:{}", system.nodename().to_string_lossy(), self.internal_port().unwrap_or_default())
+    }
+
+    /// The engine that speaks to the clients.
+    ///
+    /// # Errors
+    /// Names the setting and its valid values.
+    pub fn engine(&self) -> Result<EngineKind, SettingsError> {
+        match self.engine.as_str() {
+            "native" => Ok(EngineKind::Native),
+            "oxide" => Ok(EngineKind::Oxide),
+            _ => Err(SettingsError::new("setting `engine` must be `native` or `oxide`")),
+        }
     }
 
     /// How many sessions a user may have.

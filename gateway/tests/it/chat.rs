@@ -126,7 +126,7 @@ async fn a_refused_event_is_not_delivered_and_its_error_names_the_reason() {
 async fn an_event_above_the_limit_of_bytes_is_refused_by_its_name() {
     let cluster = TestCluster::nodes(1).await;
     let client = cluster.client("ana").await;
-    let refused = |ack| Inbound::Refused { namespace: "/", event: "message", ack, excess: Excess::Bytes };
+    let refused = |ack| Inbound::Refused { namespace: "/", event: "message".into(), ack, excess: Excess::Bytes };
     client.send(&refused(Some(7)));
     let answer = client.answer(7, "message").await;
     assert_error(&answer, json!({ "status": "error", "code": "payload_too_large" }), &["65536"]);

@@ -20,17 +20,18 @@ use parking_lot::Mutex;
 use tower::Service;
 
 use super::{
-    decoder::DecoderLimits,
-    failure::{self, Failure},
+    numeric_codes,
     outbox::OxideOutbox,
     poll, post,
     request::{self, PATH},
     socket_data::SocketData,
-    stragglers::Stragglers,
-    upgrade,
+    stream::Stream,
     wire::{Wire, WireLimits},
 };
-use crate::{Accept, CloseReason, EngineLimits, Handshake, Outbox, Permit};
+use crate::{
+    Accept, CloseReason, EngineLimits, Handshake, Outbox, Permit, failure::Failure, packet::DecoderLimits,
+    stragglers::Stragglers, websocket::handshake,
+};
 
 /// The library's queue size for no limit on frames; the limit on bytes still applies.
 const ANY_NUMBER: usize = 1 << 20;
@@ -62,7 +63,7 @@ impl<P: Permit> Engine<P> {
         let handler = Arc::new(Handler {
             accept,
             max_message: limits.max_message,
-            decoding: DecoderLimits::new(limits.payload, limits.attachments, limits.longest_namespace),
+            decoding: DecoderLimits::of(&limits),
             wires: Arc::clone(&wires),
             polling: Mutex::default(),
         });
@@ -74,7 +75,7 @@ impl<P: Permit> Engine<P> {
 
     /// Answers a request. `handshake` was parsed from it, and admission gave it `permit`.
     pub async fn answer(self, request: Request<Body>, handshake: Handshake, permit: Option<P>) -> Response<Body> {
-        let is_websocket = upgrade::is_websocket_request(request.method(), &handshake);
+        let is_websocket = handshake::is_websocket_request(request.method(), &handshake);
         let target = self.handler.target(&handshake);
         match (is_websocket, target) {
             (true, target) => self.websocket(request, handshake, permit, &target).unwrap_or_else(Failure::response),
@@ -96,7 +97,7 @@ impl<P: Permit> Engine<P> {
         permit: Option<P>,
         target: &Target,
     ) -> Result<Response<Body>, Failure> {
-        upgrade::check(request.headers())?;
+        handshake::check(request.headers())?;
         let wire = match target {
             Target::New => Wire::new(Arc::clone(&self.handler.wires)),
             Target::Unknown => return Err(Failure::UnknownSession),
@@ -106,13 +107,14 @@ impl<P: Permit> Engine<P> {
             Target::Polling(socket) => Arc::clone(socket.data.shared_wire().ok_or(Failure::UnknownSession)?),
         };
         let lifecycle = self.lifecycle.clone();
-        let library_request = request::own(Method::GET, &handshake, ());
+        let mut own = request::own(Method::GET, &handshake, ());
         let opening = Opening::new(handshake, permit);
-        Ok(upgrade::accept(request, library_request, &lifecycle, Arc::clone(&wire), move |stream, mut request| {
-            request.extensions_mut().insert(wire);
-            request.extensions_mut().insert(opening);
+        Ok(handshake::accept(request, &lifecycle, move |socket, early| {
+            let stream = Stream::new(socket, early, Arc::clone(&wire));
+            own.extensions_mut().insert(wire);
+            own.extensions_mut().insert(opening);
             // The call returns at once; the connection runs in a task of the library.
-            drop(Service::call(&mut self.service, (stream, request)));
+            drop(Service::call(&mut self.service, (stream, own)));
         }))
     }
 
@@ -143,7 +145,7 @@ impl<P: Permit> Engine<P> {
     async fn library(mut self, request: Request<Body>) -> Response<Body> {
         let answered: Result<_, Infallible> = Service::call(&mut self.service, request).await;
         match answered {
-            Ok(response) => failure::with_numeric_codes(response.map(Body::new)).await,
+            Ok(response) => numeric_codes::with_numeric_codes(response.map(Body::new)).await,
             Err(never) => match never {},
         }
     }
@@ -234,7 +236,7 @@ impl<P: Permit> EngineIoHandler for Handler<P> {
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<SocketData>>) {
-        socket.data.receive_text(text, self.decoding);
+        socket.data.receive_text(&text, self.decoding);
     }
 
     fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<SocketData>>) {

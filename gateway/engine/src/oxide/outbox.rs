@@ -46,6 +46,7 @@ impl OxideOutbox {
         let place = self.0.reserve()?;
         match frame.parts() {
             None => place.emit(frame.for_oxide().text(frame)),
+            Some(parts) if frame.packet().is_empty() => place.emit_binary(parts.all().concat().into()),
             Some(parts) => place.emit_many(frame.for_oxide().text(frame), VecDeque::from(parts.all().to_vec())),
         }
         Ok(())
@@ -64,12 +65,12 @@ impl OxideOutbox {
 
     pub(crate) fn admitted(&self) {
         if let Some(wire) = self.0.data.wire() {
-            wire.admitted();
+            wire.allowance.admitted();
         }
     }
 
     pub(crate) fn is_admitted(&self) -> bool {
-        self.0.data.wire().is_some_and(Wire::is_admitted)
+        self.0.data.wire().is_some_and(|wire| wire.allowance.is_admitted())
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {

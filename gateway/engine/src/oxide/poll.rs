@@ -1,40 +1,40 @@
-//! The answer to a poll, passed to HTTP in pieces, so that bytes that the client has not read still count as waiting.
-//!
-//! The library puts the waiting packets into one payload. HTTP would take the whole payload into its buffer, where a
-//! client that reads a few bytes a second could keep it.
+//! Answers polls with the library's payloads.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::wire::{Claim, Wire};
+use crate::answer::{self, Recipient};
 
-/// Bytes that are passed to HTTP at once.
-const PIECE: usize = 16 * 1024;
 /// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
 
-/// See the module.
-struct Answer {
-    left: Bytes,
-    /// Message bytes of the payload that are not counted as written yet.
-    messages: u64,
+struct Poll {
     wire: Arc<Wire>,
     /// Held until the last piece is passed on: the client cannot poll again before that.
     claim: Option<Claim>,
 }
 
+impl Recipient for Poll {
+    fn is_aborted(&self) -> bool {
+        self.wire.is_aborted()
+    }
+
+    fn wrote(&self, bytes: u64) {
+        self.wire.wrote(bytes);
+    }
+
+    fn finished(&mut self) {
+        self.claim = None;
+    }
+}
+
 /// A payload as the body of the answer that `claim` is for.
 pub(super) fn answer(payload: Bytes, wire: &Arc<Wire>, claim: Claim) -> Body {
     let messages = message_bytes(&payload);
-    Body::new(Answer { left: payload, messages, wire: Arc::clone(wire), claim: Some(claim) })
+    answer::answer(payload, messages, Poll { wire: Arc::clone(wire), claim: Some(claim) })
 }
 
 /// The bytes of a payload that [`super::OxideOutbox`] counted.
@@ -51,52 +51,12 @@ fn message_bytes(payload: &[u8]) -> u64 {
     bytes.sum::<usize>() as u64
 }
 
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.wire.is_aborted() {
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-        }
-        if self.left.is_empty() {
-            return Poll::Ready(None);
-        }
-        let count = self.left.len().min(PIECE);
-        let piece = self.left.split_to(count);
-        let messages = match self.left.is_empty() {
-            true => self.messages,
-            false => self.messages.min(count as u64),
-        };
-        self.messages -= messages;
-        self.wire.wrote(messages);
-        if self.left.is_empty() {
-            self.claim = None;
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.len() as u64)
-    }
-}
-
-impl Drop for Answer {
-    /// A client that aborts its poll loses the rest, which then no longer counts as waiting.
-    fn drop(&mut self) {
-        self.wire.wrote(self.messages);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oxide::{stragglers::Stragglers, wire::WireLimits};
+    use crate::{answer::PIECE, oxide::wire::WireLimits, stragglers::Stragglers};
     use http_body_util::BodyExt as _;
+    use hyper::body::Body as _;
 
     #[test]
     fn only_messages_are_counted() {

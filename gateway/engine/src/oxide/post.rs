@@ -1,24 +1,18 @@
 //! Reads the body of a polling client's POST before the library does.
 //!
-//! Guarantees: a body that is too long is refused as soon as that is known; a body that does not arrive within
-//! [`BODY_WITHIN`], or whose session ends, is abandoned; one body per session is read at a time; until a namespace
-//! admits it, a client may send at most [`Wire::may_still_read`]. The base64 variants in which clients write binary
+//! Guarantees: a body is bounded in length and in time, see [`body::read`]; one per session is read at a time; until a namespace
+//! admits it, a client may send at most what its [`Wire::allowance`] permits. The base64 variants in which clients write binary
 //! parts (line ends, no padding, the alphabet for URLs) are converted to the one that the library reads.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
-use axum::{
-    body::Body,
-    http::{Request, header::CONTENT_LENGTH},
-};
+use axum::{body::Body, http::Request};
 use bytes::Bytes;
 use engineioxide::{DisconnectReason, Socket};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{failure::Failure, socket_data::SocketData, wire::Wire};
+use super::{socket_data::SocketData, wire::Wire};
+use crate::{body, failure::Failure};
 
-/// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// Separates two packets of a payload.
 const SEPARATOR: u8 = 0x1e;
 /// First byte of a packet that is a binary part.
@@ -45,22 +39,9 @@ async fn read_whole(
     max: usize,
 ) -> Result<Bytes, Failure> {
     let _claim = wire.begin_post().ok_or(Failure::BadRequest)?;
-    let max = wire.may_still_read(max);
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
-        return Err(Failure::TooLarge);
-    }
-    let reading = tokio::time::timeout(BODY_WITHIN, Limited::new(request.into_body(), max).collect());
-    let body = tokio::select! {
-        read = reading => read.map_err(|_| Failure::TooLate)?,
-        () = socket.closed() => return Err(Failure::UnknownSession),
-    };
-    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => Failure::TooLarge,
-        None => Failure::BadRequest,
-    })?;
-    let body = body.to_bytes();
-    match wire.may_read(body.len()) {
+    let max = wire.allowance.may_still_read(max);
+    let body = body::read(request, max, socket.closed()).await?;
+    match wire.allowance.may_read(body.len()) {
         true => Ok(plain(body)),
         false => Err(Failure::TooLarge),
     }

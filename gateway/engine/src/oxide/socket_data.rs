@@ -4,21 +4,21 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use engineioxide::{DisconnectReason, Socket};
-use engineioxide_core::Str;
 use parking_lot::Mutex;
 
-use super::{
-    decoder::{Decoder, DecoderLimits},
-    wire::Wire,
+use super::wire::Wire;
+use crate::{
+    CloseReason, Inbound, Session,
+    packet::{Decoder, DecoderLimits},
+    stragglers::Watched,
 };
-use crate::{CloseReason, Inbound, Session};
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct SocketData {
     /// Taken out at the end, because session and socket refer to each other.
     session: Mutex<Option<Arc<dyn Session>>>,
-    decoder: Decoder,
+    decoder: Mutex<Decoder>,
     wire: OnceLock<Arc<Wire>>,
     /// Set if this side closes the transport.
     reason: OnceLock<CloseReason>,
@@ -65,15 +65,17 @@ impl SocketData {
         }
     }
 
-    pub(super) fn receive_text(&self, text: Str, limits: DecoderLimits) {
+    pub(super) fn receive_text(&self, text: &str, limits: DecoderLimits) {
         let bytes = text.len();
         let Some(session) = self.session() else { return };
-        match self.decoder.text(text, limits) {
+        // The lock is free while the packet is handled.
+        let decoded = self.decoder.lock().text(text, limits);
+        match decoded {
             Some(inbound) => {
                 if let (Inbound::Connect { .. }, Some(wire)) = (&inbound, self.wire()) {
-                    wire.connect_seen();
+                    wire.allowance.connect_seen();
                 }
-                session.receive(&inbound.borrowed(), bytes);
+                session.receive(&inbound, bytes);
             }
             None => session.receive_part(bytes),
         }
@@ -82,7 +84,8 @@ impl SocketData {
     pub(super) fn receive_binary(&self, part: &Bytes, limits: DecoderLimits) {
         let Some(session) = self.session() else { return };
         Arc::clone(&session).receive_part(part.len());
-        if let Some(inbound) = self.decoder.binary(part, limits) {
+        let decoded = self.decoder.lock().binary(part, limits);
+        if let Some(inbound) = decoded {
             session.receive(&inbound.borrowed(), 0);
         }
     }
@@ -90,5 +93,31 @@ impl SocketData {
     /// A clone, so that the lock is free: handling a packet may end the session, which takes the lock.
     fn session(&self) -> Option<Arc<dyn Session>> {
         self.session.lock().clone()
+    }
+}
+
+impl Watched for Socket<SocketData> {
+    fn is_ended(&self) -> bool {
+        self.is_closed()
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        self.data.wire().map_or((0, 0), Wire::totals)
+    }
+
+    fn caught_up(&self) {
+        if let Some(wire) = self.data.wire() {
+            wire.end_watch();
+        }
+    }
+
+    fn too_slow(&self) {
+        self.data.abort(self, CloseReason::TooSlow);
+    }
+
+    fn tear_down(&self) {
+        if let Some(wire) = self.data.wire() {
+            wire.abort();
+        }
     }
 }

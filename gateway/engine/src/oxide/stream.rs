@@ -4,7 +4,7 @@
 //! holds, this stream reads [`AHEAD`] bytes at once and passes them on in pieces: a message of 64 KiB costs 5 system
 //! calls, not 256.
 //!
-//! Guarantees: bytes that arrived with the handshake are read first; no more than [`Wire::may_read`] is read from a
+//! Guarantees: bytes that arrived with the handshake are read first; no more than [`Allowance::may_read`](crate::allowance::Allowance::may_read) is read from a
 //! client that no namespace has admitted; after [`Wire::abort`] every read and write fails, also a waiting write.
 
 use std::{
@@ -15,8 +15,6 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -40,16 +38,13 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn of(upgraded: Upgraded, wire: Arc<Wire>) -> Option<Self> {
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        // An empty slice would keep its buffer in memory.
-        let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-        Some(Self { early, is_busy: false, wire, sent: SentFrames::default(), stream: parts.io.into_inner() })
+    pub(super) fn new(stream: TcpStream, early: Bytes, wire: Arc<Wire>) -> Self {
+        Self { early, is_busy: false, wire, sent: SentFrames::default(), stream }
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
-            if !(self.is_busy && self.wire.is_admitted()) {
+            if !(self.is_busy && self.wire.allowance.is_admitted()) {
                 let read = Pin::new(&mut self.stream).poll_read(cx, buf);
                 self.is_busy = buf.remaining() == 0;
                 return read;
@@ -90,7 +85,7 @@ impl AsyncRead for Stream {
         }
         let before = buf.filled().len();
         let read = self.read(cx, buf);
-        if matches!(read, Poll::Ready(Ok(()))) && !self.wire.may_read(buf.filled().len() - before) {
+        if matches!(read, Poll::Ready(Ok(()))) && !self.wire.allowance.may_read(buf.filled().len() - before) {
             tracing::debug!("closing a connection: the client sent too many bytes before it joined a namespace");
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }

@@ -1,5 +1,5 @@
-//! State that a connection's transport and queue share: the bytes that wait, the bytes that may still be read from a
-//! client that no namespace has admitted, and whether to tear the transport down.
+//! State that a connection's transport and queue share: the bytes that wait, the bytes that may still be read, and
+//! whether to tear the transport down.
 //!
 //! The library takes frames into a queue of its own and does not report when it wrote them. So [`OxideOutbox`] counts
 //! the bytes that it queues, and the [stream](super::stream) and the [polls](super::poll) count those that were
@@ -10,27 +10,25 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Waker},
 };
 
+use engineioxide::Socket;
 use parking_lot::Mutex;
 
-use super::stragglers::Stragglers;
-
-/// Bytes that a connection may send before its first CONNECT.
-const BEFORE_CONNECT: u32 = 16 * 1024;
-/// Bytes that a connection may send until a namespace admits it: enough for several CONNECTs with long tokens.
-const BEFORE_ADMISSION: u32 = 64 * 1024;
-/// A connection with more than this many bytes waiting is watched: see [`Stragglers`].
-pub(super) const BEHIND: u64 = 64 * 1024;
+use super::socket_data::SocketData;
+use crate::{
+    allowance::Allowance,
+    stragglers::{BEHIND, Stragglers},
+};
 
 /// Limits and state that all wires of an engine share.
 pub(super) struct WireLimits {
     /// Bytes that may wait for one connection.
     pub(super) queue_bytes: u64,
-    pub(super) stragglers: Stragglers,
+    pub(super) stragglers: Stragglers<Socket<SocketData>>,
 }
 
 /// See the module.
@@ -38,10 +36,7 @@ pub(super) struct Wire {
     pub(super) limits: Arc<WireLimits>,
     queued: AtomicU64,
     written: AtomicU64,
-    /// Bytes read, until the connection is admitted.
-    read: AtomicU32,
-    connect_seen: AtomicBool,
-    admitted: AtomicBool,
+    pub(super) allowance: Allowance,
     /// Listed in [`Stragglers`].
     watched: AtomicBool,
     aborted: AtomicBool,
@@ -61,9 +56,7 @@ impl Wire {
             limits,
             queued: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            read: AtomicU32::new(0),
-            connect_seen: AtomicBool::new(false),
-            admitted: AtomicBool::new(false),
+            allowance: Allowance::default(),
             watched: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
             reading_stopped: AtomicBool::new(false),
@@ -107,42 +100,6 @@ impl Wire {
 
     pub(super) fn end_watch(&self) {
         self.watched.store(false, Ordering::Release);
-    }
-
-    /// The client sent a CONNECT.
-    pub(super) fn connect_seen(&self) {
-        self.connect_seen.store(true, Ordering::Release);
-    }
-
-    /// A namespace admitted the connection.
-    pub(super) fn admitted(&self) {
-        self.admitted.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_admitted(&self) -> bool {
-        self.admitted.load(Ordering::Acquire)
-    }
-
-    /// Counts received bytes. False if a connection that no namespace has admitted has sent more than it may.
-    pub(super) fn may_read(&self, bytes: usize) -> bool {
-        if self.is_admitted() {
-            return true;
-        }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let read = self.read.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes);
-        read <= self.unread_limit()
-    }
-
-    /// Bytes that the connection may still send in one message, at most `max`.
-    pub(super) fn may_still_read(&self, max: usize) -> usize {
-        match self.is_admitted() {
-            true => max,
-            false => max.min(self.unread_limit().saturating_sub(self.read.load(Ordering::Acquire)) as usize),
-        }
-    }
-
-    fn unread_limit(&self) -> u32 {
-        if self.connect_seen.load(Ordering::Acquire) { BEFORE_ADMISSION } else { BEFORE_CONNECT }
     }
 
     /// Stops reading from a WebSocket that is about to be aborted; its queue is still written. Does not affect a
@@ -219,17 +176,6 @@ mod tests {
         assert!(wire.has_room(40) && !wire.has_room(41));
         wire.wrote(60);
         assert!(wire.has_room(1_000) && wire.waiting() == 0);
-    }
-
-    #[test]
-    fn reads_are_limited_until_admission_and_more_so_before_a_connect() {
-        let wire = wire(100);
-        assert!(wire.may_read(16 * 1024) && !wire.may_read(1));
-        wire.connect_seen();
-        assert_eq!(wire.may_still_read(1_000_000), 48 * 1024 - 1);
-        assert!(wire.may_read(48 * 1024 - 1) && !wire.may_read(1));
-        wire.admitted();
-        assert!(wire.may_read(1_000_000) && wire.may_still_read(1_000_000) == 1_000_000);
     }
 
     #[test]

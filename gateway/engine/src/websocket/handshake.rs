@@ -1,10 +1,9 @@
-//! The start of a WebSocket: checks the handshake, answers it, and extracts the raw stream.
+//! The start of a WebSocket: checks the handshake, answers it, and extracts the TCP socket.
 //!
 //! HTTP passes on an upgraded connection as a boxed stream with a buffer; a WebSocket needs only the TCP socket inside
-//! it. Handshakes that RFC 6455 forbids are refused before the library sees them: with 426 for another version of the
-//! protocol, else with 400.
+//! it. Handshakes that RFC 6455 forbids are refused: with 426 for another version of the protocol, else with 400.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -14,11 +13,14 @@ use axum::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use jackfield_shared::lifecycle::Lifecycle;
+use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
-use super::{failure::Failure, stream::Stream, wire::Wire};
-use crate::{Handshake, Transport};
+use crate::{Handshake, Transport, failure::Failure};
 
 /// How long HTTP may take to release the stream after the handshake's answer.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
@@ -28,12 +30,12 @@ const VERSION: &str = "13";
 const KEY: usize = 16;
 
 /// Whether a request asks for a WebSocket of Engine.IO 4. Does not check the handshake.
-pub(super) fn is_websocket_request(method: &Method, handshake: &Handshake) -> bool {
+pub(crate) fn is_websocket_request(method: &Method, handshake: &Handshake) -> bool {
     *method == Method::GET && handshake.is_version_4 && handshake.transport == Some(Transport::WebSocket)
 }
 
 /// Checks that the request is a handshake that can be answered with 101.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
+pub(crate) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     let is = |name: HeaderName, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
@@ -51,22 +53,20 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers a checked handshake; `begin` receives the stream and the library's request.
-pub(super) fn accept(
+/// Answers a checked handshake; `begin` receives the socket, and the bytes that the client sent after its handshake.
+pub(crate) fn accept(
     request: Request<Body>,
-    library_request: Request<()>,
     lifecycle: &Lifecycle,
-    wire: Arc<Wire>,
-    begin: impl FnOnce(Stream, Request<()>) + Send + 'static,
+    begin: impl FnOnce(TcpStream, Bytes) + Send + 'static,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let key = parts.headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default();
-    let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
+    let key = request.headers().get(SEC_WEBSOCKET_KEY);
+    let key = key.map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default();
+    let upgrade = hyper::upgrade::on(request);
     lifecycle.spawn(async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await
-            && let Some(stream) = Stream::of(upgraded, wire)
+            && let Some((socket, early)) = parts(upgraded)
         {
-            begin(stream, library_request);
+            begin(socket, early);
         }
     });
     let mut response = Response::new(Body::empty());
@@ -77,6 +77,13 @@ pub(super) fn accept(
     // Base64 is always a valid value.
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(key).unwrap_or(HeaderValue::from_static("")));
     response
+}
+
+fn parts(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    // An empty slice would keep its buffer in memory.
+    let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+    Some((parts.io.into_inner(), early))
 }
 
 #[cfg(test)]

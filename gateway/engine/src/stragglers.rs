@@ -1,6 +1,6 @@
 //! Checks connections that are behind or being closed, once a second.
 //!
-//! Guarantees: a connection with more than [`BEHIND`](super::wire::BEHIND) bytes waiting is closed as too slow if the
+//! Guarantees: a connection with more than [`BEHIND`] bytes waiting is closed as too slow if the
 //! client does not read the bytes queued so far within `limits.queueAge`; the transport of a closed WebSocket is torn
 //! down if writing the rest of its queue takes longer than [`CLOSE_WITHIN`]. So a client that reads slowly, or not at
 //! all, cannot keep its queue in memory. Idle connections cost nothing here.
@@ -10,25 +10,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engineioxide::Socket;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{socket_data::SocketData, wire::BEHIND};
-use crate::CloseReason;
-
+/// A connection with more than this many bytes waiting is watched.
+pub(crate) const BEHIND: u64 = 64 * 1024;
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How long a closed transport may take to write the rest of its queue.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Connections that are checked before the task yields.
 const BATCH: usize = 1_024;
 
-/// See the module. Bounded by the connections: each is listed once for being behind and once for each close.
-#[derive(Default)]
-pub(super) struct Stragglers(Mutex<Vec<Straggler>>);
+/// A connection that can be watched.
+pub(crate) trait Watched: Send + Sync {
+    /// Its transport has ended.
+    fn is_ended(&self) -> bool;
+    /// Bytes queued and bytes written since the connection's start.
+    fn totals(&self) -> (u64, u64);
+    /// The connection is no longer behind.
+    fn caught_up(&self);
+    /// Closes the connection, because the client reads too slowly.
+    fn too_slow(&self);
+    /// Tears the transport down.
+    fn tear_down(&self);
+}
 
-struct Straggler {
-    socket: Weak<Socket<SocketData>>,
+/// See the module. Bounded by the connections: each is listed once for being behind and once for each close.
+pub(crate) struct Stragglers<W>(Mutex<Vec<Straggler<W>>>);
+
+struct Straggler<W> {
+    connection: Weak<W>,
     state: State,
 }
 
@@ -57,23 +68,29 @@ impl Mark {
     }
 }
 
-impl Stragglers {
+impl<W> Default for Stragglers<W> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<W: Watched> Stragglers<W> {
     /// Watches a connection with more than [`BEHIND`] bytes waiting, after `queued` bytes since its start.
-    pub(super) fn behind(&self, socket: &Arc<Socket<SocketData>>, queued: u64) {
-        self.push(socket, State::Behind(Mark { at: queued, since: Instant::now() }));
+    pub(crate) fn behind(&self, connection: &Arc<W>, queued: u64) {
+        self.push(connection, State::Behind(Mark { at: queued, since: Instant::now() }));
     }
 
     /// Watches a transport that is being closed.
-    pub(super) fn closing(&self, socket: &Arc<Socket<SocketData>>) {
-        self.push(socket, State::Closing { since: Instant::now() });
+    pub(crate) fn closing(&self, connection: &Arc<W>) {
+        self.push(connection, State::Closing { since: Instant::now() });
     }
 
-    fn push(&self, socket: &Arc<Socket<SocketData>>, state: State) {
-        self.0.lock().push(Straggler { socket: Arc::downgrade(socket), state });
+    fn push(&self, connection: &Arc<W>, state: State) {
+        self.0.lock().push(Straggler { connection: Arc::downgrade(connection), state });
     }
 
     /// Checks all connections until `stop`; a `queue_age` of zero means no limit.
-    pub(super) async fn watch(&self, queue_age: Duration, stop: CancellationToken) {
+    pub(crate) async fn watch(&self, queue_age: Duration, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(CHECK_EVERY)).await.is_some() {
             let mut stragglers = std::mem::take(&mut *self.0.lock());
             let now = Instant::now();
@@ -81,38 +98,37 @@ impl Stragglers {
                 batch.iter_mut().for_each(|straggler| straggler.check(now, queue_age));
                 tokio::task::yield_now().await;
             }
-            stragglers.retain(|straggler| straggler.socket.strong_count() > 0);
+            stragglers.retain(|straggler| straggler.connection.strong_count() > 0);
             self.0.lock().append(&mut stragglers);
         }
     }
 }
 
-impl Straggler {
-    /// Checks the connection. Drops its socket once it need not be watched any more.
+impl<W: Watched> Straggler<W> {
+    /// Checks the connection. Drops it once it need not be watched any more.
     fn check(&mut self, now: Instant, queue_age: Duration) {
-        let Some(socket) = self.socket.upgrade().filter(|socket| !socket.is_closed()) else {
-            return self.socket = Weak::new();
+        let Some(connection) = self.connection.upgrade().filter(|connection| !connection.is_ended()) else {
+            return self.connection = Weak::new();
         };
-        let Some(wire) = socket.data.wire() else { return };
         match &mut self.state {
             State::Closing { since } => {
                 if now.duration_since(*since) > CLOSE_WITHIN {
-                    wire.abort();
-                    self.socket = Weak::new();
+                    connection.tear_down();
+                    self.connection = Weak::new();
                 }
             }
             State::Behind(mark) => {
-                let (queued, written) = wire.totals();
+                let (queued, written) = connection.totals();
                 if queued.saturating_sub(written) <= BEHIND / 2 {
-                    wire.end_watch();
-                    self.socket = Weak::new();
+                    connection.caught_up();
+                    self.connection = Weak::new();
                     return;
                 }
                 match mark.advance(queued, written, now, queue_age) {
                     Some(next) => *mark = next,
                     None => {
-                        socket.data.abort(&socket, CloseReason::TooSlow);
-                        self.socket = Weak::new();
+                        connection.too_slow();
+                        self.connection = Weak::new();
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Error responses of the engine, in the format of Engine.IO's own server, whose codes are numbers.
+//! Error responses of the engines, in the format of Engine.IO's own server.
 
 use axum::{
     body::Body,
@@ -7,14 +7,19 @@ use axum::{
         header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION},
     },
 };
-use http_body_util::BodyExt as _;
 use serde_json::json;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
+    /// The request names no known transport.
+    UnknownTransport,
     /// The session does not exist, or has ended.
     UnknownSession,
+    /// A session begins with GET.
+    HandshakeMethod,
+    /// Another version of Engine.IO.
+    EngineVersion,
     /// The request does not fit the session, or is not a valid handshake.
     BadRequest,
     /// Another version of the WebSocket protocol.
@@ -26,9 +31,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn response(self) -> Response<Body> {
+    pub(crate) fn response(self) -> Response<Body> {
         let (status, code, message) = match self {
+            Self::UnknownTransport => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),
             Self::UnknownSession => (StatusCode::BAD_REQUEST, 1, "Session ID unknown"),
+            Self::HandshakeMethod => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
+            Self::EngineVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Self::WebSocketVersion => (StatusCode::UPGRADE_REQUIRED, 3, "Bad request"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Payload too large"),
@@ -46,39 +54,8 @@ impl Failure {
             Self::TooLarge | Self::TooLate => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::UnknownSession | Self::BadRequest => {}
+            _ => {}
         }
         response
-    }
-}
-
-/// Rewrites the codes of the library's error responses, which are text, as numbers.
-pub(super) async fn with_numeric_codes(response: Response<Body>) -> Response<Body> {
-    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if response.status() != StatusCode::BAD_REQUEST || !is_json {
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    // The body is in memory, and short.
-    let Ok(body) = body.collect().await else { return Failure::BadRequest.response() };
-    let Ok(mut error) = serde_json::from_slice::<serde_json::Value>(&body.to_bytes()) else {
-        return Failure::BadRequest.response();
-    };
-    if let Some(code) = error["code"].as_str().and_then(|code| code.parse::<u8>().ok()) {
-        error["code"] = code.into();
-    }
-    Response::from_parts(parts, Body::from(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn codes_become_numbers() {
-        let library = Response::builder().status(400).header(CONTENT_TYPE, "application/json");
-        let library = library.body(Body::from(r#"{"code":"1","message":"Session ID unknown"}"#)).unwrap();
-        let body = with_numeric_codes(library).await.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(&*body, br#"{"code":1,"message":"Session ID unknown"}"#);
     }
 }

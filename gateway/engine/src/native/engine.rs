@@ -1,0 +1,160 @@
+//! Answers requests: begins connections, and finds the connection that a request belongs to.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    body::Body,
+    http::{Method, Request, Response},
+};
+use jackfield_shared::lifecycle::Lifecycle;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::{
+    outbox::NativeOutbox,
+    polling::{Polling, poll, post},
+    probe::{Probe, close},
+    reader::Reader,
+    shard::Shard,
+    table::{self, Table, new_sid},
+    wire::Wire,
+};
+use crate::{
+    Accept, EngineLimits, Frame, Handshake, Outbox, Permit, Transport, failure::Failure, websocket::handshake,
+};
+
+/// Speaks Engine.IO to clients. Cheap to clone.
+pub struct Engine<P: Permit> {
+    accept: Arc<dyn Accept<P>>,
+    shards: Arc<Shards>,
+}
+
+/// One shard for each thread of the runtime: their flushes run side by side.
+struct Shards {
+    all: Vec<Arc<Shard>>,
+    /// Connections with polling, by their ids.
+    polling: Arc<Table>,
+    next: AtomicUsize,
+}
+
+impl<P: Permit> Engine<P> {
+    /// An engine that passes new connections to `accept`. Call it within a runtime.
+    #[must_use]
+    pub fn new(accept: Arc<dyn Accept<P>>, limits: EngineLimits, lifecycle: &Lifecycle) -> Self {
+        let polling = Arc::<Table>::default();
+        let shards = 0..Handle::current().metrics().num_workers().max(1);
+        let all = shards.map(|_| Shard::start(limits, lifecycle, &polling)).collect();
+        Self { accept, shards: Arc::new(Shards { all, polling, next: AtomicUsize::new(0) }) }
+    }
+
+    /// Answers a request. `handshake` was parsed from it, and admission gave it `permit`.
+    pub async fn answer(self, request: Request<Body>, handshake: Handshake, permit: Option<P>) -> Response<Body> {
+        let answered = match (handshake.transport, &handshake.sid) {
+            (None, _) => Err(Failure::UnknownTransport),
+            (Some(transport), None) => self.begin(transport, request, handshake, permit).await,
+            (Some(Transport::Polling), Some(sid)) => match self.shards.polling.get(sid) {
+                Some(wire) => poll_or_post(request, wire).await,
+                None => Err(Failure::UnknownSession),
+            },
+            (Some(Transport::WebSocket), Some(sid)) => self.upgrade(request, sid),
+        };
+        answered.unwrap_or_else(Failure::response)
+    }
+
+    /// A request that begins a connection.
+    async fn begin(
+        self,
+        transport: Transport,
+        request: Request<Body>,
+        handshake: Handshake,
+        permit: Option<P>,
+    ) -> Result<Response<Body>, Failure> {
+        if request.method() != Method::GET {
+            return Err(Failure::HandshakeMethod);
+        }
+        if !handshake.is_version_4 {
+            return Err(Failure::EngineVersion);
+        }
+        let shard = Arc::clone(self.shards.next());
+        match transport {
+            Transport::WebSocket => {
+                handshake::check(request.headers())?;
+                let lifecycle = shard.lifecycle.clone();
+                Ok(handshake::accept(request, &lifecycle, move |socket, early| {
+                    let (read, write) = socket.into_split();
+                    let wire = Wire::websocket(&shard, write);
+                    self.open(&wire, &new_sid(), &[], handshake, permit);
+                    if early.is_empty() || wire.read(&mut early.to_vec()).is_continue() {
+                        Reader::start(read, &wire);
+                    }
+                }))
+            }
+            Transport::Polling => {
+                let sid = new_sid();
+                let wire = Wire::polling(&shard, Polling::new(sid.clone()));
+                self.shards.polling.insert(sid.clone(), &wire);
+                self.open(&wire, &sid, &["websocket"], handshake, permit);
+                Ok(poll::answer(wire).await)
+            }
+        }
+    }
+
+    /// A WebSocket for a connection with polling. If it cannot be that, for example because another one is, it is
+    /// accepted and closed, as by Engine.IO's own server.
+    fn upgrade(&self, request: Request<Body>, sid: &str) -> Result<Response<Body>, Failure> {
+        if request.method() != Method::GET {
+            return Err(Failure::BadRequest);
+        }
+        handshake::check(request.headers())?;
+        if !table::is_sid(sid) {
+            return Err(Failure::UnknownSession);
+        }
+        let probe = self.shards.polling.get(sid).as_ref().and_then(Probe::begin);
+        let lifecycle = self.shards.next().lifecycle.clone();
+        Ok(handshake::accept(request, &lifecycle.clone(), move |socket, early| match probe {
+            Some(probe) => drop(lifecycle.spawn(probe.run(socket, early))),
+            None => close(&socket),
+        }))
+    }
+
+    /// Sends the open packet, and passes the connection to its session.
+    fn open(&self, wire: &Arc<Wire>, sid: &str, upgrades: &[&str], handshake: Handshake, permit: Option<P>) {
+        let limits = &wire.shard.limits;
+        let open = json!({
+            "sid": sid,
+            "upgrades": upgrades,
+            "pingInterval": limits.ping_interval.as_millis() as u64,
+            "pingTimeout": limits.ping_timeout.as_millis() as u64,
+            "maxPayload": limits.max_message,
+        });
+        wire.push(&mut wire.state(), Frame::engine_packet(&format!("0{open}")));
+        let session = self.accept.open(handshake, permit, Outbox::Native(NativeOutbox::new(wire)));
+        wire.begin(session);
+    }
+}
+
+/// A request of a connection with polling.
+async fn poll_or_post(request: Request<Body>, wire: Arc<Wire>) -> Result<Response<Body>, Failure> {
+    match *request.method() {
+        Method::GET => Ok(poll::answer(wire).await),
+        Method::POST => Ok(post::receive(&wire, request).await),
+        _ => Err(Failure::BadRequest),
+    }
+}
+
+impl Shards {
+    /// The shard of the next connection.
+    fn next(&self) -> &Arc<Shard> {
+        &self.all[self.next.fetch_add(1, Ordering::Relaxed) % self.all.len()]
+    }
+}
+
+// A derived one would require `P: Clone`, although no `P` is cloned.
+impl<P: Permit> Clone for Engine<P> {
+    fn clone(&self) -> Self {
+        Self { accept: Arc::clone(&self.accept), shards: Arc::clone(&self.shards) }
+    }
+}

@@ -1,0 +1,24 @@
+//! Our own engine: Engine.IO 4 over WebSocket and polling, for very many connections, most of them idle.
+//!
+//! Guarantees: an idle connection over a WebSocket has one small task and no buffer; a frame for many connections is
+//! encoded once and copied for none; what is sent to a connection in one turn of the runtime leaves in one write; a
+//! connection's memory is bounded, whatever the client sends or does not read.
+//!
+//! [`engine`] answers requests · [`wire`] is one connection, with its [`queue`] · [`shard`] is what connections share:
+//! the [`heartbeat`], the flush, the [`table`] of polling clients · [`reader`] and [`receive`] are the way in ·
+//! [`polling`] · [`upgrade`] and [`probe`] are the way from polling to a WebSocket.
+
+mod engine;
+mod heartbeat;
+mod outbox;
+mod polling;
+mod probe;
+mod queue;
+mod reader;
+mod receive;
+mod shard;
+mod table;
+mod upgrade;
+mod wire;
+
+pub use self::{engine::Engine, outbox::NativeOutbox};

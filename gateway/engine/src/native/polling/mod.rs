@@ -1,0 +1,59 @@
+//! The state of a connection with polling. [`poll`] answers GET, [`post`] receives POST, [`payload`] is their encoding.
+
+pub(super) mod payload;
+pub(super) mod poll;
+pub(super) mod post;
+
+use std::task::Waker;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{table::Sid, upgrade::Upgrade};
+
+/// See the module.
+pub(in crate::native) struct Polling {
+    pub(in crate::native) sid: Sid,
+    pub(in crate::native) upgrade: Upgrade,
+    /// Bytes of the answer that is being written.
+    pub(in crate::native) answering: usize,
+    /// A poll is being answered, or hangs.
+    polled: bool,
+    /// A POST is being read.
+    posted: bool,
+    /// Wakes the poll that hangs.
+    waker: Option<Waker>,
+    /// Cancelled once the connection ends or switches.
+    over: CancellationToken,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}
+
+impl Polling {
+    pub(in crate::native) fn new(sid: Sid) -> Self {
+        Self {
+            sid,
+            upgrade: Upgrade::None,
+            answering: 0,
+            polled: false,
+            posted: false,
+            waker: None,
+            over: CancellationToken::new(),
+        }
+    }
+
+    /// Whether a poll hangs, or is being answered.
+    pub(in crate::native) fn is_polled(&self) -> bool {
+        self.polled
+    }
+
+    /// Lets the poll that hangs look again for something to answer.
+    pub(in crate::native) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the connections of one engine's shard share: limits, the heartbeat, and the list of those with unsent frames.
+//!
+//! Guarantees: the frames that are sent to a connection in one turn of the runtime leave in one write, because
+//! [`Shard::flush`] runs after the tasks that are ready; a long list is written in chunks, between which others run.
+//! Knows no Socket.IO.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicUsize, Ordering},
+};
+
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    heartbeat::{Pace, Ring, Turn},
+    table::Table,
+    wire::Wire,
+};
+use crate::{CloseReason, EngineLimits, Frame, packet::DecoderLimits, stragglers::Stragglers};
+
+/// Connections that are written to before others run.
+const CHUNK: usize = 64;
+
+/// Most bytes of incomplete messages of all connections.
+const MOST_PARTIAL: usize = 64 * 1024 * 1024;
+
+/// See the module.
+pub(super) struct Shard {
+    pub(super) limits: EngineLimits,
+    pub(super) decoding: DecoderLimits,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) stragglers: Stragglers<Wire>,
+    /// Connections with polling, of every shard, by their ids.
+    pub(super) polling: Arc<Table>,
+    pub(super) ping: Frame,
+    pace: Pace,
+    ring: Mutex<Ring<Wire>>,
+    /// The slice of time that has begun last.
+    slice: AtomicU32,
+    unsent: Mutex<Vec<Arc<Wire>>>,
+    /// Bytes of messages of which only a part has arrived.
+    partial: AtomicUsize,
+    /// Told when the first connection is listed in `unsent`.
+    begun: Notify,
+}
+
+impl Shard {
+    /// A shard, and its background tasks.
+    pub(super) fn start(limits: EngineLimits, lifecycle: &Lifecycle, polling: &Arc<Table>) -> Arc<Self> {
+        let pace = Pace::new(limits.ping_interval, limits.ping_timeout);
+        let shard = Arc::new(Self {
+            limits,
+            decoding: DecoderLimits::of(&limits),
+            stragglers: Stragglers::default(),
+            polling: Arc::clone(polling),
+            ping: Frame::engine_packet("2"),
+            pace,
+            ring: Mutex::new(Ring::new(pace)),
+            slice: AtomicU32::new(0),
+            unsent: Mutex::default(),
+            partial: AtomicUsize::new(0),
+            begun: Notify::new(),
+            lifecycle: lifecycle.clone(),
+        });
+        let stop = lifecycle.stopping();
+        let task = (Arc::clone(&shard), stop.clone());
+        lifecycle.spawn(async move { task.0.flush(task.1).await });
+        let task = (Arc::clone(&shard), stop.clone());
+        lifecycle.spawn(async move { task.0.heartbeat(task.1).await });
+        let watched = Arc::clone(&shard);
+        lifecycle.spawn(async move { watched.stragglers.watch(limits.queue_age, stop).await });
+        shard
+    }
+
+    /// The slice of time that has begun last, for [`Wire::heard`].
+    pub(super) fn slice(&self) -> u32 {
+        self.slice.load(Ordering::Relaxed)
+    }
+
+    /// Adds a new connection to the heartbeat.
+    pub(super) fn add(&self, wire: &Arc<Wire>) {
+        self.ring.lock().add(wire);
+    }
+
+    /// Lists a connection that has frames to write. Call it once until the connection is flushed.
+    pub(super) fn unsent(&self, wire: &Arc<Wire>) {
+        let mut unsent = self.unsent.lock();
+        unsent.push(Arc::clone(wire));
+        if unsent.len() == 1 {
+            self.begun.notify_one();
+        }
+    }
+
+    /// Counts bytes of an incomplete message. False if there are too many, and these were not counted.
+    pub(super) fn hold_partial(&self, bytes: usize) -> bool {
+        let fits = bytes == 0 || self.partial.fetch_add(bytes, Ordering::AcqRel) + bytes <= MOST_PARTIAL;
+        if !fits {
+            self.release_partial(bytes);
+        }
+        fits
+    }
+
+    pub(super) fn release_partial(&self, bytes: usize) {
+        if bytes > 0 {
+            self.partial.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+
+    /// Writes what was sent to the listed connections, until `stop`.
+    async fn flush(&self, stop: CancellationToken) {
+        let mut batch = Vec::new();
+        while stop.run_until_cancelled(self.begun.notified()).await.is_some() {
+            // The tasks that are ready run first, and their frames leave in the same writes.
+            tokio::task::yield_now().await;
+            std::mem::swap(&mut batch, &mut *self.unsent.lock());
+            for chunk in batch.chunks(CHUNK) {
+                chunk.iter().for_each(Wire::flush);
+                tokio::task::yield_now().await;
+            }
+            batch.clear();
+        }
+    }
+
+    /// Pings connections and closes the silent ones; closes all of them after `stop`.
+    async fn heartbeat(&self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.pace.slice);
+        // Slices that were missed while the process stood still do not count.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks.tick().await;
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let (now, Turn { ping, check }) = {
+                let mut ring = self.ring.lock();
+                let turn = ring.advance(Wire::has_ended);
+                // Under the lock, so that a new connection was heard in the slice that it is listed in.
+                self.slice.store(turn.0, Ordering::Relaxed);
+                turn
+            };
+            for wire in check.iter().filter(|wire| self.pace.is_over(wire.heard(), now)) {
+                wire.time_out();
+            }
+            for chunk in ping.chunks(CHUNK) {
+                let answering = chunk.iter().filter(|wire| self.pace.has_answered(wire.heard(), now));
+                answering.for_each(|wire| wire.ping());
+                tokio::task::yield_now().await;
+            }
+        }
+        let all = self.ring.lock().all();
+        all.iter().for_each(|wire| wire.abort(CloseReason::Draining));
+    }
+}
