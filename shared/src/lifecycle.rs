@@ -10,7 +10,7 @@
 use std::{future::Future, time::Duration};
 
 use tokio::{
-    runtime::Runtime,
+    runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
@@ -19,13 +19,16 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-/// A runtime with this many worker threads, 0 for one per core.
+/// A runtime with this many worker threads, 0 for one per core. A single one is the caller's thread.
 ///
 /// # Errors
 /// The threads cannot be started.
 pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if workers > 0 {
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if workers > 1 {
         builder.worker_threads(workers);
     }
     builder.enable_all().build()

@@ -45,6 +45,8 @@ enum Step {
     LoadLibrary,
     /// Stock clients against a cluster
     E2e,
+    /// Those about the protocol once more, with the other engine
+    E2eOxide,
     /// Both HTTP interfaces against their documents
     Fuzz,
     /// Lost messages while gateways, Redis and connections fail
@@ -61,7 +63,7 @@ impl Step {
 }
 
 /// Steps that need the build.
-const BUILT: [Step; 5] = [Step::Cargo, Step::E2e, Step::Fuzz, Step::Chaos, Step::Load];
+const BUILT: [Step; 6] = [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load];
 
 impl Args {
     fn wants(&self, step: Step) -> bool {
@@ -121,7 +123,8 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     let (build, (servers, packages, k8s, rules, library)) = tokio::join!(build, meanwhile);
 
     let needs = [&build, &servers, &packages];
-    let beside = if args.wants(Step::E2e) { OutputMode::Buffered } else { OutputMode::Live };
+    let beside =
+        if args.wants(Step::E2e) || args.wants(Step::E2eOxide) { OutputMode::Buffered } else { OutputMode::Live };
     let others = async {
         let cargo = args.test(Step::Cargo, &[&build, &servers], beside, work::cargo_tests(filter)).await;
         let fuzz = args.test(Step::Fuzz, &needs, beside, work::command(&["fuzz", "--no-build"])).await;
@@ -129,12 +132,16 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         let chaos = args.test(Step::Chaos, &[&build, &servers], beside, chaos).await;
         (cargo, fuzz, chaos)
     };
-    let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter));
-    let (e2e, (cargo, fuzz, chaos)) = tokio::join!(e2e, others);
+    let clients = async {
+        let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter)).await;
+        let oxide = args.test(Step::E2eOxide, &needs, OutputMode::Live, work::end_to_end_with_oxide()).await;
+        (e2e, oxide)
+    };
+    let ((e2e, oxide), (cargo, fuzz, chaos)) = tokio::join!(clients, others);
     // Runs alone, because its thresholds are times. The short form tests that scenarios work, not their speed.
     let load = work::command(&["load", "all", "--short", "--no-build"]);
     let load = args.test(Step::Load, &needs, OutputMode::Live, load).await;
 
-    let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, fuzz, chaos, load];
+    let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, load];
     Ok(Report { lines, seconds: begun.elapsed().as_secs_f64() }.conclude())
 }

@@ -15,11 +15,12 @@ use crate::{Parts, oxide, websocket::encode};
 pub struct Frame(Arc<Encoded>);
 
 struct Encoded {
-    /// WebSocket frames: the text, then each part.
-    wire: Bytes,
+    /// Unused bytes, then WebSocket frames: the text, then each part.
+    buffer: Vec<u8>,
+    /// Where the frames begin.
+    begin: usize,
     /// The Engine.IO packet in the first of them: its type, then the text in UTF-8. Empty without a text.
     packet: Range<usize>,
-    /// Slices of `wire`.
     parts: Option<Parts>,
     /// The text in the library's type, converted for the first socket.
     for_oxide: oxide::Shared,
@@ -117,8 +118,7 @@ impl Frame {
     /// The frame, encoded for the bus.
     #[must_use]
     pub fn to_bus(&self) -> Bytes {
-        let text = self.0.wire.slice(self.0.packet.start + 1..self.0.packet.end);
-        Parts::encode(text, self.parts())
+        Parts::encode(Bytes::copy_from_slice(self.text()), self.parts())
     }
 
     /// Decodes a frame from the bus; `None` if it is malformed.
@@ -138,9 +138,7 @@ impl Frame {
     /// A binary message of Engine.IO.
     #[must_use]
     pub fn raw_binary(part: &Bytes) -> Self {
-        let mut wire = Vec::with_capacity(encode::LONGEST_HEAD + part.len());
-        encode::append(&mut wire, encode::BINARY, part);
-        Self::only(wire, Some(Parts::one(part.clone())))
+        Self::only(encode::BINARY, part, Some(Parts::one(part.clone())))
     }
 
     /// An Engine.IO packet that is not a message.
@@ -150,24 +148,24 @@ impl Frame {
 
     /// A control frame of WebSocket; polling clients have none.
     pub(crate) fn websocket_control(opcode: u8, payload: &[u8]) -> Self {
-        let mut wire = Vec::with_capacity(encode::LONGEST_HEAD + payload.len());
-        encode::append(&mut wire, opcode, payload);
-        Self::only(wire, None)
+        Self::only(opcode, payload, None)
     }
 
     /// A frame without a text.
-    fn only(wire: Vec<u8>, parts: Option<Parts>) -> Self {
-        Self(Arc::new(Encoded { wire: wire.into(), packet: 0..0, parts, for_oxide: oxide::Shared::default() }))
+    fn only(opcode: u8, payload: &[u8], parts: Option<Parts>) -> Self {
+        let mut buffer = Vec::with_capacity(encode::LONGEST_HEAD + payload.len());
+        encode::append(&mut buffer, opcode, payload);
+        Self(Arc::new(Encoded { buffer, begin: 0, packet: 0..0, parts, for_oxide: oxide::Shared::default() }))
     }
 
     /// The WebSocket frames.
-    pub(crate) fn wire(&self) -> &Bytes {
-        &self.0.wire
+    pub(crate) fn wire(&self) -> &[u8] {
+        &self.0.buffer[self.0.begin..]
     }
 
-    /// The Engine.IO packet of the text: its type, then the text. Empty for a control frame of WebSocket.
+    /// The Engine.IO packet of the text: its type, then the text. Empty for a frame without a text.
     pub(crate) fn packet(&self) -> &[u8] {
-        &self.0.wire[self.0.packet.clone()]
+        &self.0.buffer[self.0.packet.clone()]
     }
 
     pub(crate) fn for_oxide(&self) -> &oxide::Shared {
@@ -179,27 +177,22 @@ impl Frame {
     }
 
     fn encode(packet: fmt::Arguments<'_>, parts: Option<&Parts>) -> Self {
-        let mut wire = vec![0; encode::LONGEST_HEAD];
+        let mut buffer = Vec::with_capacity(USUAL);
+        buffer.extend_from_slice(&[0; encode::LONGEST_HEAD]);
         // Writing to a vector does not fail.
-        let _ = wire.write_fmt(packet);
-        let end = wire.len();
-        let begin = encode::put_head(&mut wire, encode::TEXT);
+        let _ = buffer.write_fmt(packet);
+        let packet = encode::LONGEST_HEAD..buffer.len();
+        let begin = encode::put_head(&mut buffer, encode::TEXT);
         for part in parts.iter().flat_map(|parts| parts.all()) {
-            encode::append(&mut wire, encode::BINARY, part);
+            encode::append(&mut buffer, encode::BINARY, part);
         }
-        let wire = Bytes::from(wire).slice(begin..);
-        let packet = encode::LONGEST_HEAD - begin..end - begin;
-        let parts = parts.and_then(|parts| {
-            let mut rest = wire.slice(packet.end..);
-            let slices = parts.all().iter().map(|part| {
-                let own = rest.split_to(encode::head_length(part.len()) + part.len());
-                own.slice(own.len() - part.len()..)
-            });
-            Parts::new(slices.collect())
-        });
-        Self(Arc::new(Encoded { wire, packet, parts, for_oxide: oxide::Shared::default() }))
+        let parts = parts.cloned();
+        Self(Arc::new(Encoded { buffer, begin, packet, parts, for_oxide: oxide::Shared::default() }))
     }
 }
+
+/// Bytes that most frames need, allocated at once.
+const USUAL: usize = 256;
 
 /// The Engine.IO type of a message.
 const MESSAGE: char = '4';
@@ -276,8 +269,8 @@ mod tests {
         assert_eq!(&wire[..11], b"\x81\x09451-[\"e\"]");
         assert_eq!(wire[11..15], [0x82, 126, 1, 44]);
         assert_eq!(wire.len(), 15 + 300);
-        assert_eq!(&**Frame::engine_packet("2").wire(), b"\x81\x012");
-        assert_eq!(&**Frame::websocket_control(8, &[3, 232]).wire(), b"\x88\x02\x03\xe8");
+        assert_eq!(Frame::engine_packet("2").wire(), b"\x81\x012");
+        assert_eq!(Frame::websocket_control(8, &[3, 232]).wire(), b"\x88\x02\x03\xe8");
         for (length, head) in [(124, 2), (125, 4), (65_534, 4), (65_535, 10)] {
             let frame = Frame::engine_packet(&format!("4{}", "x".repeat(length)));
             assert_eq!((frame.wire().len(), frame.text().len()), (head + 1 + length, length));

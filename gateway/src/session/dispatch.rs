@@ -52,6 +52,9 @@ pub(crate) struct Malformed;
 
 /// Handles events, and answers them.
 pub(crate) trait Dispatch: Send + Sync + 'static {
+    /// Handles an event of a socket that can be answered at once. `None` for any other, which is not handled.
+    fn handle_at_once(&self, sender: &Sender<'_>, event: RawEvent<'_>) -> Option<Result<(), Malformed>>;
+
     /// Handles an event of a socket.
     fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>>;
 

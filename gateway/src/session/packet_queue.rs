@@ -26,8 +26,8 @@ pub(super) struct PacketQueue {
 pub(super) enum Arrival {
     /// None: it is handled after those before it, or was dropped because the queue is shut.
     Queued,
-    /// The caller must handle it now, and then the queue.
-    Start(Packet),
+    /// The caller must handle it now, which has arrived at this time, and then the queue.
+    Start(Instant),
     /// Refused, because of the rate limit or a full queue.
     Limited { retry_after_ms: u64 },
     /// The client kept sending above its rate limit.
@@ -98,7 +98,7 @@ impl PacketQueue {
             Verdict::Flooding => return Arrival::Flooding,
         }
         if !std::mem::replace(&mut self.running, true) {
-            return Arrival::Start(packet.to_packet());
+            return Arrival::Start(now);
         }
         self.bytes += packet.bytes();
         self.queue.push_back((now, packet.to_packet()));

@@ -1,9 +1,13 @@
 //! Receives a client's packets: queued on arrival, handled one after the other.
 //!
-//! Guarantees: packets are handled in the order of their arrival, by one task at a time, and without a task while the
-//! queue is empty; packets above the rate limit are refused and not queued.
+//! Guarantees: packets are handled in the order of their arrival, one at a time; at once, until one of them must wait,
+//! and from then on in a task, until the queue is empty; packets above the rate limit are refused and not queued.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+};
 
 use futures_util::FutureExt as _;
 use jackfield_cluster::{
@@ -40,10 +44,18 @@ impl Connection {
         let arrival = self.queue.lock().push(packet, text, limits.flood(), room);
         match arrival {
             Arrival::Queued => {}
-            Arrival::Start(packet) => {
-                // Not handled here, where the sockets of one turn would each be answered alone: what is sent after all
-                // of them were read leaves in fewer writes.
-                self.shared.lifecycle.spawn(Arc::clone(self).drain(packet));
+            Arrival::Start(arrived) => {
+                let next = match self.handle_at_once(packet) {
+                    true => self.queue.lock().pop(),
+                    false => Some((arrived, packet.to_packet())),
+                };
+                if let Some(next) = next {
+                    // Most packets are handled without waiting, and then need no task.
+                    let mut handling = Box::pin(Arc::clone(self).drain(next));
+                    if handling.as_mut().now_or_never().is_none() {
+                        self.shared.lifecycle.spawn(handling);
+                    }
+                }
             }
             Arrival::Limited { retry_after_ms } => {
                 metrics::RATE_LIMITED.add(1);
@@ -53,31 +65,50 @@ impl Connection {
         }
     }
 
+    /// Handles a packet if it can be answered at once. False if it was not handled.
+    fn handle_at_once(self: &Arc<Self>, packet: &Inbound<&str>) -> bool {
+        let Inbound::Event { namespace, content, ack, parts } = packet else { return false };
+        let Some(client) = self.client(namespace) else { return false };
+        let sender = Sender { shared: &self.shared, connection: self, client: &client };
+        let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
+        let handling = || self.shared.dispatch.handle_at_once(&sender, event);
+        match catch_unwind(AssertUnwindSafe(handling)) {
+            Ok(None) => return false,
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(Malformed))) => self.close(CloseReason::Malformed),
+            Err(_) => self.panicked(packet),
+        }
+        true
+    }
+
     /// Handles a packet, and those that are queued meanwhile.
-    async fn drain(self: Arc<Self>, first: Packet) {
+    async fn drain(self: Arc<Self>, first: (Instant, Packet)) {
         // Whether the back end timed out for the previous packet. Then the packets queued behind it have waited for the
         // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their
         // handling.
         let mut stalled = false;
-        let mut next = Some((Instant::now(), first));
+        let mut next = Some(first);
         while let Some((arrived, packet)) = next {
             let since = if stalled { arrived } else { Instant::now() };
             let handling = within(self.span(&packet), self.handle(&packet));
             let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
             if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
-                let id = new_id();
-                tracing::error!(
-                    id,
-                    session = %self.id,
-                    "the handler of a packet panicked; the panic message is on standard error"
-                );
-                self.refuse(&packet.borrowed(), &EventError::Internal { id });
+                self.panicked(&packet.borrowed());
             }
-            if let Some(wait) = deadline::last_wait(handling) {
-                stalled = wait == Wait::TimedOut;
-            }
+            stalled = deadline::last_wait(handling).map_or(stalled, |wait| wait == Wait::TimedOut);
             next = self.queue.lock().pop();
         }
+    }
+
+    /// Answers a packet whose handler panicked.
+    fn panicked(&self, packet: &Inbound<&str>) {
+        let id = new_id();
+        tracing::error!(
+            id,
+            session = %self.id,
+            "the handler of a packet panicked; the panic message is on standard error"
+        );
+        self.refuse(packet, &EventError::Internal { id });
     }
 
     /// The trace span of a packet's handling. The event's handler names it once the event is parsed.

@@ -1,6 +1,6 @@
 //! The work of each step.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -21,6 +21,10 @@ use crate::{
 const FILES_AT_ONCE: usize = 3;
 /// No file takes nearly as long. One that does hangs: it is ended and reported, and the run goes on with the others.
 const FILE_LIMIT: Duration = Duration::from_mins(10);
+/// How their names end.
+const END_TO_END: &str = ".test.mjs";
+/// Those that run with both engines.
+const WITH_OXIDE: [&str; 7] = ["binary", "chat", "connect", "handshake", "packets", "rooms-join", "rooms-messages"];
 /// Rust tests mostly wait, too; by default no more would run at once than there are processors.
 const TESTS_AT_ONCE: &str = "6";
 
@@ -49,26 +53,46 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 
 /// The tests with real clients. A filter chooses files by their names, or else tests.
 pub async fn end_to_end(filter: Option<&str>) -> Result<()> {
-    let folder = paths::root().join("e2e");
-    let is_test = |path: &PathBuf| path.to_str().is_some_and(|name| name.ends_with(".test.mjs"));
-    let mut files: Vec<PathBuf> = folder.read_dir()?.flatten().map(|entry| entry.path()).filter(is_test).collect();
-    files.sort();
-    ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
-    let mut node = Command::new("node");
-    node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
-    node.arg(format!("--test-timeout={}", FILE_LIMIT.as_millis()));
-    let named = |path: &PathBuf, filter| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.contains(filter));
+    let mut files = end_to_end_files()?;
+    let mut pattern = None;
     if let Some(filter) = filter {
-        if files.iter().any(|path| named(path, filter)) {
-            files.retain(|path| named(path, filter));
-        } else {
-            node.arg(format!("--test-name-pattern={filter}"));
+        match files.iter().any(|file| file.contains(filter)) {
+            true => files.retain(|file| file.contains(filter)),
+            false => pattern = Some(format!("--test-name-pattern={filter}")),
         }
     }
-    node.args(files).current_dir(&folder);
+    end_to_end_of(&files, pattern, None).await
+}
+
+/// The tests of [`WITH_OXIDE`], with the engine on a library.
+pub async fn end_to_end_with_oxide() -> Result<()> {
+    let mut files = end_to_end_files()?;
+    files.retain(|file| WITH_OXIDE.iter().any(|name| file.strip_suffix(END_TO_END) == Some(name)));
+    ensure!(files.len() == WITH_OXIDE.len(), "files of {WITH_OXIDE:?} are missing");
+    end_to_end_of(&files, None, Some("oxide")).await
+}
+
+/// The names of all files.
+fn end_to_end_files() -> Result<Vec<String>> {
+    let folder = paths::root().join("e2e");
+    let entries = folder.read_dir()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut files: Vec<String> = entries.filter(|name| name.ends_with(END_TO_END)).collect();
+    files.sort();
+    ensure!(!files.is_empty(), "no end-to-end tests in {}", folder.display());
+    Ok(files)
+}
+
+async fn end_to_end_of(files: &[String], pattern: Option<String>, engine: Option<&str>) -> Result<()> {
+    let mut node = Command::new("node");
+    node.arg("--test").arg(format!("--test-concurrency={FILES_AT_ONCE}")).arg("--test-reporter=spec");
+    node.arg(format!("--test-timeout={}", FILE_LIMIT.as_millis())).args(pattern);
+    node.args(files).current_dir(paths::root().join("e2e"));
     node.env("XTASK", paths::built("xtask", false)?)
         .env("CHROMIUM", install::chromium().context("Chromium is not installed; `cargo xtask install`")?);
     node.env("PYTHON", python::programs(install::E2E).await?.join("python"));
+    if let Some(engine) = engine {
+        node.env("ENGINE", engine);
+    }
     node_packages::install("e2e").await?;
     cargo::run("node --test", node).await
 }

@@ -102,21 +102,23 @@ async fn closing_writes_the_queue_first(kind: EngineKind) {
 
 async fn closing_writes_the_queue_to_a_client_that_is_sending(kind: EngineKind) {
     let server = Server::start(kind, limits()).await;
-    let (mut client, session) = server.connected().await;
-    session.outbox.admitted();
     let long = event("long", &"x".repeat(50_000));
-    for _ in 0..100 {
-        session.outbox.send(&long).unwrap();
-    }
-    session.outbox.close(CloseReason::Draining);
-    for _ in 0..10 {
-        // The connection may be gone.
-        let _ = client.try_send(&frame(FIN | TEXT, "42[\"a\"]")).await;
-    }
-    let read = client.rest().await;
-    assert_eq!(session.closed().await, CloseReason::Draining);
-    if !server.differs(Difference::UnreadBytesResetTheConnection) {
-        assert!(read.len() > 100 && server.is_goodbye(&read[100..]), "{}", read.len());
+    for _ in 0..20 {
+        let (mut client, session) = server.connected().await;
+        session.outbox.admitted();
+        for _ in 0..100 {
+            session.outbox.send(&long).unwrap();
+        }
+        session.outbox.close(CloseReason::Draining);
+        for _ in 0..10 {
+            // The connection may be gone.
+            let _ = client.try_send(&frame(FIN | TEXT, "42[\"a\"]")).await;
+        }
+        let read = client.rest().await;
+        assert_eq!(session.closed().await, CloseReason::Draining);
+        if !server.differs(Difference::UnreadBytesResetTheConnection) {
+            assert!(read.len() > 100 && server.is_goodbye(&read[100..]), "{}", read.len());
+        }
     }
 }
 
@@ -222,9 +224,6 @@ async fn nothing_is_received_after_an_abort_elsewhere(kind: EngineKind) {
         aborting.await.unwrap();
         client.rest().await;
         assert_eq!(session.closed().await, CloseReason::Flooding);
-    }
-    if server.differs(Difference::AbortOvertakesAPacket) {
-        server.forgive_faults();
     }
 }
 

@@ -37,8 +37,8 @@ pub enum Difference {
     SlowProbeEndsTheConnection,
     /// A second probe is accepted, and waits for the first one to end.
     SecondProbeWaits,
-    /// A packet that is being decoded is still received after an abort of another thread.
-    AbortOvertakesAPacket,
+    /// A packet that is being decoded when another thread ends the connection is received after the end.
+    EndOvertakesAPacket,
 }
 
 /// The differences of `oxide`, with their reasons.
@@ -59,18 +59,15 @@ const OXIDE: &[(Difference, &str)] = &[
     (Difference::SlowProbeEndsTheConnection, "the library closes after its `upgrade_timeout`"),
     (Difference::SecondProbeWaits, "the library only checks whether the upgrade is complete"),
     (
-        Difference::AbortOvertakesAPacket,
-        "the reader looks up its session before it decodes a packet, and an abort does not wait for it",
+        Difference::EndOvertakesAPacket,
+        "the reader looks up its session before it decodes a packet, and the end does not wait for it",
     ),
 ];
-
-/// The differences of `native`, with their reasons.
-const NATIVE: &[(Difference, &str)] = &[];
 
 /// Whether the engine differs in this way.
 pub fn differs(kind: EngineKind, difference: Difference) -> bool {
     let known = match kind {
-        EngineKind::Native => NATIVE,
+        EngineKind::Native => &[],
         EngineKind::Oxide => OXIDE,
     };
     known.iter().any(|(one, _)| *one == difference)

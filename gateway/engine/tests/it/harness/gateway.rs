@@ -24,12 +24,14 @@ pub enum Call {
 /// Runs when a session has recorded a packet.
 pub type Reaction = fn(&Recorder, &Inbound<&str>);
 
+/// A promise that concerns every case, and the call that broke it.
+pub type Fault = (&'static str, Call);
+
 /// Accepts every connection.
 pub struct Gateway {
     pub opened: Mutex<VecDeque<Arc<Recorder>>>,
     pub reaction: Reaction,
-    /// Broken promises that concern every case.
-    pub faults: Arc<Mutex<Vec<String>>>,
+    pub faults: Arc<Mutex<Vec<Fault>>>,
 }
 
 /// A permit of admission, counted until it is dropped.
@@ -58,7 +60,7 @@ pub struct Recorder {
     taken: AtomicUsize,
     is_called: AtomicBool,
     reaction: Reaction,
-    faults: Arc<Mutex<Vec<String>>>,
+    faults: Arc<Mutex<Vec<Fault>>>,
 }
 
 impl Accept<Permit> for Gateway {
@@ -128,12 +130,12 @@ impl Recorder {
     }
 
     fn record(&self, call: Call) {
-        if self.is_called.swap(true, Ordering::AcqRel) && !matches!(call, Call::Closed(_)) {
-            self.faults.lock().push(format!("called twice at a time: {call:?}"));
-        }
+        let is_end = |call: &Call| matches!(call, Call::Closed(_));
         let mut calls = self.calls.lock();
-        if let Some(Call::Closed(reason)) = calls.last() {
-            self.faults.lock().push(format!("called after it was closed as {reason:?}: {call:?}"));
+        if calls.iter().any(is_end) {
+            self.faults.lock().push(("no call after `closed`", call.clone()));
+        } else if !is_end(&call) && self.is_called.swap(true, Ordering::AcqRel) {
+            self.faults.lock().push(("one call at a time", call.clone()));
         }
         calls.push(call);
     }
