@@ -1,13 +1,21 @@
 //! Runs one workload and prints its figures as one line of JSON. See the library's documentation.
 
 #[cfg(target_os = "linux")]
-fn main() -> anyhow::Result<()> {
+fn main() -> std::process::ExitCode {
     use clap::Parser;
 
     let args = jackfield_bench::args::Args::parse();
-    let outcome = jackfield_bench::workload::run(&args)?;
-    println!("{}", serde_json::to_string(&outcome)?);
-    Ok(())
+    let line = jackfield_bench::workload::run(&args).and_then(|outcome| Ok(serde_json::to_string(&outcome)?));
+    match line {
+        Ok(line) => {
+            println!("{line}");
+            std::process::ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

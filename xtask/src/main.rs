@@ -4,6 +4,7 @@
 //! tests and [`lint`] checks formatting and lints, [`install`] installs the tools for them. Nothing here is part of the product:
 //! no service depends on it.
 
+mod bench;
 mod cargo;
 mod chaos;
 mod cluster;
@@ -46,6 +47,8 @@ enum Command {
     Chaos(chaos::Args),
     /// Load a cluster with k6 and check thresholds
     Load(load::Args),
+    /// Measure what messages, connects and idle sockets cost, here and on other servers
+    Bench(bench::Args),
     /// Test both HTTP interfaces against their OpenAPI documents with random calls
     Fuzz(fuzz::Args),
     /// Install the tools for `cluster` and `test` (Debian and its derivatives; elsewhere prints their names)
@@ -63,6 +66,7 @@ async fn main() -> ExitCode {
         Command::Lint => unless_requested(lint::run()).await,
         Command::Chaos(args) => chaos::run(&args).await.map(done),
         Command::Load(args) => unless_requested(load::run(&args)).await.map(done),
+        Command::Bench(args) => unless_requested(Box::pin(bench::run(&args))).await.map(done),
         Command::Fuzz(args) => unless_requested(fuzz::run(&args)).await.map(done),
         Command::Install => install::everything().await.map(done),
     };
