@@ -67,6 +67,9 @@ pub struct Args {
     /// Seconds of the measurement
     #[arg(long, default_value_t = 8.0)]
     pub duration: f64,
+    /// Longest wait, in seconds, for what is under way at the end; what does not come is lost
+    #[arg(long, default_value_t = 5.0)]
+    pub drain: f64,
 }
 
 impl Args {

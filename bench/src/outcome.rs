@@ -59,8 +59,8 @@ pub struct Outcome {
     pub redis_cpu: f64,
     /// CPU seconds of this program.
     pub generator_cpu: f64,
-    /// Share of the machine's CPU time that was used, 0 to 1.
-    pub busy: f64,
+    /// Share of the machine's CPU time that other processes used, 0 to 1.
+    pub others: f64,
     /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
     pub stolen: f64,
 }
@@ -84,7 +84,7 @@ impl Outcome {
             server_cpu: usage.servers,
             redis_cpu: usage.redis,
             generator_cpu: usage.generator,
-            busy: usage.busy,
+            others: usage.others,
             stolen: usage.stolen,
             ..self
         }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn costs_are_per_second_of_each_kind() {
-        let usage = Usage { seconds: 2.0, servers: 0.5, redis: 0.1, generator: 0.2, busy: 0.4, stolen: 0.0 };
+        let usage = Usage { seconds: 2.0, servers: 0.5, redis: 0.1, generator: 0.2, others: 0.4, stolen: 0.0 };
         let outcome = Outcome::default().with_count(1_000, &usage);
         assert_eq!((outcome.per_second, outcome.per_cpu_second), (Some(500.0), Some(2_000.0)));
         let none = Outcome::default().with_count(5, &Usage { servers: 0.0, ..usage });

@@ -44,8 +44,8 @@ pub struct Usage {
     pub redis: f64,
     /// CPU seconds of this program.
     pub generator: f64,
-    /// Share of the machine's CPU time that was not idle, 0 to 1.
-    pub busy: f64,
+    /// Share of the machine's CPU time that other processes used, 0 to 1.
+    pub others: f64,
     /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
     pub stolen: f64,
 }
@@ -78,13 +78,17 @@ impl Sample {
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / tick;
         let all = (later.machine.all.saturating_sub(self.machine.all)).max(1) as f64;
         let share = |from: u64, to: u64| to.saturating_sub(from) as f64 / all;
+        let stolen = share(self.machine.stolen, later.machine.stolen);
+        let ours = |sample: &Self| sample.servers + sample.redis + sample.own;
+        let used = 1.0 - share(self.machine.idle, later.machine.idle) - stolen - share(ours(self), ours(later));
         Usage {
             seconds: later.at.saturating_sub(self.at) as f64 / SECOND as f64,
             servers: seconds(self.servers, later.servers),
             redis: seconds(self.redis, later.redis),
             generator: seconds(self.own, later.own),
-            busy: 1.0 - share(self.machine.idle, later.machine.idle),
-            stolen: share(self.machine.stolen, later.machine.stolen),
+            // Below zero by a tick or two if there are none.
+            others: used.max(0.0),
+            stolen,
         }
     }
 }
@@ -132,11 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn the_machines_time_is_divided_among_ours_others_and_stolen() {
+        let machine = |all, idle, stolen| Machine { all, idle, stolen };
+        let before = Sample { machine: machine(1_000, 500, 10), ..Sample::default() };
+        let after = Sample { servers: 20, redis: 5, own: 5, machine: machine(1_200, 600, 30), ..before };
+        let usage = before.until(&after);
+        assert!((usage.stolen - 0.1).abs() < 1e-9 && (usage.others - 0.25).abs() < 1e-9, "{usage:?}");
+    }
+
+    #[test]
     fn measures_this_process() {
         let probe = Probe { servers: vec![std::process::id()], redis: None };
         let before = probe.sample().unwrap();
         let usage = before.until(&probe.sample().unwrap());
-        assert!(usage.seconds >= 0.0 && usage.stolen <= 1.0 && usage.busy <= 1.0);
+        assert!(usage.seconds >= 0.0 && usage.stolen <= 1.0 && usage.others <= 1.0);
         assert!(probe.memory().unwrap() > 100);
     }
 }

@@ -23,9 +23,6 @@ use crate::{
     usage::Usage,
 };
 
-/// How long to wait at the end for what is still under way.
-const DRAIN: u64 = 5 * SECOND;
-
 /// Runs the workload that the options name.
 pub fn run(args: &Args) -> Result<Outcome> {
     let socketio = args.dialect == Dialect::Socketio;
@@ -66,7 +63,7 @@ pub fn measure(args: &Args, work: &mut impl Work) -> Result<Usage> {
     work_until(start + nanoseconds(args.duration), work)?;
     work.count(false);
     let usage = before.until(&args.probe().sample()?);
-    let deadline = now() + DRAIN;
+    let deadline = now() + nanoseconds(args.drain);
     while !work.finish() && now() < deadline {
         work.turn(now() + SECOND / 20)?;
     }

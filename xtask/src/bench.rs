@@ -7,7 +7,7 @@
 //! - [`peer`]: the servers that are compared; [`centrifugo`]: builds one of them
 //! - [`scenario`]: what is measured
 //! - [`servers`], [`generator`]: one run
-//! - [`results`], [`table`]: all runs, and what they say; [`machine`]: where they ran
+//! - [`results`], [`table`], [`summary`]: all runs, and what they say; [`machine`]: where they ran
 
 mod centrifugo;
 mod generator;
@@ -16,18 +16,19 @@ mod peer;
 mod results;
 mod scenario;
 mod servers;
+mod summary;
 mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::Value;
 use xtask_kit::{paths, process, workdir::Workdir};
 
 use crate::{cargo, node_packages};
 use peer::{Peer, Program};
-use results::{Results, Run};
+use results::{Results, Run, Setup};
 use scenario::{Scenario, Sizes};
 use servers::Bench;
 
@@ -79,10 +80,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let (workdir, _listener) = Workdir::create(&format!("bench-{}", std::process::id()), args.logs.as_deref())?;
     let sizes = Sizes { quick: args.quick, duration: args.duration };
     let file = results_file()?;
-    let mut results = Results::create(&file)?;
+    let setup = Setup { machine: machine::describe(), quick: args.quick, debug: args.debug };
+    let mut results = Results::create(&file, setup)?;
     let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
-    results
-        .note(&json!({ "machine": machine::describe(), "rounds": rounds, "quick": args.quick, "debug": args.debug }))?;
     let mut bench = Bench::start(&workdir, paths::built("jackfield-bench", !args.debug)?).await?;
     for round in 1..=rounds {
         for scenario in &scenarios {
@@ -112,8 +112,9 @@ fn progress(scenario: Scenario, outcome: &Result<Value>) -> String {
         Ok(outcome) => {
             let figure = scenario.figure();
             let value = figure.of(outcome).map_or_else(|| "no figure".into(), |value| table::number(value, figure));
-            let stolen = outcome["stolen"].as_f64().unwrap_or_default() * 100.0;
-            format!("{value} {}; {stolen:.0} % of the CPU time was stolen", figure.unit())
+            let share = |name: &str| outcome[name].as_f64().unwrap_or_default() * 100.0;
+            let (stolen, others) = (share("stolen"), share("others"));
+            format!("{value} {}; CPU time stolen {stolen:.0} %, other processes {others:.0} %", figure.unit())
         }
         Err(error) => format!("failed: {error:#}"),
     }

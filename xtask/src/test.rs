@@ -53,6 +53,8 @@ enum Step {
     Chaos,
     /// A short form of every load scenario
     Load,
+    /// A second of one scenario of the benchmark
+    Bench,
 }
 
 impl Step {
@@ -63,7 +65,8 @@ impl Step {
 }
 
 /// Steps that need the build.
-const BUILT: [Step; 6] = [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load];
+const BUILT: [Step; 7] =
+    [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench];
 
 impl Args {
     fn wants(&self, step: Step) -> bool {
@@ -130,18 +133,21 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         let fuzz = args.test(Step::Fuzz, &needs, beside, work::command(&["fuzz", "--no-build"])).await;
         let chaos = work::command(&["chaos", "--short", "--no-build"]);
         let chaos = args.test(Step::Chaos, &[&build, &servers], beside, chaos).await;
-        (cargo, fuzz, chaos)
+        let bench = ["bench", "--quick", "--debug", "--no-build", "--peer", "jackfield", "--scenario", "echo"];
+        let bench = args.test(Step::Bench, &[&build, &servers], beside, work::command(&bench)).await;
+        (cargo, fuzz, chaos, bench)
     };
     let clients = async {
         let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter)).await;
         let oxide = args.test(Step::E2eOxide, &needs, OutputMode::Live, work::end_to_end_with_oxide()).await;
         (e2e, oxide)
     };
-    let ((e2e, oxide), (cargo, fuzz, chaos)) = tokio::join!(clients, others);
+    let ((e2e, oxide), (cargo, fuzz, chaos, bench)) = tokio::join!(clients, others);
     // Runs alone, because its thresholds are times. The short form tests that scenarios work, not their speed.
     let load = work::command(&["load", "all", "--short", "--no-build"]);
     let load = args.test(Step::Load, &needs, OutputMode::Live, load).await;
 
-    let lines = vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, load];
+    let lines =
+        vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, bench, load];
     Ok(Report { lines, seconds: begun.elapsed().as_secs_f64() }.conclude())
 }

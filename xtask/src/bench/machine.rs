@@ -2,14 +2,12 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
-
 /// The processor, the number of cores and the kernel.
-pub fn describe() -> Value {
+pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    json!({ "processor": model(&cpuinfo), "cores": cores, "kernel": kernel.trim() })
+    format!("{}, cores: {cores}, Linux {}", model(&cpuinfo).unwrap_or("unknown processor"), kernel.trim())
 }
 
 fn model(cpuinfo: &str) -> Option<&str> {

@@ -12,6 +12,17 @@ use serde_json::Value;
 
 use super::{peer::Peer, scenario::Scenario};
 
+/// The first line of the file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Processor, cores and kernel.
+    pub machine: String,
+    /// A tenth of the clients, for a second.
+    pub quick: bool,
+    /// Built without optimisations.
+    pub debug: bool,
+}
+
 /// One run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
@@ -25,14 +36,17 @@ pub struct Run {
 /// All runs.
 pub struct Results {
     pub runs: Vec<Run>,
+    /// How and where they ran.
+    pub setup: Setup,
     file: Option<File>,
 }
 
 impl Results {
     /// None yet, in a new file.
-    pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create_new(path).with_context(|| path.display().to_string())?;
-        Ok(Self { runs: Vec::new(), file: Some(file) })
+    pub fn create(path: &Path, setup: Setup) -> Result<Self> {
+        let mut file = File::create_new(path).with_context(|| path.display().to_string())?;
+        writeln!(file, "{}", serde_json::to_string(&setup)?)?;
+        Ok(Self { runs: Vec::new(), setup, file: Some(file) })
     }
 
     /// Those of an earlier benchmark.
@@ -41,22 +55,17 @@ impl Results {
         Ok(Self::parse(&text))
     }
 
-    /// Lines that are no run are notes.
+    /// The text of a file.
     pub fn parse(text: &str) -> Self {
-        Self { runs: text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), file: None }
-    }
-
-    /// Writes a line that is no run.
-    pub fn note(&mut self, note: &impl Serialize) -> Result<()> {
-        if let Some(file) = &mut self.file {
-            writeln!(file, "{}", serde_json::to_string(note)?)?;
-        }
-        Ok(())
+        let setup = text.lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        Self { runs: text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), setup, file: None }
     }
 
     /// Adds a run.
     pub fn add(&mut self, run: Run) -> Result<()> {
-        self.note(&run)?;
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{}", serde_json::to_string(&run)?)?;
+        }
         self.runs.push(run);
         Ok(())
     }
@@ -65,5 +74,26 @@ impl Results {
     pub fn of(&self, scenario: Scenario, peer: Peer) -> impl Iterator<Item = &Value> {
         let runs = self.runs.iter().filter(move |run| run.scenario == scenario && run.peer == peer);
         runs.filter_map(|run| run.outcome.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_can_be_read_again() {
+        let path = std::env::temp_dir().join(format!("jackfield-bench-test-{}.jsonl", std::process::id()));
+        let setup = Setup { machine: "here".into(), quick: true, debug: false };
+        let mut results = Results::create(&path, setup.clone()).unwrap();
+        for outcome in [Some(serde_json::json!({ "per_cpu_second": 3.5 })), None] {
+            results.add(Run { round: 1, scenario: Scenario::Echo1, peer: Peer::JackfieldOxide, outcome }).unwrap();
+        }
+        let read = Results::read(&path);
+        fs::remove_file(&path).unwrap();
+        let read = read.unwrap();
+        assert_eq!((read.runs.len(), &read.setup), (2, &setup));
+        assert_eq!(read.of(Scenario::Echo1, Peer::JackfieldOxide).count(), 1);
+        assert_eq!(read.of(Scenario::Echo, Peer::JackfieldOxide).count(), 0);
     }
 }

@@ -6,17 +6,19 @@ use serde_json::Value;
 
 use super::{
     peer::{BASELINE, Peer},
-    results::Results,
+    results::{Results, Setup},
     scenario::{Figure, Scenario},
+    summary,
 };
 
-/// Above this share of stolen CPU time a run measures the neighbours, too.
-const STOLEN: f64 = 0.05;
+/// Above this share of the machine's CPU time, whoever else used it is measured, too.
+const TOLERATED: f64 = 0.05;
 
-/// A table for each scenario that was measured, and warnings.
+/// A table for each scenario that was measured, a summary, and warnings.
 pub fn all(results: &Results) -> String {
     let scenarios: BTreeSet<Scenario> = results.runs.iter().map(|run| run.scenario).collect();
     let mut text: String = scenarios.into_iter().map(|scenario| table(results, scenario)).collect();
+    text.push_str(&summary::table(results));
     text.push_str(&warnings(results));
     text
 }
@@ -28,8 +30,8 @@ fn table(results: &Results, scenario: Scenario) -> String {
     let baseline = median(&figures(results, scenario, BASELINE));
     let mut text = format!("\n{scenario}: {}\n\n", scenario.about());
     let heads = ["peer", figure.unit(), &format!("× {BASELINE}"), "per second", "p50 ms", "p99 ms"].join(" | ");
-    let _ = writeln!(text, "| {heads} | lost, doubled, out of order | generator / server CPU | stolen |");
-    let _ = writeln!(text, "|{}", "---|".repeat(9));
+    let _ = writeln!(text, "| {heads} | lost, doubled, out of order | generator / server CPU | stolen | others |");
+    let _ = writeln!(text, "|{}", "---|".repeat(10));
     for peer in peers {
         let own = figures(results, scenario, peer);
         let ratio = match (median(&own), baseline) {
@@ -47,13 +49,15 @@ fn table(results: &Results, scenario: Scenario) -> String {
             faults(results, scenario, peer),
             column("generator_share", fine),
             column("stolen", percent),
+            column("others", percent),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
 }
 
-fn figures(results: &Results, scenario: Scenario, peer: Peer) -> Vec<f64> {
+/// The main figure of all runs.
+pub fn figures(results: &Results, scenario: Scenario, peer: Peer) -> Vec<f64> {
     results.of(scenario, peer).filter_map(|outcome| scenario.figure().of(outcome)).collect()
 }
 
@@ -87,27 +91,41 @@ fn faults(results: &Results, scenario: Scenario, peer: Peer) -> String {
         results.runs.iter().filter(|run| run.scenario == scenario && run.peer == peer && run.outcome.is_none());
     match failed.count() {
         0 => text,
-        failed => format!("{text}; {failed} runs failed"),
+        failed => format!("{text}; failed runs: {failed}"),
     }
 }
 
 fn warnings(results: &Results) -> String {
-    let stolen: Vec<f64> = results.runs.iter().filter_map(|run| run.outcome.as_ref()?["stolen"].as_f64()).collect();
-    let high = stolen.iter().filter(|share| **share > STOLEN).count();
-    if high == 0 {
-        return String::new();
+    let mut text = String::new();
+    let Setup { machine, quick, debug } = &results.setup;
+    if !machine.is_empty() {
+        let _ = writeln!(text, "\n{machine}");
     }
-    let most = stolen.iter().fold(0.0, |most: f64, share| most.max(*share));
-    format!(
-        "\nWarning: in {high} of {} runs the hypervisor gave more than {} of the CPU time to others (at most {}). \
-         Repeat them on a quieter machine, or compare only medians of many rounds.\n",
-        stolen.len(),
-        percent(STOLEN),
-        percent(most)
-    )
+    if *quick {
+        text.push_str("\nWarning: this was a quick run, with a tenth of the clients: the figures say little.\n");
+    }
+    if *debug {
+        text.push_str("\nWarning: Jackfield was built without optimisations: its figures say nothing.\n");
+    }
+    for (name, whose) in [("stolen", "the hypervisor gave to others"), ("others", "other processes used")] {
+        let outcomes = results.runs.iter().filter_map(|run| run.outcome.as_ref());
+        let shares: Vec<f64> = outcomes.filter_map(|outcome| outcome[name].as_f64()).collect();
+        let high = shares.iter().filter(|share| **share > TOLERATED).count();
+        if high > 0 {
+            let (runs, tolerated) = (shares.len(), percent(TOLERATED));
+            let most = percent(shares.iter().fold(0.0, |most: f64, share| most.max(*share)));
+            let _ = writeln!(
+                text,
+                "\nWarning: in {high} of {runs} runs {whose} more than {tolerated} of the CPU time (at most {most}). Repeat \
+                 them on a quieter machine, or compare only medians of many rounds."
+            );
+        }
+    }
+    text
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+/// The middle one, or the mean of the two in the middle.
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -163,12 +181,12 @@ mod tests {
         let line = |peer: &str, per_cpu: u32, lost: u32, stolen: f64| {
             format!(
                 r#"{{"round":1,"scenario":"echo","peer":"{peer}","outcome":{{"per_cpu_second":{per_cpu},"p50_ms":1.5,
-                "lost":{lost},"doubled":0,"reordered":0,"server_cpu":2.0,"generator_cpu":0.5,"stolen":{stolen}}}}}"#
+                "lost":{lost},"doubled":0,"reordered":0,"server_cpu":2.0,"generator_cpu":0.5,"stolen":{stolen},"others":0.01}}}}"#
             )
             .replace('\n', "")
         };
         let lines = [
-            r#"{"machine":{"cores":2}}"#.to_owned(),
+            r#"{"machine":"a machine","quick":false,"debug":true}"#.to_owned(),
             line("node", 10_000, 0, 0.0),
             line("node", 30_000, 0, 0.01),
             line("jackfield", 50_000, 1, 0.0),
@@ -183,17 +201,24 @@ mod tests {
     fn a_table_has_medians_ranges_ratios_and_faults() {
         let text = all(&results());
         let ours = "| jackfield | 45,000 (40,000..50,000) | 2.25 | – | 1.50 (1.50..1.50) | – \
-                    | 3, 0, 0; 1 runs failed | 0.25 (0.25..0.25) | 0 % (0 %..30 %) |";
+                    | 3, 0, 0; failed runs: 1 | 0.25 (0.25..0.25) | 0 % (0 %..30 %) | 1 % (1 %..1 %) |";
         assert!(text.contains(ours), "{text}");
         assert!(text.contains("| node | 20,000 (10,000..30,000) | 1.00 |"), "{text}");
     }
 
     #[test]
-    fn stolen_time_is_a_warning() {
-        assert!(all(&results()).contains("in 1 of 5 runs the hypervisor gave more than 5 %"));
+    fn what_makes_figures_doubtful_is_a_warning() {
+        let text = all(&results());
+        assert!(text.contains("a machine\n"), "{text}");
+        assert!(text.contains("in 1 of 5 runs the hypervisor gave to others more than 5 %"), "{text}");
+        assert!(
+            text.contains("without optimisations") && !text.contains("quick") && !text.contains("processes"),
+            "{text}"
+        );
         let mut quiet = results();
         quiet.runs.truncate(3);
-        assert!(!all(&quiet).contains("Warning"));
+        quiet.setup = Setup { quick: true, ..Setup::default() };
+        assert_eq!(all(&quiet).matches("Warning").count(), 1);
     }
 
     #[test]

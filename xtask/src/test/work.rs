@@ -32,7 +32,7 @@ const TESTS_AT_ONCE: &str = "6";
 /// their packages: a separate build would have other features of the dependencies, and compile most of them again.
 pub async fn build() -> Result<()> {
     cargo::run("cargo test --no-run", cargo(&["test", "--workspace", "--no-run"])).await?;
-    for program in ["chaos", "jackfield", "jackfield-auth", "jackfield-gateway", "xtask"] {
+    for program in ["chaos", "jackfield", "jackfield-auth", "jackfield-bench", "jackfield-gateway", "xtask"] {
         let file = paths::built(program, false)?;
         ensure!(file.is_file(), "the build did not produce {}", file.display());
     }
