@@ -67,7 +67,7 @@ pub struct Args {
     /// Seconds of the measurement
     #[arg(long, default_value_t = 8.0)]
     pub duration: f64,
-    /// Longest wait, in seconds, for what is under way at the end; what does not come is lost
+    /// At the end, seconds without an arrival after which what is still under way is lost
     #[arg(long, default_value_t = 5.0)]
     pub drain: f64,
 }

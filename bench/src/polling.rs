@@ -184,7 +184,7 @@ impl Work for Polling {
         self.echoes.count(on);
     }
 
-    fn finish(&mut self) -> bool {
+    fn finish(&mut self) -> u64 {
         self.echoes.finish()
     }
 }

@@ -23,6 +23,9 @@ use crate::{
     usage::Usage,
 };
 
+/// The longest wait at the end.
+const DRAIN_LIMIT: u64 = 120 * SECOND;
+
 /// Runs the workload that the options name.
 pub fn run(args: &Args) -> Result<Outcome> {
     let socketio = args.dialect == Dialect::Socketio;
@@ -50,8 +53,8 @@ pub trait Work {
     fn turn(&mut self, until: u64) -> Result<()>;
     /// Counts from now on, or not any more.
     fn count(&mut self, on: bool);
-    /// Begins nothing new from now on. Returns whether nothing is under way any more.
-    fn finish(&mut self) -> bool;
+    /// Begins nothing new from now on. Returns how much is still under way.
+    fn finish(&mut self) -> u64;
 }
 
 /// Warms up, measures, and waits for what is under way at the end.
@@ -63,11 +66,24 @@ pub fn measure(args: &Args, work: &mut impl Work) -> Result<Usage> {
     work_until(start + nanoseconds(args.duration), work)?;
     work.count(false);
     let usage = before.until(&args.probe().sample()?);
-    let deadline = now() + nanoseconds(args.drain);
-    while !work.finish() && now() < deadline {
-        work.turn(now() + SECOND / 20)?;
-    }
+    drain(args, work)?;
     Ok(usage)
+}
+
+/// Waits for what is under way. A server that is overloaded is late, and loses nothing: wait as long as something arrives.
+fn drain(args: &Args, work: &mut impl Work) -> Result<()> {
+    let limit = now() + DRAIN_LIMIT;
+    let mut patience = now() + nanoseconds(args.drain);
+    let mut left = work.finish();
+    while left > 0 && now() < patience.min(limit) {
+        work.turn(now() + SECOND / 20)?;
+        let rest = work.finish();
+        if rest < left {
+            left = rest;
+            patience = now() + nanoseconds(args.drain);
+        }
+    }
+    Ok(())
 }
 
 fn work_until(end: u64, work: &mut impl Work) -> Result<()> {

@@ -78,10 +78,10 @@ impl Echoes {
         self.counting = on;
     }
 
-    /// No more requests. Returns whether all are answered.
-    pub fn finish(&mut self) -> bool {
+    /// No more requests. Returns how many are not answered.
+    pub fn finish(&mut self) -> u64 {
         self.finished = true;
-        self.answered == self.sent.iter().map(|sent| u64::from(*sent)).sum::<u64>()
+        self.sent.iter().map(|sent| u64::from(*sent)).sum::<u64>() - self.answered
     }
 
     /// Adds the figures.
@@ -144,7 +144,7 @@ impl Work for Echo {
         self.echoes.count(on);
     }
 
-    fn finish(&mut self) -> bool {
+    fn finish(&mut self) -> u64 {
         self.echoes.finish()
     }
 }
@@ -164,9 +164,9 @@ mod tests {
         let mut echoes = Echoes::new(2, 64);
         let (first, second) = (request(&mut echoes, 0), request(&mut echoes, 0));
         assert!(echoes.answered(0, 1, &first, 0));
-        assert!(!echoes.finish());
+        assert_eq!(echoes.finish(), 1);
         assert!(echoes.answered(0, 2, &second, 0));
-        assert!(echoes.finish());
+        assert_eq!(echoes.finish(), 0);
         assert!(!echoes.request(0, &mut Vec::new()), "the run is over");
         assert!(echoes.checker.verdict(|who, _| echoes.sent[who]).is_clean());
     }

@@ -156,11 +156,12 @@ impl Rooms {
         }
     }
 
-    /// Whether every member has every message.
-    fn all_arrived(&self) -> bool {
-        let expected = |sender: &Sender| u64::from(sender.sent) * u64::from(sender.members);
-        let answered = self.senders.iter().all(|sender| sender.acknowledged >= sender.sent);
-        answered && self.delivered >= self.senders.iter().map(expected).sum()
+    /// Deliveries and acknowledgements that are still to come.
+    fn under_way(&self) -> u64 {
+        let deliveries = |sender: &Sender| u64::from(sender.sent) * u64::from(sender.members);
+        let answers = |sender: &Sender| u64::from(sender.sent.saturating_sub(sender.acknowledged));
+        let deliveries: u64 = self.senders.iter().map(deliveries).sum();
+        deliveries.saturating_sub(self.delivered) + self.senders.iter().map(answers).sum::<u64>()
     }
 
     fn delivered(&mut self, crowd: &mut Crowd, who: usize, message: &[u8], now: u64) {
@@ -227,8 +228,8 @@ impl Work for Run {
         self.rooms.counting = on;
     }
 
-    fn finish(&mut self) -> bool {
+    fn finish(&mut self) -> u64 {
         self.rooms.finished = true;
-        self.rooms.all_arrived()
+        self.rooms.under_way()
     }
 }
