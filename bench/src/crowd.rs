@@ -4,6 +4,7 @@
 //! [`Crowd::turn`] passes everything that arrives to the workload, which sends with [`Crowd::text`]. Pings are answered
 //! here. A client whose connection fails is not connected again: it is counted, with the reason.
 
+mod client;
 mod gather;
 
 use std::{collections::BTreeMap, io, net::SocketAddrV4};
@@ -16,10 +17,10 @@ use crate::{
     http::Answer,
     layout::Layout,
     poll::{Poll, Ready},
-    tcp::Tcp,
     websocket::{self, Frame, Masker},
 };
 
+use client::{Client, Stage, close_reason, upgrade};
 pub use gather::Gathered;
 
 /// Bytes that are read at once. All clients share the buffer.
@@ -36,34 +37,6 @@ pub struct Silent;
 
 impl Workload for Silent {
     fn received(&mut self, _: &mut Crowd, _: usize, _: Packet<'_>, _: u64) {}
-}
-
-/// How far a client is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// TCP connects.
-    Connecting,
-    /// The upgrade to WebSocket was requested.
-    Upgrading,
-    /// It signs in.
-    SigningIn,
-    /// It joins its room.
-    Joining,
-    /// It works.
-    Ready,
-    /// Its connection is gone.
-    Closed,
-}
-
-struct Client {
-    tcp: Option<Tcp>,
-    stage: Stage,
-    /// The beginning of what is not complete yet.
-    begun: Vec<u8>,
-    /// When it started to connect.
-    since: u64,
-    /// Joins that were refused.
-    refusals: u32,
 }
 
 /// The clients and their connections.
@@ -246,21 +219,5 @@ impl Crowd {
         *self.failures.entry(format!("{:?}: {reason}", client.stage)).or_default() += 1;
         client.stage = Stage::Closed;
         client.tcp = None;
-    }
-}
-
-/// The request for a WebSocket. The key may be the same each time: it protects caches, and there is none here.
-fn upgrade(path: &str, target: SocketAddrV4) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: {target}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-}
-
-/// The code and the text of a close frame.
-fn close_reason(payload: &[u8]) -> String {
-    match payload {
-        [a, b, text @ ..] => format!(" ({} {})", u16::from_be_bytes([*a, *b]), String::from_utf8_lossy(text)),
-        _ => String::new(),
     }
 }

@@ -82,6 +82,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let file = results_file()?;
     let setup = Setup { machine: machine::describe(), quick: args.quick, debug: args.debug };
     let mut results = Results::create(&file, setup)?;
+    eprintln!("all runs go to {}", file.display());
     let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
     let mut bench = Bench::start(&workdir, paths::built("jackfield-bench", !args.debug)?).await?;
     for round in 1..=rounds {
@@ -95,7 +96,6 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     bench.stop().await;
     print!("{}", table::all(&results));
-    eprintln!("all runs: {}", file.display());
     ensure!(results.runs.iter().any(|run| run.outcome.is_some()), "no run succeeded");
     Ok(())
 }

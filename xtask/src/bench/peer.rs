@@ -88,7 +88,7 @@ impl Peer {
                 (centrifugo::program().await?, vec!["--config".into(), folder(self).join("config.json")])
             }
         };
-        ensure!(program.is_file(), "{} is missing", program.display());
+        ensure!(program.is_file(), "{} does not exist", program.display());
         Ok(Program { peer: self, program, args })
     }
 }
