@@ -48,6 +48,9 @@ pub struct Outcome {
     pub refused: u64,
     /// Messages of a run as fast as it goes that were given up after some seconds, because not everybody had them.
     pub stalled: u64,
+    /// Deliveries per second that a paced run asks for. If `per_second` differs, the machine did not keep the pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_per_second: Option<f64>,
     /// The longest delay between the time that a message was due and its sending: the generator's own; milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<f64>,

@@ -7,7 +7,7 @@
 //! - [`peer`]: the servers that are compared; [`centrifugo`]: builds one of them
 //! - [`scenario`]: what is measured
 //! - [`servers`], [`generator`]: one run
-//! - [`results`], [`table`], [`summary`]: all runs, and what they say; [`machine`]: where they ran
+//! - [`results`], [`table`], [`summary`], [`warnings`]: all runs, and what they say; [`machine`]: where they ran
 
 mod centrifugo;
 mod generator;
@@ -18,6 +18,7 @@ mod scenario;
 mod servers;
 mod summary;
 mod table;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 

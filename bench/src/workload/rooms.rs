@@ -87,6 +87,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
         _ => 0,
     };
     let unanswered = |sender: &Sender| u64::from(sender.sent.saturating_sub(sender.acknowledged));
+    let members: u64 = rooms.senders.iter().map(|sender| u64::from(sender.members)).sum();
+    #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
+    let expected_per_second = args.rate.map(|rate| rate as f64 * members as f64 / rooms.senders.len() as f64);
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
     let lag_ms = run.pace.as_ref().map(|_| rooms.lag as f64 / 1e6);
     let outcome = Outcome::of_crowd(&run.crowd).with_count(rooms.count, &usage).with_latency(&rooms.latency);
@@ -96,6 +99,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         unanswered: rooms.senders.iter().map(unanswered).sum(),
         refused: rooms.refused,
         stalled: rooms.stalled,
+        expected_per_second,
         lag_ms,
         ..outcome
     })

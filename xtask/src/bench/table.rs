@@ -6,20 +6,18 @@ use serde_json::Value;
 
 use super::{
     peer::{BASELINE, Peer},
-    results::{Results, Setup},
+    results::Results,
     scenario::{Figure, Scenario},
     summary,
+    warnings::{self, is_off_pace},
 };
-
-/// Above this share of the machine's CPU time, whoever else used it is measured, too.
-const TOLERATED: f64 = 0.05;
 
 /// A table for each scenario that was measured, a summary, and warnings.
 pub fn all(results: &Results) -> String {
     let scenarios: BTreeSet<Scenario> = results.runs.iter().map(|run| run.scenario).collect();
     let mut text: String = scenarios.into_iter().map(|scenario| table(results, scenario)).collect();
     text.push_str(&summary::table(results));
-    text.push_str(&warnings(results));
+    text.push_str(&warnings::all(results));
     text
 }
 
@@ -87,41 +85,16 @@ fn faults(results: &Results, scenario: Scenario, peer: Peer) -> String {
             let _ = write!(text, "; {} {what}", sum(name));
         }
     }
+    let off_pace = results.of(scenario, peer).filter(|outcome| is_off_pace(outcome)).count();
+    if off_pace > 0 {
+        let _ = write!(text, "; runs off the pace: {off_pace}");
+    }
     let failed =
         results.runs.iter().filter(|run| run.scenario == scenario && run.peer == peer && run.outcome.is_none());
     match failed.count() {
         0 => text,
         failed => format!("{text}; failed runs: {failed}"),
     }
-}
-
-fn warnings(results: &Results) -> String {
-    let mut text = String::new();
-    let Setup { machine, quick, debug } = &results.setup;
-    if !machine.is_empty() {
-        let _ = writeln!(text, "\n{machine}");
-    }
-    if *quick {
-        text.push_str("\nWarning: this was a quick run, with a tenth of the clients: the figures say little.\n");
-    }
-    if *debug {
-        text.push_str("\nWarning: Jackfield was built without optimisations: its figures say nothing.\n");
-    }
-    for (name, whose) in [("stolen", "the hypervisor gave to others"), ("others", "other processes used")] {
-        let outcomes = results.runs.iter().filter_map(|run| run.outcome.as_ref());
-        let shares: Vec<f64> = outcomes.filter_map(|outcome| outcome[name].as_f64()).collect();
-        let high = shares.iter().filter(|share| **share > TOLERATED).count();
-        if high > 0 {
-            let (runs, tolerated) = (shares.len(), percent(TOLERATED));
-            let most = percent(shares.iter().fold(0.0, |most: f64, share| most.max(*share)));
-            let _ = writeln!(
-                text,
-                "\nWarning: in {high} of {runs} runs {whose} more than {tolerated} of the CPU time (at most {most}). Repeat \
-                 them on a quieter machine, or compare only medians of many rounds."
-            );
-        }
-    }
-    text
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -169,15 +142,17 @@ fn fine(value: f64) -> String {
     format!("{value:.2}")
 }
 
-fn percent(share: f64) -> String {
+/// `12 %`
+pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn results() -> Results {
+    /// Two runs of Node, and four of Jackfield: one has failed.
+    pub fn results() -> Results {
         let line = |peer: &str, per_cpu: u32, lost: u32, stolen: f64| {
             format!(
                 r#"{{"round":1,"scenario":"echo","peer":"{peer}","outcome":{{"per_cpu_second":{per_cpu},"p50_ms":1.5,
@@ -204,21 +179,6 @@ mod tests {
                     | 3, 0, 0; failed runs: 1 | 0.25 (0.25..0.25) | 0 % (0 %..30 %) | 1 % (1 %..1 %) |";
         assert!(text.contains(ours), "{text}");
         assert!(text.contains("| node | 20,000 (10,000..30,000) | 1.00 |"), "{text}");
-    }
-
-    #[test]
-    fn what_makes_figures_doubtful_is_a_warning() {
-        let text = all(&results());
-        assert!(text.contains("a machine\n"), "{text}");
-        assert!(text.contains("in 1 of 5 runs the hypervisor gave to others more than 5 %"), "{text}");
-        assert!(
-            text.contains("without optimisations") && !text.contains("quick") && !text.contains("processes"),
-            "{text}"
-        );
-        let mut quiet = results();
-        quiet.runs.truncate(3);
-        quiet.setup = Setup { quick: true, ..Setup::default() };
-        assert_eq!(all(&quiet).matches("Warning").count(), 1);
     }
 
     #[test]
