@@ -54,9 +54,14 @@ fn table(results: &Results, scenario: Scenario) -> String {
     text
 }
 
-/// The main figure of all runs.
+/// Successful runs, without those that fell behind their pace.
+fn sound(results: &Results, scenario: Scenario, peer: Peer) -> impl Iterator<Item = &Value> {
+    results.of(scenario, peer).filter(|outcome| !is_off_pace(outcome))
+}
+
+/// The main figure of these runs.
 pub fn figures(results: &Results, scenario: Scenario, peer: Peer) -> Vec<f64> {
-    results.of(scenario, peer).filter_map(|outcome| scenario.figure().of(outcome)).collect()
+    sound(results, scenario, peer).filter_map(|outcome| scenario.figure().of(outcome)).collect()
 }
 
 fn column(results: &Results, scenario: Scenario, peer: Peer, name: &str) -> Vec<f64> {
@@ -64,7 +69,7 @@ fn column(results: &Results, scenario: Scenario, peer: Peer, name: &str) -> Vec<
         "generator_share" => Some(outcome["generator_cpu"].as_f64()? / outcome["server_cpu"].as_f64()?),
         name => outcome[name].as_f64(),
     };
-    results.of(scenario, peer).filter_map(value).filter(|value| value.is_finite()).collect()
+    sound(results, scenario, peer).filter_map(value).filter(|value| value.is_finite()).collect()
 }
 
 /// Sums over all rounds; a range would hide them. Other faults are named only where there are some.
@@ -87,7 +92,7 @@ fn faults(results: &Results, scenario: Scenario, peer: Peer) -> String {
     }
     let off_pace = results.of(scenario, peer).filter(|outcome| is_off_pace(outcome)).count();
     if off_pace > 0 {
-        let _ = write!(text, "; runs off the pace: {off_pace}");
+        let _ = write!(text, "; left out, off the pace: {off_pace}");
     }
     let failed =
         results.runs.iter().filter(|run| run.scenario == scenario && run.peer == peer && run.outcome.is_none());

@@ -36,8 +36,8 @@ pub fn all(results: &Results) -> String {
     }
     if results.runs.iter().filter_map(|run| run.outcome.as_ref()).any(is_off_pace) {
         text.push_str(
-            "\nWarning: in paced runs the servers worked off a backlog, because this machine did not keep the pace. Ignore \
-             the figures of these runs.\n",
+            "\nWarning: in paced runs the servers worked off a backlog, because this machine did not keep the pace. \
+             These runs are left out.\n",
         );
     }
     for (name, whose) in [("stolen", "the hypervisor gave to others"), ("others", "other processes used")] {
@@ -86,7 +86,7 @@ mod tests {
             table::all(&Results::parse(&rates.iter().copied().map(line).collect::<Vec<_>>().join("\n")))
         };
         let slow = text(&[1_000, 900, 1_100]);
-        assert!(slow.contains("; runs off the pace: 2 |") && slow.contains("Ignore the figures"), "{slow}");
+        assert!(slow.contains("| 1,000 |") && slow.contains("; left out, off the pace: 2 |"), "{slow}");
         assert!(!text(&[1_000, 990]).contains("pace:"));
     }
 }
