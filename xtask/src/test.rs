@@ -65,8 +65,7 @@ impl Step {
 }
 
 /// Steps that need the build.
-const BUILT: [Step; 7] =
-    [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench];
+const BUILT: [Step; 7] = [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench];
 
 impl Args {
     fn wants(&self, step: Step) -> bool {

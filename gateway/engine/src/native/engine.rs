@@ -19,7 +19,8 @@ use super::{
     probe::{Probe, close},
     reader::Reader,
     shard::Shard,
-    table::{self, Table, new_sid},
+    sid::{is_sid, new_sid},
+    table::Table,
     wire::Wire,
 };
 use crate::{
@@ -36,7 +37,7 @@ pub struct Engine<P: Permit> {
 struct Shards {
     all: Vec<Arc<Shard>>,
     /// Connections with polling, by their ids.
-    polling: Arc<Table>,
+    polling: Arc<Table<Wire>>,
     next: AtomicUsize,
 }
 
@@ -44,7 +45,7 @@ impl<P: Permit> Engine<P> {
     /// An engine that passes new connections to `accept`. Call it within a runtime.
     #[must_use]
     pub fn new(accept: Arc<dyn Accept<P>>, limits: EngineLimits, lifecycle: &Lifecycle) -> Self {
-        let polling = Arc::<Table>::default();
+        let polling = Arc::<Table<Wire>>::default();
         let shards = 0..Handle::current().metrics().num_workers().max(1);
         let all = shards.map(|_| Shard::start(limits, lifecycle, &polling)).collect();
         Self { accept, shards: Arc::new(Shards { all, polling, next: AtomicUsize::new(0) }) }
@@ -109,7 +110,7 @@ impl<P: Permit> Engine<P> {
             return Err(Failure::BadRequest);
         }
         handshake::check(request.headers())?;
-        if !table::is_sid(sid) {
+        if !is_sid(sid) {
             return Err(Failure::UnknownSession);
         }
         let probe = self.shards.polling.get(sid).as_ref().and_then(Probe::begin);

@@ -10,6 +10,7 @@
 
 mod engine;
 mod heartbeat;
+mod input;
 mod outbox;
 mod polling;
 mod probe;
@@ -17,6 +18,7 @@ mod queue;
 mod reader;
 mod receive;
 mod shard;
+mod sid;
 mod table;
 mod upgrade;
 mod wire;

@@ -10,16 +10,16 @@ use std::{
 };
 
 use super::{
+    input::Input,
     polling::payload::Packet,
     wire::{NORMAL, Wire},
 };
 use crate::{
     CloseReason, Frame, Inbound, Session,
     failure::Failure,
-    packet::Decoder,
     websocket::{
         encode,
-        incoming::{Incoming, Message, Violation},
+        incoming::{Message, Violation},
     },
 };
 
@@ -27,20 +27,6 @@ use crate::{
 const MOST_DROPPED: u32 = 1024 * 1024;
 /// Pongs that may wait for a client.
 const PONGS: usize = 16;
-
-/// The state between two reads. Without memory of its own while no packet is incomplete.
-#[derive(Default)]
-pub(super) struct Input {
-    decoder: Decoder,
-    /// A message of which a part has arrived.
-    pub(super) partial: Option<Box<Incoming>>,
-}
-
-impl Input {
-    fn held(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.held())
-    }
-}
 
 /// The right to pass packets to the session, until it is dropped: one thread has it at a time.
 pub(super) struct Receiving {

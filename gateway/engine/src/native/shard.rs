@@ -34,7 +34,7 @@ pub(super) struct Shard {
     pub(super) lifecycle: Lifecycle,
     pub(super) stragglers: Stragglers<Wire>,
     /// Connections with polling, of every shard, by their ids.
-    pub(super) polling: Arc<Table>,
+    pub(super) polling: Arc<Table<Wire>>,
     pub(super) ping: Frame,
     pace: Pace,
     ring: Mutex<Ring<Wire>>,
@@ -49,7 +49,7 @@ pub(super) struct Shard {
 
 impl Shard {
     /// A shard, and its background tasks.
-    pub(super) fn start(limits: EngineLimits, lifecycle: &Lifecycle, polling: &Arc<Table>) -> Arc<Self> {
+    pub(super) fn start(limits: EngineLimits, lifecycle: &Lifecycle, polling: &Arc<Table<Wire>>) -> Arc<Self> {
         let pace = Pace::new(limits.ping_interval, limits.ping_timeout);
         let shard = Arc::new(Self {
             limits,

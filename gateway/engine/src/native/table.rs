@@ -1,44 +1,35 @@
-//! The connections with polling, by the ids that their requests carry.
+//! Connections by the ids that their requests carry.
 
 use std::{collections::HashMap, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 
-use super::wire::Wire;
-
-/// An id: 20 characters. Its random bits are all that protects a polling session.
-pub(super) type Sid = Box<str>;
-
-/// Bytes of an id, all of them random.
-const RANDOM: usize = 15;
-/// Characters of an id, each of which holds 6 bits.
-const LENGTH: usize = RANDOM / 3 * 4;
+use super::sid::Sid;
 
 /// See the module.
-#[derive(Default)]
-pub(super) struct Table(Mutex<HashMap<Sid, Arc<Wire>>>);
+pub(super) struct Table<W>(Mutex<HashMap<Sid, Arc<W>>>);
 
-impl Table {
-    pub(super) fn insert(&self, sid: Sid, wire: &Arc<Wire>) {
-        self.0.lock().insert(sid, Arc::clone(wire));
+impl<W> Default for Table<W> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<W> Table<W> {
+    pub(super) fn insert(&self, sid: Sid, connection: &Arc<W>) {
+        self.0.lock().insert(sid, Arc::clone(connection));
     }
 
-    pub(super) fn get(&self, sid: &str) -> Option<Arc<Wire>> {
+    pub(super) fn get(&self, sid: &str) -> Option<Arc<W>> {
         self.0.lock().get(sid).cloned()
     }
 
     pub(super) fn remove(&self, sid: &str) {
-        self.0.lock().remove(sid);
+        let mut connections = self.0.lock();
+        connections.remove(sid);
+        if connections.len() * 4 < connections.capacity() {
+            let enough = connections.len() * 2;
+            connections.shrink_to(enough);
+        }
     }
-}
-
-/// Whether this could be an id of a connection that has ended, or no longer polls.
-pub(super) fn is_sid(sid: &str) -> bool {
-    sid.len() == LENGTH
-}
-
-/// A new id.
-pub(super) fn new_sid() -> Sid {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM]>()).into()
 }

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::{polling::Polling, queue::Queue, receive::Input, shard::Shard};
+use super::{input::Input, polling::Polling, queue::Queue, shard::Shard};
 use crate::{
     CloseReason, Frame, Full, Session,
     allowance::Allowance,

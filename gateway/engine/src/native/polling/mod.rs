@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{table::Sid, upgrade::Upgrade};
+use super::{sid::Sid, upgrade::Upgrade};
 
 /// See the module.
 pub(in crate::native) struct Polling {
