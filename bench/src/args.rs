@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::{dialect::Dialect, usage::Probe};
 
-/// What the clients do.
+/// The clients' work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Connect, and nothing else
@@ -25,7 +25,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jackfield-bench", about = "Loads servers on this machine and prints one line of JSON")]
 pub struct Args {
-    /// What the clients do
+    /// The clients' work
     #[arg(value_enum)]
     pub kind: Kind,
     /// Address of a server; repeat it for several nodes of one cluster. Loopback only

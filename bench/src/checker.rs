@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-/// What arrived, compared with what was expected next.
+/// An arrival, compared with the one that was expected next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     /// The first time, and no later message came before it.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives: each first arrival is a delivery, and the rest is lost or doubled.
+        /// For any arrivals: each first one is a delivery, and the rest is lost or doubled.
         #[test]
         fn the_totals_add_up(arrivals in prop::collection::vec(0_u32..20, 0..60)) {
             let mut checker = Checker::new([1]);

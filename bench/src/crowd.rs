@@ -26,7 +26,7 @@ pub use gather::Gathered;
 /// Bytes that are read at once. All clients share the buffer.
 const BUFFER: usize = 256 * 1024;
 
-/// What the clients do with what they receive.
+/// The clients' reactions to packets.
 pub trait Workload {
     /// A packet for a client that is ready. `now` is when it was read.
     fn received(&mut self, crowd: &mut Crowd, who: usize, packet: Packet<'_>, now: u64);

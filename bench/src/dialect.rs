@@ -1,4 +1,4 @@
-//! What a client says, and what it understands: [Socket.IO](socketio) or [Centrifugo](centrifugo) over WebSocket.
+//! The protocol that a client speaks: [Socket.IO](socketio) or [Centrifugo](centrifugo) over WebSocket.
 //!
 //! A dialect is a pure translation. Requests have ids: [`JOIN`], and from [`FIRST_MESSAGE`] on the messages; a dialect
 //! that numbers in another way translates.
@@ -13,7 +13,7 @@ pub const JOIN: u64 = 0;
 /// The id of a socket's first message; the next one has the next id.
 pub const FIRST_MESSAGE: u64 = 1;
 
-/// What a server sent.
+/// A packet from a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// The transport is open: introduce yourself.

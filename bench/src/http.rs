@@ -10,7 +10,7 @@ use memchr::memmem::find;
 pub struct Answer {
     /// Status code.
     pub status: u16,
-    /// Where the body is.
+    /// The position of the body.
     pub body: Range<usize>,
 }
 

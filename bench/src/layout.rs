@@ -1,4 +1,4 @@
-//! Who is in which room, and who sends.
+//! The members and senders of each room.
 //!
 //! Sockets go to the servers in turn, so every room has members on every server, and the senders of a run are spread over
 //! the servers evenly.

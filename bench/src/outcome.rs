@@ -20,7 +20,7 @@ pub struct Outcome {
     pub failures: BTreeMap<String, u64>,
     /// Joins that were refused and repeated.
     pub rejoins: u64,
-    /// What was counted: deliveries, acknowledgements or connects.
+    /// The count of the run: deliveries, acknowledgements or connects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Of these, per second.

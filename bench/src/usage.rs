@@ -33,7 +33,7 @@ struct Machine {
     stolen: u64,
 }
 
-/// What was used between two samples.
+/// The usage between two samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
     /// Wall-clock seconds.
@@ -71,7 +71,7 @@ impl Probe {
 }
 
 impl Sample {
-    /// What was used from this sample to a later one.
+    /// The usage from this sample to a later one.
     #[expect(clippy::cast_precision_loss, reason = "ticks and nanoseconds of one run fit")]
     pub fn until(&self, later: &Self) -> Usage {
         let tick = rustix::param::clock_ticks_per_second() as f64;

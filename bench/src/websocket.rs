@@ -18,7 +18,7 @@ pub const PONG: u8 = 10;
 pub struct Frame {
     /// One of the constants above, or another.
     pub opcode: u8,
-    /// Where the payload is.
+    /// The position of the payload.
     pub payload: Range<usize>,
 }
 

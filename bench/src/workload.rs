@@ -1,4 +1,4 @@
-//! What the clients do in a run.
+//! The clients' work in a run.
 //!
 //! - [`quiet`]: they connect, and are idle
 //! - [`echo`]: each asks for the same text back

@@ -101,7 +101,7 @@ pub async fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What was named, or all of them; each once.
+/// The named ones, or all of them; each once.
 fn chosen<T: ValueEnum + PartialEq>(named: &[T]) -> Vec<T> {
     let all = T::value_variants().iter().cloned();
     all.filter(|value| named.is_empty() || named.contains(value)).collect()

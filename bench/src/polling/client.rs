@@ -26,7 +26,7 @@ pub enum Way {
 pub struct Connection {
     /// The connection.
     pub tcp: Tcp,
-    /// What arrived and is not handled.
+    /// Bytes that arrived and are not handled.
     pub begun: Vec<u8>,
     requested: bool,
 }

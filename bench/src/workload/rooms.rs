@@ -43,7 +43,7 @@ struct Pace {
     sender: usize,
 }
 
-/// What the clients do.
+/// The clients' work.
 struct Rooms {
     layout: Layout,
     size: usize,

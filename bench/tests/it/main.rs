@@ -17,7 +17,7 @@ fn run(server: &Server, options: &str) -> Outcome {
     workload::run(&args).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// What a run of rooms says about a server with that fault.
+/// The result of a run of rooms against a server with that fault.
 fn verdict(fault: Fault) -> Verdict {
     let server = Server::start(fault);
     let outcome = run(&server, "rooms --sockets 6 --room-size 3 --senders 1 --rate 400 --duration 0.4 --drain 2");

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// What the server does wrong with one message in ten, at one receiver.
+/// The server's fault with one message in ten, at one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     None,

@@ -17,7 +17,7 @@ pub struct Frame(Arc<Encoded>);
 struct Encoded {
     /// Unused bytes, then WebSocket frames: the text, then each part.
     buffer: Vec<u8>,
-    /// Where the frames begin.
+    /// The position at which the frames begin.
     begin: usize,
     /// The Engine.IO packet in the first of them: its type, then the text in UTF-8. Empty without a text.
     packet: Range<usize>,

@@ -61,11 +61,11 @@ pub struct EngineLimits {
     pub attachments: usize,
     /// Bytes of the longest configured namespace.
     pub longest_namespace: usize,
-    /// What messages contain.
+    /// The content of messages.
     pub messages: Messages,
 }
 
-/// What the messages of Engine.IO contain.
+/// The content of Engine.IO's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Messages {
     /// Packets of Socket.IO.

@@ -1,6 +1,9 @@
 //! The budgets of one user on this node.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -28,7 +31,7 @@ pub(crate) struct UserLimits {
 
 /// See the module. Shared by the user's connections; kept after the last one closed until every budget is full again.
 pub(crate) struct User {
-    limits: UserLimits,
+    limits: Arc<UserLimits>,
     spent: Mutex<Spent>,
 }
 
@@ -51,10 +54,10 @@ type Taken = Result<(), Duration>;
 
 impl User {
     /// A user whose budgets are full.
-    pub(crate) fn new(limits: UserLimits, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Arc<UserLimits>, now: Instant) -> Self {
         let events = Bucket::full(limits.flood.rate, now);
         let connects = Bucket::full(limits.connect, now);
-        Self { limits, spent: Mutex::new(Spent { events, connects, other: None }) }
+        Self { limits: Arc::clone(limits), spent: Mutex::new(Spent { events, connects, other: None }) }
     }
 
     /// Takes an event. Its cost beyond 1 may become a debt.

@@ -35,7 +35,7 @@ pub(crate) struct Connection {
     /// The handshake's token, if it carried one.
     pub(super) token: Mutex<Option<HandshakeToken>>,
     /// Permits it to be without a session; released once it has a session, or a subscription with a token.
-    permit: Option<Arc<PendingPermit>>,
+    permit: Mutex<Option<Arc<PendingPermit>>>,
     pub(super) queue: Mutex<PacketQueue>,
     pub(super) session: Mutex<SessionState>,
     pub(super) subscriptions: Mutex<Subscriptions>,
@@ -56,7 +56,7 @@ impl Connection {
             shared: Arc::clone(shared),
             outbox,
             token: Mutex::new(token.map(HandshakeToken::Text)),
-            permit,
+            permit: Mutex::new(permit),
             queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
             session: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -98,14 +98,14 @@ impl Connection {
 
     /// No longer counts the connection among its address's connections without a session.
     pub(super) fn release_permit(&self) {
-        if let Some(permit) = &self.permit {
+        if let Some(permit) = self.permit.lock().take() {
             permit.release();
         }
     }
 
     /// A token of this user was accepted: from now on the connection uses the user's budgets.
     pub(super) fn belongs_to(&self, user: &Arc<str>) -> Arc<User> {
-        let user = self.shared.limiter.user(&self.shared.settings.limits, user);
+        let user = self.shared.limiter.user(user);
         self.queue.lock().belongs_to(&user);
         user
     }

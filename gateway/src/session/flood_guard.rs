@@ -80,7 +80,7 @@ mod tests {
     fn a_user_has_one_budget_however_many_connections() {
         let (now, settings) = (Instant::now(), Limits { event_burst: 100, ..Limits::default() });
         let limits = settings.flood();
-        let user = Arc::new(User::new(settings.user(), now));
+        let user = Arc::new(User::new(&Arc::new(settings.user()), now));
         let passed = |guard: &mut FloodGuard| (0..120).filter(|_| guard.check(0, limits, now) == Verdict::Pass).count();
         let connection = || {
             let mut guard = FloodGuard::new(limits, now);
@@ -97,7 +97,7 @@ mod tests {
         let settings = Limits { event_rate: 0, ..Limits::default() };
         let mut guard = FloodGuard::new(settings.flood(), Instant::now());
         assert!((0..10_000).all(|_| guard.check(0, settings.flood(), Instant::now()) == Verdict::Pass));
-        guard.belongs_to(&Arc::new(User::new(settings.user(), Instant::now())));
+        guard.belongs_to(&Arc::new(User::new(&Arc::new(settings.user()), Instant::now())));
         assert!((0..10_000).all(|_| guard.check(0, settings.flood(), Instant::now()) == Verdict::Pass));
     }
 
@@ -105,7 +105,7 @@ mod tests {
     fn bytes_count_as_events() {
         let (now, settings) = (Instant::now(), Limits::default());
         let limits = settings.flood();
-        let user = Arc::new(User::new(settings.user(), now));
+        let user = Arc::new(User::new(&Arc::new(settings.user()), now));
         let mut guard = FloodGuard::new(limits, now);
         guard.belongs_to(&user);
         let verdicts: Vec<_> = (0..100).map(|_| guard.check(999_000, limits, now)).collect();

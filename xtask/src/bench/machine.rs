@@ -1,4 +1,4 @@
-//! Where the benchmark runs, for the reader of its results.
+//! The machine that the benchmark runs on, for the reader of its results.
 
 use std::fs;
 

@@ -46,7 +46,7 @@ pub struct Program {
     args: Vec<PathBuf>,
 }
 
-/// What all nodes of a peer share.
+/// The environment that all nodes of a peer share.
 pub struct Shared<'a> {
     pub logs: &'a Path,
     pub redis: &'a str,

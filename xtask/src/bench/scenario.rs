@@ -1,4 +1,4 @@
-//! What is measured: the sizes of each scenario, and the figure that says what it costs.
+//! The scenarios: the sizes of each, and the figure that says what it costs.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::peer::Peer;
 
-/// What the clients do.
+/// The clients' work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
@@ -40,7 +40,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// What a run's main figure counts.
+/// The unit of a run's main figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
     Connects,

@@ -25,7 +25,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// From SIGTERM to SIGKILL.
 const STOP: Duration = Duration::from_secs(6);
 
-/// What all runs share.
+/// Servers and programs that all runs share.
 pub struct Bench<'a> {
     workdir: &'a Workdir,
     generator: PathBuf,

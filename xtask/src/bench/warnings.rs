@@ -1,4 +1,4 @@
-//! What makes the figures doubtful. Pure.
+//! Warnings about doubtful figures. Pure.
 
 use std::fmt::Write;
 

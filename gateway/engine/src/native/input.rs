@@ -1,4 +1,4 @@
-//! What is kept of a client's bytes between two reads.
+//! The part of a client's bytes that is kept between two reads.
 
 use crate::{packet::Decoder, websocket::incoming::Incoming};
 

@@ -1,4 +1,4 @@
-//! What the client sends, on either transport: Engine.IO packets, whose messages are decoded and passed to the session.
+//! The way in, on either transport: Engine.IO packets, whose messages are decoded and passed to the session.
 //!
 //! Guarantees: packets are passed on in the order of their arrival, none after the end of the session; a client that
 //! breaks the rules of WebSocket gets the reason in the close frame; the bytes of incomplete messages are limited for all

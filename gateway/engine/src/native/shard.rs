@@ -1,4 +1,4 @@
-//! What the connections of one engine's shard share: limits, the heartbeat, and the list of those with unsent frames.
+//! State that the connections of a shard share: limits, the heartbeat, and the list of those with unsent frames.
 //!
 //! Guarantees: the frames that are sent to a connection in one turn of the runtime leave in one write, because
 //! [`Shard::flush`] runs after the tasks that are ready; a long list is written in chunks, between which others run.

@@ -23,7 +23,7 @@ pub(super) const PROBE_ANSWER: &str = "3probe";
 /// The client switches to the WebSocket.
 pub(super) const SWITCH: &str = "5";
 
-/// What happened on the probing WebSocket.
+/// An event of the probing WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeEvent<'a> {
     /// A text arrived.
@@ -32,7 +32,7 @@ pub(super) enum ProbeEvent<'a> {
     Failed,
 }
 
-/// What to do about it.
+/// The reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// Send [`PROBE_ANSWER`], and end the poll that hangs.

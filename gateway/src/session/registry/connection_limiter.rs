@@ -13,7 +13,7 @@ use jackfield_shared::time::now;
 use parking_lot::Mutex;
 
 use crate::{
-    limits::{Address, Bucket, Kept, PendingPermit, Rate, User, WaitPermit},
+    limits::{Address, Bucket, Kept, PendingPermit, Rate, User, UserLimits, WaitPermit},
     settings::Limits,
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct ConnectionLimiter {
     connects: Mutex<Bucket>,
     addresses: Kept<IpAddr, Address>,
     users: Kept<Arc<str>, User>,
+    of_a_user: Arc<UserLimits>,
 }
 
 impl ConnectionLimiter {
@@ -41,6 +42,7 @@ impl ConnectionLimiter {
             connects: Mutex::new(Bucket::full(node_rate(limits), now())),
             addresses: Kept::default(),
             users: Kept::default(),
+            of_a_user: Arc::new(limits.user()),
         }
     }
 
@@ -53,9 +55,9 @@ impl ConnectionLimiter {
     }
 
     /// The budgets of a user, shared by all of the user's connections.
-    pub(crate) fn user(&self, limits: &Limits, user: &Arc<str>) -> Arc<User> {
+    pub(crate) fn user(&self, user: &Arc<str>) -> Arc<User> {
         let now = now();
-        self.users.entry(Arc::clone(user), now, || User::new(limits.user(), now))
+        self.users.entry(Arc::clone(user), now, || User::new(&self.of_a_user, now))
     }
 
     /// Drops some of the unused users and addresses whose limits are full again. Call it about once a second.

@@ -10,8 +10,8 @@ use parking_lot::RwLock;
 
 use super::census::{Census, SAMPLE, hash};
 
-/// The user's hash and id, in the order of the hashes.
-type User = (u64, Arc<str>);
+/// The user's hash. Two users with the same one, which 64 bits of SHA-256 make unlikely, count as one.
+type User = u64;
 
 /// See the module.
 pub(crate) struct Connections<C> {
@@ -20,8 +20,8 @@ pub(crate) struct Connections<C> {
 
 struct Entries<C> {
     by_session: HashMap<SessionId, Entry<C>>,
-    /// How many sessions each user has here.
-    users: BTreeMap<User, usize>,
+    /// How many sessions each user has here, in the order of the hashes.
+    users: BTreeMap<User, u32>,
 }
 
 struct Entry<C> {
@@ -32,14 +32,14 @@ struct Entry<C> {
 impl<C> Connections<C> {
     /// Adds a connection under its session, with its user if known.
     pub(crate) fn insert(&self, session: &SessionId, connection: &Arc<C>, user: Option<&Arc<str>>) {
-        let user = user.map(|user| (hash(user), Arc::clone(user)));
-        let entry = Entry { connection: Arc::clone(connection), user: user.clone() };
+        let user = user.map(|user| hash(user));
+        let entry = Entry { connection: Arc::clone(connection), user };
         let mut entries = self.entries.write();
         if let Some(user) = user {
             *entries.users.entry(user).or_default() += 1;
         }
         if let Some(before) = entries.by_session.insert(session.clone(), entry) {
-            entries.forget(before.user.as_ref());
+            entries.forget(before.user);
         }
     }
 
@@ -47,7 +47,7 @@ impl<C> Connections<C> {
     pub(crate) fn remove(&self, session: &SessionId) {
         let mut entries = self.entries.write();
         if let Some(entry) = entries.by_session.remove(session) {
-            entries.forget(entry.user.as_ref());
+            entries.forget(entry.user);
         }
     }
 
@@ -68,17 +68,17 @@ impl<C> Connections<C> {
     /// The users that have a connection.
     pub(crate) fn census(&self) -> Census {
         let users = &self.entries.read().users;
-        Census { users: users.len(), lowest: users.keys().take(SAMPLE).map(|(hash, _)| *hash).collect() }
+        Census { users: users.len(), lowest: users.keys().take(SAMPLE).copied().collect() }
     }
 }
 
 impl<C> Entries<C> {
-    fn forget(&mut self, user: Option<&User>) {
+    fn forget(&mut self, user: Option<User>) {
         let Some(user) = user else { return };
-        if let Some(count) = self.users.get_mut(user) {
+        if let Some(count) = self.users.get_mut(&user) {
             *count -= 1;
             if *count == 0 {
-                self.users.remove(user);
+                self.users.remove(&user);
             }
         }
     }

@@ -41,7 +41,7 @@ struct Poll {
     finished: bool,
 }
 
-/// What a poll is answered with.
+/// The answer to a poll.
 struct Payload {
     bytes: Vec<u8>,
     /// Bytes of the queue in it.
