@@ -24,6 +24,8 @@ use crate::{CloseReason, EngineLimits, Frame, packet::DecoderLimits, stragglers:
 /// Connections that are written to before others run.
 const CHUNK: usize = 64;
 
+/// Turns of the runtime that may pass before a flush, while each of them brings more frames.
+const GATHER: usize = 4;
 /// Most bytes of incomplete messages of all connections.
 const MOST_PARTIAL: usize = 64 * 1024 * 1024;
 
@@ -41,6 +43,8 @@ pub(super) struct Shard {
     /// The slice of time that has begun last.
     slice: AtomicU32,
     unsent: Mutex<Vec<Arc<Wire>>>,
+    /// Frames that were queued so far.
+    sent: AtomicUsize,
     /// Bytes of messages of which only a part has arrived.
     partial: AtomicUsize,
     /// Told when the first connection is listed in `unsent`.
@@ -61,6 +65,7 @@ impl Shard {
             ring: Mutex::new(Ring::new(pace)),
             slice: AtomicU32::new(0),
             unsent: Mutex::default(),
+            sent: AtomicUsize::new(0),
             partial: AtomicUsize::new(0),
             begun: Notify::new(),
             lifecycle: lifecycle.clone(),
@@ -83,6 +88,11 @@ impl Shard {
     /// Adds a new connection to the heartbeat.
     pub(super) fn add(&self, wire: &Arc<Wire>) {
         self.ring.lock().add(wire);
+    }
+
+    /// A frame was queued.
+    pub(super) fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Lists a connection that has frames to write. Call it once until the connection is flushed.
@@ -113,14 +123,27 @@ impl Shard {
     async fn flush(&self, stop: CancellationToken) {
         let mut batch = Vec::new();
         while stop.run_until_cancelled(self.begun.notified()).await.is_some() {
-            // The tasks that are ready run first, and their frames leave in the same writes.
-            tokio::task::yield_now().await;
+            self.gather().await;
             std::mem::swap(&mut batch, &mut *self.unsent.lock());
             for chunk in batch.chunks(CHUNK) {
                 chunk.iter().for_each(Wire::flush);
                 tokio::task::yield_now().await;
             }
             batch.clear();
+        }
+    }
+
+    /// Lets the tasks that are ready run first, so that their frames leave in the same writes: while that brings more
+    /// frames, but not for long. Without other work this takes no time.
+    async fn gather(&self) {
+        let mut before = self.sent.load(Ordering::Relaxed);
+        for _ in 0..GATHER {
+            tokio::task::yield_now().await;
+            let now = self.sent.load(Ordering::Relaxed);
+            if now == before {
+                return;
+            }
+            before = now;
         }
     }
 

@@ -188,6 +188,7 @@ impl Wire {
     /// Queues a frame in any case, for packets of the transport, whose number is limited otherwise.
     pub(super) fn push(self: &Arc<Self>, state: &mut State, frame: Frame) {
         state.queue.push(frame);
+        self.shard.sent();
         self.wake(state);
     }
 
