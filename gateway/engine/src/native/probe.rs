@@ -56,7 +56,7 @@ impl Probe {
     /// Speaks with the client until it switches, or fails to.
     async fn probe(&self, socket: &mut TcpStream, early: Bytes) -> io::Result<bool> {
         let wire = &self.0;
-        let mut incoming = Box::<Incoming>::default();
+        let mut incoming = Incoming::default();
         let mut bytes = early.to_vec();
         loop {
             if !wire.allowance.may_read(bytes.len()) {
@@ -80,7 +80,7 @@ impl Probe {
                 socket.write_all(Frame::engine_packet(PROBE_ANSWER).wire()).await?;
             }
             if let Some(mut receiving) = switched {
-                receiving.input.partial = (!incoming.is_empty()).then_some(incoming);
+                receiving.input.partial = (!incoming.is_empty()).then(|| Box::new(incoming));
                 return Ok(true);
             }
             if !matches!(read, Ok(ControlFlow::Continue(()))) || incoming.held() > LONGEST {

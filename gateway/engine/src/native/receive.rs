@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     websocket::{
         encode,
-        incoming::{Message, Violation},
+        incoming::{Incoming, Message, Violation},
     },
 };
 
@@ -53,12 +53,12 @@ impl Wire {
             self.close(CloseReason::ProtocolError, Some(Violation::TooLong.code()));
             return ControlFlow::Continue(());
         }
-        let mut incoming = receiving.input.partial.take().unwrap_or_default();
+        let mut incoming = receiving.input.partial.take().map_or_else(Incoming::default, |partial| *partial);
         let read = incoming.read(bytes, self.shard.limits.max_message, &mut |message| receiving.message(&message));
         if let Err(violation) = read {
             self.close(CloseReason::ProtocolError, Some(violation.code()));
         }
-        receiving.input.partial = (!incoming.is_empty()).then_some(incoming);
+        receiving.input.partial = (!incoming.is_empty()).then(|| Box::new(incoming));
         ControlFlow::Continue(())
     }
 

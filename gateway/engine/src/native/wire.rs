@@ -295,6 +295,10 @@ impl Wire {
         state.polling.is_none() || state.waiting() == 0
     }
 
+    pub(super) fn is_polling(&self) -> bool {
+        self.state().polling.is_some()
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.state().phase == Phase::Ended
     }
@@ -320,10 +324,12 @@ impl Wire {
     /// Packets are about to be passed to the session. `None` if the connection is ending, or another thread passes some.
     pub(super) fn begin_receiving(&self) -> Option<Arc<dyn Session>> {
         let mut state = self.state();
-        if state.phase != Phase::Open || std::mem::replace(&mut state.receiving, true) {
+        if state.phase != Phase::Open || state.receiving {
             return None;
         }
-        state.session.clone()
+        let session = state.session.clone()?;
+        state.receiving = true;
+        Some(session)
     }
 
     /// The packets were passed on.

@@ -132,7 +132,7 @@ impl Recipient for Poll {
 impl Drop for Poll {
     fn drop(&mut self) {
         // After a switch to a WebSocket, a poll that holds nothing is of no importance.
-        if !self.finished && (self.holds || self.wire.state().polling.is_some()) {
+        if !self.finished && (self.holds || self.wire.is_polling()) {
             self.wire.abort(CloseReason::TransportError);
         }
     }

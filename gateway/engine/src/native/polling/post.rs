@@ -35,7 +35,10 @@ pub(in crate::native) async fn receive(wire: &Arc<Wire>, request: Request<Body>)
     match received {
         Ok(()) => text(Body::from(OK), OK.len()),
         Err(failure) => {
-            wire.end(CloseReason::ProtocolError);
+            // After a switch to a WebSocket, a late POST is of no importance.
+            if wire.is_polling() {
+                wire.end(CloseReason::ProtocolError);
+            }
             failure.response()
         }
     }
