@@ -1,11 +1,11 @@
-// The measured chat on Socket.IO for Node.js: namespace /chat, a token in the handshake, rooms, and the Redis adapter.
-// Nothing is stored. Environment: PORT, REDIS_URL, JWT_SECRET.
-import { randomUUID } from "node:crypto";
+// The measured chat on Socket.IO for Node.js, with the Redis adapter.
+// Environment: PORT, REDIS_URL, JWT_SECRET.
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
 import jwt from "jsonwebtoken";
 import { createClient } from "redis";
 import { Server } from "socket.io";
+import { serveChat } from "../chat.mjs";
 
 const { PORT, REDIS_URL, JWT_SECRET } = process.env;
 
@@ -15,32 +15,7 @@ await Promise.all([publisher.connect(), subscriber.connect()]);
 
 const server = createServer();
 const io = new Server(server, { adapter: createAdapter(publisher, subscriber) });
-const chat = io.of("/chat");
-
-chat.use((socket, next) => {
-  try {
-    const { sub, name } = jwt.verify(socket.handshake.auth.token, JWT_SECRET, { algorithms: ["HS256"] });
-    socket.data.user = { id: sub, name };
-    next();
-  } catch {
-    next(new Error("unauthorized"));
-  }
-});
-
-chat.on("connection", (socket) => {
-  socket.on("echo", (value, acknowledge) => acknowledge(value));
-  socket.on("join-room", async ({ room }, acknowledge) => {
-    await socket.join(room);
-    acknowledge({ status: "ok", room });
-  });
-  socket.on("send-message", ({ room, content }, acknowledge) => {
-    if (!socket.rooms.has(room)) return acknowledge({ status: "error", code: "not_in_room" });
-    const id = randomUUID();
-    const timestamp = new Date().toISOString();
-    chat.to(room).emit("new-message", { id, room, content, sender: socket.data.user, timestamp });
-    acknowledge({ status: "ok", messageId: id });
-  });
-});
+serveChat(io, (token) => jwt.verify(token, JWT_SECRET, { algorithms: ["HS256"] }));
 
 // The benchmark opens many connections at once: more than the default queue of 511 takes.
 server.listen({ port: Number(PORT), host: "127.0.0.1", backlog: 4096 });

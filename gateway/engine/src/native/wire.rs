@@ -1,34 +1,29 @@
-//! One connection: its queue, its session, its transport and their end. The only owner of the socket's writing half.
+//! One connection: its queue, its session, its transport. The only owner of the socket's writing half. [`write`] writes
+//! the queue, [`end`] ends the connection.
 //!
 //! Guarantees: frames leave in the order in which they were sent; the session is told of the end exactly once, with the
-//! first reason, and not while it receives; a closed WebSocket writes its queue, then a close frame, and is torn down if that takes too long; a
-//! frame that finds no room was not queued. An idle connection has no buffer, no timer, and no task but its reader's.
+//! first reason, and not while it receives; a closed WebSocket writes its queue, then a close frame, and is torn down if
+//! that takes too long; a frame that finds no room was not queued. An idle connection has no buffer, no timer, and no
+//! task but its reader's.
 
-use std::{
-    io::{self, IoSlice},
-    net::Shutdown,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+mod end;
+mod write;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
+pub(super) use self::end::{NORMAL, close_frame};
 use super::{input::Input, polling::Polling, queue::Queue, shard::Shard};
 use crate::{
     CloseReason, Frame, Full, Session,
     allowance::Allowance,
     stragglers::{BEHIND, Watched},
-    websocket::encode,
 };
-
-/// Frames of one write at most.
-const SLICES: usize = 64;
-/// The close frame's code of an orderly end.
-pub(super) const NORMAL: Option<u16> = Some(1000);
 
 /// See the module.
 pub(super) struct Wire {
@@ -204,68 +199,6 @@ impl Wire {
         }
     }
 
-    /// Writes what the socket accepts; a task writes the rest later.
-    pub(super) fn flush(self: &Arc<Self>) {
-        if self.write() {
-            self.shard.lifecycle.spawn(Arc::clone(self).write_rest());
-        }
-    }
-
-    /// Writes the rest of the queue as fast as the client reads it. Ends with the transport, whose end wakes it.
-    async fn write_rest(self: Arc<Self>) {
-        let Some(socket) = self.socket.get() else { return };
-        loop {
-            // If it fails, so does the write.
-            let _ = socket.writable().await;
-            if !self.write() {
-                return;
-            }
-        }
-    }
-
-    /// Writes what the socket accepts. Returns whether there is more.
-    fn write(&self) -> bool {
-        let mut state = self.state();
-        state.listed = false;
-        let Ok(is_done) = self.write_queue(&mut state) else {
-            drop(state);
-            self.abort(CloseReason::TransportError);
-            return false;
-        };
-        state.stalled = !is_done;
-        let mut ending = None;
-        if is_done && state.phase == Phase::Closing {
-            state.phase = Phase::Lingering;
-            self.shut(Shutdown::Write);
-            ending = state.ending();
-        }
-        drop(state);
-        tell(ending);
-        !is_done
-    }
-
-    /// Writes until the queue is empty, true, or the socket accepts nothing more.
-    fn write_queue(&self, state: &mut State) -> io::Result<bool> {
-        let Some(socket) = self.socket.get() else { return Ok(true) };
-        while !state.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = state.queue.slices(&mut slices);
-            match socket.try_write_vectored(&slices[..count]) {
-                Ok(written) => state.written += state.queue.wrote(written) as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    fn shut(&self, how: Shutdown) {
-        if let Some(socket) = self.socket.get() {
-            // It fails only if the connection has ended.
-            let _ = SockRef::from(socket.as_ref()).shutdown(how);
-        }
-    }
-
     /// Pings the client.
     pub(super) fn ping(self: &Arc<Self>) {
         let mut state = self.state();
@@ -342,71 +275,6 @@ impl Wire {
         tell(ending);
     }
 
-    /// Ignores what the client sends from now on, and ends once the queue and a close frame are written.
-    pub(super) fn close(self: &Arc<Self>, reason: CloseReason, code: Option<u16>) {
-        {
-            let mut state = self.state();
-            if state.phase != Phase::Open {
-                return;
-            }
-            let has_nothing_to_fetch = state.queue.is_empty();
-            match &mut state.polling {
-                Some(polling) if has_nothing_to_fetch && !polling.is_polled() => {
-                    drop(state);
-                    return self.end(reason);
-                }
-                Some(_) => {}
-                None => state.queue.push(close_frame(code)),
-            }
-            self.deafen(&mut state, Phase::Closing, reason);
-            self.wake(&mut state);
-        }
-        self.shard.stragglers.closing(self);
-    }
-
-    /// Closes the connection because the client is silent: at once, if it does not even poll.
-    pub(super) fn time_out(self: &Arc<Self>) {
-        let is_absent = self.state().polling.as_ref().is_some_and(|polling| !polling.is_polled());
-        match is_absent {
-            true => self.end(CloseReason::PingTimeout),
-            false => self.close(CloseReason::PingTimeout, NORMAL),
-        }
-    }
-
-    /// Ends at once, and drops the queue.
-    pub(super) fn abort(&self, reason: CloseReason) {
-        self.aborted.store(true, Ordering::Release);
-        self.end(reason);
-    }
-
-    /// Ends at once. A poll that hangs is answered with a NOOP.
-    pub(super) fn end(&self, reason: CloseReason) {
-        let (ending, polling) = {
-            let mut state = self.state();
-            let before = state.phase;
-            if before == Phase::Ended {
-                return;
-            }
-            self.deafen(&mut state, Phase::Ended, reason);
-            state.queue.clear();
-            let ending = if before == Phase::Lingering { None } else { state.ending() };
-            (ending, state.polling.take())
-        };
-        self.shut(Shutdown::Both);
-        drop(self.take_input());
-        if let Some(mut polling) = polling {
-            self.shard.polling.remove(&polling.sid);
-            polling.wake();
-        }
-        tell(ending);
-    }
-
-    fn deafen(&self, state: &mut State, phase: Phase, reason: CloseReason) {
-        state.phase = phase;
-        state.reason.get_or_insert(reason);
-        self.deaf.store(true, Ordering::Release);
-    }
-
     /// The WebSocket becomes the transport of a connection with polling. False if the connection has ended.
     pub(super) fn switch(self: &Arc<Self>, socket: OwnedWriteHalf) -> bool {
         let mut polling = {
@@ -424,12 +292,6 @@ impl Wire {
         polling.wake();
         true
     }
-}
-
-/// The last frame of a WebSocket.
-pub(super) fn close_frame(code: Option<u16>) -> Frame {
-    let code = code.map(u16::to_be_bytes);
-    Frame::websocket_control(encode::CLOSE, code.as_ref().map_or(&[], |code| code))
 }
 
 impl Watched for Wire {
