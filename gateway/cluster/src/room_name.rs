@@ -17,6 +17,9 @@ pub struct RoomName {
 }
 
 impl RoomName {
+    /// Between the namespace and the name in the text of a room's name. Neither has it.
+    pub(crate) const SEPARATOR: char = '#';
+
     /// The room of this name; `None` if the name is not allowed.
     #[must_use]
     pub fn parse(namespace: &Arc<str>, name: &str) -> Option<Self> {
@@ -28,7 +31,7 @@ impl RoomName {
     /// The reverse of [`RoomName`]'s `Display`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let (namespace, name) = text.split_once('#')?;
+        let (namespace, name) = text.split_once(Self::SEPARATOR)?;
         Self::parse(&namespace.into(), name)
     }
 }
@@ -36,7 +39,7 @@ impl RoomName {
 /// `<namespace>#<name>`: unambiguous, because no name has a `#`.
 impl fmt::Display for RoomName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.namespace, self.name)
+        write!(f, "{}{}{}", self.namespace, Self::SEPARATOR, self.name)
     }
 }
 

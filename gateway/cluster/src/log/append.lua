@@ -1,14 +1,15 @@
 -- Stores a message under the next number of its room, and publishes it. Atomic: all keys of a room share a hash tag.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
--- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number)
+-- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), x (when the keys' expiry was last set, Unix
+--          milliseconds)
 -- KEYS[3]  position of the message that was stored under the caller's key; the same as KEYS[2] if it has none
 -- ARGV[1]  body
 -- ARGV[2]  channel of the room
 -- ARGV[3]  how many messages are kept
--- ARGV[4]  how long they are kept, in milliseconds
+-- ARGV[4]  how long they are kept, in milliseconds; older ones may stay until a later append, but are never read
 -- ARGV[5]  how long the same key stands for the same message, in milliseconds; 0 without a key
--- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds
+-- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds, and an hour more
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
 -- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
 -- Returns  {epoch, number, 1 when it was stored now else 0}
@@ -25,7 +26,8 @@ end
 
 local now = redis.call('TIME')
 local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-local epoch = redis.call('HGET', KEYS[2], 'e')
+local state = redis.call('HMGET', KEYS[2], 'e', 'x')
+local epoch, expiry_set = state[1], tonumber(state[2] or 0)
 if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
   local is_first = not epoch
   -- After a failover, the new server's clock may be behind.
@@ -39,22 +41,37 @@ if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
   end
 end
 local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
-redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], string.format('%.0f-0', number), 't', string.format('%.0f', ms), 'b', ARGV[1])
--- Each append deletes at most 4 messages that are too old, so that no append takes long.
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 4)) do
-  if tonumber(entry[2][2]) >= ms - tonumber(ARGV[4]) then
-    break
+local number_text = string.format('%.0f', number)
+local ms_text = string.format('%.0f', ms)
+redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], number_text .. '-0', 't', ms_text, 'b', ARGV[1])
+-- The expiry is set, and old messages are deleted, at most once an hour, because both cost as much as the rest. The
+-- keys therefore expire up to an hour later than they need to. A clock that was set back does not delay it.
+local hour = 3600000
+if ms - expiry_set >= hour or ms < expiry_set then
+  redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[4]) + hour)
+  redis.call('PEXPIRE', KEYS[2], ARGV[6])
+  redis.call('HSET', KEYS[2], 'x', ms_text)
+  -- A few messages at a time, and not all that may be old, so that no append takes long.
+  for _ = 1, 16 do
+    local oldest, kept = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 4), nil
+    for _, entry in ipairs(oldest) do
+      if tonumber(entry[2][2]) >= ms - tonumber(ARGV[4]) then
+        kept = true
+        break
+      end
+      redis.call('XDEL', KEYS[1], entry[1])
+    end
+    if kept or #oldest == 0 then
+      break
+    end
   end
-  redis.call('XDEL', KEYS[1], entry[1])
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
 if once > 0 then
-  redis.call('SET', KEYS[3], epoch .. ' ' .. string.format('%.0f', number), 'PX', once)
+  redis.call('SET', KEYS[3], epoch .. ' ' .. number_text, 'PX', once)
 end
 -- A Lua number has 53 bits, and %x may not format all of them: the epoch is written in two halves.
 local e = tonumber(epoch)
 local high = math.floor(e / 16777216)
 redis.call('PUBLISH', ARGV[2],
   ARGV[7] .. string.format('M%08x%06x-%012.0f %s', high, e - high * 16777216, number, ARGV[1]))
-return { epoch, string.format('%.0f', number), 1 }
+return { epoch, number_text, 1 }

@@ -13,10 +13,9 @@ use redis::Script;
 
 use crate::{
     Unavailable,
-    bus::Channel,
     log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
     membership::Remembered,
-    redis::link::RedisLink,
+    redis::link::{RedisLink, call},
     room_name::RoomName,
     wire::envelope,
 };
@@ -25,8 +24,9 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("app
 static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remembered.lua")));
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
 
-/// After no read or write for this long, a room begins a new epoch.
-const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30);
+/// After no read or write for this long, a room begins a new epoch: 30 days, and the hour for which an append need not
+/// renew it.
+const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30 + 1);
 
 /// All rooms' logs.
 #[derive(Clone)]
@@ -65,20 +65,24 @@ impl RedisLog {
         key: Option<&str>,
         seen: Option<Position>,
     ) -> Result<Appended, Unavailable> {
-        let keys = &self.link.keys;
-        let head = keys.log_head(room);
-        let mut call = APPEND.key(keys.log(room));
-        call.key(&head).key(key.map_or_else(|| head.clone(), |key| keys.sent(room, key)));
-        call.arg(body).arg(keys.channel(&Channel::Room(room.clone()))).arg(KEPT).arg(millis(KEPT_FOR));
+        let keys = self.link.keys.log(room);
+        let sent = key.map(|key| keys.sent(key));
+        let mut call = call(&APPEND, 3, 3 + 8, body.len() + 512);
+        call.arg(keys.messages()).arg(keys.head());
+        match &sent {
+            Some(sent) => call.arg(sent),
+            None => call.arg(keys.head()),
+        };
+        call.arg(body).arg(keys.channel()).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
         call.arg(envelope::prefix().as_ref()).arg(seen.map_or(0, |seen| seen.epoch));
-        let (epoch, number, new): (u64, u64, u8) = self.link.script(&call).await?;
+        let (epoch, number, new): (u64, u64, u8) = self.link.call(&APPEND, &call).await?;
         Ok(Appended { position: Position { epoch, number }, new: new == 1 })
     }
 
     pub(crate) async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
         let mut get = redis::cmd("GET");
-        get.arg(self.link.keys.sent(room, key));
+        get.arg(self.link.keys.log(room).sent(key));
         let stored: Option<String> = self.link.command(&get).await?;
         let position = |stored: String| {
             let (epoch, number) = stored.split_once(' ')?;
@@ -100,14 +104,20 @@ impl RedisLog {
             Range::Before(number) => ("before", number),
             Range::Newest => ("newest", 0),
         };
-        let keys = &self.link.keys;
-        let mut call = READ.key(keys.log(room));
-        call.key(keys.log_head(room)).arg(what).arg(number).arg(count).arg(millis(KEPT_FOR)).arg(millis(EPOCH_KEPT));
+        let keys = self.link.keys.log(room);
+        let mut call = call(&READ, 2, 2 + 9, 512);
+        call.arg(keys.messages())
+            .arg(keys.head())
+            .arg(what)
+            .arg(number)
+            .arg(count)
+            .arg(millis(KEPT_FOR))
+            .arg(millis(EPOCH_KEPT));
         let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
         call.arg(seen_or_none.epoch).arg(seen_or_none.number);
         call.arg(empty.epoch).arg(PAGE_BYTES);
         let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, String)>, u64) =
-            self.link.script(&call).await?;
+            self.link.call(&READ, &call).await?;
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
         if end == empty && seen.is_some_and(|seen| seen != empty) {

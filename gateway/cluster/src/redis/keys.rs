@@ -3,6 +3,10 @@
 //! All start with the configured prefix. Every key of one user shares one hash tag, so that a script may touch them
 //! together on Redis Cluster. User-chosen text in a key is encoded: it can neither end a tag nor start another key.
 
+use std::fmt;
+
+use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
+
 use crate::{bus::Channel, ids::Incarnation, presence::Scope, room_name::RoomName};
 
 /// The names below one prefix.
@@ -60,19 +64,9 @@ impl Keys {
         format!("{}:holds:{incarnation}", self.prefix)
     }
 
-    /// Stream: the room's messages.
-    pub(crate) fn log(&self, room: &RoomName) -> String {
-        format!("{}:log", self.room(room))
-    }
-
-    /// Hash: the log's epoch, last number, and last number before the epoch.
-    pub(crate) fn log_head(&self, room: &RoomName) -> String {
-        format!("{}:head", self.room(room))
-    }
-
-    /// String: the position of the message that was appended with this key.
-    pub(crate) fn sent(&self, room: &RoomName, key: &str) -> String {
-        format!("{}:sent:{}", self.room(room), encode(key))
+    /// The names of a room's log.
+    pub(crate) fn log(&self, room: &RoomName) -> LogKeys {
+        LogKeys { room: self.room(room) }
     }
 
     /// Hash: the user's sessions in the scope → incarnation.
@@ -107,14 +101,21 @@ impl Keys {
     }
 
     fn room(&self, room: &RoomName) -> String {
-        format!("{}:{{room:{}}}", self.prefix, encode(&room.to_string()))
+        let mut key = String::with_capacity(self.prefix.len() + room.namespace.len() + room.name.len() + 32);
+        key.push_str(&self.prefix);
+        key.push_str(":{room:");
+        encode_into(&mut key, &room.namespace);
+        encode_into(&mut key, RoomName::SEPARATOR.encode_utf8(&mut [0; 4]));
+        encode_into(&mut key, &room.name);
+        key.push('}');
+        key
     }
 
     pub(crate) fn channel(&self, channel: &Channel) -> String {
         match channel {
             Channel::Namespace(name) => format!("{}:ns:{name}", self.prefix),
             Channel::Node(node) => format!("{}{node}", self.node_channels()),
-            Channel::Room(room) => format!("{}:messages", self.room(room)),
+            Channel::Room(room) => self.log(room).channel().to_string(),
             Channel::Presence => format!("{}:presence", self.prefix),
             Channel::Roster => format!("{}:roster", self.prefix),
         }
@@ -136,18 +137,75 @@ impl Keys {
     }
 }
 
+/// The names of a room's log, all in one slot.
+pub(crate) struct LogKeys {
+    room: String,
+}
+
+/// A name that is written without a string of its own: `<room>:<kind>`.
+#[derive(Clone, Copy)]
+pub(crate) struct LogKey<'a> {
+    room: &'a str,
+    kind: &'static str,
+}
+
+impl LogKeys {
+    /// Stream: the room's messages.
+    pub(crate) fn messages(&self) -> LogKey<'_> {
+        self.of("log")
+    }
+
+    /// Hash: the log's epoch, last number, and last number before the epoch.
+    pub(crate) fn head(&self) -> LogKey<'_> {
+        self.of("head")
+    }
+
+    /// The channel of the room.
+    pub(crate) fn channel(&self) -> LogKey<'_> {
+        self.of("messages")
+    }
+
+    /// String: the position of the message that was appended with this key.
+    pub(crate) fn sent(&self, key: &str) -> String {
+        format!("{}:sent:{}", self.room, encode(key))
+    }
+
+    fn of(&self, kind: &'static str) -> LogKey<'_> {
+        LogKey { room: &self.room, kind }
+    }
+}
+
+impl fmt::Display for LogKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.room, self.kind)
+    }
+}
+
+impl ToRedisArgs for LogKey<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.write_arg_fmt(self);
+    }
+}
+
+impl ToSingleRedisArg for LogKey<'_> {}
+
 /// Letters, digits, `-`, `_` and `.` stay; every other byte becomes `%` and two hex digits.
 fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+    let mut out = String::with_capacity(text.len());
+    encode_into(&mut out, text);
+    out
+}
+
+fn encode_into(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
+            let digit = |bits: u8| char::from(HEX[usize::from(bits)]);
+            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
-        out
-    })
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +222,19 @@ mod tests {
             prop_assert_eq!(key.matches(':').count(), 2);
             prop_assert_eq!(user == other, key == keys.sessions(&other));
             prop_assert_eq!(&keys.inbox(&user)[0], &key);
+        }
+
+        #[test]
+        fn the_keys_of_a_room_share_its_tag_and_rooms_differ(names in prop::array::uniform2("\\PC{1,64}")) {
+            let keys = Keys::new("p");
+            let [one, other] = names.each_ref().map(|name| RoomName { namespace: "/".into(), name: name.as_str().into() });
+            let log = keys.log(&one);
+            let tag = format!("p:{{room:{}}}", encode(&one.to_string()));
+            let all = [log.messages().to_string(), log.head().to_string(), log.channel().to_string(), log.sent("a:b}")];
+            let in_tag = |key: &String| key.starts_with(&tag) && key.matches(['{', '}']).count() == 2;
+            prop_assert!(all.iter().all(in_tag));
+            prop_assert_eq!(keys.channel(&Channel::Room(one)), log.channel().to_string());
+            prop_assert_eq!(names[0] == names[1], tag == keys.room(&other));
         }
     }
 }

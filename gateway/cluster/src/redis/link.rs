@@ -26,7 +26,8 @@ use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts}
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
-    FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, aio::MultiplexedConnection,
+    ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 
 use crate::metrics;
@@ -96,6 +97,21 @@ impl RedisLink {
     pub(crate) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
         let mut connection = self.quick.clone();
         self.within(self.quick(), TIMEOUT, call.invoke_async(&mut connection)).await
+    }
+
+    /// One script, whose call was begun with [`call`]: costs fewer allocations than [`RedisLink::script`].
+    pub(crate) async fn call<T: FromRedisValue>(&self, script: &Script, call: &redis::Cmd) -> Result<T, Unavailable> {
+        let mut connection = self.quick.clone();
+        let calling = async {
+            match call.query_async(&mut connection).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    script.load_async(&mut connection).await?;
+                    call.query_async(&mut connection).await
+                }
+                answer => answer,
+            }
+        };
+        self.within(self.quick(), TIMEOUT, calling).await
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
@@ -220,6 +236,14 @@ fn pool(connector: &Connector) -> Pool {
 
 fn may_not_in_script(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
+}
+
+/// The beginning of a call for [`RedisLink::call`]: add `keys` keys and the arguments, `total` together, which take
+/// about `bytes`.
+pub(crate) fn call(script: &Script, keys: usize, total: usize, bytes: usize) -> redis::Cmd {
+    let mut call = redis::Cmd::with_capacity(3 + total, bytes);
+    call.arg("EVALSHA").arg(script.get_hash()).arg(keys);
+    call
 }
 
 /// Keys and arguments of one call in [`RedisLink::script_each`].

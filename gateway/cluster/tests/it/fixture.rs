@@ -44,6 +44,8 @@ pub struct Node {
 /// The nodes of one cluster. Dropping it ends their background work.
 pub struct Fixture {
     pub nodes: Vec<Node>,
+    /// What all keys in Redis begin with.
+    pub prefix: String,
     lifecycle: Lifecycle,
 }
 
@@ -55,6 +57,7 @@ impl Fixture {
     pub fn with_terms(backend: Backend, count: usize, terms: Terms) -> Self {
         let lifecycle = Lifecycle::new();
         let ids = (0..count).map(|n| NodeId::from(format!("n{n}").as_str()));
+        let prefix = format!("test-{}", random_id());
         let nodes: Vec<_> = match backend {
             Backend::Memory => {
                 let cluster = MemoryCluster::new(terms);
@@ -62,14 +65,13 @@ impl Fixture {
             }
             Backend::Redis => {
                 let url = redis_url().expect("checked before the test began");
-                let prefix = format!("test-{}", random_id());
                 let access = RedisAccess { url: &url, ..RedisAccess::default() };
                 let target = || RedisTarget::new(access).unwrap();
                 ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
             }
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();
-        Self { nodes, lifecycle }
+        Self { nodes, prefix, lifecycle }
     }
 }
 

@@ -9,7 +9,7 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 
-use crate::fixture::{Backend, Fixture, Node, contract};
+use crate::fixture::{Backend, Fixture, Node, contract, redis_url};
 
 contract!(
     numbers_have_no_holes_and_are_published_in_order,
@@ -201,4 +201,40 @@ async fn a_new_epoch_is_later_than_one_that_was_seen(backend: Backend) {
     let fresh = log.append(&room("fresh"), "z", None, Some(later)).await.unwrap().position;
     assert!(fresh > later);
     assert_eq!(fresh.number, 1);
+}
+
+/// Only Redis has keys that expire.
+#[tokio::test]
+async fn old_messages_are_deleted_and_the_keys_outlive_what_they_promise() {
+    let Some(url) = redis_url() else { return };
+    let fixture = Fixture::with_nodes(Backend::Redis, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let mut redis = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let keys = ["log", "head"].map(|kind| format!("{}:{{room:%2F%23r}}:{kind}", fixture.prefix));
+    let hour = Duration::from_hours(1).as_millis() as i64;
+    let promised = [KEPT_FOR, 30 * KEPT_FOR].map(|promised| promised.as_millis() as i64);
+    for _ in 0..30 {
+        log.append(&room("r"), "{}", None, None).await.unwrap();
+    }
+    for (key, promised) in keys.iter().zip(promised) {
+        let left: i64 = ::redis::cmd("PTTL").arg(key).query_async(&mut redis).await.unwrap();
+        assert!((promised + hour - 60_000..=promised + hour).contains(&left), "{key}: {left} ms");
+    }
+    // Makes all of them, and the last time at which the expiry was set, older than messages are kept.
+    let old = chrono::Utc::now().timestamp_millis() - promised[0] - 60_000;
+    ::redis::cmd("DEL").arg(&keys[0]).exec_async(&mut redis).await.unwrap();
+    for number in 1..=30 {
+        let mut add = ::redis::cmd("XADD");
+        add.arg(&keys[0]).arg(format!("{number}-0")).arg(&["t", &old.to_string(), "b", "{}"]);
+        add.exec_async(&mut redis).await.unwrap();
+    }
+    let mut age = ::redis::cmd("HSET");
+    age.arg(&keys[1]).arg("x").arg(old).exec_async(&mut redis).await.unwrap();
+    let page = log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
+    assert!(page.messages.is_empty(), "they are too old to be read");
+    log.append(&room("r"), "{}", None, None).await.unwrap();
+    let kept: usize = ::redis::cmd("XLEN").arg(&keys[0]).query_async(&mut redis).await.unwrap();
+    assert_eq!(kept, 1);
+    let left: i64 = ::redis::cmd("PTTL").arg(&keys[0]).query_async(&mut redis).await.unwrap();
+    assert!(left > promised[0], "set anew: {left} ms");
 }
