@@ -41,7 +41,7 @@ struct Args {
     since: Option<String>,
 }
 
-/// The room's task sends the acknowledgement, so that no live message precedes it.
+/// The room's worker sends the acknowledgement, so that no live message precedes it.
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i64>) -> Result<(), EventError> {
     let (text, since) = match event.text_or()? {
         TextOr::Text(room) => (room, None),
@@ -59,7 +59,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     if shared.releases.is_full() {
         return Err(Unavailable.into());
     }
-    let entry = client.entry(name.clone());
+    let (number, entry) = client.entry(name.clone());
     let entered = enter(sender, &entry, &incarnation).await;
     let stay = entry.stay;
     let joined = match entered {
@@ -71,10 +71,10 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
         Err(unavailable) => Err(unavailable.into()),
     };
     match joined {
-        Ok(room) if client.entered(room.clone(), &stay) => Ok(()),
+        Ok(room) if client.entered(room.clone(), number) => Ok(()),
         // The connection ended meanwhile.
         Ok(_) => {
-            shared.rooms.leave(&name, &client.id).await;
+            shared.rooms.leave(&name, &client.id);
             shared.releases.push(stay, incarnation);
             Ok(())
         }
@@ -113,7 +113,7 @@ async fn join_in_rounds(
                 client.user.charge(bytes, now);
                 joining.sent = Some(sent);
                 if !has_read(sender).await {
-                    shared.rooms.leave(name, &client.id).await;
+                    shared.rooms.leave(name, &client.id);
                     return Err(JoinError::Unavailable);
                 }
             }

@@ -49,7 +49,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
     match room {
         Some(name) => {
             let to = room::to_send(sender, &name)?;
-            sender.shared.rooms.broadcast(&to.name, &frame(sender, &payload)?, None).await?;
+            sender.shared.rooms.broadcast(to.name(), &frame(sender, &payload)?, None).await?;
         }
         None => {
             sender.client.user.broadcast(now())?;

@@ -18,7 +18,7 @@ struct Args {
 /// The acknowledgement as JSON text, because the messages are stored as such.
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<String, EventError> {
     let Args { room, before, limit } = event.data()?;
-    let name = room::joined(sender, &room)?.name;
+    let name = room::joined(sender, &room)?.name().clone();
     let messages = history(&sender.shared.cluster.log, &name, before.as_deref(), limit).await?;
     sender.client.user.charge(messages.len(), now());
     Ok(format!("{{\"status\":\"ok\",\"messages\":{messages}}}"))

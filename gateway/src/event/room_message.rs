@@ -38,6 +38,6 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Don
     let payload = Payload { sender: &sender.client.id, message: &message, room: &room, timestamp: &now_rfc3339() };
     let content = event_content("room-message", &payload).ok_or(EventError::Unavailable)?;
     let frame = Frame::event_with(&sender.client.namespace.name, &content, message.parts.as_ref());
-    sender.shared.rooms.broadcast(&to.name, &frame, Some(&sender.client.id)).await?;
+    sender.shared.rooms.broadcast(to.name(), &frame, Some(&sender.client.id)).await?;
     Ok(DONE)
 }

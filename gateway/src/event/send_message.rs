@@ -49,7 +49,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     let key = client_id.map(|id| user_key(&sender.client.identity.user_id, id.json()));
     if let Err(wait) = sender.client.user.may_store(!to.is_begun(), now()) {
         let known = match &key {
-            Some(key) => sender.shared.cluster.log.find(&to.name, key).await?,
+            Some(key) => sender.shared.cluster.log.find(to.name(), key).await?,
             None => None,
         };
         return known.map(Stored::at).ok_or_else(|| wait.into());

@@ -129,6 +129,14 @@ impl<M: Member> Group<M> {
         drop(walk);
     }
 
+    /// Aborts the connections of all members.
+    pub(crate) fn abort(&self, reason: CloseReason) {
+        let members: Vec<_> = self.members.read().slots.iter().flatten().cloned().collect();
+        for member in members {
+            member.outbox().abort(reason);
+        }
+    }
+
     /// The walk, and the number of slots at its beginning, which does not shrink during it.
     fn begin_walk(&self) -> (Walk<'_, M>, usize) {
         let members = self.members.read();

@@ -40,6 +40,7 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(roster::run(Arc::clone(shared)));
     tasks.spawn(sweep::idle(Arc::clone(shared)));
     tasks.spawn(sweep::tokens(Arc::clone(shared)));
+    tasks.spawn(shared.rooms.clone().forget());
     tasks.spawn(memory::run(Arc::clone(shared)));
     tasks.spawn(Arc::clone(&shared.verifier).keep_fresh(tasks.stopping()));
 }

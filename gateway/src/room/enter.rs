@@ -1,11 +1,11 @@
-//! A room's task admits sockets with the messages that they missed, from memory or from the log. Joins that arrive
+//! A room's worker admits sockets with the messages that they missed, from memory or from the log. Joins that arrive
 //! together share their reads of the log.
 //!
 //! The answer to a join contains the log up to the cursor, the position that the members on this node have reached. A
 //! message acknowledged on another node before the join may not have arrived over the bus yet: then it is after the
 //! cursor, and the socket receives it live, after the acknowledgement, whose `position` is the cursor's. Guarantees: a
 //! socket receives everything after `position`, once and in order; if a returning client's `since` is after the cursor,
-//! the task reads the log first, so that the answer contains no less than the client has seen. Both hold whether the
+//! the worker reads the log first, so that the answer contains no less than the client has seen. Both hold whether the
 //! messages up to the cursor come from memory or from the log, because a message's position and text never change, and
 //! because a new epoch of the log resets these sockets like all members.
 
@@ -21,15 +21,16 @@ use jackfield_shared::time::now;
 use tokio::sync::oneshot;
 
 use super::{
+    back_end::BackEnd,
     join::{FIRST, JoinError, Joined, Joining, Occupant, PER_EVENT, Wanted, part, recent_messages, widest},
-    task::Task,
     window::Window,
+    worker::Worker,
 };
 
 /// Additional messages in a read of the newest: those after the cursor are not sent, and fifty should remain.
 const SPARE: usize = 50;
 
-/// A socket that waits to be admitted.
+/// A socket that waits to be admitted. Dropped, it is refused as [`JoinError::Unavailable`].
 pub(super) struct Waiting<M> {
     pub(super) joining: Joining<M>,
     pub(super) done: oneshot::Sender<Result<Joined, JoinError>>,
@@ -39,24 +40,18 @@ pub(super) struct Waiting<M> {
 /// and whether there is more.
 type Encoded = Option<((Position, u64, usize, bool), Vec<Frame>)>;
 
-impl<M: Occupant> Task<M> {
-    pub(super) async fn join_all(&mut self, mut waiting: Vec<Waiting<M>>) {
+impl<M: Occupant> Worker<M> {
+    pub(super) async fn admit_together(&mut self, back_end: &BackEnd, mut waiting: Vec<Waiting<M>>) {
         // A caller that timed out removes its socket itself.
-        waiting.retain(|one| !one.done.is_closed());
-        // Answer these callers: without an answer they would assume that this task has ended, and start another.
-        for one in waiting.extract_if(.., |one| one.joining.member.is_gone()) {
-            let _ = one.done.send(Err(JoinError::Unavailable));
-        }
-        if !waiting.is_empty() && self.admit_all(&mut waiting).await.is_err() {
-            for one in waiting {
-                let _ = one.done.send(Err(JoinError::Unavailable));
-            }
+        waiting.retain(|one| !one.done.is_closed() && !one.joining.member.is_gone());
+        if !waiting.is_empty() && self.admit_all(back_end, &mut waiting).await.is_err() {
+            waiting.clear();
         }
     }
 
     /// Admits these sockets, or sends each the next part of its missed messages, and removes them from `waiting`.
-    async fn admit_all(&mut self, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
-        self.open().await?;
+    async fn admit_all(&mut self, back_end: &BackEnd, waiting: &mut Vec<Waiting<M>>) -> Result<(), Unavailable> {
+        self.open(back_end).await?;
         let mut encoded = None;
         let mut behind = self.local.signals.log.is_behind();
         let mut caught_up = false;
@@ -68,7 +63,7 @@ impl<M: Occupant> Task<M> {
                 (behind, caught_up) = (false, true);
             }
             let end = self.at()?;
-            let empty = self.rooms.log().empty().await?;
+            let empty = back_end.log.empty().await?;
             let now = now();
             let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
@@ -94,7 +89,7 @@ impl<M: Occupant> Task<M> {
             let ranges = waiting.iter().map(|one| one.joining.wanted(end, empty).range());
             let Some((range, count)) = widest(ranges) else { return Ok(()) };
             let max = if range == Range::Newest { count + SPARE } else { count };
-            let page = self.rooms.log().read(&self.local.name, range, max, Some(end)).await?;
+            let page = back_end.log.read(&self.local.name, range, max, Some(end)).await?;
             if page.end.epoch != end.epoch {
                 // The log began a new epoch meanwhile: reset the members first.
                 behind = true;
@@ -120,13 +115,13 @@ impl<M: Occupant> Task<M> {
     }
 
     /// Subscribes to the room's channel and sets the cursor, for the first join.
-    async fn open(&mut self) -> Result<(), Unavailable> {
+    async fn open(&mut self, back_end: &BackEnd) -> Result<(), Unavailable> {
         if self.follower.at().is_none() {
             let name = &self.local.name;
-            self.rooms.bus().subscribe(&[Channel::Room(name.clone())]).await?;
+            back_end.bus.subscribe(&[Channel::Room(name.clone())]).await?;
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = now();
-            let page = self.rooms.log().read(name, range, count, None).await?;
+            let page = back_end.log.read(name, range, count, None).await?;
             self.follower.begin(page.end);
             self.local.signals.at(page.end);
             self.local.recent.fill(Window::of(&page, range, count, page.end, asked), asked);

@@ -1,8 +1,8 @@
 //! The join of a socket: it gets the messages that it missed, or the newest, and all messages after that position live.
 //!
 //! A socket may have missed much more than its queue holds. Then it gets several rounds of at most [`PAGE_BYTES`]: the
-//! room's task sends one round, and the socket's event handler requests the next once the client has read it. So
-//! neither the task nor another socket waits, and the memory for one socket is bounded. The last round admits the
+//! room's worker sends one round, and the socket's event handler requests the next once the client has read it. So
+//! neither the worker nor another socket waits, and the memory for one socket is bounded. The last round admits the
 //! socket; before that, it receives no live message of the room.
 
 use std::{
@@ -256,7 +256,7 @@ fn fitting(messages: &[Stored]) -> usize {
     messages.iter().take(PER_EVENT).take_while(fits).count().max(1).min(messages.len())
 }
 
-/// The range for a join without `since`. A room's task reads it when it opens the room.
+/// The range for a join without `since`. A room's worker reads it when it opens the room.
 pub(super) const FIRST: (Range, usize) = (Range::Newest, NEWEST);
 
 /// The range that begins at the lowest number; `Newest` only if there is no other.

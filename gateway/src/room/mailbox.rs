@@ -1,81 +1,212 @@
-//! A room's handle: the mailbox of its task, and the state that the task shares with the handle's holders.
+//! Inputs that wait for a worker, and the worker itself while it rests.
+//!
+//! No task waits for inputs: the caller whose input finds the worker at rest gets it, and lets it work until it rests
+//! again. Guarantees: at most one caller has the worker at a time; inputs are handled in the order in which they were
+//! put in; none is forgotten, as long as every caller that has the worker ends with [`Mailbox::rest`] or
+//! [`Mailbox::close`]. Deliberately knows neither rooms nor tasks.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::collections::VecDeque;
 
-use jackfield_cluster::{log::Position, room_name::RoomName, wire::BusMessage};
-use jackfield_shared::trace::Span;
-use tokio::sync::{mpsc, oneshot};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use super::{
-    join::{JoinError, Joined, Joining},
-    stopwatch::Stopwatch,
-};
-use crate::log_follower;
+/// Limited inputs that may wait.
+const LIMIT: usize = 1_024;
+/// Most inputs that are taken at once.
+const AT_ONCE: usize = 64;
 
-/// Inputs that may wait for a room's task. When it is full, the task reads the log.
-const MAILBOX: usize = 1_024;
-
-/// A room with members on this node. Cheap to clone.
-pub(crate) struct Room<M> {
-    pub(crate) name: RoomName,
-    pub(super) mailbox: mpsc::Sender<Input<M>>,
-    pub(super) signals: Arc<Signals>,
+/// See the module.
+pub(super) struct Mailbox<W, I> {
+    state: Mutex<State<W, I>>,
+    /// An input was put in while the worker worked.
+    arrived: Notify,
 }
 
-/// The inputs of a room's task, handled in order.
-pub(super) enum Input<M> {
-    Message(BusMessage, Option<Span>),
-    Join(Joining<M>, oneshot::Sender<Result<Joined, JoinError>>),
-    Leave(Arc<str>),
+struct State<W, I> {
+    waiting: VecDeque<I>,
+    /// Boxed, because it moves with every input.
+    worker: Place<Box<W>>,
 }
 
-#[derive(Default)]
-pub(super) struct Signals {
-    pub(super) log: log_follower::Signals,
-    pub(super) stopwatch: Stopwatch,
-    /// The room has a stored message, as far as this node knows.
-    begun: AtomicBool,
-    /// The epoch that the members on this node have reached; 0 until it is known.
-    epoch: AtomicU64,
+enum Place<W> {
+    Rests(W),
+    Works,
+    Closed,
 }
 
-impl<M> Room<M> {
-    pub(super) fn new(name: &RoomName) -> (Self, mpsc::Receiver<Input<M>>) {
-        let (mailbox, inputs) = mpsc::channel(MAILBOX);
-        (Self { name: name.clone(), mailbox, signals: Arc::default() }, inputs)
+/// Result of putting an input in.
+pub(super) enum Put<W, I> {
+    /// The worker rests: the caller has it now, and must let it work on this input.
+    Start(Box<W>, I),
+    /// The caller that has the worker will let it handle the input.
+    Queued,
+    /// A limited input, for which the queue has no room.
+    Full,
+    /// Closed for good.
+    Closed,
+}
+
+impl<W, I> Mailbox<W, I> {
+    /// A mailbox whose worker rests.
+    pub(super) fn new(worker: W) -> Self {
+        let state = State { waiting: VecDeque::new(), worker: Place::Rests(Box::new(worker)) };
+        Self { state: Mutex::new(state), arrived: Notify::new() }
     }
 
-    /// Whether it has stored messages, as far as this node knows.
-    pub(crate) fn is_begun(&self) -> bool {
-        self.signals.begun.load(Ordering::Acquire)
+    /// Puts an input in. A limited one is refused if [`LIMIT`] inputs wait. All others must be bounded by their callers.
+    pub(super) fn put(&self, input: I, is_limited: bool) -> Put<W, I> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.worker, Place::Works) {
+            Place::Rests(worker) => return Put::Start(worker, input),
+            Place::Closed => {
+                state.worker = Place::Closed;
+                return Put::Closed;
+            }
+            Place::Works => {}
+        }
+        if is_limited && state.waiting.len() >= LIMIT {
+            return Put::Full;
+        }
+        state.waiting.push_back(input);
+        drop(state);
+        self.arrived.notify_one();
+        Put::Queued
+    }
+
+    /// The worker, if it rests.
+    pub(super) fn take(&self) -> Option<Box<W>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.worker, Place::Works) {
+            Place::Rests(worker) => Some(worker),
+            other => {
+                state.worker = other;
+                None
+            }
+        }
+    }
+
+    /// Lets the worker rest. Returns it if there is more to do: then the next inputs were moved to `arrived`, or `more`
+    /// said so.
+    pub(super) fn rest(&self, worker: Box<W>, arrived: &mut Vec<I>, more: impl FnOnce() -> bool) -> Option<Box<W>> {
+        let mut state = self.state.lock();
+        let count = state.waiting.len().min(AT_ONCE);
+        arrived.extend(state.waiting.drain(..count));
+        if !arrived.is_empty() || more() {
+            return Some(worker);
+        }
+        state.waiting = VecDeque::new();
+        state.worker = Place::Rests(worker);
+        None
+    }
+
+    /// Closes for good, unless inputs wait. Only for the caller that has the worker.
+    pub(super) fn close(&self) -> bool {
+        let mut state = self.state.lock();
+        let closes = state.waiting.is_empty();
+        if closes {
+            state.worker = Place::Closed;
+        }
+        closes
+    }
+
+    /// Closes for good, and drops the inputs that wait.
+    pub(super) fn fail(&self) {
+        let mut state = self.state.lock();
+        state.worker = Place::Closed;
+        let dropped = std::mem::take(&mut state.waiting);
+        // Outside of the lock: a dropped input may tell its sender.
+        drop(state);
+        drop(dropped);
+    }
+
+    /// Looks at the worker if it rests; `None` if it works. The default if it is closed.
+    pub(super) fn look<T: Default>(&self, look: impl FnOnce(&mut W) -> T) -> Option<T> {
+        match &mut self.state.lock().worker {
+            Place::Rests(worker) => Some(look(worker)),
+            Place::Works => None,
+            Place::Closed => Some(T::default()),
+        }
+    }
+
+    /// Waits until an input is put in while the worker works. May return without one.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
     }
 }
 
-// A derived one would require `M: Clone`.
-impl<M> Clone for Room<M> {
-    fn clone(&self) -> Self {
-        Self { name: self.name.clone(), mailbox: self.mailbox.clone(), signals: Arc::clone(&self.signals) }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
 
-impl Signals {
-    /// Records that the room has a stored message, which its members on this node may not have received yet.
-    pub(super) fn begun(&self) {
-        self.begun.store(true, Ordering::Release);
+    use super::*;
+
+    /// Handles inputs as a room does; `handled` is this worker's own.
+    fn put(mailbox: &Mailbox<Vec<(usize, usize)>, (usize, usize)>, input: (usize, usize), working: &AtomicUsize) {
+        let mut arrived = Vec::new();
+        let (mut worker, first) = match mailbox.put(input, false) {
+            Put::Start(worker, first) => (worker, first),
+            Put::Queued => return,
+            Put::Full | Put::Closed => panic!("neither limited nor closed"),
+        };
+        arrived.push(first);
+        loop {
+            assert_eq!(working.fetch_add(1, Ordering::SeqCst), 0, "two callers have the worker");
+            worker.append(&mut arrived);
+            working.fetch_sub(1, Ordering::SeqCst);
+            match mailbox.rest(worker, &mut arrived, || false) {
+                None => return,
+                Some(more) => worker = more,
+            }
+        }
     }
 
-    /// Records the position that the members on this node have reached.
-    pub(super) fn at(&self, position: Position) {
-        self.begun.store(position.number > 0, Ordering::Release);
-        self.epoch.store(position.epoch, Ordering::Release);
+    #[test]
+    fn inputs_of_many_threads_are_all_handled_in_order_by_one_at_a_time() {
+        const THREADS: usize = 4;
+        const EACH: usize = 20_000;
+        let (mailbox, working) = (Mailbox::new(Vec::new()), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (mailbox, working) = (&mailbox, &working);
+                scope.spawn(move || (0..EACH).for_each(|number| put(mailbox, (thread, number), working)));
+            }
+        });
+        let handled = mailbox.take().expect("it rests after the last input");
+        for thread in 0..THREADS {
+            let of_thread = handled.iter().filter(|(of, _)| *of == thread).map(|(_, number)| *number);
+            assert!(of_thread.eq(0..EACH));
+        }
     }
 
-    /// A position in the epoch that the members on this node have reached, if known.
-    pub(super) fn seen(&self) -> Option<Position> {
-        let epoch = self.epoch.load(Ordering::Acquire);
-        (epoch > 0).then_some(Position { epoch, number: 0 })
+    #[test]
+    fn only_limited_inputs_are_refused_and_a_closed_mailbox_takes_none() {
+        let mailbox = Mailbox::<(), usize>::new(());
+        let worker = mailbox.take().unwrap();
+        assert!(mailbox.take().is_none());
+        for number in 0..LIMIT {
+            assert!(matches!(mailbox.put(number, true), Put::Queued));
+        }
+        assert!(matches!(mailbox.put(LIMIT, true), Put::Full));
+        assert!(matches!(mailbox.put(LIMIT, false), Put::Queued));
+        assert!(!mailbox.close(), "inputs wait");
+        let mut arrived = Vec::new();
+        let mut worker = Some(worker);
+        let mut handled = 0;
+        while let Some(working) = worker {
+            worker = mailbox.rest(working, &mut arrived, || false);
+            let end = handled + arrived.len();
+            assert!(arrived.len() <= AT_ONCE);
+            assert!(arrived.drain(..).eq(handled..end));
+            handled = end;
+        }
+        assert_eq!(handled, LIMIT + 1);
+        let worker = mailbox.take().unwrap();
+        assert!(mailbox.rest(worker, &mut arrived, || true).is_some(), "there is more to do");
+        assert!(mailbox.close());
+        assert!(matches!(mailbox.put(0, false), Put::Closed));
+        assert!(mailbox.take().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The newest messages, which a room's task keeps in memory while sockets join.
+//! The newest messages, which a room's worker keeps in memory while sockets join.
 //!
 //! Guarantees: a room keeps at most [`ROOM`] bytes, all rooms of a node together at most their [`Budget`], and a room
 //! without joins for [`IDLE`] keeps nothing, so that ten thousand quiet rooms cost nothing. A join that cannot be
@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Recent {
-    window: Option<Window>,
+    window: Option<Box<Window>>,
     share: Share,
     idle_at: Instant,
 }
@@ -49,7 +49,7 @@ impl Recent {
     pub(super) fn fill(&mut self, window: Window, now: Instant) {
         self.idle_at = now + IDLE;
         if self.window.as_ref().is_none_or(|present| window.is_better_than(present, now)) {
-            self.window = Some(window);
+            self.window = Some(Box::new(window));
             self.fit();
         }
     }
@@ -61,14 +61,17 @@ impl Recent {
         Some(page)
     }
 
-    /// Waits until no socket has joined for [`IDLE`], and drops the messages. Cancel safe.
-    pub(super) async fn idle(&mut self) {
-        if self.window.is_none() {
-            std::future::pending::<()>().await;
+    /// Whether messages are kept.
+    pub(super) fn is_kept(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Drops the messages if no socket has joined for [`IDLE`].
+    pub(super) fn forget(&mut self, now: Instant) {
+        if now >= self.idle_at {
+            self.window = None;
+            self.fit();
         }
-        tokio::time::sleep_until(self.idle_at.into()).await;
-        self.window = None;
-        self.fit();
     }
 
     fn fit(&mut self) {
@@ -133,13 +136,15 @@ mod tests {
         assert!(recent.window.is_none());
     }
 
-    #[tokio::test]
-    async fn messages_are_dropped_without_joins() {
+    #[test]
+    fn messages_are_dropped_without_joins() {
         let mut recent = filled(&Arc::default(), 10);
         assert!(answers(&mut recent));
-        recent.idle_at = Instant::now();
-        recent.idle().await;
-        assert!(!answers(&mut recent));
+        let last = recent.idle_at - IDLE;
+        recent.forget(last + IDLE / 2);
+        assert!(recent.is_kept());
+        recent.forget(last + IDLE);
+        assert!(!recent.is_kept() && !answers(&mut recent));
         assert!(recent.share.resize(budget::MAX), "the budget is free again");
     }
 }

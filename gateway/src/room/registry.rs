@@ -11,31 +11,36 @@ use jackfield_cluster::{
 };
 use jackfield_engine::Frame;
 use jackfield_shared::{lifecycle::Lifecycle, time::now, trace::Span};
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
 
 use super::{
+    back_end::BackEnd,
     budget::Budget,
+    handle::Room,
     join::{JoinError, Joined, Joining, Occupant},
-    mailbox::{Input, Room},
-    task,
+    recent::Recent,
+    signals::Signals,
+    worker::{Input, Worker},
 };
-use crate::metrics;
+use crate::{log_follower::LogFollower, metrics};
 
 /// See the module. Cheap to clone.
 pub(crate) struct Rooms<M>(Arc<Inner<M>>);
 
 struct Inner<M> {
     by_name: Mutex<HashMap<RoomName, Room<M>>>,
+    /// Rooms that keep messages for joins.
+    keeping: Mutex<Vec<Room<M>>>,
     budget: Arc<Budget>,
-    bus: Bus,
-    log: Log,
+    back_end: BackEnd,
     lifecycle: Lifecycle,
 }
 
 impl<M: Occupant> Rooms<M> {
     pub(crate) fn new(bus: Bus, log: Log, lifecycle: Lifecycle) -> Self {
-        Self(Arc::new(Inner { by_name: Mutex::default(), budget: Arc::default(), bus, log, lifecycle }))
+        let (by_name, keeping, budget) = (Mutex::default(), Mutex::default(), Arc::default());
+        Self(Arc::new(Inner { by_name, keeping, budget, back_end: BackEnd { bus, log }, lifecycle }))
     }
 
     /// The room, if it has members on this node.
@@ -59,63 +64,36 @@ impl<M: Occupant> Rooms<M> {
             loop {
                 let room = self.room(name);
                 let (done, answer) = oneshot::channel();
-                // If the room's task has just ended, the next attempt starts a new one.
-                if room.mailbox.send(Input::Join(joining.clone(), done)).await.is_ok()
-                    && let Ok(joined) = answer.await
-                {
+                if self.put(&room, Input::Join(joining.clone(), done)) {
+                    let joined = answer.await.unwrap_or(Err(JoinError::Unavailable));
                     return joined.map(|joined| (room, joined));
                 }
-                if self.0.lifecycle.stopping().is_cancelled() {
-                    return Err(JoinError::Unavailable);
-                }
+                // The room has just closed: opens it again.
             }
         };
         // Not limited by the event's deadline, which covers only waits for the back end: here the event may wait for
         // other sockets' joins.
         let entered = tokio::time::timeout(TIMEOUT, entering).await.unwrap_or(Err(JoinError::Unavailable));
         if entered.is_err() && !stays {
-            // The task may still admit the socket after the timeout, or keeps the room open for its next round.
-            self.leave(name, &socket).await;
+            // The worker may still admit the socket after the timeout, or keeps the room open for its next round.
+            self.leave(name, &socket);
         }
         entered
     }
 
-    /// Removes a socket from the room. Does nothing if the socket is not in it.
-    pub(crate) async fn leave(&self, name: &RoomName, socket: &Arc<str>) {
+    /// Removes a socket from the room. Does nothing if the socket is not in it. Never waits.
+    pub(crate) fn leave(&self, name: &RoomName, socket: &Arc<str>) {
         if let Some(room) = self.find(name) {
-            // Fails only if the task has ended, because the room is empty or the node stops.
-            let _ = room.mailbox.send(Input::Leave(Arc::clone(socket))).await;
+            self.put(&room, Input::Leave(Arc::clone(socket)));
         }
     }
 
-    /// Removes a socket without waiting for the room's task: for closed sockets, which get no frames anyway.
-    pub(crate) fn leave_soon(&self, name: &RoomName, socket: Arc<str>) {
-        let Some(room) = self.find(name) else { return };
-        if let Err(mpsc::error::TrySendError::Full(input)) = room.mailbox.try_send(Input::Leave(socket)) {
-            // Completes when the mailbox has space, or the task ends.
-            self.0.lifecycle.spawn(async move {
-                let _ = room.mailbox.send(input).await;
-            });
-        }
-    }
-
-    /// Passes a bus message to the room's task. If the mailbox is full, the task reads the log instead.
+    /// Passes a bus message to the room, which delivers it at once if it can. Never waits.
     pub(crate) fn receive(&self, name: &RoomName, message: BusMessage, span: Option<Span>) {
         match self.find(name) {
-            Some(room) => {
-                if room.mailbox.try_send(Input::Message(message, span)).is_err() {
-                    room.signals.log.missed();
-                }
-            }
+            Some(room) => drop(self.put(&room, Input::Message(message, span))),
             // Its members left, but the unsubscribe was lost: repeat it.
-            None => self.0.bus.unsubscribe(&[Channel::Room(name.clone())]),
-        }
-    }
-
-    /// The bus may have lost messages of any room: makes all rooms read their logs.
-    pub(crate) fn missed(&self) {
-        for room in self.0.by_name.lock().values() {
-            room.signals.log.missed();
+            None => self.0.back_end.bus.unsubscribe(&[Channel::Room(name.clone())]),
         }
     }
 
@@ -124,12 +102,12 @@ impl<M: Occupant> Rooms<M> {
     /// # Errors
     /// [`Unavailable`]: the message may or may not have been stored.
     pub(crate) async fn append(&self, room: &Room<M>, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
-        let stopwatch = &room.signals.stopwatch;
+        let stopwatch = &room.signals().stopwatch;
         let lap = stopwatch.begin(now());
-        let appended = self.0.log.append(&room.name, body, key, room.signals.seen()).await;
+        let appended = self.0.back_end.log.append(room.name(), body, key, room.signals().seen()).await;
         let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
         if stored.is_some() {
-            room.signals.begun();
+            room.signals().begun();
             metrics::STORED.add(1);
         }
         if let Some(took) = lap.and_then(|begun| stopwatch.stored(begun, stored)) {
@@ -153,49 +131,48 @@ impl<M: Occupant> Rooms<M> {
             Some(except) => BusMessage::FrameToOthers { except: Arc::clone(except), frame },
             None => BusMessage::Frame(frame),
         };
-        self.0.bus.publish(&Channel::Room(room.clone()), message.encode()).await
+        self.0.back_end.bus.publish(&Channel::Room(room.clone()), message.encode()).await
     }
 
-    /// The room. Starts its task if there is none.
+    /// The room. Opens it if it is not open.
     fn room(&self, name: &RoomName) -> Room<M> {
         let mut rooms = self.0.by_name.lock();
         if let Some(room) = rooms.get(name) {
             return room.clone();
         }
-        let (room, inputs) = Room::new(name);
+        let signals = Arc::<Signals>::default();
+        let follower = LogFollower::new(self.0.back_end.log.clone(), name.clone());
+        let recent = Recent::new(Arc::clone(&self.0.budget));
+        let worker = Worker::new(follower, name.clone(), Arc::clone(&signals), recent);
+        let room = Room::new(name.clone(), signals, worker);
         rooms.insert(name.clone(), room.clone());
-        self.0.lifecycle.spawn(task::run(self.clone(), name.clone(), Arc::clone(&room.signals), inputs));
         room
     }
 
-    /// Removes an empty room, unless inputs are waiting. Unsubscribes first, so that the next task's subscribe comes
-    /// after it.
-    pub(super) fn close(&self, name: &RoomName, inputs: &mut mpsc::Receiver<Input<M>>) -> bool {
-        let mut rooms = self.0.by_name.lock();
-        if !inputs.is_empty() {
-            return false;
-        }
-        inputs.close();
-        self.0.bus.unsubscribe(&[Channel::Room(name.clone())]);
-        rooms.remove(name);
-        true
+    /// This room keeps messages for joins from now on: [`Rooms::forget`] will drop them.
+    pub(super) fn keeps(&self, room: &Room<M>) {
+        self.0.keeping.lock().push(room.clone());
     }
 
-    pub(super) fn bus(&self) -> &Bus {
-        &self.0.bus
+    /// The rooms that keep messages for joins; the list is empty then.
+    pub(super) fn take_keeping(&self) -> Vec<Room<M>> {
+        std::mem::take(&mut *self.0.keeping.lock())
     }
 
-    pub(super) fn log(&self) -> &Log {
-        &self.0.log
+    pub(super) fn all(&self) -> Vec<Room<M>> {
+        self.0.by_name.lock().values().cloned().collect()
+    }
+
+    pub(super) fn by_name(&self) -> MutexGuard<'_, HashMap<RoomName, Room<M>>> {
+        self.0.by_name.lock()
+    }
+
+    pub(super) fn back_end(&self) -> &BackEnd {
+        &self.0.back_end
     }
 
     pub(super) fn lifecycle(&self) -> &Lifecycle {
         &self.0.lifecycle
-    }
-
-    /// Memory budget for the messages of all rooms together.
-    pub(super) fn budget(&self) -> Arc<Budget> {
-        Arc::clone(&self.0.budget)
     }
 }
 

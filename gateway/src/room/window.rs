@@ -254,7 +254,7 @@ mod tests {
                     Step::Lost => log = Log { end: Position { epoch: log.end.epoch + 1, number: 0 }, ..Log::new() },
                     Step::Wait(hours) => now += HOUR * hours,
                     Step::Idle => window = None,
-                    // The task reads the log until its cursor is in the log's epoch.
+                    // The worker reads the log until its cursor is in the log's epoch.
                     Step::Join(since) if cursor.epoch == log.end.epoch => {
                         let text = since.map(|(distance, is_of_this_epoch)| {
                             let number = log.end.number.saturating_add_signed(-distance);
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Adds a message as the task does.
+    /// Adds a message as the worker does.
     trait Push {
         fn pushed(self, position: Position, body: &Arc<str>, max: usize) -> Self;
     }

@@ -1,20 +1,26 @@
-//! The one task of a room on this node: it admits and removes sockets and delivers messages, in order.
+//! A room's worker on this node: it admits and removes sockets and delivers messages, in order.
+//!
+//! It rests in the room's mailbox while there is nothing to do, and then costs a few hundred bytes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use jackfield_cluster::{Unavailable, log::Position, room_name::RoomName, wire::BusMessage};
-use jackfield_engine::Frame;
-use jackfield_shared::{time::now, trace::within};
+use jackfield_engine::{CloseReason, Frame};
+use jackfield_shared::{
+    time::now,
+    trace::{Span, within},
+};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 use super::{
+    back_end::BackEnd,
     enter::Waiting,
-    join::Occupant,
-    mailbox::{Input, Signals},
+    join::{JoinError, Joined, Joining, Occupant},
+    mailbox::Mailbox,
     messages::object,
     recent::Recent,
-    registry::Rooms,
+    signals::Signals,
 };
 use crate::{
     hub::Group,
@@ -22,15 +28,21 @@ use crate::{
     metrics,
 };
 
-/// Most inputs that are taken at once: consecutive joins among them share their reads of the log.
-const AT_ONCE: usize = 64;
-
-pub(super) struct Task<M> {
-    pub(super) rooms: Rooms<M>,
+/// See the module.
+pub(super) struct Worker<M> {
     pub(super) follower: LogFollower,
     pub(super) local: LocalRoom<M>,
     /// Sockets between two rounds of their join: they keep the room open, but are not members yet.
     pub(super) pending: HashSet<Arc<str>>,
+    /// Whether [`Worker::forget`] will be called.
+    is_listed: bool,
+}
+
+/// The inputs of a room, handled in order. A socket has at most one join and one leave waiting.
+pub(super) enum Input<M> {
+    Message(BusMessage, Option<Span>),
+    Join(Joining<M>, oneshot::Sender<Result<Joined, JoinError>>),
+    Leave(Arc<str>),
 }
 
 /// The room on this node: the sink of its log's messages.
@@ -42,52 +54,83 @@ pub(super) struct LocalRoom<M> {
     pub(super) recent: Recent,
 }
 
-pub(super) async fn run<M: Occupant>(
-    rooms: Rooms<M>,
-    name: RoomName,
-    signals: Arc<Signals>,
-    mut inputs: mpsc::Receiver<Input<M>>,
-) {
-    let stopping = rooms.lifecycle().stopping();
-    let follower = LogFollower::new(rooms.log().clone(), name.clone());
-    let local = LocalRoom { name, signals, members: Group::default(), recent: Recent::new(rooms.budget()) };
-    let mut task = Task { rooms, follower, local, pending: HashSet::new() };
-    let mut arrived = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = stopping.cancelled() => return,
-            () = task.follower.behind(&task.local.signals.log) => drop(task.repair().await),
-            () = task.local.recent.idle() => {}
-            count = inputs.recv_many(&mut arrived, AT_ONCE) => match count {
-                0 => return,
-                _ => task.handle_all(&mut arrived).await,
-            },
-        }
-        let is_unused = task.local.members.is_empty() && task.pending.is_empty() && inputs.is_empty();
-        if is_unused && task.rooms.close(&task.local.name, &mut inputs) {
-            return;
+impl<M: Occupant> Worker<M> {
+    pub(super) fn new(follower: LogFollower, name: RoomName, signals: Arc<Signals>, recent: Recent) -> Self {
+        let local = LocalRoom { name, signals, members: Group::default(), recent };
+        Self { follower, local, pending: HashSet::new(), is_listed: false }
+    }
+
+    /// Handles inputs, and reads the log if messages may have been missed.
+    pub(super) async fn turn(
+        &mut self,
+        back_end: &BackEnd,
+        mailbox: &Mailbox<Self, Input<M>>,
+        inputs: impl Iterator<Item = Input<M>>,
+    ) {
+        self.handle_all(back_end, inputs).await;
+        if self.local.signals.log.is_behind() && !self.is_unused() {
+            // Boxed, because it is rare, and the future of a delivery has no room for it then.
+            Box::pin(self.catch_up(mailbox)).await;
         }
     }
-}
 
-impl<M: Occupant> Task<M> {
+    /// Whether the room needs no worker.
+    pub(super) fn is_unused(&self) -> bool {
+        self.local.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// Whether the room keeps messages for joins, and did not when this was last called: [`Worker::forget`] must be
+    /// called from now on.
+    pub(super) fn begins_to_keep(&mut self) -> bool {
+        let is_kept = self.local.recent.is_kept();
+        is_kept && !std::mem::replace(&mut self.is_listed, is_kept)
+    }
+
+    /// Drops the messages kept for joins if there was none recently. False if there are none any more.
+    pub(super) fn forget(&mut self, now: Instant) -> bool {
+        self.local.recent.forget(now);
+        self.is_listed = self.local.recent.is_kept();
+        self.is_listed
+    }
+
+    /// The worker panicked, so its state may be wrong: closes its members' connections. They come back and join again.
+    pub(super) fn abort(&self) {
+        self.local.members.abort(CloseReason::Unavailable);
+    }
+
+    /// Reads the log as soon as it is time to, unless an input arrives before.
+    async fn catch_up(&mut self, mailbox: &Mailbox<Self, Input<M>>) {
+        let signals = Arc::clone(&self.local.signals);
+        tokio::select! {
+            biased;
+            () = self.follower.behind(&signals.log) => drop(self.repair().await),
+            () = mailbox.arrived() => {}
+        }
+    }
+
     /// Handles the inputs in order, and consecutive joins together.
-    async fn handle_all(&mut self, arrived: &mut Vec<Input<M>>) {
+    async fn handle_all(&mut self, back_end: &BackEnd, inputs: impl Iterator<Item = Input<M>>) {
         let mut together = Vec::new();
-        for input in arrived.drain(..) {
+        for input in inputs {
             if let Input::Join(joining, done) = input {
                 together.push(Waiting { joining, done });
                 continue;
             }
-            self.join_all(std::mem::take(&mut together)).await;
+            self.join_all(back_end, &mut together).await;
             match input {
                 Input::Message(message, span) => within(span, self.receive(message)).await,
                 Input::Leave(socket) => self.leave(&socket),
                 Input::Join(..) => {}
             }
         }
-        self.join_all(together).await;
+        self.join_all(back_end, &mut together).await;
+    }
+
+    async fn join_all(&mut self, back_end: &BackEnd, together: &mut Vec<Waiting<M>>) {
+        if !together.is_empty() {
+            // Boxed, so that the future of a delivery has no room for it.
+            Box::pin(self.admit_together(back_end, std::mem::take(together))).await;
+        }
     }
 
     async fn receive(&mut self, message: BusMessage) {

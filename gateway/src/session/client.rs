@@ -55,8 +55,8 @@ const STAY: char = '~';
 
 struct InRoom {
     room: Room<Client>,
-    /// The id of the stay in the cluster.
-    stay: SessionId,
+    /// The stay's number: its id in the cluster is made of the session's id and this.
+    stay: u64,
     typed_at: Option<Instant>,
 }
 
@@ -82,32 +82,33 @@ impl Client {
         SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
     }
 
-    /// This socket's stay in a room, with its user's profile: the current stay, or a new one. Every stay has its own
-    /// id, so that a late release of one stay never ends the next.
-    pub(crate) fn entry(&self, room: RoomName) -> Entry {
+    /// The number of this socket's stay in a room, and the stay with its user's profile: the current stay, or a new
+    /// one. Every stay has its own id, so that a late release of one stay never ends the next.
+    pub(crate) fn entry(&self, room: RoomName) -> (u64, Entry) {
         let mut rooms = self.rooms.lock();
-        let present = rooms.find(&room.name).map(|joined| joined.stay.clone());
-        let session = present.unwrap_or_else(|| {
+        let present = rooms.find(&room.name).map(|joined| joined.stay);
+        let number = present.unwrap_or_else(|| {
             rooms.count += 1;
-            format!("{}{STAY}{}", self.session, rooms.count).as_str().into()
+            rooms.count
         });
         drop(rooms);
-        self.entry_of(room, session)
+        (number, self.entry_of(room, number))
     }
 
     /// The stays in all rooms that the socket is in.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let rooms = self.rooms.lock();
-        let stays = rooms.rooms.iter().map(|joined| self.entry_of(joined.room.name.clone(), joined.stay.clone()));
+        let stays = rooms.rooms.iter().map(|joined| self.entry_of(joined.room.name().clone(), joined.stay));
         stays.collect()
     }
 
-    fn entry_of(&self, room: RoomName, session: SessionId) -> Entry {
+    fn entry_of(&self, room: RoomName, number: u64) -> Entry {
         let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
-        Entry { stay: self.stay_of(room, session), profile: profile.into() }
+        Entry { stay: self.stay_of(room, number), profile: profile.into() }
     }
 
-    fn stay_of(&self, room: RoomName, session: SessionId) -> Stay {
+    fn stay_of(&self, room: RoomName, number: u64) -> Stay {
+        let session = format!("{}{STAY}{number}", self.session).as_str().into();
         Stay { scope: Scope::Room(room), user: Arc::clone(&self.identity.user_id), session }
     }
 
@@ -122,10 +123,12 @@ impl Client {
     }
 
     /// Records a stay in a room. False if the socket has left its namespace: then the caller must undo the join.
-    pub(crate) fn entered(&self, room: Room<Client>, stay: &Stay) -> bool {
+    pub(crate) fn entered(&self, room: Room<Client>, stay: u64) -> bool {
         let mut rooms = self.rooms.lock();
-        if !rooms.gone && rooms.find(&room.name.name).is_none() {
-            rooms.rooms.push(InRoom { room, stay: stay.session.clone(), typed_at: None });
+        if !rooms.gone && rooms.find(&room.name().name).is_none() {
+            // Most sockets are in few rooms.
+            rooms.rooms.reserve_exact(1);
+            rooms.rooms.push(InRoom { room, stay, typed_at: None });
         }
         !rooms.gone
     }
@@ -133,9 +136,9 @@ impl Client {
     /// Removes a room from the socket's list. Returns the stay that ended, if the socket was in the room.
     pub(crate) fn left(&self, name: &str) -> Option<Stay> {
         let mut rooms = self.rooms.lock();
-        let index = rooms.rooms.iter().position(|joined| &*joined.room.name.name == name)?;
+        let index = rooms.rooms.iter().position(|joined| &*joined.room.name().name == name)?;
         let InRoom { room, stay, .. } = rooms.rooms.swap_remove(index);
-        Some(self.stay_of(room.name, stay))
+        Some(self.stay_of(room.name().clone(), stay))
     }
 
     /// The socket has left its namespace: removes all rooms, refuses further ones, and returns the stays that ended.
@@ -143,7 +146,7 @@ impl Client {
         let mut rooms = self.rooms.lock();
         rooms.gone = true;
         let stays = std::mem::take(&mut rooms.rooms).into_iter();
-        stays.map(|joined| self.stay_of(joined.room.name, joined.stay)).collect()
+        stays.map(|joined| self.stay_of(joined.room.name().clone(), joined.stay)).collect()
     }
 
     /// Runs `act` unless the socket has left its namespace. The socket cannot leave meanwhile.
@@ -221,6 +224,6 @@ impl Addressee for Client {
 
 impl InRooms {
     fn find(&mut self, name: &str) -> Option<&mut InRoom> {
-        self.rooms.iter_mut().find(|joined| &*joined.room.name.name == name)
+        self.rooms.iter_mut().find(|joined| &*joined.room.name().name == name)
     }
 }

@@ -134,7 +134,7 @@ impl Shared {
         let incarnation = self.lease.incarnation();
         for stay in client.take_rooms() {
             if let Scope::Room(room) = &stay.scope {
-                self.rooms.leave_soon(room, Arc::clone(&client.id));
+                self.rooms.leave(room, &client.id);
             }
             if let Some(incarnation) = &incarnation {
                 self.releases.push(stay, incarnation.clone());

@@ -1,0 +1,213 @@
+//! Lets rooms' workers work, without a task for each room: a worker handles an input in the turn of the caller that put
+//! it in. If it has to wait, for the log or because the room is large, a task continues until the worker rests again.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::FutureExt as _;
+use jackfield_cluster::bus::Channel;
+use jackfield_shared::time::now;
+
+use super::{
+    handle::Room,
+    join::Occupant,
+    mailbox::Put,
+    registry::Rooms,
+    worker::{Input, Worker},
+};
+
+/// Time between two looks at the messages that rooms keep for joins.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+/// Rooms that are gone through before the task yields.
+const BATCH: usize = 256;
+
+impl<M: Occupant> Rooms<M> {
+    /// Puts an input into a room, and lets its worker work if it rests. False if the room has closed. A message for
+    /// which the mailbox has no room is dropped, and the worker reads the log.
+    pub(super) fn put(&self, room: &Room<M>, input: Input<M>) -> bool {
+        let is_message = matches!(input, Input::Message(..));
+        match room.mailbox().put(input, is_message) {
+            Put::Start(worker, input) => self.begin(room, worker, Some(input)),
+            Put::Queued => {}
+            Put::Full => room.signals().log.missed(),
+            Put::Closed => return false,
+        }
+        true
+    }
+
+    /// The bus may have lost messages of any room: makes all rooms read their logs.
+    pub(crate) fn missed(&self) {
+        let rooms = self.all();
+        for room in &rooms {
+            room.signals().log.missed();
+        }
+        let (this, stopping) = (self.clone(), self.lifecycle().stopping());
+        let waking = async move {
+            for batch in rooms.chunks(BATCH) {
+                for room in batch {
+                    if let Some(worker) = room.mailbox().take() {
+                        this.begin(room, worker, None);
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        self.lifecycle().spawn(async move { stopping.run_until_cancelled(waking).await });
+    }
+
+    /// Drops the messages that rooms keep for joins, once no socket has joined for a while. Runs until the end.
+    pub(crate) async fn forget(self) {
+        let stopping = self.lifecycle().stopping();
+        while stopping.run_until_cancelled(tokio::time::sleep(FORGET_EVERY)).await.is_some() {
+            let now = now();
+            for batch in self.take_keeping().chunks(BATCH) {
+                let keeps = |room: &&Room<M>| room.mailbox().look(|worker| worker.forget(now)).unwrap_or(true);
+                batch.iter().filter(keeps).for_each(|room| self.keeps(room));
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Lets a room's worker work, at once as far as it need not wait.
+    fn begin(&self, room: &Room<M>, worker: Box<Worker<M>>, first: Option<Input<M>>) {
+        let mut work = Box::pin(work(self.clone(), room.clone(), worker, first));
+        if work.as_mut().now_or_never().is_none() {
+            let stopping = self.lifecycle().stopping();
+            self.lifecycle().spawn(async move { stopping.run_until_cancelled(work).await });
+        }
+    }
+}
+
+/// Handles `first`, and all inputs that arrive meanwhile. Then the worker rests in the room, or the room is unused and
+/// closed.
+async fn work<M: Occupant>(rooms: Rooms<M>, room: Room<M>, mut worker: Box<Worker<M>>, first: Option<Input<M>>) {
+    let mut first = first;
+    let mut arrived = Vec::new();
+    loop {
+        let inputs = first.take().into_iter().chain(arrived.drain(..));
+        let turn = worker.turn(rooms.back_end(), room.mailbox(), inputs);
+        if AssertUnwindSafe(turn).catch_unwind().await.is_err() {
+            tracing::error!(
+                room = %room.name(),
+                "the handling of a room panicked, and its members' connections are closed; the panic message is on \
+                 standard error"
+            );
+            rooms.fail(&room);
+            worker.abort();
+            return;
+        }
+        if worker.is_unused() && rooms.close(&room) {
+            return;
+        }
+        if worker.begins_to_keep() {
+            rooms.keeps(&room);
+        }
+        worker = match room.mailbox().rest(worker, &mut arrived, || room.signals().log.is_behind()) {
+            None => return,
+            Some(worker) => worker,
+        };
+        // The room is busy: let the others work, too.
+        tokio::task::yield_now().await;
+    }
+}
+
+impl<M: Occupant> Rooms<M> {
+    /// Removes an unused room, unless inputs wait. The caller has its worker.
+    fn close(&self, room: &Room<M>) -> bool {
+        self.remove_if(room, |room| room.mailbox().close())
+    }
+
+    /// Removes a room whose worker failed.
+    fn fail(&self, room: &Room<M>) {
+        self.remove_if(room, |room| {
+            room.mailbox().fail();
+            true
+        });
+    }
+
+    /// Removes a room if `closes` closes it. Unsubscribes first, so that a subscribe of the next room with this name
+    /// comes after it.
+    fn remove_if(&self, room: &Room<M>, closes: impl FnOnce(&Room<M>) -> bool) -> bool {
+        let mut by_name = self.by_name();
+        let removed = closes(room);
+        if removed {
+            self.back_end().bus.unsubscribe(&[Channel::Room(room.name().clone())]);
+            by_name.remove(room.name());
+        }
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use jackfield_cluster::{MemoryCluster, ids::SessionId, room_name::RoomName};
+    use jackfield_engine::{CloseReason, Outbox, testing::TestOutbox};
+    use jackfield_shared::lifecycle::Lifecycle;
+
+    use super::*;
+    use crate::{
+        hub::Member,
+        room::{JoinError, Joined, Joining},
+        settings::GatewaySettings,
+    };
+
+    struct TestOccupant {
+        id: Arc<str>,
+        outbox: Outbox,
+        sent: TestOutbox,
+        panics: AtomicBool,
+    }
+
+    impl Member for TestOccupant {
+        fn id(&self) -> &Arc<str> {
+            &self.id
+        }
+
+        fn outbox(&self) -> &Outbox {
+            &self.outbox
+        }
+    }
+
+    impl Occupant for TestOccupant {
+        fn is_of(&self, _: &SessionId) -> bool {
+            false
+        }
+
+        fn is_gone(&self) -> bool {
+            assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
+            false
+        }
+    }
+
+    fn occupant(id: &str, panics: bool) -> Arc<TestOccupant> {
+        let sent = TestOutbox::new();
+        let outbox = Outbox::Test(sent.clone());
+        Arc::new(TestOccupant { id: id.into(), outbox, sent, panics: panics.into() })
+    }
+
+    async fn join(rooms: &Rooms<TestOccupant>, name: &RoomName, member: &Arc<TestOccupant>) -> Result<(), JoinError> {
+        let joined = rooms.join(name, Joining::new(Arc::clone(member), None, None, 1)).await;
+        joined.map(|(_, joined)| assert!(matches!(joined, Joined::In { .. })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_closes_the_rooms_connections_and_the_room_opens_again() {
+        let lifecycle = Lifecycle::new();
+        let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
+        let rooms = Rooms::new(cluster.bus, cluster.log, lifecycle.clone());
+        let [name, other] = ["r", "other"].map(|name| RoomName::parse(&"/".into(), name).unwrap());
+        let [first, neighbour, second] = ["first", "neighbour", "second"].map(|id| occupant(id, false));
+        join(&rooms, &name, &first).await.unwrap();
+        join(&rooms, &other, &neighbour).await.unwrap();
+        assert_eq!(join(&rooms, &name, &occupant("bad", true)).await, Err(JoinError::Unavailable));
+        assert_eq!(first.sent.closed(), Some(CloseReason::Unavailable));
+        assert_eq!(neighbour.sent.closed(), None);
+        join(&rooms, &name, &second).await.unwrap();
+        assert_eq!(rooms.len(), 2);
+        lifecycle.stop();
+    }
+}
