@@ -43,7 +43,7 @@ impl Frame {
     /// Like [`Frame::event`], with arguments that are already JSON: one value, or several with commas between them. The
     /// name must need no escapes in JSON.
     #[must_use]
-    pub fn event_json(namespace: &str, name: &str, arguments: &str) -> Self {
+    pub fn event_json(namespace: &str, name: &str, arguments: impl fmt::Display) -> Self {
         Self::message(format_args!("2{}[\"{name}\",{arguments}]", Prefix(namespace)), None)
     }
 

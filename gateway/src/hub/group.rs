@@ -5,13 +5,14 @@
 //! there were before; a member whose queue is full is disconnected, and no other member waits for it.
 
 use std::{
-    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use hashbrown::HashTable;
 use jackfield_engine::{CloseReason, Frame, Full, Outbox};
 use parking_lot::RwLock;
 
@@ -46,7 +47,9 @@ pub(crate) struct Group<M> {
 struct Members<M> {
     /// Has holes only while a fan-out is in progress, because moving members could make it skip one or send twice.
     slots: Vec<Option<Arc<M>>>,
-    indices: HashMap<Arc<str>, usize>,
+    /// The slots of the members, by their ids. The ids themselves are only in the members.
+    indices: HashTable<u32>,
+    hasher: RandomState,
 }
 
 /// A fan-out in progress. The end of the last one fills the holes.
@@ -56,19 +59,19 @@ impl<M: Member> Group<M> {
     /// Adds a member; false if a member has its id already. The member gets no frame of fan-outs in progress.
     pub(crate) fn join(&self, member: Arc<M>) -> bool {
         let mut members = self.members.write();
-        if members.indices.contains_key(member.id()) {
+        if members.find(member.id()).is_some() {
             return false;
         }
-        let index = members.slots.len();
-        members.indices.insert(Arc::clone(member.id()), index);
         members.slots.push(Some(member));
+        let index = members.slots.len() - 1;
+        members.list(index);
         true
     }
 
     /// Removes the member with this id; false if there is none.
     pub(crate) fn leave(&self, id: &str) -> bool {
         let mut members = self.members.write();
-        let Some(index) = members.indices.remove(id) else { return false };
+        let Some(index) = members.unlist(id) else { return false };
         if self.walks.load(Ordering::Acquire) > 0 {
             members.slots[index] = None;
         } else {
@@ -79,7 +82,7 @@ impl<M: Member> Group<M> {
 
     #[cfg(test)]
     fn contains(&self, id: &str) -> bool {
-        self.members.read().indices.contains_key(id)
+        self.members.read().find(id).is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -93,7 +96,8 @@ impl<M: Member> Group<M> {
     /// The members' ids, or `None` if there are more than `max`.
     pub(crate) fn ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
         let members = self.members.read();
-        (members.indices.len() <= max).then(|| members.indices.keys().cloned().collect())
+        let ids = members.slots.iter().flatten().map(|member| Arc::clone(member.id()));
+        (members.indices.len() <= max).then(|| ids.collect())
     }
 
     /// Sends a frame to every member. Await each call before the next, to keep the order.
@@ -147,17 +151,55 @@ impl<M: Member> Group<M> {
 }
 
 impl<M: Member> Members<M> {
+    /// The slot of the member with this id.
+    fn find(&self, id: &str) -> Option<usize> {
+        let is_it = |index: &u32| is_id(&self.slots, *index, id);
+        self.indices.find(self.hasher.hash_one(id), is_it).map(|index| *index as usize)
+    }
+
+    /// Makes the member in this slot known by its id.
+    fn list(&mut self, index: usize) {
+        let Self { slots, indices, hasher } = self;
+        // A node has fewer sockets than that.
+        let (Ok(listed), Some(Some(member))) = (u32::try_from(index), slots.get(index)) else { return };
+        let hash = |index: &u32| hash(hasher, slots, *index);
+        indices.insert_unique(hasher.hash_one(&**member.id()), listed, hash);
+    }
+
+    /// Makes the member with this id unknown, and returns its slot.
+    fn unlist(&mut self, id: &str) -> Option<usize> {
+        let Self { slots, indices, hasher } = self;
+        let found = indices.find_entry(hasher.hash_one(id), |index| is_id(slots, *index, id)).ok()?;
+        Some(found.remove().0 as usize)
+    }
+
     /// Fills the hole at `index` with the last member.
     fn fill(&mut self, index: usize) {
-        self.slots.swap_remove(index);
-        if let Some(Some(moved)) = self.slots.get(index) {
-            self.indices.insert(Arc::clone(moved.id()), index);
+        let last = self.slots.len() - 1;
+        if index < last
+            && let Some(moved) = &self.slots[last]
+        {
+            let id = Arc::clone(moved.id());
+            self.unlist(&id);
+            self.slots.swap_remove(index);
+            self.list(index);
+        } else {
+            self.slots.swap_remove(index);
         }
         if self.slots.len() * 4 < self.slots.capacity() {
             self.slots.shrink_to(self.slots.len() * 2);
-            self.indices.shrink_to(self.indices.len() * 2);
+            let Self { slots, indices, hasher } = self;
+            indices.shrink_to(slots.len() * 2, |index| hash(hasher, slots, *index));
         }
     }
+}
+
+fn is_id<M: Member>(slots: &[Option<Arc<M>>], index: u32, id: &str) -> bool {
+    slots[index as usize].as_ref().is_some_and(|member| **member.id() == *id)
+}
+
+fn hash<M: Member>(hasher: &RandomState, slots: &[Option<Arc<M>>], index: u32) -> u64 {
+    slots[index as usize].as_ref().map_or(0, |member| hasher.hash_one(&**member.id()))
 }
 
 impl<M: Member> Drop for Walk<'_, M> {
@@ -184,7 +226,7 @@ impl<M: Member> Drop for Walk<'_, M> {
 
 impl<M> Default for Group<M> {
     fn default() -> Self {
-        let members = Members { slots: Vec::new(), indices: HashMap::new() };
+        let members = Members { slots: Vec::new(), indices: HashTable::new(), hasher: RandomState::new() };
         Self { members: RwLock::new(members), walks: AtomicUsize::new(0) }
     }
 }

@@ -1,7 +1,7 @@
 //! Stored messages as JSON text. The log assigns the id, so it stores them without it; this module puts the id in
 //! front.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use jackfield_cluster::log::{Page, Position, Stored};
 use jackfield_shared::time::now_rfc3339;
@@ -39,8 +39,12 @@ pub(crate) fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sende
 }
 
 /// One message: `{"id":"…",<body>`.
-pub(crate) fn object(position: Position, body: &str) -> String {
-    format!("{{\"id\":\"{position}\",{body}")
+pub(super) struct Object<'a>(pub(super) Position, pub(super) &'a str);
+
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{\"id\":\"{}\",{}", self.0, self.1)
+    }
 }
 
 /// Messages of a page: `[{…},{…}]`.
@@ -49,9 +53,9 @@ pub(crate) fn array(page: &Page, messages: &[Stored]) -> String {
     json.push('[');
     for (index, stored) in messages.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        let position = Position { number: stored.number, ..page.end };
+        let message = Object(Position { number: stored.number, ..page.end }, &stored.body);
         // Writing to a String cannot fail.
-        let _ = write!(json, "{comma}{{\"id\":\"{position}\",{}", stored.body);
+        let _ = write!(json, "{comma}{message}");
     }
     json.push(']');
     json

@@ -18,7 +18,7 @@ use super::{
     enter::Waiting,
     join::{JoinError, Joined, Joining, Occupant},
     mailbox::Mailbox,
-    messages::object,
+    messages::Object,
     recent::Recent,
     signals::Signals,
 };
@@ -191,7 +191,7 @@ impl<M: Occupant> Sink for LocalRoom<M> {
     async fn deliver(&mut self, position: Position, body: &Arc<str>) {
         self.signals.at(position);
         self.recent.push(position, body);
-        let frame = Frame::event_json(&self.name.namespace, "new-message", &object(position, body));
+        let frame = Frame::event_json(&self.name.namespace, "new-message", Object(position, body));
         self.members.fan_out(&frame).await;
         metrics::DELIVERED.add(1);
         let stopwatch = &self.signals.stopwatch;
