@@ -217,12 +217,18 @@ fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
         _ => None,
     });
     let user_id = user_id.filter(|id| (1..=MAX_USER_ID).contains(&id.chars().count())).ok_or(TokenError::Invalid)?;
-    let name = claims.name.or(claims.full_name).or_else(|| claims.email.clone()).unwrap_or_else(|| user_id.clone());
+    // Equal texts share their memory, because every connection has an identity.
+    let user_id: Arc<str> = user_id.into();
+    let email: Option<Arc<str>> = claims.email.map(Into::into);
+    let name = claims.name.or(claims.full_name).map(Into::into).or_else(|| email.clone());
     Ok(Identity {
-        user_id: user_id.into(),
-        name: name.into(),
-        email: claims.email.map(Into::into),
-        roles: claims.roles.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
+        name: name.unwrap_or_else(|| Arc::clone(&user_id)),
+        user_id,
+        email,
+        roles: claims
+            .roles
+            .filter(|roles| !roles.is_empty())
+            .map_or_else(Arc::default, |roles| roles.into_iter().map(String::into_boxed_str).collect()),
         expires_at: claims.exp,
     })
 }

@@ -36,9 +36,12 @@ impl FloodLimits {
     }
 }
 
-/// The conduct of one connection.
+/// The conduct of one connection. Needs no memory for a client that was never limited, or has made up for it.
 #[derive(Debug, Default)]
-pub(crate) struct Conduct {
+pub(crate) struct Conduct(Option<Box<Record>>);
+
+#[derive(Debug, Default)]
+struct Record {
     /// Times to retry that were sent to the client and have not excused an event yet, in order. At most as many as the
     /// strikes allowed.
     retry_times: VecDeque<Instant>,
@@ -48,8 +51,12 @@ pub(crate) struct Conduct {
 impl Conduct {
     /// An event was accepted.
     pub(crate) fn passed(&mut self, Cost(cost): Cost, now: Instant) {
-        self.excuses(now);
-        self.strikes = (self.strikes - cost).max(0.0);
+        let Some(record) = &mut self.0 else { return };
+        record.excuses(now);
+        record.strikes = (record.strikes - cost).max(0.0);
+        if record.retry_times.is_empty() && record.strikes == 0.0 {
+            self.0 = None;
+        }
     }
 
     /// An event was refused with `wait` as its time to retry. Returns whether the client floods.
@@ -57,24 +64,23 @@ impl Conduct {
         if max == 0 {
             return false;
         }
-        if !self.excuses(now) {
-            self.strikes += cost;
+        let record = self.0.get_or_insert_default();
+        if !record.excuses(now) {
+            record.strikes += cost;
         }
-        if self.retry_times.len() >= max as usize {
-            self.retry_times.pop_front();
+        if record.retry_times.len() >= max as usize {
+            record.retry_times.pop_front();
         }
-        self.retry_times.push_back(now + wait);
-        self.strikes > f64::from(max)
+        record.retry_times.push_back(now + wait);
+        record.strikes > f64::from(max)
     }
+}
 
+impl Record {
     fn excuses(&mut self, now: Instant) -> bool {
         let is_due = self.retry_times.front().is_some_and(|at| *at <= now + TOLERANCE);
         if is_due {
             self.retry_times.pop_front();
-            if self.retry_times.is_empty() {
-                // Free the memory: most clients are never limited again.
-                self.retry_times = VecDeque::new();
-            }
         }
         is_due
     }
@@ -172,7 +178,7 @@ mod tests {
             .collect();
         assert_eq!(refused, [false, false, false, false, false, true, true, true, true, true]);
         let mut patient = Conduct::default();
-        assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.retry_times.is_empty());
+        assert!((0..10_000).all(|_| !patient.refused(Cost::ONE, MS, 0, now)) && patient.0.is_none());
         // Expensive events count as flooding sooner.
         let mut heavy = Conduct::default();
         let refused: Vec<_> = (0..3).map(|_| heavy.refused(Cost(2.5), MS * 100, 5, now)).collect();

@@ -28,7 +28,7 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
             return Err(Refusal::Temporary);
         }
         // Insert before the claim, so that an eviction finds the session even before the claim's answer arrives.
-        shared.connections.insert(&connection.id, connection, Some(&identity.user_id));
+        shared.connections.insert(connection, Some(&identity.user_id));
     }
     match try_claim(connection, &session, &incarnation).await {
         Ok(Claimed::Granted { generation }) => {

@@ -170,8 +170,6 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, ident
         if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
             return;
         }
-        // Most connections have one socket.
-        session.sockets.reserve_exact(1);
         session.sockets.push(Arc::clone(&client));
         connection.admitted(&mut session);
         let connected = client.outbox().send(&Frame::connect(&namespace.name, &id));

@@ -15,8 +15,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Client, Shared, Subscriber, handshake_token::HandshakeToken, packet_queue::PacketQueue, registry::Idler,
-    state::SessionState, subscriptions::Subscriptions,
+    Client, Shared, Subscriber,
+    handshake_token::HandshakeToken,
+    packet_queue::PacketQueue,
+    registry::{Idler, Listed},
+    state::SessionState,
+    subscriptions::Subscriptions,
 };
 use crate::{
     limits::{PendingPermit, User},
@@ -172,7 +176,7 @@ impl Connection {
 
     /// This connection's sockets, one for each namespace.
     pub(crate) fn sockets(&self) -> Vec<Arc<Client>> {
-        self.session.lock().sockets.clone()
+        self.session.lock().sockets.to_vec()
     }
 
     /// The session that this connection holds in the cluster; `None` until its claim is complete and once it has ended.
@@ -215,7 +219,7 @@ impl Connection {
             if !subscriptions.add(subscriber) {
                 return false;
             }
-            self.shared.subscribed.insert(&self.id, self, None);
+            self.shared.subscribed.insert(self, None);
             first.iter().try_for_each(|frame| self.outbox.send(frame))
         };
         self.admitted(&mut self.session.lock());
@@ -239,7 +243,7 @@ impl Connection {
     /// Ends all subscriptions, and refuses new ones. Returns the ended ones.
     pub(super) fn end_subscriptions(&self) -> Vec<Arc<Subscriber>> {
         let mut subscriptions = self.subscriptions.lock();
-        self.shared.expiry.forget(subscriptions.checked_at, &self.id);
+        self.shared.expiry.forget(subscriptions.checked_at(), &self.id);
         let ended = subscriptions.end();
         for subscriber in &ended {
             subscriber.feed.subscribers.leave(&subscriber.id);
@@ -271,7 +275,13 @@ impl Connection {
         if let Some((user, incarnation)) = release {
             self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
         }
-        sockets
+        sockets.into_vec()
+    }
+}
+
+impl Listed for Connection {
+    fn session(&self) -> &SessionId {
+        &self.id
     }
 }
 

@@ -26,9 +26,10 @@ impl Connection {
     /// Checks the tokens of the subscriptions from now on, if the feed requires one.
     pub(super) fn watch_subscriptions(&self) {
         let mut subscriptions = self.subscriptions.lock();
-        if subscriptions.checked_at == 0 && !subscriptions.is_empty() {
-            subscriptions.checked_at = unix_now();
-            self.shared.expiry.watch(subscriptions.checked_at, &self.id);
+        if subscriptions.checked_at() == 0 && !subscriptions.is_empty() {
+            let now = unix_now();
+            subscriptions.check_at(now);
+            self.shared.expiry.watch(now, &self.id);
         }
     }
 
@@ -68,14 +69,14 @@ impl Connection {
     fn check_subscriptions(self: &Arc<Self>, now: u64) {
         let due: Vec<_> = {
             let mut subscriptions = self.subscriptions.lock();
-            if subscriptions.checked_at == 0 || subscriptions.checked_at > now {
+            if subscriptions.checked_at() == 0 || subscriptions.checked_at() > now {
                 return;
             }
             let with_token = subscriptions.all().iter().filter(|subscriber| subscriber.feed.rule.read == Read::Token);
             let due: Vec<_> =
                 with_token.map(|subscriber| (Arc::clone(subscriber), subscriber.token_step(now))).collect();
             let next_check = due.iter().map(|(_, (step, expires_at))| next(step, *expires_at)).min();
-            subscriptions.checked_at = next_check.unwrap_or(0);
+            subscriptions.check_at(next_check.unwrap_or(0));
             if let Some(at) = next_check {
                 self.shared.expiry.watch(at, &self.id);
             }

@@ -25,14 +25,14 @@ pub(super) struct FloodGuard {
 
 enum Budget {
     /// A small budget of its own, until a token is accepted.
-    Early(Bucket),
+    Early(Box<Bucket>),
     User(Arc<User>),
 }
 
 impl FloodGuard {
     pub(super) fn new(limits: FloodLimits, now: Instant) -> Self {
         let bucket = Bucket::full(early(limits).rate, now);
-        Self { budget: Budget::Early(bucket), conduct: Conduct::default(), parts: Cost::none() }
+        Self { budget: Budget::Early(Box::new(bucket)), conduct: Conduct::default(), parts: Cost::none() }
     }
 
     /// A token of this user was accepted.

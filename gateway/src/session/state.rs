@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jackfield_cluster::ids::Incarnation;
 use jackfield_shared::claims::Identity;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Client, token_validity::TokenValidity};
@@ -14,8 +15,8 @@ use super::{Client, token_validity::TokenValidity};
 /// See the module.
 #[derive(Default)]
 pub(super) struct SessionState {
-    /// One socket for each namespace.
-    pub(super) sockets: Vec<Arc<Client>>,
+    /// One socket for each namespace. Most connections have one.
+    pub(super) sockets: SmallVec<[Arc<Client>; 1]>,
     user: Option<Arc<Identity>>,
     held: Option<Claim>,
     pub(super) validity: TokenValidity,
@@ -124,7 +125,7 @@ impl SessionState {
         Some(self.sockets.swap_remove(index))
     }
 
-    pub(super) fn end(&mut self) -> (Vec<Arc<Client>>, Option<Release>) {
+    pub(super) fn end(&mut self) -> (SmallVec<[Arc<Client>; 1]>, Option<Release>) {
         let first = !std::mem::replace(&mut self.ended, true);
         let release = if first && !self.claiming { self.release() } else { None };
         (std::mem::take(&mut self.sockets), release)

@@ -1,10 +1,12 @@
 //! Connections by session, for evictions, re-registering and the drain, and the census of their users.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
 
+use hashbrown::HashTable;
 use jackfield_cluster::ids::SessionId;
 use parking_lot::RwLock;
 
@@ -13,13 +15,20 @@ use super::census::{Census, SAMPLE, hash};
 /// The user's hash. Two users with the same one, which 64 bits of SHA-256 make unlikely, count as one.
 type User = u64;
 
+/// A connection that can be listed by its session.
+pub(crate) trait Listed {
+    fn session(&self) -> &SessionId;
+}
+
 /// See the module.
 pub(crate) struct Connections<C> {
     entries: RwLock<Entries<C>>,
 }
 
 struct Entries<C> {
-    by_session: HashMap<SessionId, Entry<C>>,
+    /// By session. The ids themselves are only in the connections.
+    listed: HashTable<Entry<C>>,
+    hasher: RandomState,
     /// How many sessions each user has here, in the order of the hashes.
     users: BTreeMap<User, u32>,
 }
@@ -29,40 +38,40 @@ struct Entry<C> {
     user: Option<User>,
 }
 
-impl<C> Connections<C> {
+impl<C: Listed> Connections<C> {
     /// Adds a connection under its session, with its user if known.
-    pub(crate) fn insert(&self, session: &SessionId, connection: &Arc<C>, user: Option<&Arc<str>>) {
+    pub(crate) fn insert(&self, connection: &Arc<C>, user: Option<&Arc<str>>) {
         let user = user.map(|user| hash(user));
         let entry = Entry { connection: Arc::clone(connection), user };
         let mut entries = self.entries.write();
+        entries.remove(connection.session());
         if let Some(user) = user {
             *entries.users.entry(user).or_default() += 1;
         }
-        if let Some(before) = entries.by_session.insert(session.clone(), entry) {
-            entries.forget(before.user);
-        }
+        let Entries { listed, hasher, .. } = &mut *entries;
+        let hash = |entry: &Entry<C>| hasher.hash_one(entry.connection.session());
+        listed.insert_unique(hash(&entry), entry, hash);
     }
 
     /// Removes a session's connection.
     pub(crate) fn remove(&self, session: &SessionId) {
-        let mut entries = self.entries.write();
-        if let Some(entry) = entries.by_session.remove(session) {
-            entries.forget(entry.user);
-        }
+        self.entries.write().remove(session);
     }
 
     /// A session's connection, if it is on this node.
     pub(crate) fn find(&self, session: &SessionId) -> Option<Arc<C>> {
-        self.entries.read().by_session.get(session).map(|entry| Arc::clone(&entry.connection))
+        let entries = self.entries.read();
+        let entry = entries.listed.find(entries.hasher.hash_one(session), |entry| entry.is_of(session))?;
+        Some(Arc::clone(&entry.connection))
     }
 
     /// All connections at this moment.
     pub(crate) fn all(&self) -> Vec<Arc<C>> {
-        self.entries.read().by_session.values().map(|entry| Arc::clone(&entry.connection)).collect()
+        self.entries.read().listed.iter().map(|entry| Arc::clone(&entry.connection)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.read().by_session.len()
+        self.entries.read().listed.len()
     }
 
     /// The users that have a connection.
@@ -72,8 +81,17 @@ impl<C> Connections<C> {
     }
 }
 
-impl<C> Entries<C> {
-    fn forget(&mut self, user: Option<User>) {
+impl<C: Listed> Entry<C> {
+    fn is_of(&self, session: &SessionId) -> bool {
+        self.connection.session() == session
+    }
+}
+
+impl<C: Listed> Entries<C> {
+    fn remove(&mut self, session: &SessionId) {
+        let hash = self.hasher.hash_one(session);
+        let Ok(entry) = self.listed.find_entry(hash, |entry| entry.is_of(session)) else { return };
+        let (Entry { user, .. }, _) = entry.remove();
         let Some(user) = user else { return };
         if let Some(count) = self.users.get_mut(&user) {
             *count -= 1;
@@ -86,6 +104,7 @@ impl<C> Entries<C> {
 
 impl<C> Default for Connections<C> {
     fn default() -> Self {
-        Self { entries: RwLock::new(Entries { by_session: HashMap::new(), users: BTreeMap::new() }) }
+        let entries = Entries { listed: HashTable::new(), hasher: RandomState::new(), users: BTreeMap::new() };
+        Self { entries: RwLock::new(entries) }
     }
 }

@@ -21,7 +21,7 @@ pub use self::readiness::Readiness;
 pub(crate) use self::{
     census::Census,
     connection_limiter::{ConnectionLimiter, LimitReached},
-    connections::Connections,
+    connections::{Connections, Listed},
     expiry::Expiry,
     idle::{Idle, Idler},
     lease::Lease,
