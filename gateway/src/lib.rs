@@ -52,6 +52,7 @@ use jackfield_shared::{
     trace,
     verify::{KeySource, Verifier},
 };
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::{net::TcpListener, sync::mpsc};
 
 pub use crate::session::Readiness;
@@ -195,6 +196,21 @@ impl Gateway {
 pub async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
     let at = format!("{host}:{port}");
     TcpListener::bind(&at).await.map_err(|error| StartError::Listen(at, error))
+}
+
+/// A listener for clients, each of whose connections has the configured send buffer.
+///
+/// # Errors
+/// Names the address that cannot be bound, or whose buffer cannot be set.
+pub async fn listen_for_clients(settings: &GatewaySettings) -> Result<TcpListener, StartError> {
+    let listener = listen(&settings.host, settings.port).await?;
+    let bytes = settings.limits.send_buffer as usize;
+    if bytes > 0 {
+        // Connections inherit it, so that accepting one needs no further system call.
+        set_socket_send_buffer_size(&listener, bytes)
+            .map_err(|error| StartError::Listen(format!("{}:{}", settings.host, settings.port), error.into()))?;
+    }
+    Ok(listener)
 }
 
 /// The configured name with a random part, so that other nodes distinguish a restarted node from its predecessor.

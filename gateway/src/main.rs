@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
+use jackfield_gateway::{Gateway, listen, listen_for_clients, settings::GatewaySettings};
 use jackfield_shared::{
     health,
     lifecycle::{self, Lifecycle},
@@ -56,7 +56,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn conformance(settings: GatewaySettings) -> anyhow::Result<()> {
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
-    let listener = listen(&settings.host, settings.port).await?;
+    let listener = listen_for_clients(&settings).await?;
     let lifecycle = Lifecycle::new();
     lifecycle.stop_on_signal().context("cannot handle signals")?;
     tracing::info!(address = %listener.local_addr()?, engine = settings.engine, "echoing at /engine.io/ and /socket.io/");
@@ -68,7 +68,7 @@ async fn conformance(settings: GatewaySettings) -> anyhow::Result<()> {
 async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let keys = settings.key_source()?;
-    let public = listen(&settings.host, settings.port).await?;
+    let public = listen_for_clients(&settings).await?;
     let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
     if settings.redis.url.is_empty() {
         tracing::warn!(

@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use jackfield_auth::{AuthService, AuthSettings, demo};
-use jackfield_gateway::{Gateway, listen, settings::GatewaySettings};
+use jackfield_gateway::{Gateway, listen, listen_for_clients, settings::GatewaySettings};
 use jackfield_shared::{lifecycle::Lifecycle, metrics, verify::KeySource};
 use serde_json::{json, to_value};
 
@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs both.
 pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result<()> {
-    let public = listen(&gateway.host, gateway.port).await?;
+    let public = listen_for_clients(&gateway).await?;
     let internal = listen(gateway.internal_host(), gateway.internal_port()?).await?;
     let lifecycle = Lifecycle::new();
     lifecycle.leave_on_signal()?;
