@@ -269,7 +269,7 @@ pub(super) mod tests {
     }
 
     fn frame(number: usize) -> Frame {
-        Frame::event_json("/", "n", &number.to_string())
+        Frame::event_json("/", "n", number)
     }
 
     fn poll(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {

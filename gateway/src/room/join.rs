@@ -239,7 +239,7 @@ pub(super) fn recent_messages(name: &RoomName, page: &Page, to_send: Span<usize>
         rest = others;
         let about = json!({ "room": &*name.name, "more": more || !rest.is_empty() });
         let data = format!("{},{about}", array(page, messages));
-        frames.push(Frame::event_json(&name.namespace, "recent-messages", &data));
+        frames.push(Frame::event_json(&name.namespace, "recent-messages", data));
         if rest.is_empty() {
             return frames;
         }

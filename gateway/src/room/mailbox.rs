@@ -85,12 +85,16 @@ impl<W, I> Mailbox<W, I> {
         }
     }
 
+    /// Moves the next inputs to `arrived`. Only for the caller that has the worker.
+    pub(super) fn gather(&self, arrived: &mut Vec<I>) {
+        self.state.lock().gather(arrived);
+    }
+
     /// Lets the worker rest. Returns it if there is more to do: then the next inputs were moved to `arrived`, or `more`
     /// said so.
     pub(super) fn rest(&self, worker: Box<W>, arrived: &mut Vec<I>, more: impl FnOnce() -> bool) -> Option<Box<W>> {
         let mut state = self.state.lock();
-        let count = state.waiting.len().min(AT_ONCE);
-        arrived.extend(state.waiting.drain(..count));
+        state.gather(arrived);
         if !arrived.is_empty() || more() {
             return Some(worker);
         }
@@ -131,6 +135,13 @@ impl<W, I> Mailbox<W, I> {
     /// Waits until an input is put in while the worker works. May return without one.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
+    }
+}
+
+impl<W, I> State<W, I> {
+    fn gather(&mut self, arrived: &mut Vec<I>) {
+        let count = self.waiting.len().min(AT_ONCE);
+        arrived.extend(self.waiting.drain(..count));
     }
 }
 

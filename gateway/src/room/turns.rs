@@ -67,10 +67,12 @@ impl<M: Occupant> Rooms<M> {
         }
     }
 
-    /// Lets a room's worker work, at once as far as it need not wait.
+    /// Lets a room's worker work, at once as far as it need not wait. A join does not begin at once: the joins of a crowd
+    /// share their reads of the log, so it begins after the others of this turn have been put in.
     fn begin(&self, room: &Room<M>, worker: Box<Worker<M>>, first: Option<Input<M>>) {
+        let is_join = matches!(first, Some(Input::Join(..)));
         let mut work = Box::pin(work(self.clone(), room.clone(), worker, first));
-        if work.as_mut().now_or_never().is_none() {
+        if is_join || work.as_mut().now_or_never().is_none() {
             let stopping = self.lifecycle().stopping();
             self.lifecycle().spawn(async move { stopping.run_until_cancelled(work).await });
         }
@@ -79,9 +81,12 @@ impl<M: Occupant> Rooms<M> {
 
 /// Handles `first`, and all inputs that arrive meanwhile. Then the worker rests in the room, or the room is unused and
 /// closed.
-async fn work<M: Occupant>(rooms: Rooms<M>, room: Room<M>, mut worker: Box<Worker<M>>, first: Option<Input<M>>) {
-    let mut first = first;
+async fn work<M: Occupant>(rooms: Rooms<M>, room: Room<M>, mut worker: Box<Worker<M>>, mut first: Option<Input<M>>) {
     let mut arrived = Vec::new();
+    if matches!(first, Some(Input::Join(..))) {
+        arrived.extend(first.take());
+        room.mailbox().gather(&mut arrived);
+    }
     loop {
         let inputs = first.take().into_iter().chain(arrived.drain(..));
         let turn = worker.turn(rooms.back_end(), room.mailbox(), inputs);

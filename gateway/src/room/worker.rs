@@ -181,7 +181,7 @@ impl<M: Occupant> LocalRoom<M> {
         let profile = profile.strip_suffix('}').unwrap_or("{\"userId\":null");
         // A room's name has no character that JSON would escape.
         let data = format!("{profile},\"room\":\"{}\"}}", self.name.name);
-        Frame::event_json(&self.name.namespace, event, &data)
+        Frame::event_json(&self.name.namespace, event, data)
     }
 }
 

@@ -106,7 +106,7 @@ async fn a_polling_queue_is_flushed_when_it_is_fetched(kind: EngineKind) {
 
 /// A frame of 50,000 bytes that begins with a number.
 fn long(number: usize) -> Frame {
-    Frame::event_json("/", "long", &format!("{number},\"{}\"", "x".repeat(50_000)))
+    Frame::event_json("/", "long", format_args!("{number},\"{}\"", "x".repeat(50_000)))
 }
 
 async fn a_websocket_that_does_not_read_fills_its_queue(kind: EngineKind) {

@@ -53,7 +53,7 @@ pub fn event(name: &str, argument: &str) -> Frame {
 
 /// The numbered event, and the Engine.IO packet that the client gets.
 pub fn numbered(number: usize) -> (Frame, String) {
-    let frame = Frame::event_json("/", "n", &number.to_string());
+    let frame = Frame::event_json("/", "n", number);
     let packet = packet(&frame);
     (frame, packet)
 }
