@@ -63,8 +63,12 @@ pub(crate) fn page_fields(page: &Page) -> String {
 
 /// The events that the user's sockets get for a change of the inbox, in order: the change's, then the count's.
 pub(crate) fn events(change: Option<&InboxChange>, unread: u64, at: &Arc<str>) -> Vec<String> {
-    let count = format!("\"notification:unread_count\",{{\"unreadCount\":{unread},\"timestamp\":\"{at}\"}}");
-    change.map(|change| event(change, at)).into_iter().chain([count]).collect()
+    change.map(|change| event(change, at)).into_iter().chain([count(unread, at)]).collect()
+}
+
+/// The event with the number of unread notifications.
+pub(crate) fn count(unread: u64, at: &str) -> String {
+    format!("\"notification:unread_count\",{{\"unreadCount\":{unread},\"timestamp\":\"{at}\"}}")
 }
 
 fn event(change: &InboxChange, at: &str) -> String {

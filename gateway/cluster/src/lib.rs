@@ -2,14 +2,15 @@
 //!
 //! One folder per port: `mod.rs` states the guarantees, `memory.rs` implements them for several nodes of one process,
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
-//! between nodes · [`log`]: rooms' stored messages · [`sessions`]: users' sessions and the nodes that hold them ·
-//! [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
+//! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions and the nodes that
+//! hold them · [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
 //! [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`]
 //! limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 
 pub mod bus;
+pub mod connects;
 pub mod deadline;
 mod forward;
 pub mod idempotency;
@@ -36,6 +37,7 @@ use self::{
 };
 use self::{
     bus::{Bus, BusEvent},
+    connects::{Connects, memory::MemoryConnects, redis::RedisConnects},
     idempotency::Idempotency,
     ids::NodeId,
     inbox::{Inbox, Keep},
@@ -83,6 +85,8 @@ fn now_micros() -> u64 {
 pub struct Cluster {
     /// Messages between nodes.
     pub bus: Bus,
+    /// Clients' connects.
+    pub connects: Connects,
     /// Users' sessions and the nodes that hold them.
     pub sessions: Sessions,
     /// Rooms' stored messages.
@@ -101,6 +105,7 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct MemoryCluster {
     network: MemoryNetwork,
+    connects: Connects,
     sessions: Sessions,
     log: Log,
     presence: Presence,
@@ -115,23 +120,27 @@ impl MemoryCluster {
     pub fn new(terms: Terms) -> Self {
         let network = MemoryNetwork::default();
         let sessions = MemorySessions::new(network.clone());
+        let presence = MemoryPresence::new(network.clone(), terms.presence());
+        let membership = MemoryMembership::new(terms.lease);
+        let inbox = MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications);
         Self {
-            inbox: Inbox::Memory(MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications)),
-            sessions: Sessions::Memory(sessions),
             log: Log::Memory(MemoryLog::new(network.clone())),
-            presence: Presence::Memory(MemoryPresence::new(network.clone(), terms.presence())),
-            membership: Membership::Memory(MemoryMembership::new(terms.lease)),
             idempotency: Idempotency::Memory(MemoryIdempotency::default()),
             network,
+            membership: Membership::Memory(membership.clone()),
+            sessions: Sessions::Memory(sessions.clone()),
+            presence: Presence::Memory(presence.clone()),
+            inbox: Inbox::Memory(inbox.clone()),
+            connects: Connects::Memory(MemoryConnects { membership, sessions, presence, inbox }),
         }
     }
 
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
-        let Self { sessions, log, presence, membership, inbox, idempotency, network } = self.clone();
+        let Self { connects, sessions, log, presence, membership, inbox, idempotency, network } = self.clone();
         let (bus, events) = network.join();
-        (Cluster { bus: Bus::Memory(bus), sessions, log, presence, membership, inbox, idempotency }, events)
+        (Cluster { bus: Bus::Memory(bus), connects, sessions, log, presence, membership, inbox, idempotency }, events)
     }
 }
 
@@ -148,6 +157,7 @@ pub fn over_redis(
     let (bus, events) = bus::redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
     let cluster = Cluster {
         bus: Bus::Redis(bus),
+        connects: Connects::Redis(RedisConnects::start(Arc::clone(&link), terms.notifications, lifecycle)),
         sessions: Sessions::Redis(sessions::redis::RedisSessions::new(Arc::clone(&link))),
         log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link))),
         presence: Presence::Redis(presence::redis::RedisPresence::new(Arc::clone(&link), terms.presence())),

@@ -3,24 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::DateTime;
 use jackfield_cluster::{
     bus::{BusEvent, Channel},
     ids::SessionId,
     wire::{BusMessage, EndSubscriptions, envelope},
 };
 use jackfield_engine::{Frame, Parts};
-use jackfield_shared::{
-    time::rfc3339,
-    trace::{Origin, Span, SpanKind, within},
-};
-use serde_json::json;
+use jackfield_shared::trace::{Origin, Span, SpanKind, within};
 use tokio::sync::mpsc;
 
 use crate::{
     hub::Member as _,
     metrics, notification,
-    session::{MAIN, Shared},
+    session::{MAIN, PresenceChange, Shared, announcement},
 };
 
 /// Sessions or subscribers that are sent to before the task yields.
@@ -74,8 +69,10 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
                 connection.evicted();
             }
         }
-        BusMessage::Arrived { at, about, .. } => announce(shared, "user:online", at, &about).await,
-        BusMessage::Departed { at, about } => announce(shared, "user:offline", at, &about).await,
+        BusMessage::Arrived { at, session, about } => {
+            announce(shared, PresenceChange::Online, at, &about, Some(&session)).await;
+        }
+        BusMessage::Departed { at, about } => announce(shared, PresenceChange::Offline, at, &about, None).await,
         BusMessage::Roster(part) => shared.roster.receive(part),
         BusMessage::RosterRequest => shared.roster.announce_again(),
         BusMessage::ToSessions { sessions, event } => {
@@ -106,7 +103,7 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
     let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
     for batch in sessions.chunks(BATCH) {
         let connections = batch.iter().filter_map(|session| shared.connections.find(session));
-        let clients: Vec<_> = connections.flat_map(|connection| connection.sockets()).collect();
+        let clients: Vec<_> = connections.flat_map(|connection| connection.recipients()).collect();
         metrics::DELIVERIES.add(clients.len());
         for client in clients {
             let name = &client.namespace.name;
@@ -130,13 +127,13 @@ async fn end_subscriptions(shared: &Arc<Shared>, user: &str, reason: &str) {
     }
 }
 
-/// Announces a user to all members if the roster lists all sockets, else to the members that watch the user.
-async fn announce(shared: &Arc<Shared>, event: &str, at: i64, user: &str) {
+/// Announces a user to all members if the roster lists all sockets, else to the members that watch the user. The session
+/// that arrived announces its user to its own first socket.
+async fn announce(shared: &Arc<Shared>, change: PresenceChange, at: i64, user: &str, arrived: Option<&SessionId>) {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return };
-    let timestamp = DateTime::from_timestamp_millis(at).map(rfc3339);
-    let Some(frame) = Frame::event(MAIN, event, &json!({ "userId": user, "timestamp": timestamp })) else { return };
+    let Some(frame) = announcement(change, at, user) else { return };
     if shared.roster.is_listed(namespace.members.len()) {
-        namespace.members.fan_out(&frame).await;
+        namespace.members.fan_out_to(&frame, |client| Some(&client.session) != arrived).await;
         return;
     }
     let watchers = shared.watchers.of(user);

@@ -1,12 +1,12 @@
-//! Claims a connection's session in the cluster.
+//! Claims a connection's session in the cluster, which also makes its user online.
 
 use std::sync::Arc;
 
 use jackfield_cluster::{
     Unavailable,
+    connects::{Connected, Granted},
     ids::{Incarnation, SessionRef},
     presence::Stay,
-    sessions::Claimed,
 };
 use jackfield_shared::claims::Identity;
 
@@ -14,7 +14,7 @@ use super::{Connection, refusal::Refusal, state::Claim};
 use crate::metrics;
 
 /// Claims the session of `identity`'s user. Without a grant, nothing stays claimed.
-pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<(), Refusal> {
+pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<Granted, Refusal> {
     let shared = &connection.shared;
     let incarnation = shared.lease.incarnation().ok_or(Refusal::Temporary)?;
     if shared.releases.is_full() {
@@ -30,13 +30,13 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
         // Insert before the claim, so that an eviction finds the session even before the claim's answer arrives.
         shared.connections.insert(connection, Some(&identity.user_id));
     }
-    match try_claim(connection, &session, &incarnation).await {
-        Ok(Claimed::Granted { generation }) => {
+    match connect(connection, &session, &incarnation).await {
+        Ok(Connected::Granted(granted)) => {
             metrics::CLAIMS.add_for(["granted"], 1);
-            connection.session.lock().granted(Claim { generation, incarnation });
-            Ok(())
+            connection.session.lock().granted(Claim { generation: granted.generation, incarnation });
+            Ok(granted)
         }
-        Ok(Claimed::Refused { .. }) => {
+        Ok(Connected::Refused { .. }) => {
             metrics::CLAIMS.add_for(["refused"], 1);
             Err(Refusal::Permanent("session_conflict"))
         }
@@ -49,30 +49,19 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
     }
 }
 
-async fn try_claim(
+async fn connect(
     connection: &Connection,
     session: &SessionRef,
     incarnation: &Incarnation,
-) -> Result<Claimed, Unavailable> {
+) -> Result<Connected, Unavailable> {
     let (cluster, policy) = (&connection.shared.cluster, connection.shared.policy);
-    let stay = Stay::online(session);
-    // The index entry is sent first, on the same connection, so Redis stores it before the claim.
-    let (indexed, claimed) = tokio::join!(
-        biased;
-        cluster.membership.index_add(incarnation, std::slice::from_ref(&stay)),
-        cluster.sessions.claim(session, incarnation, policy, &[])
-    );
-    indexed?;
-    match claimed? {
-        Claimed::Refused { holders } => {
-            // Nodes register before they claim, so a holder that is not live is dead: retry without its sessions.
-            let live = cluster.membership.live().await?;
-            let dead: Vec<_> = holders.iter().filter(|holder| !live.contains(holder)).cloned().collect();
-            match dead.is_empty() {
-                true => Ok(Claimed::Refused { holders }),
-                false => cluster.sessions.claim(session, incarnation, policy, &dead).await,
-            }
-        }
-        granted @ Claimed::Granted { .. } => Ok(granted),
+    let connected = cluster.connects.connect(session, incarnation, policy, &[]).await?;
+    let Connected::Refused { holders } = &connected else { return Ok(connected) };
+    // Nodes register before they claim, so a holder that is not live is dead: retry without its sessions.
+    let live = cluster.membership.live().await?;
+    let dead: Vec<_> = holders.iter().filter(|holder| !live.contains(holder)).cloned().collect();
+    match dead.is_empty() {
+        true => Ok(connected),
+        false => cluster.connects.connect(session, incarnation, policy, &dead).await,
     }
 }

@@ -1,30 +1,34 @@
-//! Joins a client to a namespace: verifies the token, claims the session, sends CONNECT and `authenticated`.
+//! Joins a client to a namespace: verifies the token, claims the session, sends CONNECT, `authenticated` and the number
+//! of unread notifications.
 //!
 //! Answers permanent refusals with CONNECT_ERROR and temporary ones by closing the transport, because a stock client
 //! reconnects by itself only after the latter.
 
 use std::sync::Arc;
 
-use jackfield_cluster::{
-    ids::random_id,
-    presence::{Announce, Entry, Stay},
-};
+use jackfield_cluster::{connects::Granted, ids::random_id, presence::Stay};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
-    time::{now, rfc3339_of_unix, unix_now},
+    time::{now, now_rfc3339, rfc3339_of_unix, unix_now},
     verify::TokenError,
 };
 use serde_json::json;
 
 use super::{
-    Client, Connection, claim::claim, connect_feed, handshake_token::HandshakeToken, refusal::Refusal, state::Standing,
+    Client, Connection, MAIN, Shared,
+    announcement::{PresenceChange, announcement},
+    claim::claim,
+    connect_feed,
+    handshake_token::HandshakeToken,
+    refusal::Refusal,
+    state::Standing,
     token::auth_token,
 };
 use crate::{
     hub::{Member as _, Namespace},
     limits::User,
-    metrics,
+    metrics, notification,
     room::SYSTEM,
 };
 
@@ -78,7 +82,7 @@ async fn join_namespace(
     match standing {
         Standing::Same => {
             let user = connection.belongs_to(&identity.user_id);
-            admit(connection, namespace, identity, user);
+            admit(connection, namespace, identity, user, None);
             Ok(())
         }
         Standing::Other => Err(Refusal::Permanent("session_conflict")),
@@ -101,14 +105,14 @@ pub(super) async fn begin(
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
-    if let Err(refusal) = claim(connection, &identity).await {
+    let granted = claim(connection, &identity).await;
+    let granted = granted.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(&connection.id);
-        return Err(refusal);
-    }
+    })?;
     connection.release_permit();
-    admit(connection, namespace, Arc::clone(&identity), user);
-    enter(connection, &identity, gaps).await;
+    admit(connection, namespace, identity, user, Some(granted));
+    settle(connection, gaps);
     Ok(())
 }
 
@@ -144,9 +148,16 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
     Ok(Arc::new(identity))
 }
 
-/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them; the
-/// count of unread notifications follows as soon as the back end answers.
-fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, identity: Arc<Identity>, user: Arc<User>) {
+/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
+/// `granted` is the claim of the connection's first namespace; in another one, the number of unread notifications
+/// follows as soon as the back end answers.
+fn admit(
+    connection: &Arc<Connection>,
+    namespace: &Arc<Namespace<Client>>,
+    identity: Arc<Identity>,
+    user: Arc<User>,
+    granted: Option<Granted>,
+) {
     let shared = &connection.shared;
     let id: Arc<str> = random_id().into();
     let authenticated = json!({
@@ -164,7 +175,7 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, ident
         user,
         connection.outbox.clone(),
     ));
-    let sent = {
+    let (sent, missed_push) = {
         // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
         if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
@@ -172,41 +183,51 @@ fn admit(connection: &Arc<Connection>, namespace: &Arc<Namespace<Client>>, ident
         }
         session.sockets.push(Arc::clone(&client));
         connection.admitted(&mut session);
-        let connected = client.outbox().send(&Frame::connect(&namespace.name, &id));
+        let connected = Frame::connect(&namespace.name, &id);
         let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
-        let sent = connected.and_then(|()| authenticated.map_or(Ok(()), |frame| client.outbox().send(&frame)));
+        let news = granted.into_iter().flat_map(|granted| news(shared, &client, granted));
+        let mut frames = std::iter::once(connected).chain(authenticated).chain(news);
+        let sent = frames.try_for_each(|frame| client.outbox().send(&frame));
         namespace.members.join(Arc::clone(&client));
-        sent
+        (sent, session.take_missed_push())
     };
     if sent.is_err() {
         connection.outbox.abort(CloseReason::TooSlow);
     }
     connection.renew(client.identity.expires_at);
-    shared.unread.push([client.session_ref()]);
+    if granted.is_none() || missed_push {
+        shared.unread.push([client.session_ref()]);
+    }
     shared.roster_changed(namespace);
     metrics::CONNECTS.add(1);
 }
 
-/// Announces the user's presence, then handles an end, an eviction or a bus gap since the claim began; `gaps` is the
-/// number of bus gaps at that time.
-async fn enter(connection: &Arc<Connection>, identity: &Identity, gaps: u64) {
+/// The events that a connection's first socket gets at once: the number of unread notifications, and the announcement
+/// of its own user, which the arriving session gets from nobody else.
+fn news(shared: &Shared, client: &Client, granted: Granted) -> impl Iterator<Item = Frame> {
+    let namespace = &client.namespace;
+    let count = notification::count(granted.unread, &now_rfc3339());
+    metrics::DELIVERIES.add(1);
+    let is_told = || &*namespace.name == MAIN && shared.roster.is_listed(namespace.members.len() + 1);
+    let arrived = granted.arrived.filter(|_| is_told());
+    let announced = arrived.and_then(|at| announcement(PresenceChange::Online, at, &client.identity.user_id));
+    std::iter::once(Frame::event_content(&namespace.name, &count)).chain(announced)
+}
+
+/// The claim is complete: handles an end, an eviction, a lost lease or a bus gap since it began; `gaps` is the number
+/// of bus gaps at that time.
+fn settle(connection: &Arc<Connection>, gaps: u64) {
     let shared = &connection.shared;
     let held = connection.session.lock().incarnation();
-    if let Some(incarnation) = held {
-        let entry = Entry::from(&connection.session_ref(Arc::clone(&identity.user_id)));
-        let entered = shared.cluster.presence.enter(&[entry], &incarnation, Announce::Yes).await;
-        // The lease was lost, or the outcome is unknown: re-register all sessions, which writes the presence again.
-        if entered.is_err() || shared.lease.incarnation().as_ref() != Some(&incarnation) {
-            shared.lease.reassert_soon();
-        }
-    }
+    // After a lost lease, re-register all sessions: this one is registered under the old incarnation.
+    let lost_lease = shared.lease.incarnation() != held;
     let (release, evicted) = connection.session.lock().settle();
     if let Some((user, incarnation)) = release {
         shared.releases.push(Stay::online(&connection.session_ref(user)), incarnation);
     }
     if evicted {
         connection.evicted();
-    } else if shared.lease.gaps() != gaps {
+    } else if lost_lease || shared.lease.gaps() != gaps {
         // The bus may have lost an eviction of this session, and re-registering skipped it because it was being
         // claimed: re-register again.
         shared.lease.reassert_soon();

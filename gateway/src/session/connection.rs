@@ -179,6 +179,11 @@ impl Connection {
         self.session.lock().sockets.to_vec()
     }
 
+    /// The sockets that a push for the user is sent to; see [`SessionState::recipients`].
+    pub(crate) fn recipients(&self) -> Vec<Arc<Client>> {
+        self.session.lock().recipients()
+    }
+
     /// The session that this connection holds in the cluster; `None` until its claim is complete and once it has ended.
     pub(crate) fn held(&self) -> Option<HeldSession> {
         let (user, generation) = self.session.lock().live()?;

@@ -9,6 +9,7 @@
 //! events: the layer above does, through [`Dispatch`].
 
 mod accept;
+mod announcement;
 mod claim;
 mod client;
 mod connect;
@@ -37,6 +38,7 @@ mod token_validity;
 pub use self::registry::Readiness;
 pub(crate) use self::{
     accept::Acceptor,
+    announcement::{PresenceChange, announcement},
     client::Client,
     connection::Connection,
     dispatch::{Dispatch, Malformed, RawEvent, Sender, SubscriberSender},

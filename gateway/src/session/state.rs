@@ -30,6 +30,8 @@ pub(super) struct SessionState {
     claiming: bool,
     evicted: bool,
     ended: bool,
+    /// A push for the user arrived after the claim, but before the first namespace was joined.
+    missed_push: bool,
 }
 
 /// A granted claim: the session's generation, and the incarnation that holds it.
@@ -118,6 +120,17 @@ impl SessionState {
         let later = self.claiming && self.sockets.is_empty() && !self.ended;
         self.evicted |= later;
         later
+    }
+
+    /// The sockets that a push for the user is sent to. Notes that it was missed if the session is still being claimed.
+    pub(super) fn recipients(&mut self) -> Vec<Arc<Client>> {
+        self.missed_push |= self.claiming && self.sockets.is_empty();
+        self.sockets.to_vec()
+    }
+
+    /// Whether a push was missed; false until the next one.
+    pub(super) fn take_missed_push(&mut self) -> bool {
+        std::mem::take(&mut self.missed_push)
     }
 
     pub(super) fn take_socket(&mut self, namespace: &str) -> Option<Arc<Client>> {

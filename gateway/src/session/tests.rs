@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
-use jackfield_engine::{CloseReason, testing::TestClient};
+use jackfield_engine::{CloseReason, Frame, testing::TestClient};
 use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, verify::KeySource};
 
 use super::{
@@ -139,6 +139,29 @@ async fn a_room_is_closed_if_a_socket_fails_between_two_rounds_of_its_join() {
     connection.close(CloseReason::Draining);
     assert!(matches!(rooms.join(&room, joining).await, Err(JoinError::Unavailable)));
     until_closed(rooms).await;
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_push_that_arrives_before_the_first_namespace_is_followed_by_the_current_count() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let (_other, _, _) = connected(&gateway).await;
+    let (client, connection) = claiming(&gateway);
+    gateway.shared.connections.insert(&connection, None);
+    // The bus listener finds the session during its claim: no socket can get the push yet.
+    assert_eq!(connection.recipients().len(), 0);
+    finish_claim(&gateway.shared, &connection).await.unwrap();
+    let mut counts = 0;
+    let twice = async {
+        while counts < 2 {
+            client.changed().await;
+            let sent = client.outbox().take();
+            let is_count = |frame: &&Frame| String::from_utf8_lossy(frame.text()).contains("notification:unread_count");
+            counts += sent.iter().filter(is_count).count();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), twice).await.expect("the current count");
     lifecycle.stop();
 }
 

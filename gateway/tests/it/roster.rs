@@ -99,6 +99,10 @@ async fn presence_is_announced_once_on_every_node_and_only_in_the_main_namespace
         let [online] = &about(observer, "user:online", "ana")[..] else { panic!("{:?}", observer.events()) };
         expected(online);
     }
+    let [online] = &about(&ana, "user:online", "ana")[..] else { panic!("{:?}", ana.events()) };
+    expected(online);
+    let first: Vec<String> = ana.events().into_iter().map(|(name, _)| name).take(3).collect();
+    assert_eq!(first, ["authenticated", "notification:unread_count", "user:online"]);
     ana.cut();
     sleep(GRACE + Duration::from_secs(60)).await;
     for observer in &observers {

@@ -4,6 +4,7 @@
 -- ARGV[6]  its body
 -- Returns  {1 if it was added now else 0, number of unread ones, number of sessions it was pushed to}
 
+forget_old()
 local id = ARGV[5]
 if id < oldest or redis.call('ZSCORE', KEYS[5], id) or redis.call('ZADD', KEYS[2], 'NX', 0, id) == 0 then
   push_if_changed()

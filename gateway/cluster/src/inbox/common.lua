@@ -1,5 +1,5 @@
--- Common beginning of all inbox scripts. Atomic: all keys of a user share a hash tag. First removes notifications that are
--- too old.
+-- Common beginning of all scripts that read an inbox. Atomic: all keys of a user share a hash tag. A script calls
+-- `forget_old` first.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first
@@ -38,9 +38,13 @@ local function forget(ids)
   end
 end
 
-local unread_before = unread()
-if oldest ~= '' then
-  forget(redis.call('ZRANGEBYLEX', KEYS[2], '-', '(' .. oldest))
+-- Removes notifications that are too old.
+local unread_before
+local function forget_old()
+  unread_before = unread()
+  if oldest ~= '' then
+    forget(redis.call('ZRANGEBYLEX', KEYS[2], '-', '(' .. oldest))
+  end
 end
 
 -- The message to a node about some of its sessions: "I", the sessions separated by commas, the number of unread

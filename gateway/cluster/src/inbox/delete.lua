@@ -4,6 +4,7 @@
 -- ARGV[6]  how long the id is kept, in milliseconds
 -- Returns  {1 if there was such a notification else 0, number of unread ones}
 
+forget_old()
 local id = ARGV[5]
 if not redis.call('ZSCORE', KEYS[2], id) then
   push_if_changed()

@@ -4,6 +4,7 @@
 -- ARGV[6]  maximum number
 -- Returns  {number of unread ones, 1 if there are older ones else 0, {1 if read else 0, "<time> <body>", …}}
 
+forget_old()
 local from = ARGV[5] == '' and '+' or '(' .. ARGV[5]
 local limit = tonumber(ARGV[6])
 local ids = redis.call('ZREVRANGEBYLEX', KEYS[2], from, '-', 'LIMIT', 0, limit + 1)

@@ -157,6 +157,11 @@ impl MemoryInbox {
         .map(|(page, _)| page)
     }
 
+    /// How many are unread, for [`crate::connects`].
+    pub(crate) fn unread(&self, user: &Arc<str>) -> Result<u64, Unavailable> {
+        self.with(user, |inbox, _| (inbox.unread(), None)).map(|(unread, _)| unread)
+    }
+
     pub(crate) fn push_count(&self, sessions: &[SessionRef], node: &NodeId) -> Result<(), Unavailable> {
         for SessionRef { user, session } in sessions {
             self.with(user, |inbox, _| {

@@ -3,6 +3,7 @@
 -- ARGV[5]  its id, or "" for all
 -- Returns  {1 if the notification exists, or for all of them, else 0; number of unread ones}
 
+forget_old()
 local id = ARGV[5]
 if id == '' then
   redis.call('DEL', KEYS[3])

@@ -11,19 +11,20 @@
 -- ARGV[6]  1 to announce
 -- ARGV[7]  rooms only: profile
 -- Returns  how many members the room has; 0 for the cluster
--- Publishes "+", the time in Unix milliseconds, the session, and the user, or in a room the profile.
+-- Publishes "+", the time in Unix milliseconds, and in the cluster "-" and the user, in a room the session and the
+-- profile.
 
 local is_new = redis.call('EXISTS', KEYS[1], KEYS[2]) == 0
 redis.call('HSET', KEYS[1], ARGV[4], ARGV[5])
 redis.call('DEL', KEYS[2])
-local members, about = 0, ARGV[2]
+local members, session, about = 0, '-', ARGV[2]
 if KEYS[3] then
   is_new = redis.call('HSET', KEYS[3], ARGV[2], ARGV[7]) == 1
-  members, about = redis.call('HLEN', KEYS[3]), ARGV[7]
+  members, session, about = redis.call('HLEN', KEYS[3]), ARGV[4], ARGV[7]
 end
 if is_new and ARGV[6] == '1' and members <= tonumber(ARGV[3]) then
   local now = redis.call('TIME')
   local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-  redis.call('PUBLISH', ARGV[1], string.format('+%.0f %s %s', ms, ARGV[4], about))
+  redis.call('PUBLISH', ARGV[1], string.format('+%.0f %s %s', ms, session, about))
 end
 return members

@@ -12,7 +12,7 @@ use crate::{
     Unavailable,
     bus::memory::MemoryNetwork,
     ids::{Incarnation, SessionId},
-    presence::{Announce, Ending, Entry, Members, PresenceTerms, Scope, Stay},
+    presence::{Announce, Ending, Entry, Members, NO_SESSION, PresenceTerms, Scope, Stay},
     room_name::RoomName,
     wire::BusMessage,
 };
@@ -39,6 +39,24 @@ struct User {
     gone_at: Option<Instant>,
 }
 
+impl State {
+    /// Adds a stay. Returns whether the user is new in the scope, and how many users it then has.
+    fn enter(&mut self, Stay { scope, user, session }: &Stay, profile: &Arc<str>, by: &Incarnation) -> (bool, usize) {
+        let users = self.scopes.entry(scope.clone()).or_default();
+        let is_new = !users.contains_key(user);
+        let entry = users.entry(Arc::clone(user)).or_insert_with(|| User {
+            profile: Arc::clone(profile),
+            sessions: HashMap::new(),
+            gone_at: None,
+        });
+        if let Some(at) = entry.gone_at.take() {
+            self.due.remove(&(at, scope.clone(), Arc::clone(user)));
+        }
+        entry.sessions.insert(session.clone(), by.clone());
+        (is_new, users.len())
+    }
+}
+
 impl MemoryPresence {
     pub(crate) fn new(network: MemoryNetwork, terms: PresenceTerms) -> Self {
         Self { network, terms, state: Arc::default() }
@@ -51,27 +69,30 @@ impl MemoryPresence {
         announce: Announce,
     ) -> Result<Vec<usize>, Unavailable> {
         let mut state = self.state.lock();
-        let State { scopes, due } = &mut *state;
-        let counts = entries.iter().map(|Entry { stay: Stay { scope, user, session }, profile }| {
-            let users = scopes.entry(scope.clone()).or_default();
-            let is_new = !users.contains_key(user);
-            let entry = users.entry(Arc::clone(user)).or_insert_with(|| User {
-                profile: Arc::clone(profile),
-                sessions: HashMap::new(),
-                gone_at: None,
-            });
-            if let Some(at) = entry.gone_at.take() {
-                due.remove(&(at, scope.clone(), Arc::clone(user)));
-            }
-            entry.sessions.insert(session.clone(), by.clone());
-            let count = users.len();
+        let counts = entries.iter().map(|Entry { stay, profile }| {
+            let (is_new, count) = state.enter(stay, profile, by);
             if is_new && announce == Announce::Yes {
+                let Stay { scope, user, session } = stay;
+                // In the cluster's scope only a connect has sockets that must not get the announcement.
+                let session = if *scope == Scope::Cluster { NO_SESSION.into() } else { session.clone() };
                 let about = about(scope, user, profile);
-                self.announce(scope, count, &BusMessage::Arrived { at: now(), session: session.clone(), about });
+                self.announce(scope, count, &BusMessage::Arrived { at: now(), session, about });
             }
-            if *scope == Scope::Cluster { 0 } else { count }
+            if stay.scope == Scope::Cluster { 0 } else { count }
         });
         Ok(counts.collect())
+    }
+
+    /// A session's connect: its user is online. Returns when the user was announced, in Unix milliseconds.
+    pub(crate) fn arrive(&self, stay: Stay, by: &Incarnation) -> Option<i64> {
+        let mut state = self.state.lock();
+        let (is_new, count) = state.enter(&stay, &"".into(), by);
+        let Stay { scope, user, session } = stay;
+        is_new.then(|| {
+            let at = now();
+            self.announce(&scope, count, &BusMessage::Arrived { at, session, about: user });
+            at
+        })
     }
 
     pub(crate) fn leave(&self, stays: &[Stay], by: &Incarnation, ending: Ending) -> Result<(), Unavailable> {

@@ -1,6 +1,6 @@
 //! Port: the users that are online in the cluster, and in a room: one mechanism for two scopes.
 //!
-//! Guarantees: the user's first session in a scope, on any node, announces the user's arrival
+//! [`crate::connects`] makes users online. Guarantees: the user's first session in a scope, on any node, announces the user's arrival
 //! ([`crate::wire::BusMessage::Arrived`] on the scope's channel). The departure is announced once
 //! ([`crate::wire::BusMessage::Departed`]): at once if the last session ended by [`Ending::Left`], else after the
 //! grace. Within the grace the user still counts as present, and a return is not announced. Registrations with
@@ -23,6 +23,9 @@ use crate::{
     presence::{memory::MemoryPresence, redis::RedisPresence},
     room_name::RoomName,
 };
+
+/// In [`crate::wire::BusMessage::Arrived`]: every socket gets the announcement.
+pub(crate) const NO_SESSION: &str = "-";
 
 /// A stay to register.
 #[derive(Debug, Clone, PartialEq, Eq)]

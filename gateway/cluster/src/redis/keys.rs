@@ -34,6 +34,14 @@ impl Keys {
         ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
     }
 
+    /// All keys of a connect, in the order of its script's KEYS: those of [`Keys::inbox`], and the user's presence in
+    /// the cluster as in [`Keys::stays`] and [`Keys::grace`].
+    pub(crate) fn connect(&self, user: &str) -> [String; 7] {
+        let user = format!("{}:{{{}}}", self.prefix, encode(user));
+        let names = ["sessions", "inbox", "unread", "notifications", "deleted", "online", "leaving"];
+        names.map(|name| format!("{user}:{name}"))
+    }
+
     /// Sorted set: incarnations, by the end of their lease.
     pub(crate) fn leases(&self) -> String {
         format!("{}:{{nodes}}:leases", self.prefix)
@@ -222,6 +230,10 @@ mod tests {
             prop_assert_eq!(key.matches(':').count(), 2);
             prop_assert_eq!(user == other, key == keys.sessions(&other));
             prop_assert_eq!(&keys.inbox(&user)[0], &key);
+            let connect = keys.connect(&user);
+            prop_assert_eq!(&connect[..5], &keys.inbox(&user)[..]);
+            let presence = [keys.stays(&Scope::Cluster, &user), keys.grace(&Scope::Cluster, &user)];
+            prop_assert_eq!(&connect[5..], &presence[..]);
         }
 
         #[test]

@@ -27,7 +27,8 @@ use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
     ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
-    aio::MultiplexedConnection,
+    Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
 };
 
 use crate::metrics;
@@ -112,6 +113,21 @@ impl RedisLink {
             }
         };
         self.within(self.quick(), TIMEOUT, calling).await
+    }
+
+    /// Something that another task sends over this connection: waits like for a quick call.
+    pub(crate) async fn sent_elsewhere<T>(&self, wait: impl Future<Output = RedisResult<T>>) -> Result<T, Unavailable> {
+        self.within(self.quick(), TIMEOUT, wait).await
+    }
+
+    /// Several commands in one write, without a limit of our own on the wait. Returns each command's answer or error.
+    pub(crate) async fn raw(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await
+    }
+
+    /// Sends a script's source.
+    pub(crate) async fn load(&self, script: &Script) -> RedisResult<()> {
+        script.load_async(&mut self.quick.clone()).await.map(drop)
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].

@@ -13,7 +13,7 @@ use crate::{
     bus::memory::MemoryNetwork,
     ids::{Incarnation, SessionId, SessionRef},
     now_micros,
-    sessions::{ByNode, Claimed, Directive, HeldSession, Live, OnConflict, Policy},
+    sessions::{ByNode, Directive, HeldSession, Live, OnConflict, Policy},
     wire::BusMessage,
 };
 
@@ -24,6 +24,15 @@ pub struct MemorySessions {
     users: Arc<Mutex<HashMap<Arc<str>, Entries>>>,
 }
 
+/// The outcome of a claim.
+pub(crate) enum Claimed {
+    Granted {
+        generation: u64,
+    },
+    /// The holder of each session, oldest session first.
+    Refused(Vec<Incarnation>),
+}
+
 /// A user's sessions by generation.
 type Entries = BTreeMap<u64, (SessionId, Incarnation)>;
 
@@ -32,24 +41,25 @@ impl MemorySessions {
         Self { network, users: Arc::default() }
     }
 
+    /// Claims a session for [`crate::connects`].
     pub(crate) fn claim(
         &self,
         session: &SessionRef,
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
-    ) -> Result<Claimed, Unavailable> {
+    ) -> Claimed {
         let mut users = self.users.lock();
         let entries = users.entry(Arc::clone(&session.user)).or_default();
         entries.retain(|_, (other, holder)| *other != session.session && !dead.contains(holder));
         if policy.on_conflict == OnConflict::Reject && policy.limit > 0 && entries.len() >= policy.limit as usize {
-            return Ok(Claimed::Refused { holders: entries.values().map(|(_, holder)| holder.clone()).collect() });
+            return Claimed::Refused(entries.values().map(|(_, holder)| holder.clone()).collect());
         }
         let newest = entries.last_key_value().map_or(0, |(generation, _)| *generation);
         let generation = now_micros().max(newest + 1);
         entries.insert(generation, (session.session.clone(), by.clone()));
         self.trim(entries, policy);
-        Ok(Claimed::Granted { generation })
+        Claimed::Granted { generation }
     }
 
     pub(crate) fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {

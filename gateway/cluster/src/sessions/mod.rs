@@ -1,11 +1,10 @@
 //! Port: which incarnation holds which session, and the limit of sessions per user.
 //!
-//! Guarantees: a claim is atomic over the whole cluster, and gets a higher generation than every session of the user.
-//! Above the limit, [`OnConflict::Evict`] evicts the sessions with the lowest generations, and [`OnConflict::Reject`]
-//! refuses the claim. The same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of each evicted
-//! session, at most once. A release by an incarnation that no longer holds the session does nothing. After a lost lease
-//! or lost data, [`Sessions::restore`] re-registers a node's sessions with their generations, and returns those above
-//! the limit. Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its sessions.
+//! [`crate::connects`] claims sessions. Guarantees: a release by an incarnation that no longer holds the session does
+//! nothing. After a lost lease or lost data, [`Sessions::restore`] re-registers a node's sessions with their generations,
+//! and returns those above the limit; the same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of
+//! each other session that it evicts, at most once. Deliberately knows no leases: the survivor that cleans up a dead
+//! incarnation releases its sessions.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -43,21 +42,6 @@ pub struct Policy {
     pub on_conflict: OnConflict,
 }
 
-/// The outcome of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// The session was granted, as the newest of its user.
-    Granted {
-        /// Later claims of the user get higher generations.
-        generation: u64,
-    },
-    /// The user has reached the limit.
-    Refused {
-        /// The holder of each session, oldest session first.
-        holders: Vec<Incarnation>,
-    },
-}
-
 /// A session that a node holds and re-registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSession {
@@ -77,20 +61,6 @@ pub enum Sessions {
 }
 
 impl Sessions {
-    /// Claims a session for `session.user`. Entries of the incarnations in `dead` do not count and are removed.
-    ///
-    /// # Errors
-    /// [`Unavailable`]: the session may or may not have been granted; release it.
-    pub async fn claim(
-        &self,
-        session: &SessionRef,
-        by: &Incarnation,
-        policy: Policy,
-        dead: &[Incarnation],
-    ) -> Result<Claimed, Unavailable> {
-        forward!(self.claim(session, by, policy, dead))
-    }
-
     /// Ends those of these sessions that `by` still holds.
     ///
     /// # Errors

@@ -2,18 +2,19 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::{Pipeline, Script, Value};
+use redis::{Pipeline, Script};
 
 use crate::{
     Unavailable,
     ids::{Incarnation, SessionId, SessionRef},
     redis::link::{RedisLink, ScriptCall},
-    sessions::{ByNode, Claimed, Directive, HeldSession, Live, OnConflict, Policy},
+    sessions::{ByNode, Directive, HeldSession, Live, Policy},
     wire::envelope,
     wire::message::{END, TO_SESSIONS},
 };
 
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
+static RESTORE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("restore.lua"))));
 static SEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("send.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
@@ -35,22 +36,6 @@ impl RedisSessions {
         Self { link }
     }
 
-    pub(crate) async fn claim(
-        &self,
-        session: &SessionRef,
-        by: &Incarnation,
-        policy: Policy,
-        dead: &[Incarnation],
-    ) -> Result<Claimed, Unavailable> {
-        let ScriptCall { keys, arguments } = self.call(session, by, policy, None);
-        let mut call = CLAIM.prepare_invoke();
-        call.key(keys).arg(arguments);
-        for incarnation in dead {
-            call.arg(incarnation.as_str());
-        }
-        granted_or_refused(self.link.script(&call).await?).ok_or(Unavailable)
-    }
-
     pub(crate) async fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
         for batch in sessions.chunks(BATCH) {
             let calls = batch.iter().map(|SessionRef { user, session }| ScriptCall {
@@ -70,11 +55,19 @@ impl RedisSessions {
     ) -> Result<Vec<SessionId>, Unavailable> {
         let mut lost = Vec::new();
         for batch in held.chunks(BATCH) {
-            let calls = batch.iter().map(|held| self.call(&held.session, by, policy, Some(held.generation)));
-            let answers: Vec<Vec<Value>> = self.link.script_each(&CLAIM, calls).await?;
-            let sessions = batch.iter().map(|held| &held.session.session);
-            let losers = sessions.zip(answers).filter(|(_, answer)| matches!(answer.first(), Some(Value::Int(2))));
-            lost.extend(losers.map(|(session, _)| session.clone()));
+            let calls = batch.iter().map(|HeldSession { session, generation }| ScriptCall {
+                keys: vec![self.link.keys.sessions(&session.user)],
+                arguments: vec![
+                    session.session.to_string(),
+                    by.to_string(),
+                    policy.limit.to_string(),
+                    self.link.keys.node_channels(),
+                    generation.to_string(),
+                ],
+            });
+            let kept: Vec<bool> = self.link.script_each(&RESTORE, calls).await?;
+            let losers = batch.iter().zip(kept).filter(|(_, kept)| !kept);
+            lost.extend(losers.map(|(held, _)| held.session.session.clone()));
         }
         Ok(lost)
     }
@@ -133,24 +126,6 @@ impl RedisSessions {
         }
         Ok(found)
     }
-
-    fn call(&self, session: &SessionRef, by: &Incarnation, policy: Policy, generation: Option<u64>) -> ScriptCall {
-        let mode = match policy.on_conflict {
-            OnConflict::Evict => "evict",
-            OnConflict::Reject => "reject",
-        };
-        ScriptCall {
-            keys: vec![self.link.keys.sessions(&session.user)],
-            arguments: vec![
-                session.session.to_string(),
-                by.to_string(),
-                policy.limit.to_string(),
-                mode.to_owned(),
-                self.link.keys.node_channels(),
-                generation.map(|generation| generation.to_string()).unwrap_or_default(),
-            ],
-        }
-    }
 }
 
 /// A user's sessions, oldest first.
@@ -165,19 +140,4 @@ fn in_order(entries: &[(String, String)]) -> Vec<Live> {
         .collect();
     live.sort_unstable_by_key(|live| live.generation);
     live
-}
-
-fn granted_or_refused(answer: Vec<Value>) -> Option<Claimed> {
-    let mut parts = answer.into_iter();
-    match parts.next()? {
-        Value::Int(1) => {
-            let generation = redis::from_redis_value::<u64>(parts.next()?).ok()?;
-            Some(Claimed::Granted { generation })
-        }
-        Value::Int(0) => {
-            let holders = parts.filter_map(|holder| redis::from_redis_value::<String>(holder).ok());
-            Some(Claimed::Refused { holders: holders.map(|holder| holder.as_str().into()).collect() })
-        }
-        _ => None,
-    }
 }

@@ -76,7 +76,7 @@ pub enum BusMessage {
     Arrived {
         /// Unix milliseconds.
         at: i64,
-        /// The arriving session; in a room, its own sockets do not get the announcement.
+        /// The arriving session, whose own sockets do not get the announcement; `-` if all get it.
         session: SessionId,
         /// The user's id, or in a room the profile.
         about: Arc<str>,

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jackfield_cluster::{
     Cluster, Terms,
     bus::Channel,
+    connects::Connected,
     ids::SessionId,
     inbox::{Added, Changed, Keep, NotificationId, Posted, Stored},
-    sessions::{Claimed, OnConflict, Policy},
+    sessions::{OnConflict, Policy},
     wire::{BusMessage, InboxChange},
 };
 
@@ -61,8 +62,8 @@ async fn listed(cluster: &Cluster, name: &str) -> Vec<(String, bool)> {
 
 async fn claim(node: &Node, name: &str, session: &str) {
     let claimed =
-        node.cluster.sessions.claim(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
-    assert!(matches!(claimed, Ok(Claimed::Granted { .. })));
+        node.cluster.connects.connect(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
+    assert!(matches!(claimed, Ok(Connected::Granted(_))));
 }
 
 /// The pushes that a node received for its sessions: `(sessions, change, unread)`.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
 
 mod bus;
+mod connects;
 mod fixture;
 mod idempotency;
 mod inbox;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use jackfield_cluster::{
     bus::Channel,
+    connects::{Connected, Granted},
     ids::SessionId,
-    sessions::{Claimed, Directive, HeldSession, OnConflict, Policy},
+    sessions::{Directive, HeldSession, OnConflict, Policy},
     wire::BusMessage,
 };
 
@@ -35,9 +36,9 @@ contract!(
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
     let incarnation = node.id.0.as_ref().into();
-    match node.cluster.sessions.claim(&session_ref(user, session), &incarnation, policy, &[]).await.unwrap() {
-        Claimed::Granted { generation } => generation,
-        Claimed::Refused { holders } => panic!("refused, held by {holders:?}"),
+    match node.cluster.connects.connect(&session_ref(user, session), &incarnation, policy, &[]).await.unwrap() {
+        Connected::Granted(Granted { generation, .. }) => generation,
+        Connected::Refused { holders } => panic!("refused, held by {holders:?}"),
     }
 }
 
@@ -79,8 +80,8 @@ async fn reject_refuses_the_new_session_and_names_the_holder(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
-    let refused = b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
-    assert_eq!(refused, Claimed::Refused { holders: vec!["n0".into()] });
+    let refused = b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
+    assert_eq!(refused, Connected::Refused { holders: vec!["n0".into()] });
     assert_eq!(sessions(b, "u").await, ["s1"]);
 }
 
@@ -89,8 +90,8 @@ async fn sessions_of_dead_nodes_do_not_count(backend: Backend) {
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
     let granted =
-        b.cluster.sessions.claim(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
-    assert!(matches!(granted, Claimed::Granted { .. }));
+        b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
+    assert!(matches!(granted, Connected::Granted(_)));
     assert_eq!(sessions(b, "u").await, ["s2"]);
 }
 
@@ -119,8 +120,8 @@ async fn concurrent_claims_leave_exactly_one_session(backend: Backend) {
         let (cluster, node) = (fixture.nodes[n % 2].cluster.clone(), format!("n{}", n % 2));
         tokio::spawn(async move {
             let session = session_ref("u", &format!("s{n}"));
-            let claimed = cluster.sessions.claim(&session, &node.as_str().into(), SINGLE, &[]).await.unwrap();
-            let Claimed::Granted { generation } = claimed else { panic!("refused") };
+            let claimed = cluster.connects.connect(&session, &node.as_str().into(), SINGLE, &[]).await.unwrap();
+            let Connected::Granted(Granted { generation, .. }) = claimed else { panic!("refused") };
             (generation, session.session)
         })
     });

@@ -1,0 +1,61 @@
+-- Claims a session, makes its user online and counts the unread notifications. Atomic: all keys are one user's. Begins
+-- with inbox/common.lua and sessions/common.lua.
+--
+-- KEYS[1…5]  as in inbox/common.lua
+-- KEYS[6]    hash of the user's sessions that are online: session -> incarnation
+-- KEYS[7]    when to announce the user's departure (Unix milliseconds); exists within the grace
+-- ARGV[1…4]  as in inbox/common.lua
+-- ARGV[5]    session
+-- ARGV[6]    incarnation that claims
+-- ARGV[7]    how many sessions the user may have, 0 for any number
+-- ARGV[8]    "evict" or "reject": above that limit, the oldest sessions are evicted or the claim is refused
+-- ARGV[9]    channel of the cluster's presence
+-- ARGV[10]   user
+-- ARGV[11…]  dead incarnations, whose sessions are removed
+-- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0} granted |
+--            {0, holder, holder…} refused, oldest first
+-- Publishes "E" and the session, for each session that is evicted, on its node's channel; then, for a user who was not
+-- online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
+
+local session, incarnation, limit = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local dead = {}
+for i = 11, #ARGV do
+  dead[ARGV[i]] = true
+end
+local entries = sessions_of(KEYS[1], session, dead)
+
+if ARGV[8] == 'reject' and limit > 0 and #entries >= limit then
+  local refused = { 0 }
+  for _, entry in ipairs(entries) do
+    refused[#refused + 1] = entry.holder
+  end
+  return refused
+end
+
+-- Before the claim, so that this session is not sent the count.
+local count = unread()
+if count > 0 then
+  forget_old()
+  push_if_changed()
+  count = unread()
+end
+
+-- Redis's clock in microseconds keeps generations in order even if the user's key was empty meanwhile.
+local generation = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+if #entries > 0 and entries[#entries].generation >= generation then
+  generation = entries[#entries].generation + 1
+end
+entries[#entries + 1] = register(KEYS[1], session, generation, incarnation)
+evict_oldest(KEYS[1], entries, limit, session, ARGV[1])
+
+local arrived = 0
+if redis.call('EXISTS', KEYS[6], KEYS[7]) == 0 then
+  arrived = now
+else
+  redis.call('DEL', KEYS[7])
+end
+redis.call('HSET', KEYS[6], session, incarnation)
+if arrived > 0 then
+  redis.call('PUBLISH', ARGV[9], string.format('+%.0f %s %s', now, session, ARGV[10]))
+end
+return { 1, string.format('%.0f', generation), count, arrived }

@@ -1,0 +1,212 @@
+//! [`crate::connects`] over Redis: one script per connect. The connects of one turn of the runtime, and those that
+//! arrive while Redis works on others, share a round trip: at most [`BATCH`], the oldest first.
+//!
+//! The entries in the incarnation's index are the only keys that are not the user's. They are added in the same write,
+//! before the scripts.
+
+use std::sync::{Arc, LazyLock};
+
+use jackfield_shared::{lifecycle::Lifecycle, time::now_rfc3339};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value, from_redis_value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Unavailable,
+    bus::Channel,
+    connects::{Connected, Granted},
+    ids::{Incarnation, SessionRef},
+    inbox::Keep,
+    presence::Stay,
+    redis::link::RedisLink,
+    sessions::{OnConflict, Policy},
+};
+
+static CONNECT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("../inbox/common.lua"),
+        include_str!("../sessions/common.lua"),
+        include_str!("connect.lua")
+    ))
+});
+
+/// Connects in one round trip.
+const BATCH: usize = 64;
+/// Connects that may wait; each has a few hundred bytes.
+const WAITING: usize = 16_384;
+
+/// See the module.
+#[derive(Clone)]
+pub struct RedisConnects {
+    link: Arc<RedisLink>,
+    waiting: mpsc::Sender<Call>,
+}
+
+/// A connect that waits for its answer.
+struct Call {
+    session: SessionRef,
+    by: Incarnation,
+    policy: Policy,
+    dead: Vec<Incarnation>,
+    answer: oneshot::Sender<RedisResult<Connected>>,
+}
+
+/// Sends the connects.
+struct Batches {
+    link: Arc<RedisLink>,
+    /// Arguments that are the same for all connects.
+    node_channels: String,
+    presence_channel: String,
+    keep_max: String,
+    keep_age: String,
+}
+
+impl RedisConnects {
+    pub(crate) fn start(link: Arc<RedisLink>, keep: Keep, lifecycle: &Lifecycle) -> Self {
+        let (waiting, queue) = mpsc::channel(WAITING);
+        let batches = Batches {
+            node_channels: link.keys.node_channels(),
+            presence_channel: link.keys.channel(&Channel::Presence),
+            keep_max: keep.max.to_string(),
+            keep_age: keep.age.as_millis().to_string(),
+            link: Arc::clone(&link),
+        };
+        let stopping = lifecycle.stopping();
+        lifecycle.spawn(async move { stopping.run_until_cancelled(batches.run(queue)).await });
+        Self { link, waiting }
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        session: &SessionRef,
+        by: &Incarnation,
+        policy: Policy,
+        dead: &[Incarnation],
+    ) -> Result<Connected, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        let call = Call { session: session.clone(), by: by.clone(), policy, dead: dead.to_vec(), answer };
+        self.waiting.try_send(call).map_err(|_| Unavailable)?;
+        let stopped = |_| RedisError::from((ErrorKind::Client, "the node stops"));
+        self.link.sent_elsewhere(async { answered.await.map_err(stopped)? }).await
+    }
+}
+
+impl Batches {
+    async fn run(self, mut queue: mpsc::Receiver<Call>) {
+        let mut calls = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut calls, BATCH).await > 0 {
+            // A caller that has given up has released the session already.
+            calls.retain(|call| !call.answer.is_closed());
+            let rest = self.send(&mut calls).await;
+            // Redis did not know the script, and ran none of these.
+            calls = rest;
+            if !calls.is_empty() {
+                match self.link.load(&CONNECT).await {
+                    Ok(()) => drop(self.send(&mut calls).await),
+                    Err(error) => fail(calls.drain(..), &error),
+                }
+            }
+            calls.clear();
+        }
+    }
+
+    /// Sends the connects and answers them. Returns those for which Redis did not know the script.
+    async fn send(&self, calls: &mut Vec<Call>) -> Vec<Call> {
+        if calls.is_empty() {
+            return Vec::new();
+        }
+        let answers = self.link.raw(&self.pipeline(calls)).await;
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => {
+                fail(calls.drain(..), &error);
+                return Vec::new();
+            }
+        };
+        // Answers of the commands that add to an index.
+        let indices = indices(calls).count();
+        let not_indexed = answers.by_ref().take(indices).find_map(|answer| answer.extract_error().err());
+        let mut unknown = Vec::new();
+        for call in calls.drain(..) {
+            let answer = answers.next().unwrap_or(Value::Nil).extract_error();
+            match (answer, &not_indexed) {
+                (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => unknown.push(call),
+                (_, Some(error)) => drop(call.answer.send(Err(error.clone()))),
+                (answer, None) => drop(call.answer.send(answer.and_then(connected))),
+            }
+        }
+        unknown
+    }
+
+    fn pipeline(&self, calls: &[Call]) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(calls.len() + 1);
+        for of_one in indices(calls) {
+            let mut add = Cmd::with_capacity(2 + of_one.len(), 64 * of_one.len());
+            add.arg("SADD").arg(self.link.keys.index(&of_one[0].by));
+            for call in of_one {
+                add.arg(Stay::online(&call.session).to_string());
+            }
+            pipeline.add_command(add);
+        }
+        let at = now_rfc3339();
+        for call in calls {
+            pipeline.add_command(self.script(call, &at));
+        }
+        pipeline
+    }
+
+    fn script(&self, Call { session: SessionRef { user, session }, by, policy, dead, .. }: &Call, at: &str) -> Cmd {
+        let keys = self.link.keys.connect(user);
+        let mut command = Cmd::with_capacity(20 + dead.len(), 768);
+        command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len());
+        for key in &keys {
+            command.arg(key);
+        }
+        command.arg(&self.node_channels).arg(&self.keep_max).arg(&self.keep_age).arg(at);
+        command.arg(session.as_str()).arg(by.as_str()).arg(policy.limit);
+        command.arg(match policy.on_conflict {
+            OnConflict::Evict => "evict",
+            OnConflict::Reject => "reject",
+        });
+        command.arg(&self.presence_channel).arg(&**user);
+        for incarnation in dead {
+            command.arg(incarnation.as_str());
+        }
+        command
+    }
+}
+
+/// The calls by incarnation: those that follow each other with the same one.
+fn indices(calls: &[Call]) -> impl Iterator<Item = &[Call]> {
+    calls.chunk_by(|one, next| one.by == next.by)
+}
+
+fn fail(calls: impl Iterator<Item = Call>, error: &RedisError) {
+    for call in calls {
+        // A caller that has given up needs no answer.
+        let _ = call.answer.send(Err(error.clone()));
+    }
+}
+
+fn connected(answer: Value) -> RedisResult<Connected> {
+    let mut parts = match answer {
+        Value::Array(parts) => parts.into_iter(),
+        other => return Err(unexpected(&other)),
+    };
+    match parts.next() {
+        Some(Value::Int(1)) => {
+            let mut next = || from_redis_value::<u64>(parts.next().unwrap_or(Value::Nil));
+            let (generation, unread, arrived) = (next()?, next()?, next()?);
+            let arrived = i64::try_from(arrived).ok().filter(|at| *at > 0);
+            Ok(Connected::Granted(Granted { generation, unread, arrived }))
+        }
+        Some(Value::Int(0)) => {
+            let holders = parts.map(from_redis_value::<String>).collect::<Result<Vec<_>, _>>()?;
+            Ok(Connected::Refused { holders: holders.iter().map(|holder| holder.as_str().into()).collect() })
+        }
+        other => Err(unexpected(&other.unwrap_or(Value::Nil))),
+    }
+}
+
+fn unexpected(answer: &Value) -> RedisError {
+    RedisError::from((ErrorKind::UnexpectedReturnType, "connect.lua", format!("{answer:?}")))
+}
