@@ -2,8 +2,11 @@
 //!
 //! Guarantees: the algorithm is the key's, never the token's; `exp` holds to the second, `nbf` within a few seconds;
 //! `iss` and `aud` are checked if the configuration names them; tokens with an unknown `kid` cause at most one fetch of
-//! the key set per cooldown, all together. The last good key set stays in use while the issuer is away. Does not check
-//! revocations.
+//! the key set per cooldown, all together. The last good key set stays in use while the issuer is away. Tokens signed
+//! with a private key, which are expensive to verify, are remembered until their `exp` or until the key set changes: see
+//! [`remembered`]. Does not check revocations.
+
+mod remembered;
 
 use std::{
     sync::Arc,
@@ -17,9 +20,11 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::remembered::Remembered;
 use crate::{
     claims::Identity,
     jwks::{KeySet, fetch_jwks},
+    time::unix_now,
 };
 
 /// How often the key set is fetched again, so that the next key is known before it signs.
@@ -61,11 +66,20 @@ pub enum KeySource {
 /// Verifies tokens of one issuer.
 pub struct Verifier {
     source: KeySource,
-    keys: ArcSwap<KeySet>,
+    keys: ArcSwap<Keys>,
     http: reqwest::Client,
     last_fetch: Mutex<Option<Instant>>,
     issuer: Option<String>,
     audience: Option<String>,
+}
+
+/// The current keys, and what was verified with them.
+#[derive(Default)]
+struct Keys {
+    set: KeySet,
+    /// The set as it was published, to notice a change.
+    published: Option<JwkSet>,
+    remembered: parking_lot::Mutex<Remembered>,
 }
 
 /// The claims that we read of a token, ours or a foreign issuer's.
@@ -87,9 +101,9 @@ impl Verifier {
     #[must_use]
     pub fn new(source: KeySource, issuer: Option<String>, audience: Option<String>) -> Arc<Self> {
         let keys = match &source {
-            KeySource::Secret(secret) => KeySet::from_secret(secret.as_bytes()),
-            KeySource::Url(_) => KeySet::default(),
-            KeySource::Local(set) => KeySet::from_jwks(&set.borrow()),
+            KeySource::Secret(secret) => Keys { set: KeySet::from_secret(secret.as_bytes()), ..Keys::default() },
+            KeySource::Url(_) => Keys::default(),
+            KeySource::Local(set) => Keys::published(set.borrow().clone()),
         };
         Arc::new(Self {
             source,
@@ -104,7 +118,7 @@ impl Verifier {
     /// Whether any key is loaded.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.keys.load().is_empty()
+        !self.keys.load().set.is_empty()
     }
 
     /// Keeps the keys fresh until `stop`. Returns at once for a shared secret.
@@ -121,33 +135,62 @@ impl Verifier {
             KeySource::Local(set) => {
                 let mut set = set.clone();
                 while let Some(Ok(())) = stop.run_until_cancelled(set.changed()).await {
-                    self.keys.store(Arc::new(KeySet::from_jwks(&set.borrow_and_update())));
+                    let published = set.borrow_and_update().clone();
+                    self.replace(published);
                 }
             }
         }
     }
 
     /// The user that `token` identifies. `Bearer ` in front is optional.
-    pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+    pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, TokenError> {
         let token = strip_bearer(token);
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Invalid);
         }
+        let key = self.remembers().then(|| remembered::key(token));
+        if let Some(key) = &key
+            && let Some(identity) = self.keys.load().remembered.lock().find(key, unix_now())
+        {
+            return Ok(identity);
+        }
         let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid;
-        if self.keys.load().find(kid.as_deref()).is_none() {
+        if self.keys.load().set.find(kid.as_deref()).is_none() {
             self.fetch_for_unknown_key().await;
         }
         let keys = self.keys.load();
-        if keys.is_empty() {
+        if keys.set.is_empty() {
             return Err(TokenError::KeysUnavailable);
         }
-        let key = keys.find(kid.as_deref()).ok_or(TokenError::Invalid)?;
+        let verified = self.verify_with(&keys.set, kid.as_deref(), token)?;
+        let identity = Arc::new(verified);
+        if let Some(key) = key {
+            // With the keys that verified it: a new set has forgotten it.
+            keys.remembered.lock().insert(key, &identity);
+        }
+        Ok(identity)
+    }
+
+    fn verify_with(&self, keys: &KeySet, kid: Option<&str>, token: &str) -> Result<Identity, TokenError> {
+        let key = keys.find(kid).ok_or(TokenError::Invalid)?;
         let validation = validation(key.algorithm, LEEWAY, self.issuer.as_deref(), self.audience.as_deref());
         let data = decode::<ForeignClaims>(token, &key.key, &validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => TokenError::Expired,
             _ => TokenError::Invalid,
         })?;
         identity(data.claims)
+    }
+
+    /// Verifying with a secret costs little more than the SHA-256 by which a token is found.
+    fn remembers(&self) -> bool {
+        !matches!(self.source, KeySource::Secret(_))
+    }
+
+    /// Uses this set from now on.
+    fn replace(&self, published: JwkSet) {
+        if self.keys.load().published.as_ref() != Some(&published) {
+            self.keys.store(Arc::new(Keys::published(published)));
+        }
     }
 
     async fn fetch_for_unknown_key(&self) {
@@ -165,7 +208,7 @@ impl Verifier {
             return;
         }
         match fetch_jwks(&self.http, url).await {
-            Ok(set) => self.keys.store(Arc::new(KeySet::from_jwks(&set))),
+            Ok(set) => self.replace(set),
             Err(error) => {
                 tracing::warn!(
                     %error,
@@ -174,6 +217,12 @@ impl Verifier {
             }
         }
         *last = Some(Instant::now());
+    }
+}
+
+impl Keys {
+    fn published(set: JwkSet) -> Self {
+        Self { set: KeySet::from_jwks(&set), published: Some(set), remembered: parking_lot::Mutex::default() }
     }
 }
 
@@ -236,7 +285,8 @@ fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::unix_now;
+    use crate::lifecycle::Lifecycle;
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::json;
 
@@ -307,5 +357,66 @@ mod tests {
         assert!(verifier.verify(&with("others", "them")).await.is_err());
         assert!(verifier.verify(&with("us", "others")).await.is_err());
         assert!(verifier.verify(&sign("right", &json!({"sub": "u", "exp": exp}))).await.is_err());
+    }
+
+    /// Private and public Ed25519 keys as in a JWK: those of RFC 8032, section 7.1.
+    const PAIRS: [(&str, &str); 2] = [
+        ("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+        ("TM0Imyj_ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U-4pvs", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"),
+    ];
+
+    fn set(pairs: &[(&str, &str)]) -> JwkSet {
+        let jwk = |(_, x): &(&str, &str)| json!({"kty": "OKP", "crv": "Ed25519", "kid": x, "x": x});
+        serde_json::from_value(json!({ "keys": pairs.iter().map(jwk).collect::<Vec<_>>() })).unwrap()
+    }
+
+    fn signed_by((private, kid): (&str, &str), claims: &Value) -> String {
+        // The header of PKCS #8 for an Ed25519 key.
+        let mut der = b"0.\x02\x01\x000\x05\x06\x03+ep\x04\"\x04 ".to_vec();
+        der.extend(BASE64_URL_SAFE_NO_PAD.decode(private).unwrap());
+        let header = Header { kid: Some(kid.into()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, claims, &EncodingKey::from_ed_der(&der)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn tokens_are_remembered_until_the_key_set_changes() {
+        let (publish, published) = watch::channel(set(&PAIRS[..1]));
+        let verifier = Verifier::new(KeySource::Local(published), None, None);
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn(Arc::clone(&verifier).keep_fresh(lifecycle.stopping()));
+        let token = signed_by(PAIRS[0], &json!({"sub": "ann", "exp": unix_now() + 600}));
+        let other = signed_by(PAIRS[1], &json!({"sub": "bob", "exp": unix_now() + 600}));
+        let first = verifier.verify(&token).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &verifier.verify(&format!("Bearer {token}")).await.unwrap()));
+        let (start, forged) = token.split_at(token.len() - 20);
+        let forged = format!("{start}{}", forged.chars().rev().collect::<String>());
+        assert_eq!(verifier.verify(&forged).await, Err(TokenError::Invalid));
+
+        // The same keys again, then another key beside the first one, then that one alone.
+        let until = async |wanted: &JwkSet| {
+            while verifier.keys.load().published.as_ref() != Some(wanted) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let before = verifier.keys.load_full();
+        verifier.replace(set(&PAIRS[..1]));
+        assert!(Arc::ptr_eq(&before, &verifier.keys.load()), "nothing has changed");
+        publish.send(set(&PAIRS)).unwrap();
+        until(&set(&PAIRS)).await;
+        let second = verifier.verify(&token).await.unwrap();
+        assert!(first == second && !Arc::ptr_eq(&first, &second), "verified again with the new keys");
+        assert_eq!(&*verifier.verify(&other).await.unwrap().user_id, "bob");
+        publish.send(set(&PAIRS[1..])).unwrap();
+        until(&set(&PAIRS[1..])).await;
+        assert_eq!(verifier.verify(&token).await, Err(TokenError::Invalid));
+        assert_eq!(&*verifier.verify(&other).await.unwrap().user_id, "bob");
+        lifecycle.finish(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn tokens_of_a_shared_secret_are_not_remembered() {
+        let (verifier, token) = (verifier(), sign("right", &json!({"sub": "u", "exp": unix_now() + 60})));
+        let (first, second) = (verifier.verify(&token).await.unwrap(), verifier.verify(&token).await.unwrap());
+        assert!(first == second && !Arc::ptr_eq(&first, &second));
     }
 }

@@ -1,6 +1,8 @@
 //! `token:refresh` `{token}`: the session, or the subscription to a feed, lasts until the later expiry of the two
 //! tokens. The new token must belong to the same user.
 
+use std::sync::Arc;
+
 use jackfield_shared::{claims::Identity, time::rfc3339_of_unix, verify::TokenError};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +40,7 @@ fn renewed(expires_at: u64) -> Renewed {
 }
 
 /// Verifies the new token. Returns its identity.
-async fn verify(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Identity, EventError> {
+async fn verify(shared: &Shared, before: &Identity, event: &Event<'_>) -> Result<Arc<Identity>, EventError> {
     let Args { token } = event.data()?;
     let identity = shared.verifier.verify(&token).await.map_err(|error| match error {
         TokenError::Invalid => EventError::Validation("token is not valid".into()),

@@ -145,7 +145,7 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
     if *identity.user_id == *SYSTEM.id {
         return Err(Refusal::Permanent("invalid_token"));
     }
-    Ok(Arc::new(identity))
+    Ok(identity)
 }
 
 /// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
