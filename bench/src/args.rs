@@ -19,6 +19,8 @@ pub enum Kind {
     Polling,
     /// Send to rooms
     Rooms,
+    /// Lose all servers, and come back
+    Storm,
 }
 
 /// One run.
@@ -67,6 +69,9 @@ pub struct Args {
     /// Seconds of the measurement
     #[arg(long, default_value_t = 8.0)]
     pub duration: f64,
+    /// Clients that ask for echoes during a storm
+    #[arg(long, default_value_t = 100)]
+    pub witnesses: usize,
     /// At the end, seconds without an arrival after which what is still under way is lost
     #[arg(long, default_value_t = 5.0)]
     pub drain: f64,

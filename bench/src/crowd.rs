@@ -20,7 +20,8 @@ use crate::{
     websocket::{self, Frame, Masker},
 };
 
-use client::{Client, Stage, close_reason, upgrade};
+use client::{Client, Stage};
+pub use client::{close_reason, upgrade};
 pub use gather::Gathered;
 
 /// Bytes that are read at once. All clients share the buffer.

@@ -25,6 +25,11 @@ impl Histogram {
         }
     }
 
+    /// Number of times.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
     /// The time in milliseconds that `percent` of all times do not exceed; none if the histogram is empty.
     pub fn percentile(&self, percent: u64) -> Option<f64> {
         let wanted = (self.total * percent).div_ceil(100).max(1);

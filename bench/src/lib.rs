@@ -6,6 +6,7 @@
 //! buffer for all sockets.
 //!
 //! - [`crowd`]: many WebSocket clients; [`polling`]: many HTTP long-polling clients
+//! - [`storm`]: WebSocket clients that lose all servers and come back
 //! - [`dialect`]: what a client says and understands, for Socket.IO and Centrifugo
 //! - [`websocket`], [`http`], [`tcp`], [`poll`]: the layers below
 //! - [`workload`]: what the clients do; [`layout`]: who is in which room
@@ -27,6 +28,7 @@ pub mod mark;
 pub mod outcome;
 pub mod poll;
 pub mod polling;
+pub mod storm;
 pub mod tcp;
 pub mod token;
 pub mod usage;

@@ -5,7 +5,11 @@ fn main() -> std::process::ExitCode {
     use clap::Parser;
 
     let args = jackfield_bench::args::Args::parse();
-    let line = jackfield_bench::workload::run(&args).and_then(|outcome| Ok(serde_json::to_string(&outcome)?));
+    let line = if args.kind == jackfield_bench::args::Kind::Storm {
+        jackfield_bench::storm::run(&args).and_then(|outcome| Ok(serde_json::to_string(&outcome)?))
+    } else {
+        jackfield_bench::workload::run(&args).and_then(|outcome| Ok(serde_json::to_string(&outcome)?))
+    };
     match line {
         Ok(line) => {
             println!("{line}");

@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SendFlags, SocketFlags, SocketType, connect, send, socket_with, sockopt},
+    net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, connect, send, socket_with, sockopt},
 };
 
 /// An open or opening connection; closed on drop.
@@ -20,9 +20,17 @@ pub struct Tcp {
 impl Tcp {
     /// Begins to connect. The socket is writable once it is connected or has failed.
     pub fn connect(target: SocketAddrV4) -> io::Result<Self> {
+        Self::connect_from(Ipv4Addr::UNSPECIFIED, target)
+    }
+
+    /// Like [`Tcp::connect`], from this address; if it is unspecified, the kernel chooses.
+    pub fn connect_from(source: Ipv4Addr, target: SocketAddrV4) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        if !source.is_unspecified() {
+            bind(&socket, &SocketAddrV4::new(source, 0))?;
+        }
         match connect(&socket, &target) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(Self { socket, unsent: Vec::new() }),
             Err(error) => Err(error.into()),

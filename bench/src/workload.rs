@@ -10,7 +10,7 @@ pub mod echo;
 pub mod quiet;
 pub mod rooms;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     args::{Args, Kind},
@@ -36,6 +36,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         Kind::Echo => echo::run(args),
         Kind::Polling => polling::run(args),
         Kind::Rooms => rooms::run(args),
+        Kind::Storm => bail!("a storm has figures of its own"),
     }
 }
 

@@ -18,6 +18,7 @@ mod output;
 mod python;
 mod rules;
 mod run;
+mod storm;
 mod test;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Load(load::Args),
     /// Measure what messages, connects and idle sockets cost, here and on other servers
     Bench(bench::Args),
+    /// Kill all gateways under a crowd of clients, and measure how soon the crowd is back
+    Storm(storm::Args),
     /// Test both HTTP interfaces against their OpenAPI documents with random calls
     Fuzz(fuzz::Args),
     /// Install the tools for `cluster` and `test` (Debian and its derivatives; elsewhere prints their names)
@@ -67,6 +70,7 @@ async fn main() -> ExitCode {
         Command::Chaos(args) => chaos::run(&args).await.map(done),
         Command::Load(args) => unless_requested(load::run(&args)).await.map(done),
         Command::Bench(args) => unless_requested(Box::pin(bench::run(&args))).await.map(done),
+        Command::Storm(args) => unless_requested(Box::pin(storm::run(&args))).await.map(done),
         Command::Fuzz(args) => unless_requested(fuzz::run(&args)).await.map(done),
         Command::Install => install::everything().await.map(done),
     };
