@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jackfield_cluster::{
-    Unavailable,
+    TIMEOUT, Unavailable, deadline,
     ids::Incarnation,
     presence::{Announce, Entry},
     room_name::RoomName,
@@ -13,6 +13,7 @@ use jackfield_cluster::{
 use jackfield_engine::CloseReason;
 use jackfield_shared::time::now;
 use serde::Deserialize;
+use tokio::{sync::SemaphorePermit, time::Instant};
 
 use super::{
     EventError,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     hub::Member as _,
     room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Action},
-    session::{Client, Sender},
+    session::{Client, Sender, registry::NotPassed},
 };
 
 /// Time between two checks whether a client has read its queue.
@@ -55,6 +56,20 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     if !was_in && max > 0 && client.room_count() >= max {
         return Err(EventError::TooManyRooms { max });
     }
+    let turn = shared.joining.pass(|| client.is_gone()).await.map_err(|NotPassed| Unavailable)?;
+    // The wait for the turn was not one for the back end.
+    deadline::allow(Instant::now() + TIMEOUT, join(sender, name, since, ack, turn)).await
+}
+
+async fn join(
+    sender: &Sender<'_>,
+    name: RoomName,
+    since: Option<String>,
+    ack: Option<i64>,
+    turn: SemaphorePermit<'_>,
+) -> Result<(), EventError> {
+    let (shared, client) = (sender.shared, sender.client);
+    let was_in = client.room(&name.name).is_some();
     let incarnation = shared.lease.incarnation().ok_or(Unavailable)?;
     if shared.releases.is_full() {
         return Err(Unavailable.into());
@@ -65,8 +80,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     let joined = match entered {
         Ok(members) => {
             let mut joining = Joining::new(Arc::clone(client), since, ack, members);
-            (joining.again, joining.not_before) = (was_in, client.paged_until(&text));
-            join_in_rounds(sender, &name, joining).await
+            (joining.again, joining.not_before) = (was_in, client.paged_until(&name.name));
+            join_in_rounds(sender, &name, joining, turn).await
         }
         Err(unavailable) => Err(unavailable.into()),
     };
@@ -96,8 +111,10 @@ async fn join_in_rounds(
     sender: &Sender<'_>,
     name: &RoomName,
     mut joining: Joining<Client>,
+    turn: SemaphorePermit<'_>,
 ) -> Result<Room<Client>, JoinError> {
     let (shared, client) = (sender.shared, sender.client);
+    let mut turn = Some(turn);
     loop {
         let joined = shared.rooms.join(name, joining.clone()).await;
         let now = now();
@@ -112,6 +129,8 @@ async fn join_in_rounds(
             Ok((_, Joined::More { sent, bytes })) => {
                 client.user.charge(bytes, now);
                 joining.sent = Some(sent);
+                // A client that reads slowly does not keep others waiting.
+                turn.take();
                 if !has_read(sender).await {
                     shared.rooms.leave(name, &client.id);
                     return Err(JoinError::Unavailable);

@@ -1,10 +1,10 @@
 //! Decides whether a new handshake is admitted.
 //!
-//! A handshake waits up to 3 s for the node to be ready and for the rate limits, and is answered with 503 after that:
-//! the stock client then reconnects by itself after its own backoff, because it ignores `Retry-After`. Requests of
-//! admitted connections pass unchanged. The number of waiting handshakes is bounded, in total and per address, and so
-//! are an address's connections without a session: see [`crate::limits::Address`]. The wait also slows the retries of
-//! an address above its limits.
+//! A handshake waits up to 3 s for the node to be ready, for the rate limits, and while a crowd waits to be let in
+//! ([`crate::session::registry::Turnstile`]). After that it is answered with 503: the stock client then reconnects by
+//! itself after its own backoff, because it ignores `Retry-After`. Requests of admitted connections pass unchanged. The
+//! number of waiting handshakes is bounded, in total and per address, and so are an address's connections without a
+//! session: see [`crate::limits::Address`]. The wait also slows the retries of an address above its limits.
 
 use std::{
     net::SocketAddr,
@@ -123,6 +123,9 @@ fn check(shared: &Shared, address: Option<&Arc<Address>>) -> Result<Option<Arc<P
     }
     if !shared.readiness().can_serve() {
         return refusal("unavailable", "This node is not ready, connect again");
+    }
+    if shared.connecting.is_crowded() || shared.joining.is_crowded() {
+        return refusal("too_many_connections", "Many clients are connecting to this node, connect again later");
     }
     match shared.limiter.admit(&shared.settings.limits, address) {
         Ok(permit) => Ok(permit),

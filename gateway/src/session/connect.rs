@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{connects::Granted, ids::random_id, presence::Stay};
+use jackfield_cluster::{TIMEOUT, connects::Granted, deadline, ids::random_id, presence::Stay};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
@@ -14,6 +14,7 @@ use jackfield_shared::{
     verify::TokenError,
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     Client, Connection, MAIN, Shared,
@@ -33,6 +34,9 @@ use crate::{
 };
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
+    if connection.session.lock().is_ended() {
+        return;
+    }
     connection.forget_refusal(namespace);
     let mut user = None;
     let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
@@ -98,14 +102,20 @@ pub(super) async fn begin(
     identity: Arc<Identity>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
-    let gaps = shared.lease.gaps();
     let user = connection.belongs_to(&identity.user_id);
     if user.connect(now()).is_err() {
         // Refuse before the claim, so that the CONNECT costs the cluster nothing and evicts no other session.
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
-    let granted = claim(connection, &identity).await;
+    let is_gone = || connection.session.lock().is_ended();
+    let Ok(_turn) = shared.connecting.pass(is_gone).await else {
+        connection.session.lock().abandon();
+        return Err(Refusal::Temporary);
+    };
+    let gaps = shared.lease.gaps();
+    // The wait for the turn was not one for the back end.
+    let granted = deadline::allow(Instant::now() + TIMEOUT, claim(connection, &identity)).await;
     let granted = granted.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(&connection.id);

@@ -12,7 +12,7 @@ use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
         ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
-        UnreadNotifier,
+        Turnstile, UnreadNotifier,
     },
 };
 use crate::{
@@ -68,6 +68,10 @@ pub(crate) struct Shared {
     pub(crate) roster: Roster,
     /// The limits on connecting, and on each user.
     pub(crate) limiter: ConnectionLimiter,
+    /// The turns of clients that connect.
+    pub(crate) connecting: Turnstile,
+    /// The turns of sockets that join rooms.
+    pub(crate) joining: Turnstile,
     /// Whether the node can take clients.
     pub(crate) readiness_flags: ReadinessFlags,
     /// The node's lease.
@@ -116,6 +120,8 @@ impl Shared {
             expiry: Expiry::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
+            connecting: Turnstile::default(),
+            joining: Turnstile::default(),
             readiness_flags: ReadinessFlags::default(),
             lease: Lease::default(),
         })

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
 use jackfield_engine::{CloseReason, Frame, testing::TestClient};
 use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, verify::KeySource};
@@ -139,6 +140,28 @@ async fn a_room_is_closed_if_a_socket_fails_between_two_rounds_of_its_join() {
     connection.close(CloseReason::Draining);
     assert!(matches!(rooms.join(&room, joining).await, Err(JoinError::Unavailable)));
     until_closed(rooms).await;
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_it_waits_for_its_turn_is_not_claimed() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let shared = &gateway.shared;
+    let (_other, _, _) = connected(&gateway).await;
+    let mut turns = Vec::new();
+    while let Some(Ok(turn)) = shared.connecting.pass(|| false).now_or_never() {
+        turns.push(turn);
+    }
+    let (client, connection) = claiming(&gateway);
+    let before = shared.cluster.sessions.of(&["u".into()]).await.unwrap();
+    let mut waiting = Box::pin(finish_claim(shared, &connection));
+    assert!(waiting.as_mut().now_or_never().is_none(), "others work");
+    client.cut();
+    drop(turns);
+    assert!(matches!(waiting.await, Err(Refusal::Temporary)));
+    assert_eq!(shared.cluster.sessions.of(&["u".into()]).await.unwrap(), before);
+    assert_eq!(shared.connections.len(), 1);
     lifecycle.stop();
 }
 

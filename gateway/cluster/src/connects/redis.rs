@@ -1,11 +1,12 @@
-//! [`crate::connects`] over Redis: one script per connect. The connects of one turn of the runtime, and those that
-//! arrive while Redis works on others, share a round trip: at most [`BATCH`], the oldest first.
+//! [`crate::connects`] over Redis: one script per connect. The connects of one turn of the runtime share a round trip, at
+//! most [`BATCH`], the oldest first. At most [`IN_FLIGHT`] round trips are under way; connects that arrive meanwhile wait.
 //!
 //! The entries in the incarnation's index are the only keys that are not the user's. They are added in the same write,
 //! before the scripts.
 
 use std::sync::{Arc, LazyLock};
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jackfield_shared::{lifecycle::Lifecycle, time::now_rfc3339};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value, from_redis_value};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +32,8 @@ static CONNECT: LazyLock<Script> = LazyLock::new(|| {
 
 /// Connects in one round trip.
 const BATCH: usize = 64;
+/// Round trips at a time.
+const IN_FLIGHT: usize = 4;
 /// Connects that may wait; each has a few hundred bytes.
 const WAITING: usize = 16_384;
 
@@ -85,27 +88,37 @@ impl RedisConnects {
         let (answer, answered) = oneshot::channel();
         let call = Call { session: session.clone(), by: by.clone(), policy, dead: dead.to_vec(), answer };
         self.waiting.try_send(call).map_err(|_| Unavailable)?;
-        let stopped = |_| RedisError::from((ErrorKind::Client, "the node stops"));
-        self.link.sent_elsewhere(async { answered.await.map_err(stopped)? }).await
+        self.link.sent_elsewhere(async { answered.await.unwrap_or_else(|_| Err(stopped())) }).await
     }
 }
 
 impl Batches {
     async fn run(self, mut queue: mpsc::Receiver<Call>) {
         let mut calls = Vec::with_capacity(BATCH);
-        while queue.recv_many(&mut calls, BATCH).await > 0 {
-            // A caller that has given up has released the session already.
-            calls.retain(|call| !call.answer.is_closed());
-            let rest = self.send(&mut calls).await;
-            // Redis did not know the script, and ran none of these.
-            calls = rest;
-            if !calls.is_empty() {
-                match self.link.load(&CONNECT).await {
-                    Ok(()) => drop(self.send(&mut calls).await),
-                    Err(error) => fail(calls.drain(..), &error),
+        let mut in_flight = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                count = queue.recv_many(&mut calls, BATCH), if in_flight.len() < IN_FLIGHT => {
+                    if count == 0 {
+                        return;
+                    }
+                    in_flight.push(self.answer(std::mem::take(&mut calls)));
                 }
+                Some(()) = in_flight.next() => {}
             }
-            calls.clear();
+        }
+    }
+
+    async fn answer(&self, mut calls: Vec<Call>) {
+        // A caller that has given up has released the session already.
+        calls.retain(|call| !call.answer.is_closed());
+        let mut unknown = self.send(&mut calls).await;
+        if !unknown.is_empty() {
+            // Redis did not know the script, and ran none of these.
+            match self.link.load(&CONNECT).await {
+                Ok(()) => fail(self.send(&mut unknown).await.into_iter(), &stopped()),
+                Err(error) => fail(unknown.into_iter(), &error),
+            }
         }
     }
 
@@ -205,6 +218,11 @@ fn connected(answer: Value) -> RedisResult<Connected> {
         }
         other => Err(unexpected(&other.unwrap_or(Value::Nil))),
     }
+}
+
+/// The node stops, or Redis lost the script again at once.
+fn stopped() -> RedisError {
+    RedisError::from((ErrorKind::Client, "not sent"))
 }
 
 fn unexpected(answer: &Value) -> RedisError {

@@ -2,7 +2,7 @@
 //!
 //! Connections by session: [`connections`] · in no namespace: [`idle`] · by their tokens' expiry: [`expiry`] · sessions
 //! that wait for their unread count: [`unread`] · ended ones that are not released yet: [`release_queue`] · limits on
-//! new ones: [`connection_limiter`] · all sockets of the cluster: [`roster`] · all users: [`census`] · the node's
+//! new ones: [`connection_limiter`] · turns of a crowd: [`turnstile`] · all sockets of the cluster: [`roster`] · all users: [`census`] · the node's
 //! [`lease`] and [`readiness`]. Deliberately does no work and does not know what a connection is: the work is in
 //! [`crate::node`].
 
@@ -15,6 +15,7 @@ mod lease;
 mod readiness;
 mod release_queue;
 mod roster;
+mod turnstile;
 mod unread;
 
 pub use self::readiness::Readiness;
@@ -28,5 +29,6 @@ pub(crate) use self::{
     readiness::ReadinessFlags,
     release_queue::ReleaseQueue,
     roster::{Roster, RosterView},
+    turnstile::{NotPassed, Turnstile},
     unread::UnreadNotifier,
 };
