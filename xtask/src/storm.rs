@@ -95,9 +95,9 @@ pub async fn run(args: &Args) -> Result<()> {
     redis.server.stop(Signal::TERM, STOP).await;
     let outcome = outcome?;
     if args.json {
-        println!("{outcome}")
+        println!("{outcome}");
     } else {
-        print(&outcome)
+        print(&outcome);
     }
     ensure!(outcome["lost_for_good"] == 0, "clients were sent away for good");
     if let Some(within) = args.within {

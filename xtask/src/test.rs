@@ -55,6 +55,8 @@ enum Step {
     Load,
     /// A second of one scenario of the benchmark
     Bench,
+    /// A small crowd whose gateways are killed
+    Storm,
 }
 
 impl Step {
@@ -65,7 +67,8 @@ impl Step {
 }
 
 /// Steps that need the build.
-const BUILT: [Step; 7] = [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench];
+const BUILT: [Step; 8] =
+    [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench, Step::Storm];
 
 impl Args {
     fn wants(&self, step: Step) -> bool {
@@ -134,19 +137,21 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         let chaos = args.test(Step::Chaos, &[&build, &servers], beside, chaos).await;
         let bench = ["bench", "--quick", "--debug", "--no-build", "--peer", "jackfield", "--scenario", "echo"];
         let bench = args.test(Step::Bench, &[&build, &servers], beside, work::command(&bench)).await;
-        (cargo, fuzz, chaos, bench)
+        let storm = ["storm", "--debug", "--no-build", "--clients", "300", "--witnesses", "10", "--room-size", "20"];
+        let storm = args.test(Step::Storm, &[&build, &servers], beside, work::command(&storm)).await;
+        (cargo, fuzz, chaos, bench, storm)
     };
     let clients = async {
         let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter)).await;
         let oxide = args.test(Step::E2eOxide, &needs, OutputMode::Live, work::end_to_end_with_oxide()).await;
         (e2e, oxide)
     };
-    let ((e2e, oxide), (cargo, fuzz, chaos, bench)) = tokio::join!(clients, others);
+    let ((e2e, oxide), (cargo, fuzz, chaos, bench, storm)) = tokio::join!(clients, others);
     // Runs alone, because its thresholds are times. The short form tests that scenarios work, not their speed.
     let load = work::command(&["load", "all", "--short", "--no-build"]);
     let load = args.test(Step::Load, &needs, OutputMode::Live, load).await;
 
     let lines =
-        vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, bench, load];
+        vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, bench, storm, load];
     Ok(Report { lines, seconds: begun.elapsed().as_secs_f64() }.conclude())
 }

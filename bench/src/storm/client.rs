@@ -77,3 +77,19 @@ impl Client {
         self.plan = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_plan_counts() {
+        let mut client = Client::default();
+        client.plan(10, Step::GiveUp);
+        client.plan(20, Step::Join);
+        assert_eq!((client.due(10), client.due(20), client.due(20)), (None, Some(Step::Join), None));
+        client.plan(30, Step::GiveUp);
+        client.opened();
+        assert_eq!((client.due(30), client.stage), (None, Stage::SigningIn));
+    }
+}

@@ -136,3 +136,30 @@ impl Returns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_who_is_back_after_how_long() {
+        let usage = Usage { seconds: 9.0, servers: 1.0, redis: 0.1, generator: 0.2, others: 0.0, stolen: 0.0 };
+        let outcome =
+            |returns: Returns| returns.outcome(3, BTreeMap::new(), BTreeMap::new(), &Echoes::default(), &usage);
+        let mut returns = Returns::default();
+        returns.since(100 * SECOND);
+        for (who, seconds) in [(0, 99), (1, 102), (2, 104), (0, 109)] {
+            returns.left(who);
+            returns.back_at(who, seconds * SECOND);
+        }
+        let all = outcome(returns);
+        assert_eq!(all.back_after, [(1, 0), (2, 1), (5, 2), (10, 3), (30, 3), (60, 3)]);
+        assert_eq!((all.all_back_after, all.lost_again, all.lost_for_good), (Some(9.0), 1, 0));
+        let mut returns = Returns::default();
+        returns.since(SECOND);
+        returns.back_at(0, SECOND);
+        returns.gone(0);
+        let gone = outcome(returns);
+        assert_eq!((gone.all_back_after, gone.lost_for_good, gone.back_after[5]), (None, 1, (60, 0)));
+    }
+}
