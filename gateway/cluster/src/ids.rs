@@ -45,6 +45,18 @@ id!(
     SessionId
 );
 
+/// Characters of [`NodeId::tag`].
+const TAG: usize = 8;
+
+impl NodeId {
+    /// The last characters of the id, which are random: short, and different for every node of a cluster.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        // An id has only ASCII characters; another one is its own tag.
+        self.0.get(self.0.len().saturating_sub(TAG)..).unwrap_or(&self.0)
+    }
+}
+
 impl Incarnation {
     /// The first or next incarnation of `node`.
     #[must_use]

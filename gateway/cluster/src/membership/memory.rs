@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     Unavailable,
     ids::Incarnation,
-    membership::{REAPING_TERMS, Remembered},
+    membership::{REAPING_TERMS, Remembered, Secret},
     presence::Stay,
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub struct MemoryMembership {
     pub(crate) term: Duration,
     leases: Arc<Mutex<HashMap<Incarnation, Lease>>>,
+    secret: Arc<OnceLock<Secret>>,
 }
 
 struct Lease {
@@ -28,19 +29,20 @@ struct Lease {
     since: Instant,
     holds: HashSet<Stay>,
     report: Option<String>,
+    address: Option<String>,
     /// Until this time a survivor may clean up.
     reaping_until: Option<Instant>,
 }
 
 impl MemoryMembership {
     pub(crate) fn new(term: Duration) -> Self {
-        Self { term, leases: Arc::default() }
+        Self { term, leases: Arc::default(), secret: Arc::default() }
     }
 
     pub(crate) fn register(&self, incarnation: &Incarnation) -> Result<Remembered, Unavailable> {
         let now = Instant::now();
         let (until, holds) = (now + self.term, HashSet::new());
-        let lease = Lease { until, since: now, holds, report: None, reaping_until: None };
+        let lease = Lease { until, since: now, holds, report: None, address: None, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
         // Constant: the data lasts as long as the process.
         Ok(Remembered(1))
@@ -72,6 +74,25 @@ impl MemoryMembership {
             .iter()
             .filter_map(|(incarnation, lease)| Some((incarnation.clone(), lease.report.clone()?)))
             .collect())
+    }
+
+    pub(crate) fn secret(&self, proposed: &Secret) -> Result<Secret, Unavailable> {
+        Ok(self.secret.get_or_init(|| proposed.clone()).clone())
+    }
+
+    pub(crate) fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
+        if let Some(lease) = self.leases.lock().get_mut(incarnation) {
+            lease.address = Some(address.to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
+        let now = Instant::now();
+        let leases = self.leases.lock();
+        let live = leases.iter().filter(|(incarnation, lease)| lease.until > now && incarnation.node().tag() == tag);
+        // A node that lost its lease may have two incarnations for a moment, both with its address.
+        Ok(live.filter_map(|(incarnation, lease)| Some((incarnation.clone(), lease.address.clone()?))).next())
     }
 
     pub(crate) fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {

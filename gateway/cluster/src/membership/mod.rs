@@ -4,12 +4,12 @@
 //! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is
 //! assigned to one survivor, and to another one if that does not finish within `REAPING_TERMS`. A survivor must have
 //! held its own lease for one full term without a break, so that after an outage of the back end all nodes have time to
-//! register again. Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
+//! register again. Nodes share a secret, and know each other's addresses while the leases hold. Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
 
-use std::time::Duration;
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     Unavailable,
@@ -26,6 +26,31 @@ pub(crate) const REAPING_TERMS: u32 = 3;
 /// Since when the back end has kept its data: opaque. If it changes, all data was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered(pub(crate) u64);
+
+/// A secret that all nodes of a cluster share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Arc::new(rand::random::<[u8; 32]>()))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Without the secret, so that no log contains it.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
 
 /// The port.
 #[derive(Clone)]
@@ -85,6 +110,38 @@ impl Membership {
     /// [`Unavailable`].
     pub async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
         forward!(self.reports())
+    }
+
+    /// The secret that all nodes share: the first one that was proposed since the back end last lost its data.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the proposal may have been accepted.
+    pub async fn secret(&self, proposed: &Secret) -> Result<Secret, Unavailable> {
+        forward!(self.secret(proposed))
+    }
+
+    /// Stores where other nodes reach the node of this incarnation, unless the incarnation was removed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the address may not have been stored.
+    pub async fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
+        forward!(self.announce(incarnation, address))
+    }
+
+    /// The incarnation and the address of the live node with this [tag](NodeId::tag).
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
+        forward!(self.address(tag))
+    }
+
+    /// This machine's address as the back end sees it, unless a proxy or NAT is between; `None` if there is none.
+    pub async fn local_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(membership) => membership.local_address().await,
+        }
     }
 
     /// Adds stays to the index of an incarnation that is about to claim them.

@@ -1,6 +1,7 @@
 //! [`crate::membership`] over Redis: leases by Redis's own clock, so that the nodes' clocks do not matter.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use redis::Script;
 use crate::{
     Unavailable,
     ids::Incarnation,
-    membership::{REAPING_TERMS, Remembered},
+    membership::{REAPING_TERMS, Remembered, Secret},
     presence::Stay,
     redis::link::RedisLink,
 };
@@ -19,6 +20,8 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rene
 static LIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("live.lua")));
 static TAKE_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take_dead.lua")));
 static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
+static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("announce.lua")));
+static ADDRESS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("address.lua")));
 static FORGET_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget_dead.lua")));
 
 /// Entries in one command.
@@ -61,6 +64,30 @@ impl RedisMembership {
         Ok(reports.into_iter().map(|(incarnation, text)| (incarnation.as_str().into(), text)).collect())
     }
 
+    pub(crate) async fn secret(&self, proposed: &Secret) -> Result<Secret, Unavailable> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.link.keys.secret()).arg(proposed.as_bytes()).arg("NX").arg("GET");
+        let before: Option<Vec<u8>> = self.link.command(&command).await?;
+        Ok(before.map_or_else(|| proposed.clone(), |secret| Secret(secret.into())))
+    }
+
+    pub(crate) async fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
+        let mut call = ANNOUNCE.key(self.link.keys.leases());
+        call.key(self.link.keys.addresses()).arg(incarnation.as_str()).arg(incarnation.node().tag()).arg(address);
+        self.link.script::<i64>(&call).await.map(drop)
+    }
+
+    pub(crate) async fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
+        let mut call = ADDRESS.key(self.link.keys.leases());
+        call.key(self.link.keys.addresses()).arg(tag);
+        let found: Option<(String, String)> = self.link.script(&call).await?;
+        Ok(found.map(|(incarnation, address)| (incarnation.as_str().into(), address)))
+    }
+
+    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
+        self.link.local_address().await
+    }
+
     pub(crate) async fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
         self.index("SADD", incarnation, stays).await
     }
@@ -89,7 +116,8 @@ impl RedisMembership {
         let keys = &self.link.keys;
         self.link.command::<i64>(redis::cmd("DEL").arg(keys.index(dead))).await?;
         let mut call = FORGET_DEAD.key(keys.leases());
-        call.key(keys.held_since()).key(keys.reaping()).key(keys.reports()).arg(dead.as_str());
+        call.key(keys.held_since()).key(keys.reaping()).key(keys.reports()).key(keys.addresses());
+        call.arg(dead.as_str()).arg(dead.node().tag());
         self.link.script::<i64>(&call).await.map(drop)
     }
 

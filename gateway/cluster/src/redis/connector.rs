@@ -6,17 +6,17 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use deadpool_redis::Manager;
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisFuture, RedisResult,
-    aio::MultiplexedConnection, io::AsyncDNSResolver,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisFuture,
+    RedisResult, aio::MultiplexedConnection, io::AsyncDNSResolver,
 };
-use tokio::net::lookup_host;
+use tokio::net::{UdpSocket, lookup_host};
 
 use crate::{
     TIMEOUT,
@@ -49,6 +49,19 @@ impl Connector {
     /// Number of the database that connections use.
     pub(crate) fn database(&self) -> i64 {
         self.target.client.get_connection_info().redis_settings().db()
+    }
+
+    /// This machine's address on the way to Redis. Sends nothing.
+    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
+        let (host, port) = match self.target.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.as_str(), *port),
+            _ => return None,
+        };
+        let to = lookup_host((self.target.host.as_deref().unwrap_or(host), port)).await.ok()?.next()?;
+        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).await.ok()?;
+        socket.connect(to).await.ok()?;
+        Some(socket.local_addr().ok()?.ip())
     }
 
     /// A connection for commands, which ends when the last clone is dropped.

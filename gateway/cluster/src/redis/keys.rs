@@ -67,6 +67,16 @@ impl Keys {
         format!("{}:{{nodes}}:reports", self.prefix)
     }
 
+    /// Hash: a node's tag → `<incarnation> <address>`.
+    pub(crate) fn addresses(&self) -> String {
+        format!("{}:{{nodes}}:addresses", self.prefix)
+    }
+
+    /// String: the secret that all nodes share.
+    pub(crate) fn secret(&self) -> String {
+        format!("{}:{{nodes}}:secret", self.prefix)
+    }
+
     /// Set: `<session> - <user>` of every session, `<session> <room> <user>` of every stay that an incarnation holds.
     pub(crate) fn index(&self, incarnation: &Incarnation) -> String {
         format!("{}:holds:{incarnation}", self.prefix)

@@ -15,6 +15,7 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -86,6 +87,11 @@ impl RedisLink {
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Unavailable> {
         self.within(Timing::of("pubsub"), TIMEOUT, self.connector.subscriptions(pushed)).await
+    }
+
+    /// This machine's address on the way to Redis.
+    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
+        tokio::time::timeout(TIMEOUT, self.connector.local_address()).await.ok()?
     }
 
     /// One command.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_cluster::{
     ids::Incarnation,
+    membership::Secret,
     presence::{Scope, Stay},
     room_name::RoomName,
 };
@@ -20,6 +21,9 @@ contract!(
     indexed_stays_can_be_read_until_they_are_removed,
     nothing_of_a_removed_incarnation_is_left,
     all_nodes_see_a_report_until_its_node_is_removed,
+    all_nodes_have_the_secret_that_was_proposed_first,
+    an_address_is_known_while_its_node_is_live,
+    a_removed_incarnation_leaves_the_address_of_its_successor,
 );
 
 async fn renew(node: &Node, incarnation: &Incarnation) -> bool {
@@ -176,4 +180,43 @@ async fn all_nodes_see_a_report_until_its_node_is_removed(backend: Backend) {
     a.cluster.membership.forget_dead(&of_a).await.unwrap();
     a.cluster.membership.report(&of_a, "too late").await.unwrap();
     assert!(b.cluster.membership.reports().await.unwrap().is_empty(), "a removed incarnation reports nothing");
+}
+
+async fn all_nodes_have_the_secret_that_was_proposed_first(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let (first, second) = (Secret::random(), Secret::random());
+    assert!(first != second && !format!("{first:?}").contains(&first.as_bytes()[0].to_string()));
+    assert_eq!(a.cluster.membership.secret(&first).await.unwrap(), first);
+    assert_eq!(b.cluster.membership.secret(&second).await.unwrap(), first);
+    assert_eq!(a.cluster.membership.secret(&second).await.unwrap(), first);
+}
+
+async fn an_address_is_known_while_its_node_is_live(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &fixture.nodes[..] else { unreachable!() };
+    let address = async || b.cluster.membership.address(a.id.tag()).await.unwrap();
+    let of_a = a.register().await;
+    assert_eq!(address().await, None, "it has not announced one");
+    for text in ["10.0.0.1:13000", "[2001:db8::1]:13000"] {
+        a.cluster.membership.announce(&of_a, text).await.unwrap();
+        assert_eq!(address().await, Some((of_a.clone(), text.to_owned())));
+    }
+    assert_eq!(b.cluster.membership.address("").await.unwrap(), None);
+    assert_eq!(b.cluster.membership.address(b.id.tag()).await.unwrap(), None);
+    until("the lease is over", || async { address().await.is_none().then_some(()) }).await;
+}
+
+async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let membership = &node.cluster.membership;
+    let (old, new) = (node.register().await, node.register().await);
+    membership.announce(&old, "10.0.0.1:1").await.unwrap();
+    membership.announce(&new, "10.0.0.1:2").await.unwrap();
+    membership.forget_dead(&old).await.unwrap();
+    membership.announce(&old, "10.0.0.1:3").await.unwrap();
+    assert_eq!(membership.address(node.id.tag()).await.unwrap(), Some((new.clone(), "10.0.0.1:2".to_owned())));
+    membership.forget_dead(&new).await.unwrap();
+    assert_eq!(membership.address(node.id.tag()).await.unwrap(), None);
 }
