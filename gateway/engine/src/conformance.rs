@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use crate::{
-    Accept, CloseReason, Engine, EngineKind, EngineLimits, Frame, Handshake, Inbound, Messages, Outbox, Parts, Session,
+    Accept, Alone, CloseReason, Engine, EngineKind, EngineLimits, Frame, Handshake, Inbound, Messages, Outbox, Parts,
+    Session,
 };
 
 /// How long a client may take to its first CONNECT.
@@ -22,7 +23,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 pub fn router(kind: EngineKind, lifecycle: &Lifecycle) -> Router {
     let engine = |messages| {
         let accept = Arc::new(Host { messages, lifecycle: lifecycle.clone() });
-        Engine::new(kind, accept, limits(messages), lifecycle.clone())
+        Engine::new(kind, accept, Arc::new(Alone), limits(messages), lifecycle.clone())
     };
     let route = |engine| any(answer).with_state(engine);
     Router::new()

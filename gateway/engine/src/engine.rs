@@ -8,7 +8,7 @@ use axum::{
 };
 use jackfield_shared::lifecycle::Lifecycle;
 
-use crate::{Accept, EngineLimits, Handshake, Permit, native, oxide};
+use crate::{Accept, EngineLimits, Handshake, Permit, Relay, native, oxide, unknown_session};
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +28,17 @@ pub enum Engine<P: Permit> {
 }
 
 impl<P: Permit> Engine<P> {
-    /// An engine that passes new connections to `accept`.
+    /// An engine that passes new connections to `accept`. Only the native one uses `relay`.
     #[must_use]
-    pub fn new(kind: EngineKind, accept: Arc<dyn Accept<P>>, limits: EngineLimits, lifecycle: Lifecycle) -> Self {
+    pub fn new(
+        kind: EngineKind,
+        accept: Arc<dyn Accept<P>>,
+        relay: Arc<dyn Relay>,
+        limits: EngineLimits,
+        lifecycle: Lifecycle,
+    ) -> Self {
         match kind {
-            EngineKind::Native => Self::Native(native::Engine::new(accept, limits, &lifecycle)),
+            EngineKind::Native => Self::Native(native::Engine::new(accept, relay, limits, &lifecycle)),
             EngineKind::Oxide => Self::Oxide(oxide::Engine::new(accept, limits, lifecycle)),
         }
     }
@@ -42,6 +48,14 @@ impl<P: Permit> Engine<P> {
         match self {
             Self::Native(engine) => engine.answer(request, handshake, permit).await,
             Self::Oxide(engine) => engine.answer(request, handshake, permit).await,
+        }
+    }
+
+    /// Answers a request that another process passed on: only if this one has the connection.
+    pub async fn answer_passed_on(self, request: Request<Body>, handshake: Handshake) -> Response<Body> {
+        match self {
+            Self::Native(engine) => engine.answer_passed_on(request, handshake).await,
+            Self::Oxide(_) => unknown_session(),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Handshake`]: the parameters of a request · [`Accept`], [`Session`]: the interface that the gateway implements ·
 //! [`Inbound`]: a packet from a client · [`Frame`]: a packet for clients, encoded once for all recipients · [`Outbox`]:
-//! a connection's bounded queue, which reports to the sender if it is full · [`CloseReason`].
+//! a connection's bounded queue, which reports to the sender if it is full · [`CloseReason`] · [`Relay`]: the other
+//! processes of a cluster.
 //!
 //! Engines, chosen by [`EngineKind`]: [`native`], our own; [`oxide`], over the lower half of socketioxide, whose types stay
 //! in that folder. And [`testing`], without a transport. Deliberately knows neither users nor rooms, neither Redis nor the node.
@@ -23,6 +24,7 @@ mod outbox;
 pub mod oxide;
 mod packet;
 mod parts;
+mod relay;
 mod stragglers;
 pub mod testing;
 mod websocket;
@@ -38,6 +40,7 @@ pub use self::{
     inbound::{Excess, Inbound, Packet, event_name},
     outbox::{Full, Outbox},
     parts::Parts,
+    relay::{Alone, Owner, Relay, unknown_session},
 };
 
 /// Protocol limits for clients.

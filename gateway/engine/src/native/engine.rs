@@ -19,17 +19,18 @@ use super::{
     probe::{Probe, close},
     reader::Reader,
     shard::Shard,
-    sid::{is_sid, new_sid},
     table::Table,
     wire::Wire,
 };
 use crate::{
-    Accept, EngineLimits, Frame, Handshake, Outbox, Permit, Transport, failure::Failure, websocket::handshake,
+    Accept, EngineLimits, Frame, Handshake, Outbox, Owner, Permit, Relay, Transport, failure::Failure,
+    websocket::handshake,
 };
 
 /// Speaks Engine.IO to clients. Cheap to clone.
 pub struct Engine<P: Permit> {
     accept: Arc<dyn Accept<P>>,
+    relay: Arc<dyn Relay>,
     shards: Arc<Shards>,
 }
 
@@ -44,11 +45,11 @@ struct Shards {
 impl<P: Permit> Engine<P> {
     /// An engine that passes new connections to `accept`. Call it within a runtime.
     #[must_use]
-    pub fn new(accept: Arc<dyn Accept<P>>, limits: EngineLimits, lifecycle: &Lifecycle) -> Self {
+    pub fn new(accept: Arc<dyn Accept<P>>, relay: Arc<dyn Relay>, limits: EngineLimits, lifecycle: &Lifecycle) -> Self {
         let polling = Arc::<Table<Wire>>::default();
         let shards = 0..Handle::current().metrics().num_workers().max(1);
         let all = shards.map(|_| Shard::start(limits, lifecycle, &polling)).collect();
-        Self { accept, shards: Arc::new(Shards { all, polling, next: AtomicUsize::new(0) }) }
+        Self { accept, relay, shards: Arc::new(Shards { all, polling, next: AtomicUsize::new(0) }) }
     }
 
     /// Answers a request. `handshake` was parsed from it, and admission gave it `permit`.
@@ -56,13 +57,64 @@ impl<P: Permit> Engine<P> {
         let answered = match (handshake.transport, &handshake.sid) {
             (None, _) => Err(Failure::UnknownTransport),
             (Some(transport), None) => self.begin(transport, request, handshake, permit).await,
-            (Some(Transport::Polling), Some(sid)) => match self.shards.polling.get(sid) {
-                Some(wire) => poll_or_post(request, wire).await,
-                None => Err(Failure::UnknownSession),
+            (Some(transport), Some(sid)) => match self.find(sid) {
+                Found::Own(wire) => self.go_on(transport, request, wire).await,
+                Found::Elsewhere => self.pass_on(transport, request, sid).await,
+                Found::Nowhere => Err(Failure::UnknownSession),
             },
-            (Some(Transport::WebSocket), Some(sid)) => self.upgrade(request, sid),
         };
         answered.unwrap_or_else(Failure::response)
+    }
+
+    /// Answers a request that another process passed on. It is never passed on again.
+    pub async fn answer_passed_on(self, request: Request<Body>, handshake: Handshake) -> Response<Body> {
+        let answered = match (handshake.transport, handshake.sid.as_deref().map(|sid| self.find(sid))) {
+            (Some(transport), Some(Found::Own(wire))) => self.go_on(transport, request, wire).await,
+            _ => Err(Failure::UnknownSession),
+        };
+        answered.unwrap_or_else(Failure::response)
+    }
+
+    fn find(&self, sid: &str) -> Found {
+        // First the table: after a change of keys, the relay may not recognise ids of this process.
+        if let Some(wire) = self.shards.polling.get(sid) {
+            return Found::Own(Some(wire));
+        }
+        match self.relay.owner(sid) {
+            Owner::Own => Found::Own(None),
+            Owner::Other => Found::Elsewhere,
+            Owner::Nobody => Found::Nowhere,
+        }
+    }
+
+    /// A request of a connection of another process.
+    async fn pass_on(
+        &self,
+        transport: Transport,
+        request: Request<Body>,
+        sid: &str,
+    ) -> Result<Response<Body>, Failure> {
+        match transport {
+            Transport::Polling => check_poll(&request)?,
+            Transport::WebSocket => check_upgrade(&request)?,
+        }
+        Ok(self.relay.pass_on(transport, sid.into(), request).await)
+    }
+
+    /// A request of a connection of this process; `None` if the connection has ended, or no longer polls.
+    async fn go_on(
+        &self,
+        transport: Transport,
+        request: Request<Body>,
+        wire: Option<Arc<Wire>>,
+    ) -> Result<Response<Body>, Failure> {
+        match transport {
+            Transport::Polling => poll_or_post(request, wire.ok_or(Failure::UnknownSession)?).await,
+            Transport::WebSocket => {
+                check_upgrade(&request)?;
+                Ok(self.upgrade(request, wire.as_ref()))
+            }
+        }
     }
 
     /// A request that begins a connection.
@@ -87,14 +139,14 @@ impl<P: Permit> Engine<P> {
                 Ok(handshake::accept(request, &lifecycle, move |socket, early| {
                     let (read, write) = socket.into_split();
                     let wire = Wire::websocket(&shard, write);
-                    self.open(&wire, &new_sid(), &[], handshake, permit);
+                    self.open(&wire, &self.relay.new_sid(), &[], handshake, permit);
                     if early.is_empty() || wire.read(&mut early.to_vec()).is_continue() {
                         Reader::start(read, &wire);
                     }
                 }))
             }
             Transport::Polling => {
-                let sid = new_sid();
+                let sid = self.relay.new_sid();
                 let wire = Wire::polling(&shard, Polling::new(sid.clone()));
                 self.shards.polling.insert(sid.clone(), &wire);
                 self.open(&wire, &sid, &["websocket"], handshake, permit);
@@ -105,20 +157,13 @@ impl<P: Permit> Engine<P> {
 
     /// A WebSocket for a connection with polling. If it cannot be that, for example because another one is, it is
     /// accepted and closed, as by Engine.IO's own server.
-    fn upgrade(&self, request: Request<Body>, sid: &str) -> Result<Response<Body>, Failure> {
-        if request.method() != Method::GET {
-            return Err(Failure::BadRequest);
-        }
-        handshake::check(request.headers())?;
-        if !is_sid(sid) {
-            return Err(Failure::UnknownSession);
-        }
-        let probe = self.shards.polling.get(sid).as_ref().and_then(Probe::begin);
+    fn upgrade(&self, request: Request<Body>, wire: Option<&Arc<Wire>>) -> Response<Body> {
+        let probe = wire.and_then(Probe::begin);
         let lifecycle = self.shards.next().lifecycle.clone();
-        Ok(handshake::accept(request, &lifecycle.clone(), move |socket, early| match probe {
+        handshake::accept(request, &lifecycle.clone(), move |socket, early| match probe {
             Some(probe) => drop(lifecycle.spawn(probe.run(socket, early))),
             None => close(&socket),
-        }))
+        })
     }
 
     /// Sends the open packet, and passes the connection to its session.
@@ -135,6 +180,29 @@ impl<P: Permit> Engine<P> {
         let session = self.accept.open(handshake, permit, Outbox::Native(NativeOutbox::new(wire)));
         wire.begin(session);
     }
+}
+
+fn check_poll(request: &Request<Body>) -> Result<(), Failure> {
+    match *request.method() {
+        Method::GET | Method::POST => Ok(()),
+        _ => Err(Failure::BadRequest),
+    }
+}
+
+fn check_upgrade(request: &Request<Body>) -> Result<(), Failure> {
+    match *request.method() {
+        Method::GET => handshake::check(request.headers()),
+        _ => Err(Failure::BadRequest),
+    }
+}
+
+/// The place of a connection.
+enum Found {
+    /// Here; `None` if it has ended, or no longer polls.
+    Own(Option<Arc<Wire>>),
+    /// In another process.
+    Elsewhere,
+    Nowhere,
 }
 
 /// A request of a connection with polling.
@@ -156,6 +224,6 @@ impl Shards {
 // A derived one would require `P: Clone`, although no `P` is cloned.
 impl<P: Permit> Clone for Engine<P> {
     fn clone(&self) -> Self {
-        Self { accept: Arc::clone(&self.accept), shards: Arc::clone(&self.shards) }
+        Self { accept: Arc::clone(&self.accept), relay: Arc::clone(&self.relay), shards: Arc::clone(&self.shards) }
     }
 }

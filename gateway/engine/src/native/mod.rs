@@ -18,7 +18,6 @@ mod queue;
 mod reader;
 mod receive;
 mod shard;
-mod sid;
 mod table;
 mod upgrade;
 mod wire;

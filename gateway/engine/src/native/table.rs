@@ -4,10 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::sid::Sid;
-
 /// See the module.
-pub(super) struct Table<W>(Mutex<HashMap<Sid, Arc<W>>>);
+pub(super) struct Table<W>(Mutex<HashMap<Box<str>, Arc<W>>>);
 
 impl<W> Default for Table<W> {
     fn default() -> Self {
@@ -16,7 +14,7 @@ impl<W> Default for Table<W> {
 }
 
 impl<W> Table<W> {
-    pub(super) fn insert(&self, sid: Sid, connection: &Arc<W>) {
+    pub(super) fn insert(&self, sid: Box<str>, connection: &Arc<W>) {
         self.0.lock().insert(sid, Arc::clone(connection));
     }
 

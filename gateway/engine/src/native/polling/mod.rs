@@ -8,11 +8,11 @@ use std::task::Waker;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{sid::Sid, upgrade::Upgrade};
+use super::upgrade::Upgrade;
 
 /// See the module.
 pub(in crate::native) struct Polling {
-    pub(in crate::native) sid: Sid,
+    pub(in crate::native) sid: Box<str>,
     pub(in crate::native) upgrade: Upgrade,
     /// Bytes of the answer that is being written.
     pub(in crate::native) answering: usize,
@@ -33,7 +33,7 @@ impl Drop for Polling {
 }
 
 impl Polling {
-    pub(in crate::native) fn new(sid: Sid) -> Self {
+    pub(in crate::native) fn new(sid: Box<str>) -> Self {
         Self {
             sid,
             upgrade: Upgrade::None,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, http::Response};
-use jackfield_engine::{Engine, EngineKind, EngineLimits, Handshake};
+use jackfield_engine::{Alone, Engine, EngineKind, EngineLimits, Handshake};
 use jackfield_shared::{lifecycle::Lifecycle, serve::serve};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Server {
     pub async fn reacting(kind: EngineKind, limits: EngineLimits, reaction: Reaction) -> Self {
         let lifecycle = Lifecycle::new();
         let gateway = Arc::new(Gateway { opened: Mutex::default(), reaction, faults: Arc::default() });
-        let engine = Engine::new(kind, Arc::clone(&gateway) as _, limits, lifecycle.clone());
+        let engine = Engine::new(kind, Arc::clone(&gateway) as _, Arc::new(Alone), limits, lifecycle.clone());
         let (permits, pending) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (given, count) = (Arc::clone(&permits), Arc::clone(&pending));
         let answer = move |request: Request| {
