@@ -58,6 +58,14 @@ impl<P: Permit> Engine<P> {
             Self::Oxide(_) => unknown_session(),
         }
     }
+
+    /// Answers the connection's poll now, if one hangs.
+    pub fn release_poll(&self, sid: &str) {
+        match self {
+            Self::Native(engine) => engine.release_poll(sid),
+            Self::Oxide(_) => {}
+        }
+    }
 }
 
 // A derived one would require `P: Clone`, although no `P` is cloned.

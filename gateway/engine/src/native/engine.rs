@@ -75,6 +75,15 @@ impl<P: Permit> Engine<P> {
         answered.unwrap_or_else(Failure::response)
     }
 
+    /// Answers the connection's poll now, if one hangs.
+    pub fn release_poll(&self, sid: &str) {
+        if let Some(wire) = self.shards.polling.get(sid)
+            && let Some(polling) = &mut wire.state().polling
+        {
+            polling.release();
+        }
+    }
+
     fn find(&self, sid: &str) -> Found {
         // First the table: after a change of keys, the relay may not recognise ids of this process.
         if let Some(wire) = self.shards.polling.get(sid) {

@@ -20,6 +20,7 @@ mod polling_payloads;
 mod polling_refusals;
 mod queue;
 mod queue_age;
+mod relay;
 mod upgrade;
 mod upgrade_failures;
 mod upgrade_overlaps;

@@ -18,6 +18,8 @@ pub(in crate::native) struct Polling {
     pub(in crate::native) answering: usize,
     /// A poll is being answered, or hangs.
     polled: bool,
+    /// The poll that hangs is to end.
+    released: bool,
     /// A POST is being read.
     posted: bool,
     /// Wakes the poll that hangs.
@@ -39,6 +41,7 @@ impl Polling {
             upgrade: Upgrade::None,
             answering: 0,
             polled: false,
+            released: false,
             posted: false,
             waker: None,
             over: CancellationToken::new(),
@@ -48,6 +51,12 @@ impl Polling {
     /// Whether a poll hangs, or is being answered.
     pub(in crate::native) fn is_polled(&self) -> bool {
         self.polled
+    }
+
+    /// Lets the poll that hangs end, even with nothing to answer.
+    pub(in crate::native) fn release(&mut self) {
+        self.released = self.polled;
+        self.wake();
     }
 
     /// Lets the poll that hangs look again for something to answer.

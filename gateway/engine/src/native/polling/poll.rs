@@ -98,7 +98,7 @@ impl Poll {
         if self.last {
             payload::append_type(&mut payload.bytes, CLOSE);
         } else if payload.bytes.is_empty() {
-            if !polling.upgrade.ends_polls() {
+            if !polling.upgrade.ends_polls() && !std::mem::take(&mut polling.released) {
                 polling.waker = Some(cx.waker().clone());
                 return Ready::Pending;
             }
@@ -124,7 +124,7 @@ impl Recipient for Poll {
             return self.wire.end(CloseReason::ClientClosed);
         }
         if let Some(polling) = &mut self.wire.state().polling {
-            polling.polled = false;
+            (polling.polled, polling.released) = (false, false);
         }
     }
 }

@@ -37,6 +37,12 @@ pub struct Gateway {
 /// A permit of admission, counted until it is dropped.
 pub struct Permit(Arc<AtomicUsize>);
 
+impl Gateway {
+    pub fn new(reaction: Reaction) -> Self {
+        Self { opened: Mutex::default(), reaction, faults: Arc::default() }
+    }
+}
+
 impl Permit {
     pub fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::AcqRel);

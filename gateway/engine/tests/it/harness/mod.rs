@@ -18,7 +18,7 @@ use jackfield_engine::{EngineLimits, Frame, Messages};
 
 pub use self::{
     frames::{BINARY, CLOSE, CONTINUATION, FIN, Message, PING, PONG, TEXT, close_frame, frame, with_length},
-    gateway::{Call, Gateway, Recorder},
+    gateway::{Call, Gateway, Permit, Recorder},
     http::{Answer, Exchange},
     polling::Polling,
     server::Server,

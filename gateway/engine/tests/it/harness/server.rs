@@ -12,7 +12,6 @@ use std::{
 use axum::{Router, body::Body, extract::Request, http::Response};
 use jackfield_engine::{Alone, Engine, EngineKind, EngineLimits, Handshake};
 use jackfield_shared::{lifecycle::Lifecycle, serve::serve};
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -43,7 +42,7 @@ impl Server {
     /// Like [`Server::start`]; every session does `reaction` when it has recorded a packet.
     pub async fn reacting(kind: EngineKind, limits: EngineLimits, reaction: Reaction) -> Self {
         let lifecycle = Lifecycle::new();
-        let gateway = Arc::new(Gateway { opened: Mutex::default(), reaction, faults: Arc::default() });
+        let gateway = Arc::new(Gateway::new(reaction));
         let engine = Engine::new(kind, Arc::clone(&gateway) as _, Arc::new(Alone), limits, lifecycle.clone());
         let (permits, pending) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (given, count) = (Arc::clone(&permits), Arc::clone(&pending));
