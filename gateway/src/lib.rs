@@ -9,7 +9,7 @@
 //! - [`session`]: connections and their sockets, and what they share
 //! - [`room`], [`feed`]: stored messages and their receivers
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
-//! - [`hub`]: members and fan-out
+//! - [`hub`]: members and fan-out · [`relay`]: polls for other nodes
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
 //! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`user_id`]
 //!
@@ -30,6 +30,7 @@ pub mod metrics;
 mod node;
 mod notification;
 mod ops;
+mod relay;
 mod roles;
 mod room;
 mod session;
@@ -45,7 +46,7 @@ use jackfield_cluster::{
     ids::{NodeId, random_id},
     over_redis,
 };
-use jackfield_engine::{EngineKind, testing::TestClient};
+use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::SettingsError,
@@ -78,7 +79,7 @@ pub enum StartError {
 
 /// A running gateway: its background work has started.
 pub struct Gateway {
-    engine: EngineKind,
+    engine: front::NodeEngine,
     shared: Arc<Shared>,
     api: Arc<Api>,
 }
@@ -138,6 +139,7 @@ impl Gateway {
         trace::install(&settings.otel, "jackfield-gateway", id.as_str(), lifecycle)?;
         let shared = Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events));
         node::start(&shared, events);
+        let engine = front::engine(&shared, engine);
         let api = Api::new(&shared, keys);
         Ok(Self { engine, shared, api })
     }
@@ -153,13 +155,14 @@ impl Gateway {
     pub fn router(&self) -> Router {
         let settings = &self.shared.settings;
         let api = settings.api.public.then(|| api::router(&self.api, settings.proxy.hops as usize));
-        front::router(&self.shared, self.engine, api)
+        front::router(&self.shared, self.engine.clone(), api)
     }
 
     /// The internal routes.
     pub fn internal_router(&self) -> Router {
         // No proxy is in front of this port, so no forwarding header is trusted for a caller's address.
-        ops::router(Arc::clone(&self.shared)).merge(api::router(&self.api, 0))
+        let passed_on = front::passed_on(&self.shared, self.engine.clone());
+        ops::router(Arc::clone(&self.shared)).merge(passed_on).merge(api::router(&self.api, 0))
     }
 
     /// The node's id.

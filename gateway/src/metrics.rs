@@ -77,6 +77,13 @@ jackfield_shared::metric_list! {
     Counter HANDSHAKES = "jackfield_handshakes_total" by transport in &["polling", "websocket"];
     /// Polling connections that requested an upgrade to WebSocket.
     Counter UPGRADES = "jackfield_upgrades_total";
+    /// Requests of polling clients passed on to the nodes that have their connections, by transport.
+    Counter PASSED_ON = "jackfield_passed_on_total" by transport in &["polling", "websocket"];
+    /// Requests of polling clients that could not be passed on, and were answered as if the connection had ended.
+    Counter NOT_PASSED_ON = "jackfield_not_passed_on_total"
+        by reason in &["not_live", "unreachable", "interrupted", "timeout", "too_many", OTHER];
+    /// Polls and WebSockets of other nodes' clients that this node passes on now.
+    Gauge PASSING_ON = "jackfield_passing_on";
     /// Handshakes answered with 503, by code.
     Counter HANDSHAKES_REFUSED = "jackfield_handshakes_refused_total"
         by code in &["server_draining", "too_many_connections", "unavailable", OTHER];

@@ -46,7 +46,8 @@ jackfield_shared::settings! {
 
     /// `internal.…`
     pub struct Internal {
-        /// Port of `/v1`, `/healthz`, `/readyz`, `/metrics`; 0 for `port` + 10000.
+        /// Port of `/v1`, `/healthz`, `/readyz`, `/metrics`, and for polls that other nodes pass on; 0 for `port` +
+        /// 10000.
         port: u16 = 0,
         /// Address that the internal port listens on; if empty, that of `host`, or loopback if `host` stands for all
         /// addresses.
@@ -57,8 +58,8 @@ jackfield_shared::settings! {
     pub struct NodeName {
         /// Name of the node in logs and in the cluster, to which a random part is added; if empty, `gateway`.
         id: String = String::new(),
-        /// Host and internal port of the node, as `/v1/nodes` shows them; if empty, the machine's host name and the
-        /// internal port.
+        /// Host and internal port at which the other nodes reach this one, to pass polls on; if empty, the address that
+        /// the internal port listens on, or if that is all addresses, the one that Redis sees.
         address: String = String::new(),
     }
 

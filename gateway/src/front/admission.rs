@@ -54,8 +54,11 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
             None => "",
         };
         metrics::HANDSHAKES.add_for([transport], 1);
-    } else if handshake.transport == Some(Transport::WebSocket) {
-        metrics::UPGRADES.add(1);
+    } else {
+        shared.relay.joined().await;
+        if handshake.transport == Some(Transport::WebSocket) {
+            metrics::UPGRADES.add(1);
+        }
     }
     // The engine passes the permit to the connection; if no connection opens, dropping the permit releases it.
     request.extensions_mut().insert(Admitted { handshake, permit });

@@ -1,20 +1,24 @@
 //! Everything before the engine on the public port.
 //!
 //! [`admission`] decides whether a new handshake is admitted, [`client_js`] serves the stock browser client, [`cors`]
-//! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls.
+//! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls. [`passed_on`]
+//! answers on the internal port what other nodes pass on.
 
 mod admission;
 mod client_js;
 mod compression;
 mod cors;
+mod passed_on;
 
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{Router, body::Body, extract::Extension, http::Request, middleware::from_fn_with_state, routing::any};
 use jackfield_engine::{Engine, EngineKind, EngineLimits, Handshake, Messages};
 
+pub(crate) use self::passed_on::router as passed_on;
 use crate::{
     limits::PendingPermit,
+    relay::EngineRelay,
     session::{Acceptor, Shared},
 };
 
@@ -25,8 +29,10 @@ struct Admitted {
     permit: Option<Arc<PendingPermit>>,
 }
 
-/// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
-pub(crate) fn router(shared: &Arc<Shared>, kind: EngineKind, api: Option<Router>) -> Router {
+/// The engine of a node.
+pub(crate) type NodeEngine = Engine<Arc<PendingPermit>>;
+
+pub(crate) fn engine(shared: &Arc<Shared>, kind: EngineKind) -> NodeEngine {
     let settings = &shared.settings;
     let limits = EngineLimits {
         ping_interval: settings.ping.interval,
@@ -40,7 +46,13 @@ pub(crate) fn router(shared: &Arc<Shared>, kind: EngineKind, api: Option<Router>
         longest_namespace: shared.longest_namespace(),
         messages: Messages::Packets,
     };
-    let engine = Engine::new(kind, Arc::new(Acceptor(Arc::clone(shared))), limits, shared.lifecycle.clone());
+    let relay = Arc::new(EngineRelay(Arc::clone(&shared.relay)));
+    Engine::new(kind, Arc::new(Acceptor(Arc::clone(shared))), relay, limits, shared.lifecycle.clone())
+}
+
+/// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
+pub(crate) fn router(shared: &Arc<Shared>, engine: NodeEngine, api: Option<Router>) -> Router {
+    let settings = &shared.settings;
     let answer = move |Extension(Admitted { handshake, permit }): Extension<Admitted>, request: Request<Body>| {
         engine.clone().answer(request, handshake, permit)
     };

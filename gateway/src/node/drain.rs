@@ -3,7 +3,8 @@
 //! After the first signal the node reports unready but serves as before for `drain.delay`, while load balancers take it
 //! out. Then it refuses new handshakes and closes the transports, spread evenly over `drain.window`, so that the other
 //! nodes get no burst of reconnects. It sends no DISCONNECT for joined namespaces, so that stock clients reconnect by
-//! themselves.
+//! themselves. Over the same time it ends what it passes on for clients of other nodes; what other nodes pass on is
+//! answered until the end.
 //!
 //! Guarantees: packets received before a connection's turn are handled and answered before its transport is closed, if
 //! that takes no longer than [`FINISH_WITHIN`]; later packets are not acknowledged, so nothing acknowledged is lost.
@@ -50,7 +51,15 @@ async fn empty(shared: &Arc<Shared>) {
     shared.lease.beat_now();
     sleep(delay).await;
     shared.readiness_flags.refuse_handshakes();
+    let until = Instant::now() + window + FINISH_WITHIN;
+    shared.relay.drain(window);
     close_connections(shared, window).await;
+    let passing_on = async {
+        while shared.relay.count() > 0 {
+            sleep(CHECK_EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout_at(until, passing_on).await;
     let cleanup = async {
         while shared.limiter.count() > 0 || !shared.releases.is_settled() {
             sleep(CHECK_EVERY).await;

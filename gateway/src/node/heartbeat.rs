@@ -4,7 +4,11 @@
 //! generations (and evicts those that lost to newer sessions meanwhile) and its users' presence, and sends the unread
 //! counts.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use jackfield_cluster::{
     Unavailable,
@@ -13,6 +17,7 @@ use jackfield_cluster::{
     presence::{Announce, Entry, Stay},
     sessions::HeldSession,
 };
+use jackfield_shared::hosts::is_loopback;
 
 use super::{Report, release::remove_stays};
 use crate::{
@@ -78,6 +83,7 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
         shared.lease.reasserted();
     }
     let live = shared.cluster.membership.live().await?;
+    shared.relay.follow(&live).await;
     shared.roster.keep_only(&live);
     metrics::NODES.set(live.len());
     reap(shared, &incarnation).await
@@ -89,12 +95,42 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster]);
     // Subscribe before the lease begins, so that this node receives everything that is sent to it.
     shared.cluster.bus.subscribe(&channels).await?;
-    let (incarnation, remembered) = shared.cluster.membership.register(&shared.id).await?;
+    let membership = &shared.cluster.membership;
+    let address = address(shared).await;
+    shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);
+    let (incarnation, remembered) = membership.register(&shared.id).await?;
+    membership.announce(&incarnation, &address).await?;
     shared.cluster.log.remembers(remembered);
     if shared.lease.begun(&incarnation, remembered) {
         tracing::warn!("Redis lost its data: re-registering this node's sessions and room members");
     }
     Ok(incarnation)
+}
+
+/// The address at which other nodes reach this one.
+async fn address(shared: &Shared) -> String {
+    static HINT: Once = Once::new();
+    let settings = &shared.settings;
+    let local = shared.cluster.membership.local_address().await;
+    let address = match settings.address() {
+        Some(address) => address,
+        None => {
+            let local = local.unwrap_or(Ipv4Addr::LOCALHOST.into());
+            SocketAddr::new(local, settings.internal_port().unwrap_or_default()).to_string()
+        }
+    };
+    let is_local = address.rsplit_once(':').is_some_and(|(host, _)| is_loopback(host));
+    if is_local && local.is_some_and(|local| !local.is_loopback()) {
+        HINT.call_once(|| {
+            tracing::warn!(
+                %address,
+                "nodes on other machines cannot pass polls on to this one: set `internal.host` (INTERNAL_HOST), or keep \
+                 each polling client on one node"
+            );
+        });
+    }
+    shared.relay.set_address(&address);
+    address
 }
 
 async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {

@@ -36,7 +36,7 @@ impl Report {
     pub(crate) fn of(shared: &Shared) -> Self {
         Self {
             id: Arc::clone(&shared.id.0),
-            address: shared.settings.address(),
+            address: shared.relay.address(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: rfc3339(shared.started_at),
             sockets: shared.namespaces.all().map(|namespace| namespace.members.len()).sum(),

@@ -1,7 +1,7 @@
 //! Gauges, sampled at scrape time.
 
 use crate::{
-    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS},
+    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS},
     session::Shared,
 };
 
@@ -19,6 +19,7 @@ pub(crate) fn sample(shared: &Shared) {
     }
     CONNECTIONS.set(shared.limiter.count());
     CONNECTIONS_LIMIT.set(shared.settings.limits.connections as usize);
+    PASSING_ON.set(shared.relay.count());
     for namespace in shared.namespaces.all() {
         SOCKETS.set_configured(&namespace.name, namespace.members.len());
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     feed::{Feeds, rule::Rule},
     hub::{Member as _, Namespace, Namespaces, Watchers},
+    relay::Relay,
     room::{Rooms, rules::Rules},
     settings::GatewaySettings,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) releases: ReleaseQueue,
     /// The sockets in [`MAIN`] in the whole cluster.
     pub(crate) roster: Roster,
+    /// Passes polls on to other nodes.
+    pub(crate) relay: Arc<Relay>,
     /// The limits on connecting, and on each user.
     pub(crate) limiter: ConnectionLimiter,
     /// The turns of clients that connect.
@@ -102,6 +105,7 @@ impl Shared {
             roster: Roster::new(&id, settings.roster.max as usize),
             idle: Idle::new(settings.limits.connect_timeout),
             limiter: ConnectionLimiter::new(&settings.limits),
+            relay: Relay::new(&id, &cluster.membership, &settings, &lifecycle),
             rooms: Rooms::new(cluster.bus.clone(), cluster.log.clone(), lifecycle.clone()),
             feeds: Feeds::new(policies.feeds, cluster.bus.clone(), cluster.log.clone()),
             namespaces: Namespaces::new(&NAMESPACES),

@@ -1,5 +1,6 @@
 //! Refuses invalid limits and paths at start, with the setting's name.
 
+use axum::http::uri::Authority;
 use jackfield_shared::settings::SettingsError;
 
 use super::GatewaySettings;
@@ -39,6 +40,10 @@ impl GatewaySettings {
         if limits.connect_timeout.is_zero() {
             return wrong("`limits.connectTimeout` must be more than 0, because idle connections must end");
         }
+        let address = &self.node.address;
+        if !address.is_empty() && address.parse::<Authority>().map_or(true, |address| address.port_u16().is_none()) {
+            return wrong("`node.address` must be a host and a port, such as 10.0.0.7:13000");
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         let path = &self.socket.path;
         if !path.starts_with('/') || self.socket_path().is_empty() || !path.chars().all(plain) {
@@ -69,6 +74,8 @@ mod tests {
             ("limits.eventBurst=0", "limits.eventBurst"),
             ("limits.attachments=1001", "limits.attachments"),
             ("limits.connectTimeout=0s", "limits.connectTimeout"),
+            ("node.address=10.0.0.7", "node.address"),
+            ("node.address=http://a:1/", "node.address"),
             ("socket.path=sockets", "socket.path"),
             ("socket.path=/", "socket.path"),
             ("socket.path=/{x}", "socket.path"),
@@ -76,8 +83,14 @@ mod tests {
             let error = with(wrong).unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`")), "{error}");
         }
-        for none in ["limits.inbox=0", "limits.queue=0", "limits.payload=0", "limits.queueAge=0s", "socket.path=/a/b/"]
-        {
+        for none in [
+            "limits.inbox=0",
+            "limits.queue=0",
+            "limits.payload=0",
+            "limits.queueAge=0s",
+            "socket.path=/a/b/",
+            "node.address=[::1]:1",
+        ] {
             assert_eq!(with(none), Ok(()), "{none}");
         }
     }

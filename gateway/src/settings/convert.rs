@@ -1,6 +1,6 @@
 //! Turns settings into the types that the rest of the gateway uses: rates, policies, keys and addresses.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use jackfield_cluster::{
     RedisAccess, RedisTarget, Terms,
@@ -84,14 +84,15 @@ impl GatewaySettings {
         }
     }
 
-    /// Host and internal port, for `/v1/nodes`.
+    /// Host and internal port at which other nodes reach this one; `None` if the internal port listens on all addresses.
     #[must_use]
-    pub fn address(&self) -> String {
+    pub fn address(&self) -> Option<String> {
         if !self.node.address.is_empty() {
-            return self.node.address.clone();
+            return Some(self.node.address.clone());
         }
-        let system = rustix::system::uname();
-        format!("{}:{}", system.nodename().to_string_lossy(), self.internal_port().unwrap_or_default())
+        let host = self.internal_host();
+        let is_any = host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+        (!is_any).then(|| format!("{host}:{}", self.internal_port().unwrap_or_default()))
     }
 
     /// The engine that speaks to the clients.

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 9] = [
     &["session"],
     &["room", "feed"],
     &["log_follower"],
-    &["hub"],
+    &["hub", "relay"],
     &["settings"],
     &["limits", "metrics", "notification", "roles", "user_id"],
 ];

@@ -18,6 +18,7 @@ mod limits;
 mod notifications;
 mod private_messages;
 mod readme;
+mod relay;
 mod rooms_costs;
 mod rooms_join;
 mod rooms_members;

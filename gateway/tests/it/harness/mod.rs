@@ -23,7 +23,7 @@ pub use self::{
     cluster::{API_KEY, TestCluster},
     packet::hex,
     room::{history, ids, members, room_log, send_many},
-    user::User,
+    user::{SECRET, User},
 };
 
 /// Whether it is a time as the protocol writes it: RFC 3339, UTC, milliseconds.
