@@ -31,15 +31,17 @@ def balancing(overlay):
         found = annotations(overlay, ingress)
         for path, service in backends(ingress):
             name = f"Ingress {ingress['metadata']['name']}: {path}"
-            hashed = found.get("lb-method", "").startswith("hash $remote_addr")
+            method = found.get("lb-method")
             retried = set(found.get("proxy-next-upstream", "").split())
             if found.get("max-fails") != "0":
-                yield f"{name}: a node that fails once loses its polling clients (max-fails)"
+                yield f"{name}: a node that fails once is avoided for a while (max-fails)"
             if seconds(found.get("proxy-connect-timeout", "60s")) > 1:
                 yield f"{name}: requests wait too long for a dead node (proxy-connect-timeout)"
             if not {"error", "timeout", "http_503"} <= retried or "proxy-next-upstream-timeout" not in found:
                 yield f"{name}: a refusal of a draining node is not retried (proxy-next-upstream)"
-            if hashed != (service["name"] == "gateway"):
-                yield f"{name}: balancing by address is for polling, and only for polling (lb-method)"
+            if service["name"] == "gateway" and method != "round_robin":
+                yield f"{name}: the gateways need no affinity (lb-method)"
+            if service["name"] != "gateway" and method is not None:
+                yield f"{name}: balancing is set without need (lb-method)"
             if service["name"] == "auth-service" and not re.match(r"\d+r/s$", found.get("limit-req-rate", "")):
                 yield f"{name}: no limit for one address (limit-req-rate)"

@@ -59,6 +59,10 @@ def connections(overlay):
             for workload in overlay.selected(service["spec"]["selector"]):
                 if not allows(overlay, "ingress", workload, namespace("monitoring"), workload.port("internal")):
                     yield f"{workload.name}: Prometheus may not reach its internal port"
+    for gateway in (workload for workload in overlay.workloads if workload.name == "gateway"):
+        both = [allows(overlay, way, gateway, pods(gateway), gateway.port("internal")) for way in ("egress", "ingress")]
+        if not all(both):
+            yield f"{gateway.name}: nodes may not pass polls on to each other"
     for workload in overlay.workloads:
         internal = workload.port("internal")
         if internal and allows(overlay, "ingress", workload, namespace("nginx-ingress"), internal):

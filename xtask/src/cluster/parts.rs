@@ -20,6 +20,12 @@ use super::{
     control::Answer,
 };
 
+/// Whether the gateways have the engine that passes no polls on, by their settings or by the environment.
+fn needs_affinity(set: &[String]) -> bool {
+    let engine = set.iter().rev().find_map(|setting| setting.strip_prefix("engine=").map(str::to_owned));
+    engine.or_else(|| std::env::var("ENGINE").ok()).as_deref() == Some("oxide")
+}
+
 /// All processes of a cluster, running.
 pub struct Parts {
     redis: Redis,
@@ -79,7 +85,7 @@ impl Parts {
         }
 
         let balancer = ports.reserve()?;
-        let nginx = nginx::start(workdir, balancer, &gateways, &auth).await?;
+        let nginx = nginx::start(workdir, balancer, &gateways, &auth, needs_affinity(&options.set)).await?;
         let prometheus = if start.prometheus {
             let port = ports.reserve()?;
             Some((port, prometheus::start(workdir, port, &gateways, &auth).await?))
