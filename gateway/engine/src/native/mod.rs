@@ -4,13 +4,14 @@
 //! encoded once and copied for none; what is sent to a connection in one turn of the runtime leaves in one write; a
 //! connection's memory is bounded, whatever the client sends or does not read.
 //!
-//! [`engine`] answers requests · [`wire`] is one connection, with its [`queue`] · [`shard`] is what connections share:
-//! the [`heartbeat`], the flush, the [`table`] of polling clients · [`reader`] and [`receive`] are the way in ·
-//! [`polling`] · [`upgrade`] and [`probe`] are the way from polling to a WebSocket.
+//! [`engine`] answers requests · [`wire`] is one connection, with its [`queue`] and its [`life`] · [`shard`] is what
+//! connections share: the [`heartbeat`], the flush in [`turn`]s, the [`table`] of polling clients · [`reader`] and
+//! [`receive`] are the way in · [`polling`] · [`upgrade`] and [`probe`] are the way from polling to a WebSocket.
 
 mod engine;
 mod heartbeat;
 mod input;
+mod life;
 mod outbox;
 mod polling;
 mod probe;
@@ -18,7 +19,9 @@ mod queue;
 mod reader;
 mod receive;
 mod shard;
+mod sync;
 mod table;
+mod turn;
 mod upgrade;
 mod wire;
 

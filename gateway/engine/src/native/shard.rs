@@ -11,12 +11,13 @@ use std::sync::{
 
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     heartbeat::{Pace, Ring, Turn},
     table::Table,
+    turn::Unsent,
     wire::Wire,
 };
 use crate::{CloseReason, EngineLimits, Frame, packet::DecoderLimits, stragglers::Stragglers};
@@ -42,13 +43,11 @@ pub(super) struct Shard {
     ring: Mutex<Ring<Wire>>,
     /// The slice of time that has begun last.
     slice: AtomicU32,
-    unsent: Mutex<Vec<Arc<Wire>>>,
+    pub(super) unsent: Unsent<Wire>,
     /// Frames that were queued so far.
     sent: AtomicUsize,
     /// Bytes of messages of which only a part has arrived.
     partial: AtomicUsize,
-    /// Told when the first connection is listed in `unsent`.
-    begun: Notify,
 }
 
 impl Shard {
@@ -64,10 +63,9 @@ impl Shard {
             pace,
             ring: Mutex::new(Ring::new(pace)),
             slice: AtomicU32::new(0),
-            unsent: Mutex::default(),
+            unsent: Unsent::new(),
             sent: AtomicUsize::new(0),
             partial: AtomicUsize::new(0),
-            begun: Notify::new(),
             lifecycle: lifecycle.clone(),
         });
         let stop = lifecycle.stopping();
@@ -95,15 +93,6 @@ impl Shard {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lists a connection that has frames to write. Call it once until the connection is flushed.
-    pub(super) fn unsent(&self, wire: &Arc<Wire>) {
-        let mut unsent = self.unsent.lock();
-        unsent.push(Arc::clone(wire));
-        if unsent.len() == 1 {
-            self.begun.notify_one();
-        }
-    }
-
     /// Counts bytes of an incomplete message. False if there are too many, and these were not counted.
     pub(super) fn hold_partial(&self, bytes: usize) -> bool {
         let fits = bytes == 0 || self.partial.fetch_add(bytes, Ordering::AcqRel) + bytes <= MOST_PARTIAL;
@@ -122,9 +111,9 @@ impl Shard {
     /// Writes what was sent to the listed connections, until `stop`.
     async fn flush(&self, stop: CancellationToken) {
         let mut batch = Vec::new();
-        while stop.run_until_cancelled(self.begun.notified()).await.is_some() {
+        while stop.run_until_cancelled(self.unsent.begun()).await.is_some() {
             self.gather().await;
-            std::mem::swap(&mut batch, &mut *self.unsent.lock());
+            self.unsent.take(&mut batch);
             for chunk in batch.chunks(CHUNK) {
                 chunk.iter().for_each(Wire::flush);
                 tokio::task::yield_now().await;

@@ -18,7 +18,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::net::tcp::OwnedWriteHalf;
 
 pub(super) use self::end::{NORMAL, close_frame};
-use super::{input::Input, polling::Polling, queue::Queue, shard::Shard};
+pub(super) use super::life::Phase;
+use super::{input::Input, life::Life, polling::Polling, queue::Queue, shard::Shard, turn::Turn};
 use crate::{
     CloseReason, Frame, Full, Session,
     allowance::Allowance,
@@ -54,30 +55,10 @@ pub(super) struct State {
     pub(super) polling: Option<Box<Polling>>,
     /// Bytes written since the connection's start.
     written: u64,
-    phase: Phase,
-    /// Why the connection ends; the first reason that was given.
-    reason: Option<CloseReason>,
-    /// A packet is being passed to the session.
-    receiving: bool,
-    /// The session is to be told of the end: once it exists, and has received its last packet.
-    is_due: bool,
-    /// Listed in [`Shard::unsent`].
-    listed: bool,
-    /// A task waits until the socket accepts more bytes.
-    stalled: bool,
+    life: Life<CloseReason>,
+    turn: Turn,
     /// Listed in [`crate::stragglers`].
     watched: bool,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    #[default]
-    Open,
-    /// Packets are ignored; the rest of the queue is written.
-    Closing,
-    /// Everything is written; the reader goes on until the client has closed its side.
-    Lingering,
-    Ended,
 }
 
 /// A session that is to be told of the end.
@@ -104,16 +85,7 @@ impl State {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// The session to tell of the end, and the reason. `None` if it was told before, or must be told later.
-    fn ending(&mut self) -> Option<Ending> {
-        self.is_due = self.receiving || self.session.is_none();
-        if self.receiving {
-            return None;
-        }
-        Some((self.session.take()?, self.reason?))
+        self.life.phase()
     }
 }
 
@@ -148,10 +120,8 @@ impl Wire {
     /// Passes the connection's session to it.
     pub(super) fn begin(&self, session: Arc<dyn Session>) {
         let ending = {
-            let mut state = self.state();
-            state.session = Some(session);
-            // The connection ended while its session was made.
-            state.is_due.then(|| state.ending()).flatten()
+            let state = &mut *self.state();
+            state.life.begin(&mut state.session, session)
         };
         tell(ending);
     }
@@ -164,7 +134,7 @@ impl Wire {
     pub(super) fn send(self: &Arc<Self>, frame: &Frame) -> Result<(), Full> {
         let limits = &self.shard.limits;
         let mut state = self.state();
-        if state.phase != Phase::Open {
+        if state.phase() != Phase::Open {
             return Ok(());
         }
         let waiting = state.waiting();
@@ -191,18 +161,15 @@ impl Wire {
     fn wake(self: &Arc<Self>, state: &mut State) {
         match &mut state.polling {
             Some(polling) => polling.wake(),
-            None if state.listed || state.stalled => {}
-            None => {
-                state.listed = true;
-                self.shard.unsent(self);
-            }
+            None if state.turn.queued() => self.shard.unsent.list(self),
+            None => {}
         }
     }
 
     /// Pings the client.
     pub(super) fn ping(self: &Arc<Self>) {
         let mut state = self.state();
-        if state.phase == Phase::Open {
+        if state.phase() == Phase::Open {
             self.push(&mut state, self.shard.ping.clone());
         }
     }
@@ -233,7 +200,7 @@ impl Wire {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.state().phase == Phase::Ended
+        self.state().phase() == Phase::Ended
     }
 
     /// Whether packets are ignored, because the connection is ending.
@@ -256,21 +223,15 @@ impl Wire {
 
     /// Packets are about to be passed to the session. `None` if the connection is ending, or another thread passes some.
     pub(super) fn begin_receiving(&self) -> Option<Arc<dyn Session>> {
-        let mut state = self.state();
-        if state.phase != Phase::Open || state.receiving {
-            return None;
-        }
-        let session = state.session.clone()?;
-        state.receiving = true;
-        Some(session)
+        let state = &mut *self.state();
+        state.life.begin_receiving(&state.session)
     }
 
     /// The packets were passed on.
     pub(super) fn end_receiving(&self) {
         let ending = {
-            let mut state = self.state();
-            state.receiving = false;
-            state.is_due.then(|| state.ending()).flatten()
+            let state = &mut *self.state();
+            state.life.end_receiving(&mut state.session)
         };
         tell(ending);
     }
@@ -282,7 +243,7 @@ impl Wire {
             let Some(polling) = state.polling.take() else { return false };
             // Unset before, because only one WebSocket can switch.
             let _ = self.socket.set(socket);
-            if state.phase == Phase::Closing {
+            if state.phase() == Phase::Closing {
                 state.queue.push(close_frame(NORMAL));
             }
             self.wake(&mut state);

@@ -13,6 +13,7 @@ mod handshake;
 mod handshake_refusals;
 mod harness;
 mod heartbeat;
+mod interleavings;
 mod packets;
 mod polling;
 mod polling_overlaps;

@@ -7,7 +7,7 @@ use std::{
 
 use socket2::SockRef;
 
-use super::{Phase, State, Wire, tell};
+use super::{Phase, Wire, tell};
 use crate::{CloseReason, Frame, websocket::encode};
 
 /// The close frame's code of an orderly end.
@@ -24,7 +24,7 @@ impl Wire {
     pub(in crate::native) fn close(self: &Arc<Self>, reason: CloseReason, code: Option<u16>) {
         {
             let mut state = self.state();
-            if state.phase != Phase::Open {
+            if state.phase() != Phase::Open {
                 return;
             }
             let has_nothing_to_fetch = state.queue.is_empty();
@@ -36,7 +36,8 @@ impl Wire {
                 Some(_) => {}
                 None => state.queue.push(close_frame(code)),
             }
-            self.deafen(&mut state, Phase::Closing, reason);
+            state.life.close(reason);
+            self.deafen();
             self.wake(&mut state);
         }
         self.shard.stragglers.closing(self);
@@ -60,14 +61,13 @@ impl Wire {
     /// Ends at once. A poll that hangs is answered with a NOOP.
     pub(in crate::native) fn end(&self, reason: CloseReason) {
         let (ending, polling) = {
-            let mut state = self.state();
-            let before = state.phase;
-            if before == Phase::Ended {
+            let state = &mut *self.state();
+            if state.phase() == Phase::Ended {
                 return;
             }
-            self.deafen(&mut state, Phase::Ended, reason);
+            let ending = state.life.end(&mut state.session, reason);
+            self.deafen();
             state.queue.clear();
-            let ending = if before == Phase::Lingering { None } else { state.ending() };
             (ending, state.polling.take())
         };
         self.shut(Shutdown::Both);
@@ -79,9 +79,7 @@ impl Wire {
         tell(ending);
     }
 
-    fn deafen(&self, state: &mut State, phase: Phase, reason: CloseReason) {
-        state.phase = phase;
-        state.reason.get_or_insert(reason);
+    fn deafen(&self) {
         self.deaf.store(true, Ordering::Release);
     }
 

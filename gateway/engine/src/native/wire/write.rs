@@ -35,18 +35,17 @@ impl Wire {
     /// Writes what the socket accepts. Returns whether there is more.
     fn write(&self) -> bool {
         let mut state = self.state();
-        state.listed = false;
         let Ok(is_done) = self.write_queue(&mut state) else {
             drop(state);
             self.abort(CloseReason::TransportError);
             return false;
         };
-        state.stalled = !is_done;
+        state.turn.written(is_done);
         let mut ending = None;
-        if is_done && state.phase == Phase::Closing {
-            state.phase = Phase::Lingering;
+        if is_done && state.phase() == Phase::Closing {
             self.shut(Shutdown::Write);
-            ending = state.ending();
+            let state = &mut *state;
+            ending = state.life.linger(&mut state.session);
         }
         drop(state);
         tell(ending);
