@@ -13,6 +13,7 @@ import { neverJoined } from "./never-joined.mjs";
 import { fillRoom, oldJoins } from "./old-joins.mjs";
 import { privateBurst } from "./private-burst.mjs";
 import { slowReader } from "./slow-reader.mjs";
+import { strange } from "./strange.mjs";
 import { unknownNamespace } from "./unknown-namespace.mjs";
 
 /** `prepare(api)` returns further arguments; `stallsRedis` stops Redis for 3 of every 10 seconds meanwhile. */
@@ -37,4 +38,5 @@ export const ATTACKS = {
   "heavy-events-stalled": { run: heavyEvents, users: 1, stallsRedis: true },
   "deep-json": { run: deepJson, users: 1 },
   "missing-parts": { run: missingParts, users: 1, options: { breach: Object.keys(BREACHES)[1] } },
+  strange: { run: strange, users: 4 },
 };

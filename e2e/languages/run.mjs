@@ -16,8 +16,8 @@ const run = (command, args, options) => promisify(execFile)(command, args, { max
 
 /** The steps of `rust_socketio`: with Node's server, too, it reads nothing after a binary part over a WebSocket. */
 const rustSteps = (transport) => {
-  const last = transport === "polling" ? ["own", "received", "emitted", "refused", "alive"] : ["refused"];
-  return ["connected", "text", "sent", ...last];
+  const last = transport === "polling" ? ["own", "received", "emitted", "refused", "alive", "back"] : ["refused"];
+  return ["connected", "transport", "text", "sent", ...last];
 };
 const all = () => STEPS;
 

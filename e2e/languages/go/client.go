@@ -16,6 +16,9 @@ import (
 
 const patience = 10 * time.Second
 
+// A stock client waits longer after each failed attempt.
+const backPatience = 30 * time.Second
+
 type part struct {
 	name string
 	data any
@@ -28,7 +31,7 @@ func main() {
 	}
 	large := bytes.Repeat([]byte("x"), 40_000)
 
-	opened, gone := make(chan string, 8), make(chan string, 8)
+	opened, gone := make(chan string, 64), make(chan string, 8)
 	received := make(chan part, 8)
 	client := newSocket(os.Getenv("TOKEN"))
 	client.On("connect", func(...any) { opened <- "connected" })
@@ -64,6 +67,16 @@ func main() {
 	report("refused", refusal != "", refusal)
 	answer = ask(client, "echo", "text")
 	report("alive", answer == "text" && len(gone) == 0, answer)
+	late := time.After(backPatience)
+	for how = ""; how != "connected" && how != "late"; {
+		select {
+		case how = <-opened:
+		case <-late:
+			how = "late"
+		}
+	}
+	answer = readable(ask(client, "echo", types.NewBytesBuffer(large)))
+	report("back", how == "connected" && answer == string(large) && len(gone) == 1, how)
 }
 
 func newSocket(token string) *socket.Socket {

@@ -13,6 +13,8 @@ EVERY_BYTE = bytes(range(256))
 ECHOED = {"part": EVERY_BYTE, "inside": [{"deep": b"\x01\x02"}, "ñ 👋"], "empty": b""}
 LONG = b"x" * 40_000
 SECONDS = 10
+# A stock client waits longer after each failed attempt.
+BACK_SECONDS = 30
 
 
 def report(step, good, seen=None):
@@ -20,12 +22,14 @@ def report(step, good, seen=None):
 
 
 def one_by_one():
-    received, gone, refusals = queue.Queue(), [], queue.Queue()
+    received, gone, refusals, opened = queue.Queue(), [], queue.Queue(), queue.Queue()
     client = socketio.Client()
+    client.on("connect", lambda: opened.put(True))
     client.on("message", lambda data: received.put(("received", data["message"])))
     client.on("file", lambda data: received.put(("emitted", data["part"])))
     client.on("disconnect", lambda *reason: gone.append(reason))
     client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
+    opened.get(timeout=SECONDS)
     report("connected", client.transport() == TRANSPORTS[-1], client.transport())
     answer = client.call("echo", ECHOED, timeout=SECONDS)
     report("echo", answer == ECHOED, answer)
@@ -46,16 +50,21 @@ def one_by_one():
     report("refused", refusal == {"message": "invalid_token"}, refusal)
     answer = client.call("echo", "text", timeout=SECONDS)
     report("alive", answer == "text" and not gone, (answer, gone))
+    opened.get(timeout=BACK_SECONDS)
+    answer = client.call("echo", LONG, timeout=SECONDS)
+    report("back", answer == LONG and len(gone) == 1, (answer, gone))
     client.disconnect()
 
 
 async def at_once():
-    received, gone, refusals = asyncio.Queue(), [], asyncio.Queue()
+    received, gone, refusals, opened = asyncio.Queue(), [], asyncio.Queue(), asyncio.Queue()
     client = socketio.AsyncClient()
+    client.on("connect", lambda: opened.put_nowait(True))
     client.on("message", lambda data: received.put_nowait(("received", data["message"])))
     client.on("file", lambda data: received.put_nowait(("emitted", data["part"])))
     client.on("disconnect", lambda *reason: gone.append(reason))
     await client.connect(URL, auth={"token": TOKEN}, transports=TRANSPORTS)
+    await asyncio.wait_for(opened.get(), SECONDS)
     report("connected", client.transport() == TRANSPORTS[-1], client.transport())
     # Both at the same time.
     answers = await asyncio.gather(client.call("echo", ECHOED, timeout=SECONDS), client.call("echo", LONG, timeout=SECONDS))
@@ -75,6 +84,9 @@ async def at_once():
     report("refused", refusal == {"message": "invalid_token"}, refusal)
     answer = await client.call("echo", "text", timeout=SECONDS)
     report("alive", answer == "text" and not gone, (answer, gone))
+    await asyncio.wait_for(opened.get(), BACK_SECONDS)
+    answer = await client.call("echo", LONG, timeout=SECONDS)
+    report("back", answer == LONG and len(gone) == 1, (answer, gone))
     await client.disconnect()
 
 

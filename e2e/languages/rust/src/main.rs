@@ -14,6 +14,8 @@ use rust_socketio::{ClientBuilder, Event, Payload, TransportType};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A stock client waits longer after each failed attempt.
+const BACK_PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
     let every_byte: Vec<u8> = (0..=255).collect();
@@ -21,7 +23,9 @@ fn main() {
     let (closed, gone) = channel();
     let (opened, open) = channel();
     let client = builder(&env::var("TOKEN").unwrap())
-        .on(Event::Connect, move |_, _| opened.send(()).unwrap())
+        .reconnect(true)
+        .reconnect_on_disconnect(true)
+        .on(Event::Connect, move |_, _| drop(opened.send(())))
         .on(Event::Close, move |reason, _| closed.send(format!("{reason:?}")).unwrap())
         .on_any(move |event, payload, _| {
             if let Payload::Binary(bytes) = payload {
@@ -64,6 +68,9 @@ fn main() {
     let is_alive = answer.as_ref().is_some_and(|values| format!("{values:?}").contains("\"text\""));
     report("alive", is_alive && gone.try_recv().is_err(), answer);
     drop(stranger);
+    let is_back = open.recv_timeout(BACK_PATIENCE).is_ok();
+    let answer = ask(json!("text"));
+    report("back", is_back && answer.is_some_and(|values| format!("{values:?}").contains("\"text\"")), is_back);
     // The client's threads never end.
     std::process::exit(0);
 }

@@ -21,6 +21,8 @@ public final class Client {
             "upgrade", new String[] {Polling.NAME, WebSocket.NAME});
     private static final String[] OURS = TRANSPORTS.get(System.getenv("TRANSPORT"));
     private static final int SECONDS = 10;
+    /** A stock client waits longer after each failed attempt. */
+    private static final int BACK_SECONDS = 30;
 
     public static void main(String[] arguments) throws Exception {
         byte[] everyByte = new byte[256];
@@ -71,6 +73,10 @@ public final class Client {
         report("refused", refusal != null && refusal.contains("invalid_token"), refusal);
         answer = ask(client, "echo", "text");
         report("alive", "text".equals(answer) && gone.isEmpty(), answer + " " + gone);
+        // Failed attempts are reported to the manager, not to the socket.
+        how = opened.poll(BACK_SECONDS, TimeUnit.SECONDS);
+        answer = ask(client, "echo", large);
+        report("back", "connected".equals(how) && isBytes(answer, large) && gone.size() == 1, how + " " + gone);
         System.exit(0);
     }
 
