@@ -19,12 +19,15 @@ mod handle;
 mod history;
 mod join;
 mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
 mod messages;
 mod recent;
 mod registry;
 pub(crate) mod rules;
 mod signals;
 mod stopwatch;
+mod sync;
 mod turns;
 mod window;
 mod worker;

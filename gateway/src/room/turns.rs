@@ -28,7 +28,11 @@ impl<M: Occupant> Rooms<M> {
         match room.mailbox().put(input, is_message) {
             Put::Start(worker, input) => self.begin(room, worker, Some(input)),
             Put::Queued => {}
-            Put::Full => room.signals().log.missed(),
+            Put::Full => {
+                room.signals().log.missed();
+                // The worker may have come to rest since the mailbox was full.
+                self.wake(room);
+            }
             Put::Closed => return false,
         }
         true
@@ -43,11 +47,7 @@ impl<M: Occupant> Rooms<M> {
         let (this, stopping) = (self.clone(), self.lifecycle().stopping());
         let waking = async move {
             for batch in rooms.chunks(BATCH) {
-                for room in batch {
-                    if let Some(worker) = room.mailbox().take() {
-                        this.begin(room, worker, None);
-                    }
-                }
+                batch.iter().for_each(|room| this.wake(room));
                 tokio::task::yield_now().await;
             }
         };
@@ -64,6 +64,13 @@ impl<M: Occupant> Rooms<M> {
                 batch.iter().filter(keeps).for_each(|room| self.keeps(room));
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    /// Lets a room's worker see a signal, if it rests. A worker that works sees it before it rests.
+    fn wake(&self, room: &Room<M>) {
+        if let Some(worker) = room.mailbox().take() {
+            self.begin(room, worker, None);
         }
     }
 

@@ -13,6 +13,7 @@ mod connect;
 mod drain;
 mod feeds;
 mod harness;
+mod interleavings;
 mod layers;
 mod limits;
 mod notifications;
