@@ -13,6 +13,8 @@ pub mod bus;
 pub mod connects;
 pub mod deadline;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod idempotency;
 pub mod ids;
 pub mod inbox;

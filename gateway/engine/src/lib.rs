@@ -17,6 +17,8 @@ pub mod conformance;
 mod engine;
 mod failure;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handshake;
 mod inbound;
 pub mod native;

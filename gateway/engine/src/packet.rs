@@ -33,7 +33,7 @@ impl DecoderLimits {
     }
 
     /// `longest` is the length of the longest configured namespace.
-    fn new(payload: usize, attachments: usize, longest: usize) -> Self {
+    pub(crate) fn new(payload: usize, attachments: usize, longest: usize) -> Self {
         Self { payload, attachments, namespace: longest.max(LONGEST_NAMESPACE), messages: Messages::Packets }
     }
 

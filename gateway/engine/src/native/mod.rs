@@ -25,4 +25,6 @@ mod turn;
 mod upgrade;
 mod wire;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::polling::payload::{Packet, append as append_payload, decode as decode_payload};
 pub use self::{engine::Engine, outbox::NativeOutbox};

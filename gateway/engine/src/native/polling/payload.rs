@@ -22,14 +22,14 @@ const FOR_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, ANY_PADDING);
 
 /// A packet of a POST.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::native) enum Packet<'a> {
+pub(crate) enum Packet<'a> {
     /// Its type, then its text.
     Text(&'a str),
     Binary(Vec<u8>),
 }
 
 /// The packets of a POST; `None` in place of one that is not valid.
-pub(in crate::native) fn decode(body: &[u8]) -> impl Iterator<Item = Option<Packet<'_>>> {
+pub(crate) fn decode(body: &[u8]) -> impl Iterator<Item = Option<Packet<'_>>> {
     body.split(|byte| *byte == SEPARATOR).map(|packet| match packet.split_first() {
         Some((&BINARY, base64)) => Some(Packet::Binary(decode_base64(base64)?)),
         _ => Some(Packet::Text(std::str::from_utf8(packet).ok()?)),
@@ -43,7 +43,7 @@ fn decode_base64(base64: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Appends a frame's packets to a payload.
-pub(super) fn append(payload: &mut Vec<u8>, frame: &Frame) {
+pub(crate) fn append(payload: &mut Vec<u8>, frame: &Frame) {
     if !frame.packet().is_empty() {
         separate(payload);
         payload.extend_from_slice(frame.packet());
