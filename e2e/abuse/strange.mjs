@@ -63,7 +63,7 @@ function numbers(seed) {
 }
 
 /** `count` frames and packets, by so many clients at a time; returns how many were sent, and what became of them. */
-export async function strange({ url, users = [], count = Infinity, width = 4, seed = 1, signal }) {
+export async function strange({ url, users = [], count = Infinity, width = 16, seed = 1, signal }) {
   const counts = { sent: 0, connections: 0, closed: 0, posts: 0, refused: 0 };
   const going = () => counts.sent < count && !signal?.aborted;
 
