@@ -22,15 +22,21 @@ use self::{
 /// A caller, and the number of its input.
 type Input = (usize, usize);
 
-/// A mailbox whose worker notes what it handles.
+/// Notes what it handles.
+#[derive(Default)]
+struct Worker {
+    handled: Vec<Input>,
+}
+
+/// A mailbox with its worker.
 struct Room {
-    mailbox: Mailbox<Vec<Input>, Input>,
+    mailbox: Mailbox<Worker, Input>,
     working: AtomicUsize,
 }
 
 impl Room {
     fn new() -> Arc<Self> {
-        Arc::new(Self { mailbox: Mailbox::new(Vec::new()), working: AtomicUsize::new(0) })
+        Arc::new(Self { mailbox: Mailbox::new(Worker::default()), working: AtomicUsize::new(0) })
     }
 
     /// Puts an input in, and lets the worker work if it rests.
@@ -42,11 +48,11 @@ impl Room {
         }
     }
 
-    fn work(&self, worker: Box<Vec<Input>>, mut arrived: Vec<Input>) {
+    fn work(&self, worker: Box<Worker>, mut arrived: Vec<Input>) {
         let mut next = Some(worker);
         while let Some(mut worker) = next {
             assert_eq!(self.working.fetch_add(1, Ordering::SeqCst), 0, "two callers have the worker");
-            worker.append(&mut arrived);
+            worker.handled.append(&mut arrived);
             self.working.fetch_sub(1, Ordering::SeqCst);
             next = self.mailbox.rest(worker, &mut arrived, || false);
         }
@@ -54,7 +60,7 @@ impl Room {
 
     /// What was handled. The worker rests.
     fn handled(&self) -> Vec<Input> {
-        *self.mailbox.take().expect("the worker rests")
+        self.mailbox.take().expect("the worker rests").handled
     }
 }
 
