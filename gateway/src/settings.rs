@@ -227,8 +227,9 @@ jackfield_shared::settings! {
         /// Most bytes that wait to be sent on one connection; above it, the connection is closed as too slow.
         queue_bytes: u32 = 1_048_576,
         /// Bytes of a connection that the kernel may hold for a client that does not read, besides those in the queue; 0
-        /// for as many as the kernel likes, which are megabytes. A client far away gets at most this much per round trip.
-        send_buffer: u32 = 65_536,
+        /// for as many as the kernel likes, which can be megabytes. With less, a burst of answers reaches
+        /// `limits.queueBytes` sooner, and a client far away gets at most this much per round trip.
+        send_buffer: u32 = 0,
         /// If more than 64 KiB wait to be sent on one connection, how long the client may take to read the bytes queued
         /// so far before the connection is closed as too slow; `0s` for no limit.
         #[serde(with = "humantime_serde")]
