@@ -24,7 +24,7 @@ pub enum Stage {
     Gone,
 }
 
-/// What a client does at a time.
+/// The present step of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Connect,

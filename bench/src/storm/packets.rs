@@ -1,4 +1,4 @@
-//! What the clients of a storm do with what arrives.
+//! The answers of a storm's clients to the packets that arrive.
 
 use anyhow::{Result, ensure};
 

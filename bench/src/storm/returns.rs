@@ -1,4 +1,4 @@
-//! Who is back, and when.
+//! Counts the clients that are back, and when they came.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -41,7 +41,7 @@ pub struct Outcome {
     pub all_back_after: Option<f64>,
     /// Clients that the server sent away for good.
     pub lost_for_good: usize,
-    /// Where the clients are at the end.
+    /// The clients' steps at the end.
     pub stages: BTreeMap<String, usize>,
     /// Connects that were begun since the servers were killed, of these given up by their clients, and answered with 503.
     pub begun: u64,

@@ -16,7 +16,7 @@ const RANDOM: usize = 15;
 const MAC: usize = 9;
 /// Most characters of an id, so that a long text is not hashed.
 const LONGEST: usize = 64;
-/// What a MAC is for, so that none can stand for another.
+/// The purposes of MACs, so that none can stand for another.
 const OF_SID: &[u8] = b"sid";
 const OF_PASS: &[u8] = b"pass";
 

@@ -43,7 +43,7 @@ const LINGER: Duration = Duration::from_secs(5);
 const PIECE: usize = 16 * 1024;
 
 thread_local! {
-    /// What was read last, by any tunnel of this thread.
+    /// The bytes that any tunnel of this thread read last.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
 }
 

@@ -9,7 +9,8 @@
 //! No room has a task: [`turns`] lets a room's worker handle an input at once, and the worker rests in the room's
 //! [`mailbox`] in between.
 //!
-//! A join: [`registry`] finds the room's [`handle`], and its [`worker`] admits the socket ([`enter`], [`join`]) with messages from memory ([`recent`], [`window`], [`budget`]) or from the log. A message: [`registry`]
+//! A join: [`registry`] finds the room's [`handle`], and its [`worker`] admits the socket ([`enter`], [`join`]) with
+//! messages from memory ([`recent`], [`window`], [`budget`]) or from the log. A message: [`registry`]
 //! stores it, and the worker delivers it when the log follower calls it.
 
 mod back_end;

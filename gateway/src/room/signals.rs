@@ -1,4 +1,4 @@
-//! What a room's worker shares with the holders of the room's handle.
+//! State that a room's worker shares with the holders of the room's handle.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -113,7 +113,7 @@ async fn a_socket_that_left_while_it_joins_a_room_is_refused_at_once() {
     let room = RoomName::parse(&client.namespace.name, "r").unwrap();
     connection.close(CloseReason::Draining);
     let joining = Joining::new(client, None, None, 1);
-    // The join must not ask the room's task repeatedly until its deadline.
+    // The join must not ask the room repeatedly until its deadline.
     let joined = tokio::time::timeout(Duration::from_secs(1), rooms.join(&room, joining)).await;
     assert!(matches!(joined, Ok(Err(JoinError::Unavailable))));
     until_closed(rooms).await;

@@ -58,7 +58,7 @@ impl Room {
         }
     }
 
-    /// What was handled. The worker rests.
+    /// The handled inputs. The worker rests.
     fn handled(&self) -> Vec<Input> {
         self.mailbox.take().expect("the worker rests").handled
     }

@@ -86,7 +86,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is looked up and inserted: only what was inserted is found, and not from its `exp` on.
+        /// For any look-ups and insertions: only inserted tokens are found, and not from their `exp` on.
         #[test]
         fn only_live_tokens_are_found(steps in prop::collection::vec((0u8..40, 0u64..50, 0u64..50), 1..300)) {
             let mut remembered = Remembered::default();

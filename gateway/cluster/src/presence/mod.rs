@@ -1,6 +1,8 @@
 //! Port: the users that are online in the cluster, and in a room: one mechanism for two scopes.
 //!
-//! [`crate::connects`] makes users online. Guarantees: the user's first session in a scope, on any node, announces the user's arrival
+//! [`crate::connects`] makes users online.
+//!
+//! Guarantees: the user's first session in a scope, on any node, announces the user's arrival
 //! ([`crate::wire::BusMessage::Arrived`] on the scope's channel). The departure is announced once
 //! ([`crate::wire::BusMessage::Departed`]): at once if the last session ended by [`Ending::Left`], else after the
 //! grace. Within the grace the user still counts as present, and a return is not announced. Registrations with

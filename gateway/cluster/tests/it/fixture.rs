@@ -44,7 +44,7 @@ pub struct Node {
 /// The nodes of one cluster. Dropping it ends their background work.
 pub struct Fixture {
     pub nodes: Vec<Node>,
-    /// What all keys in Redis begin with.
+    /// The beginning of all keys in Redis.
     pub prefix: String,
     lifecycle: Lifecycle,
 }

@@ -22,7 +22,7 @@ enum End {
     Refused(Violation),
 }
 
-/// What was passed on: the kind as its opcode, and the payload.
+/// The message that was passed on: the kind as its opcode, and the payload.
 type Outcome = (Vec<(u8, Vec<u8>)>, End);
 
 /// Any bytes: the first one is how many of the others come at once. Messages do not depend on that, and memory is
