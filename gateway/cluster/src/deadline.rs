@@ -16,7 +16,7 @@ tokio::task_local! {
 
 /// The time that the waits of one piece of work share.
 pub struct Budget {
-    until: Instant,
+    until: Cell<Instant>,
     last_wait: Cell<Option<Wait>>,
 }
 
@@ -34,7 +34,16 @@ pub type Budgeted<F> = TaskLocalFuture<Budget, F>;
 
 /// Runs `work`; all its waits for the back end end by `until`.
 pub fn allow<F: Future>(until: Instant, work: F) -> Budgeted<F> {
-    BUDGET.scope(Budget { until, last_wait: Cell::new(None) }, work)
+    BUDGET.scope(Budget { until: Cell::new(until), last_wait: Cell::new(None) }, work)
+}
+
+/// A wait within the work that is not one for the back end: its time is not taken from the budget.
+pub async fn not_counted<F: Future>(wait: F) -> F::Output {
+    let began = Instant::now();
+    let output = wait.await;
+    // Without a budget there is nothing to extend.
+    let _ = BUDGET.try_with(|budget| budget.until.set(budget.until.get() + began.elapsed()));
+    output
 }
 
 /// How the work's last wait ended, if it waited. Call it once, after the work, because it consumes the budget.
@@ -45,7 +54,7 @@ pub fn last_wait<F: Future>(work: Pin<&mut Budgeted<F>>) -> Option<Wait> {
 /// Time limit of the next wait, at most `limit`. `None` if no time is left; then this also records the timeout.
 #[must_use]
 pub fn left(limit: Duration) -> Option<Duration> {
-    let left = BUDGET.try_with(|budget| budget.until.saturating_duration_since(Instant::now()));
+    let left = BUDGET.try_with(|budget| budget.until.get().saturating_duration_since(Instant::now()));
     let left = left.map_or(limit, |left| left.min(limit));
     if left.is_zero() {
         ended(Wait::TimedOut);
@@ -64,6 +73,8 @@ pub fn ended(wait: Wait) {
 mod tests {
     use std::pin::pin;
 
+    use tokio::time::sleep;
+
     use super::*;
 
     #[tokio::test]
@@ -75,5 +86,21 @@ mod tests {
         assert_eq!(last_wait(work), None);
         let mut work = pin!(allow(Instant::now(), async { left(TIMEOUT) }));
         assert_eq!((work.as_mut().await, last_wait(work)), (None, Some(Wait::TimedOut)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_something_else_leaves_the_budget_as_it_was() {
+        let work = async {
+            sleep(Duration::from_millis(300)).await;
+            not_counted(sleep(Duration::from_secs(5))).await;
+            left(TIMEOUT)
+        };
+        let begun = Instant::now() + Duration::from_secs(1);
+        assert_eq!(allow(begun, work).await, Some(Duration::from_millis(700)));
+        let mut late = pin!(allow(Instant::now(), async {
+            not_counted(sleep(Duration::from_secs(5))).await;
+            left(TIMEOUT)
+        }));
+        assert_eq!((late.as_mut().await, last_wait(late)), (None, Some(Wait::TimedOut)));
     }
 }

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jackfield_cluster::{
-    TIMEOUT, Unavailable, deadline,
+    Unavailable, deadline,
     ids::Incarnation,
     presence::{Announce, Entry},
     room_name::RoomName,
@@ -13,7 +13,7 @@ use jackfield_cluster::{
 use jackfield_engine::CloseReason;
 use jackfield_shared::time::now;
 use serde::Deserialize;
-use tokio::{sync::SemaphorePermit, time::Instant};
+use tokio::sync::SemaphorePermit;
 
 use super::{
     EventError,
@@ -56,9 +56,8 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>, ack: Option<i
     if !was_in && max > 0 && client.room_count() >= max {
         return Err(EventError::TooManyRooms { max });
     }
-    let turn = shared.joining.pass(|| client.is_gone()).await.map_err(|NotPassed| Unavailable)?;
-    // The wait for the turn was not one for the back end.
-    deadline::allow(Instant::now() + TIMEOUT, join(sender, name, since, ack, turn)).await
+    let turn = deadline::not_counted(shared.joining.pass(|| client.is_gone())).await;
+    join(sender, name, since, ack, turn.map_err(|NotPassed| Unavailable)?).await
 }
 
 async fn join(

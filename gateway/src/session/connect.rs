@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{TIMEOUT, connects::Granted, deadline, ids::random_id, presence::Stay};
+use jackfield_cluster::{connects::Granted, deadline, ids::random_id, presence::Stay};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
@@ -14,7 +14,6 @@ use jackfield_shared::{
     verify::TokenError,
 };
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{
     Client, Connection, MAIN, Shared,
@@ -109,14 +108,12 @@ pub(super) async fn begin(
         return Err(Refusal::TooFast);
     }
     let is_gone = || connection.session.lock().is_ended();
-    let Ok(_turn) = shared.connecting.pass(is_gone).await else {
+    let Ok(_turn) = deadline::not_counted(shared.connecting.pass(is_gone)).await else {
         connection.session.lock().abandon();
         return Err(Refusal::Temporary);
     };
     let gaps = shared.lease.gaps();
-    // The wait for the turn was not one for the back end.
-    let granted = deadline::allow(Instant::now() + TIMEOUT, claim(connection, &identity)).await;
-    let granted = granted.inspect_err(|_| {
+    let granted = claim(connection, &identity).await.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(&connection.id);
     })?;
