@@ -180,7 +180,8 @@ impl Server {
             (public, http::once_started(Arc::clone(&started))),
             (internal, http::health::router(Arc::clone(&started), lifecycle.stopping())),
         ];
-        let serving = routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, lifecycle.clone())));
+        let serving =
+            routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, None, lifecycle.clone())));
         let service = AuthService::build(settings, lifecycle).await?;
         // Only this line sets it, so it cannot fail.
         let _ = started.set(Started { app: Arc::clone(&service.app), routes: service.router() });

@@ -49,6 +49,7 @@ use jackfield_cluster::{
 use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
     lifecycle::Lifecycle,
+    serve::{First, serve},
     settings::SettingsError,
     trace,
     verify::{KeySource, Verifier},
@@ -61,6 +62,7 @@ use crate::{
     api::{Api, ApiKeys},
     event::Events,
     feed::rule::Rule,
+    front::FirstHandshakes,
     room::rules::Rules,
     session::{Acceptor, Policies, Shared},
     settings::GatewaySettings,
@@ -182,11 +184,21 @@ impl Gateway {
         ops::sample(&self.shared);
     }
 
-    /// Serves `router` on `listener` until the lifecycle ends.
-    pub async fn serve(&self, listener: TcpListener, router: Router) {
+    /// Serves the public routes, within `routes`, on `listener` until the lifecycle ends.
+    pub async fn serve_public(&self, listener: TcpListener, routes: Router) {
+        let first = FirstHandshakes::new(&self.shared, self.engine.clone());
+        self.serve(listener, routes, Some(Arc::new(first))).await;
+    }
+
+    /// Serves the internal routes, within `routes`, on `listener` until the lifecycle ends.
+    pub async fn serve_internal(&self, listener: TcpListener, routes: Router) {
+        self.serve(listener, routes, None).await;
+    }
+
+    async fn serve(&self, listener: TcpListener, routes: Router, first: Option<Arc<dyn First>>) {
         let lifecycle = &self.shared.lifecycle;
         // On a worker thread: the main thread would have to pass every connection to one.
-        let serving = lifecycle.spawn(jackfield_shared::serve::serve(listener, router, lifecycle.clone()));
+        let serving = lifecycle.spawn(serve(listener, routes, first, lifecycle.clone()));
         // A task that panicked has ended, too.
         let _ = serving.await;
     }

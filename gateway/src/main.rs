@@ -4,12 +4,12 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use jackfield_engine::conformance::Conformance;
 use jackfield_gateway::{Gateway, listen, listen_for_clients, settings::GatewaySettings};
 use jackfield_shared::{
     health,
     lifecycle::{self, Lifecycle},
     program::{Command, SettingsArguments, exit_code},
-    serve::serve,
     settings::load,
     telemetry,
 };
@@ -60,7 +60,7 @@ async fn conformance(settings: GatewaySettings) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     lifecycle.stop_on_signal().context("cannot handle signals")?;
     tracing::info!(address = %listener.local_addr()?, engine = settings.engine, "echoing at /engine.io/ and /socket.io/");
-    serve(listener, jackfield_engine::conformance::router(settings.engine()?, &lifecycle), lifecycle.clone()).await;
+    Conformance::new(settings.engine()?, &lifecycle).serve(listener, lifecycle.clone()).await;
     lifecycle.finish(GRACE).await;
     Ok(())
 }
@@ -85,7 +85,10 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
         internal = %internal.local_addr()?,
         "listening"
     );
-    tokio::join!(gateway.serve(public, gateway.router()), gateway.serve(internal, gateway.internal_router()),);
+    tokio::join!(
+        gateway.serve_public(public, gateway.router()),
+        gateway.serve_internal(internal, gateway.internal_router()),
+    );
     let ended = lifecycle.finish(GRACE).await;
     anyhow::ensure!(ended, "some tasks did not end within {} s of the stop", GRACE.as_secs());
     Ok(())

@@ -142,7 +142,7 @@ mod tests {
         let lifecycle = Lifecycle::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
-        lifecycle.spawn(serve(listener, route, lifecycle.clone()));
+        lifecycle.spawn(serve(listener, route, None, lifecycle.clone()));
         let set = fetch_jwks(&reqwest::Client::new(), &url).await;
         lifecycle.stop();
         set.map(|set| set.keys.len())

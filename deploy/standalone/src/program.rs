@@ -44,8 +44,8 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let routes = gateway.router().reset_fallback().merge(page::router()).merge(auth.router());
     let serving = Arc::clone(&gateway);
     tokio::join!(
-        serving.serve(public, routes),
-        serving.serve(internal, internal_routes(Arc::clone(&gateway), Arc::clone(&auth))),
+        serving.serve_public(public, routes),
+        serving.serve_internal(internal, internal_routes(Arc::clone(&gateway), Arc::clone(&auth))),
     );
     let ended = lifecycle.finish(GRACE).await;
     let _ = tokio::time::timeout(GRACE, auth.close()).await;

@@ -4,12 +4,23 @@
 //! CONNECT, and answers `message` with `message-back` and `message-with-ack` with an acknowledgement. Intervals and
 //! limits are those that the suites expect. Deliberately has no tokens and no limits by address: for tests only.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::State, http::Request, response::Response, routing::any};
-use jackfield_shared::lifecycle::Lifecycle;
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{Request, request::Parts as RequestParts},
+    response::Response,
+    routing::any,
+};
+use jackfield_shared::{
+    lifecycle::Lifecycle,
+    serve::{First, Taker, serve},
+};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use tokio::net::TcpListener;
 
 use crate::{
     Accept, Alone, CloseReason, Engine, EngineKind, EngineLimits, Frame, Handshake, Inbound, Messages, Outbox, Parts,
@@ -19,16 +30,44 @@ use crate::{
 /// How long a client may take to its first CONNECT.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// The routes of the server.
-pub fn router(kind: EngineKind, lifecycle: &Lifecycle) -> Router {
-    let engine = |messages| {
-        let accept = Arc::new(Host { messages, lifecycle: lifecycle.clone() });
-        Engine::new(kind, accept, Arc::new(Alone), limits(messages), lifecycle.clone())
-    };
-    let route = |engine| any(answer).with_state(engine);
-    Router::new()
-        .route("/engine.io/", route(engine(Messages::Raw)))
-        .route("/socket.io/", route(engine(Messages::Packets)))
+/// The server.
+#[derive(Clone)]
+pub struct Conformance {
+    engine_io: Engine<()>,
+    socket_io: Engine<()>,
+}
+
+const ENGINE_IO: &str = "/engine.io/";
+const SOCKET_IO: &str = "/socket.io/";
+
+impl Conformance {
+    /// The server on such an engine.
+    #[must_use]
+    pub fn new(kind: EngineKind, lifecycle: &Lifecycle) -> Self {
+        let engine = |messages| {
+            let accept = Arc::new(Host { messages, lifecycle: lifecycle.clone() });
+            Engine::new(kind, accept, Arc::new(Alone), limits(messages), lifecycle.clone())
+        };
+        Self { engine_io: engine(Messages::Raw), socket_io: engine(Messages::Packets) }
+    }
+
+    /// Serves `listener` until the lifecycle ends.
+    pub async fn serve(self, listener: TcpListener, lifecycle: Lifecycle) {
+        let route = |engine: &Engine<()>| any(answer).with_state(engine.clone());
+        let routes = Router::new().route(ENGINE_IO, route(&self.engine_io)).route(SOCKET_IO, route(&self.socket_io));
+        serve(listener, routes, Some(Arc::new(self)), lifecycle).await;
+    }
+}
+
+impl First for Conformance {
+    fn takes(&self, request: &RequestParts, _: SocketAddr) -> Option<Taker> {
+        let engine = match request.uri.path() {
+            ENGINE_IO => &self.engine_io,
+            SOCKET_IO => &self.socket_io,
+            _ => return None,
+        };
+        engine.take(request, Handshake::parse(request), |_| Some(None))
+    }
 }
 
 async fn answer(State(engine): State<Engine<()>>, request: Request<Body>) -> Response<Body> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    http::{Request, Response},
+    http::{Request, Response, request::Parts},
 };
-use jackfield_shared::lifecycle::Lifecycle;
+use jackfield_shared::{lifecycle::Lifecycle, serve::Taker};
 
 use crate::{Accept, EngineLimits, Handshake, Permit, Relay, native, oxide, unknown_session};
 
@@ -48,6 +48,21 @@ impl<P: Permit> Engine<P> {
         match self {
             Self::Native(engine) => engine.answer(request, handshake, permit).await,
             Self::Oxide(engine) => engine.answer(request, handshake, permit).await,
+        }
+    }
+
+    /// What takes over the socket of a request that begins a WebSocket and has no body, if `admit` admits it: with a
+    /// permit, or without. `None` leaves the request to [`Engine::answer`], which also refuses.
+    #[must_use]
+    pub fn take(
+        &self,
+        request: &Parts,
+        handshake: Handshake,
+        admit: impl FnOnce(&Handshake) -> Option<Option<P>>,
+    ) -> Option<Taker> {
+        match self {
+            Self::Native(engine) => engine.take(request, handshake, admit),
+            Self::Oxide(_) => None,
         }
     }
 

@@ -151,10 +151,19 @@ impl Frame {
         Self::only(opcode, payload, None)
     }
 
+    /// The answer to a WebSocket's handshake, which goes in front of its first frame.
+    pub(crate) fn http_answer(text: String) -> Self {
+        Self::without_text(text.into_bytes(), None)
+    }
+
     /// A frame without a text.
     fn only(opcode: u8, payload: &[u8], parts: Option<Parts>) -> Self {
         let mut buffer = Vec::with_capacity(encode::LONGEST_HEAD + payload.len());
         encode::append(&mut buffer, opcode, payload);
+        Self::without_text(buffer, parts)
+    }
+
+    fn without_text(buffer: Vec<u8>, parts: Option<Parts>) -> Self {
         Self(Arc::new(Encoded { buffer, begin: 0, packet: 0..0, parts, for_oxide: oxide::Shared::default() }))
     }
 

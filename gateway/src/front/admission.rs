@@ -15,7 +15,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, State},
-    http::{Request, StatusCode},
+    http::{HeaderMap, Request, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -41,19 +41,15 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     let mut request = Request::from_parts(parts, body);
     let mut permit = None;
     if handshake.sid.is_none() {
-        match wait(&shared, address(&shared, &request)).await {
+        let peer = request.extensions().get().map(|ConnectInfo(peer)| *peer);
+        match wait(&shared, address(&shared, peer, request.headers())).await {
             Ok(admitted) => permit = admitted,
             Err(Refusal { error, .. }) => {
                 metrics::HANDSHAKES_REFUSED.add_for([error.code], 1);
                 return error.into_response();
             }
         }
-        let transport = match handshake.transport {
-            Some(Transport::Polling) => "polling",
-            Some(Transport::WebSocket) => "websocket",
-            None => "",
-        };
-        metrics::HANDSHAKES.add_for([transport], 1);
+        count(&handshake);
     } else {
         shared.relay.joined().await;
         if handshake.transport == Some(Transport::WebSocket) {
@@ -65,11 +61,33 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request<Bo
     next.run(request).await
 }
 
+/// Admits a handshake over a WebSocket: with a permit, or without. `None` if it cannot be admitted at once.
+pub(super) fn admit_at_once(
+    shared: &Shared,
+    handshake: &Handshake,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+) -> Option<Option<Arc<PendingPermit>>> {
+    let permit = check(shared, address(shared, Some(peer), headers).as_ref()).ok()?;
+    count(handshake);
+    Some(permit)
+}
+
+/// Counts an admitted handshake.
+fn count(handshake: &Handshake) {
+    let transport = match handshake.transport {
+        Some(Transport::Polling) => "polling",
+        Some(Transport::WebSocket) => "websocket",
+        None => "",
+    };
+    metrics::HANDSHAKES.add_for([transport], 1);
+}
+
 /// The handshake's client address; `None` if it is unknown, because `proxy.hops` does not count the proxies in front.
-fn address(shared: &Shared, request: &Request<Body>) -> Option<Arc<Address>> {
+fn address(shared: &Shared, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<Arc<Address>> {
     static HINT: Once = Once::new();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    let origin = origin(Some(peer), request.headers(), shared.settings.proxy.hops as usize);
+    let peer = peer?.ip();
+    let origin = origin(Some(peer), headers, shared.settings.proxy.hops as usize);
     if origin.is_unknown_proxy {
         HINT.call_once(|| {
             tracing::warn!(

@@ -9,7 +9,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{
-        HeaderValue, Method, Request, StatusCode,
+        HeaderMap, HeaderValue, Method, Request, StatusCode,
         header::{ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY},
         request::Parts,
     },
@@ -36,11 +36,13 @@ fn layer(list: Arc<AllowList>) -> CorsLayer {
         .expose_headers([RETRY_AFTER])
 }
 
+/// Whether the request is one of a page that may not connect.
+pub(super) fn refuses(list: &AllowList, headers: &HeaderMap) -> bool {
+    headers.get(ORIGIN).is_some_and(|origin| !list.allows(origin, headers))
+}
+
 async fn check_websocket(State(list): State<Arc<AllowList>>, request: Request<Body>, next: Next) -> Response {
-    let headers = request.headers();
-    let refused = headers.contains_key(SEC_WEBSOCKET_KEY)
-        && headers.get(ORIGIN).is_some_and(|origin| !list.allows(origin, headers));
-    match refused {
+    match request.headers().contains_key(SEC_WEBSOCKET_KEY) && refuses(&list, request.headers()) {
         true => ErrorBody::new(StatusCode::FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect")
             .into_response(),
         false => next.run(request).await,

@@ -1,13 +1,14 @@
 //! Everything before the engine on the public port.
 //!
 //! [`admission`] decides whether a new handshake is admitted, [`client_js`] serves the stock browser client, [`cors`]
-//! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls. [`passed_on`]
-//! answers on the internal port what other nodes pass on.
+//! restricts the origins whose pages may connect, [`compression`] compresses long answers to polls. [`first`]
+//! takes WebSockets over before all of that. [`passed_on`] answers on the internal port what other nodes pass on.
 
 mod admission;
 mod client_js;
 mod compression;
 mod cors;
+mod first;
 mod passed_on;
 
 use std::{convert::Infallible, sync::Arc};
@@ -15,7 +16,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{Router, body::Body, extract::Extension, http::Request, middleware::from_fn_with_state, routing::any};
 use jackfield_engine::{Engine, EngineKind, EngineLimits, Handshake, Messages};
 
-pub(crate) use self::passed_on::router as passed_on;
+pub(crate) use self::{first::FirstHandshakes, passed_on::router as passed_on};
 use crate::{
     limits::PendingPermit,
     relay::EngineRelay,

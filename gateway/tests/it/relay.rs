@@ -153,7 +153,7 @@ impl Node {
         in_time("the node is ready", ready).await;
         lifecycle.spawn(async move {
             let (outside, inside) = (gateway.router(), gateway.internal_router());
-            tokio::join!(gateway.serve(public, outside), gateway.serve(internal, inside));
+            tokio::join!(gateway.serve_public(public, outside), gateway.serve_internal(internal, inside));
         });
         node
     }

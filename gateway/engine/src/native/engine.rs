@@ -7,11 +7,10 @@ use std::sync::{
 
 use axum::{
     body::Body,
-    http::{Method, Request, Response},
+    http::{Method, Request, Response, request::Parts},
 };
-use jackfield_shared::lifecycle::Lifecycle;
-use serde_json::json;
-use tokio::runtime::Handle;
+use jackfield_shared::{lifecycle::Lifecycle, serve::Taker};
+use tokio::{net::TcpStream, runtime::Handle};
 
 use super::{
     outbox::NativeOutbox,
@@ -64,6 +63,28 @@ impl<P: Permit> Engine<P> {
             },
         };
         answered.unwrap_or_else(Failure::response)
+    }
+
+    /// Takes over the socket of a request that begins a WebSocket: see [`crate::Engine::take`]. The handshake's answer
+    /// and the open packet leave in one write.
+    pub fn take(
+        &self,
+        request: &Parts,
+        handshake: Handshake,
+        admit: impl FnOnce(&Handshake) -> Option<Option<P>>,
+    ) -> Option<Taker> {
+        let headers = &request.headers;
+        let begins = handshake.sid.is_none() && handshake::is_websocket_request(&request.method, &handshake);
+        if !begins || handshake::check(headers).is_err() {
+            return None;
+        }
+        let permit = admit(&handshake)?;
+        let answer = Frame::http_answer(handshake::answer(headers));
+        let engine = self.clone();
+        Some(Box::new(move |socket, early| {
+            let shard = Arc::clone(engine.shards.next());
+            engine.start(&shard, socket, early, Some(answer), handshake, permit);
+        }))
     }
 
     /// Answers a request that another process passed on. It is never passed on again.
@@ -146,19 +167,14 @@ impl<P: Permit> Engine<P> {
                 handshake::check(request.headers())?;
                 let lifecycle = shard.lifecycle.clone();
                 Ok(handshake::accept(request, &lifecycle, move |socket, early| {
-                    let (read, write) = socket.into_split();
-                    let wire = Wire::websocket(&shard, write);
-                    self.open(&wire, &self.relay.new_sid(), &[], handshake, permit);
-                    if early.is_empty() || wire.read(&mut early.to_vec()).is_continue() {
-                        Reader::start(read, &wire);
-                    }
+                    self.start(&shard, socket, early, None, handshake, permit);
                 }))
             }
             Transport::Polling => {
                 let sid = self.relay.new_sid();
                 let wire = Wire::polling(&shard, Polling::new(sid.clone()));
                 self.shards.polling.insert(sid.clone(), &wire);
-                self.open(&wire, &sid, &["websocket"], handshake, permit);
+                self.open(&wire, &sid, "[\"websocket\"]", handshake, permit);
                 Ok(poll::answer(wire).await)
             }
         }
@@ -175,17 +191,37 @@ impl<P: Permit> Engine<P> {
         })
     }
 
-    /// Sends the open packet, and passes the connection to its session.
-    fn open(&self, wire: &Arc<Wire>, sid: &str, upgrades: &[&str], handshake: Handshake, permit: Option<P>) {
+    /// A connection over a WebSocket; `answer` is sent before anything else.
+    fn start(
+        &self,
+        shard: &Arc<Shard>,
+        socket: TcpStream,
+        mut early: Vec<u8>,
+        answer: Option<Frame>,
+        handshake: Handshake,
+        permit: Option<P>,
+    ) {
+        let (read, write) = socket.into_split();
+        let wire = Wire::websocket(shard, write);
+        if let Some(answer) = answer {
+            wire.push(&mut wire.state(), answer);
+        }
+        self.open(&wire, &self.relay.new_sid(), "[]", handshake, permit);
+        if early.is_empty() || wire.read(&mut early).is_continue() {
+            Reader::start(read, &wire);
+        }
+    }
+
+    /// Sends the open packet, and passes the connection to its session. `sid` and `upgrades` need no escapes in JSON.
+    fn open(&self, wire: &Arc<Wire>, sid: &str, upgrades: &str, handshake: Handshake, permit: Option<P>) {
         let limits = &wire.shard.limits;
-        let open = json!({
-            "sid": sid,
-            "upgrades": upgrades,
-            "pingInterval": limits.ping_interval.as_millis() as u64,
-            "pingTimeout": limits.ping_timeout.as_millis() as u64,
-            "maxPayload": limits.max_message,
-        });
-        wire.push(&mut wire.state(), Frame::engine_packet(&format!("0{open}")));
+        let (interval, timeout) = (limits.ping_interval.as_millis(), limits.ping_timeout.as_millis());
+        let open = format!(
+            "0{{\"sid\":\"{sid}\",\"upgrades\":{upgrades},\"pingInterval\":{interval},\"pingTimeout\":{timeout},\
+             \"maxPayload\":{}}}",
+            limits.max_message
+        );
+        wire.push(&mut wire.state(), Frame::engine_packet(&open));
         let session = self.accept.open(handshake, permit, Outbox::Native(NativeOutbox::new(wire)));
         wire.begin(session);
     }

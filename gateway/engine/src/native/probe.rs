@@ -2,7 +2,6 @@
 
 use std::{io, ops::ControlFlow, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -40,7 +39,7 @@ impl Probe {
     }
 
     /// Waits for the switch, and makes the WebSocket the connection's transport.
-    pub(super) async fn run(self, mut socket: TcpStream, early: Bytes) {
+    pub(super) async fn run(self, mut socket: TcpStream, early: Vec<u8>) {
         let stop = self.0.shard.lifecycle.stopping();
         let probing = tokio::time::timeout(SWITCH_WITHIN, self.probe(&mut socket, early));
         if let Some(Ok(Ok(true))) = stop.run_until_cancelled(probing).await {
@@ -54,10 +53,9 @@ impl Probe {
     }
 
     /// Speaks with the client until it switches, or fails to.
-    async fn probe(&self, socket: &mut TcpStream, early: Bytes) -> io::Result<bool> {
+    async fn probe(&self, socket: &mut TcpStream, mut bytes: Vec<u8>) -> io::Result<bool> {
         let wire = &self.0;
         let mut incoming = Incoming::default();
-        let mut bytes = early.to_vec();
         loop {
             if !wire.allowance.may_read(bytes.len()) {
                 return Ok(false);

@@ -110,7 +110,7 @@ impl<P: Permit> Engine<P> {
         let mut own = request::own(Method::GET, &handshake, ());
         let opening = Opening::new(handshake, permit);
         Ok(handshake::accept(request, &lifecycle, move |socket, early| {
-            let stream = Stream::new(socket, early, Arc::clone(&wire));
+            let stream = Stream::new(socket, early.into(), Arc::clone(&wire));
             own.extensions_mut().insert(wire);
             own.extensions_mut().insert(opening);
             // The call returns at once; the connection runs in a task of the library.

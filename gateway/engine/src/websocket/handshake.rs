@@ -13,7 +13,6 @@ use axum::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use jackfield_shared::lifecycle::Lifecycle;
@@ -53,14 +52,21 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The text of the answer to a checked handshake.
+pub(crate) fn answer(headers: &HeaderMap) -> String {
+    let accept = accept_key(headers);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
 /// Answers a checked handshake; `begin` receives the socket, and the bytes that the client sent after its handshake.
 pub(crate) fn accept(
     request: Request<Body>,
     lifecycle: &Lifecycle,
-    begin: impl FnOnce(TcpStream, Bytes) + Send + 'static,
+    begin: impl FnOnce(TcpStream, Vec<u8>) + Send + 'static,
 ) -> Response<Body> {
-    let key = request.headers().get(SEC_WEBSOCKET_KEY);
-    let key = key.map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default();
+    let accept = accept_key(request.headers());
     let upgrade = hyper::upgrade::on(request);
     lifecycle.spawn(async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await
@@ -75,15 +81,17 @@ pub(crate) fn accept(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     // Base64 is always a valid value.
-    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(key).unwrap_or(HeaderValue::from_static("")));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).unwrap_or(HeaderValue::from_static("")));
     response
 }
 
-fn parts(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+fn accept_key(headers: &HeaderMap) -> String {
+    headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default()
+}
+
+fn parts(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    // An empty slice would keep its buffer in memory.
-    let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Some((parts.io.into_inner(), early))
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 #[cfg(test)]

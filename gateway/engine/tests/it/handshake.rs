@@ -62,12 +62,18 @@ async fn a_polling_client_gets_an_open_packet(kind: EngineKind) {
 async fn frames_that_come_with_the_handshake_are_received(kind: EngineKind) {
     let server = Server::start(kind, limits()).await;
     let early = [frame(FIN | TEXT, "40"), frame(FIN | TEXT, "42[\"a\"]")].concat();
-    let mut client = server.silent_websocket(&early).await;
-    let session = server.session().await;
-    let connect = Inbound::Connect { namespace: "/".into(), auth: None };
-    assert_eq!(session.next().await, Call::Packet(connect, 1));
-    assert_eq!(session.event().await, "[\"a\"]");
-    assert!(client.packet().await.starts_with("0{"));
+    // A long one is not taken over at once.
+    for length in [1, 10_000] {
+        let padding = "x".repeat(length);
+        let headers = [handshake_headers(), vec![("X-Padding", &padding)]].concat();
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        let mut client = WebSocket::handshake(server.address, target, &headers, &early).await.1.unwrap();
+        let session = server.session().await;
+        let connect = Inbound::Connect { namespace: "/".into(), auth: None };
+        assert_eq!(session.next().await, Call::Packet(connect, 1));
+        assert_eq!(session.event().await, "[\"a\"]");
+        assert!(client.packet().await.starts_with("0{"));
+    }
 }
 
 async fn half_a_frame_that_comes_with_the_handshake_is_completed(kind: EngineKind) {
@@ -88,6 +94,7 @@ async fn variants_of_a_websocket_handshake_are_accepted(kind: EngineKind) {
         ("Connection", "keep-alive, upgrade"),
         ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
         ("Sec-WebSocket-Protocol", "chat"),
+        ("X-Padding", &"x".repeat(10_000)),
     ] {
         let mut headers = handshake_headers();
         headers.retain(|(name, _)| *name != changed.0);

@@ -9,9 +9,17 @@ use std::{
     },
 };
 
-use axum::{Router, body::Body, extract::Request, http::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{Response, request::Parts},
+};
 use jackfield_engine::{Alone, Engine, EngineKind, EngineLimits, Handshake};
-use jackfield_shared::{lifecycle::Lifecycle, serve::serve};
+use jackfield_shared::{
+    lifecycle::Lifecycle,
+    serve::{First, Taker, serve},
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -46,6 +54,7 @@ impl Server {
         let engine = Engine::new(kind, Arc::clone(&gateway) as _, Arc::new(Alone), limits, lifecycle.clone());
         let (permits, pending) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (given, count) = (Arc::clone(&permits), Arc::clone(&pending));
+        let first = Arc::new(Handshakes { engine: engine.clone(), permits: Arc::clone(&permits) });
         let answer = move |request: Request| {
             let (parts, body) = request.into_parts();
             let handshake = Handshake::parse(&parts);
@@ -55,7 +64,7 @@ impl Server {
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        lifecycle.spawn(serve(listener, Router::new().fallback(answer), lifecycle.clone()));
+        lifecycle.spawn(serve(listener, Router::new().fallback(answer), Some(first), lifecycle.clone()));
         Self { kind, address, gateway, permits, pending, lifecycle }
     }
 
@@ -154,6 +163,19 @@ impl Drop for Server {
                 |(_, call): &Fault| self.differs(Difference::EndOvertakesAPacket) && !matches!(call, Call::Closed(_));
             assert_eq!(self.gateway.faults.lock().iter().find(|fault| !is_known(fault)), None);
         }
+    }
+}
+
+/// Takes WebSockets over at their first request, as the gateway does.
+struct Handshakes {
+    engine: Engine<Permit>,
+    permits: Arc<AtomicUsize>,
+}
+
+impl First for Handshakes {
+    fn takes(&self, request: &Parts, _: SocketAddr) -> Option<Taker> {
+        let admit = |_: &Handshake| Some(Some(Permit::new(&self.permits)));
+        self.engine.take(request, Handshake::parse(request), admit)
     }
 }
 

@@ -4,9 +4,12 @@
 //! not complete in time is closed; every connection's task is tracked and ends soon after the lifecycle does. Requests
 //! carry the peer's address as [`ConnectInfo`]; several `Host` headers, or none in HTTP/1.1, are answered 400, as
 //! HTTP/1.1 demands. Failures to accept (mostly for lack of descriptors) are logged when they begin and when they are
-//! over.
+//! over. A [`First`] may take connections over before HTTP. A crowd that connects does not keep others waiting: they run
+//! after every few connections.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+mod first;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -23,8 +26,12 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
+use self::first::Owner;
+pub use self::first::{First, Taker};
 use crate::{error_body::ErrorBody, lifecycle::Lifecycle};
 
+/// Connections that are accepted before others run.
+const AT_ONCE: usize = 16;
 /// For a request's headers to be complete.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that acknowledges no sent data for this long is gone.
@@ -36,11 +43,15 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Failures are over after this long without another: while descriptors are short, some connections are accepted.
 const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
-/// Serves `router` on `listener` until the lifecycle ends.
-pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+/// Serves `router` on `listener` until the lifecycle ends, but for the connections that `first` takes over.
+pub async fn serve(listener: TcpListener, router: Router, first: Option<Arc<dyn First>>, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
     let mut failures = Failures::default();
-    loop {
+    set_options(&listener);
+    for accepted in 1_usize.. {
+        if accepted.is_multiple_of(AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = failures.over() => {
@@ -52,8 +63,7 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         };
         match accepted {
             Ok((stream, peer)) => {
-                set_options(&stream);
-                lifecycle.spawn(connection(stream, peer, router.clone(), lifecycle.clone()));
+                lifecycle.spawn(connection(stream, peer, router.clone(), first.clone(), lifecycle.clone()));
             }
             Err(error) => {
                 if failures.is_first() {
@@ -90,13 +100,35 @@ impl Failures {
     }
 }
 
-fn set_options(stream: &TcpStream) {
-    // The connection works without these options, too.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+/// Connections inherit these options, so that accepting one needs no further system call.
+fn set_options(listener: &TcpListener) {
+    let socket = SockRef::from(listener);
+    // Connections work without them, too.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
+async fn connection(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    first: Option<Arc<dyn First>>,
+    lifecycle: Lifecycle,
+) {
+    if let Some(first) = first {
+        let stopping = lifecycle.stopping();
+        let owner = stopping.run_until_cancelled(first::owner(&mut stream, peer, &*first));
+        match tokio::time::timeout(HEADERS_TIMEOUT, owner).await {
+            Ok(Some(Owner::Http)) => {}
+            Ok(Some(Owner::Taken(taker, rest))) => return taker(stream, rest),
+            Ok(Some(Owner::Gone) | None) | Err(_) => return,
+        }
+    }
+    // Boxed, so that the task of a connection that is taken over has no room for it.
+    Box::pin(http(stream, peer, router, lifecycle)).await;
+}
+
+async fn http(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
     let service = service_fn(move |request| handle(router.clone(), peer, request));
     let mut serving = std::pin::pin!(
         http1::Builder::new()
@@ -152,7 +184,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().route("/", get(|| async { "here" }));
-        lifecycle.spawn(serve(listener, routes, lifecycle.clone()));
+        lifecycle.spawn(serve(listener, routes, None, lifecycle.clone()));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -173,6 +205,53 @@ mod tests {
         ] {
             assert_eq!(status(head).await, expected, "{head}");
         }
+    }
+
+    #[tokio::test]
+    async fn connections_inherit_the_options_of_their_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        set_options(&listener);
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        drop(client);
+    }
+
+    /// Takes every request over that it is offered, and writes its path and the bytes after it.
+    struct Echo;
+
+    impl First for Echo {
+        fn takes(&self, request: &axum::http::request::Parts, _: SocketAddr) -> Option<Taker> {
+            let path = request.uri.path().to_owned();
+            Some(Box::new(move |stream, rest| {
+                stream.try_write(path.as_bytes()).unwrap();
+                stream.try_write(&rest).unwrap();
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_taken_over_whole_or_left_untouched() {
+        let lifecycle = Lifecycle::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/x", get(|| async { "HTTP" }));
+        lifecycle.spawn(serve(listener, routes, Some(Arc::new(Echo)), lifecycle.clone()));
+        let get = |lines: &str| format!("GET /x HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{lines}\r\n");
+        for (request, expected) in [
+            (get("Upgrade: any\r\n") + "rest", "/xrest"),
+            (get(""), "HTTP"),
+            // Not whole in the bytes that are looked at.
+            (get(&format!("Upgrade: any\r\nX-Long: {}\r\n", "x".repeat(10_000))), "HTTP"),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with(expected), "{answer}");
+        }
+        lifecycle.finish(Duration::from_secs(5)).await;
     }
 
     #[tokio::test(start_paused = true)]
