@@ -54,6 +54,12 @@ impl Queue {
         Some(frame)
     }
 
+    /// The bytes to write if only one frame waits.
+    pub(super) fn only(&self) -> Option<&[u8]> {
+        let frame = self.first.as_ref().filter(|_| self.rest.is_empty())?;
+        Some(&frame.wire()[self.written..])
+    }
+
     /// Fills `slices` with the next bytes to write; returns how many of them it filled.
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let frames = self.first.iter().chain(&self.rest);

@@ -56,9 +56,16 @@ impl Wire {
     fn write_queue(&self, state: &mut State) -> io::Result<bool> {
         let Some(socket) = self.socket.get() else { return Ok(true) };
         while !state.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = state.queue.slices(&mut slices);
-            match socket.try_write_vectored(&slices[..count]) {
+            let result = match state.queue.only() {
+                // The kernel's work for one buffer is less than for a list of them.
+                Some(frame) => socket.try_write(frame),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = state.queue.slices(&mut slices);
+                    socket.try_write_vectored(&slices[..count])
+                }
+            };
+            match result {
                 Ok(written) => state.written += state.queue.wrote(written) as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
