@@ -3,7 +3,8 @@
 //! Every client connects, signs in and joins its room. Then this program prints a line, whoever started it kills the
 //! servers and starts them again, and writes the new process ids to standard input: the moment of the return. From then
 //! on it counts who is back. Some clients are witnesses: they come back without a delay and ask for echoes all the time,
-//! before and after. What is the crowd's return to them?
+//! before and after. What is the crowd's return to them? They have a thread of their own, so that this program's work for
+//! the crowd does not count as the servers' delay.
 
 mod backoff;
 mod client;
@@ -16,7 +17,13 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
     io::{BufRead as _, Write as _},
     net::{Ipv4Addr, SocketAddrV4},
-    sync::mpsc,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, TryRecvError},
+    },
+    thread::JoinHandle,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -34,7 +41,7 @@ use crate::{
     poll::Poll,
     tcp::Tcp,
     token,
-    usage::{Probe, Sample},
+    usage::{Probe, Sample, Usage},
     websocket::Masker,
 };
 
@@ -47,15 +54,25 @@ const JOIN_TIMEOUT: u64 = 5 * SECOND;
 const AT_ONCE: usize = 128;
 /// Pause of a witness between an echo and the next one, and between two attempts to connect.
 const WITNESS_PAUSE: u64 = SECOND / 10;
+/// How long the witnesses measure before the storm.
+const CALM: u64 = 3 * SECOND;
 /// How long all clients may take to come up at first.
 const PATIENCE: u64 = 180 * SECOND;
 const BUFFER: usize = 256 * 1024;
 
 /// See the module.
 pub fn run(args: &Args) -> Result<Outcome> {
-    let mut storm = Storm::new(args)?;
-    storm.begin()?;
-    println!("{{\"ready\":{}}}", storm.ready());
+    let tokens = token::signed(args.sockets, &args.secret)?;
+    let mut crowd = Storm::new(args, &tokens, args.witnesses..args.sockets)?;
+    let witnesses = Witnesses::start(args.clone(), tokens);
+    crowd.connect_all()?;
+    while !witnesses.are_up() {
+        crowd.stay(SECOND / 20)?;
+    }
+    witnesses.measure(Phase::Calm);
+    crowd.stay(CALM)?;
+    witnesses.measure(Phase::Storm);
+    println!("{{\"ready\":{}}}", crowd.ready());
     std::io::stdout().flush()?;
     let (back, returned) = mpsc::channel();
     std::thread::spawn(move || {
@@ -64,18 +81,80 @@ pub fn run(args: &Args) -> Result<Outcome> {
         let _ = std::io::stdin().lock().read_line(&mut line);
         back.send((now(), line))
     });
-    let (since, line) = storm.until_returned(&returned)?;
+    let (since, line) = crowd.until_returned(&returned)?;
     let servers: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>().context("process ids")?;
     ensure!(!servers.is_empty(), "the servers did not return");
     let probe = Probe { servers, redis: args.redis_pid };
-    storm.watch(since, &probe, nanoseconds(args.duration))
+    let usage = crowd.watch(since, &probe, nanoseconds(args.duration))?;
+    let echoes = witnesses.end()?;
+    let stages = crowd.stages();
+    Ok(crowd.returns.outcome(crowd.clients.len(), stages, crowd.failures, &echoes, &usage))
+}
+
+/// The thread of the witnesses.
+struct Witnesses {
+    are_up: Arc<AtomicBool>,
+    phase: mpsc::Sender<Phase>,
+    thread: JoinHandle<Result<Echoes>>,
+}
+
+/// What the witnesses' echoes count as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Calm,
+    Storm,
+}
+
+impl Witnesses {
+    fn start(args: Args, tokens: Vec<String>) -> Self {
+        let (phase, phases) = mpsc::channel();
+        let are_up = Arc::<AtomicBool>::default();
+        let up = Arc::clone(&are_up);
+        let thread = std::thread::spawn(move || {
+            let mut storm = Storm::new(&args, &tokens, 0..args.witnesses)?;
+            storm.has_echoes = true;
+            storm.connect_all()?;
+            up.store(true, Ordering::Release);
+            loop {
+                match phases.try_recv() {
+                    Ok(Phase::Calm) => storm.echoes.record(true),
+                    Ok(Phase::Storm) => storm.echoes.next_phase(),
+                    Err(TryRecvError::Empty) => storm.turn(now() + SECOND / 20)?,
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            }
+            let ready = storm.ready();
+            ensure!(ready == storm.clients.len(), "{ready} of {} witnesses are back", storm.clients.len());
+            Ok(storm.echoes)
+        });
+        Self { are_up, phase, thread }
+    }
+
+    /// Whether all are connected, or their thread has ended with an error.
+    fn are_up(&self) -> bool {
+        self.are_up.load(Ordering::Acquire) || self.thread.is_finished()
+    }
+
+    fn measure(&self, phase: Phase) {
+        // If the thread has ended, `end` returns its error.
+        let _ = self.phase.send(phase);
+    }
+
+    /// Ends them, and returns what they measured.
+    fn end(self) -> Result<Echoes> {
+        drop(self.phase);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the thread of the witnesses panicked"))?
+    }
 }
 
 struct Storm {
     targets: Vec<SocketAddrV4>,
     tokens: Vec<String>,
     room_size: usize,
-    witnesses: usize,
+    /// Whether its clients are witnesses.
+    has_echoes: bool,
+    /// The number of its first client among all.
+    first: usize,
     poll: Poll,
     clients: Vec<Client>,
     /// When each client has something to do.
@@ -90,15 +169,16 @@ struct Storm {
 }
 
 impl Storm {
-    fn new(args: &Args) -> Result<Self> {
+    fn new(args: &Args, tokens: &[String], clients: Range<usize>) -> Result<Self> {
         ensure!(args.dialect == Dialect::Socketio, "only Socket.IO has echo");
         Ok(Self {
             targets: args.targets.clone(),
-            tokens: token::signed(args.sockets, &args.secret)?,
+            first: clients.start,
+            tokens: tokens.get(clients).context("more witnesses than clients")?.to_vec(),
             room_size: args.room_size,
-            witnesses: args.witnesses,
+            has_echoes: false,
             poll: Poll::new()?,
-            clients: Vec::with_capacity(args.sockets),
+            clients: Vec::new(),
             due: BinaryHeap::new(),
             under_way: 0,
             buffer: vec![0; BUFFER],
@@ -114,8 +194,8 @@ impl Storm {
         self.clients.iter().filter(|client| client.stage == Stage::Ready).count()
     }
 
-    /// Connects all clients, a bounded number at a time, and lets the witnesses measure a calm second or two.
-    fn begin(&mut self) -> Result<()> {
+    /// Connects all clients, a bounded number at a time.
+    fn connect_all(&mut self) -> Result<()> {
         let limit = now() + PATIENCE;
         while self.ready() < self.tokens.len() {
             let now = now();
@@ -126,19 +206,22 @@ impl Storm {
             }
             self.turn(now + SECOND / 50)?;
         }
-        let end = now() + 3 * SECOND;
-        self.echoes.record(true);
-        while now() < end {
-            self.turn(end)?;
-        }
         self.returns = Returns::default();
         self.failures.clear();
         Ok(())
     }
 
+    /// Goes on for so long.
+    fn stay(&mut self, long: u64) -> Result<()> {
+        let end = now() + long;
+        while now() < end {
+            self.turn(end)?;
+        }
+        Ok(())
+    }
+
     /// Goes on until the servers have returned. Returns when, and the line that was read.
     fn until_returned(&mut self, returned: &mpsc::Receiver<(u64, String)>) -> Result<(u64, String)> {
-        self.echoes.next_phase();
         loop {
             if let Ok(message) = returned.try_recv() {
                 return Ok(message);
@@ -147,28 +230,29 @@ impl Storm {
         }
     }
 
-    /// Goes on until all are back, and a little longer, or until the time is over.
-    fn watch(mut self, since: u64, probe: &Probe, most: u64) -> Result<Outcome> {
+    /// Goes on until all are back, and a little longer, or until the time is over. Returns what was used until then.
+    fn watch(&mut self, since: u64, probe: &Probe, most: u64) -> Result<Usage> {
         self.returns.since(since);
         let before: Sample = probe.sample()?;
         let mut all_back = None;
-        let mut usage = None;
-        while now() < since + most && all_back.is_none_or(|at| now() < at + 3 * SECOND) {
+        while now() < since + most && all_back.as_ref().is_none_or(|(at, _)| now() < at + 3 * SECOND) {
             self.turn(now() + SECOND / 20)?;
             if all_back.is_none() && self.returns.back() == self.clients.len() {
-                all_back = Some(now());
-                usage = Some(before.until(&probe.sample()?));
+                all_back = Some((now(), before.until(&probe.sample()?)));
             }
         }
-        let usage = match usage {
-            Some(usage) => usage,
-            None => before.until(&probe.sample()?),
-        };
-        let stages = self.clients.iter().fold(BTreeMap::new(), |mut stages, client| {
+        match all_back {
+            Some((_, usage)) => Ok(usage),
+            None => Ok(before.until(&probe.sample()?)),
+        }
+    }
+
+    /// How many clients are how far.
+    fn stages(&self) -> BTreeMap<String, usize> {
+        self.clients.iter().fold(BTreeMap::new(), |mut stages, client| {
             *stages.entry(format!("{:?}", client.stage)).or_default() += 1;
             stages
-        });
-        Ok(self.returns.outcome(self.clients.len(), stages, self.failures, &self.echoes, &usage))
+        })
     }
 
     fn turn(&mut self, until: u64) -> Result<()> {
@@ -216,7 +300,7 @@ impl Storm {
         self.returns.begun += 1;
         self.under_way += 1;
         // Each client has an address of its own, as in real life: 127.1.0.1, 127.1.0.2 and so on.
-        let source = Ipv4Addr::from(0x7f01_0001 + u32::try_from(who).unwrap_or_default());
+        let source = Ipv4Addr::from(0x7f01_0001 + u32::try_from(self.first + who).unwrap_or_default());
         let tcp = Tcp::connect_from(source, self.target(who)).and_then(|tcp| {
             self.poll.add(&tcp, who, true)?;
             Ok(tcp)
@@ -252,7 +336,7 @@ impl Storm {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let delay = match who < self.witnesses {
+        let delay = match self.has_echoes {
             true => WITNESS_PAUSE,
             false => backoff::delay(client.failures, self.random),
         };

@@ -116,7 +116,7 @@ impl Storm {
 
     pub(super) fn join(&mut self, who: usize, now: u64) {
         let mut text = Vec::new();
-        socketio::join(&mut text, who / self.room_size.max(1));
+        socketio::join(&mut text, (self.first + who) / self.room_size.max(1));
         self.plan(who, now + JOIN_TIMEOUT, Step::Join);
         if let Err(error) = self.send(who, websocket::TEXT, &text) {
             self.lost(who, &error.to_string());
@@ -127,7 +127,7 @@ impl Storm {
         self.under_way -= 1;
         self.clients[who].ready();
         self.returns.back_at(who, now);
-        if who < self.witnesses {
+        if self.has_echoes {
             self.plan(who, now, Step::Echo);
         }
     }

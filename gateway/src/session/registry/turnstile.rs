@@ -15,8 +15,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Clients that work at the same time. Redis answers so many scripts within some 10 ms.
-const AT_ONCE: usize = 256;
+/// Clients that work at the same time: what Redis answers within a few milliseconds. When their answers come, all of them
+/// run before anybody else on the node.
+const AT_ONCE: usize = 64;
 /// Waiting clients from which on no handshakes are admitted: what a slow node finishes within a few seconds.
 const CROWD: usize = 2_048;
 /// The longest wait: less than `limits.connectTimeout` by default, within which a connection must be in a namespace.
