@@ -49,6 +49,7 @@ use jackfield_cluster::{
 use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
     lifecycle::Lifecycle,
+    origins::AllowList,
     serve::{First, serve},
     settings::SettingsError,
     trace,
@@ -83,6 +84,8 @@ pub enum StartError {
 pub struct Gateway {
     engine: front::NodeEngine,
     shared: Arc<Shared>,
+    /// The origins of pages; one list, because it logs what it refuses once.
+    origins: Arc<AllowList>,
     api: Arc<Api>,
 }
 
@@ -143,7 +146,8 @@ impl Gateway {
         node::start(&shared, events);
         let engine = front::engine(&shared, engine);
         let api = Api::new(&shared, keys);
-        Ok(Self { engine, shared, api })
+        let origins = Arc::new(AllowList::new(&shared.settings.cors.origins));
+        Ok(Self { engine, shared, origins, api })
     }
 
     /// A client in this process without a transport, for tests of everything above the engine. `token` is sent in its
@@ -157,7 +161,7 @@ impl Gateway {
     pub fn router(&self) -> Router {
         let settings = &self.shared.settings;
         let api = settings.api.public.then(|| api::router(&self.api, settings.proxy.hops as usize));
-        front::router(&self.shared, self.engine.clone(), api)
+        front::router(&self.shared, self.engine.clone(), &self.origins, api)
     }
 
     /// The internal routes.
@@ -186,7 +190,7 @@ impl Gateway {
 
     /// Serves the public routes, within `routes`, on `listener` until the lifecycle ends.
     pub async fn serve_public(&self, listener: TcpListener, routes: Router) {
-        let first = FirstHandshakes::new(&self.shared, self.engine.clone());
+        let first = FirstHandshakes::new(&self.shared, self.engine.clone(), &self.origins);
         self.serve(listener, routes, Some(Arc::new(first))).await;
     }
 

@@ -20,9 +20,8 @@ use jackfield_shared::{error_body::ErrorBody, origins::AllowList};
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 /// Restricts the routes to pages of these origins.
-pub(super) fn wrap(routes: Router, origins: &[String]) -> Router {
-    let list = Arc::new(AllowList::new(origins));
-    routes.layer(from_fn_with_state(Arc::clone(&list), check_websocket)).layer(layer(list))
+pub(super) fn wrap(routes: Router, origins: &Arc<AllowList>) -> Router {
+    routes.layer(from_fn_with_state(Arc::clone(origins), check_websocket)).layer(layer(Arc::clone(origins)))
 }
 
 fn layer(list: Arc<AllowList>) -> CorsLayer {

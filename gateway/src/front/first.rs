@@ -17,14 +17,13 @@ use crate::session::Shared;
 pub(crate) struct FirstHandshakes {
     shared: Arc<Shared>,
     engine: NodeEngine,
-    origins: AllowList,
+    origins: Arc<AllowList>,
 }
 
 impl FirstHandshakes {
-    /// Takes over the handshakes of this engine.
-    pub(crate) fn new(shared: &Arc<Shared>, engine: NodeEngine) -> Self {
-        let origins = AllowList::new(&shared.settings.cors.origins);
-        Self { shared: Arc::clone(shared), engine, origins }
+    /// Takes over the handshakes of this engine, from pages of these origins.
+    pub(crate) fn new(shared: &Arc<Shared>, engine: NodeEngine, origins: &Arc<AllowList>) -> Self {
+        Self { shared: Arc::clone(shared), engine, origins: Arc::clone(origins) }
     }
 }
 

@@ -15,6 +15,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{Router, body::Body, extract::Extension, http::Request, middleware::from_fn_with_state, routing::any};
 use jackfield_engine::{Engine, EngineKind, EngineLimits, Handshake, Messages};
+use jackfield_shared::origins::AllowList;
 
 pub(crate) use self::{first::FirstHandshakes, passed_on::router as passed_on};
 use crate::{
@@ -51,8 +52,13 @@ pub(crate) fn engine(shared: &Arc<Shared>, kind: EngineKind) -> NodeEngine {
     Engine::new(kind, Arc::new(Acceptor(Arc::clone(shared))), relay, limits, shared.lifecycle.clone())
 }
 
-/// The public routes of a node: everything below `socket.path`, and the `api` if it is public.
-pub(crate) fn router(shared: &Arc<Shared>, engine: NodeEngine, api: Option<Router>) -> Router {
+/// The public routes of a node, for pages of these origins: everything below `socket.path`, and the `api` if it is public.
+pub(crate) fn router(
+    shared: &Arc<Shared>,
+    engine: NodeEngine,
+    origins: &Arc<AllowList>,
+    api: Option<Router>,
+) -> Router {
     let settings = &shared.settings;
     let answer = move |Extension(Admitted { handshake, permit }): Extension<Admitted>, request: Request<Body>| {
         engine.clone().answer(request, handshake, permit)
@@ -65,5 +71,5 @@ pub(crate) fn router(shared: &Arc<Shared>, engine: NodeEngine, api: Option<Route
     if let Some(api) = api {
         routes = routes.merge(api);
     }
-    cors::wrap(routes, &settings.cors.origins)
+    cors::wrap(routes, origins)
 }
