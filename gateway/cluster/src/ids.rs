@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -41,9 +42,95 @@ id!(
     Incarnation
 );
 id!(
-    /// One Engine.IO connection, whichever namespaces it is in.
+    /// One Engine.IO connection, whichever namespaces it is in; or one stay of it in a room.
     SessionId
 );
+
+/// Bytes of a random id.
+const BYTES: usize = 15;
+
+macro_rules! compact_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; BYTES]);
+
+        impl $name {
+            /// A new id.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(rand::random())
+            }
+
+            /// The reverse of its `Display`.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let mut bytes = [0; BYTES];
+                let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+                (length == BYTES).then_some(Self(bytes))
+            }
+        }
+
+        impl From<[u8; BYTES]> for $name {
+            fn from(bytes: [u8; BYTES]) -> Self {
+                Self(bytes)
+            }
+        }
+
+        /// Text of 20 characters, as [`random_id`] writes it.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Base64Display::new(&self.0, &URL_SAFE_NO_PAD).fmt(f)
+            }
+        }
+    };
+}
+
+compact_id!(
+    /// A [`SessionId`] as a node keeps it for its own connections: without an allocation.
+    SessionKey
+);
+compact_id!(
+    /// The public id of a socket, the membership of a connection in one namespace. It gives no control over the
+    /// connection.
+    SocketId
+);
+
+/// Separates the session's id from the stay's number in the id of a stay in a room.
+const STAY: char = '~';
+
+impl SessionKey {
+    /// The id of this session's stay in a room. Each stay has a number of its own.
+    #[must_use]
+    pub fn stay(self, number: u64) -> SessionId {
+        SessionId(format!("{self}{STAY}{number}").into())
+    }
+
+    /// The session of this id, which may be that of a stay in a room. `None` if no gateway made it.
+    #[must_use]
+    pub fn of(id: &SessionId) -> Option<Self> {
+        Self::parse(id.0.split(STAY).next().unwrap_or_default())
+    }
+}
+
+impl From<SessionKey> for SessionId {
+    fn from(key: SessionKey) -> Self {
+        Self(key.to_string().into())
+    }
+}
+
+impl Serialize for SocketId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SocketId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("not a socket's id"))
+    }
+}
 
 /// Characters of [`NodeId::tag`].
 const TAG: usize = 8;
@@ -71,18 +158,10 @@ impl Incarnation {
     }
 }
 
-impl SessionId {
-    /// A new session's id.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random_id().into())
-    }
-}
-
 /// 20 characters of 120 random bits, safe in URLs, keys and channels.
 #[must_use]
 pub fn random_id() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; BYTES]>())
 }
 
 /// One user's session, as the ports take it.
@@ -92,4 +171,29 @@ pub struct SessionRef {
     pub user: Arc<str>,
     /// The session.
     pub session: SessionId,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn compact_ids_survive_their_text(bytes: [u8; BYTES], number: u64) {
+            let (key, socket) = (SessionKey(bytes), SocketId(bytes));
+            prop_assert_eq!(socket.to_string().len(), random_id().len());
+            prop_assert_eq!(SocketId::parse(&socket.to_string()), Some(socket));
+            let json = serde_json::to_string(&socket).unwrap();
+            prop_assert_eq!(serde_json::from_str::<SocketId>(&json).unwrap(), socket);
+            prop_assert_eq!(SessionKey::of(&key.into()), Some(key));
+            prop_assert_eq!(SessionKey::of(&key.stay(number)), Some(key));
+        }
+
+        #[test]
+        fn other_texts_are_no_ids(text in "\\PC{0,40}") {
+            prop_assert!(SocketId::parse(&text).is_none_or(|id| id.to_string() == text));
+        }
+    }
 }

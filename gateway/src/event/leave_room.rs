@@ -28,7 +28,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Lef
     let shared = sender.shared;
     if let Some(stay) = sender.client.left(&name) {
         if let Scope::Room(room) = &stay.scope {
-            shared.rooms.leave(room, &sender.client.id);
+            shared.rooms.leave(room, sender.client.id);
         }
         if let Some(incarnation) = shared.lease.incarnation() {
             // The release queue removes the rest of the stay in the background, or all of it if the back end did not

@@ -2,6 +2,7 @@
 //! sender, as `message` `{sender, message, timestamp}`. A binary part may replace the text. Not stored: absent users
 //! miss it. Messages to a whole namespace have a lower rate limit (`limits.broadcastRate`).
 
+use jackfield_cluster::ids::SocketId;
 use jackfield_engine::{Frame, event_content};
 use jackfield_shared::time::{now, now_rfc3339};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ struct Args<'a> {
 #[derive(Serialize)]
 struct Payload<'a> {
     /// The sender's public socket id.
-    sender: &'a str,
+    sender: SocketId,
     message: &'a Passed<'a>,
     timestamp: &'a str,
 }
@@ -45,7 +46,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sen
         }
     };
     let content = content.checked("content", event)?;
-    let payload = Payload { sender: &sender.client.id, message: &content, timestamp: &now_rfc3339() };
+    let payload = Payload { sender: sender.client.id, message: &content, timestamp: &now_rfc3339() };
     match room {
         Some(name) => {
             let to = room::to_send(sender, &name)?;

@@ -66,7 +66,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Del
     // The bus skips the sender's own session, because the sending socket must not get the message; the session's other
     // sockets are on this connection and get it below.
     let directive = Directive::event(&payload);
-    let delivered = shared.cluster.sessions.send(&users, &directive, Some(&sender.client.session)).await?;
+    let delivered = shared.cluster.sessions.send(&users, &directive, Some(&sender.client.session.into())).await?;
     let mut siblings = sender.connection.sockets();
     siblings.retain(|socket| socket.id != sender.client.id);
     for sibling in &siblings {

@@ -42,7 +42,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Don
         let payload = Payload { user_id, name, room: &room, is_typing };
         let frame =
             Frame::event(&sender.client.namespace.name, "user-typing", &payload).ok_or(EventError::Unavailable)?;
-        sender.shared.rooms.broadcast(to.name(), &frame, Some(&sender.client.id)).await?;
+        sender.shared.rooms.broadcast(to.name(), &frame, Some(sender.client.id)).await?;
     }
     Ok(DONE)
 }

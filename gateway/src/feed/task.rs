@@ -94,13 +94,13 @@ impl<M: Member> LocalFeed<M> {
 
     /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
     fn admit(&self, subscriber: Arc<M>, admit: Admit) {
-        let connect = Frame::connect(&self.feed.namespace, subscriber.id());
+        let connect = Frame::connect(&self.feed.namespace, &subscriber.id().to_string());
         let first: Vec<Frame> =
             [connect].into_iter().chain(self.greeting.clone()).chain(self.recent.iter().cloned()).collect();
-        let id = Arc::clone(subscriber.id());
+        let id = subscriber.id();
         self.feed.subscribers.join(subscriber);
         if !admit(&first) {
-            self.feed.subscribers.leave(&id);
+            self.feed.subscribers.leave(id);
         }
     }
 

@@ -13,6 +13,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
+use jackfield_cluster::ids::SocketId;
 use jackfield_engine::{CloseReason, Frame, Full, Outbox};
 use parking_lot::RwLock;
 
@@ -24,7 +25,7 @@ const BATCH: usize = 1_024;
 /// A member of a group.
 pub(crate) trait Member: Send + Sync + 'static {
     /// Unique in the group.
-    fn id(&self) -> &Arc<str>;
+    fn id(&self) -> SocketId;
 
     /// Its connection's queue.
     fn outbox(&self) -> &Outbox;
@@ -69,7 +70,7 @@ impl<M: Member> Group<M> {
     }
 
     /// Removes the member with this id; false if there is none.
-    pub(crate) fn leave(&self, id: &str) -> bool {
+    pub(crate) fn leave(&self, id: SocketId) -> bool {
         let mut members = self.members.write();
         let Some(index) = members.unlist(id) else { return false };
         if self.walks.load(Ordering::Acquire) > 0 {
@@ -81,7 +82,7 @@ impl<M: Member> Group<M> {
     }
 
     #[cfg(test)]
-    fn contains(&self, id: &str) -> bool {
+    fn contains(&self, id: SocketId) -> bool {
         self.members.read().find(id).is_some()
     }
 
@@ -94,9 +95,9 @@ impl<M: Member> Group<M> {
     }
 
     /// The members' ids, or `None` if there are more than `max`.
-    pub(crate) fn ids(&self, max: usize) -> Option<Vec<Arc<str>>> {
+    pub(crate) fn ids(&self, max: usize) -> Option<Vec<SocketId>> {
         let members = self.members.read();
-        let ids = members.slots.iter().flatten().map(|member| Arc::clone(member.id()));
+        let ids = members.slots.iter().flatten().map(|member| member.id());
         (members.indices.len() <= max).then(|| ids.collect())
     }
 
@@ -152,7 +153,7 @@ impl<M: Member> Group<M> {
 
 impl<M: Member> Members<M> {
     /// The slot of the member with this id.
-    fn find(&self, id: &str) -> Option<usize> {
+    fn find(&self, id: SocketId) -> Option<usize> {
         let is_it = |index: &u32| is_id(&self.slots, *index, id);
         self.indices.find(self.hasher.hash_one(id), is_it).map(|index| *index as usize)
     }
@@ -163,11 +164,11 @@ impl<M: Member> Members<M> {
         // A node has fewer sockets than that.
         let (Ok(listed), Some(Some(member))) = (u32::try_from(index), slots.get(index)) else { return };
         let hash = |index: &u32| hash(hasher, slots, *index);
-        indices.insert_unique(hasher.hash_one(&**member.id()), listed, hash);
+        indices.insert_unique(hasher.hash_one(member.id()), listed, hash);
     }
 
     /// Makes the member with this id unknown, and returns its slot.
-    fn unlist(&mut self, id: &str) -> Option<usize> {
+    fn unlist(&mut self, id: SocketId) -> Option<usize> {
         let Self { slots, indices, hasher } = self;
         let found = indices.find_entry(hasher.hash_one(id), |index| is_id(slots, *index, id)).ok()?;
         Some(found.remove().0 as usize)
@@ -179,8 +180,8 @@ impl<M: Member> Members<M> {
         if index < last
             && let Some(moved) = &self.slots[last]
         {
-            let id = Arc::clone(moved.id());
-            self.unlist(&id);
+            let id = moved.id();
+            self.unlist(id);
             self.slots.swap_remove(index);
             self.list(index);
         } else {
@@ -194,12 +195,12 @@ impl<M: Member> Members<M> {
     }
 }
 
-fn is_id<M: Member>(slots: &[Option<Arc<M>>], index: u32, id: &str) -> bool {
-    slots[index as usize].as_ref().is_some_and(|member| **member.id() == *id)
+fn is_id<M: Member>(slots: &[Option<Arc<M>>], index: u32, id: SocketId) -> bool {
+    slots[index as usize].as_ref().is_some_and(|member| member.id() == id)
 }
 
 fn hash<M: Member>(hasher: &RandomState, slots: &[Option<Arc<M>>], index: u32) -> u64 {
-    slots[index as usize].as_ref().map_or(0, |member| hasher.hash_one(&**member.id()))
+    slots[index as usize].as_ref().map_or(0, |member| hasher.hash_one(member.id()))
 }
 
 impl<M: Member> Drop for Walk<'_, M> {
@@ -246,26 +247,33 @@ pub(super) mod tests {
 
     /// A member that only receives.
     pub(crate) struct TestMember {
-        id: Arc<str>,
+        id: SocketId,
         outbox: Outbox,
         received: TestOutbox,
     }
 
     impl TestMember {
-        pub(crate) fn new(id: &str) -> Arc<Self> {
+        pub(crate) fn new(number: usize) -> Arc<Self> {
             let received = TestOutbox::new();
-            Arc::new(Self { id: id.into(), outbox: Outbox::Test(received.clone()), received })
+            Arc::new(Self { id: id(number), outbox: Outbox::Test(received.clone()), received })
         }
     }
 
     impl Member for TestMember {
-        fn id(&self) -> &Arc<str> {
-            &self.id
+        fn id(&self) -> SocketId {
+            self.id
         }
 
         fn outbox(&self) -> &Outbox {
             &self.outbox
         }
+    }
+
+    /// The id of the member with this number.
+    pub(crate) fn id(number: usize) -> SocketId {
+        let mut bytes = [0; 15];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        bytes.into()
     }
 
     fn frame(number: usize) -> Frame {
@@ -286,12 +294,12 @@ pub(super) mod tests {
             rounds in prop::collection::vec(prop::collection::vec((0_usize..3_000, any::<bool>()), 0..200), 1..8)
         ) {
             let group = Group::default();
-            let all: Vec<_> = (0..3_000).map(|id| TestMember::new(&id.to_string())).collect();
+            let all: Vec<_> = (0..3_000).map(TestMember::new).collect();
             for member in &all[..2_500] {
                 group.join(Arc::clone(member));
             }
             for (number, changes) in rounds.into_iter().enumerate() {
-                let before: Vec<bool> = all.iter().map(|member| group.contains(&member.id)).collect();
+                let before: Vec<bool> = all.iter().map(|member| group.contains(member.id)).collect();
                 let mut left = vec![false; all.len()];
                 let frame = frame(number);
                 let mut changes = changes.into_iter();
@@ -301,7 +309,7 @@ pub(super) mod tests {
                         for (id, joins) in changes.by_ref().take(60) {
                             match joins {
                                 true => drop(group.join(Arc::clone(&all[id]))),
-                                false => left[id] |= group.leave(&all[id].id),
+                                false => left[id] |= group.leave(all[id].id),
                             }
                         }
                     }
@@ -320,7 +328,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn only_the_member_with_a_full_queue_is_disconnected() {
         let group = Group::default();
-        let members = ["a", "b", "c"].map(TestMember::new);
+        let members = [1, 2, 3].map(TestMember::new);
         for member in &members {
             assert!(group.join(Arc::clone(member)));
         }
@@ -336,12 +344,12 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_group_that_shrank_frees_its_slots() {
         let group = Group::default();
-        let members: Vec<_> = (0..10_000).map(|id| TestMember::new(&id.to_string())).collect();
+        let members: Vec<_> = (0..10_000).map(TestMember::new).collect();
         for member in &members {
             group.join(Arc::clone(member));
         }
         for member in &members[5..] {
-            group.leave(&member.id);
+            group.leave(member.id);
         }
         let members = group.members.read();
         assert_eq!(members.slots.len(), 5);

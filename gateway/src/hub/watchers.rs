@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use jackfield_cluster::ids::SocketId;
 use parking_lot::Mutex;
 
 use super::Member;
@@ -16,8 +17,8 @@ pub(crate) const MAX_WATCHED: usize = 500;
 pub(crate) struct Watchers<M>(Mutex<Inner<M>>);
 
 struct Inner<M> {
-    by_user: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    by_member: HashMap<Arc<str>, Watcher<M>>,
+    by_user: HashMap<Arc<str>, HashSet<SocketId>>,
+    by_member: HashMap<SocketId, Watcher<M>>,
 }
 
 /// A member, and the users that it watches.
@@ -29,15 +30,15 @@ impl<M: Member> Watchers<M> {
         let mut inner = self.0.lock();
         inner.forget(member.id());
         for user in &users {
-            inner.by_user.entry(Arc::clone(user)).or_default().insert(Arc::clone(member.id()));
+            inner.by_user.entry(Arc::clone(user)).or_default().insert(member.id());
         }
         if !users.is_empty() {
-            inner.by_member.insert(Arc::clone(member.id()), (Arc::clone(member), users));
+            inner.by_member.insert(member.id(), (Arc::clone(member), users));
         }
     }
 
     /// Removes the member with this id and its list.
-    pub(crate) fn forget(&self, id: &str) {
+    pub(crate) fn forget(&self, id: SocketId) {
         self.0.lock().forget(id);
     }
 
@@ -50,11 +51,11 @@ impl<M: Member> Watchers<M> {
 }
 
 impl<M> Inner<M> {
-    fn forget(&mut self, id: &str) {
-        let Some((_, users)) = self.by_member.remove(id) else { return };
+    fn forget(&mut self, id: SocketId) {
+        let Some((_, users)) = self.by_member.remove(&id) else { return };
         for user in users {
             if let Some(members) = self.by_user.get_mut(&user) {
-                members.remove(id);
+                members.remove(&id);
                 if members.is_empty() {
                     self.by_user.remove(&user);
                 }
@@ -71,18 +72,21 @@ impl<M> Default for Watchers<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::group::tests::TestMember, *};
+    use super::{
+        super::group::tests::{TestMember, id},
+        *,
+    };
 
     #[test]
     fn a_new_list_replaces_the_old_and_nothing_is_left_behind() {
         let watchers = Watchers::default();
-        let [one, two] = ["1", "2"].map(TestMember::new);
+        let [one, two] = [1, 2].map(TestMember::new);
         watchers.watch(&one, vec!["a".into(), "b".into()]);
         watchers.watch(&one, vec!["b".into()]);
         watchers.watch(&two, vec!["b".into()]);
         assert_eq!((watchers.of("a").len(), watchers.of("b").len()), (0, 2));
-        watchers.forget("1");
-        watchers.forget("2");
+        watchers.forget(id(1));
+        watchers.forget(id(2));
         let inner = watchers.0.lock();
         assert!(inner.by_user.is_empty() && inner.by_member.is_empty());
     }

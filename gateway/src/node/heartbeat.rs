@@ -157,7 +157,7 @@ async fn reassert_batch(
     let stays: Vec<Stay> = held.iter().map(|held| Stay::online(&held.session)).collect();
     shared.cluster.membership.index_add(incarnation, &stays).await?;
     let lost = shared.cluster.sessions.restore(&held, incarnation, shared.policy).await?;
-    for (connection, _) in live.iter().filter(|(connection, _)| lost.contains(&connection.id)) {
+    for (connection, _) in live.iter().filter(|(_, held)| lost.contains(&held.session.session)) {
         connection.evicted();
     }
     let sessions = held.into_iter().map(|held| held.session);
@@ -172,7 +172,7 @@ async fn reassert_batch(
             shared.releases.push(Stay::online(&held.session), incarnation.clone());
         }
     }
-    let live = live.iter().map(|(connection, _)| *connection).filter(|connection| !lost.contains(&connection.id));
+    let live = live.iter().filter(|(_, held)| !lost.contains(&held.session.session)).map(|(connection, _)| *connection);
     let clients: Vec<_> = live.flat_map(|connection| connection.sockets()).collect();
     reassert_rooms(shared, incarnation, &clients, announce).await
 }

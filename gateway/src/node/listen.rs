@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jackfield_cluster::{
     bus::{BusEvent, Channel},
-    ids::SessionId,
+    ids::{SessionId, SessionKey},
     wire::{BusMessage, EndSubscriptions, envelope},
 };
 use jackfield_engine::{Frame, Parts};
@@ -65,12 +65,12 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
             }
         }
         BusMessage::Evicted(session) => {
-            if let Some(connection) = shared.connections.find(&session) {
+            if let Some(connection) = shared.connection(&session) {
                 connection.evicted();
             }
         }
         BusMessage::Arrived { at, session, about } => {
-            announce(shared, PresenceChange::Online, at, &about, Some(&session)).await;
+            announce(shared, PresenceChange::Online, at, &about, SessionKey::of(&session)).await;
         }
         BusMessage::Departed { at, about } => announce(shared, PresenceChange::Offline, at, &about, None).await,
         BusMessage::Roster(part) => shared.roster.receive(part),
@@ -85,7 +85,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
             }
         }
         BusMessage::End { sessions, reason } => {
-            for connection in sessions.iter().filter_map(|session| shared.connections.find(session)) {
+            for connection in sessions.iter().filter_map(|session| shared.connection(session)) {
                 connection.ended_by_backend(&reason);
             }
         }
@@ -102,7 +102,7 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
     let Ok(content) = std::str::from_utf8(content) else { return };
     let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
     for batch in sessions.chunks(BATCH) {
-        let connections = batch.iter().filter_map(|session| shared.connections.find(session));
+        let connections = batch.iter().filter_map(|session| shared.connection(session));
         let clients: Vec<_> = connections.flat_map(|connection| connection.recipients()).collect();
         metrics::DELIVERIES.add(clients.len());
         for client in clients {
@@ -129,11 +129,11 @@ async fn end_subscriptions(shared: &Arc<Shared>, user: &str, reason: &str) {
 
 /// Announces a user to all members if the roster lists all sockets, else to the members that watch the user. The session
 /// that arrived announces its user to its own first socket.
-async fn announce(shared: &Arc<Shared>, change: PresenceChange, at: i64, user: &str, arrived: Option<&SessionId>) {
+async fn announce(shared: &Arc<Shared>, change: PresenceChange, at: i64, user: &str, arrived: Option<SessionKey>) {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return };
     let Some(frame) = announcement(change, at, user) else { return };
     if shared.roster.is_listed(namespace.members.len()) {
-        namespace.members.fan_out_to(&frame, |client| Some(&client.session) != arrived).await;
+        namespace.members.fan_out_to(&frame, |client| Some(client.session) != arrived).await;
         return;
     }
     let watchers = shared.watchers.of(user);

@@ -35,7 +35,7 @@ pub(super) async fn tokens(shared: Arc<Shared>) {
                 break;
             }
             for id in due {
-                if let Some(connection) = shared.connections.find(&id).or_else(|| shared.subscribed.find(&id)) {
+                if let Some(connection) = shared.connections.find(id).or_else(|| shared.subscribed.find(id)) {
                     connection.check_tokens();
                 }
             }

@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_millis(250);
 pub(super) async fn run(shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
     while !stopping.is_cancelled() {
-        let batch = shared.unread.take(BATCH, |waiting| shared.connections.find(&waiting.session).is_some());
+        let batch = shared.unread.take(BATCH, |waiting| shared.connection(&waiting.session).is_some());
         if batch.is_empty() {
             stopping.run_until_cancelled(shared.unread.pushed()).await;
         } else if shared.cluster.inbox.push_count(&batch, &shared.id).await.is_err() {

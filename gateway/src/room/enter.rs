@@ -169,11 +169,11 @@ impl<M: Occupant> Worker<M> {
             // Between the rounds the socket receives no live message.
             let bytes = joining.send(name, recent);
             self.local.members.leave(socket);
-            self.pending.insert(Arc::clone(socket));
+            self.pending.insert(socket);
             let _ = done.send(Ok(Joined::More { sent: Position { number: last, ..end }, bytes }));
             return None;
         }
-        self.pending.remove(socket);
+        self.pending.remove(&socket);
         self.local.members.join(Arc::clone(&joining.member));
         let bytes = joining.send(name, recent);
         let recovered = match wanted {

@@ -13,7 +13,7 @@ use std::{
 
 use jackfield_cluster::{
     Unavailable,
-    ids::SessionId,
+    ids::SessionKey,
     log::{KEPT, PAGE_BYTES, Page, Position, Range, Stored},
     room_name::RoomName,
 };
@@ -30,8 +30,8 @@ const NEWEST: usize = 50;
 
 /// A member of a room.
 pub(crate) trait Occupant: Member {
-    /// Whether this stay is one of the member's own session.
-    fn is_of(&self, stay: &SessionId) -> bool;
+    /// The member's session.
+    fn session(&self) -> SessionKey;
 
     /// Whether the member has left its namespace.
     fn is_gone(&self) -> bool;

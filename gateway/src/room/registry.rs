@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
     bus::{Bus, Channel},
+    ids::SocketId,
     log::{Appended, Log},
     room_name::RoomName,
     wire::BusMessage,
@@ -58,7 +59,7 @@ impl<M: Occupant> Rooms<M> {
     /// # Errors
     /// [`JoinError`]: the socket is not in the room, unless it was in it before and this was the first round.
     pub(crate) async fn join(&self, name: &RoomName, joining: Joining<M>) -> Result<(Room<M>, Joined), JoinError> {
-        let socket = Arc::clone(joining.member.id());
+        let socket = joining.member.id();
         let stays = joining.again && joining.sent.is_none();
         let entering = async {
             loop {
@@ -76,15 +77,15 @@ impl<M: Occupant> Rooms<M> {
         let entered = tokio::time::timeout(TIMEOUT, entering).await.unwrap_or(Err(JoinError::Unavailable));
         if entered.is_err() && !stays {
             // The worker may still admit the socket after the timeout, or keeps the room open for its next round.
-            self.leave(name, &socket);
+            self.leave(name, socket);
         }
         entered
     }
 
     /// Removes a socket from the room. Does nothing if the socket is not in it. Never waits.
-    pub(crate) fn leave(&self, name: &RoomName, socket: &Arc<str>) {
+    pub(crate) fn leave(&self, name: &RoomName, socket: SocketId) {
         if let Some(room) = self.find(name) {
-            self.put(&room, Input::Leave(Arc::clone(socket)));
+            self.put(&room, Input::Leave(socket));
         }
     }
 
@@ -124,11 +125,11 @@ impl<M: Occupant> Rooms<M> {
         &self,
         room: &RoomName,
         frame: &Frame,
-        except: Option<&Arc<str>>,
+        except: Option<SocketId>,
     ) -> Result<(), Unavailable> {
         let frame = frame.to_bus();
         let message = match except {
-            Some(except) => BusMessage::FrameToOthers { except: Arc::clone(except), frame },
+            Some(except) => BusMessage::FrameToOthers { except, frame },
             None => BusMessage::Frame(frame),
         };
         self.0.back_end.bus.publish(&Channel::Room(room.clone()), message.encode()).await

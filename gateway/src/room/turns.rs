@@ -156,7 +156,11 @@ mod tests {
         atomic::{AtomicBool, Ordering},
     };
 
-    use jackfield_cluster::{MemoryCluster, ids::SessionId, room_name::RoomName};
+    use jackfield_cluster::{
+        MemoryCluster,
+        ids::{SessionKey, SocketId},
+        room_name::RoomName,
+    };
     use jackfield_engine::{CloseReason, Outbox, testing::TestOutbox};
     use jackfield_shared::lifecycle::Lifecycle;
 
@@ -168,15 +172,15 @@ mod tests {
     };
 
     struct TestOccupant {
-        id: Arc<str>,
+        id: SocketId,
         outbox: Outbox,
         sent: TestOutbox,
         panics: AtomicBool,
     }
 
     impl Member for TestOccupant {
-        fn id(&self) -> &Arc<str> {
-            &self.id
+        fn id(&self) -> SocketId {
+            self.id
         }
 
         fn outbox(&self) -> &Outbox {
@@ -185,8 +189,8 @@ mod tests {
     }
 
     impl Occupant for TestOccupant {
-        fn is_of(&self, _: &SessionId) -> bool {
-            false
+        fn session(&self) -> SessionKey {
+            [0; 15].into()
         }
 
         fn is_gone(&self) -> bool {
@@ -195,10 +199,10 @@ mod tests {
         }
     }
 
-    fn occupant(id: &str, panics: bool) -> Arc<TestOccupant> {
+    fn occupant(panics: bool) -> Arc<TestOccupant> {
         let sent = TestOutbox::new();
         let outbox = Outbox::Test(sent.clone());
-        Arc::new(TestOccupant { id: id.into(), outbox, sent, panics: panics.into() })
+        Arc::new(TestOccupant { id: SocketId::random(), outbox, sent, panics: panics.into() })
     }
 
     async fn join(rooms: &Rooms<TestOccupant>, name: &RoomName, member: &Arc<TestOccupant>) -> Result<(), JoinError> {
@@ -212,10 +216,10 @@ mod tests {
         let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
         let rooms = Rooms::new(cluster.bus, cluster.log, lifecycle.clone());
         let [name, other] = ["r", "other"].map(|name| RoomName::parse(&"/".into(), name).unwrap());
-        let [first, neighbour, second] = ["first", "neighbour", "second"].map(|id| occupant(id, false));
+        let [first, neighbour, second] = [(); 3].map(|()| occupant(false));
         join(&rooms, &name, &first).await.unwrap();
         join(&rooms, &other, &neighbour).await.unwrap();
-        assert_eq!(join(&rooms, &name, &occupant("bad", true)).await, Err(JoinError::Unavailable));
+        assert_eq!(join(&rooms, &name, &occupant(true)).await, Err(JoinError::Unavailable));
         assert_eq!(first.sent.closed(), Some(CloseReason::Unavailable));
         assert_eq!(neighbour.sent.closed(), None);
         join(&rooms, &name, &second).await.unwrap();

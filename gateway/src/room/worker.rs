@@ -4,7 +4,13 @@
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-use jackfield_cluster::{Unavailable, log::Position, room_name::RoomName, wire::BusMessage};
+use jackfield_cluster::{
+    Unavailable,
+    ids::{SessionKey, SocketId},
+    log::Position,
+    room_name::RoomName,
+    wire::BusMessage,
+};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     time::now,
@@ -33,7 +39,7 @@ pub(super) struct Worker<M> {
     pub(super) follower: LogFollower,
     pub(super) local: LocalRoom<M>,
     /// Sockets between two rounds of their join: they keep the room open, but are not members yet.
-    pub(super) pending: HashSet<Arc<str>>,
+    pub(super) pending: HashSet<SocketId>,
     /// Whether [`Worker::forget`] will be called.
     is_listed: bool,
 }
@@ -42,7 +48,7 @@ pub(super) struct Worker<M> {
 pub(super) enum Input<M> {
     Message(BusMessage, Option<Span>),
     Join(Joining<M>, oneshot::Sender<Result<Joined, JoinError>>),
-    Leave(Arc<str>),
+    Leave(SocketId),
 }
 
 /// The room on this node: the sink of its log's messages.
@@ -119,7 +125,7 @@ impl<M: Occupant> Worker<M> {
             self.join_all(back_end, &mut together).await;
             match input {
                 Input::Message(message, span) => within(span, self.receive(message)).await,
-                Input::Leave(socket) => self.leave(&socket),
+                Input::Leave(socket) => self.leave(socket),
                 Input::Join(..) => {}
             }
         }
@@ -147,12 +153,13 @@ impl<M: Occupant> Worker<M> {
             }
             BusMessage::FrameToOthers { except, frame } => {
                 if let Some(frame) = Frame::from_bus(frame) {
-                    local.members.fan_out_to(&frame, |member| *member.id() != except).await;
+                    local.members.fan_out_to(&frame, |member| member.id() != except).await;
                 }
             }
             BusMessage::Arrived { session, about, .. } => {
                 let frame = local.about("user-joined", &about);
-                local.members.fan_out_to(&frame, |member| !member.is_of(&session)).await;
+                let arrived = SessionKey::of(&session);
+                local.members.fan_out_to(&frame, |member| Some(member.session()) != arrived).await;
             }
             BusMessage::Departed { about, .. } => {
                 let frame = local.about("user-left", &about);
@@ -169,8 +176,8 @@ impl<M: Occupant> Worker<M> {
         self.follower.repair(&signals.log, &mut self.local).await
     }
 
-    pub(super) fn leave(&mut self, socket: &Arc<str>) {
-        self.pending.remove(socket);
+    pub(super) fn leave(&mut self, socket: SocketId) {
+        self.pending.remove(&socket);
         self.local.members.leave(socket);
     }
 }

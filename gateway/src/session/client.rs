@@ -6,7 +6,7 @@ use std::{
 };
 
 use jackfield_cluster::{
-    ids::{SessionId, SessionRef},
+    ids::{SessionKey, SessionRef, SocketId},
     presence::{Entry, Scope, Stay},
     room_name::RoomName,
 };
@@ -25,15 +25,15 @@ use crate::{
 
 /// See the module.
 pub(crate) struct Client {
-    /// The public socket id: other clients see it, and it gives no control over the connection.
-    pub(crate) id: Arc<str>,
+    /// Other clients see it.
+    pub(crate) id: SocketId,
     pub(crate) namespace: Arc<Namespace<Client>>,
     /// The user.
     pub(crate) identity: Arc<Identity>,
     /// The user's budgets.
     pub(crate) user: Arc<User>,
     /// The session that the socket belongs to.
-    pub(crate) session: SessionId,
+    pub(crate) session: SessionKey,
     outbox: Outbox,
     rooms: Mutex<InRooms>,
 }
@@ -50,9 +50,6 @@ struct InRooms {
     paged: Vec<(Arc<str>, Instant)>,
 }
 
-/// Separates the session's id from the stay's number in a stay's id.
-const STAY: char = '~';
-
 struct InRoom {
     room: Room<Client>,
     /// The stay's number: its id in the cluster is made of the session's id and this.
@@ -67,8 +64,8 @@ const TYPING_PACE: Duration = Duration::from_secs(1);
 
 impl Client {
     pub(super) fn new(
-        id: Arc<str>,
-        session: SessionId,
+        id: SocketId,
+        session: SessionKey,
         namespace: Arc<Namespace<Client>>,
         identity: Arc<Identity>,
         user: Arc<User>,
@@ -79,7 +76,7 @@ impl Client {
 
     /// The session that the socket belongs to, as the cluster's ports take it.
     pub(crate) fn session_ref(&self) -> SessionRef {
-        SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.clone() }
+        SessionRef { user: Arc::clone(&self.identity.user_id), session: self.session.into() }
     }
 
     /// The number of this socket's stay in a room, and the stay with its user's profile: the current stay, or a new
@@ -108,7 +105,7 @@ impl Client {
     }
 
     fn stay_of(&self, room: RoomName, number: u64) -> Stay {
-        let session = format!("{}{STAY}{number}", self.session).as_str().into();
+        let session = self.session.stay(number);
         Stay { scope: Scope::Room(room), user: Arc::clone(&self.identity.user_id), session }
     }
 
@@ -193,8 +190,8 @@ impl Client {
 }
 
 impl Member for Client {
-    fn id(&self) -> &Arc<str> {
-        &self.id
+    fn id(&self) -> SocketId {
+        self.id
     }
 
     fn outbox(&self) -> &Outbox {
@@ -203,8 +200,8 @@ impl Member for Client {
 }
 
 impl Occupant for Client {
-    fn is_of(&self, stay: &SessionId) -> bool {
-        stay.as_str().split(STAY).next() == Some(self.session.as_str())
+    fn session(&self) -> SessionKey {
+        self.session
     }
 
     fn is_gone(&self) -> bool {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{connects::Granted, deadline, ids::random_id, presence::Stay};
+use jackfield_cluster::{connects::Granted, deadline, ids::SocketId, presence::Stay};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
@@ -115,7 +115,7 @@ pub(super) async fn begin(
     let gaps = shared.lease.gaps();
     let granted = claim(connection, &identity).await.inspect_err(|_| {
         connection.session.lock().abandon();
-        shared.connections.remove(&connection.id);
+        shared.connections.remove(connection.id);
     })?;
     connection.release_permit();
     admit(connection, namespace, identity, user, Some(granted));
@@ -166,7 +166,7 @@ fn admit(
     granted: Option<Granted>,
 ) {
     let shared = &connection.shared;
-    let id: Arc<str> = random_id().into();
+    let id = SocketId::random();
     let authenticated = json!({
         "success": true,
         "userId": identity.user_id,
@@ -174,14 +174,8 @@ fn admit(
         "socketId": id,
         "expiresAt": rfc3339_of_unix(identity.expires_at),
     });
-    let client = Arc::new(Client::new(
-        Arc::clone(&id),
-        connection.id.clone(),
-        Arc::clone(namespace),
-        identity,
-        user,
-        connection.outbox.clone(),
-    ));
+    let client =
+        Arc::new(Client::new(id, connection.id, Arc::clone(namespace), identity, user, connection.outbox.clone()));
     let (sent, missed_push) = {
         // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
@@ -190,7 +184,7 @@ fn admit(
         }
         session.sockets.push(Arc::clone(&client));
         connection.admitted(&mut session);
-        let connected = Frame::connect(&namespace.name, &id);
+        let connected = Frame::connect(&namespace.name, &id.to_string());
         let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
         let news = granted.into_iter().flat_map(|granted| news(shared, &client, granted));
         let mut frames = std::iter::once(connected).chain(authenticated).chain(news);

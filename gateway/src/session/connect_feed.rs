@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{Unavailable, ids::random_id};
+use jackfield_cluster::{Unavailable, ids::SocketId};
 use jackfield_shared::{claims::Identity, time::now};
 
 use super::{Connection, Subscriber, refusal::Refusal};
@@ -31,7 +31,7 @@ pub(super) async fn join(
         return Err(Refusal::TooFast);
     }
     let has_token = user.is_some();
-    let subscriber = Subscriber::new(random_id().into(), Arc::clone(feed), identity, user, connection.outbox.clone());
+    let subscriber = Subscriber::new(SocketId::random(), Arc::clone(feed), identity, user, connection.outbox.clone());
     let (admitted, admitting) = (Arc::clone(&subscriber), Arc::clone(connection));
     let subscribe = move |first: &[_]| {
         let subscribed = admitting.subscribe(&admitted, first);

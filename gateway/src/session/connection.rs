@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jackfield_cluster::{
-    ids::{Incarnation, SessionId, SessionRef},
+    ids::{Incarnation, SessionKey, SessionRef},
     presence::Stay,
     sessions::HeldSession,
 };
@@ -33,7 +33,7 @@ const REFUSED_MAX: usize = 16;
 /// See the module. Its session begins with the first token that a namespace accepts.
 pub(crate) struct Connection {
     /// The id of the session that this connection is, or will be.
-    pub(crate) id: SessionId,
+    pub(crate) id: SessionKey,
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
     /// The handshake's token, if it carried one.
@@ -56,7 +56,7 @@ impl Connection {
         permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
         let connection = Arc::new(Self {
-            id: SessionId::random(),
+            id: SessionKey::random(),
             shared: Arc::clone(shared),
             outbox,
             token: Mutex::new(token.map(HandshakeToken::Text)),
@@ -196,7 +196,7 @@ impl Connection {
     }
 
     pub(super) fn session_ref(&self, user: Arc<str>) -> SessionRef {
-        SessionRef { user, session: self.id.clone() }
+        SessionRef { user, session: self.id.into() }
     }
 
     pub(super) fn client(&self, namespace: &str) -> Option<Arc<Client>> {
@@ -238,22 +238,22 @@ impl Connection {
     pub(super) fn unsubscribe(&self, namespace: &str) {
         let mut subscriptions = self.subscriptions.lock();
         if let Some(subscriber) = subscriptions.remove(namespace) {
-            subscriber.feed.subscribers.leave(&subscriber.id);
+            subscriber.feed.subscribers.leave(subscriber.id);
         }
         if subscriptions.is_empty() {
-            self.shared.subscribed.remove(&self.id);
+            self.shared.subscribed.remove(self.id);
         }
     }
 
     /// Ends all subscriptions, and refuses new ones. Returns the ended ones.
     pub(super) fn end_subscriptions(&self) -> Vec<Arc<Subscriber>> {
         let mut subscriptions = self.subscriptions.lock();
-        self.shared.expiry.forget(subscriptions.checked_at(), &self.id);
+        self.shared.expiry.forget(subscriptions.checked_at(), self.id);
         let ended = subscriptions.end();
         for subscriber in &ended {
-            subscriber.feed.subscribers.leave(&subscriber.id);
+            subscriber.feed.subscribers.leave(subscriber.id);
         }
-        self.shared.subscribed.remove(&self.id);
+        self.shared.subscribed.remove(self.id);
         ended
     }
 
@@ -267,7 +267,7 @@ impl Connection {
     pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
         let (sockets, release) = {
             let mut session = self.session.lock();
-            self.shared.expiry.forget(session.checked_at, &self.id);
+            self.shared.expiry.forget(session.checked_at, self.id);
             session.end()
         };
         if self.subscriptions.lock().is_empty() {
@@ -276,7 +276,7 @@ impl Connection {
         for client in &sockets {
             self.shared.remove_client(client);
         }
-        self.shared.connections.remove(&self.id);
+        self.shared.connections.remove(self.id);
         if let Some((user, incarnation)) = release {
             self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
         }
@@ -285,8 +285,8 @@ impl Connection {
 }
 
 impl Listed for Connection {
-    fn session(&self) -> &SessionId {
-        &self.id
+    fn session(&self) -> SessionKey {
+        self.id
     }
 }
 

@@ -18,7 +18,7 @@ impl Connection {
         // Keep an earlier planned check: a renewed session is checked once too often, but never too late.
         if session.checked_at == 0 {
             session.checked_at = unix_now();
-            self.shared.expiry.watch(session.checked_at, &self.id);
+            self.shared.expiry.watch(session.checked_at, self.id);
         }
         session.validity.expires_at
     }
@@ -29,7 +29,7 @@ impl Connection {
         if subscriptions.checked_at() == 0 && !subscriptions.is_empty() {
             let now = unix_now();
             subscriptions.check_at(now);
-            self.shared.expiry.watch(now, &self.id);
+            self.shared.expiry.watch(now, self.id);
         }
     }
 
@@ -49,7 +49,7 @@ impl Connection {
             let step = session.validity.step(now);
             let expires_at = session.validity.expires_at;
             session.checked_at = next(&step, expires_at);
-            self.shared.expiry.watch(session.checked_at, &self.id);
+            self.shared.expiry.watch(session.checked_at, self.id);
             (step, expires_at)
         };
         match step {
@@ -78,7 +78,7 @@ impl Connection {
             let next_check = due.iter().map(|(_, (step, expires_at))| next(step, *expires_at)).min();
             subscriptions.check_at(next_check.unwrap_or(0));
             if let Some(at) = next_check {
-                self.shared.expiry.watch(at, &self.id);
+                self.shared.expiry.watch(at, self.id);
             }
             due
         };

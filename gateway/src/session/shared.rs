@@ -5,7 +5,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jackfield_cluster::{Cluster, ids::NodeId, presence::Scope, sessions::Policy};
+use jackfield_cluster::{
+    Cluster,
+    ids::{NodeId, SessionId, SessionKey},
+    presence::Scope,
+    sessions::Policy,
+};
 use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 
 use super::{
@@ -131,6 +136,11 @@ impl Shared {
         })
     }
 
+    /// The connection of this session, if it is on this node.
+    pub(crate) fn connection(&self, session: &SessionId) -> Option<Arc<Connection>> {
+        self.connections.find(SessionKey::of(session)?)
+    }
+
     /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.
     pub(crate) fn on_bus_gap(&self) {
         self.lease.count_gap();
@@ -144,14 +154,14 @@ impl Shared {
         let incarnation = self.lease.incarnation();
         for stay in client.take_rooms() {
             if let Scope::Room(room) = &stay.scope {
-                self.rooms.leave(room, &client.id);
+                self.rooms.leave(room, client.id);
             }
             if let Some(incarnation) = &incarnation {
                 self.releases.push(stay, incarnation.clone());
             }
         }
         if &*client.namespace.name == MAIN {
-            self.watchers.forget(&client.id);
+            self.watchers.forget(client.id);
         }
         if client.namespace.members.leave(client.id()) {
             self.roster_changed(&client.namespace);

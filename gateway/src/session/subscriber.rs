@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jackfield_cluster::ids::SocketId;
 use jackfield_engine::{Frame, Outbox};
 use jackfield_shared::claims::Identity;
 use parking_lot::Mutex;
@@ -15,8 +16,7 @@ use crate::{feed::Feed, hub::Member, limits::User};
 
 /// See the module.
 pub(crate) struct Subscriber {
-    /// The public socket id: it gives no control over the connection.
-    pub(crate) id: Arc<str>,
+    pub(crate) id: SocketId,
     pub(crate) feed: Arc<Feed<Subscriber>>,
     /// The user, if the client sent a token.
     pub(crate) identity: Option<Arc<Identity>>,
@@ -29,7 +29,7 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(
-        id: Arc<str>,
+        id: SocketId,
         feed: Arc<Feed<Subscriber>>,
         identity: Option<Arc<Identity>>,
         user: Option<Arc<User>>,
@@ -67,8 +67,8 @@ impl Subscriber {
 }
 
 impl Member for Subscriber {
-    fn id(&self) -> &Arc<str> {
-        &self.id
+    fn id(&self) -> SocketId {
+        self.id
     }
 
     fn outbox(&self) -> &Outbox {

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::SessionId, inbox::NotificationId, log::Position};
+use crate::{
+    ids::{SessionId, SocketId},
+    inbox::NotificationId,
+    log::Position,
+};
 
 /// To a node: one of its sessions was evicted. Followed by the session's id.
 pub const EVICTED: u8 = b'E';
@@ -62,7 +66,7 @@ pub struct RosterPart {
     /// Number of sockets.
     pub count: usize,
     /// Their ids; `None` if there are too many to list.
-    pub ids: Option<Vec<Arc<str>>>,
+    pub ids: Option<Vec<SocketId>>,
 }
 
 /// One message on the bus.
@@ -101,8 +105,8 @@ pub enum BusMessage {
     },
     /// An encoded packet for every member of the room except one socket.
     FrameToOthers {
-        /// The socket's public id.
-        except: Arc<str>,
+        /// The socket.
+        except: SocketId,
         /// The packet.
         frame: Bytes,
     },
@@ -147,7 +151,7 @@ impl BusMessage {
             Self::Roster(part) => tagged(ROSTER, &[&serde_json::to_vec(part).unwrap_or_default()]),
             Self::RosterRequest => tagged(ROSTER_REQUEST, &[]),
             Self::Message { position, body } => tagged(MESSAGE, &[format!("{position} {body}").as_bytes()]),
-            Self::FrameToOthers { except, frame } => tagged(FRAME_TO_OTHERS, &[except.as_bytes(), b" ", frame]),
+            Self::FrameToOthers { except, frame } => tagged(FRAME_TO_OTHERS, &[format!("{except} ").as_bytes(), frame]),
             Self::ToSessions { sessions, event } => tagged(TO_SESSIONS, &[listed(sessions).as_bytes(), b" ", event]),
             Self::End { sessions, reason } => tagged(END, &[format!("{} {reason}", listed(sessions)).as_bytes()]),
             Self::Inbox { sessions, unread, at, change } => {
@@ -183,7 +187,7 @@ impl BusMessage {
             }
             FRAME_TO_OTHERS => {
                 let (except, frame) = split(bytes, 1)?;
-                Self::FrameToOthers { except: except.into(), frame: bytes.slice(frame..) }
+                Self::FrameToOthers { except: SocketId::parse(except)?, frame: bytes.slice(frame..) }
             }
             INBOX => {
                 let mut parts = rest()?.splitn(4, ' ');
@@ -281,10 +285,10 @@ mod tests {
         for message in [
             BusMessage::Frame(Bytes::from_static(b"2[\"x\"]")),
             BusMessage::Evicted("s1".into()),
-            BusMessage::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec!["a".into()]) }),
+            BusMessage::Roster(RosterPart { node: "n".into(), count: 1, ids: Some(vec![SocketId::random()]) }),
             BusMessage::RosterRequest,
             BusMessage::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
-            BusMessage::FrameToOthers { except: "x".into(), frame: Bytes::from_static(b"2[\"a b\"]") },
+            BusMessage::FrameToOthers { except: SocketId::random(), frame: Bytes::from_static(b"2[\"a b\"]") },
             BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
             inbox(None),
             inbox(Some(InboxChange::New("{\"a b\":\"ä\"}".into()))),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use jackfield_cluster::ids::SessionId;
+use jackfield_cluster::ids::SessionKey;
 use parking_lot::RwLock;
 
 use super::census::{Census, SAMPLE, hash};
@@ -17,7 +17,7 @@ type User = u64;
 
 /// A connection that can be listed by its session.
 pub(crate) trait Listed {
-    fn session(&self) -> &SessionId;
+    fn session(&self) -> SessionKey;
 }
 
 /// See the module.
@@ -54,12 +54,12 @@ impl<C: Listed> Connections<C> {
     }
 
     /// Removes a session's connection.
-    pub(crate) fn remove(&self, session: &SessionId) {
+    pub(crate) fn remove(&self, session: SessionKey) {
         self.entries.write().remove(session);
     }
 
     /// A session's connection, if it is on this node.
-    pub(crate) fn find(&self, session: &SessionId) -> Option<Arc<C>> {
+    pub(crate) fn find(&self, session: SessionKey) -> Option<Arc<C>> {
         let entries = self.entries.read();
         let entry = entries.listed.find(entries.hasher.hash_one(session), |entry| entry.is_of(session))?;
         Some(Arc::clone(&entry.connection))
@@ -82,13 +82,13 @@ impl<C: Listed> Connections<C> {
 }
 
 impl<C: Listed> Entry<C> {
-    fn is_of(&self, session: &SessionId) -> bool {
+    fn is_of(&self, session: SessionKey) -> bool {
         self.connection.session() == session
     }
 }
 
 impl<C: Listed> Entries<C> {
-    fn remove(&mut self, session: &SessionId) {
+    fn remove(&mut self, session: SessionKey) {
         let hash = self.hasher.hash_one(session);
         let Ok(entry) = self.listed.find_entry(hash, |entry| entry.is_of(session)) else { return };
         let (Entry { user, .. }, _) = entry.remove();

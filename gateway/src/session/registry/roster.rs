@@ -12,7 +12,7 @@ use std::{
 };
 
 use jackfield_cluster::{
-    ids::{Incarnation, NodeId},
+    ids::{Incarnation, NodeId, SocketId},
     wire::RosterPart,
 };
 use parking_lot::Mutex;
@@ -35,7 +35,7 @@ pub(crate) struct Roster {
 /// The roster as the members get it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RosterView {
-    List(Vec<Arc<str>>),
+    List(Vec<SocketId>),
     Count(usize),
 }
 
@@ -117,9 +117,9 @@ impl Roster {
     pub(crate) fn view(&self) -> RosterView {
         let parts = self.parts.lock();
         let count = parts.values().map(|part| part.count).sum();
-        let lists: Option<Vec<&Vec<Arc<str>>>> = parts.values().map(|part| part.ids.as_ref()).collect();
+        let lists: Option<Vec<&Vec<SocketId>>> = parts.values().map(|part| part.ids.as_ref()).collect();
         match lists {
-            Some(lists) if count <= self.max => RosterView::List(lists.into_iter().flatten().cloned().collect()),
+            Some(lists) if count <= self.max => RosterView::List(lists.into_iter().flatten().copied().collect()),
             _ => RosterView::Count(count),
         }
     }
@@ -150,7 +150,7 @@ impl Roster {
     }
 
     /// Stores this node's part, which is about to be announced.
-    pub(crate) fn set_own(&self, count: usize, ids: Option<Vec<Arc<str>>>) -> RosterPart {
+    pub(crate) fn set_own(&self, count: usize, ids: Option<Vec<SocketId>>) -> RosterPart {
         let part = RosterPart { node: Arc::clone(&self.me), count, ids };
         let before = self.parts.lock().insert(Arc::clone(&self.me), part.clone());
         if before.as_ref() != Some(&part) {
@@ -165,32 +165,36 @@ impl Roster {
 mod tests {
     use super::*;
 
-    fn part(node: &str, count: usize, ids: Option<&[&str]>) -> RosterPart {
-        let ids = ids.map(|ids| ids.iter().map(|id| Arc::from(*id)).collect());
+    fn ids(numbers: &[u8]) -> Vec<SocketId> {
+        numbers.iter().map(|number| [*number; 15].into()).collect()
+    }
+
+    fn part(node: &str, count: usize, numbers: Option<&[u8]>) -> RosterPart {
+        let ids = numbers.map(ids);
         RosterPart { node: node.into(), count, ids }
     }
 
     #[test]
     fn members_get_a_list_up_to_the_maximum_and_a_count_above() {
         let roster = Roster::new(&"me".into(), 3);
-        roster.receive(part("a", 2, Some(&["1", "2"])));
-        roster.receive(part("b", 1, Some(&["3"])));
-        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into(), "3".into()]));
-        roster.receive(part("b", 2, Some(&["3", "4"])));
+        roster.receive(part("a", 2, Some(&[1, 2])));
+        roster.receive(part("b", 1, Some(&[3])));
+        assert_eq!(roster.view(), RosterView::List(ids(&[1, 2, 3])));
+        roster.receive(part("b", 2, Some(&[3, 4])));
         assert_eq!(roster.view(), RosterView::Count(4));
         roster.receive(part("b", 0, Some(&[])));
         roster.receive(part("c", 9, None));
         assert_eq!(roster.view(), RosterView::Count(11));
         roster.keep_only(&[Incarnation::new(&"a".into())]);
-        assert_eq!(roster.view(), RosterView::List(vec!["1".into(), "2".into()]));
+        assert_eq!(roster.view(), RosterView::List(ids(&[1, 2])));
     }
 
     #[test]
     fn an_unchanged_part_is_not_sent_to_members_again() {
         let roster = Roster::new(&"me".into(), 3);
-        roster.receive(part("a", 1, Some(&["1"])));
+        roster.receive(part("a", 1, Some(&[1])));
         assert!(roster.send.swap(false, Ordering::AcqRel));
-        roster.receive(part("a", 1, Some(&["1"])));
+        roster.receive(part("a", 1, Some(&[1])));
         assert!(!roster.send.load(Ordering::Acquire));
     }
 }
