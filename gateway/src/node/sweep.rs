@@ -25,10 +25,23 @@ pub(super) async fn idle(shared: Arc<Shared>) {
     }
 }
 
+/// Lists the checks of all connections that have come near.
+async fn plan_checks(shared: &Shared) {
+    for connections in [&shared.connections, &shared.subscribed] {
+        for batch in connections.all().chunks(BATCH) {
+            batch.iter().for_each(|connection| connection.plan_checks());
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// Warns clients a minute before their token expires, and disconnects them when it has expired.
 pub(super) async fn tokens(shared: Arc<Shared>) {
     let stopping = shared.lifecycle.stopping();
     while stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if shared.expiry.advance(unix_now()) {
+            plan_checks(&shared).await;
+        }
         loop {
             let due = shared.expiry.take(unix_now(), BATCH);
             if due.is_empty() {

@@ -33,6 +33,19 @@ impl Connection {
         }
     }
 
+    /// Lists the planned checks that have come near.
+    pub(crate) fn plan_checks(&self) {
+        let session = self.session.lock();
+        if session.checked_at > 0 && !session.is_ended() {
+            self.shared.expiry.watch(session.checked_at, self.id);
+        }
+        drop(session);
+        let subscriptions = self.subscriptions.lock();
+        if subscriptions.checked_at() > 0 {
+            self.shared.expiry.watch(subscriptions.checked_at(), self.id);
+        }
+    }
+
     /// Warns the client that its tokens expire, or disconnects it once they have expired, and schedules the next check.
     pub(crate) fn check_tokens(self: &Arc<Self>) {
         let now = unix_now();

@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) subscribed: Connections<Connection>,
     /// Connections that are in no namespace.
     pub(crate) idle: Idle<Connection>,
-    /// Connections by the expiry of their tokens.
+    /// Connections whose tokens must be checked soon.
     pub(crate) expiry: Expiry,
     /// Sessions that wait for their unread count.
     pub(crate) unread: UnreadNotifier,
