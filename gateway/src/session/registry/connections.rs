@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher as _, RandomState},
+    num::NonZeroU64,
     sync::Arc,
 };
 
@@ -12,8 +13,9 @@ use parking_lot::RwLock;
 
 use super::census::{Census, SAMPLE, hash};
 
-/// The user's hash. Two users with the same one, which 64 bits of SHA-256 make unlikely, count as one.
-type User = u64;
+/// The user's hash. Two users with the same one, which 64 bits of SHA-256 make unlikely, count as one. Never 0, so that
+/// an entry has no room for more than these bits.
+type User = NonZeroU64;
 
 /// A connection that can be listed by its session.
 pub(crate) trait Listed {
@@ -41,7 +43,7 @@ struct Entry<C> {
 impl<C: Listed> Connections<C> {
     /// Adds a connection under its session, with its user if known.
     pub(crate) fn insert(&self, connection: &Arc<C>, user: Option<&Arc<str>>) {
-        let user = user.map(|user| hash(user));
+        let user = user.map(|user| NonZeroU64::new(hash(user)).unwrap_or(NonZeroU64::MIN));
         let entry = Entry { connection: Arc::clone(connection), user };
         let mut entries = self.entries.write();
         entries.remove(connection.session());
@@ -77,7 +79,7 @@ impl<C: Listed> Connections<C> {
     /// The users that have a connection.
     pub(crate) fn census(&self) -> Census {
         let users = &self.entries.read().users;
-        Census { users: users.len(), lowest: users.keys().take(SAMPLE).copied().collect() }
+        Census { users: users.len(), lowest: users.keys().take(SAMPLE).map(|user| user.get()).collect() }
     }
 }
 
