@@ -102,7 +102,7 @@ const STAY: char = '~';
 impl SessionKey {
     /// The id of this session's stay in a room. Each stay has a number of its own.
     #[must_use]
-    pub fn stay(self, number: u64) -> SessionId {
+    pub fn stay(self, number: u32) -> SessionId {
         SessionId(format!("{self}{STAY}{number}").into())
     }
 
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compact_ids_survive_their_text(bytes: [u8; BYTES], number: u64) {
+        fn compact_ids_survive_their_text(bytes: [u8; BYTES], number: u32) {
             let (key, socket) = (SessionKey(bytes), SocketId(bytes));
             prop_assert_eq!(socket.to_string().len(), random_id().len());
             prop_assert_eq!(SocketId::parse(&socket.to_string()), Some(socket));

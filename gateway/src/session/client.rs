@@ -1,7 +1,7 @@
 //! One socket: a connection's membership in one namespace, with the rooms that it is in.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use jackfield_shared::claims::Identity;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
+use smallvec::SmallVec;
 
 use super::Addressee;
 use crate::{
@@ -41,23 +42,31 @@ pub(crate) struct Client {
 /// The rooms that a socket is in.
 #[derive(Default)]
 struct InRooms {
-    rooms: Vec<InRoom>,
+    /// Most sockets are in one room, or in few.
+    rooms: SmallVec<[InRoom; 1]>,
     /// The socket has left its namespace, and may enter no more rooms.
     gone: bool,
     /// Number of stays so far, for the stays' ids.
-    count: u64,
-    /// Rooms of which the socket recently got more than a page, and when it may again; kept after it leaves them.
-    paged: Vec<(Arc<str>, Instant)>,
+    count: u32,
+    /// Boxed, because most sockets have none.
+    paged: Option<Box<Paged>>,
+}
+
+/// Rooms of which a socket recently got more than a page, and when it may again; kept after it leaves them.
+#[derive(Default)]
+struct Paged {
+    rooms: Vec<(Arc<str>, Instant)>,
 }
 
 struct InRoom {
     room: Room<Client>,
     /// The stay's number: its id in the cluster is made of the session's id and this.
-    stay: u64,
-    typed_at: Option<Instant>,
+    stay: u32,
+    /// [`millis`] of the last `typing` that passed; 0 for none. A client may lose one `typing` exactly 49 days later.
+    typed_at: u32,
 }
 
-/// Most rooms that [`InRooms::paged`] keeps.
+/// Most rooms that [`Paged`] keeps.
 const PAGED_MAX: usize = 128;
 /// Shortest time between two `typing` events that pass.
 const TYPING_PACE: Duration = Duration::from_secs(1);
@@ -81,11 +90,11 @@ impl Client {
 
     /// The number of this socket's stay in a room, and the stay with its user's profile: the current stay, or a new
     /// one. Every stay has its own id, so that a late release of one stay never ends the next.
-    pub(crate) fn entry(&self, room: RoomName) -> (u64, Entry) {
+    pub(crate) fn entry(&self, room: RoomName) -> (u32, Entry) {
         let mut rooms = self.rooms.lock();
         let present = rooms.find(&room.name).map(|joined| joined.stay);
         let number = present.unwrap_or_else(|| {
-            rooms.count += 1;
+            rooms.count = rooms.count.wrapping_add(1);
             rooms.count
         });
         drop(rooms);
@@ -99,12 +108,12 @@ impl Client {
         stays.collect()
     }
 
-    fn entry_of(&self, room: RoomName, number: u64) -> Entry {
+    fn entry_of(&self, room: RoomName, number: u32) -> Entry {
         let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
         Entry { stay: self.stay_of(room, number), profile: profile.into() }
     }
 
-    fn stay_of(&self, room: RoomName, number: u64) -> Stay {
+    fn stay_of(&self, room: RoomName, number: u32) -> Stay {
         let session = self.session.stay(number);
         Stay { scope: Scope::Room(room), user: Arc::clone(&self.identity.user_id), session }
     }
@@ -120,12 +129,11 @@ impl Client {
     }
 
     /// Records a stay in a room. False if the socket has left its namespace: then the caller must undo the join.
-    pub(crate) fn entered(&self, room: Room<Client>, stay: u64) -> bool {
+    pub(crate) fn entered(&self, room: Room<Client>, stay: u32) -> bool {
         let mut rooms = self.rooms.lock();
         if !rooms.gone && rooms.find(&room.name().name).is_none() {
-            // Most sockets are in few rooms.
             rooms.rooms.reserve_exact(1);
-            rooms.rooms.push(InRoom { room, stay, typed_at: None });
+            rooms.rooms.push(InRoom { room, stay, typed_at: 0 });
         }
         !rooms.gone
     }
@@ -158,27 +166,30 @@ impl Client {
     pub(crate) fn may_type(&self, room: &str, now: Instant) -> bool {
         let mut rooms = self.rooms.lock();
         let Some(joined) = rooms.find(room) else { return false };
-        let pass = joined.typed_at.is_none_or(|at| now.duration_since(at) >= TYPING_PACE);
+        let at = millis(now);
+        let pass = joined.typed_at == 0 || u128::from(at.wrapping_sub(joined.typed_at)) >= TYPING_PACE.as_millis();
         if pass {
-            joined.typed_at = Some(now);
+            joined.typed_at = at.max(1);
         }
         pass
     }
 
     /// When the socket may get more than a page of this room again, if it recently did.
     pub(crate) fn paged_until(&self, room: &str) -> Option<Instant> {
-        self.rooms.lock().paged.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
+        let rooms = self.rooms.lock();
+        rooms.paged.as_ref()?.rooms.iter().find(|(name, _)| **name == *room).map(|(_, again)| *again)
     }
 
     /// Records that the socket got more than a page of this room, and may get as much again at `again`.
     pub(crate) fn page_again_at(&self, room: &Arc<str>, again: Instant, now: Instant) {
         let mut rooms = self.rooms.lock();
-        rooms.paged.retain(|(name, other)| name != room && *other > now);
-        if rooms.paged.len() == PAGED_MAX {
+        let paged = &mut rooms.paged.get_or_insert_default().rooms;
+        paged.retain(|(name, other)| name != room && *other > now);
+        if paged.len() == PAGED_MAX {
             // Drop the oldest.
-            rooms.paged.remove(0);
+            paged.remove(0);
         }
-        rooms.paged.push((Arc::clone(room), again));
+        paged.push((Arc::clone(room), again));
     }
 
     /// Sends an event to this socket alone.
@@ -217,6 +228,14 @@ impl Addressee for Client {
     fn send(&self, frame: &Frame) {
         Member::send(self, frame);
     }
+}
+
+/// Milliseconds from a fixed moment to this one, modulo 2^32. This one may be earlier in tests with a clock of their own.
+fn millis(at: Instant) -> u32 {
+    static FIXED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let (after, before) = (at.saturating_duration_since(*FIXED), FIXED.saturating_duration_since(at));
+    // One of the two is zero.
+    (after.as_millis() as u32).wrapping_sub(before.as_nanos().div_ceil(1_000_000) as u32)
 }
 
 impl InRooms {
