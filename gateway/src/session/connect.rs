@@ -128,14 +128,14 @@ async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<
     if let Some(token) = auth_token(auth) {
         return verify(connection, &token).await.map(Some);
     }
-    let token = connection.token.lock().clone();
+    let token = connection.entry.lock().token.clone();
     let identity = match token {
         None => return Ok(None),
         Some(HandshakeToken::Verified(identity)) if identity.expires_at > unix_now() => identity,
         Some(HandshakeToken::Verified(_)) => return Err(Refusal::Permanent("token_expired")),
         Some(HandshakeToken::Text(text)) => {
             let identity = verify(connection, &text).await?;
-            *connection.token.lock() = Some(HandshakeToken::Verified(Arc::clone(&identity)));
+            connection.entry.lock().token = Some(HandshakeToken::Verified(Arc::clone(&identity)));
             identity
         }
     };

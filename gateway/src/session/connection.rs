@@ -36,15 +36,26 @@ pub(crate) struct Connection {
     pub(crate) id: SessionKey,
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
-    /// The handshake's token, if it carried one.
-    pub(super) token: Mutex<Option<HandshakeToken>>,
-    /// Permits it to be without a session; released once it has a session, or a subscription with a token.
-    permit: Mutex<Option<Arc<PendingPermit>>>,
+    pub(super) entry: Mutex<Entry>,
     pub(super) queue: Mutex<PacketQueue>,
     pub(super) session: Mutex<SessionState>,
     pub(super) subscriptions: Mutex<Subscriptions>,
+}
+
+/// What a connection needs to join namespaces, behind one lock because it is small and rarely used.
+pub(super) struct Entry {
+    /// The handshake's token, if it carried one.
+    pub(super) token: Option<HandshakeToken>,
+    /// Permits it to be without a session; released once it has a session, or a subscription with a token.
+    permit: Option<Arc<PendingPermit>>,
     /// Namespaces that last answered the client's CONNECT with a permanent refusal.
-    refused: Mutex<Vec<Box<str>>>,
+    refused: Option<Box<Refused>>,
+}
+
+/// Boxed, because most connections were never refused.
+#[derive(Default)]
+struct Refused {
+    namespaces: Vec<Box<str>>,
 }
 
 impl Connection {
@@ -55,16 +66,15 @@ impl Connection {
         token: Option<Box<str>>,
         permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
+        let entry = Entry { token: token.map(HandshakeToken::Text), permit, refused: None };
         let connection = Arc::new(Self {
             id: SessionKey::random(),
             shared: Arc::clone(shared),
             outbox,
-            token: Mutex::new(token.map(HandshakeToken::Text)),
-            permit: Mutex::new(permit),
+            entry: Mutex::new(entry),
             queue: Mutex::new(PacketQueue::new(shared.settings.limits.flood())),
             session: Mutex::default(),
             subscriptions: Mutex::default(),
-            refused: Mutex::default(),
         });
         shared.idle.watch(&connection);
         shared.limiter.opened();
@@ -102,7 +112,8 @@ impl Connection {
 
     /// No longer counts the connection among its address's connections without a session.
     pub(super) fn release_permit(&self) {
-        if let Some(permit) = self.permit.lock().take() {
+        let permit = self.entry.lock().permit.take();
+        if let Some(permit) = permit {
             permit.release();
         }
     }
@@ -116,14 +127,17 @@ impl Connection {
 
     /// Forgets an earlier refusal, because the client sent another CONNECT for the namespace.
     pub(super) fn forget_refusal(&self, namespace: &str) {
-        self.refused.lock().retain(|refused| **refused != *namespace);
+        if let Some(refused) = &mut self.entry.lock().refused {
+            refused.namespaces.retain(|refused| **refused != *namespace);
+        }
     }
 
     /// Remembers that the namespace refused the client permanently.
     pub(super) fn remember_refusal(&self, namespace: &str) {
-        let mut refused = self.refused.lock();
-        if refused.len() < REFUSED_MAX {
-            refused.push(namespace.into());
+        let mut entry = self.entry.lock();
+        let namespaces = &mut entry.refused.get_or_insert_default().namespaces;
+        if namespaces.len() < REFUSED_MAX {
+            namespaces.push(namespace.into());
         }
     }
 
@@ -133,7 +147,8 @@ impl Connection {
     /// DISCONNECT. It is sent here and not right after the CONNECT_ERROR, because a client that retries at once with
     /// another token would read it as the answer to the retry.
     pub(crate) fn close(&self, reason: CloseReason) {
-        for namespace in std::mem::take(&mut *self.refused.lock()) {
+        let refused = self.entry.lock().refused.take();
+        for namespace in refused.into_iter().flat_map(|refused| refused.namespaces) {
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = self.outbox.send(&Frame::disconnect(&namespace));
         }
@@ -304,5 +319,16 @@ impl Idler for Connection {
     fn idle_since(&self) -> Option<Instant> {
         let idle_from = self.session.lock().idle_from;
         idle_from.filter(|_| self.is_idle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        let sizes = (size_of::<Connection>(), size_of::<Client>());
+        assert!(sizes.0 <= 280 && sizes.1 <= 120, "{sizes:?} bytes");
     }
 }

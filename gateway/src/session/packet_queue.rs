@@ -11,14 +11,20 @@ use crate::limits::{FloodLimits, User};
 
 /// One connection's queue.
 pub(super) struct PacketQueue {
-    queue: VecDeque<(Instant, Packet)>,
-    /// Bytes of all packets in the queue.
-    bytes: usize,
+    /// Boxed, because most connections have none most of the time.
+    queue: Option<Box<Waiting>>,
     guard: FloodGuard,
     /// A packet is being handled; [`PacketQueue::pop`] comes after it.
     running: bool,
     /// No more packets are accepted.
     shut: bool,
+}
+
+/// The packets that wait, and the bytes of all of them.
+#[derive(Default)]
+struct Waiting {
+    packets: VecDeque<(Instant, Packet)>,
+    bytes: usize,
 }
 
 /// The next step for a packet that has just arrived.
@@ -55,13 +61,7 @@ const FULL_RETRY_MS: u64 = 1_000;
 
 impl PacketQueue {
     pub(super) fn new(limits: FloodLimits) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            bytes: 0,
-            guard: FloodGuard::new(limits, Instant::now().into_std()),
-            running: false,
-            shut: false,
-        }
+        Self { queue: None, guard: FloodGuard::new(limits, Instant::now().into_std()), running: false, shut: false }
     }
 
     /// A token of this user was accepted: from now on the connection uses the user's budget.
@@ -87,7 +87,7 @@ impl PacketQueue {
         }
         let now = Instant::now();
         match self.guard.check(text, limits, now.into_std()) {
-            Verdict::Pass if room.are_reached(self.queue.len(), self.bytes, packet.bytes()) => {
+            Verdict::Pass if room.are_reached(self.len(), self.bytes(), packet.bytes()) => {
                 return Arrival::Limited { retry_after_ms: FULL_RETRY_MS };
             }
             Verdict::Pass => {
@@ -100,21 +100,34 @@ impl PacketQueue {
         if !std::mem::replace(&mut self.running, true) {
             return Arrival::Start(now);
         }
-        self.bytes += packet.bytes();
-        self.queue.push_back((now, packet.to_packet()));
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += packet.bytes();
+        queue.packets.push_back((now, packet.to_packet()));
         Arrival::Queued
+    }
+
+    /// Packets that wait.
+    fn len(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.packets.len())
+    }
+
+    /// Bytes of the packets that wait.
+    fn bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
     /// The next packet and its time of arrival; with `None`, all have been handled.
     pub(super) fn pop(&mut self) -> Option<(Instant, Packet)> {
-        let next = self.queue.pop_front();
-        self.bytes -= next.as_ref().map_or(0, |(_, packet)| packet.bytes());
-        if next.is_none() {
-            self.running = false;
-            // Connections are idle most of the time: free the memory that a burst needed.
-            self.queue = VecDeque::new();
+        if let Some(queue) = &mut self.queue
+            && let Some((at, packet)) = queue.packets.pop_front()
+        {
+            queue.bytes -= packet.bytes();
+            return Some((at, packet));
         }
-        next
+        self.running = false;
+        // Connections are idle most of the time: free the memory that a burst needed.
+        self.queue = None;
+        None
     }
 
     /// Accepts no more packets; those in the queue are still handled.
@@ -132,8 +145,7 @@ impl PacketQueue {
     }
 
     pub(super) fn clear(&mut self) {
-        self.queue.clear();
-        self.bytes = 0;
+        self.queue = None;
     }
 }
 
@@ -163,13 +175,14 @@ mod tests {
                     None => drop(queue.pop()),
                     Some(bytes) => {
                         let full = matches!(push(&mut queue, bytes, limits), Arrival::Limited { .. });
-                        let after = queue.queue.len() + 1;
-                        prop_assert!(!full || after > 10 || queue.bytes + bytes > 1_000);
+                        let after = queue.len() + 1;
+                        prop_assert!(!full || after > 10 || queue.bytes() + bytes > 1_000);
                     }
                 }
-                let bytes: usize = queue.queue.iter().map(|(_, packet)| packet.bytes()).sum();
-                prop_assert_eq!(queue.bytes, bytes);
-                prop_assert!(queue.queue.len() <= 10 && (bytes <= 1_000 || queue.queue.len() == 1));
+                let packets = queue.queue.iter().flat_map(|queue| &queue.packets);
+                let bytes: usize = packets.map(|(_, packet)| packet.bytes()).sum();
+                prop_assert_eq!(queue.bytes(), bytes);
+                prop_assert!(queue.len() <= 10 && (bytes <= 1_000 || queue.len() == 1));
             }
         }
     }

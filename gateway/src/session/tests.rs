@@ -79,7 +79,7 @@ async fn a_verified_handshake_token_counts_until_it_expires() {
     for (expires_at, expected) in [(unix_now(), r#"4/chat,{"message":"token_expired"}"#), (unix_now() + 60, "0/chat,")]
     {
         identity.expires_at = expires_at;
-        *connection.token.lock() = Some(HandshakeToken::Verified(Arc::new(identity.clone())));
+        connection.entry.lock().token = Some(HandshakeToken::Verified(Arc::new(identity.clone())));
         let _ = transport.outbox().take();
         connect(&connection, "/chat", None).await;
         let answer = transport.outbox().take().remove(0);
