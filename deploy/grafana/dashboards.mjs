@@ -61,7 +61,9 @@ export const DASHBOARDS = {
         panel("Dead nodes and lost leases", "short", {
           died: `sum(increase(jackfield_nodes_reaped_total{${WHERE}}${RATE}))`,
           "lease lost": `sum(increase(jackfield_leases_lost_total{${WHERE}}${RATE}))`,
-        })),
+        }),
+        panel("Waiting for their turn", "short", { "{{turnstile}} on {{instance}}": `jackfield_turnstile_waiting{${WHERE}}` },
+          { about: "Clients of a crowd that connect or join rooms; above 2,048, a node admits no handshakes." })),
       row("Clients",
         panel("Sockets", "short", { "{{namespace}}": sum("jackfield_sockets", "namespace") }),
         panel("Connections", "short", {

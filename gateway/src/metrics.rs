@@ -93,6 +93,8 @@ jackfield_shared::metric_list! {
     Gauge SOCKETS = "jackfield_sockets" by namespace in &[];
     /// Sockets that joined a namespace.
     Counter CONNECTS = "jackfield_connects_total";
+    /// Clients that wait for their turn to connect, or to join a room. Above 2,048, the node admits no handshakes.
+    Gauge TURNSTILE_WAITING = "jackfield_turnstile_waiting" by turnstile in &["connect", "join"];
     /// CONNECTs refused, by code.
     Counter REFUSED = "jackfield_connects_refused_total" by code in REFUSALS;
 

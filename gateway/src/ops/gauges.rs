@@ -1,7 +1,10 @@
 //! Gauges, sampled at scrape time.
 
 use crate::{
-    metrics::{BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS},
+    metrics::{
+        BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS,
+        TURNSTILE_WAITING,
+    },
     session::Shared,
 };
 
@@ -25,6 +28,9 @@ pub(crate) fn sample(shared: &Shared) {
     }
     for feed in shared.feeds.all() {
         SOCKETS.set_configured(&feed.namespace, feed.subscribers.len());
+    }
+    for (name, turnstile) in [("connect", &shared.connecting), ("join", &shared.joining)] {
+        TURNSTILE_WAITING.set_for([name], turnstile.waiting());
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());

@@ -47,9 +47,14 @@ impl Turnstile {
         if is_gone() { Err(NotPassed) } else { Ok(permit) }
     }
 
+    /// How many clients wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Whether so many clients wait that more should not be let in.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= CROWD
+        self.waiting() >= CROWD
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
         gone.store(true, Ordering::Relaxed);
         assert!(matches!(first.as_mut().poll(&mut context), Poll::Ready(Err(NotPassed))));
         assert!(matches!(second.as_mut().poll(&mut context), Poll::Ready(Ok(_))), "its turn was passed on");
-        assert_eq!(turnstile.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(turnstile.waiting(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,6 +119,7 @@ mod tests {
         assert!(!turnstile.is_crowded());
         assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
         assert!(turnstile.is_crowded());
+        assert_eq!(turnstile.waiting(), CROWD);
         drop(waiting);
         assert!(!turnstile.is_crowded());
         assert_eq!(turnstile.pass(|| false).await.err(), Some(NotPassed));
