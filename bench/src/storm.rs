@@ -98,7 +98,7 @@ struct Witnesses {
     thread: JoinHandle<Result<Echoes>>,
 }
 
-/// What the witnesses' echoes count as.
+/// The two sets of echoes that the witnesses measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Calm,

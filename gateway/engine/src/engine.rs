@@ -51,8 +51,8 @@ impl<P: Permit> Engine<P> {
         }
     }
 
-    /// What takes over the socket of a request that begins a WebSocket and has no body, if `admit` admits it: with a
-    /// permit, or without. `None` leaves the request to [`Engine::answer`], which also refuses.
+    /// The function that takes over the socket of a request without a body that begins a WebSocket, if `admit` admits it:
+    /// with a permit, or without. `None` leaves the request to [`Engine::answer`], which also refuses.
     #[must_use]
     pub fn take(
         &self,

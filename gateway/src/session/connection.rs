@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     pub(super) subscriptions: Mutex<Subscriptions>,
 }
 
-/// What a connection needs to join namespaces, behind one lock because it is small and rarely used.
+/// The state that joins of namespaces need, behind one lock because it is small and rarely used.
 pub(super) struct Entry {
     /// The handshake's token, if it carried one.
     pub(super) token: Option<HandshakeToken>,

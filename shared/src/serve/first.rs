@@ -30,8 +30,8 @@ const MOST_HEADERS: usize = 64;
 
 /// Takes connections over at their first request.
 pub trait First: Send + Sync + 'static {
-    /// What takes the connection over; `None` leaves it to HTTP. `request` is a GET that asks for an upgrade, has one
-    /// `Host` and no body.
+    /// The function that takes the connection over; `None` leaves it to HTTP. `request` is a GET that asks for an upgrade,
+    /// has one `Host` and no body.
     fn takes(&self, request: &Parts, peer: SocketAddr) -> Option<Taker>;
 }
 
