@@ -131,12 +131,17 @@ async fn end_subscriptions(shared: &Arc<Shared>, user: &str, reason: &str) {
 /// that arrived announces its user to its own first socket.
 async fn announce(shared: &Arc<Shared>, change: PresenceChange, at: i64, user: &str, arrived: Option<SessionKey>) {
     let Some(namespace) = shared.namespaces.find(MAIN) else { return };
-    let Some(frame) = announcement(change, at, user) else { return };
     if shared.roster.is_listed(namespace.members.len()) {
-        namespace.members.fan_out_to(&frame, |client| Some(client.session) != arrived).await;
+        if let Some(frame) = announcement(change, at, user) {
+            namespace.members.fan_out_to(&frame, |client| Some(client.session) != arrived).await;
+        }
         return;
     }
     let watchers = shared.watchers.of(user);
+    if watchers.is_empty() {
+        return;
+    }
+    let Some(frame) = announcement(change, at, user) else { return };
     metrics::DELIVERIES.add(watchers.len());
     for client in watchers {
         client.send(&frame);
