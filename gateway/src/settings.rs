@@ -59,7 +59,7 @@ jackfield_shared::settings! {
         /// Name of the node in logs and in the cluster, to which a random part is added; if empty, `gateway`.
         id: String = String::new(),
         /// Host and internal port at which the other nodes reach this one, to pass polls on; if empty, the address that
-        /// the internal port listens on, or if that is all addresses, the one that Redis sees.
+        /// the internal port listens on, or if that is all addresses, this machine's on the way to Redis.
         address: String = String::new(),
     }
 

@@ -5,7 +5,7 @@
 //! counts.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Once},
     time::Duration,
 };
@@ -96,7 +96,7 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     // Subscribe before the lease begins, so that this node receives everything that is sent to it.
     shared.cluster.bus.subscribe(&channels).await?;
     let membership = &shared.cluster.membership;
-    let address = address(shared).await;
+    let address = address(shared).await?;
     shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);
     let (incarnation, remembered) = membership.register(&shared.id).await?;
     membership.announce(&incarnation, &address).await?;
@@ -108,19 +108,14 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
 }
 
 /// The address at which other nodes reach this one.
-async fn address(shared: &Shared) -> String {
+async fn address(shared: &Shared) -> Result<String, Unavailable> {
     static HINT: Once = Once::new();
     let settings = &shared.settings;
     let local = shared.cluster.membership.local_address().await;
-    let address = match settings.address() {
-        Some(address) => address,
-        None => {
-            let local = local.unwrap_or(Ipv4Addr::LOCALHOST.into());
-            SocketAddr::new(local, settings.internal_port().unwrap_or_default()).to_string()
-        }
-    };
+    let own = local.map(|local| SocketAddr::new(local, settings.internal_port().unwrap_or_default()).to_string());
+    let address = choose_address(settings.address(), own, shared.relay.address())?;
     let is_local = address.rsplit_once(':').is_some_and(|(host, _)| is_loopback(host));
-    if is_local && local.is_some_and(|local| !local.is_loopback()) {
+    if is_local && local.is_ok_and(|local| !local.is_loopback()) {
         HINT.call_once(|| {
             tracing::warn!(
                 %address,
@@ -130,7 +125,20 @@ async fn address(shared: &Shared) -> String {
         });
     }
     shared.relay.set_address(&address);
-    address
+    Ok(address)
+}
+
+/// The configured address, else this machine's `own`, else the `last` one, which is empty at the start: without DNS, the
+/// connections to Redis may go on.
+fn choose_address(
+    configured: Option<String>,
+    own: Result<String, Unavailable>,
+    last: String,
+) -> Result<String, Unavailable> {
+    match configured {
+        Some(address) => Ok(address),
+        None => own.or_else(|unavailable| if last.is_empty() { Err(unavailable) } else { Ok(last) }),
+    }
 }
 
 async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {
@@ -218,4 +226,19 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
         metrics::REAPED.add(1);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_not_known_now_is_never_guessed() {
+        let text = |text: &str| text.to_owned();
+        let own = || Ok(text("10.0.0.2:13000"));
+        assert_eq!(choose_address(Some(text("a:1")), Err(Unavailable), text("b:1")), Ok(text("a:1")));
+        assert_eq!(choose_address(None, own(), text("b:1")), own());
+        assert_eq!(choose_address(None, Err(Unavailable), text("b:1")), Ok(text("b:1")));
+        assert_eq!(choose_address(None, Err(Unavailable), String::new()), Err(Unavailable));
+    }
 }

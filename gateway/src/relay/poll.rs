@@ -37,8 +37,8 @@ use tokio::time::Instant;
 
 use super::{Failed, PASS, PATH, Passing, RELEASE, Relay, peers::Peer};
 
-/// How long a connection to a live node may take to open.
-pub(super) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// How long a connection to a live node may take to open. The kernel repeats a lost first packet after a second.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_millis(1_500);
 /// How long an unused connection is kept: for less than the other node keeps it.
 const IDLE_FOR: Duration = Duration::from_secs(5);
 /// How long requests in progress may take when this node stops, and the time between two checks.

@@ -9,7 +9,12 @@
 pub(crate) mod memory;
 pub(crate) mod redis;
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     Unavailable,
@@ -136,10 +141,13 @@ impl Membership {
         forward!(self.address(tag))
     }
 
-    /// This machine's address as the back end sees it, unless a proxy or NAT is between; `None` if there is none.
-    pub async fn local_address(&self) -> Option<IpAddr> {
+    /// This machine's address on the way to the back end; loopback if that is on this machine.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it is not known now, for example because the name of the back end cannot be resolved.
+    pub async fn local_address(&self) -> Result<IpAddr, Unavailable> {
         match self {
-            Self::Memory(_) => None,
+            Self::Memory(_) => Ok(Ipv4Addr::LOCALHOST.into()),
             Self::Redis(membership) => membership.local_address().await,
         }
     }

@@ -84,7 +84,7 @@ impl RedisMembership {
         Ok(found.map(|(incarnation, address)| (incarnation.as_str().into(), address)))
     }
 
-    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
+    pub(crate) async fn local_address(&self) -> Result<IpAddr, Unavailable> {
         self.link.local_address().await
     }
 

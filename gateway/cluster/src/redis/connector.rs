@@ -51,17 +51,18 @@ impl Connector {
         self.target.client.get_connection_info().redis_settings().db()
     }
 
-    /// This machine's address on the way to Redis. Sends nothing.
-    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
+    /// This machine's address on the way to Redis, loopback if that is a Unix socket. Sends nothing to Redis.
+    pub(crate) async fn local_address(&self) -> io::Result<IpAddr> {
         let (host, port) = match self.target.client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.as_str(), *port),
-            _ => return None,
+            _ => return Ok(Ipv4Addr::LOCALHOST.into()),
         };
-        let to = lookup_host((self.target.host.as_deref().unwrap_or(host), port)).await.ok()?.next()?;
+        let to = lookup_host((self.target.host.as_deref().unwrap_or(host), port)).await?.next();
+        let to = to.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await.ok()?;
-        socket.connect(to).await.ok()?;
-        Some(socket.local_addr().ok()?.ip())
+        let socket = UdpSocket::bind((any, 0)).await?;
+        socket.connect(to).await?;
+        Ok(socket.local_addr()?.ip())
     }
 
     /// A connection for commands, which ends when the last clone is dropped.

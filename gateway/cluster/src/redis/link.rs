@@ -90,8 +90,9 @@ impl RedisLink {
     }
 
     /// This machine's address on the way to Redis.
-    pub(crate) async fn local_address(&self) -> Option<IpAddr> {
-        tokio::time::timeout(TIMEOUT, self.connector.local_address()).await.ok()?
+    pub(crate) async fn local_address(&self) -> Result<IpAddr, Unavailable> {
+        let found = tokio::time::timeout(TIMEOUT, self.connector.local_address()).await;
+        found.ok().and_then(Result::ok).ok_or(Unavailable)
     }
 
     /// One command.
