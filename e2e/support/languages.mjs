@@ -71,10 +71,10 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
       await new Api(cluster, 1).post("/emit", { event: "file", data, to: { user: user.id } });
     }
     await until("the first connection was never lost", () => results.alive || ended, 30_000).catch(() => {});
+    const now = await handshakes(node);
+    const made = Object.fromEntries(Object.entries(now).map(([kind, count]) => [kind, count - before[kind]]));
+    results.transport = expectedHandshakes(transport, made) ? "ok" : JSON.stringify(made);
     if (!ended) {
-      const now = await handshakes(node);
-      const made = Object.fromEntries(Object.entries(now).map(([kind, count]) => [kind, count - before[kind]]));
-      results.transport = expectedHandshakes(transport, made) ? "ok" : JSON.stringify(made);
       cluster.signal(node, "SIGKILL");
       await until("the node is gone", () => !cluster.alive(node));
       await cluster.restartGateway(node.id);
