@@ -55,7 +55,7 @@ const ENDPOINTS: &[&str] = &[
 ];
 
 /// Kinds of logs: of rooms, or of feeds.
-const LOGS: &[&str] = &["room", "feed"];
+const LOGS: &[&str] = &["room", "feed", "user"];
 
 jackfield_shared::metric_list! {
     /// Always 1; the label is the running version.
@@ -133,8 +133,8 @@ jackfield_shared::metric_list! {
     Histogram DELIVERY = "jackfield_delivery_seconds";
     /// Stored messages read from a log because they did not arrive over the bus.
     Counter REPAIRED = "jackfield_messages_repaired_total" by log in LOGS;
-    /// Times that members of a room, or subscribers of a feed, on this node lost messages or continued under a new
-    /// epoch.
+    /// Times that members of a room, subscribers of a feed, or a user's session on this node lost messages or continued
+    /// under a new epoch.
     Counter RESETS = "jackfield_room_resets_total" by log in LOGS;
 
     /// Calls of backends, by endpoint and status class.

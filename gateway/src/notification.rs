@@ -1,6 +1,6 @@
 //! The JSON of notifications for clients and backends: the only place that writes it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::fmt::Write as _;
 
 use jackfield_cluster::{
     inbox::{NotificationId, Page, Posted, Stored},
@@ -62,8 +62,8 @@ pub(crate) fn page_fields(page: &Page) -> String {
 }
 
 /// The events that the user's sockets get for a change of the inbox, in order: the change's, then the count's.
-pub(crate) fn events(change: Option<&InboxChange>, unread: u64, at: &Arc<str>) -> Vec<String> {
-    change.map(|change| event(change, at)).into_iter().chain([count(unread, at)]).collect()
+pub(crate) fn events(change: &InboxChange, unread: u64, at: &str) -> [String; 2] {
+    [event(change, at), count(unread, at)]
 }
 
 /// The event with the number of unread notifications.
@@ -97,6 +97,8 @@ fn event(change: &InboxChange, at: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -120,13 +122,12 @@ mod tests {
             InboxChange::Read(Some(id)),
             InboxChange::Deleted(id),
         ] {
-            for event in events(Some(&change), 3, &posted.at) {
+            for event in events(&change, 3, &posted.at) {
                 serde_json::from_str::<(String, Value)>(&format!("[{event}]")).unwrap();
             }
         }
         let all = "\"notification:read\",{\"notificationId\":null,\"all\":true,\"success\":true}";
-        assert_eq!(events(Some(&InboxChange::Read(None)), 0, &posted.at)[0], all);
-        assert_eq!(events(None, 0, &posted.at).len(), 1);
+        assert_eq!(events(&InboxChange::Read(None), 0, &posted.at)[0], all);
     }
 
     #[test]

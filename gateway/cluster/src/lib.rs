@@ -4,7 +4,7 @@
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
 //! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions and the nodes that
 //! hold them · [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
-//! [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`]
+//! [`user_log`]: what is sent to one user · [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`]
 //! limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
@@ -25,6 +25,7 @@ pub mod presence;
 mod redis;
 pub mod room_name;
 pub mod sessions;
+pub mod user_log;
 pub mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -35,7 +36,7 @@ use tokio::sync::mpsc;
 use self::{
     bus::memory::MemoryNetwork, idempotency::memory::MemoryIdempotency, inbox::memory::MemoryInbox,
     log::memory::MemoryLog, membership::memory::MemoryMembership, presence::memory::MemoryPresence,
-    redis::link::RedisLink, sessions::memory::MemorySessions,
+    redis::link::RedisLink, redis::streams::Streams, sessions::memory::MemorySessions, user_log::memory::MemoryUserLog,
 };
 use self::{
     bus::{Bus, BusEvent},
@@ -47,6 +48,7 @@ use self::{
     membership::Membership,
     presence::{Presence, PresenceTerms},
     sessions::Sessions,
+    user_log::UserLog,
 };
 pub use self::{
     deadline::TIMEOUT,
@@ -69,6 +71,8 @@ pub struct Terms {
     pub announce_max: usize,
     /// The limits on a user's stored notifications.
     pub notifications: Keep,
+    /// How long an event for one user is kept.
+    pub user_events: Duration,
 }
 
 impl Terms {
@@ -97,6 +101,8 @@ pub struct Cluster {
     pub presence: Presence,
     /// The live nodes.
     pub membership: Membership,
+    /// What is sent to one user.
+    pub user_log: UserLog,
     /// Users' notifications.
     pub inbox: Inbox,
     /// Idempotency keys of operations.
@@ -112,6 +118,7 @@ pub struct MemoryCluster {
     log: Log,
     presence: Presence,
     membership: Membership,
+    user_log: UserLog,
     inbox: Inbox,
     idempotency: Idempotency,
 }
@@ -121,12 +128,14 @@ impl MemoryCluster {
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         let network = MemoryNetwork::default();
-        let sessions = MemorySessions::new(network.clone());
+        let log = MemoryLog::new(network.clone());
+        let sessions = MemorySessions::new(network.clone(), log.empty, terms.user_events);
         let presence = MemoryPresence::new(network.clone(), terms.presence());
         let membership = MemoryMembership::new(terms.lease);
         let inbox = MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications);
         Self {
-            log: Log::Memory(MemoryLog::new(network.clone())),
+            log: Log::Memory(log),
+            user_log: UserLog::Memory(MemoryUserLog::new(sessions.clone())),
             idempotency: Idempotency::Memory(MemoryIdempotency::default()),
             network,
             membership: Membership::Memory(membership.clone()),
@@ -140,9 +149,11 @@ impl MemoryCluster {
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
-        let Self { connects, sessions, log, presence, membership, inbox, idempotency, network } = self.clone();
+        let Self { connects, sessions, log, presence, membership, user_log, inbox, idempotency, network } =
+            self.clone();
         let (bus, events) = network.join();
-        (Cluster { bus: Bus::Memory(bus), connects, sessions, log, presence, membership, inbox, idempotency }, events)
+        let bus = Bus::Memory(bus);
+        (Cluster { bus, connects, sessions, log, presence, membership, user_log, inbox, idempotency }, events)
     }
 }
 
@@ -157,15 +168,24 @@ pub fn over_redis(
 ) -> (Cluster, mpsc::Receiver<BusEvent>) {
     let link = Arc::new(RedisLink::new(target, prefix, lifecycle));
     let (bus, events) = bus::redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
+    let (notifications, kept_for) = (terms.notifications, terms.user_events);
+    let streams = Streams::new(Arc::clone(&link));
     let cluster = Cluster {
         bus: Bus::Redis(bus),
-        connects: Connects::Redis(RedisConnects::start(Arc::clone(&link), terms.notifications, lifecycle)),
-        sessions: Sessions::Redis(sessions::redis::RedisSessions::new(Arc::clone(&link))),
-        log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link))),
+        connects: Connects::Redis(RedisConnects::start(
+            Arc::clone(&link),
+            streams.clone(),
+            notifications,
+            kept_for,
+            lifecycle,
+        )),
+        sessions: Sessions::Redis(sessions::redis::RedisSessions::new(Arc::clone(&link), streams.clone())),
+        log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link), streams.clone())),
         presence: Presence::Redis(presence::redis::RedisPresence::new(Arc::clone(&link), terms.presence())),
         membership: Membership::Redis(membership::redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
         idempotency: Idempotency::Redis(idempotency::redis::RedisIdempotency::new(Arc::clone(&link))),
-        inbox: Inbox::Redis(inbox::redis::RedisInbox::new(link, terms.notifications)),
+        user_log: UserLog::Redis(user_log::redis::RedisUserLog::new(Arc::clone(&link), streams, kept_for)),
+        inbox: Inbox::Redis(inbox::redis::RedisInbox::new(link, notifications, kept_for)),
     };
     (cluster, events)
 }

@@ -11,7 +11,6 @@ use axum::{
 };
 use jackfield_cluster::{
     bus::Channel,
-    sessions::Directive,
     wire::{BusMessage, EndSubscriptions},
 };
 use jackfield_shared::http::body::Body;
@@ -71,10 +70,9 @@ pub(crate) async fn disconnect(
     let reason: Arc<str> = reason.into();
     let subscriptions =
         BusMessage::EndSubscriptions(EndSubscriptions { user: Arc::clone(&id), reason: Arc::clone(&reason) });
-    let directive = Directive::End(reason);
-    let (ended, ()) = tokio::try_join!(
-        api.shared.cluster.sessions.send(std::slice::from_ref(&id), &directive, None),
+    let (sessions, ()) = tokio::try_join!(
+        api.shared.cluster.sessions.end(&id, &reason),
         api.shared.cluster.bus.publish(&Channel::Presence, subscriptions.encode()),
     )?;
-    Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions: ended.iter().sum() })))
+    Ok((StatusCode::ACCEPTED, Json(Disconnected { sessions })))
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use jackfield_cluster::{bus::Channel, sessions::Directive, wire::BusMessage};
+use jackfield_cluster::{
+    bus::Channel,
+    wire::{BusMessage, UserEvent},
+};
 use jackfield_engine::{Frame, Parts, event_content};
 use jackfield_shared::http::body::Body;
 use jackfield_shared::time::now_rfc3339;
@@ -164,8 +167,8 @@ pub(crate) async fn emit(
 }
 
 async fn to_users(api: &Api, users: &[Arc<str>], event: String, parts: Option<&Parts>) -> Result<usize, ApiError> {
-    let directive = Directive::Event(Parts::encode(event.into(), parts));
-    let counts = api.shared.cluster.sessions.send(users, &directive, None).await?;
+    let event = UserEvent::Event { except: None, content: Parts::encode(event.into(), parts) };
+    let counts = api.shared.cluster.user_log.send(users, &event).await?;
     Ok(counts.iter().sum())
 }
 

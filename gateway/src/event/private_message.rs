@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::sessions::Directive;
-use jackfield_engine::{Frame, event_content};
+use jackfield_cluster::wire::UserEvent;
+use jackfield_engine::event_content;
 use jackfield_shared::{
     ids::new_id,
     time::{now, now_rfc3339},
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EventError, content::Text, parse::Event};
 use crate::{
-    session::{Addressee as _, Sender},
+    session::Sender,
     user_id::{MAX_USER_ID, is_user_id},
 };
 
@@ -63,15 +63,10 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Del
     let payload = event_content("private-message", &payload).ok_or(EventError::Unavailable)?;
     // Send once to users who write to themselves.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    // The bus skips the sender's own session, because the sending socket must not get the message; the session's other
-    // sockets are on this connection and get it below.
-    let directive = Directive::event(&payload);
-    let delivered = shared.cluster.sessions.send(&users, &directive, Some(&sender.client.session.into())).await?;
-    let mut siblings = sender.connection.sockets();
-    siblings.retain(|socket| socket.id != sender.client.id);
-    for sibling in &siblings {
-        sibling.send(&Frame::event_content(&sibling.namespace.name, &payload));
-    }
-    let here = usize::from(users[0] == *own && !siblings.is_empty());
-    Ok(Delivered { status: "ok", message_id: id, delivered: delivered.first().copied().unwrap_or(0) + here })
+    let message = UserEvent::Event { except: Some(sender.client.id), content: payload.into() };
+    let delivered = shared.cluster.user_log.send(&users, &message).await?;
+    // The sender's own session counts only if it has another socket.
+    let is_alone = users[0] == *own && sender.connection.sockets().len() == 1;
+    let delivered = delivered.first().map_or(0, |count| count.saturating_sub(usize::from(is_alone)));
+    Ok(Delivered { status: "ok", message_id: id, delivered })
 }

@@ -4,13 +4,13 @@ use jackfield_cluster::log::{Page, Position};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     at: Position,
 }
 
 /// Decision about a message received over the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Live {
+pub(crate) enum Live {
     /// It is the next one.
     Deliver,
     /// It was delivered before, or belongs to an earlier epoch: skip it.
@@ -21,7 +21,7 @@ pub(super) enum Live {
 
 /// Decision about a page that was read after the cursor.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// Deliver the page's messages from index `from` on; `more` if the log continues after them. With `lost`, the
     /// missed numbers up to it are no longer kept: reset the sink first, and do not read the page again, because its
     /// oldest message may be dropped before the next read.
@@ -31,16 +31,16 @@ pub(super) enum Read {
 }
 
 impl Cursor {
-    pub(super) fn new(at: Position) -> Self {
+    pub(crate) fn new(at: Position) -> Self {
         Self { at }
     }
 
-    pub(super) fn at(self) -> Position {
+    pub(crate) fn at(self) -> Position {
         self.at
     }
 
     /// Decides about a message received over the bus.
-    pub(super) fn live(&mut self, position: Position) -> Live {
+    pub(crate) fn live(&mut self, position: Position) -> Live {
         if position <= self.at {
             return Live::Seen;
         }
@@ -52,7 +52,7 @@ impl Cursor {
     }
 
     /// Decides about a page that was read after the cursor, and advances the cursor.
-    pub(super) fn read(&mut self, page: &Page) -> Read {
+    pub(crate) fn read<B>(&mut self, page: &Page<B>) -> Read {
         if self.at == page.empty && page.base == 0 {
             // The log was empty, and the back end has lost nothing since: its first epoch continues from there.
             self.at.epoch = page.end.epoch;

@@ -21,7 +21,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use self::cursor::{Cursor, Live, Read};
+pub(crate) use self::cursor::{Cursor, Live, Read};
 use crate::metrics;
 
 /// Time between two attempts to read a log that does not answer.

@@ -13,9 +13,9 @@ use std::{
 use jackfield_cluster::{
     Unavailable,
     bus::Channel,
-    ids::{Incarnation, SessionRef},
+    ids::Incarnation,
     presence::{Announce, Entry, Stay},
-    sessions::HeldSession,
+    sessions::{HeldSession, Restored},
 };
 use jackfield_shared::hosts::is_loopback;
 
@@ -164,15 +164,22 @@ async fn reassert_batch(
     let held: Vec<HeldSession> = live.iter().map(|(_, held)| held.clone()).collect();
     let stays: Vec<Stay> = held.iter().map(|held| Stay::online(&held.session)).collect();
     shared.cluster.membership.index_add(incarnation, &stays).await?;
-    let lost = shared.cluster.sessions.restore(&held, incarnation, shared.policy).await?;
-    for (connection, _) in live.iter().filter(|(_, held)| lost.contains(&held.session.session)) {
-        connection.evicted();
+    let restored = shared.cluster.sessions.restore(&held, incarnation, shared.policy).await?;
+    let mut kept = Vec::with_capacity(live.len());
+    let mut clients = Vec::with_capacity(live.len());
+    for ((connection, held), restored) in live.iter().zip(restored) {
+        match restored {
+            Restored::Evicted => connection.evicted(),
+            Restored::Kept { end } => {
+                connection.user_log_ends(end);
+                kept.push(held.session.clone());
+                clients.extend(connection.sockets());
+            }
+        }
     }
-    let sessions = held.into_iter().map(|held| held.session);
-    let kept: Vec<SessionRef> = sessions.filter(|session| !lost.contains(&session.session)).collect();
     let entries: Vec<Entry> = kept.iter().map(Entry::from).collect();
     shared.cluster.presence.enter(&entries, incarnation, announce).await?;
-    // Pushes may have been lost so far; from here on they reach these sessions again.
+    // Counts may have been lost so far; from here on they reach these sessions again.
     shared.unread.push(kept);
     // A session that ended meanwhile was released under the old incarnation, but is now registered under the new one.
     for (connection, held) in &live {
@@ -180,8 +187,6 @@ async fn reassert_batch(
             shared.releases.push(Stay::online(&held.session), incarnation.clone());
         }
     }
-    let live = live.iter().filter(|(_, held)| !lost.contains(&held.session.session)).map(|(connection, _)| *connection);
-    let clients: Vec<_> = live.flat_map(|connection| connection.sockets()).collect();
     reassert_rooms(shared, incarnation, &clients, announce).await
 }
 

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jackfield_cluster::{
     bus::{BusEvent, Channel},
     ids::{SessionId, SessionKey},
     wire::{BusMessage, EndSubscriptions, envelope},
 };
-use jackfield_engine::{Frame, Parts};
+use jackfield_engine::Frame;
 use jackfield_shared::trace::{Origin, Span, SpanKind, within};
 use tokio::sync::mpsc;
 
 use crate::{
     hub::Member as _,
     metrics, notification,
-    session::{MAIN, PresenceChange, Shared, announcement},
+    session::{MAIN, PresenceChange, Shared, UserFrames, announcement},
 };
 
 /// Sessions or subscribers that are sent to before the task yields.
@@ -75,14 +74,17 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
         BusMessage::Departed { at, about } => announce(shared, PresenceChange::Offline, at, &about, None).await,
         BusMessage::Roster(part) => shared.roster.receive(part),
         BusMessage::RosterRequest => shared.roster.announce_again(),
-        BusMessage::ToSessions { sessions, event } => {
-            let Some((content, parts)) = Parts::decode(event) else { return };
-            to_sessions(shared, &sessions, &content, parts.as_ref()).await;
-        }
-        BusMessage::Inbox { sessions, unread, at, change } => {
-            for content in notification::events(change.as_ref(), unread, &at) {
-                to_sessions(shared, &sessions, &content.into(), None).await;
+        BusMessage::ForUser { sessions, position, event } => {
+            let Some(mut frames) = UserFrames::new(&event) else { return };
+            for batch in sessions.chunks(BATCH) {
+                for connection in batch.iter().filter_map(|session| shared.connection(session)) {
+                    connection.receive_user_event(position, &mut frames);
+                }
+                tokio::task::yield_now().await;
             }
+        }
+        BusMessage::Unread { sessions, unread, at } => {
+            send_count(shared, &sessions, &notification::count(unread, &at)).await;
         }
         BusMessage::End { sessions, reason } => {
             for connection in sessions.iter().filter_map(|session| shared.connection(session)) {
@@ -97,9 +99,8 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
     }
 }
 
-/// Sends an event to all sockets of these sessions, encoded once for each namespace.
-async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Bytes, parts: Option<&Parts>) {
-    let Ok(content) = std::str::from_utf8(content) else { return };
+/// Sends the number of unread notifications to all sockets of these sessions, encoded once for each namespace.
+async fn send_count(shared: &Arc<Shared>, sessions: &[SessionId], content: &str) {
     let mut frames: Vec<(Arc<str>, Frame)> = Vec::new();
     for batch in sessions.chunks(BATCH) {
         let connections = batch.iter().filter_map(|session| shared.connection(session));
@@ -108,7 +109,7 @@ async fn to_sessions(shared: &Arc<Shared>, sessions: &[SessionId], content: &Byt
         for client in clients {
             let name = &client.namespace.name;
             let index = frames.iter().position(|(namespace, _)| namespace == name).unwrap_or_else(|| {
-                frames.push((Arc::clone(name), Frame::event_with(name, content, parts)));
+                frames.push((Arc::clone(name), Frame::event_content(name, content)));
                 frames.len() - 1
             });
             client.send(&frames[index].1);

@@ -3,11 +3,12 @@
 //! - [`heartbeat`]: the lease, re-registering after its loss, and cleaning up after dead nodes
 //! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of
 //!   sockets
-//! - [`unread`]: counts of unread notifications · [`drain`]: the shutdown
+//! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications · [`drain`]: the shutdown
 //! - [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
 //! Each is a tracked task that ends with the lifecycle.
 
+mod catch_up;
 mod drain;
 mod heartbeat;
 mod listen;
@@ -35,6 +36,7 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(heartbeat::settle(Arc::clone(shared)));
     tasks.spawn(release::run(Arc::clone(shared), heartbeat_task));
     tasks.spawn(drain::drain(Arc::clone(shared)));
+    tasks.spawn(catch_up::run(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
     shared.feeds.start(tasks);
     tasks.spawn(roster::run(Arc::clone(shared)));

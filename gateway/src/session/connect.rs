@@ -176,6 +176,7 @@ fn admit(
     });
     let client =
         Arc::new(Client::new(id, connection.id, Arc::clone(namespace), identity, user, connection.outbox.clone()));
+    let misses_events;
     let (sent, missed_push) = {
         // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
@@ -183,6 +184,7 @@ fn admit(
             return;
         }
         session.sockets.push(Arc::clone(&client));
+        misses_events = granted.is_some_and(|granted| session.user_cursor.begin(granted.end));
         connection.admitted(&mut session);
         let connected = Frame::connect(&namespace.name, &id.to_string());
         let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
@@ -196,6 +198,9 @@ fn admit(
         connection.outbox.abort(CloseReason::TooSlow);
     }
     connection.renew(client.identity.expires_at);
+    if misses_events {
+        shared.behind.push(connection.id);
+    }
     if granted.is_none() || missed_push {
         shared.unread.push([client.session_ref()]);
     }

@@ -34,6 +34,8 @@ mod subscriptions;
 mod tests;
 mod token;
 mod token_validity;
+mod user_cursor;
+mod user_events;
 
 pub use self::registry::Readiness;
 pub(crate) use self::{
@@ -46,4 +48,5 @@ pub(crate) use self::{
     reply::{Addressee, acknowledge, answer, error_frame},
     shared::{MAIN, NAMESPACES, Policies, Shared},
     subscriber::Subscriber,
+    user_events::UserFrames,
 };

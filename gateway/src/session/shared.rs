@@ -16,7 +16,7 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
-        ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
+        Behind, ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
         Turnstile, UnreadNotifier,
     },
 };
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle<Connection>,
     /// Connections whose tokens must be checked soon.
     pub(crate) expiry: Expiry,
+    /// Sessions that miss events for their user.
+    pub(crate) behind: Behind,
     /// Sessions that wait for their unread count.
     pub(crate) unread: UnreadNotifier,
     /// Sessions and stays that wait to be released.
@@ -127,6 +129,7 @@ impl Shared {
             connections: Connections::default(),
             subscribed: Connections::default(),
             expiry: Expiry::default(),
+            behind: Behind::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
             connecting: Turnstile::default(),

@@ -10,7 +10,7 @@ use jackfield_shared::claims::Identity;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Client, token_validity::TokenValidity};
+use super::{Client, token_validity::TokenValidity, user_cursor::UserCursor};
 
 /// See the module.
 #[derive(Default)]
@@ -30,8 +30,10 @@ pub(super) struct SessionState {
     claiming: bool,
     evicted: bool,
     ended: bool,
-    /// A push for the user arrived after the claim, but before the first namespace was joined.
+    /// A count for the user arrived after the claim, but before the first namespace was joined.
     missed_push: bool,
+    /// The events for the user that were sent.
+    pub(super) user_cursor: UserCursor,
 }
 
 /// A granted claim: the session's generation, and the incarnation that holds it.
@@ -122,7 +124,7 @@ impl SessionState {
         later
     }
 
-    /// The sockets that a push for the user is sent to. Notes that it was missed if the session is still being claimed.
+    /// The sockets that a count for the user is sent to. Notes that it was missed if the session is still being claimed.
     pub(super) fn recipients(&mut self) -> Vec<Arc<Client>> {
         self.missed_push |= self.claiming && self.sockets.is_empty();
         self.sockets.to_vec()

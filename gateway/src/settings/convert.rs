@@ -15,6 +15,8 @@ use crate::limits::{FloodLimits, Rate, UserLimits};
 
 /// Fewest bytes of an HS256 secret: as long as the hash, as RFC 7518 requires.
 const SECRET_BYTES: usize = 32;
+/// How long an event for one user can be read by a node that missed it.
+const USER_EVENTS_KEPT: Duration = Duration::from_mins(2);
 
 impl Redis {
     /// The address of Redis, the login, and the certificates for TLS.
@@ -170,6 +172,7 @@ impl GatewaySettings {
             grace: self.presence.grace,
             announce_max: self.rooms.announce_max as usize,
             notifications: Keep { max: self.notifications.max as usize, age: self.notifications.max_age },
+            user_events: USER_EVENTS_KEPT,
         }
     }
 }

@@ -1,30 +1,30 @@
 -- Claims a session, makes its user online and counts the unread notifications. Atomic: all keys are one user's. Begins
--- with inbox/common.lua and sessions/common.lua.
+-- with inbox/common.lua and what that begins with.
 --
--- KEYS[1…5]  as in inbox/common.lua
--- KEYS[6]    hash of the user's sessions that are online: session -> incarnation
--- KEYS[7]    when to announce the user's departure (Unix milliseconds); exists within the grace
--- ARGV[1…4]  as in inbox/common.lua
--- ARGV[5]    session
--- ARGV[6]    incarnation that claims
--- ARGV[7]    how many sessions the user may have, 0 for any number
--- ARGV[8]    "evict" or "reject": above that limit, the oldest sessions are evicted or the claim is refused
--- ARGV[9]    channel of the cluster's presence
--- ARGV[10]   user
--- ARGV[11…]  dead incarnations, whose sessions are removed
--- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0} granted |
---            {0, holder, holder…} refused, oldest first
+-- KEYS[1…7]  as in inbox/common.lua
+-- KEYS[8]    hash of the user's sessions that are online: session -> incarnation
+-- KEYS[9]    when to announce the user's departure (Unix milliseconds); exists within the grace
+-- ARGV[1…5]  as in inbox/common.lua
+-- ARGV[6]    session
+-- ARGV[7]    incarnation that claims
+-- ARGV[8]    how many sessions the user may have, 0 for any number
+-- ARGV[9]    "evict" or "reject": above that limit, the oldest sessions are evicted or the claim is refused
+-- ARGV[10]   channel of the cluster's presence
+-- ARGV[11]   user
+-- ARGV[12…]  dead incarnations, whose sessions are removed
+-- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0, epoch and last
+--            number of the user's log or 0 and 0 without one} granted | {0, holder, holder…} refused, oldest first
 -- Publishes "E" and the session, for each session that is evicted, on its node's channel; then, for a user who was not
 -- online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
 
-local session, incarnation, limit = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local session, incarnation, limit = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local dead = {}
-for i = 11, #ARGV do
+for i = 12, #ARGV do
   dead[ARGV[i]] = true
 end
 local entries = sessions_of(KEYS[1], session, dead)
 
-if ARGV[8] == 'reject' and limit > 0 and #entries >= limit then
+if ARGV[9] == 'reject' and limit > 0 and #entries >= limit then
   local refused = { 0 }
   for _, entry in ipairs(entries) do
     refused[#refused + 1] = entry.holder
@@ -41,7 +41,7 @@ if count > 0 then
 end
 
 -- Redis's clock in microseconds keeps generations in order even if the user's key was empty meanwhile.
-local generation = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local generation = us
 if #entries > 0 and entries[#entries].generation >= generation then
   generation = entries[#entries].generation + 1
 end
@@ -49,13 +49,14 @@ entries[#entries + 1] = register(KEYS[1], session, generation, incarnation)
 evict_oldest(KEYS[1], entries, limit, session, ARGV[1])
 
 local arrived = 0
-if redis.call('EXISTS', KEYS[6], KEYS[7]) == 0 then
-  arrived = now
+if redis.call('EXISTS', KEYS[8], KEYS[9]) == 0 then
+  arrived = ms
 else
-  redis.call('DEL', KEYS[7])
+  redis.call('DEL', KEYS[9])
 end
-redis.call('HSET', KEYS[6], session, incarnation)
+redis.call('HSET', KEYS[8], session, incarnation)
 if arrived > 0 then
-  redis.call('PUBLISH', ARGV[9], string.format('+%.0f %s %s', now, session, ARGV[10]))
+  redis.call('PUBLISH', ARGV[10], string.format('+%.0f %s %s', ms, session, ARGV[11]))
 end
-return { 1, string.format('%.0f', generation), count, arrived }
+local epoch, last = end_of_log(KEYS[7], 0, 0)
+return { 1, whole(generation), count, arrived, whole(epoch or 0), whole(last or 0) }

@@ -35,10 +35,10 @@ impl MemoryConnects {
         self.membership.index_add(by, std::slice::from_ref(&stay))?;
         match self.sessions.claim(session, by, policy, dead) {
             Claimed::Refused(holders) => Ok(Connected::Refused { holders }),
-            Claimed::Granted { generation } => {
+            Claimed::Granted { generation, end } => {
                 let arrived = self.presence.arrive(stay, by);
                 let unread = self.inbox.unread(&session.user)?;
-                Ok(Connected::Granted(Granted { generation, unread, arrived }))
+                Ok(Connected::Granted(Granted { generation, unread, arrived, end }))
             }
         }
     }

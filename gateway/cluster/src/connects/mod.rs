@@ -6,8 +6,8 @@
 //! and `Reject` refuses the claim; a refused claim changes nothing else. The same step sends
 //! [`crate::wire::BusMessage::Evicted`] to the node of each evicted session, at most once, and then announces the user's
 //! arrival, if this is the first session, as [`crate::presence`] does. The session is in the index of
-//! [`crate::membership`] before the claim. The count is that at the time of the claim: every later change of the inbox
-//! is pushed to the session.
+//! [`crate::membership`] before the claim. The count and the end of the user's log are those at the time of the claim:
+//! every later event for the user is sent to the session.
 //!
 //! Deliberately knows no leases: the caller names the incarnations that are dead.
 
@@ -19,6 +19,7 @@ use crate::{
     connects::{memory::MemoryConnects, redis::RedisConnects},
     forward::forward,
     ids::{Incarnation, SessionRef},
+    log::Position,
     sessions::Policy,
 };
 
@@ -43,6 +44,8 @@ pub struct Granted {
     pub unread: u64,
     /// When the user's arrival was announced, in Unix milliseconds; `None` if the user was online before.
     pub arrived: Option<i64>,
+    /// The end of the user's log: every later event for the user is sent to the session.
+    pub end: Position,
 }
 
 /// The port.

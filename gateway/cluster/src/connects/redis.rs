@@ -4,7 +4,10 @@
 //! The entries in the incarnation's index are the only keys that are not the user's. They are added in the same write,
 //! before the scripts.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jackfield_shared::{lifecycle::Lifecycle, time::now_rfc3339};
@@ -17,15 +20,18 @@ use crate::{
     connects::{Connected, Granted},
     ids::{Incarnation, SessionRef},
     inbox::Keep,
+    log::Position,
     presence::Stay,
-    redis::link::RedisLink,
+    redis::{link::RedisLink, streams::Streams},
     sessions::{OnConflict, Policy},
 };
 
 static CONNECT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
-        include_str!("../inbox/common.lua"),
+        include_str!("../log/common.lua"),
         include_str!("../sessions/common.lua"),
+        include_str!("../user_log/common.lua"),
+        include_str!("../inbox/common.lua"),
         include_str!("connect.lua")
     ))
 });
@@ -41,6 +47,7 @@ const WAITING: usize = 16_384;
 #[derive(Clone)]
 pub struct RedisConnects {
     link: Arc<RedisLink>,
+    streams: Streams,
     waiting: mpsc::Sender<Call>,
 }
 
@@ -50,6 +57,8 @@ struct Call {
     by: Incarnation,
     policy: Policy,
     dead: Vec<Incarnation>,
+    /// The position in the log of a user without one.
+    empty: Position,
     answer: oneshot::Sender<RedisResult<Connected>>,
 }
 
@@ -61,21 +70,29 @@ struct Batches {
     presence_channel: String,
     keep_max: String,
     keep_age: String,
+    log_kept_for: String,
 }
 
 impl RedisConnects {
-    pub(crate) fn start(link: Arc<RedisLink>, keep: Keep, lifecycle: &Lifecycle) -> Self {
+    pub(crate) fn start(
+        link: Arc<RedisLink>,
+        streams: Streams,
+        keep: Keep,
+        log_kept_for: Duration,
+        lifecycle: &Lifecycle,
+    ) -> Self {
         let (waiting, queue) = mpsc::channel(WAITING);
         let batches = Batches {
             node_channels: link.keys.node_channels(),
             presence_channel: link.keys.channel(&Channel::Presence),
             keep_max: keep.max.to_string(),
             keep_age: keep.age.as_millis().to_string(),
+            log_kept_for: log_kept_for.as_millis().to_string(),
             link: Arc::clone(&link),
         };
         let stopping = lifecycle.stopping();
         lifecycle.spawn(async move { stopping.run_until_cancelled(batches.run(queue)).await });
-        Self { link, waiting }
+        Self { link, streams, waiting }
     }
 
     pub(crate) async fn connect(
@@ -86,7 +103,8 @@ impl RedisConnects {
         dead: &[Incarnation],
     ) -> Result<Connected, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        let call = Call { session: session.clone(), by: by.clone(), policy, dead: dead.to_vec(), answer };
+        let empty = self.streams.empty().await?;
+        let call = Call { session: session.clone(), by: by.clone(), policy, dead: dead.to_vec(), empty, answer };
         self.waiting.try_send(call).map_err(|_| Unavailable)?;
         self.link.sent_elsewhere(async { answered.await.unwrap_or_else(|_| Err(stopped())) }).await
     }
@@ -144,7 +162,7 @@ impl Batches {
             match (answer, &not_indexed) {
                 (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => unknown.push(call),
                 (_, Some(error)) => drop(call.answer.send(Err(error.clone()))),
-                (answer, None) => drop(call.answer.send(answer.and_then(connected))),
+                (answer, None) => drop(call.answer.send(answer.and_then(|answer| connected(answer, call.empty)))),
             }
         }
         unknown
@@ -169,12 +187,12 @@ impl Batches {
 
     fn script(&self, Call { session: SessionRef { user, session }, by, policy, dead, .. }: &Call, at: &str) -> Cmd {
         let keys = self.link.keys.connect(user);
-        let mut command = Cmd::with_capacity(20 + dead.len(), 768);
+        let mut command = Cmd::with_capacity(23 + dead.len(), 1_024);
         command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len());
         for key in &keys {
             command.arg(key);
         }
-        command.arg(&self.node_channels).arg(&self.keep_max).arg(&self.keep_age).arg(at);
+        command.arg(&self.node_channels).arg(&self.keep_max).arg(&self.keep_age).arg(at).arg(&self.log_kept_for);
         command.arg(session.as_str()).arg(by.as_str()).arg(policy.limit);
         command.arg(match policy.on_conflict {
             OnConflict::Evict => "evict",
@@ -200,7 +218,7 @@ fn fail(calls: impl Iterator<Item = Call>, error: &RedisError) {
     }
 }
 
-fn connected(answer: Value) -> RedisResult<Connected> {
+fn connected(answer: Value, empty: Position) -> RedisResult<Connected> {
     let mut parts = match answer {
         Value::Array(parts) => parts.into_iter(),
         other => return Err(unexpected(&other)),
@@ -210,7 +228,8 @@ fn connected(answer: Value) -> RedisResult<Connected> {
             let mut next = || from_redis_value::<u64>(parts.next().unwrap_or(Value::Nil));
             let (generation, unread, arrived) = (next()?, next()?, next()?);
             let arrived = i64::try_from(arrived).ok().filter(|at| *at > 0);
-            Ok(Connected::Granted(Granted { generation, unread, arrived }))
+            let end = Streams::end(next()?, next()?, empty);
+            Ok(Connected::Granted(Granted { generation, unread, arrived, end }))
         }
         Some(Value::Int(0)) => {
             let holders = parts.map(from_redis_value::<String>).collect::<Result<Vec<_>, _>>()?;

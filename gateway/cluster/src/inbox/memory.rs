@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use crate::{
     Unavailable,
     bus::{Channel, memory::MemoryNetwork},
-    ids::{NodeId, SessionId, SessionRef},
+    ids::{NodeId, SessionRef},
     inbox::{Added, Changed, Keep, NotificationId, Page, Posted, REMEMBERED, Stored},
     now_micros,
-    sessions::{ByNode, memory::MemorySessions},
-    wire::{BusMessage, InboxChange},
+    sessions::memory::MemorySessions,
+    wire::{BusMessage, InboxChange, UserEvent},
 };
 
 /// Additions between two sweeps of abandoned inboxes.
@@ -165,7 +165,8 @@ impl MemoryInbox {
     pub(crate) fn push_count(&self, sessions: &[SessionRef], node: &NodeId) -> Result<(), Unavailable> {
         for SessionRef { user, session } in sessions {
             self.with(user, |inbox, _| {
-                let count = message(vec![session.clone()], inbox.unread(), None);
+                let (sessions, unread) = (vec![session.clone()], inbox.unread());
+                let count = BusMessage::Unread { sessions, unread, at: now_rfc3339().into() };
                 self.network.publish(&Channel::Node(node.clone()), &count.encode());
                 ((), None)
             })?;
@@ -173,9 +174,9 @@ impl MemoryInbox {
         Ok(())
     }
 
-    /// Runs `work` on a user's inbox, and pushes the change that it returns, with the count. Without a change, pushes
-    /// the count if it changed because notifications became too old. Also returns how many sessions the change was sent
-    /// to.
+    /// Runs `work` on a user's inbox, and sends the change that it returns to the user, with the count. Without a change,
+    /// sends the count if it changed because notifications became too old. Also returns how many sessions the change was
+    /// sent to.
     fn with<T>(
         &self,
         user: &Arc<str>,
@@ -190,16 +191,16 @@ impl MemoryInbox {
         if inbox.is_empty() {
             users.inboxes.remove(user);
         }
-        let mut delivered = 0;
-        if change.is_some() || unread != before {
-            let mut by_node = ByNode::default();
-            for live in self.sessions.of(std::slice::from_ref(user))? {
-                delivered += by_node.add(&live, None);
+        let at = now_rfc3339().into();
+        let delivered = match change {
+            Some(change) => self.sessions.send(user, &UserEvent::Inbox { change, unread, at }),
+            None => {
+                if unread != before {
+                    self.sessions.send_unread(user, unread, &at);
+                }
+                0
             }
-            for (channel, push) in by_node.messages(|sessions| message(sessions, unread, change.clone())) {
-                self.network.publish(&channel, &push);
-            }
-        }
+        };
         Ok((result, delivered))
     }
 
@@ -212,8 +213,4 @@ impl MemoryInbox {
             users.inboxes.retain(|_, inbox| !inbox.is_abandoned(self.keep, now));
         }
     }
-}
-
-fn message(sessions: Vec<SessionId>, unread: u64, change: Option<InboxChange>) -> BusMessage {
-    BusMessage::Inbox { sessions, unread, at: now_rfc3339().into(), change }
 }

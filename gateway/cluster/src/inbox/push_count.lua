@@ -1,10 +1,10 @@
 -- Pushes the count to one session. Atomic.
 --
--- ARGV[5]  the session
--- ARGV[6]  its node
+-- ARGV[6]  the session
+-- ARGV[7]  its node
 -- Returns  number of unread notifications
 
 forget_old()
 push_if_changed()
-redis.call('PUBLISH', ARGV[1] .. ARGV[6], message(ARGV[5], ''))
+push_count(ARGV[7], ARGV[6])
 return unread()

@@ -1,6 +1,9 @@
 //! [`crate::inbox`] over Redis: a script for each operation, with a common beginning.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use jackfield_shared::time::now_rfc3339;
 use redis::Script;
@@ -14,7 +17,15 @@ use crate::{
 
 macro_rules! script {
     ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!($file))))
+        LazyLock::new(|| {
+            Script::new(concat!(
+                include_str!("../log/common.lua"),
+                include_str!("../sessions/common.lua"),
+                include_str!("../user_log/common.lua"),
+                include_str!("common.lua"),
+                include_str!($file)
+            ))
+        })
     };
 }
 
@@ -34,11 +45,13 @@ const BATCH_BYTES: usize = 1_000_000;
 pub struct RedisInbox {
     link: Arc<RedisLink>,
     keep: Keep,
+    /// How long a change is kept in the user's log.
+    log_kept_for: Duration,
 }
 
 impl RedisInbox {
-    pub(crate) fn new(link: Arc<RedisLink>, keep: Keep) -> Self {
-        Self { link, keep }
+    pub(crate) fn new(link: Arc<RedisLink>, keep: Keep, log_kept_for: Duration) -> Self {
+        Self { link, keep, log_kept_for }
     }
 
     pub(crate) async fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
@@ -102,7 +115,13 @@ impl RedisInbox {
     fn call<const N: usize>(&self, user: &str, at: &str, arguments: [String; N]) -> ScriptCall {
         let keys = &self.link.keys;
         let Keep { max, age } = self.keep;
-        let mut all = vec![keys.node_channels(), max.to_string(), age.as_millis().to_string(), at.to_owned()];
+        let mut all = vec![
+            keys.node_channels(),
+            max.to_string(),
+            age.as_millis().to_string(),
+            at.to_owned(),
+            self.log_kept_for.as_millis().to_string(),
+        ];
         all.extend(arguments);
         ScriptCall { keys: keys.inbox(user).into(), arguments: all }
     }

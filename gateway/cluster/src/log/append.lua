@@ -1,8 +1,8 @@
 -- Stores a message under the next number of its room, and publishes it. Atomic: all keys of a room share a hash tag.
+-- Begins with log/common.lua.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
--- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), x (when the keys' expiry was last set, Unix
---          milliseconds)
+-- KEYS[2]  the log's head; also x (when the keys' expiry was last set, Unix milliseconds)
 -- KEYS[3]  position of the message that was stored under the caller's key; the same as KEYS[2] if it has none
 -- ARGV[1]  body
 -- ARGV[2]  channel of the room
@@ -13,7 +13,7 @@
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
 -- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
 -- Returns  {epoch, number, 1 when it was stored now else 0}
--- Publishes ARGV[7], "M" and the position as 14 hex digits, "-", 12 digits, then a space and the body.
+-- Publishes ARGV[7], "M" and the position, a space and the body.
 
 local once = tonumber(ARGV[5])
 if once > 0 then
@@ -24,14 +24,12 @@ if once > 0 then
   end
 end
 
-local now = redis.call('TIME')
-local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 local state = redis.call('HMGET', KEYS[2], 'e', 'x')
 local epoch, expiry_set = state[1], tonumber(state[2] or 0)
 if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
   local is_first = not epoch
   -- After a failover, the new server's clock may be behind.
-  epoch = string.format('%.0f', math.max(tonumber(now[1]) * 1000000 + tonumber(now[2]), tonumber(ARGV[8]) + 1))
+  epoch = whole(math.max(us, tonumber(ARGV[8]) + 1))
   if is_first then
     redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
     -- Delete messages of an expired epoch, whose numbers would collide.
@@ -41,8 +39,7 @@ if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
   end
 end
 local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
-local number_text = string.format('%.0f', number)
-local ms_text = string.format('%.0f', ms)
+local number_text, ms_text = whole(number), whole(ms)
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], number_text .. '-0', 't', ms_text, 'b', ARGV[1])
 -- The expiry is set, and old messages are deleted, at most once an hour, because both cost as much as the rest. The
 -- keys therefore expire up to an hour later than they need to. A clock that was set back does not delay it.
@@ -69,9 +66,5 @@ end
 if once > 0 then
   redis.call('SET', KEYS[3], epoch .. ' ' .. number_text, 'PX', once)
 end
--- A Lua number has 53 bits, and %x may not format all of them: the epoch is written in two halves.
-local e = tonumber(epoch)
-local high = math.floor(e / 16777216)
-redis.call('PUBLISH', ARGV[2],
-  ARGV[7] .. string.format('M%08x%06x-%012.0f %s', high, e - high * 16777216, number, ARGV[1]))
+redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. position(tonumber(epoch), number) .. ' ' .. ARGV[1])
 return { epoch, number_text, 1 }

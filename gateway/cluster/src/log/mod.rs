@@ -9,14 +9,18 @@
 //! know a room's members.
 
 pub(crate) mod memory;
-mod position;
+pub(crate) mod page;
+pub(crate) mod position;
 pub(crate) mod redis;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jackfield_shared::trace::{Span, SpanKind, within};
 
-pub use self::position::Position;
+pub use self::{
+    page::{PAGE_BYTES, Page, Range, Stored},
+    position::Position,
+};
 use crate::forward::forward;
 use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membership::Remembered, room_name::RoomName};
 
@@ -24,19 +28,8 @@ use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membershi
 pub const KEPT: usize = 1_000;
 /// How long a message is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
-/// Bytes of message bodies in one read after a position; the first message is included whatever its length.
-pub const PAGE_BYTES: usize = 256 * 1024;
 /// How long the same key stands for the same message.
 pub const SAME_KEY_FOR: Duration = Duration::from_mins(5);
-
-/// A stored message: its number, and its JSON without the id: `"room":…,"content":…}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Within the page's epoch.
-    pub number: u64,
-    /// The rest of the message's JSON object after the id, up to its end.
-    pub body: Arc<str>,
-}
 
 /// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,33 +38,6 @@ pub struct Appended {
     pub position: Position,
     /// Whether it was stored now, and not earlier under the same key.
     pub new: bool,
-}
-
-/// A page of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The newest position, whether or not it is in the page.
-    pub end: Position,
-    /// The last number that was written before this epoch began.
-    pub base: u64,
-    /// In order, each number once.
-    pub messages: Vec<Stored>,
-    /// The position of every room without a log. A room whose `base` is 0 had this position until the first message of
-    /// its log.
-    pub empty: Position,
-    /// Time from the request until the first of `messages` becomes too old to be kept. At most [`KEPT_FOR`].
-    pub kept_for: Duration,
-}
-
-/// The part of a log to read; [`Log::read`] has its size as `count`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
-    /// The first `count` after this number, cut at [`PAGE_BYTES`].
-    After(u64),
-    /// The last `count` before this number.
-    Before(u64),
-    /// The last `count`.
-    Newest,
 }
 
 /// The port.
@@ -139,16 +105,5 @@ impl Log {
         seen: Option<Position>,
     ) -> Result<Page, Unavailable> {
         forward!(self.read(room, range, count, seen))
-    }
-}
-
-impl Page {
-    /// Whether no message is missing between `number` and the page's first message.
-    #[must_use]
-    pub fn continues(&self, number: u64) -> bool {
-        match self.messages.first() {
-            Some(first) => first.number == number + 1,
-            None => self.end.number <= number,
-        }
     }
 }

@@ -1,34 +1,23 @@
--- Reads a range of a room's log, and the log's end. Atomic. Writes nothing for a room without a log. If the log ends
--- before a position that the caller has seen, it has lost its newest messages: then begins a new epoch, higher than any
--- that the caller has seen.
+-- Reads a range of a log, and its end. Atomic. Writes nothing if there is no log. If the log ends before a position that
+-- the caller has seen, a new epoch begins. Begins with log/common.lua.
 --
--- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
--- KEYS[2]  hash: e (epoch, microseconds at which it began), n (last number), b (last number before the epoch began)
+-- KEYS[1]  stream of the messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
+-- KEYS[2]  the log's head
 -- ARGV[1]  "after", "before" or "newest"
 -- ARGV[2]  number
 -- ARGV[3]  maximum number of messages
 -- ARGV[4]  how long messages are kept, in milliseconds
--- ARGV[5]  how long the epoch of an unused room is kept, in milliseconds
+-- ARGV[5]  how long the epoch of an unused log is kept, in milliseconds
 -- ARGV[6]  epoch that the caller has seen, or 0
 -- ARGV[7]  number that the caller has seen in that epoch
--- ARGV[8]  epoch of rooms without a log
+-- ARGV[8]  epoch without a log
 -- ARGV[9]  "after" only: maximum bytes of bodies; the first body is returned however long it is
--- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…} in the room's order,
+-- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…} in order,
 --          milliseconds until the first of these messages is too old to be kept}
 
-local now = redis.call('TIME')
-local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
-local state = redis.call('HMGET', KEYS[2], 'e', 'n', 'b')
-local epoch, last, base = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0)
+local epoch, last, base = end_of_log(KEYS[2], tonumber(ARGV[6]), tonumber(ARGV[7]))
 if not epoch then
   return { ARGV[8], '0', '0', {}, ARGV[4] }
-end
-local seen = tonumber(ARGV[6])
-if seen > tonumber(epoch) or (ARGV[6] == epoch and last < tonumber(ARGV[7])) then
-  -- After a failover, the new server's clock may be behind.
-  epoch = string.format('%.0f', math.max(us, seen + 1))
-  base = last
-  redis.call('HSET', KEYS[2], 'e', epoch, 'b', string.format('%.0f', base))
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 
@@ -59,7 +48,7 @@ else
 end
 -- Redis answers a COUNT of 0 with nil.
 entries = entries or {}
-local oldest = math.floor(us / 1000) - tonumber(ARGV[4])
+local oldest = ms - tonumber(ARGV[4])
 local flat = {}
 local kept_for = tonumber(ARGV[4])
 local first, past, step = 1, #entries, 1
@@ -75,4 +64,4 @@ for i = first, past, step do
     flat[#flat + 1] = fields[4]
   end
 end
-return { epoch, string.format('%.0f', last), string.format('%.0f', base), flat, string.format('%.0f', kept_for) }
+return { whole(epoch), whole(last), whole(base), flat, whole(kept_for) }

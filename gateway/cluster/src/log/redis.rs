@@ -1,61 +1,43 @@
 //! [`crate::log`] over Redis: a stream per room, a hash with its epoch and last number, and scripts that keep the two
 //! consistent.
 
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, LazyLock};
 
 use redis::Script;
 
 use crate::{
     Unavailable,
-    log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
     membership::Remembered,
-    redis::link::{RedisLink, call},
+    redis::{
+        link::{RedisLink, call},
+        streams::{EPOCH_KEPT, Streams, Wanted, millis},
+    },
     room_name::RoomName,
     wire::envelope,
 };
 
-static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("append.lua")));
-static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remembered.lua")));
-static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
-
-/// After no read or write for this long, a room begins a new epoch: 30 days, and the hour for which an append need not
-/// renew it.
-const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30 + 1);
+static APPEND: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("append.lua"))));
 
 /// All rooms' logs.
 #[derive(Clone)]
 pub struct RedisLog {
     link: Arc<RedisLink>,
-    /// Epoch of rooms without a log; 0 until it is known.
-    empty: Arc<AtomicU64>,
+    streams: Streams,
 }
 
 impl RedisLog {
-    pub(crate) fn new(link: Arc<RedisLink>) -> Self {
-        Self { link, empty: Arc::default() }
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams) -> Self {
+        Self { link, streams }
     }
 
-    pub(crate) fn remembers(&self, Remembered(since): Remembered) {
-        self.empty.store(since, Ordering::Release);
+    pub(crate) fn remembers(&self, since: Remembered) {
+        self.streams.remembers(since);
     }
 
     pub(crate) async fn empty(&self) -> Result<Position, Unavailable> {
-        match self.empty.load(Ordering::Acquire) {
-            0 => self.ask_empty().await,
-            epoch => Ok(Position { epoch, number: 0 }),
-        }
-    }
-
-    async fn ask_empty(&self) -> Result<Position, Unavailable> {
-        let epoch = self.link.script(&REMEMBERED.key(self.link.keys.remembered_since())).await?;
-        self.empty.store(epoch, Ordering::Release);
-        Ok(Position { epoch, number: 0 })
+        self.streams.empty().await
     }
 
     pub(crate) async fn append(
@@ -98,37 +80,11 @@ impl RedisLog {
         count: usize,
         seen: Option<Position>,
     ) -> Result<Page, Unavailable> {
-        let mut empty = self.empty().await?;
-        let (what, number) = match range {
-            Range::After(number) => ("after", number),
-            Range::Before(number) => ("before", number),
-            Range::Newest => ("newest", 0),
-        };
         let keys = self.link.keys.log(room);
-        let mut call = call(&READ, 2, 2 + 9, 512);
-        call.arg(keys.messages())
-            .arg(keys.head())
-            .arg(what)
-            .arg(number)
-            .arg(count)
-            .arg(millis(KEPT_FOR))
-            .arg(millis(EPOCH_KEPT));
-        let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
-        call.arg(seen_or_none.epoch).arg(seen_or_none.number);
-        call.arg(empty.epoch).arg(PAGE_BYTES);
-        let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, String)>, u64) =
-            self.link.call(&READ, &call).await?;
-        let messages = entries.into_iter().map(|(number, body)| Stored { number, body: body.into() }).collect();
-        let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
-        if end == empty && seen.is_some_and(|seen| seen != empty) {
-            // The log that the caller has seen no longer exists. If all data was lost, this node's `empty` is outdated.
-            empty = self.ask_empty().await?;
-            end = empty;
-        }
-        Ok(Page { end, base, messages, empty, kept_for })
+        let wanted = Wanted { range, count, seen, kept_for: KEPT_FOR };
+        let page = self.streams.read::<String>(&keys.messages(), &keys.head(), wanted).await?;
+        let messages = page.messages.into_iter().map(|Stored { number, body }| Stored { number, body: body.into() });
+        let Page { end, base, empty, kept_for, .. } = page;
+        Ok(Page { end, base, messages: messages.collect(), empty, kept_for })
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -47,7 +47,7 @@ impl RedisPresence {
         let mut counts = Vec::with_capacity(entries.len());
         for batch in entries.chunks(BATCH) {
             let calls = batch.iter().map(|entry| self.enter_call(entry, by, announce));
-            counts.extend(self.link.script_each::<usize>(&ENTER, calls).await?);
+            counts.extend(self.link.script_each::<usize, _>(&ENTER, calls).await?);
         }
         Ok(counts)
     }

@@ -24,21 +24,32 @@ impl Keys {
         format!("{}:{{{}}}:sessions", self.prefix, encode(user))
     }
 
-    /// The user's sessions and the keys of the inbox, in the order of its scripts' KEYS.
+    /// The user's sessions, and the keys of the user's log, in the order of its script's KEYS.
+    ///
+    /// `events`: stream of what is sent to the user · `events-head`: hash with its epoch and last number.
+    pub(crate) fn user_log(&self, user: &str) -> [String; 3] {
+        self.of_user(user, ["sessions", "events", "events-head"])
+    }
+
+    /// The user's sessions, the keys of the inbox, and those of the user's log, in the order of the inbox's scripts' KEYS.
     ///
     /// `inbox`: sorted set of ids of notifications, all with the same score and so in the order of their text ·
     /// `unread`: set of ids · `notifications`: hash of id → `<time> <body>` · `deleted`: sorted set of recently deleted
     /// ids, by time of deletion.
-    pub(crate) fn inbox(&self, user: &str) -> [String; 5] {
-        let user = format!("{}:{{{}}}", self.prefix, encode(user));
-        ["sessions", "inbox", "unread", "notifications", "deleted"].map(|name| format!("{user}:{name}"))
+    pub(crate) fn inbox(&self, user: &str) -> [String; 7] {
+        self.of_user(user, ["sessions", "inbox", "unread", "notifications", "deleted", "events", "events-head"])
     }
 
     /// All keys of a connect, in the order of its script's KEYS: those of [`Keys::inbox`], and the user's presence in
     /// the cluster as in [`Keys::stays`] and [`Keys::grace`].
-    pub(crate) fn connect(&self, user: &str) -> [String; 7] {
+    pub(crate) fn connect(&self, user: &str) -> [String; 9] {
+        let names =
+            ["sessions", "inbox", "unread", "notifications", "deleted", "events", "events-head", "online", "leaving"];
+        self.of_user(user, names)
+    }
+
+    fn of_user<const N: usize>(&self, user: &str, names: [&str; N]) -> [String; N] {
         let user = format!("{}:{{{}}}", self.prefix, encode(user));
-        let names = ["sessions", "inbox", "unread", "notifications", "deleted", "online", "leaving"];
         names.map(|name| format!("{user}:{name}"))
     }
 
@@ -239,11 +250,13 @@ mod tests {
             prop_assert_eq!(key.matches(['{', '}']).count(), 2);
             prop_assert_eq!(key.matches(':').count(), 2);
             prop_assert_eq!(user == other, key == keys.sessions(&other));
-            prop_assert_eq!(&keys.inbox(&user)[0], &key);
+            let (inbox, log) = (keys.inbox(&user), keys.user_log(&user));
+            prop_assert_eq!([&log[0], &inbox[0]], [&key; 2]);
+            prop_assert_eq!(&log[1..], &inbox[5..]);
             let connect = keys.connect(&user);
-            prop_assert_eq!(&connect[..5], &keys.inbox(&user)[..]);
+            prop_assert_eq!(&connect[..7], &inbox[..]);
             let presence = [keys.stays(&Scope::Cluster, &user), keys.grace(&Scope::Cluster, &user)];
-            prop_assert_eq!(&connect[5..], &presence[..]);
+            prop_assert_eq!(&connect[7..], &presence[..]);
         }
 
         #[test]

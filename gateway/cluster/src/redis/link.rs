@@ -28,7 +28,7 @@ use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
     ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
-    Value,
+    ToRedisArgs, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
 };
 
@@ -144,10 +144,10 @@ impl RedisLink {
     }
 
     /// One script, many times in one pipeline, over the pool.
-    pub(crate) async fn script_each<T: FromRedisValue>(
+    pub(crate) async fn script_each<T: FromRedisValue, A: ToRedisArgs>(
         &self,
         script: &Script,
-        calls: impl Iterator<Item = ScriptCall>,
+        calls: impl Iterator<Item = ScriptCall<A>>,
     ) -> Result<Vec<T>, Unavailable> {
         let mut pipeline = Pipeline::new();
         for ScriptCall { keys, arguments } in calls {
@@ -270,9 +270,9 @@ pub(crate) fn call(script: &Script, keys: usize, total: usize, bytes: usize) -> 
 }
 
 /// Keys and arguments of one call in [`RedisLink::script_each`].
-pub(crate) struct ScriptCall {
+pub(crate) struct ScriptCall<A = String> {
     pub(crate) keys: Vec<String>,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<A>,
 }
 
 /// The connection that a call is counted under, and when it began if it is timed.

@@ -1,5 +1,14 @@
--- Common beginning of the scripts that register sessions. A user's sessions are a hash: session -> "<generation>
--- <incarnation>".
+-- Common beginning of the scripts that use a user's sessions, a hash: session -> "<generation> <incarnation>".
+
+-- The sessions of each node, separated by commas. `flat` has sessions, each with its "<generation> <incarnation>".
+local function by_node(flat)
+  local sessions = {}
+  for i = 1, #flat, 2 do
+    local node = string.match(flat[i + 1], '^%d+ ([^:]+)')
+    sessions[node] = sessions[node] and (sessions[node] .. ',' .. flat[i]) or flat[i]
+  end
+  return sessions
+end
 
 -- The registered sessions except one, oldest first. Removes those of dead incarnations.
 local function sessions_of(key, except, dead)

@@ -1,10 +1,11 @@
 //! Port: which incarnation holds which session, and the limit of sessions per user.
 //!
 //! [`crate::connects`] claims sessions. Guarantees: a release by an incarnation that no longer holds the session does
-//! nothing. After a lost lease or lost data, [`Sessions::restore`] re-registers a node's sessions with their generations,
-//! and returns those above the limit; the same atomic step sends [`crate::wire::BusMessage::Evicted`] to the node of
-//! each other session that it evicts, at most once. Deliberately knows no leases: the survivor that cleans up a dead
-//! incarnation releases its sessions.
+//! nothing. After a lost lease, lost data or lost messages, [`Sessions::restore`] re-registers a node's sessions with
+//! their generations, and evicts those above the limit; the same atomic step sends
+//! [`crate::wire::BusMessage::Evicted`] to the node of each other session that it evicts, at most once, and returns the
+//! end of the user's log. Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its
+//! sessions.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -19,6 +20,7 @@ use crate::{
     bus::Channel,
     forward::forward,
     ids::{Incarnation, NodeId, SessionId, SessionRef},
+    log::Position,
     sessions::memory::MemorySessions,
     sessions::redis::RedisSessions,
     wire::BusMessage,
@@ -49,6 +51,22 @@ pub struct HeldSession {
     pub session: SessionRef,
     /// The generation it was granted.
     pub generation: u64,
+    /// Its position in the user's log.
+    pub seen: Position,
+}
+
+/// The outcome of re-registering a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// It is registered.
+    Kept {
+        /// The end of the user's log. If that ended before the session's position, it has fallen back, and a new, later
+        /// epoch has begun.
+        end: Position,
+    },
+    /// It is above the limit. A session that a later entry of the same call evicts was [`Restored::Kept`]: its node
+    /// receives [`BusMessage::Evicted`](crate::wire::BusMessage::Evicted).
+    Evicted,
 }
 
 /// The port.
@@ -69,8 +87,7 @@ impl Sessions {
         forward!(self.release(ended, by))
     }
 
-    /// Re-registers sessions under `by`, and returns those that are above the limit, with either [`OnConflict`]. A
-    /// session that a later entry of `held` evicts is not returned: its node receives [`BusMessage::Evicted`].
+    /// Re-registers sessions under `by`. Returns the outcome of each, with either [`OnConflict`].
     ///
     /// # Errors
     /// [`Unavailable`]: some sessions may not have been registered; restoring again does no harm.
@@ -79,22 +96,17 @@ impl Sessions {
         held: &[HeldSession],
         by: &Incarnation,
         policy: Policy,
-    ) -> Result<Vec<SessionId>, Unavailable> {
+    ) -> Result<Vec<Restored>, Unavailable> {
         forward!(self.restore(held, by, policy))
     }
 
-    /// Sends a directive to every session of these users except `except`, only through the nodes that hold them.
-    /// Returns for each user the number of sessions that it was sent to.
+    /// Ends a user's sessions, only through the nodes that hold them, which send the clients this reason. Returns the
+    /// number of sessions.
     ///
     /// # Errors
     /// [`Unavailable`]: it may have been sent to all, some or none of the sessions.
-    pub async fn send(
-        &self,
-        users: &[Arc<str>],
-        directive: &Directive,
-        except: Option<&SessionId>,
-    ) -> Result<Vec<usize>, Unavailable> {
-        let sending = async { forward!(self.send(users, directive, except)) };
+    pub async fn end(&self, user: &Arc<str>, reason: &Arc<str>) -> Result<usize, Unavailable> {
+        let sending = async { forward!(self.end(user, reason)) };
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
@@ -119,43 +131,18 @@ pub struct Live {
     pub holder: Incarnation,
 }
 
-/// A directive to sessions, which the nodes that hold them execute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Directive {
-    /// Sends an event to all sockets, encoded as in [`BusMessage::ToSessions`].
-    Event(Bytes),
-    /// Ends the sessions, and sends the clients this reason.
-    End(Arc<str>),
-}
-
 /// Sessions by the node that holds them, to send one message to each node.
 #[derive(Default)]
 pub(crate) struct ByNode(BTreeMap<NodeId, Vec<SessionId>>);
 
 impl ByNode {
-    /// Adds a user's sessions except `except`, and returns how many it added.
-    pub(crate) fn add(&mut self, sessions: &[Live], except: Option<&SessionId>) -> usize {
-        let wanted = sessions.iter().filter(|live| Some(&live.session) != except);
-        wanted.map(|live| self.0.entry(live.holder.node()).or_default().push(live.session.clone())).count()
+    /// Adds a session and its holder.
+    pub(crate) fn add(&mut self, session: &SessionId, holder: &Incarnation) {
+        self.0.entry(holder.node()).or_default().push(session.clone());
     }
 
     /// The messages to publish, each with its channel.
     pub(crate) fn messages(self, of: impl Fn(Vec<SessionId>) -> BusMessage) -> impl Iterator<Item = (Channel, Bytes)> {
         self.0.into_iter().map(move |(node, sessions)| (Channel::Node(node), of(sessions).encode()))
-    }
-}
-
-impl Directive {
-    /// An event without binary parts: `"name",data` in JSON.
-    #[must_use]
-    pub fn event(json: &str) -> Self {
-        Self::Event(Bytes::copy_from_slice(json.as_bytes()))
-    }
-
-    pub(crate) fn message(&self, sessions: Vec<SessionId>) -> BusMessage {
-        match self {
-            Self::Event(event) => BusMessage::ToSessions { sessions, event: event.clone() },
-            Self::End(reason) => BusMessage::End { sessions, reason: Arc::clone(reason) },
-        }
     }
 }

@@ -6,34 +6,37 @@ use redis::{Pipeline, Script};
 
 use crate::{
     Unavailable,
-    ids::{Incarnation, SessionId, SessionRef},
-    redis::link::{RedisLink, ScriptCall},
-    sessions::{ByNode, Directive, HeldSession, Live, Policy},
+    ids::{Incarnation, SessionRef},
+    redis::{
+        link::{RedisLink, ScriptCall},
+        streams::Streams,
+    },
+    sessions::{HeldSession, Live, Policy, Restored},
     wire::envelope,
-    wire::message::{END, TO_SESSIONS},
 };
 
-static RESTORE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("restore.lua"))));
-static SEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("send.lua")));
+static RESTORE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("../log/common.lua"), include_str!("common.lua"), include_str!("restore.lua")))
+});
+static END: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
-/// Up to this many users, one script call per user is the cheapest way to send.
-const FEW: usize = 2;
-/// Users in one batch: one round trip reads their sessions, another sends to them.
-const SEND_BATCH: usize = 1_000;
+/// Users whose sessions are read in one round trip.
+const USERS: usize = 1_000;
 
 /// All users' sessions.
 #[derive(Clone)]
 pub struct RedisSessions {
     link: Arc<RedisLink>,
+    streams: Streams,
 }
 
 impl RedisSessions {
-    pub(crate) fn new(link: Arc<RedisLink>) -> Self {
-        Self { link }
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams) -> Self {
+        Self { link, streams }
     }
 
     pub(crate) async fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
@@ -52,60 +55,39 @@ impl RedisSessions {
         held: &[HeldSession],
         by: &Incarnation,
         policy: Policy,
-    ) -> Result<Vec<SessionId>, Unavailable> {
-        let mut lost = Vec::new();
+    ) -> Result<Vec<Restored>, Unavailable> {
+        let (keys, empty) = (&self.link.keys, self.streams.empty().await?);
+        let mut restored = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH) {
-            let calls = batch.iter().map(|HeldSession { session, generation }| ScriptCall {
-                keys: vec![self.link.keys.sessions(&session.user)],
-                arguments: vec![
-                    session.session.to_string(),
-                    by.to_string(),
-                    policy.limit.to_string(),
-                    self.link.keys.node_channels(),
-                    generation.to_string(),
-                ],
+            let calls = batch.iter().map(|HeldSession { session, generation, seen }| {
+                let [sessions, _, head] = keys.user_log(&session.user);
+                ScriptCall {
+                    keys: vec![sessions, head],
+                    arguments: vec![
+                        session.session.to_string(),
+                        by.to_string(),
+                        policy.limit.to_string(),
+                        keys.node_channels(),
+                        generation.to_string(),
+                        seen.epoch.to_string(),
+                        seen.number.to_string(),
+                    ],
+                }
             });
-            let kept: Vec<bool> = self.link.script_each(&RESTORE, calls).await?;
-            let losers = batch.iter().zip(kept).filter(|(_, kept)| !kept);
-            lost.extend(losers.map(|(held, _)| held.session.session.clone()));
+            let outcomes: Vec<(bool, u64, u64)> = self.link.script_each(&RESTORE, calls).await?;
+            restored.extend(outcomes.into_iter().map(|(is_kept, epoch, number)| match is_kept {
+                true => Restored::Kept { end: Streams::end(epoch, number, empty) },
+                false => Restored::Evicted,
+            }));
         }
-        Ok(lost)
+        Ok(restored)
     }
 
-    pub(crate) async fn send(
-        &self,
-        users: &[Arc<str>],
-        directive: &Directive,
-        except: Option<&SessionId>,
-    ) -> Result<Vec<usize>, Unavailable> {
+    pub(crate) async fn end(&self, user: &str, reason: &str) -> Result<usize, Unavailable> {
         let keys = &self.link.keys;
-        let mut counts = Vec::with_capacity(users.len());
-        if users.len() <= FEW {
-            let (kind, rest) = match directive {
-                Directive::Event(event) => (TO_SESSIONS, &event[..]),
-                Directive::End(reason) => (END, reason.as_bytes()),
-            };
-            let prefix = envelope::prefix();
-            for user in users {
-                let mut call = SEND.prepare_invoke();
-                call.key(keys.sessions(user)).arg(keys.node_channels()).arg(except.map_or("", SessionId::as_str));
-                counts.push(self.link.script(call.arg(&[kind]).arg(rest).arg(prefix.as_ref())).await?);
-            }
-            return Ok(counts);
-        }
-        for batch in users.chunks(SEND_BATCH) {
-            let mut by_node = ByNode::default();
-            counts.extend(self.of(batch).await?.iter().map(|live| by_node.add(live, except)));
-            let mut pipeline = Pipeline::new();
-            for (channel, message) in by_node.messages(|sessions| directive.message(sessions)) {
-                pipeline.cmd("PUBLISH").arg(keys.channel(&channel)).arg(envelope::enclose(message).as_ref()).ignore();
-            }
-            // If no user has a session, the pipeline is empty, which would be an error.
-            if !pipeline.is_empty() {
-                self.link.bulk::<()>(&pipeline).await?;
-            }
-        }
-        Ok(counts)
+        let mut call = END.prepare_invoke();
+        call.key(keys.sessions(user)).arg(keys.node_channels()).arg(envelope::prefix().as_ref()).arg(reason);
+        self.link.script(&call).await
     }
 
     pub(crate) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
@@ -116,7 +98,7 @@ impl RedisSessions {
             return Ok(vec![in_order(&entries)]);
         }
         let mut found = Vec::with_capacity(users.len());
-        for batch in users.chunks(SEND_BATCH) {
+        for batch in users.chunks(USERS) {
             let mut pipeline = Pipeline::new();
             for user in batch {
                 pipeline.cmd("HGETALL").arg(self.link.keys.sessions(user));

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    UserEvent,
+    text::{listed, sessions, split, tagged},
+};
 use crate::{
     ids::{SessionId, SocketId},
-    inbox::NotificationId,
     log::Position,
 };
 
@@ -27,27 +30,16 @@ const ROSTER_REQUEST: u8 = b'?';
 /// To a room: a stored message. Followed by its position, a space, and the rest of its JSON object after the id.
 pub const MESSAGE: u8 = b'M';
 const FRAME_TO_OTHERS: u8 = b'X';
-/// To a node: an event for some of its sessions. Followed by the sessions separated by commas, a space, and
-/// `"name",data` in JSON, or the same with binary parts in the engine's encoding.
-pub const TO_SESSIONS: u8 = b'U';
+/// To a node: an event for one user, whose sessions these of its sessions are. Followed by the sessions separated by
+/// commas, the event's position in the user's log, and a [`UserEvent`], with spaces between them.
+const FOR_USER: u8 = b'N';
 /// To a node: some of its sessions must end. Followed by the sessions separated by commas, a space, and the reason.
-pub const END: u8 = b'K';
+const END: u8 = b'K';
 
 const END_SUBSCRIPTIONS: u8 = b'k';
-/// To a node: the inbox of these of its sessions changed. Followed by the sessions separated by commas, the number of
-/// unread notifications, the time, and an [`InboxChange`], with spaces between them.
-pub const INBOX: u8 = b'I';
-
-/// The change of an inbox: `n` and a notification's body, `r` and an id, `r` alone for all of them, or `d` and an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InboxChange {
-    /// A notification was added.
-    New(Arc<str>),
-    /// One was marked as read, or all of them.
-    Read(Option<NotificationId>),
-    /// One was deleted.
-    Deleted(NotificationId),
-}
+/// To a node: the number of unread notifications, for some of its sessions. Followed by the sessions separated by commas,
+/// the number, and the time, with spaces between them.
+const UNREAD: u8 = b'I';
 
 /// Ends a user's subscriptions to all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,12 +102,14 @@ pub enum BusMessage {
         /// The packet.
         frame: Bytes,
     },
-    /// See [`TO_SESSIONS`].
-    ToSessions {
-        /// The sessions; the node skips those that have ended.
+    /// See [`FOR_USER`].
+    ForUser {
+        /// The user's sessions on the node, which skips those that have ended.
         sessions: Vec<SessionId>,
-        /// See [`TO_SESSIONS`].
-        event: Bytes,
+        /// Its position in the user's log.
+        position: Position,
+        /// The event.
+        event: UserEvent,
     },
     /// See [`END`].
     End {
@@ -124,16 +118,14 @@ pub enum BusMessage {
         /// The reason sent to the client.
         reason: Arc<str>,
     },
-    /// See [`INBOX`].
-    Inbox {
+    /// See [`UNREAD`].
+    Unread {
         /// The sessions; the node skips those that have ended.
         sessions: Vec<SessionId>,
-        /// Unread notifications after the change.
+        /// Unread notifications.
         unread: u64,
         /// RFC 3339.
         at: Arc<str>,
-        /// `None` if only the number is sent.
-        change: Option<InboxChange>,
     },
     /// To all nodes, because no node knows which nodes have subscribers of a user.
     EndSubscriptions(EndSubscriptions),
@@ -152,11 +144,12 @@ impl BusMessage {
             Self::RosterRequest => tagged(ROSTER_REQUEST, &[]),
             Self::Message { position, body } => tagged(MESSAGE, &[format!("{position} {body}").as_bytes()]),
             Self::FrameToOthers { except, frame } => tagged(FRAME_TO_OTHERS, &[format!("{except} ").as_bytes(), frame]),
-            Self::ToSessions { sessions, event } => tagged(TO_SESSIONS, &[listed(sessions).as_bytes(), b" ", event]),
+            Self::ForUser { sessions, position, event } => {
+                tagged(FOR_USER, &[format!("{} {position} ", listed(sessions)).as_bytes(), &event.encode()])
+            }
             Self::End { sessions, reason } => tagged(END, &[format!("{} {reason}", listed(sessions)).as_bytes()]),
-            Self::Inbox { sessions, unread, at, change } => {
-                let change = change.as_ref().map(InboxChange::to_text).unwrap_or_default();
-                tagged(INBOX, &[format!("{} {unread} {at} {change}", listed(sessions)).as_bytes()])
+            Self::Unread { sessions, unread, at } => {
+                tagged(UNREAD, &[format!("{} {unread} {at}", listed(sessions)).as_bytes()])
             }
             Self::EndSubscriptions(end) => tagged(END_SUBSCRIPTIONS, &[&serde_json::to_vec(end).unwrap_or_default()]),
         }
@@ -189,65 +182,24 @@ impl BusMessage {
                 let (except, frame) = split(bytes, 1)?;
                 Self::FrameToOthers { except: SocketId::parse(except)?, frame: bytes.slice(frame..) }
             }
-            INBOX => {
-                let mut parts = rest()?.splitn(4, ' ');
-                let sessions = parts.next()?.split(',').map(SessionId::from).collect();
-                let (unread, at) = (parts.next()?.parse().ok()?, parts.next()?.into());
-                let change = match parts.next()? {
-                    "" => None,
-                    change => Some(InboxChange::from_text(change)?),
-                };
-                Self::Inbox { sessions, unread, at, change }
+            UNREAD => {
+                let mut parts = rest()?.splitn(3, ' ');
+                let (listed, unread) = (parts.next()?, parts.next()?.parse().ok()?);
+                Self::Unread { sessions: sessions(listed), unread, at: parts.next()?.into() }
             }
-            kind @ (TO_SESSIONS | END) => {
-                let (sessions, rest) = split(bytes, 1)?;
-                let sessions = sessions.split(',').map(SessionId::from).collect();
-                match kind {
-                    END => Self::End { sessions, reason: std::str::from_utf8(&bytes[rest..]).ok()?.into() },
-                    _ => Self::ToSessions { sessions, event: bytes.slice(rest..) },
-                }
+            FOR_USER => {
+                let (listed, next) = split(bytes, 1)?;
+                let (position, next) = split(bytes, next)?;
+                let (position, event) = (position.parse().ok()?, UserEvent::decode(&bytes.slice(next..))?);
+                Self::ForUser { sessions: sessions(listed), position, event }
+            }
+            END => {
+                let (listed, reason) = rest()?.split_once(' ')?;
+                Self::End { sessions: sessions(listed), reason: reason.into() }
             }
             _ => return None,
         })
     }
-}
-
-impl InboxChange {
-    fn to_text(&self) -> String {
-        match self {
-            Self::New(body) => format!("n{body}"),
-            Self::Read(None) => "r".to_owned(),
-            Self::Read(Some(id)) => format!("r{id}"),
-            Self::Deleted(id) => format!("d{id}"),
-        }
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        Some(match text.split_at_checked(1)? {
-            ("n", body) => Self::New(body.into()),
-            ("r", "") => Self::Read(None),
-            ("r", id) => Self::Read(Some(NotificationId::parse(id)?)),
-            ("d", id) => Self::Deleted(NotificationId::parse(id)?),
-            _ => return None,
-        })
-    }
-}
-
-fn tagged(kind: u8, parts: &[&[u8]]) -> Bytes {
-    let mut out = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
-    out.push(kind);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    out.into()
-}
-
-fn listed(sessions: &[SessionId]) -> String {
-    sessions.iter().map(SessionId::as_str).collect::<Vec<_>>().join(",")
-}
-
-/// The word that begins at `start`, and the index after the space that ends it.
-fn split(bytes: &Bytes, start: usize) -> Option<(&str, usize)> {
-    let length = bytes.get(start..)?.iter().position(|byte| *byte == b' ')?;
-    Some((std::str::from_utf8(&bytes[start..start + length]).ok()?, start + length + 1))
 }
 
 #[cfg(test)]
@@ -271,15 +223,6 @@ mod tests {
         }
     }
 
-    fn inbox(change: Option<InboxChange>) -> BusMessage {
-        BusMessage::Inbox {
-            sessions: vec!["a".into(), "b".into()],
-            unread: 3,
-            at: "2026-01-01T00:00:00Z".into(),
-            change,
-        }
-    }
-
     #[test]
     fn all_other_messages_survive_encoding() {
         for message in [
@@ -290,17 +233,13 @@ mod tests {
             BusMessage::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
             BusMessage::FrameToOthers { except: SocketId::random(), frame: Bytes::from_static(b"2[\"a b\"]") },
             BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
-            inbox(None),
-            inbox(Some(InboxChange::New("{\"a b\":\"ä\"}".into()))),
-            inbox(Some(InboxChange::Read(None))),
-            inbox(Some(InboxChange::Read(Some(NotificationId::new())))),
-            inbox(Some(InboxChange::Deleted(NotificationId::new()))),
+            BusMessage::Unread { sessions: vec!["a".into(), "b".into()], unread: 3, at: "2026-01-01T00:00:00Z".into() },
             BusMessage::EndSubscriptions(EndSubscriptions { user: "a b".into(), reason: "\"c\" d".into() }),
-            BusMessage::ToSessions {
+            BusMessage::ForUser {
                 sessions: vec!["a".into(), "b".into()],
-                event: Bytes::from_static(b"\"e\",\"a b\""),
+                position: Position { epoch: 7, number: 8 },
+                event: UserEvent::Event { except: None, content: Bytes::from_static(b"\"e\",\"a b\"") },
             },
-            BusMessage::ToSessions { sessions: vec!["a".into()], event: Bytes::from_static(b"\xff a") },
         ] {
             assert_eq!(BusMessage::decode(&message.encode()), Some(message));
         }

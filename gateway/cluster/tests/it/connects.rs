@@ -7,7 +7,7 @@ use jackfield_cluster::{
     inbox::{NotificationId, Posted},
     presence::{Ending, Scope, Stay},
     sessions::{OnConflict, Policy},
-    wire::BusMessage,
+    wire::{BusMessage, UserEvent},
 };
 
 use crate::fixture::{Backend, Fixture, Node, contract, now_millis, session_ref};
@@ -119,7 +119,9 @@ async fn a_connect_returns_the_count_and_later_changes_are_pushed(backend: Backe
     assert_eq!(node.received().await, [], "the count is in the answer");
     node.cluster.inbox.add(&"u".into(), &post()).await.unwrap();
     let pushed = node.received().await;
-    assert!(matches!(&pushed[..], [BusMessage::Inbox { unread: 4, .. }]), "{pushed:?}");
+    let [BusMessage::ForUser { event: UserEvent::Inbox { unread: 4, .. }, .. }] = &pushed[..] else {
+        panic!("{pushed:?}")
+    };
 }
 
 async fn the_session_is_in_the_index(backend: Backend) {

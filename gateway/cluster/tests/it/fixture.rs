@@ -24,6 +24,7 @@ pub const TERMS: Terms = Terms {
     grace: Duration::from_millis(700),
     announce_max: 3,
     notifications: Keep { max: 1_000, age: Duration::from_hours(1) },
+    user_events: Duration::from_mins(1),
 };
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -9,7 +9,7 @@ use jackfield_cluster::{
     ids::SessionId,
     inbox::{Added, Changed, Keep, NotificationId, Posted, Stored},
     sessions::{OnConflict, Policy},
-    wire::{BusMessage, InboxChange},
+    wire::{BusMessage, InboxChange, UserEvent},
 };
 
 use crate::fixture::{Backend, Fixture, Node, TERMS, contract, id_of, session_ref, until};
@@ -69,11 +69,12 @@ async fn claim(node: &Node, name: &str, session: &str) {
 /// The pushes that a node received for its sessions: `(sessions, change, unread)`.
 async fn pushes(node: &mut Node) -> Vec<(Vec<SessionId>, Option<InboxChange>, u64)> {
     let pushes = node.received().await.into_iter().map(|message| match message {
-        BusMessage::Inbox { mut sessions, unread, at, change } => {
+        BusMessage::ForUser { mut sessions, event: UserEvent::Inbox { change, unread, at }, .. } => {
             assert!(at.ends_with('Z'), "{at}");
             sessions.sort();
-            (sessions, change, unread)
+            (sessions, Some(change), unread)
         }
+        BusMessage::Unread { sessions, unread, .. } => (sessions, None, unread),
         other => panic!("{other:?}"),
     });
     pushes.collect()

@@ -13,7 +13,7 @@ use jackfield_cluster::{
     bus::Channel,
     inbox::{Keep, NotificationId, Posted},
     sessions::{OnConflict, Policy},
-    wire::{BusMessage, InboxChange},
+    wire::{BusMessage, InboxChange, UserEvent},
 };
 use proptest::{
     prelude::*,
@@ -174,8 +174,13 @@ async fn listed(cluster: &Cluster) -> (BTreeMap<NotificationId, bool>, u64) {
 
 async fn follow(node: &mut Node, device: &mut Device) {
     for message in node.received().await {
-        let BusMessage::Inbox { unread, change, .. } = message else { panic!("{message:?}") };
-        device.receive(change, unread);
+        match message {
+            BusMessage::ForUser { event: UserEvent::Inbox { change, unread, .. }, .. } => {
+                device.receive(Some(change), unread);
+            }
+            BusMessage::Unread { unread, .. } => device.receive(None, unread),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -12,3 +12,4 @@ mod log;
 mod membership;
 mod presence;
 mod sessions;
+mod user_log;

@@ -1,12 +1,13 @@
 //! The contract of `cluster::sessions`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jackfield_cluster::{
     bus::Channel,
     connects::{Connected, Granted},
     ids::SessionId,
-    sessions::{Directive, HeldSession, OnConflict, Policy},
+    log::Position,
+    sessions::{HeldSession, OnConflict, Policy, Restored},
     wire::BusMessage,
 };
 
@@ -30,8 +31,7 @@ contract!(
     a_restored_session_beats_an_older_one,
     sessions_are_restored_after_all_data_was_lost,
     users_are_independent,
-    a_directive_is_sent_once_to_each_node_that_holds_a_session,
-    a_directive_for_many_users_is_grouped_by_node,
+    an_end_is_sent_once_to_each_node_that_holds_a_session,
 );
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
@@ -48,7 +48,11 @@ async fn sessions(node: &Node, user: &str) -> Vec<String> {
 }
 
 fn held(user: &str, session: &str, generation: u64) -> HeldSession {
-    HeldSession { session: session_ref(user, session), generation }
+    HeldSession { session: session_ref(user, session), generation, seen: Position { epoch: 0, number: 0 } }
+}
+
+async fn restore(node: &Node, held: &[HeldSession], by: &str) -> Vec<Restored> {
+    node.cluster.sessions.restore(held, &by.into(), SINGLE).await.unwrap()
 }
 
 async fn the_newest_claim_evicts_the_older_session(backend: Backend) {
@@ -158,8 +162,8 @@ async fn a_restored_session_loses_to_a_newer_one(backend: Backend) {
     other.subscribe(&[Channel::Node(other.id.clone())]).await;
     let generation = claim(frozen, "u", "s1", SINGLE).await;
     claim(other, "u", "s2", SINGLE).await;
-    let lost = frozen.cluster.sessions.restore(&[held("u", "s1", generation)], &"n0:2".into(), SINGLE).await.unwrap();
-    assert_eq!(lost, [SessionId::from("s1")]);
+    let restored = restore(frozen, &[held("u", "s1", generation)], "n0:2").await;
+    assert_eq!(restored, [Restored::Evicted]);
     assert_eq!(sessions(frozen, "u").await, ["s2"]);
     assert_eq!(other.received().await, vec![], "the newer session's node receives nothing");
 }
@@ -173,8 +177,9 @@ async fn a_restored_session_beats_an_older_one(backend: Backend) {
     assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     // Both entries are gone, as after lost data, and the older session is restored first.
     b.cluster.sessions.release(&[session_ref("u", "s2")], &"n1".into()).await.unwrap();
-    assert_eq!(a.cluster.sessions.restore(&[held("u", "s1", old)], &"n0".into(), SINGLE).await.unwrap(), []);
-    assert_eq!(b.cluster.sessions.restore(&[held("u", "s2", new)], &"n1".into(), SINGLE).await.unwrap(), []);
+    for (node, held, by) in [(&*a, held("u", "s1", old), "n0"), (&*b, held("u", "s2", new), "n1")] {
+        assert!(matches!(restore(node, &[held], by).await[..], [Restored::Kept { .. }]));
+    }
     assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     assert_eq!(sessions(a, "u").await, ["s2"]);
 }
@@ -183,7 +188,8 @@ async fn sessions_are_restored_after_all_data_was_lost(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let many: Vec<HeldSession> = (0..600).map(|n| held(&format!("u{n}"), &format!("s{n}"), n + 1)).collect();
-    assert_eq!(node.cluster.sessions.restore(&many, &"n0:2".into(), SINGLE).await.unwrap(), []);
+    let restored = restore(node, &many, "n0:2").await;
+    assert_eq!((restored.len(), restored.contains(&Restored::Evicted)), (600, false));
     assert_eq!(sessions(node, "u599").await, ["s599"]);
     assert!(claim(node, "u599", "later", SINGLE).await > 600);
     assert_eq!(sessions(node, "u599").await, ["later"]);
@@ -200,23 +206,7 @@ async fn users_are_independent(backend: Backend) {
     }
 }
 
-/// The number of messages that a node received for its sessions, and the sessions in them.
-async fn messages_for(node: &mut Node, event: &str) -> (usize, BTreeSet<SessionId>) {
-    let messages = node.received().await;
-    let sessions = messages.iter().flat_map(|message| match message {
-        BusMessage::ToSessions { sessions, event: messages_for } if **messages_for == *event.as_bytes() => {
-            sessions.clone()
-        }
-        other => panic!("{other:?}"),
-    });
-    (messages.len(), sessions.collect())
-}
-
-fn set<const N: usize>(sessions: [&str; N]) -> BTreeSet<SessionId> {
-    sessions.into_iter().map(SessionId::from).collect()
-}
-
-async fn a_directive_is_sent_once_to_each_node_that_holds_a_session(backend: Backend) {
+async fn an_end_is_sent_once_to_each_node_that_holds_a_session(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 3);
     let [a, b, c] = &mut fixture.nodes[..] else { unreachable!() };
     for node in [&*a, &*b, &*c] {
@@ -225,44 +215,12 @@ async fn a_directive_is_sent_once_to_each_node_that_holds_a_session(backend: Bac
     for (node, session) in [(&*a, "s1"), (&*a, "s2"), (&*b, "s3")] {
         claim(node, "u v", session, MULTI).await;
     }
-    let event = r#""new","x \n y""#;
-    let directive = Directive::event(event);
-    let users = ["u v".into()];
-    assert_eq!(a.cluster.sessions.send(&users, &directive, None).await.unwrap(), [3]);
-    assert_eq!(messages_for(a, event).await, (1, set(["s1", "s2"])));
-    assert_eq!(messages_for(b, event).await, (1, set(["s3"])));
-    assert_eq!(messages_for(c, event).await, (0, set([])));
-    let end = Directive::End("why so".into());
-    assert_eq!(
-        b.cluster.sessions.send(&["nobody".into(), "u v".into(), "x".into()], &end, None).await.unwrap(),
-        [0, 3, 0]
-    );
-    assert_eq!(b.next_message().await, BusMessage::End { sessions: vec!["s3".into()], reason: "why so".into() });
-    assert_eq!(a.received().await.len(), 1);
-    assert_eq!(c.cluster.sessions.send(&users, &directive, Some(&"s3".into())).await.unwrap(), [2]);
-    assert_eq!(messages_for(a, event).await, (1, set(["s1", "s2"])));
-    assert_eq!(messages_for(b, event).await, (0, set([])));
-}
-
-async fn a_directive_for_many_users_is_grouped_by_node(backend: Backend) {
-    let mut fixture = Fixture::with_nodes(backend, 2);
-    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
-    for node in [&*a, &*b] {
-        node.subscribe(&[Channel::Node(node.id.clone())]).await;
-    }
-    for n in 0..20 {
-        let node = if n % 2 == 0 { &*a } else { &*b };
-        claim(node, &format!("u{n}"), &format!("s{n}"), SINGLE).await;
-    }
-    let users: Vec<_> = (0..25).map(|n| format!("u{n}").into()).collect();
-    let event = r#""new",1"#;
-    let directive = Directive::event(event);
-    let counts = a.cluster.sessions.send(&users, &directive, None).await.unwrap();
-    assert_eq!(counts, [[1; 20].as_slice(), &[0; 5]].concat());
-    let nobody: Vec<_> = (0..25).map(|n| format!("nobody{n}").into()).collect();
-    assert_eq!(a.cluster.sessions.send(&nobody, &directive, None).await.unwrap(), [0; 25]);
-    for node in [a, b] {
-        let (messages, sessions) = messages_for(node, event).await;
-        assert_eq!((messages, sessions.len()), (1, 10));
-    }
+    let reason = "why so".into();
+    assert_eq!(b.cluster.sessions.end(&"nobody".into(), &reason).await.unwrap(), 0);
+    assert_eq!(b.cluster.sessions.end(&"u v".into(), &reason).await.unwrap(), 3);
+    let received = b.received().await;
+    assert_eq!(received, [BusMessage::End { sessions: vec!["s3".into()], reason: Arc::clone(&reason) }]);
+    let [BusMessage::End { sessions, .. }] = &a.received().await[..] else { panic!("one message") };
+    assert_eq!(sessions.iter().map(SessionId::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(["s1", "s2"]));
+    assert_eq!(c.received().await, []);
 }

@@ -1,11 +1,12 @@
 //! A node's lists of connections, and the state of its background work.
 //!
 //! Connections by session: [`connections`] · in no namespace: [`idle`] · with tokens to check soon: [`expiry`] ·
-//! sessions that wait for their unread count: [`unread`] · ended ones that are not released yet: [`release_queue`] ·
+//! sessions that wait for their unread count: [`unread`] · that miss events for their user: [`behind`] · ended ones that are not released yet: [`release_queue`] ·
 //! limits on new ones: [`connection_limiter`] · turns of a crowd: [`turnstile`] · all sockets of the cluster:
 //! [`roster`] · all users: [`census`] · the node's [`lease`] and [`readiness`]. Deliberately does no work and does not
 //! know what a connection is: the work is in [`crate::node`].
 
+mod behind;
 pub(crate) mod census;
 mod connection_limiter;
 mod connections;
@@ -20,6 +21,7 @@ mod unread;
 
 pub use self::readiness::Readiness;
 pub(crate) use self::{
+    behind::Behind,
     census::Census,
     connection_limiter::{ConnectionLimiter, LimitReached},
     connections::{Connections, Listed},

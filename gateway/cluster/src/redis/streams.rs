@@ -1,0 +1,112 @@
+//! Reads logs in Redis: streams with a head, whatever they are of.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{FromRedisValue, Script, ToSingleRedisArg};
+
+use crate::{
+    Unavailable,
+    log::{
+        page::{PAGE_BYTES, Page, Range, Stored},
+        position::Position,
+    },
+    membership::Remembered,
+    redis::link::{RedisLink, call},
+};
+
+static READ: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("../log/common.lua"), include_str!("../log/read.lua"))));
+static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../log/remembered.lua")));
+
+/// After no read or write for this long, a log begins a new epoch: 30 days, and the hour for which an append need not
+/// renew it.
+pub(crate) const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30 + 1);
+
+/// See the module. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    link: Arc<RedisLink>,
+    /// Epoch of everything without a log; 0 until it is known.
+    empty: Arc<AtomicU64>,
+}
+
+/// The part of a log to read.
+pub(crate) struct Wanted {
+    pub(crate) range: Range,
+    /// Most messages.
+    pub(crate) count: usize,
+    /// The newest position that the caller knows.
+    pub(crate) seen: Option<Position>,
+    /// How long the log keeps its messages.
+    pub(crate) kept_for: Duration,
+}
+
+impl Streams {
+    pub(crate) fn new(link: Arc<RedisLink>) -> Self {
+        Self { link, empty: Arc::default() }
+    }
+
+    /// See [`crate::log::Log::remembers`].
+    pub(crate) fn remembers(&self, Remembered(since): Remembered) {
+        self.empty.store(since, Ordering::Release);
+    }
+
+    /// See [`crate::log::Log::empty`].
+    pub(crate) async fn empty(&self) -> Result<Position, Unavailable> {
+        match self.empty.load(Ordering::Acquire) {
+            0 => self.ask_empty().await,
+            epoch => Ok(Position { epoch, number: 0 }),
+        }
+    }
+
+    /// The end of a log as scripts return it: 0 and 0 without a log.
+    pub(crate) fn end(epoch: u64, number: u64, empty: Position) -> Position {
+        if epoch == 0 { empty } else { Position { epoch, number } }
+    }
+
+    async fn ask_empty(&self) -> Result<Position, Unavailable> {
+        let epoch = self.link.script(&REMEMBERED.key(self.link.keys.remembered_since())).await?;
+        self.empty.store(epoch, Ordering::Release);
+        Ok(Position { epoch, number: 0 })
+    }
+
+    /// Reads a part of the log with this stream and this head.
+    pub(crate) async fn read<B: FromRedisValue>(
+        &self,
+        stream: &impl ToSingleRedisArg,
+        head: &impl ToSingleRedisArg,
+        Wanted { range, count, seen, kept_for }: Wanted,
+    ) -> Result<Page<B>, Unavailable> {
+        let mut empty = self.empty().await?;
+        let (what, number) = match range {
+            Range::After(number) => ("after", number),
+            Range::Before(number) => ("before", number),
+            Range::Newest => ("newest", 0),
+        };
+        let mut call = call(&READ, 2, 2 + 9, 512);
+        call.arg(stream).arg(head).arg(what).arg(number).arg(count).arg(millis(kept_for)).arg(millis(EPOCH_KEPT));
+        let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
+        call.arg(seen_or_none.epoch).arg(seen_or_none.number);
+        call.arg(empty.epoch).arg(PAGE_BYTES);
+        let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, B)>, u64) =
+            self.link.call(&READ, &call).await?;
+        let messages = entries.into_iter().map(|(number, body)| Stored { number, body }).collect();
+        let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
+        if end == empty && seen.is_some_and(|seen| seen != empty) {
+            // The log that the caller has seen no longer exists. If all data was lost, this node's `empty` is outdated.
+            empty = self.ask_empty().await?;
+            end = empty;
+        }
+        Ok(Page { end, base, messages, empty, kept_for })
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,85 @@
+//! [`crate::user_log`] over Redis: a stream per user, and a hash with its epoch and last number.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use redis::Script;
+
+use crate::{
+    Unavailable,
+    log::{Page, Position, Range, Stored},
+    redis::{
+        link::{RedisLink, ScriptCall, call},
+        streams::{Streams, Wanted, millis},
+    },
+    user_log::KEPT,
+    wire::{UserEvent, envelope},
+};
+
+static SEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("../log/common.lua"),
+        include_str!("../sessions/common.lua"),
+        include_str!("common.lua"),
+        include_str!("send.lua")
+    ))
+});
+
+/// Up to this many users, a call for each does not wait for a pool connection.
+const FEW: usize = 2;
+/// Users in one round trip.
+const BATCH: usize = 256;
+
+/// All users' logs.
+#[derive(Clone)]
+pub struct RedisUserLog {
+    link: Arc<RedisLink>,
+    streams: Streams,
+    kept_for: Duration,
+}
+
+impl RedisUserLog {
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams, kept_for: Duration) -> Self {
+        Self { link, streams, kept_for }
+    }
+
+    pub(crate) async fn send(&self, users: &[Arc<str>], event: &UserEvent) -> Result<Vec<usize>, Unavailable> {
+        let (prefix, event) = (envelope::prefix(), event.encode());
+        let mut counts = Vec::with_capacity(users.len());
+        if users.len() <= FEW {
+            for user in users {
+                let mut call = call(&SEND, 3, 3 + 4, event.len() + 512);
+                call.arg(&self.link.keys.user_log(user)[..]).arg(self.link.keys.node_channels());
+                call.arg(millis(self.kept_for)).arg(prefix.as_ref()).arg(&event[..]);
+                counts.push(self.link.call(&SEND, &call).await?);
+            }
+            return Ok(counts);
+        }
+        for batch in users.chunks(BATCH) {
+            let calls = batch.iter().map(|user| ScriptCall {
+                keys: self.link.keys.user_log(user).into(),
+                arguments: vec![
+                    self.link.keys.node_channels().into_bytes(),
+                    millis(self.kept_for).to_string().into_bytes(),
+                    prefix.to_vec(),
+                    event.to_vec(),
+                ],
+            });
+            counts.extend(self.link.script_each::<usize, _>(&SEND, calls).await?);
+        }
+        Ok(counts)
+    }
+
+    pub(crate) async fn read(&self, user: &str, seen: Position) -> Result<Page<Option<UserEvent>>, Unavailable> {
+        let [_, stream, head] = self.link.keys.user_log(user);
+        let wanted =
+            Wanted { range: Range::After(seen.number), count: KEPT, seen: Some(seen), kept_for: self.kept_for };
+        let Page { end, base, messages, empty, kept_for } = self.streams.read::<Bytes>(&stream, &head, wanted).await?;
+        let event = |Stored { number, body }: Stored<Bytes>| Stored { number, body: UserEvent::decode(&body) };
+        let messages = messages.into_iter().map(event).collect();
+        Ok(Page { end, base, messages, empty, kept_for })
+    }
+}
