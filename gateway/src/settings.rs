@@ -31,6 +31,7 @@ jackfield_shared::settings! {
             session: SessionRules,
             presence: PresenceRules,
             roster: RosterRules,
+            recovery: Recovery,
             rooms: RoomSettings,
             notifications: Notifications,
             api: Api,
@@ -123,6 +124,12 @@ jackfield_shared::settings! {
         /// Most sockets in `/` for which all sockets get the list of sockets and the presence of all users; above it,
         /// they get the number, and presence by subscription.
         max: u32 = 1_000,
+    }
+
+    /// `recovery.…`
+    pub struct Recovery {
+        /// Whether also clients without `auth: { recover: true }` get offsets, and are recovered when they come back.
+        default: bool = false,
     }
 
     /// `rooms.…`

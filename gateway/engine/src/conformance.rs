@@ -161,7 +161,7 @@ impl Echo {
             return self.send(&Frame::connect_error(namespace, "Invalid namespace"));
         }
         self.namespaces.lock().push(namespace.to_owned());
-        self.send(&Frame::connect(namespace, "conformance"));
+        self.send(&Frame::connect(namespace, "conformance", None));
         self.send(&Frame::event_json(namespace, "auth", auth));
     }
 

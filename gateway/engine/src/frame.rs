@@ -79,10 +79,24 @@ impl Frame {
         Self::message(format_args!("6{}-{}{id}[{arguments}]", parts.count(), Prefix(namespace)), Some(parts))
     }
 
-    /// Tells the client that it has joined the namespace, under this public socket id.
+    /// This event with one more argument at its end, which is already JSON.
     #[must_use]
-    pub fn connect(namespace: &str, socket_id: &str) -> Self {
-        Self::message(format_args!("0{}{}", Prefix(namespace), json!({ "sid": socket_id })), None)
+    pub fn with_argument(&self, argument: &str) -> Self {
+        // A frame's text is UTF-8, and that of an event ends with a bracket.
+        let text = std::str::from_utf8(self.text()).unwrap_or_default();
+        let event = text.strip_suffix(']').unwrap_or(text);
+        Self::message(format_args!("{event},{argument}]"), self.parts())
+    }
+
+    /// Tells the client that it has joined the namespace, under this public socket id. A client that gets the `pid` that it
+    /// sent was recovered.
+    #[must_use]
+    pub fn connect(namespace: &str, socket_id: &str, pid: Option<&str>) -> Self {
+        let data = match pid {
+            Some(pid) => json!({ "sid": socket_id, "pid": pid }),
+            None => json!({ "sid": socket_id }),
+        };
+        Self::message(format_args!("0{}{data}", Prefix(namespace)), None)
     }
 
     /// Refuses the client's CONNECT to the namespace permanently; `code` is the message of the client's error.
@@ -249,7 +263,8 @@ mod tests {
         assert_eq!(text(Some(Frame::event_json("/chat", "two", "\"a\",[1]"))), r#"2/chat,["two","a",[1]]"#);
         assert_eq!(text(Frame::event("/", "li\"st", &vec!["a", "b"])), r#"2["li\"st",["a","b"]]"#);
         assert_eq!(text(Frame::ack("/chat", 7, &json!({"status": "ok"}))), r#"3/chat,7[{"status":"ok"}]"#);
-        assert_eq!(text(Some(Frame::connect("/chat", "x"))), r#"0/chat,{"sid":"x"}"#);
+        assert_eq!(text(Some(Frame::connect("/chat", "x", None))), r#"0/chat,{"sid":"x"}"#);
+        assert_eq!(text(Some(Frame::connect("/", "x", Some("p")))), r#"0{"pid":"p","sid":"x"}"#);
         assert_eq!(text(Some(Frame::connect_error("/", "invalid_token"))), r#"4{"message":"invalid_token"}"#);
         assert_eq!(text(Some(Frame::disconnect("/chat"))), "1/chat,");
         assert_eq!(text(Some(Frame::disconnect("/"))), "1");
@@ -262,9 +277,12 @@ mod tests {
         let frame = Frame::event_with("/chat", content, parts.as_ref());
         assert_eq!(text(Some(frame.clone())), format!("52-/chat,[{content}]"));
         assert_eq!(frame.parts(), parts.as_ref());
-        assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame));
+        assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame.clone()));
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", parts.as_ref()))), "62-7[1,2]");
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", None))), "37[1,2]");
+        let more = frame.with_argument("\"o\"");
+        assert_eq!(text(Some(more.clone())), format!("52-/chat,[{content},\"o\"]"));
+        assert_eq!(more.parts(), parts.as_ref());
         let plain = Frame::event_with("/", "\"e\"", None);
         assert_eq!(Frame::from_bus(plain.to_bus()), Some(plain));
         assert_eq!(Frame::from_bus(Bytes::from_static(b"\xff\x00")), None);

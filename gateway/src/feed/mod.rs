@@ -3,9 +3,12 @@
 //! An update is stored in the feed's log before any subscriber gets it, so that all subscribers on all nodes get the
 //! same order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber
 //! gets, in this order, the greeting, the last updates that the feed keeps for new subscribers, and every later update
-//! that the log still has, once. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence
+//! that the log still has, once. One that asked for offsets and comes back gets what it missed instead of the former, or
+//! learns that it was not recovered ([`resume`]): the offset is all that this needs, on any node. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence
 //! list.
 
+mod history;
+mod resume;
 pub(crate) mod rule;
 mod task;
 mod update;
@@ -27,7 +30,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::update::Change;
+pub(crate) use self::{
+    resume::{Resume, Terms},
+    update::Change,
+};
 use self::{rule::Rule, task::Input};
 use crate::{
     hub::{Group, Member},
@@ -56,6 +62,12 @@ pub(crate) struct Feed<M> {
     signals: Signals,
 }
 
+/// A member of a feed.
+pub(crate) trait Reader: Member {
+    /// Whether its events carry offsets.
+    fn has_offsets(&self) -> bool;
+}
+
 /// All configured feeds, by name.
 pub(crate) struct Feeds<M> {
     by_name: HashMap<String, Arc<Feed<M>>>,
@@ -74,7 +86,7 @@ pub(crate) enum PublishError {
     Unavailable(#[from] Unavailable),
 }
 
-impl<M: Member> Feeds<M> {
+impl<M: Reader> Feeds<M> {
     pub(crate) fn new(rules: Vec<Rule>, bus: Bus, log: Log) -> Self {
         let feeds = rules.into_iter().map(|rule| (rule.name.clone(), Arc::new(Feed::new(rule))));
         Self { by_name: feeds.collect(), bus, log }
@@ -135,7 +147,7 @@ impl<M: Member> Feeds<M> {
     }
 }
 
-impl<M: Member> Feed<M> {
+impl<M: Reader> Feed<M> {
     fn new(rule: Rule) -> Self {
         let namespace: Arc<str> = format!("{NAMESPACES}{}", rule.name).into();
         let (mailbox, inputs) = mpsc::channel(MAILBOX);
@@ -157,11 +169,12 @@ impl<M: Member> Feed<M> {
     pub(crate) async fn admit(
         &self,
         subscriber: Arc<M>,
+        terms: Terms,
         admit: impl FnOnce(&[Frame]) -> bool + Send + 'static,
     ) -> Result<(), Unavailable> {
         let (done, answer) = oneshot::channel();
         let entering = async {
-            let join = Input::Join { subscriber, admit: Box::new(admit), done };
+            let join = Input::Join { subscriber, terms, admit: Box::new(admit), done };
             self.mailbox.send(join).await.map_err(|_| Unavailable)?;
             answer.await.map_err(|_| Unavailable)?
         };

@@ -1,12 +1,13 @@
 //! The one task of a feed on this node: it admits subscribers and delivers updates, in order. It runs from the node's
 //! start, even without subscribers, so that a new subscriber costs the back end nothing.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use jackfield_cluster::{
     Unavailable,
     bus::{Bus, Channel},
-    log::{Log, Page, Position, Range},
+    ids::SocketId,
+    log::{KEPT, Log, Position, Range},
 };
 use jackfield_engine::Frame;
 use jackfield_shared::trace::{Span, within};
@@ -16,11 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Feed;
-use crate::{
-    hub::Member,
-    log_follower::{LogFollower, Sink},
+use super::{
+    Feed, Reader,
+    history::{History, Update},
+    resume::{Resume, Terms, missed, offset},
 };
+use crate::log_follower::{LogFollower, Sink};
 
 /// Time between two attempts to begin.
 const RETRY: Duration = Duration::from_millis(200);
@@ -28,7 +30,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// The inputs of a feed's task, handled in order.
 pub(super) enum Input<M> {
     Update(Position, Arc<str>, Option<Span>),
-    Join { subscriber: Arc<M>, admit: Admit, done: oneshot::Sender<Result<(), Unavailable>> },
+    Join { subscriber: Arc<M>, terms: Terms, admit: Admit, done: oneshot::Sender<Result<(), Unavailable>> },
 }
 
 /// Sends a new subscriber its first frames; false if it is gone.
@@ -39,11 +41,12 @@ struct LocalFeed<M> {
     feed: Arc<Feed<M>>,
     log: Log,
     greeting: Option<Frame>,
-    /// The last updates, kept for new subscribers.
-    recent: VecDeque<Frame>,
+    history: History,
+    /// A subscriber has asked for offsets.
+    offsets: bool,
 }
 
-pub(super) async fn run<M: Member>(
+pub(super) async fn run<M: Reader>(
     feed: Arc<Feed<M>>,
     bus: Bus,
     log: Log,
@@ -52,7 +55,8 @@ pub(super) async fn run<M: Member>(
 ) {
     let greeting = Frame::event(&feed.namespace, "connection", &feed.rule.greeting);
     let mut follower = LogFollower::new(log.clone(), feed.log.clone());
-    let mut local = LocalFeed { feed, log, greeting, recent: VecDeque::new() };
+    let history = History::new(Arc::clone(&feed.namespace));
+    let mut local = LocalFeed { feed, log, greeting, history, offsets: false };
     let mut begin_at = Instant::now();
     loop {
         let feed = Arc::clone(&local.feed);
@@ -70,68 +74,130 @@ pub(super) async fn run<M: Member>(
                 Input::Update(position, body, span) => {
                     within(span, follower.live(position, &body, &feed.signals, &mut local)).await;
                 }
-                Input::Join { subscriber, admit, done } => {
-                    if has_begun {
-                        local.admit(subscriber, admit);
-                    }
+                Input::Join { subscriber, terms, admit, done } => {
                     // A caller that timed out closes the connection, which removes the subscriber.
-                    let _ = done.send(has_begun.then_some(()).ok_or(Unavailable));
+                    let _ = done.send(local.join(&mut follower, subscriber, terms, admit).await);
                 }
             },
         }
     }
 }
 
-impl<M: Member> LocalFeed<M> {
+impl<M: Reader> LocalFeed<M> {
     /// Subscribes to the log's channel, then sets the cursor, so that no update falls in between.
     async fn begin(&mut self, bus: &Bus, follower: &mut LogFollower) -> Result<(), Unavailable> {
         bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
         let page = self.log.read(&self.feed.log, Range::Newest, self.feed.rule.keep, None).await?;
-        self.keep(&page);
+        self.history.fill(&page);
         follower.begin(page.end);
         Ok(())
     }
 
+    /// Admits a subscriber. One that comes back gets what it missed; any other gets the updates that the feed keeps for new
+    /// ones.
+    async fn join(
+        &mut self,
+        follower: &mut LogFollower,
+        subscriber: Arc<M>,
+        terms: Terms,
+        admit: Admit,
+    ) -> Result<(), Unavailable> {
+        let mut at = follower.at().ok_or(Unavailable)?;
+        let mut recovered = None;
+        if let Some(resume) = terms.resume {
+            let feed = Arc::clone(&self.feed);
+            if resume.after > at && follower.repair(&feed.signals, self).await {
+                // Another node told the client more than this one has heard.
+                at = follower.at().ok_or(Unavailable)?;
+            }
+            recovered = self.missed(resume, at, terms).await?;
+        }
+        let (id, pid, greeted_at, updates) = match recovered {
+            Some((resume, missed)) => (resume.id, Some(resume.id), resume.after, missed),
+            None => {
+                let newest = self.history.newest(self.feed.rule.keep);
+                let kept: Vec<_> = newest.map(|update| update.frame(terms.offsets).clone()).collect();
+                // Before the first of them.
+                let number = at.number.saturating_sub(kept.len() as u64);
+                let id = SocketId::random();
+                (id, terms.offsets.then_some(id), Position { number, ..at }, kept)
+            }
+        };
+        let pid = pid.map(|pid| pid.to_string());
+        let connect = Frame::connect(&self.feed.namespace, &id.to_string(), pid.as_deref());
+        let greeting = self.greeting.as_ref().map(|greeting| match terms.offsets {
+            true => greeting.with_argument(&offset(greeted_at)),
+            false => greeting.clone(),
+        });
+        let first: Vec<Frame> = [connect].into_iter().chain(greeting).chain(updates).collect();
+        self.offsets |= terms.offsets;
+        self.admit(subscriber, admit, &first);
+        Ok(())
+    }
+
+    /// The updates that a client missed, with offsets; `None` if not all of them are kept, or if they are too many.
+    async fn missed(
+        &mut self,
+        resume: Resume,
+        at: Position,
+        terms: Terms,
+    ) -> Result<Option<(Resume, Vec<Frame>)>, Unavailable> {
+        if resume.after == at {
+            return Ok(Some((resume, Vec::new())));
+        }
+        if let Some(updates) = self.history.after(resume.after) {
+            return Ok(fitting(updates, terms).map(|frames| (resume, frames)));
+        }
+        let number = if resume.after.epoch == at.epoch { resume.after.number } else { 0 };
+        let page = self.log.read(&self.feed.log, Range::After(number), KEPT, Some(at)).await?;
+        let Some((from, to)) = missed(resume.after, at, &page) else { return Ok(None) };
+        let wanted = page.messages.iter().filter(|stored| stored.number > from && stored.number <= to);
+        let mut updates: Vec<_> = wanted
+            .map(|stored| {
+                Update::new(&self.feed.namespace, Position { number: stored.number, ..page.end }, &stored.body)
+            })
+            .collect();
+        Ok(fitting(updates.iter_mut(), terms).map(|frames| (resume, frames)))
+    }
+
     /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
-    fn admit(&self, subscriber: Arc<M>, admit: Admit) {
-        let connect = Frame::connect(&self.feed.namespace, &subscriber.id().to_string());
-        let first: Vec<Frame> =
-            [connect].into_iter().chain(self.greeting.clone()).chain(self.recent.iter().cloned()).collect();
+    fn admit(&self, subscriber: Arc<M>, admit: Admit, first: &[Frame]) {
         let id = subscriber.id();
         self.feed.subscribers.join(subscriber);
-        if !admit(&first) {
+        if !admit(first) {
             self.feed.subscribers.leave(id);
         }
     }
-
-    fn keep(&mut self, page: &Page) {
-        self.recent = page.messages.iter().map(|stored| self.update(&stored.body)).collect();
-    }
-
-    fn update(&self, body: &str) -> Frame {
-        Frame::event_json(&self.feed.namespace, "updates", body)
-    }
 }
 
-impl<M: Member> Sink for LocalFeed<M> {
+/// The frames of these updates, unless they are too many for a subscriber's queue.
+fn fitting<'a>(updates: impl Iterator<Item = &'a mut Update>, terms: Terms) -> Option<Vec<Frame>> {
+    let frames: Vec<_> = updates.map(|update| update.frame(terms.offsets).clone()).collect();
+    (frames.iter().map(Frame::bytes).sum::<usize>() <= terms.max_bytes).then_some(frames)
+}
+
+impl<M: Reader> Sink for LocalFeed<M> {
     const KIND: &'static str = "feed";
 
-    async fn deliver(&mut self, _: Position, body: &Arc<str>) {
-        let frame = self.update(body);
-        self.feed.subscribers.fan_out(&frame).await;
-        self.recent.push_back(frame);
-        if self.recent.len() > self.feed.rule.keep {
-            self.recent.pop_front();
+    async fn deliver(&mut self, position: Position, body: &Arc<str>) {
+        let mut update = Update::new(&self.feed.namespace, position, body);
+        let subscribers = &self.feed.subscribers;
+        if self.offsets {
+            subscribers.fan_out_to(update.frame(false), |reader| !reader.has_offsets()).await;
+            subscribers.fan_out_to(update.frame(true), Reader::has_offsets).await;
+        } else {
+            subscribers.fan_out(update.frame(false)).await;
         }
+        self.history.push(update);
     }
 
     /// The protocol has no reset for subscribers: they just get the updates that follow.
     async fn reset(&mut self, position: Position, anew: bool) -> Result<(), Unavailable> {
-        self.recent.clear();
+        self.history.clear();
         if anew {
             let before = Range::Before(position.number + 1);
             let page = self.log.read(&self.feed.log, before, self.feed.rule.keep, None).await?;
-            self.keep(&page);
+            self.history.fill(&page);
         }
         Ok(())
     }

@@ -19,11 +19,11 @@ use super::{
     Client, Connection, MAIN, Shared,
     announcement::{PresenceChange, announcement},
     claim::claim,
+    connect_auth::ConnectAuth,
     connect_feed,
     handshake_token::HandshakeToken,
     refusal::Refusal,
     state::Standing,
-    token::auth_token,
 };
 use crate::{
     hub::{Member as _, Namespace},
@@ -67,10 +67,11 @@ async fn join(
     if feed.is_none() && target.is_none() {
         return Err(Refusal::Permanent("invalid_namespace"));
     }
-    let identity = identify(connection, auth).await?;
+    let auth = ConnectAuth::parse(auth);
+    let identity = identify(connection, &auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     match (feed, target, identity) {
-        (Some(feed), _, identity) => connect_feed::join(connection, feed, identity).await,
+        (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
         (None, Some(target), Some(identity)) => join_namespace(connection, target, identity).await,
         _ => Err(Refusal::Permanent("missing_token")),
     }
@@ -124,9 +125,9 @@ pub(super) async fn begin(
 }
 
 /// The identity in the client's token; `None` if the client sent none.
-async fn identify(connection: &Connection, auth: Option<&str>) -> Result<Option<Arc<Identity>>, Refusal> {
-    if let Some(token) = auth_token(auth) {
-        return verify(connection, &token).await.map(Some);
+async fn identify(connection: &Connection, auth: &ConnectAuth) -> Result<Option<Arc<Identity>>, Refusal> {
+    if let Some(token) = &auth.token {
+        return verify(connection, token).await.map(Some);
     }
     let token = connection.entry.lock().token.clone();
     let identity = match token {
@@ -186,7 +187,7 @@ fn admit(
         session.sockets.push(Arc::clone(&client));
         misses_events = granted.is_some_and(|granted| session.user_cursor.begin(granted.end));
         connection.admitted(&mut session);
-        let connected = Frame::connect(&namespace.name, &id.to_string());
+        let connected = Frame::connect(&namespace.name, &id.to_string(), None);
         let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
         let news = granted.into_iter().flat_map(|granted| news(shared, &client, granted));
         let mut frames = std::iter::once(connected).chain(authenticated).chain(news);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jackfield_cluster::{Unavailable, ids::SocketId};
 use jackfield_shared::{claims::Identity, time::now};
 
-use super::{Connection, Subscriber, refusal::Refusal};
+use super::{Connection, Subscriber, connect_auth::ConnectAuth, refusal::Refusal};
 use crate::{
-    feed::{Feed, rule::Read},
+    feed::{Feed, Resume, Terms, rule::Read},
     metrics,
 };
 
@@ -19,6 +19,7 @@ pub(super) async fn join(
     connection: &Arc<Connection>,
     feed: &Arc<Feed<Subscriber>>,
     identity: Option<Arc<Identity>>,
+    auth: &ConnectAuth,
 ) -> Result<(), Refusal> {
     // The caller has verified the token, if the client sent one, even if the feed requires none.
     if identity.is_none() && feed.rule.read == Read::Token {
@@ -31,14 +32,23 @@ pub(super) async fn join(
         return Err(Refusal::TooFast);
     }
     let has_token = user.is_some();
-    let subscriber = Subscriber::new(SocketId::random(), Arc::clone(feed), identity, user, connection.outbox.clone());
+    let settings = &connection.shared.settings;
+    let offsets = connection.recovers(auth);
+    let resume = auth.resume.as_ref().filter(|_| offsets);
+    let terms = Terms {
+        offsets,
+        resume: resume.and_then(|resume| Resume::parse(&resume.pid, &resume.offset)),
+        max_bytes: settings.limits.queue_bytes as usize / 2,
+    };
+    let outbox = connection.outbox.clone();
+    let subscriber = Subscriber::new(SocketId::random(), Arc::clone(feed), identity, user, outbox, offsets);
     let (admitted, admitting) = (Arc::clone(&subscriber), Arc::clone(connection));
     let subscribe = move |first: &[_]| {
         let subscribed = admitting.subscribe(&admitted, first);
         metrics::CONNECTS.add(usize::from(subscribed));
         subscribed
     };
-    feed.admit(subscriber, subscribe).await.map_err(|Unavailable| Refusal::Temporary)?;
+    feed.admit(subscriber, terms, subscribe).await.map_err(|Unavailable| Refusal::Temporary)?;
     if has_token {
         connection.release_permit();
         connection.watch_subscriptions();

@@ -10,12 +10,13 @@ use jackfield_cluster::{
     presence::Stay,
     sessions::HeldSession,
 };
-use jackfield_engine::{CloseReason, Frame, Outbox};
+use jackfield_engine::{CloseReason, EngineKind, Frame, Outbox};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     Client, Shared, Subscriber,
+    connect_auth::ConnectAuth,
     handshake_token::HandshakeToken,
     packet_queue::PacketQueue,
     registry::{Idler, Listed},
@@ -210,6 +211,13 @@ impl Connection {
     /// Records that the session was re-registered under `incarnation`; false if it has ended meanwhile.
     pub(crate) fn reasserted(&self, incarnation: &Incarnation) -> bool {
         self.session.lock().reassert(incarnation)
+    }
+
+    /// Whether a client with this `auth` gets offsets and is recovered.
+    pub(super) fn recovers(&self, auth: &ConnectAuth) -> bool {
+        let settings = &self.shared.settings;
+        (auth.recover || settings.recovery.default)
+            && settings.engine().is_ok_and(|engine| engine == EngineKind::Native)
     }
 
     pub(super) fn session_ref(&self, user: Arc<str>) -> SessionRef {

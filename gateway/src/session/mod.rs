@@ -13,6 +13,7 @@ mod announcement;
 mod claim;
 mod client;
 mod connect;
+mod connect_auth;
 mod connect_feed;
 mod connection;
 mod disconnect;
@@ -32,7 +33,6 @@ mod subscriber;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
-mod token;
 mod token_validity;
 mod user_cursor;
 mod user_events;

@@ -12,10 +12,15 @@ use super::{
     Addressee,
     token_validity::{Step, TokenValidity},
 };
-use crate::{feed::Feed, hub::Member, limits::User};
+use crate::{
+    feed::{Feed, Reader},
+    hub::Member,
+    limits::User,
+};
 
 /// See the module.
 pub(crate) struct Subscriber {
+    /// Unique on this node. Clients never see it: a client that comes back keeps its public id.
     pub(crate) id: SocketId,
     pub(crate) feed: Arc<Feed<Subscriber>>,
     /// The user, if the client sent a token.
@@ -23,6 +28,8 @@ pub(crate) struct Subscriber {
     /// The user's budgets, if the client sent a token.
     pub(crate) user: Option<Arc<User>>,
     outbox: Outbox,
+    /// Its events carry offsets.
+    offsets: bool,
     /// The token's validity, if the client sent one.
     validity: Mutex<TokenValidity>,
 }
@@ -34,10 +41,11 @@ impl Subscriber {
         identity: Option<Arc<Identity>>,
         user: Option<Arc<User>>,
         outbox: Outbox,
+        offsets: bool,
     ) -> Arc<Self> {
         let mut validity = TokenValidity::default();
         validity.renew(identity.as_ref().map_or(0, |identity| identity.expires_at));
-        Arc::new(Self { id, feed, identity, user, outbox, validity: Mutex::new(validity) })
+        Arc::new(Self { id, feed, identity, user, outbox, offsets, validity: Mutex::new(validity) })
     }
 
     /// Whether the client may send updates: its token is valid at this Unix second, and the token's roles allow it.
@@ -73,6 +81,12 @@ impl Member for Subscriber {
 
     fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+}
+
+impl Reader for Subscriber {
+    fn has_offsets(&self) -> bool {
+        self.offsets
     }
 }
 

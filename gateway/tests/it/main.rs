@@ -12,6 +12,7 @@ mod chat;
 mod connect;
 mod drain;
 mod feeds;
+mod feeds_recovery;
 mod harness;
 mod interleavings;
 mod layers;

@@ -201,6 +201,15 @@ impl Client {
         sid.next_back().expect("it is connected")
     }
 
+    /// Waits for the answer to the CONNECT of this namespace, and returns its data.
+    pub async fn connected(&self) -> Value {
+        self.wait("the answer to the CONNECT", |packet| match &packet.kind {
+            Kind::Connect(data) => Some(data.clone()),
+            _ => None,
+        })
+        .await
+    }
+
     /// Waits for the DISCONNECT of this namespace.
     pub async fn disconnected(&self) {
         self.wait("the DISCONNECT", |packet| (packet.kind == Kind::Disconnect).then_some(())).await;
