@@ -24,6 +24,8 @@ pub(super) struct History {
     namespace: Arc<str>,
     updates: VecDeque<Update>,
     bytes: usize,
+    /// Updates after a lower number than this are not read from the log.
+    unread_from: u64,
 }
 
 impl Update {
@@ -46,7 +48,7 @@ impl Update {
 
 impl History {
     pub(super) fn new(namespace: Arc<str>) -> Self {
-        Self { namespace, updates: VecDeque::new(), bytes: 0 }
+        Self { namespace, updates: VecDeque::new(), bytes: 0, unread_from: 0 }
     }
 
     /// Replaces everything by a page of the log.
@@ -65,8 +67,33 @@ impl History {
         }
     }
 
+    /// Adds these updates, which were read from the log, in front: those that are missing there, as long as there is room.
+    pub(super) fn prepend(&mut self, read: Vec<Update>) {
+        let first = self.updates.front().map(|update| update.position.number);
+        let missing = read.into_iter().filter(|update| first.is_none_or(|first| update.position.number < first));
+        for update in missing.collect::<Vec<_>>().into_iter().rev() {
+            if self.updates.len() >= KEPT || self.bytes + update.bytes() > KEPT_BYTES {
+                self.unread_from = self.updates.front().map_or(0, |update| update.position.number);
+                return;
+            }
+            self.bytes += update.bytes();
+            self.updates.push_front(update);
+        }
+    }
+
+    /// The log does not have all updates after this number, or more than can be sent.
+    pub(super) fn cannot_be_read_after(&mut self, number: u64) {
+        self.unread_from = self.unread_from.max(number + 1);
+    }
+
+    /// Whether the updates after this number may be read from the log. No after the first attempt that failed, so that
+    /// clients with old offsets cost few reads.
+    pub(super) fn may_be_read_after(&self, number: u64) -> bool {
+        number >= self.unread_from
+    }
+
     pub(super) fn clear(&mut self) {
-        (self.updates, self.bytes) = (VecDeque::new(), 0);
+        *self = Self::new(Arc::clone(&self.namespace));
     }
 
     /// The last `count` updates.
@@ -111,6 +138,23 @@ mod tests {
         assert_eq!((numbers(8), numbers(9), numbers(10)), (Some(vec![9]), Some(vec![]), None));
         assert!(history.after(Position { epoch: 6, number: 8 }).is_none());
         assert_eq!(history.newest(2).map(|update| update.position.number).collect::<Vec<_>>(), [8, 9]);
+    }
+
+    #[test]
+    fn what_was_read_is_kept_and_nothing_is_read_in_vain_again() {
+        let mut history = history(8..=9, 1);
+        assert!(history.may_be_read_after(0));
+        history.cannot_be_read_after(3);
+        assert_eq!([3, 4].map(|number| history.may_be_read_after(number)), [false, true]);
+        history.prepend((5..=9).map(|number| Update::new("/", at(number), "1")).collect());
+        let numbers: Vec<_> = history.after(at(4)).unwrap().map(|update| update.position.number).collect();
+        assert_eq!(numbers, [5, 6, 7, 8, 9]);
+        let large = "x".repeat(KEPT_BYTES / 2);
+        history.prepend((1..=4).map(|number| Update::new("/", at(number), &large)).collect());
+        assert!(history.after(at(3)).is_some() && history.after(at(2)).is_none());
+        assert_eq!([3, 4].map(|number| history.may_be_read_after(number)), [false, true]);
+        history.clear();
+        assert!(history.may_be_read_after(0) && history.bytes == 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jackfield_cluster::{
     Unavailable,
     bus::{Bus, Channel},
     ids::SocketId,
-    log::{KEPT, Log, Position, Range},
+    log::{KEPT, Log, Position, Range, Stored},
 };
 use jackfield_engine::Frame;
 use jackfield_shared::trace::{Span, within};
@@ -148,16 +148,27 @@ impl<M: Reader> LocalFeed<M> {
         if let Some(updates) = self.history.after(resume.after) {
             return Ok(fitting(updates, terms).map(|frames| (resume, frames)));
         }
-        let number = if resume.after.epoch == at.epoch { resume.after.number } else { 0 };
+        let number = match resume.after {
+            after if after.epoch == at.epoch && after < at => after.number,
+            after if after == self.log.empty().await? => 0,
+            _ => return Ok(None),
+        };
+        if !self.history.may_be_read_after(number) {
+            return Ok(None);
+        }
         let page = self.log.read(&self.feed.log, Range::After(number), KEPT, Some(at)).await?;
-        let Some((from, to)) = missed(resume.after, at, &page) else { return Ok(None) };
+        let Some((from, to)) = missed(resume.after, at, &page) else {
+            self.history.cannot_be_read_after(number);
+            return Ok(None);
+        };
         let wanted = page.messages.iter().filter(|stored| stored.number > from && stored.number <= to);
-        let mut updates: Vec<_> = wanted
-            .map(|stored| {
-                Update::new(&self.feed.namespace, Position { number: stored.number, ..page.end }, &stored.body)
-            })
-            .collect();
-        Ok(fitting(updates.iter_mut(), terms).map(|frames| (resume, frames)))
+        let update = |stored: &Stored| {
+            Update::new(&self.feed.namespace, Position { number: stored.number, ..page.end }, &stored.body)
+        };
+        let mut updates: Vec<_> = wanted.map(update).collect();
+        let frames = fitting(updates.iter_mut(), terms).map(|frames| (resume, frames));
+        self.history.prepend(updates);
+        Ok(frames)
     }
 
     /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
