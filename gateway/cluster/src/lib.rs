@@ -101,7 +101,7 @@ pub struct Cluster {
     pub presence: Presence,
     /// The live nodes.
     pub membership: Membership,
-    /// What is sent to one user.
+    /// Events for one user.
     pub user_log: UserLog,
     /// Users' notifications.
     pub inbox: Inbox,

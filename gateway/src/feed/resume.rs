@@ -1,4 +1,4 @@
-//! What a subscriber that comes back missed. Pure.
+//! The updates that a subscriber missed which comes back. Pure.
 //!
 //! An offset of a feed is `f1.<position>`: the last argument of every event to a subscriber that asked for offsets. A stock
 //! client sends the last one that it handled.
@@ -8,7 +8,7 @@ use jackfield_cluster::{
     log::{Page, Position},
 };
 
-/// What a subscriber asks for when it connects.
+/// The wishes of a subscriber when it connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// Its events carry offsets.

@@ -20,7 +20,7 @@ pub(super) struct ConnectAuth {
     pub(super) resume: Option<Resume>,
 }
 
-/// What a client that was connected before knows.
+/// The knowledge of a client that was connected before.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Resume {
     /// The `pid` of its last CONNECT.

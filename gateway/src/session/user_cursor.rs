@@ -147,8 +147,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the bus loses, doubles and delays, and however reads overlap with it: after a gap was noticed and
-        /// all reads have ended, the session got each event once and in order.
+        /// The bus loses, doubles and delays events, and reads overlap with it: after a gap was noticed and all reads have
+        /// ended, the session got each event once and in order.
         #[test]
         fn each_event_is_sent_once_and_in_order(claimed_at in 0_u64..5, missed in 0_u64..4, steps in steps()) {
             let (mut cursor, mut end, mut got) = (UserCursor::default(), claimed_at, Vec::new());

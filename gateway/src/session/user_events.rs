@@ -1,4 +1,4 @@
-//! What a connection does with the events for its user: see [`super::user_cursor`] for the decisions.
+//! Sends a connection the events for its user: see [`super::user_cursor`] for the decisions.
 //!
 //! Events are sent under the session's lock, so that those from the bus and those from the log keep their order.
 

@@ -32,6 +32,8 @@ static SEND: LazyLock<Script> = LazyLock::new(|| {
 const FEW: usize = 2;
 /// Users in one round trip.
 const BATCH: usize = 256;
+/// Approximate bytes of events in one round trip.
+const BATCH_BYTES: usize = 1_000_000;
 
 /// All users' logs.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ impl RedisUserLog {
             }
             return Ok(counts);
         }
-        for batch in users.chunks(BATCH) {
+        for batch in users.chunks((BATCH_BYTES / event.len()).clamp(1, BATCH)) {
             let calls = batch.iter().map(|user| ScriptCall {
                 keys: self.link.keys.user_log(user).into(),
                 arguments: vec![

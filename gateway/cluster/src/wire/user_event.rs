@@ -1,4 +1,4 @@
-//! What is sent to one user's sessions, and its encoding: the first byte is the kind.
+//! An event for one user's sessions, and its encoding: the first byte is the kind.
 
 use std::sync::Arc;
 

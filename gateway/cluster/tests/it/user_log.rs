@@ -53,7 +53,7 @@ async fn fixture(backend: Backend, nodes: usize) -> Fixture {
     fixture
 }
 
-/// What a node received, in order.
+/// The events that a node received, in order.
 async fn received(node: &mut Node) -> Vec<(BTreeSet<SessionId>, Position, UserEvent)> {
     let events = node.received().await.into_iter().map(|message| match message {
         BusMessage::ForUser { sessions, position, event } => (sessions.into_iter().collect(), position, event),
