@@ -15,7 +15,9 @@ pub(crate) struct Terms {
     pub(crate) offsets: bool,
     /// The client was subscribed before.
     pub(crate) resume: Option<Resume>,
-    /// Most bytes of the updates that it gets at once.
+    /// Most updates that it gets at once, and most bytes of them: with more, its queue could be too small, and it would
+    /// come back for the same again and again.
+    pub(crate) max: usize,
     pub(crate) max_bytes: usize,
 }
 

@@ -184,7 +184,8 @@ impl<M: Reader> LocalFeed<M> {
 /// The frames of these updates, unless they are too many for a subscriber's queue.
 fn fitting<'a>(updates: impl Iterator<Item = &'a mut Update>, terms: Terms) -> Option<Vec<Frame>> {
     let frames: Vec<_> = updates.map(|update| update.frame(terms.offsets).clone()).collect();
-    (frames.iter().map(Frame::bytes).sum::<usize>() <= terms.max_bytes).then_some(frames)
+    let fits = frames.len() <= terms.max && frames.iter().map(Frame::bytes).sum::<usize>() <= terms.max_bytes;
+    fits.then_some(frames)
 }
 
 impl<M: Reader> Sink for LocalFeed<M> {

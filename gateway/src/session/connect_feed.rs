@@ -32,13 +32,15 @@ pub(super) async fn join(
         return Err(Refusal::TooFast);
     }
     let has_token = user.is_some();
-    let settings = &connection.shared.settings;
+    let limits = &connection.shared.settings.limits;
     let offsets = connection.recovers(auth);
     let resume = auth.resume.as_ref().filter(|_| offsets);
     let terms = Terms {
         offsets,
         resume: resume.and_then(|resume| Resume::parse(&resume.pid, &resume.offset)),
-        max_bytes: settings.limits.queue_bytes as usize / 2,
+        // Half of its queue.
+        max: if limits.queue == 0 { usize::MAX } else { limits.queue as usize / 2 },
+        max_bytes: limits.queue_bytes as usize / 2,
     };
     let outbox = connection.outbox.clone();
     let subscriber = Subscriber::new(SocketId::random(), Arc::clone(feed), identity, user, outbox, offsets);

@@ -131,6 +131,31 @@ async fn what_cannot_be_recovered_begins_anew_without_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_than_half_of_the_queue_is_not_recovered() {
+    let cluster = cluster(&["limits.queue=20"]).await;
+    let (reader, connected) = connect(&cluster, 0, json!({ "recover": true })).await;
+    publish(&cluster, 0).await;
+    cluster.quiet().await;
+    let offset = received(&reader).1.unwrap();
+    for (missed, is_recovered) in [(10, true), (11, false)] {
+        publish(&cluster, missed).await;
+        publish_until(&cluster, &reader, missed).await;
+        let (back, again) = connect(&cluster, 1, back(&connected, &offset)).await;
+        assert_eq!(again["pid"] == connected["pid"], is_recovered, "{missed}");
+        assert_eq!(received(&back).0.len(), if is_recovered { missed } else { 2 });
+    }
+}
+
+/// Publishes until this many updates follow the first.
+async fn publish_until(cluster: &TestCluster, reader: &Client, missed: usize) {
+    cluster.quiet().await;
+    while received(reader).0.len() < missed + 1 {
+        publish(cluster, missed).await;
+        cluster.quiet().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_is_kept_is_not_recovered() {
     let cluster = cluster(&[]).await;
     let (reader, connected) = connect(&cluster, 0, json!({ "recover": true })).await;
