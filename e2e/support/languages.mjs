@@ -40,7 +40,8 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
   const other = await signedIn(cluster.urls[1], cluster.user());
   const env = { ...process.env, URL: cluster.urls[0], TOKEN: user.token, TRANSPORT: transport };
   const program = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  process.once("exit", () => program.kill("SIGKILL"));
+  const kill = () => program.kill("SIGKILL");
+  process.once("exit", kill);
   const before = await handshakes(node);
   const results = {};
   const rest = [];
@@ -51,7 +52,10 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
   });
   createInterface({ input: program.stderr }).on("line", (line) => rest.push(line));
   let ended = false;
-  program.on("exit", () => (ended = true));
+  program.on("exit", () => {
+    ended = true;
+    process.off("exit", kill);
+  });
   program.on("error", (error) => {
     rest.push(`${error}`);
     ended = true;
