@@ -30,6 +30,9 @@ const MAX_WAITING: usize = 4_096;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The address for the service's own passwords, which no client waits for.
 pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+/// Longest wait for a turn for [`OWN`], whatever is configured for clients: at the start, even the threads may need longer
+/// than a client may wait.
+const OWN_WAIT: Duration = Duration::from_secs(30);
 
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -107,7 +110,8 @@ impl Passwords {
         let (waiter, turn) = oneshot::channel();
         let _place = self.queue.join(client, waiter).map_err(refused)?;
         let start = Instant::now();
-        let turn = tokio::time::timeout(self.wait, turn).await;
+        let wait = if client == OWN { OWN_WAIT } else { self.wait };
+        let turn = tokio::time::timeout(wait, turn).await;
         metrics::PASSWORD_WAIT.record(start.elapsed());
         // It timed out, or a request of an address with fewer waiting took its place.
         turn.ok().and_then(Result::ok).ok_or_else(|| refused(Full::All))
@@ -258,6 +262,15 @@ mod tests {
         passwords.wait = LIMITS.wait;
         drop(turn);
         assert!(passwords.turn(client(2)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_service_starts_however_short_clients_may_wait() {
+        let lifecycle = Lifecycle::new();
+        let limits = Password { wait: Duration::ZERO, ..LIMITS };
+        for _ in 0..20 {
+            assert!(Passwords::new(CHEAP, &limits, &lifecycle).await.is_ok());
+        }
     }
 
     #[tokio::test]
