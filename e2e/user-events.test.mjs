@@ -1,4 +1,4 @@
-// What is sent to one user: every device gets each event once and in one order, whatever the nodes lose meanwhile.
+// Events for one user: every device gets each of them once and in one order, also if nodes lose some meanwhile.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -30,8 +30,7 @@ const MAX_WAITING: usize = 4_096;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The address for the service's own passwords, which no client waits for.
 pub const OWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-/// Longest wait for a turn for [`OWN`], whatever is configured for clients: at the start, even the threads may need longer
-/// than a client may wait.
+/// Longest wait for a turn for [`OWN`]. Not the clients' setting, which may be shorter than a thread takes to start.
 const OWN_WAIT: Duration = Duration::from_secs(30);
 
 /// Why a password was neither hashed nor verified.

@@ -54,7 +54,7 @@ const ENDPOINTS: &[&str] = &[
     OTHER,
 ];
 
-/// Kinds of logs: of rooms, or of feeds.
+/// Kinds of logs: of rooms, of feeds, or of users.
 const LOGS: &[&str] = &["room", "feed", "user"];
 
 jackfield_shared::metric_list! {

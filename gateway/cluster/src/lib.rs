@@ -2,10 +2,10 @@
 //!
 //! One folder per port: `mod.rs` states the guarantees, `memory.rs` implements them for several nodes of one process,
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
-//! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions and the nodes that
-//! hold them · [`presence`]: users that are online, and in rooms · [`membership`]: the live nodes · [`inbox`]: notifications ·
-//! [`user_log`]: what is sent to one user · [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the messages' encoding, and [`deadline`]
-//! limits every wait.
+//! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions
+//! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
+//! · [`membership`]: the live nodes · [`inbox`]: notifications · [`idempotency`]: operations that run once. Besides the
+//! ports, [`wire`] is the messages' encoding, and [`deadline`] limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 

@@ -88,8 +88,8 @@ impl Frame {
         Self::message(format_args!("{event},{argument}]"), self.parts())
     }
 
-    /// Tells the client that it has joined the namespace, under this public socket id. A client that gets the `pid` that it
-    /// sent was recovered.
+    /// Tells the client that it has joined the namespace, under this public socket id. A client that gets the `pid`
+    /// that it sent was recovered.
     #[must_use]
     pub fn connect(namespace: &str, socket_id: &str, pid: Option<&str>) -> Self {
         let data = match pid {

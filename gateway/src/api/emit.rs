@@ -1,4 +1,4 @@
-//! POST `/v1/emit`: sends an event to users, a room or everyone. Not stored: absent users miss it.
+//! POST `/v1/emit`: sends an event to users, a room or everyone. Absent users miss it.
 
 use std::sync::Arc;
 

@@ -67,7 +67,8 @@ impl History {
         }
     }
 
-    /// Adds these updates, which were read from the log, in front: those that are missing there, as long as there is room.
+    /// Adds these updates, which were read from the log, in front: those that are missing there, as long as there is
+    /// room.
     pub(super) fn prepend(&mut self, read: Vec<Update>) {
         let first = self.updates.front().map(|update| update.position.number);
         let missing = read.into_iter().filter(|update| first.is_none_or(|first| update.position.number < first));

@@ -3,9 +3,9 @@
 //! An update is stored in the feed's log before any subscriber gets it, so that all subscribers on all nodes get the
 //! same order, and updates missed during a lost connection to Redis are read from the log. Guarantees: a subscriber
 //! gets, in this order, the greeting, the last updates that the feed keeps for new subscribers, and every later update
-//! that the log still has, once. One that asked for offsets and comes back gets what it missed instead of the former, or
-//! learns that it was not recovered ([`resume`]): the offset is all that this needs, on any node. Deliberately knows no sessions: a subscriber may be anonymous, and is in no presence
-//! list.
+//! that the log still has, once. One that asked for offsets and comes back gets what it missed instead of the former,
+//! or learns that it was not recovered ([`resume`]): the offset is all that this needs, on any node. Deliberately knows
+//! no sessions: a subscriber may be anonymous, and is in no presence list.
 
 mod history;
 mod resume;

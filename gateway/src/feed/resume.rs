@@ -1,7 +1,7 @@
 //! The updates that a subscriber missed which comes back. Pure.
 //!
-//! An offset of a feed is `f1.<position>`: the last argument of every event to a subscriber that asked for offsets. A stock
-//! client sends the last one that it handled.
+//! An offset of a feed is `f1.<position>`: the last argument of every event to a subscriber that asked for offsets. A
+//! stock client sends the last one that it handled.
 
 use jackfield_cluster::{
     ids::SocketId,

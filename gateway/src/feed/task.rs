@@ -93,8 +93,8 @@ impl<M: Reader> LocalFeed<M> {
         Ok(())
     }
 
-    /// Admits a subscriber. One that comes back gets what it missed; any other gets the updates that the feed keeps for new
-    /// ones.
+    /// Admits a subscriber. One that comes back gets what it missed; any other gets the updates that the feed keeps for
+    /// new ones.
     async fn join(
         &mut self,
         follower: &mut LogFollower,

@@ -20,13 +20,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
             continue;
         }
         let read = join_all(sessions.iter().map(|session| catch_up(&shared, *session))).await;
-        let unread = sessions.into_iter().zip(read).filter(|(_, read)| read.is_err());
-        let mut failed = false;
-        for (session, _) in unread {
-            shared.behind.push(session);
-            failed = true;
-        }
-        if failed {
+        let has_failed = read.contains(&Err(Unavailable));
+        let failed = sessions.into_iter().zip(read).filter(|(_, read)| read.is_err());
+        failed.for_each(|(session, _)| shared.behind.push(session));
+        if has_failed {
             stopping.run_until_cancelled(tokio::time::sleep(RETRY)).await;
         }
     }

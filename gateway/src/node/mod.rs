@@ -3,8 +3,8 @@
 //! - [`heartbeat`]: the lease, re-registering after its loss, and cleaning up after dead nodes
 //! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of
 //!   sockets
-//! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications · [`drain`]: the shutdown
-//! - [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
+//! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications
+//! - [`drain`]: the shutdown · [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
 //! Each is a tracked task that ends with the lifecycle.
 

@@ -1,8 +1,8 @@
 //! The `auth` payload of a CONNECT packet: the token, and what the client needs to continue where it was.
 //!
 //! `token`: with or without `Bearer ` in front; it takes precedence over the handshake's · `recover`: `true` asks for
-//! offsets and for recovery · `pid` and `offset`: sent by a stock client that comes back, see [`Resume`]. A field of another
-//! type counts as absent.
+//! offsets and for recovery · `pid` and `offset`: sent by a stock client that comes back, see [`Resume`]. A field of
+//! another type counts as absent.
 
 use jackfield_shared::verify::strip_bearer;
 use serde::Deserialize;

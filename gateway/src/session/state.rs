@@ -124,7 +124,8 @@ impl SessionState {
         later
     }
 
-    /// The sockets that a count for the user is sent to. Notes that it was missed if the session is still being claimed.
+    /// The sockets that a count for the user is sent to. Notes that it was missed if the session is still being
+    /// claimed.
     pub(super) fn recipients(&mut self) -> Vec<Arc<Client>> {
         self.missed_push |= self.claiming && self.sockets.is_empty();
         self.sockets.to_vec()

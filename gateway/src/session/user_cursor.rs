@@ -1,7 +1,7 @@
 //! A session's position in its user's log. Pure: it decides, its callers read and send.
 //!
-//! Guarantees: the session gets each event of the log after the position of its claim once and in order, from the bus or
-//! by reading the log, as long as the log keeps it.
+//! Guarantees: the session gets each event of the log after the position of its claim once and in order, from the bus
+//! or by reading the log, as long as the log keeps it.
 
 use jackfield_cluster::log::{Page, Position};
 
@@ -9,8 +9,8 @@ use crate::log_follower::{Cursor, Live, Read};
 
 /// See the module.
 pub(super) struct UserCursor {
-    /// The position of the last event that was sent; epoch 0 until the session's claim is complete. Not an option, because
-    /// every connection has one.
+    /// The position of the last event that was sent; epoch 0 until the session's claim is complete. Not an option,
+    /// because every connection has one.
     at: Position,
     /// The log is being read for the session, or will be: events from the bus are skipped.
     is_behind: bool,
@@ -57,7 +57,8 @@ impl UserCursor {
         }
         let mut cursor = Cursor::new(self.at);
         match cursor.live(position) {
-            // The first event of a user whose log was empty: if all data was lost in between, nothing could be read either.
+            // The first event of a user whose log was empty: if all data was lost in between, nothing could be read
+            // either.
             Live::Repair if self.at.number == 0 && position.number == 1 => {
                 self.at = position;
                 Step::Deliver
@@ -147,8 +148,8 @@ mod tests {
     }
 
     proptest! {
-        /// The bus loses, doubles and delays events, and reads overlap with it: after a gap was noticed and all reads have
-        /// ended, the session got each event once and in order.
+        /// The bus loses, doubles and delays events, and reads overlap with it: after a gap was noticed and all reads
+        /// have ended, the session got each event once and in order.
         #[test]
         fn each_event_is_sent_once_and_in_order(claimed_at in 0_u64..5, missed in 0_u64..4, steps in steps()) {
             let (mut cursor, mut end, mut got) = (UserCursor::default(), claimed_at, Vec::new());

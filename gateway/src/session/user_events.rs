@@ -11,7 +11,7 @@ use jackfield_cluster::{
 };
 use jackfield_engine::{CloseReason, Frame, Full, Parts};
 
-use super::{Client, Connection, state::SessionState, user_cursor::Step};
+use super::{Connection, state::SessionState, user_cursor::Step};
 use crate::{hub::Member as _, log_follower::Read, metrics, notification};
 
 /// An event for one user, encoded once for each namespace.
@@ -121,8 +121,8 @@ impl Connection {
 /// Sends an event to the session's sockets.
 fn send(session: &SessionState, frames: &mut UserFrames) -> Result<(), Full> {
     let except = frames.except;
-    let clients = session.sockets.iter().filter(|client| Some(client.id) != except);
-    clients.into_iter().try_for_each(|client: &Arc<Client>| {
+    let mut clients = session.sockets.iter().filter(|client| Some(client.id) != except);
+    clients.try_for_each(|client| {
         let frames = frames.of(&client.namespace.name);
         metrics::DELIVERIES.add(frames.len());
         frames.iter().try_for_each(|frame| client.outbox().send(frame))

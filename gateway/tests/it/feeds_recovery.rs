@@ -30,7 +30,8 @@ async fn connect(cluster: &TestCluster, node: usize, auth: Value) -> (Client, Va
     (reader, connected)
 }
 
-/// The numbers that a reader received, and its last offset, as a stock client takes it: the last argument if that is text.
+/// The numbers that a reader received, and its last offset, as a stock client takes it: the last argument if that is
+/// text.
 fn received(reader: &Client) -> (Vec<u64>, Option<String>) {
     let numbers = reader.all("updates").iter().map(|update| update["data"].as_u64().unwrap()).collect();
     let last = |(_, data): (String, Vec<Value>)| data.last()?.as_str().map(str::to_owned);

@@ -4,8 +4,8 @@
 //! Guarantees: a claim is atomic over the whole cluster, and gets a higher generation than every session of the user.
 //! Above the limit, [`OnConflict::Evict`](crate::sessions::OnConflict) evicts the sessions with the lowest generations,
 //! and `Reject` refuses the claim; a refused claim changes nothing else. The same step sends
-//! [`crate::wire::BusMessage::Evicted`] to the node of each evicted session, at most once, and then announces the user's
-//! arrival, if this is the first session, as [`crate::presence`] does. The session is in the index of
+//! [`crate::wire::BusMessage::Evicted`] to the node of each evicted session, at most once, and then announces the
+//! user's arrival, if this is the first session, as [`crate::presence`] does. The session is in the index of
 //! [`crate::membership`] before the claim. The count and the end of the user's log are those at the time of the claim:
 //! every later event for the user is sent to the session.
 //!

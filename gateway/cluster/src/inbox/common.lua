@@ -1,6 +1,6 @@
 -- Common beginning of all scripts that read an inbox. Atomic: all keys of a user share a hash tag. A script calls
--- `forget_old` first. Begins with user_log/common.lua and what that begins
--- with.
+-- `forget_old` first. Begins with user_log/common.lua, and what that
+-- begins with.
 --
 -- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first

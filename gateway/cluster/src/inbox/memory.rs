@@ -174,9 +174,9 @@ impl MemoryInbox {
         Ok(())
     }
 
-    /// Runs `work` on a user's inbox, and sends the change that it returns to the user, with the count. Without a change,
-    /// sends the count if it changed because notifications became too old. Also returns how many sessions the change was
-    /// sent to.
+    /// Runs `work` on a user's inbox, and sends the change that it returns to the user, with the count. Without a
+    /// change, sends the count if it changed because notifications became too old. Also returns how many sessions the
+    /// change was sent to.
     fn with<T>(
         &self,
         user: &Arc<str>,

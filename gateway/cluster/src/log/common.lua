@@ -16,9 +16,9 @@ local function position(epoch, number)
   return string.format('%08x%06x-%012.0f', high, epoch - high * 16777216, number)
 end
 
--- The epoch, last number, and last number before the epoch of a log; nil without a log. If the log ends before a position
--- that the caller has seen, it has lost its newest messages: then begins a new epoch, higher than any that the caller has
--- seen. `seen_epoch` is 0 if the caller has seen none.
+-- The epoch, last number, and last number before the epoch of a log; nil without a log. If the log ends before a
+-- position that the caller has seen, it has lost its newest messages: then begins a new epoch, higher than any that the
+-- caller has seen. `seen_epoch` is 0 if the caller has seen none.
 local function end_of_log(head, seen_epoch, seen_number)
   local state = redis.call('HMGET', head, 'e', 'n', 'b')
   if not state[1] then

@@ -1,5 +1,5 @@
--- Reads a range of a log, and its end. Atomic. Writes nothing if there is no log. If the log ends before a position that
--- the caller has seen, a new epoch begins. Begins with log/common.lua.
+-- Reads a range of a log, and its end. Atomic. Writes nothing if there is no log. If the log ends before a position
+-- that the caller has seen, a new epoch begins. Begins with log/common.lua.
 --
 -- KEYS[1]  stream of the messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  the log's head

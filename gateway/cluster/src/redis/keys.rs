@@ -31,7 +31,8 @@ impl Keys {
         self.of_user(user, ["sessions", "events", "events-head"])
     }
 
-    /// The user's sessions, the keys of the inbox, and those of the user's log, in the order of the inbox's scripts' KEYS.
+    /// The user's sessions, the keys of the inbox, and those of the user's log, in the order of the inbox's scripts'
+    /// KEYS.
     ///
     /// `inbox`: sorted set of ids of notifications, all with the same score and so in the order of their text ·
     /// `unread`: set of ids · `notifications`: hash of id → `<time> <body>` · `deleted`: sorted set of recently deleted

@@ -32,8 +32,8 @@ local function register(key, session, generation, holder)
   return { session = session, generation = generation, holder = holder }
 end
 
--- Evicts the first entries above the limit (0 for none). Publishes "E" and the session on the node's channel, except for
--- `own`. Returns whether `own` was evicted.
+-- Evicts the first entries above the limit (0 for none). Publishes "E" and the session on the node's channel, except
+-- for `own`. Returns whether `own` was evicted.
 local function evict_oldest(key, entries, limit, own, node_channels)
   local lost = false
   if limit > 0 then

@@ -30,15 +30,15 @@ local function send_to_user(sessions, log, head, channels, kept_for, front, even
   end
   local number = redis.call('HINCRBY', head, 'n', 1)
   redis.call('XADD', log, 'MAXLEN', user_log_kept, whole(number) .. '-0', 't', whole(ms), 'b', event)
-  -- Not with every event, because it costs more than the rest: the log expires after once to twice the time that it needs
-  -- to be kept. A clock that was set back does not delay it.
+  -- Not with every event, because it costs more than the rest: the log expires after once to twice the time that it
+  -- needs to be kept. A clock that was set back does not delay it.
   if ms - expiry_set >= kept_for or ms < expiry_set then
     redis.call('PEXPIRE', log, 2 * kept_for)
     redis.call('PEXPIRE', head, user_epoch_kept)
     redis.call('HSET', head, 'x', whole(ms))
   end
-  -- More than were added since the last time, so that old events do not stay in the log of a busy user. A few at a time,
-  -- because reading an event costs as much as adding one.
+  -- More than were added since the last time, so that old events do not stay in the log of a busy user. A few at a
+  -- time, because reading an event costs as much as adding one.
   local more = number % 32 == 0
   for _ = 1, 16 do
     if not more then

@@ -1,12 +1,13 @@
 //! Port: what is sent to one user: events for all sockets of the user's sessions, numbered.
 //!
-//! Guarantees: numbering an event, keeping it, and sending it ([`BusMessage::ForUser`](crate::wire::BusMessage::ForUser))
-//! to the nodes that hold the user's sessions are one atomic step; within an epoch events are numbered from
-//! [`Page::base`] + 1 on, without holes; the newest [`KEPT`] of some minutes can be read. [`crate::inbox`] sends its
-//! changes in the same way, in one order with these. [`crate::connects`] and [`crate::sessions`] return the position from
-//! which a session continues, atomically with its registration. An event for a user without sessions gets no number and
-//! is not kept. A user without a log takes no memory: the position is [`Page::empty`] then, as for [`crate::log`].
-//! Deliberately knows neither sockets nor what the events are about.
+//! Guarantees: numbering an event, keeping it, and sending it
+//! ([`BusMessage::ForUser`](crate::wire::BusMessage::ForUser)) to the nodes that hold the user's sessions are one
+//! atomic step; within an epoch events are numbered from [`Page::base`] + 1 on, without holes; the newest [`KEPT`] of
+//! some minutes can be read. [`crate::inbox`] sends its changes in the same way, in one order with these.
+//! [`crate::connects`] and [`crate::sessions`] return the position from which a session continues, atomically with its
+//! registration. An event for a user without sessions gets no number and is not kept. A user without a log takes no
+//! memory: the position is [`Page::empty`] then, as for [`crate::log`]. Deliberately knows neither sockets nor what the
+//! events are about.
 
 pub(crate) mod kept;
 pub(crate) mod memory;
@@ -44,8 +45,8 @@ impl UserLog {
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 
-    /// The events after `seen`, at most [`KEPT`]; `None` is one of a kind that only a newer version knows. If the log ends
-    /// before `seen`, it has fallen back, and a new, later epoch begins.
+    /// The events after `seen`, at most [`KEPT`]; `None` is one of a kind that only a newer version knows. If the log
+    /// ends before `seen`, it has fallen back, and a new, later epoch begins.
     ///
     /// # Errors
     /// [`Unavailable`].

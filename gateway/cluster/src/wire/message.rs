@@ -37,8 +37,8 @@ const FOR_USER: u8 = b'N';
 const END: u8 = b'K';
 
 const END_SUBSCRIPTIONS: u8 = b'k';
-/// To a node: the number of unread notifications, for some of its sessions. Followed by the sessions separated by commas,
-/// the number, and the time, with spaces between them.
+/// To a node: the number of unread notifications, for some of its sessions. Followed by the sessions separated by
+/// commas, the number, and the time, with spaces between them.
 const UNREAD: u8 = b'I';
 
 /// Ends a user's subscriptions to all feeds.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::text;
 use crate::{ids::SocketId, inbox::NotificationId};
 
-/// An event for one socket fewer than all. Followed by the socket, or `-`, a space, and `"name",data` in JSON, or the same
-/// with binary parts in the engine's encoding.
+/// An event for all sockets, or for all but one. Followed by the socket, or `-`, a space, and `"name",data` in JSON, or the
+/// same with binary parts in the engine's encoding.
 const EVENT: u8 = b'e';
 /// A change of the inbox. Followed by the number of unread notifications, the time, and an [`InboxChange`], with spaces
 /// between them. Also written by the inbox's scripts.

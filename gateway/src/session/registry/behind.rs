@@ -1,4 +1,5 @@
-//! Sessions whose user's log must be read, because events for the user are missing. Bounded by the sessions of the node.
+//! Sessions whose user's log must be read, because events for the user are missing. Bounded by the sessions of the
+//! node.
 
 use std::collections::HashSet;
 

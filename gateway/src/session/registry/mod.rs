@@ -1,10 +1,10 @@
 //! A node's lists of connections, and the state of its background work.
 //!
 //! Connections by session: [`connections`] · in no namespace: [`idle`] · with tokens to check soon: [`expiry`] ·
-//! sessions that wait for their unread count: [`unread`] · that miss events for their user: [`behind`] · ended ones that are not released yet: [`release_queue`] ·
-//! limits on new ones: [`connection_limiter`] · turns of a crowd: [`turnstile`] · all sockets of the cluster:
-//! [`roster`] · all users: [`census`] · the node's [`lease`] and [`readiness`]. Deliberately does no work and does not
-//! know what a connection is: the work is in [`crate::node`].
+//! sessions that wait for their unread count: [`unread`] · that miss events for their user: [`behind`] · ended ones
+//! that are not released yet: [`release_queue`] · limits on new ones: [`connection_limiter`] · turns of a crowd:
+//! [`turnstile`] · all sockets of the cluster: [`roster`] · all users: [`census`] · the node's [`lease`] and
+//! [`readiness`]. Deliberately does no work and does not know what a connection is: the work is in [`crate::node`].
 
 mod behind;
 pub(crate) mod census;
