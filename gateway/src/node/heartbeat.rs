@@ -17,7 +17,7 @@ use jackfield_cluster::{
     presence::{Announce, Entry, Stay},
     sessions::{HeldSession, Restored},
 };
-use jackfield_shared::hosts::is_loopback;
+use jackfield_shared::{hosts::is_loopback, time::now};
 
 use super::{Report, release::remove_stays};
 use crate::{
@@ -82,8 +82,9 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
         }
         shared.lease.reasserted();
     }
+    let asked = now();
     let live = shared.cluster.membership.live().await?;
-    shared.relay.follow(&live).await;
+    shared.relay.follow(&live, asked).await;
     shared.roster.keep_only(&live);
     metrics::NODES.set(live.len());
     reap(shared, &incarnation).await
@@ -98,8 +99,7 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     let membership = &shared.cluster.membership;
     let address = address(shared).await?;
     shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);
-    let (incarnation, remembered) = membership.register(&shared.id).await?;
-    membership.announce(&incarnation, &address).await?;
+    let (incarnation, remembered) = membership.register(&shared.id, &address).await?;
     shared.cluster.log.remembers(remembered);
     if shared.lease.begun(&incarnation, remembered) {
         tracing::warn!("Redis lost its data: re-registering this node's sessions and room members");

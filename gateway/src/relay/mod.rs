@@ -158,9 +158,9 @@ impl Relay {
         self.address.store(Some(Arc::new(address.to_owned())));
     }
 
-    /// These nodes are live, and no others.
-    pub(crate) async fn follow(&self, live: &[Incarnation]) {
-        self.peers.follow(live, self.own.tag()).await;
+    /// These nodes were live when the back end was `asked`, and no others.
+    pub(crate) async fn follow(&self, live: &[Incarnation], asked: std::time::Instant) {
+        self.peers.follow(live, asked, self.own.tag()).await;
     }
 
     /// Whether a node of the cluster passed on this request for the connection.

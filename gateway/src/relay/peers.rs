@@ -30,6 +30,8 @@ pub(super) struct Peer {
     pub(super) address: String,
     /// Cancelled once the node is not live any more.
     pub(super) gone: CancellationToken,
+    /// When the back end was asked for it.
+    asked: Instant,
 }
 
 enum Known {
@@ -61,11 +63,12 @@ impl Peers {
         }
     }
 
-    /// These nodes are live, and no others.
-    pub(super) async fn follow(&self, live: &[Incarnation], own: &str) {
+    /// These nodes were live when the back end was `asked`, and no others.
+    pub(super) async fn follow(&self, live: &[Incarnation], asked: Instant, own: &str) {
         let nodes: Vec<NodeId> = live.iter().map(Incarnation::node).collect();
         self.known.lock().retain(|_, known| match known {
-            Known::Live(peer) if nodes.contains(&peer.node) => true,
+            // A node may have registered after the question.
+            Known::Live(peer) if nodes.contains(&peer.node) || peer.asked >= asked => true,
             Known::Live(peer) => {
                 peer.gone.cancel();
                 false
@@ -73,8 +76,9 @@ impl Peers {
             Known::AbsentUntil(until) => *until > now(),
         });
         for node in nodes.iter().filter(|node| node.tag() != own) {
+            let is_known = matches!(self.known(node.tag()), Some(Some(_)));
             // The back end is away: do not wait for it once for each node.
-            if self.known(node.tag()).is_none() && self.look_up(node.tag()).await.is_err() {
+            if !is_known && self.look_up(node.tag()).await.is_err() {
                 return;
             }
         }
@@ -89,9 +93,10 @@ impl Peers {
     }
 
     async fn look_up(&self, tag: &str) -> Result<Option<Arc<Peer>>, Unavailable> {
+        let asked = now();
         let found = self.membership.address(tag).await;
         let peer = found.as_ref().ok().cloned().flatten().map(|(incarnation, address)| {
-            Arc::new(Peer { node: incarnation.node(), address, gone: CancellationToken::new() })
+            Arc::new(Peer { node: incarnation.node(), address, gone: CancellationToken::new(), asked })
         });
         let known = match &peer {
             Some(peer) => Known::Live(Arc::clone(peer)),
@@ -110,9 +115,7 @@ mod tests {
     use crate::settings::GatewaySettings;
 
     async fn node(cluster: &Cluster, name: &str) -> Incarnation {
-        let (incarnation, _) = cluster.membership.register(&name.into()).await.unwrap();
-        cluster.membership.announce(&incarnation, &format!("{name}:1")).await.unwrap();
-        incarnation
+        cluster.membership.register(&name.into(), &format!("{name}:1")).await.unwrap().0
     }
 
     fn address(peer: Option<&Arc<Peer>>) -> Option<&str> {
@@ -127,9 +130,9 @@ mod tests {
         let peer = peers.get("gateway1").await;
         assert_eq!(address(peer.as_ref()), Some("gateway1:1"));
         let two = node(&cluster, "gateway2").await;
-        peers.follow(&[one, two.clone()], "gateway0").await;
+        peers.follow(&[one, two.clone()], now(), "gateway0").await;
         assert!(matches!(peers.known("gateway2"), Some(Some(_))), "the heartbeat looks up new nodes");
-        peers.follow(&[two], "gateway0").await;
+        peers.follow(&[two], now(), "gateway0").await;
         assert!(peer.unwrap().gone.is_cancelled() && peers.known("gateway1").is_none());
     }
 
@@ -145,12 +148,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_node_that_registered_after_the_heartbeat_asked_is_kept() {
+        let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
+        let peers = Peers::new(cluster.membership.clone());
+        let (asked, live) = (now(), cluster.membership.live().await.unwrap());
+        node(&cluster, "gateway1").await;
+        let peer = peers.get("gateway1").await.unwrap();
+        peers.follow(&live, asked, "gateway0").await;
+        assert!(!peer.gone.is_cancelled() && peers.get("gateway1").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_node_is_known_with_the_next_heartbeat() {
+        let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
+        let peers = Peers::new(cluster.membership.clone());
+        assert!(peers.get("gateway1").await.is_none());
+        let one = node(&cluster, "gateway1").await;
+        peers.follow(&[one], now(), "gateway0").await;
+        assert!(peers.get("gateway1").await.is_some());
+    }
+
+    #[tokio::test]
     async fn a_node_with_a_new_lease_is_the_same_node() {
         let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
         let peers = Peers::new(cluster.membership.clone());
         node(&cluster, "gateway1").await;
         let peer = peers.get("gateway1").await.unwrap();
-        peers.follow(&[node(&cluster, "gateway1").await], "gateway0").await;
+        peers.follow(&[node(&cluster, "gateway1").await], now(), "gateway0").await;
         assert!(!peer.gone.is_cancelled());
     }
 }

@@ -29,7 +29,7 @@ struct Lease {
     since: Instant,
     holds: HashSet<Stay>,
     report: Option<String>,
-    address: Option<String>,
+    address: String,
     /// Until this time a survivor may clean up.
     reaping_until: Option<Instant>,
 }
@@ -39,10 +39,11 @@ impl MemoryMembership {
         Self { term, leases: Arc::default(), secret: Arc::default() }
     }
 
-    pub(crate) fn register(&self, incarnation: &Incarnation) -> Result<Remembered, Unavailable> {
+    pub(crate) fn register(&self, incarnation: &Incarnation, address: &str) -> Result<Remembered, Unavailable> {
         let now = Instant::now();
         let (until, holds) = (now + self.term, HashSet::new());
-        let lease = Lease { until, since: now, holds, report: None, address: None, reaping_until: None };
+        let address = address.to_owned();
+        let lease = Lease { until, since: now, holds, report: None, address, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
         // Constant: the data lasts as long as the process.
         Ok(Remembered(1))
@@ -80,19 +81,13 @@ impl MemoryMembership {
         Ok(self.secret.get_or_init(|| proposed.clone()).clone())
     }
 
-    pub(crate) fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
-        if let Some(lease) = self.leases.lock().get_mut(incarnation) {
-            lease.address = Some(address.to_owned());
-        }
-        Ok(())
-    }
-
     pub(crate) fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
         let now = Instant::now();
         let leases = self.leases.lock();
         let live = leases.iter().filter(|(incarnation, lease)| lease.until > now && incarnation.node().tag() == tag);
-        // A node that lost its lease may have two incarnations for a moment, both with its address.
-        Ok(live.filter_map(|(incarnation, lease)| Some((incarnation.clone(), lease.address.clone()?))).next())
+        // A node that lost its lease may have two incarnations for a moment.
+        let newest = live.max_by_key(|(_, lease)| lease.since);
+        Ok(newest.map(|(incarnation, lease)| (incarnation.clone(), lease.address.clone())))
     }
 
     pub(crate) fn index_add(&self, incarnation: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {

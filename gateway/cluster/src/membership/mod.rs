@@ -76,13 +76,17 @@ impl Membership {
         }
     }
 
-    /// Begins a lease.
+    /// Begins a lease of a node, which other nodes reach at `address`.
     ///
     /// # Errors
     /// [`Unavailable`]: the lease may or may not have begun; a lease that is not renewed ends by itself.
-    pub async fn register(&self, node: &NodeId) -> Result<(Incarnation, Remembered), Unavailable> {
+    pub async fn register(
+        &self,
+        node: &NodeId,
+        address: &str,
+    ) -> Result<(Incarnation, Remembered), Unavailable> {
         let incarnation = Incarnation::new(node);
-        forward!(self.register(&incarnation)).map(|remembered| (incarnation, remembered))
+        forward!(self.register(&incarnation, address)).map(|remembered| (incarnation, remembered))
     }
 
     /// Renews a lease; false if it was lost.
@@ -123,14 +127,6 @@ impl Membership {
     /// [`Unavailable`]: the proposal may have been accepted.
     pub async fn secret(&self, proposed: &Secret) -> Result<Secret, Unavailable> {
         forward!(self.secret(proposed))
-    }
-
-    /// Stores where other nodes reach the node of this incarnation, unless the incarnation was removed.
-    ///
-    /// # Errors
-    /// [`Unavailable`]: the address may not have been stored.
-    pub async fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
-        forward!(self.announce(incarnation, address))
     }
 
     /// The incarnation and the address of the live node with this [tag](NodeId::tag).

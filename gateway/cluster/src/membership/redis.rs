@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use redis::Script;
+use redis::{Script, ScriptInvocation};
 
 use crate::{
     Unavailable,
@@ -20,7 +20,6 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rene
 static LIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("live.lua")));
 static TAKE_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take_dead.lua")));
 static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
-static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("announce.lua")));
 static ADDRESS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("address.lua")));
 static FORGET_DEAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget_dead.lua")));
 
@@ -39,12 +38,15 @@ impl RedisMembership {
         Self { link, term }
     }
 
-    pub(crate) async fn register(&self, incarnation: &Incarnation) -> Result<Remembered, Unavailable> {
-        self.lease(incarnation, "begin").await.map(Remembered)
+    pub(crate) async fn register(&self, incarnation: &Incarnation, address: &str) -> Result<Remembered, Unavailable> {
+        let mut call = self.lease(incarnation, "begin");
+        call.arg(incarnation.node().tag()).arg(address);
+        self.link.script(&call).await.map(Remembered)
     }
 
     pub(crate) async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
-        self.lease(incarnation, "renew").await.map(|held| held > 0)
+        let held: u64 = self.link.script(&self.lease(incarnation, "renew")).await?;
+        Ok(held > 0)
     }
 
     pub(crate) async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
@@ -69,12 +71,6 @@ impl RedisMembership {
         command.arg(self.link.keys.secret()).arg(proposed.as_bytes()).arg("NX").arg("GET");
         let before: Option<Vec<u8>> = self.link.command(&command).await?;
         Ok(before.map_or_else(|| proposed.clone(), |secret| Secret(secret.into())))
-    }
-
-    pub(crate) async fn announce(&self, incarnation: &Incarnation, address: &str) -> Result<(), Unavailable> {
-        let mut call = ANNOUNCE.key(self.link.keys.leases());
-        call.key(self.link.keys.addresses()).arg(incarnation.as_str()).arg(incarnation.node().tag()).arg(address);
-        self.link.script::<i64>(&call).await.map(drop)
     }
 
     pub(crate) async fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
@@ -121,12 +117,12 @@ impl RedisMembership {
         self.link.script::<i64>(&call).await.map(drop)
     }
 
-    async fn lease(&self, incarnation: &Incarnation, what: &str) -> Result<u64, Unavailable> {
+    fn lease(&self, incarnation: &Incarnation, what: &str) -> ScriptInvocation<'static> {
         let keys = &self.link.keys;
         let mut call = RENEW.key(keys.leases());
-        call.key(keys.held_since()).key(keys.remembered_since());
+        call.key(keys.held_since()).key(keys.remembered_since()).key(keys.addresses());
         call.arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
-        self.link.script(&call).await
+        call
     }
 
     async fn index(&self, command: &str, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {

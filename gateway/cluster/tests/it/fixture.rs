@@ -89,7 +89,7 @@ impl Node {
     }
 
     pub async fn register(&self) -> Incarnation {
-        self.cluster.membership.register(&self.id).await.unwrap().0
+        self.cluster.membership.register(&self.id, "127.0.0.1:1").await.unwrap().0
     }
 
     /// The next message on a channel that the test subscribed to.

@@ -65,9 +65,9 @@ async fn a_lease_holds_while_it_is_renewed(backend: Backend) {
 async fn all_leases_return_since_when_data_is_kept(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
-    let (_, first) = a.cluster.membership.register(&a.id).await.unwrap();
-    let (_, of_b) = b.cluster.membership.register(&b.id).await.unwrap();
-    let (_, second) = a.cluster.membership.register(&a.id).await.unwrap();
+    let (_, first) = a.cluster.membership.register(&a.id, "a:1").await.unwrap();
+    let (_, of_b) = b.cluster.membership.register(&b.id, "b:1").await.unwrap();
+    let (_, second) = a.cluster.membership.register(&a.id, "a:1").await.unwrap();
     assert!(first == of_b && first == second);
 }
 
@@ -196,11 +196,10 @@ async fn an_address_is_known_while_its_node_is_live(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     let address = async || b.cluster.membership.address(a.id.tag()).await.unwrap();
-    let of_a = a.register().await;
-    assert_eq!(address().await, None, "it has not announced one");
+    assert_eq!(address().await, None, "it is not live");
     for text in ["10.0.0.1:13000", "[2001:db8::1]:13000"] {
-        a.cluster.membership.announce(&of_a, text).await.unwrap();
-        assert_eq!(address().await, Some((of_a.clone(), text.to_owned())));
+        let (of_a, _) = a.cluster.membership.register(&a.id, text).await.unwrap();
+        assert_eq!(address().await, Some((of_a, text.to_owned())));
     }
     assert_eq!(b.cluster.membership.address("").await.unwrap(), None);
     assert_eq!(b.cluster.membership.address(b.id.tag()).await.unwrap(), None);
@@ -211,11 +210,9 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     let membership = &node.cluster.membership;
-    let (old, new) = (node.register().await, node.register().await);
-    membership.announce(&old, "10.0.0.1:1").await.unwrap();
-    membership.announce(&new, "10.0.0.1:2").await.unwrap();
+    let (old, _) = membership.register(&node.id, "10.0.0.1:1").await.unwrap();
+    let (new, _) = membership.register(&node.id, "10.0.0.1:2").await.unwrap();
     membership.forget_dead(&old).await.unwrap();
-    membership.announce(&old, "10.0.0.1:3").await.unwrap();
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), Some((new.clone(), "10.0.0.1:2".to_owned())));
     membership.forget_dead(&new).await.unwrap();
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), None);
