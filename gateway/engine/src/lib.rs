@@ -27,6 +27,7 @@ pub mod oxide;
 mod packet;
 mod parts;
 mod relay;
+mod stamp;
 mod stragglers;
 pub mod testing;
 mod websocket;
@@ -43,6 +44,7 @@ pub use self::{
     outbox::{Full, Outbox},
     parts::Parts,
     relay::{Alone, Owner, Relay, unknown_session},
+    stamp::stamp,
 };
 
 /// Protocol limits for clients.

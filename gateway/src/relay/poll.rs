@@ -31,7 +31,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioTimer,
 };
-use jackfield_engine::Transport;
+use jackfield_engine::{Transport, stamp};
 use jackfield_shared::lifecycle::Lifecycle;
 use tokio::time::Instant;
 
@@ -113,7 +113,8 @@ pub(super) async fn pass_on(relay: &Arc<Relay>, sid: &str, request: Request<Body
     Ok(answer_of(answer, |body| Body::new(Passed { body, end, _passing: passing })))
 }
 
-/// The request for the owner. Its path and query have nothing of the client's but the id, which is genuine.
+/// The request for the owner. Its path and query have nothing of the client's but the id, which is genuine, and the
+/// short [`stamp`].
 pub(super) fn request_to(
     owner: &Peer,
     relay: &Relay,
@@ -125,7 +126,11 @@ pub(super) fn request_to(
         Transport::Polling => "polling",
         Transport::WebSocket => "websocket",
     };
-    let uri = format!("http://{}{PATH}?EIO=4&transport={transport}&sid={sid}", owner.address);
+    let mut uri = format!("http://{}{PATH}?EIO=4&transport={transport}&sid={sid}", owner.address);
+    if let Some(stamp) = stamp(request.uri()) {
+        uri.push_str("&t=");
+        uri.extend(form_urlencoded::byte_serialize(stamp.as_bytes()));
+    }
     let uri: Uri = uri.parse().map_err(|_| Failed::Unreachable)?;
     let pass = relay.key.load().pass(sid);
     let passed = Request::builder().method(request.method()).uri(uri).header(PASS, pass);

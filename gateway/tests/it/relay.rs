@@ -211,6 +211,20 @@ async fn a_connection_works_through_every_node() {
 }
 
 #[tokio::test]
+async fn a_poll_that_is_repeated_through_another_node_ends_the_connection() {
+    let nodes = Nodes::start(3).await;
+    let sid = nodes.connected().await;
+    nodes.send(0, &sid, "421[\"message\",{\"message\":\"hello\"}]").await;
+    let poll = async |node: usize, stamp: &str| {
+        let target = format!("{}&t={stamp}", polling(&sid));
+        nodes.request(Method::GET, nodes.nodes[node].public, &target, "", "").await
+    };
+    assert_eq!(poll(1, "a%2Fb").await.0, 200);
+    assert_eq!(poll(2, "a%2Fb").await, unknown());
+    nodes.ends(&sid).await;
+}
+
+#[tokio::test]
 async fn ids_that_no_node_made_are_refused_without_asking_a_node() {
     let nodes = Nodes::start(2).await;
     let sid = nodes.open(0).await;

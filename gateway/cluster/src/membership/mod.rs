@@ -80,11 +80,7 @@ impl Membership {
     ///
     /// # Errors
     /// [`Unavailable`]: the lease may or may not have begun; a lease that is not renewed ends by itself.
-    pub async fn register(
-        &self,
-        node: &NodeId,
-        address: &str,
-    ) -> Result<(Incarnation, Remembered), Unavailable> {
+    pub async fn register(&self, node: &NodeId, address: &str) -> Result<(Incarnation, Remembered), Unavailable> {
         let incarnation = Incarnation::new(node);
         forward!(self.register(&incarnation, address)).map(|remembered| (incarnation, remembered))
     }

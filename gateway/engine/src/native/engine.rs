@@ -22,7 +22,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    Accept, EngineLimits, Frame, Handshake, Outbox, Owner, Permit, Relay, Transport, failure::Failure,
+    Accept, EngineLimits, Frame, Handshake, Outbox, Owner, Permit, Relay, Transport, failure::Failure, stamp,
     websocket::handshake,
 };
 
@@ -175,7 +175,7 @@ impl<P: Permit> Engine<P> {
                 let wire = Wire::polling(&shard, Polling::new(sid.clone()));
                 self.shards.polling.insert(sid.clone(), &wire);
                 self.open(&wire, &sid, "[\"websocket\"]", handshake, permit);
-                Ok(poll::answer(wire).await)
+                Ok(poll::answer(wire, None).await)
             }
         }
     }
@@ -253,7 +253,7 @@ enum Found {
 /// A request of a connection with polling.
 async fn poll_or_post(request: Request<Body>, wire: Arc<Wire>) -> Result<Response<Body>, Failure> {
     match *request.method() {
-        Method::GET => Ok(poll::answer(wire).await),
+        Method::GET => Ok(poll::answer(wire, stamp(request.uri())).await),
         Method::POST => Ok(post::receive(&wire, request).await),
         _ => Err(Failure::BadRequest),
     }

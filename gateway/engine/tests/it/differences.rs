@@ -27,6 +27,8 @@ pub enum Difference {
     CutPollsAreIgnored,
     /// A WebSocket that this side closes is reset if the client sends meanwhile, and loses the rest of its queue.
     UnreadBytesResetTheConnection,
+    /// A request that a balancer repeats is answered as a new one.
+    RepeatedRequestsAreNew,
     /// An empty POST is accepted.
     EmptyPayloadIsAccepted,
     /// A POST with a packet that does not belong there is refused, but the connection goes on.
@@ -53,6 +55,7 @@ const OXIDE: &[(Difference, &str)] = &[
     (Difference::ClosePacketOnWebSocket, "the library sends it over every transport"),
     (Difference::CutPollsAreIgnored, "the library does not notice that the connection of a poll ends"),
     (Difference::UnreadBytesResetTheConnection, "the library stops reading when it begins to close"),
+    (Difference::RepeatedRequestsAreNew, "the library does not look at `t`"),
     (Difference::EmptyPayloadIsAccepted, "the library reads it as no packets"),
     (Difference::UnexpectedPacketsAreOnlyRefused, "the library closes only after a packet that it cannot parse"),
     (Difference::FailedProbeBlocksPolling, "the library forgets to reset that the connection is upgrading"),

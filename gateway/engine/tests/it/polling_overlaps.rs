@@ -1,4 +1,4 @@
-//! A polling connection has one poll and one POST at a time.
+//! A polling connection has one poll and one POST at a time, and each of them once.
 
 use jackfield_engine::{CloseReason, EngineKind};
 
@@ -13,6 +13,8 @@ for_each_engine!(
     a_poll_and_a_post_do_not_disturb_each_other,
     a_poll_that_the_client_cuts_ends_the_connection,
     a_post_that_the_client_cuts_ends_the_connection,
+    a_repeated_poll_ends_the_connection,
+    a_repeated_post_ends_the_connection,
 );
 
 async fn a_second_poll_ends_the_connection(kind: EngineKind) {
@@ -69,5 +71,41 @@ async fn a_post_that_the_client_cuts_ends_the_connection(kind: EngineKind) {
     drop(client.hanging_post().await);
     let reason = session.closed().await;
     assert!(matches!(reason, CloseReason::TransportError | CloseReason::ProtocolError), "{reason:?}");
+    client.is_over().await;
+}
+
+async fn a_repeated_poll_ends_the_connection(kind: EngineKind) {
+    let server = Server::start(kind, limits()).await;
+    let (client, session) = server.connected_polling().await;
+    for (number, stamp) in [(1, "a"), (2, "b"), (3, "a")] {
+        session.outbox.send(&numbered(number).0).unwrap();
+        assert_eq!(client.stamped("GET", stamp, "").await.ok(), numbered(number).1);
+    }
+    // A balancer lost the answer, and repeats the poll.
+    session.outbox.send(&numbered(4).0).unwrap();
+    let answer = client.stamped("GET", "a", "").await;
+    if server.differs(Difference::RepeatedRequestsAreNew) {
+        assert_eq!(answer.ok(), numbered(4).1);
+        return;
+    }
+    answer.is_error(1);
+    assert_eq!(session.next().await, Call::Closed(CloseReason::TransportError));
+    client.is_over().await;
+}
+
+async fn a_repeated_post_ends_the_connection(kind: EngineKind) {
+    let server = Server::start(kind, limits()).await;
+    let (client, session) = server.connected_polling().await;
+    for stamp in ["a", "b", "a"] {
+        assert_eq!(client.stamped("POST", stamp, "42[\"a\"]").await.ok(), "ok");
+        assert_eq!(session.event().await, "[\"a\"]");
+    }
+    let answer = client.stamped("POST", "a", "42[\"a\"]").await;
+    if server.differs(Difference::RepeatedRequestsAreNew) {
+        assert_eq!(answer.ok(), "ok");
+        return;
+    }
+    assert_eq!(answer.status, 400);
+    assert!(matches!(session.next().await, Call::Closed(_)));
     client.is_over().await;
 }

@@ -10,6 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::upgrade::Upgrade;
 
+/// A request of a connection with polling.
+#[derive(Clone, Copy)]
+enum Kind {
+    Poll,
+    Post,
+}
+
 /// See the module.
 pub(in crate::native) struct Polling {
     pub(in crate::native) sid: Box<str>,
@@ -22,6 +29,8 @@ pub(in crate::native) struct Polling {
     released: bool,
     /// A POST is being read.
     posted: bool,
+    /// The [`crate::stamp`] of the last poll, and of the last POST.
+    stamps: [Option<Box<str>>; 2],
     /// Wakes the poll that hangs.
     waker: Option<Waker>,
     /// Cancelled once the connection ends or switches.
@@ -43,6 +52,7 @@ impl Polling {
             polled: false,
             released: false,
             posted: false,
+            stamps: [None, None],
             waker: None,
             over: CancellationToken::new(),
         }
@@ -51,6 +61,14 @@ impl Polling {
     /// Whether a poll hangs, or is being answered.
     pub(in crate::native) fn is_polled(&self) -> bool {
         self.polled
+    }
+
+    /// Whether this poll, or POST, repeats the one before.
+    fn is_repeated(&mut self, kind: Kind, stamp: Option<Box<str>>) -> bool {
+        let last = &mut self.stamps[kind as usize];
+        let is_repeated = stamp.is_some() && *last == stamp;
+        *last = stamp;
+        is_repeated
     }
 
     /// Lets the poll that hangs end, even with nothing to answer.

@@ -2,7 +2,7 @@
 //! the connection's end.
 //!
 //! Guarantees: one poll of a connection at a time, a second one ends the connection; a poll that the client gives up
-//! ends it, too, because the packets in its answer may be lost.
+//! ends it, too, and so does one that repeats the one before: the packets in the answer may be lost.
 
 use std::{
     future::poll_fn,
@@ -18,7 +18,7 @@ use axum::{
     },
 };
 
-use super::payload;
+use super::{Kind, payload};
 use crate::{
     CloseReason,
     answer::{self, Recipient},
@@ -41,6 +41,14 @@ struct Poll {
     finished: bool,
 }
 
+/// Why a poll is not answered with the queue.
+enum Refused {
+    /// Another one is being answered, or hangs.
+    Second,
+    /// It repeats the one before.
+    Repeated,
+}
+
 /// The answer to a poll.
 struct Payload {
     bytes: Vec<u8>,
@@ -49,10 +57,17 @@ struct Payload {
 }
 
 /// Answers the poll once there is something to answer.
-pub(in crate::native) async fn answer(wire: Arc<Wire>) -> Response<Body> {
-    let Some(mut poll) = Poll::begin(&wire) else {
-        wire.close(CloseReason::ProtocolError, NORMAL);
-        return Failure::BadRequest.response();
+pub(in crate::native) async fn answer(wire: Arc<Wire>, stamp: Option<Box<str>>) -> Response<Body> {
+    let mut poll = match Poll::begin(&wire, stamp) {
+        Ok(poll) => poll,
+        Err(Refused::Second) => {
+            wire.close(CloseReason::ProtocolError, NORMAL);
+            return Failure::BadRequest.response();
+        }
+        Err(Refused::Repeated) => {
+            wire.end(CloseReason::TransportError);
+            return Failure::UnknownSession.response();
+        }
     };
     let payload = poll_fn(|cx| poll.take(cx)).await;
     let length = payload.bytes.len();
@@ -71,16 +86,19 @@ pub(super) fn text(body: Body, length: usize) -> Response<Body> {
 }
 
 impl Poll {
-    fn begin(wire: &Arc<Wire>) -> Option<Self> {
+    fn begin(wire: &Arc<Wire>, stamp: Option<Box<str>>) -> Result<Self, Refused> {
         let mut state = wire.state();
         // Without it, the connection has just ended or switched: a NOOP is the answer.
-        if let Some(polling) = &mut state.polling
-            && std::mem::replace(&mut polling.polled, true)
-        {
-            return None;
+        if let Some(polling) = &mut state.polling {
+            if polling.is_repeated(Kind::Poll, stamp) {
+                return Err(Refused::Repeated);
+            }
+            if std::mem::replace(&mut polling.polled, true) {
+                return Err(Refused::Second);
+            }
         }
         drop(state);
-        Some(Self { wire: Arc::clone(wire), holds: false, last: false, finished: false })
+        Ok(Self { wire: Arc::clone(wire), holds: false, last: false, finished: false })
     }
 
     fn take(&mut self, cx: &Context<'_>) -> Ready<Payload> {

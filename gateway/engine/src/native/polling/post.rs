@@ -1,8 +1,8 @@
 //! Receives the packets of a POST.
 //!
 //! Guarantees: a body that is too long is refused as soon as that is known; a body that does not arrive in time is
-//! abandoned, and so is one whose connection ends; one body per connection is read at a time; until a namespace admits it, a client may send at most what its
-//! [`crate::allowance`] permits. A body that breaks these rules, or is not a valid payload, ends the connection.
+//! abandoned, and so is one whose connection ends; one body per connection is read at a time, and none twice; until a namespace admits it, a client may send at most what
+//! its [`crate::allowance`] permits. A body that breaks these rules, or is not a valid payload, ends the connection.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use axum::{
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::text;
-use crate::{CloseReason, body, failure::Failure, native::wire::Wire};
+use super::{Kind, poll::text};
+use crate::{CloseReason, body, failure::Failure, native::wire::Wire, stamp};
 
 /// The answer to a POST.
 const OK: &str = "ok";
@@ -45,7 +45,7 @@ pub(in crate::native) async fn receive(wire: &Arc<Wire>, request: Request<Body>)
 }
 
 async fn read(wire: &Arc<Wire>, request: Request<Body>) -> Result<Bytes, Failure> {
-    let post = Post::begin(wire).ok_or(Failure::BadRequest)?;
+    let post = Post::begin(wire, stamp(request.uri())).ok_or(Failure::BadRequest)?;
     let max = wire.allowance.may_still_read(wire.shard.limits.max_message);
     let body = body::read(request, max, post.over.cancelled()).await?;
     match wire.allowance.may_read(body.len()) {
@@ -55,11 +55,12 @@ async fn read(wire: &Arc<Wire>, request: Request<Body>) -> Result<Bytes, Failure
 }
 
 impl<'a> Post<'a> {
-    fn begin(wire: &'a Arc<Wire>) -> Option<Self> {
+    fn begin(wire: &'a Arc<Wire>, stamp: Option<Box<str>>) -> Option<Self> {
         let mut state = wire.state();
         let polling = state.polling.as_mut()?;
-        let free = !std::mem::replace(&mut polling.posted, true);
-        free.then(|| Self { wire, over: polling.over.clone() })
+        let is_new = !polling.is_repeated(Kind::Post, stamp);
+        let is_free = is_new && !std::mem::replace(&mut polling.posted, true);
+        is_free.then(|| Self { wire, over: polling.over.clone() })
     }
 }
 

@@ -58,6 +58,14 @@ impl<'a> Polling<'a> {
         assert_eq!(self.post(payload).await.ok(), "ok");
     }
 
+    /// Sends a request whose URL was made unique with this `t`.
+    pub async fn stamped(&self, method: &str, stamp: &str, body: &str) -> Answer {
+        let target = format!("{}&t={stamp}", self.target("polling"));
+        let length = body.len().to_string();
+        let headers = [("Content-Length", &*length)];
+        Exchange::begin(self.server.address, method, &target, &headers, body.as_bytes()).await.answer().await
+    }
+
     /// Sends a request with any method.
     pub async fn request(&self, method: &str) -> Answer {
         let headers = [("Content-Length", "0")];
