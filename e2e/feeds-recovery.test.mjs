@@ -106,6 +106,7 @@ describe("recovery of feeds", OWN, () => {
       return readers.some(({ disconnects }) => disconnects.length > 0);
     });
     await publishUntilBack(1);
+    await until("it has ended", () => !cluster.alive(leaving));
     await cluster.restartGateway(leaving.id);
     await cluster.allReadinessIs(200);
     await allHave();
