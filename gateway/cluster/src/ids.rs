@@ -91,6 +91,10 @@ compact_id!(
     SessionKey
 );
 compact_id!(
+    /// The record of a client that can be recovered: see [`crate::recovery`].
+    RecordId
+);
+compact_id!(
     /// The public id of a socket, the membership of a connection in one namespace. It gives no control over the
     /// connection.
     SocketId

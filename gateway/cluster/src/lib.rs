@@ -4,7 +4,8 @@
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
 //! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions
 //! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
-//! · [`membership`]: the live nodes · [`inbox`]: notifications · [`idempotency`]: operations that run once. Besides the
+//! · [`recovery`]: records of clients that
+//! come back · [`membership`]: the live nodes · [`inbox`]: notifications · [`idempotency`]: operations that run once. Besides the
 //! ports, [`wire`] is the messages' encoding, and [`deadline`] limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
@@ -22,6 +23,7 @@ pub mod log;
 pub mod membership;
 pub mod metrics;
 pub mod presence;
+pub mod recovery;
 mod redis;
 pub mod room_name;
 pub mod sessions;
@@ -47,6 +49,7 @@ use self::{
     log::Log,
     membership::Membership,
     presence::{Presence, PresenceTerms},
+    recovery::{Recovery, memory::MemoryRecovery},
     sessions::Sessions,
     user_log::UserLog,
 };
@@ -73,6 +76,8 @@ pub struct Terms {
     pub notifications: Keep,
     /// How long an event for one user is kept.
     pub user_events: Duration,
+    /// How long the record of an ended session is kept.
+    pub recovery: Duration,
 }
 
 impl Terms {
@@ -103,6 +108,8 @@ pub struct Cluster {
     pub membership: Membership,
     /// Events for one user.
     pub user_log: UserLog,
+    /// Records of clients that can be recovered.
+    pub recovery: Recovery,
     /// Users' notifications.
     pub inbox: Inbox,
     /// Idempotency keys of operations.
@@ -119,6 +126,7 @@ pub struct MemoryCluster {
     presence: Presence,
     membership: Membership,
     user_log: UserLog,
+    recovery: Recovery,
     inbox: Inbox,
     idempotency: Idempotency,
 }
@@ -129,12 +137,13 @@ impl MemoryCluster {
     pub fn new(terms: Terms) -> Self {
         let network = MemoryNetwork::default();
         let log = MemoryLog::new(network.clone());
-        let sessions = MemorySessions::new(network.clone(), log.empty, terms.user_events);
+        let sessions = MemorySessions::new(network.clone(), log.empty, terms.user_events, terms.recovery);
         let presence = MemoryPresence::new(network.clone(), terms.presence());
         let membership = MemoryMembership::new(terms.lease);
         let inbox = MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications);
         Self {
             log: Log::Memory(log),
+            recovery: Recovery::Memory(MemoryRecovery::new(sessions.clone())),
             user_log: UserLog::Memory(MemoryUserLog::new(sessions.clone())),
             idempotency: Idempotency::Memory(MemoryIdempotency::default()),
             network,
@@ -149,11 +158,13 @@ impl MemoryCluster {
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
-        let Self { connects, sessions, log, presence, membership, user_log, inbox, idempotency, network } =
+        let Self { connects, sessions, log, presence, membership, user_log, recovery, inbox, idempotency, network } =
             self.clone();
         let (bus, events) = network.join();
         let bus = Bus::Memory(bus);
-        (Cluster { bus, connects, sessions, log, presence, membership, user_log, inbox, idempotency }, events)
+        let cluster =
+            Cluster { bus, connects, sessions, log, presence, membership, user_log, recovery, inbox, idempotency };
+        (cluster, events)
     }
 }
 
@@ -179,7 +190,12 @@ pub fn over_redis(
             kept_for,
             lifecycle,
         )),
-        sessions: Sessions::Redis(sessions::redis::RedisSessions::new(Arc::clone(&link), streams.clone())),
+        sessions: Sessions::Redis(sessions::redis::RedisSessions::new(
+            Arc::clone(&link),
+            streams.clone(),
+            terms.recovery,
+        )),
+        recovery: Recovery::Redis(recovery::redis::RedisRecovery::new(Arc::clone(&link))),
         log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link), streams.clone())),
         presence: Presence::Redis(presence::redis::RedisPresence::new(Arc::clone(&link), terms.presence())),
         membership: Membership::Redis(membership::redis::RedisMembership::new(Arc::clone(&link), terms.lease)),

@@ -1,9 +1,10 @@
--- Claims a session, makes its user online and counts the unread notifications. Atomic: all keys are one user's. Begins
--- with inbox/common.lua and what that begins with.
+-- Claims a session, makes its user online and counts the unread notifications. If the client can be recovered, continues
+-- its record, which ends the session that it belonged to, or begins one. Atomic: all keys are one user's. Begins with
+-- inbox/common.lua and what that begins with, and recovery/common.lua.
 --
--- KEYS[1…7]  as in inbox/common.lua
--- KEYS[8]    hash of the user's sessions that are online: session -> incarnation
--- KEYS[9]    when to announce the user's departure (Unix milliseconds); exists within the grace
+-- KEYS[1…8]  as in inbox/common.lua
+-- KEYS[9]    hash of the user's sessions that are online: session -> incarnation
+-- KEYS[10]   when to announce the user's departure (Unix milliseconds); exists within the grace
 -- ARGV[1…5]  as in inbox/common.lua
 -- ARGV[6]    session
 -- ARGV[7]    incarnation that claims
@@ -11,18 +12,31 @@
 -- ARGV[9]    "evict" or "reject": above that limit, the oldest sessions are evicted or the claim is refused
 -- ARGV[10]   channel of the cluster's presence
 -- ARGV[11]   user
--- ARGV[12…]  dead incarnations, whose sessions are removed
+-- ARGV[12]   prefix of the names of the user's records
+-- ARGV[13]   name of a new record, or '' if the client does not want to be recovered
+-- ARGV[14]   name of the record that the client comes back to, or ''
+-- ARGV[15]   namespace, ARGV[16] id of the new socket
+-- ARGV[17…]  dead incarnations, whose sessions are removed
 -- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0, epoch and last
---            number of the user's log or 0 and 0 without one} granted | {0, holder, holder…} refused, oldest first
--- Publishes "E" and the session, for each session that is evicted, on its node's channel; then, for a user who was not
+--            number of the user's log or 0 and 0 without one, {} or {the record's socket, the session that it belonged
+--            to, number of a stay, room, number, room…}} granted | {0, holder, holder…} refused, oldest first
+-- Publishes "E" and the session, for each session that is evicted or ended, on its node's channel; then, for a user who was not
 -- online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
 
 local session, incarnation, limit = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local dead = {}
-for i = 12, #ARGV do
+for i = 17, #ARGV do
   dead[ARGV[i]] = true
 end
 local entries = sessions_of(KEYS[1], session, dead)
+local records, record, namespace = ARGV[12], ARGV[13], ARGV[15]
+local before = ARGV[14] ~= '' and session_of_record(records, ARGV[14], namespace)
+local ended
+for i = #entries, 1, -1 do
+  if entries[i].session == before then
+    ended = table.remove(entries, i)
+  end
+end
 
 if ARGV[9] == 'reject' and limit > 0 and #entries >= limit then
   local refused = { 0 }
@@ -45,18 +59,30 @@ local generation = us
 if #entries > 0 and entries[#entries].generation >= generation then
   generation = entries[#entries].generation + 1
 end
-entries[#entries + 1] = register(KEYS[1], session, generation, incarnation)
-evict_oldest(KEYS[1], entries, limit, session, ARGV[1])
+local recovered = {}
+if before then
+  record = ARGV[14]
+  local socket, rooms = take_record(records, record, session, namespace)
+  recovered = { socket, before, unpack(rooms) }
+elseif record ~= '' then
+  begin_record(records, record, session, namespace, ARGV[16])
+end
+if ended then
+  redis.call('HDEL', KEYS[1], before)
+  publish_eviction(ended, ARGV[1])
+end
+entries[#entries + 1] = register(KEYS[1], session, generation, incarnation, record)
+evict_oldest(KEYS[1], entries, limit, session, ARGV[1], records)
 
 local arrived = 0
-if redis.call('EXISTS', KEYS[8], KEYS[9]) == 0 then
+if redis.call('EXISTS', KEYS[9], KEYS[10]) == 0 then
   arrived = ms
 else
-  redis.call('DEL', KEYS[9])
+  redis.call('DEL', KEYS[10])
 end
-redis.call('HSET', KEYS[8], session, incarnation)
+redis.call('HSET', KEYS[9], session, incarnation)
 if arrived > 0 then
   redis.call('PUBLISH', ARGV[10], string.format('+%.0f %s %s', ms, session, ARGV[11]))
 end
 local epoch, last = end_of_log(KEYS[7], 0, 0)
-return { 1, whole(generation), count, arrived, whole(epoch or 0), whole(last or 0) }
+return { 1, whole(generation), count, arrived, whole(epoch or 0), whole(last or 0), recovered }

@@ -8,6 +8,7 @@ use crate::{
     inbox::memory::MemoryInbox,
     membership::memory::MemoryMembership,
     presence::{Stay, memory::MemoryPresence},
+    recovery::Wish,
     sessions::{
         Policy,
         memory::{Claimed, MemorySessions},
@@ -30,15 +31,16 @@ impl MemoryConnects {
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
+        wish: Option<&Wish>,
     ) -> Result<Connected, Unavailable> {
         let stay = Stay::online(session);
         self.membership.index_add(by, std::slice::from_ref(&stay))?;
-        match self.sessions.claim(session, by, policy, dead) {
+        match self.sessions.claim(session, by, policy, dead, wish) {
             Claimed::Refused(holders) => Ok(Connected::Refused { holders }),
-            Claimed::Granted { generation, end } => {
+            Claimed::Granted { generation, end, record } => {
                 let arrived = self.presence.arrive(stay, by);
                 let unread = self.inbox.unread(&session.user)?;
-                Ok(Connected::Granted(Granted { generation, unread, arrived, end }))
+                Ok(Connected::Granted(Granted { generation, unread, arrived, end, record }))
             }
         }
     }

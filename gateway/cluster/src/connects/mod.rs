@@ -20,6 +20,7 @@ use crate::{
     forward::forward,
     ids::{Incarnation, SessionRef},
     log::Position,
+    recovery::{Record, Wish},
     sessions::Policy,
 };
 
@@ -36,7 +37,7 @@ pub enum Connected {
 }
 
 /// A granted session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     /// Later claims of the user get higher generations.
     pub generation: u64,
@@ -46,6 +47,9 @@ pub struct Granted {
     pub arrived: Option<i64>,
     /// The end of the user's log: every later event for the user is sent to the session.
     pub end: Position,
+    /// The record that the client came back to, which is the session's now. The node of the session before was sent
+    /// [`crate::wire::BusMessage::Evicted`] for it.
+    pub record: Option<Record>,
 }
 
 /// The port.
@@ -59,7 +63,8 @@ pub enum Connects {
 
 impl Connects {
     /// Claims a session for `session.user`, and makes the user online. Sessions of the incarnations in `dead` do not
-    /// count and are removed.
+    /// count and are removed, and neither does the session of the record that the client comes back to. With a `wish`
+    /// the session has a record from now on.
     ///
     /// # Errors
     /// [`Unavailable`]: the session may or may not have been granted; release it.
@@ -69,7 +74,8 @@ impl Connects {
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
+        wish: Option<&Wish>,
     ) -> Result<Connected, Unavailable> {
-        forward!(self.connect(session, by, policy, dead))
+        forward!(self.connect(session, by, policy, dead, wish))
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     inbox::Keep,
     log::Position,
     presence::Stay,
+    recovery::{Wish, redis::record_of},
     redis::{link::RedisLink, streams::Streams},
     sessions::{OnConflict, Policy},
 };
@@ -32,6 +33,7 @@ static CONNECT: LazyLock<Script> = LazyLock::new(|| {
         include_str!("../sessions/common.lua"),
         include_str!("../user_log/common.lua"),
         include_str!("../inbox/common.lua"),
+        include_str!("../recovery/common.lua"),
         include_str!("connect.lua")
     ))
 });
@@ -57,6 +59,7 @@ struct Call {
     by: Incarnation,
     policy: Policy,
     dead: Vec<Incarnation>,
+    wish: Option<Wish>,
     /// The position in the log of a user without one.
     empty: Position,
     answer: oneshot::Sender<RedisResult<Connected>>,
@@ -101,10 +104,12 @@ impl RedisConnects {
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
+        wish: Option<&Wish>,
     ) -> Result<Connected, Unavailable> {
         let (answer, answered) = oneshot::channel();
         let empty = self.streams.empty().await?;
-        let call = Call { session: session.clone(), by: by.clone(), policy, dead: dead.to_vec(), empty, answer };
+        let (session, by, dead, wish) = (session.clone(), by.clone(), dead.to_vec(), wish.cloned());
+        let call = Call { session, by, policy, dead, wish, empty, answer };
         self.waiting.try_send(call).map_err(|_| Unavailable)?;
         self.link.sent_elsewhere(async { answered.await.unwrap_or_else(|_| Err(stopped())) }).await
     }
@@ -185,9 +190,10 @@ impl Batches {
         pipeline
     }
 
-    fn script(&self, Call { session: SessionRef { user, session }, by, policy, dead, .. }: &Call, at: &str) -> Cmd {
+    fn script(&self, call: &Call, at: &str) -> Cmd {
+        let Call { session: SessionRef { user, session }, by, policy, dead, wish, .. } = call;
         let keys = self.link.keys.connect(user);
-        let mut command = Cmd::with_capacity(23 + dead.len(), 1_024);
+        let mut command = Cmd::with_capacity(29 + dead.len(), 1_280);
         command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len());
         for key in &keys {
             command.arg(key);
@@ -199,6 +205,14 @@ impl Batches {
             OnConflict::Reject => "reject",
         });
         command.arg(&self.presence_channel).arg(&**user);
+        command.arg(self.link.keys.records(user));
+        match wish {
+            Some(Wish { new, resume, namespace, socket }) => {
+                let resume = resume.map(|record| record.to_string()).unwrap_or_default();
+                command.arg(new.to_string()).arg(resume).arg(&**namespace).arg(socket.to_string());
+            }
+            None => drop(command.arg("").arg("").arg("").arg("")),
+        }
         for incarnation in dead {
             command.arg(incarnation.as_str());
         }
@@ -229,7 +243,8 @@ fn connected(answer: Value, empty: Position) -> RedisResult<Connected> {
             let (generation, unread, arrived) = (next()?, next()?, next()?);
             let arrived = i64::try_from(arrived).ok().filter(|at| *at > 0);
             let end = Streams::end(next()?, next()?, empty);
-            Ok(Connected::Granted(Granted { generation, unread, arrived, end }))
+            let record = record_of(from_redis_value(parts.next().unwrap_or(Value::Nil))?)?;
+            Ok(Connected::Granted(Granted { generation, unread, arrived, end, record }))
         }
         Some(Value::Int(0)) => {
             let holders = parts.map(from_redis_value::<String>).collect::<Result<Vec<_>, _>>()?;

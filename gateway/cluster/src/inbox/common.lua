@@ -2,13 +2,14 @@
 -- `forget_old` first. Begins with user_log/common.lua, and what that
 -- begins with.
 --
--- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
+-- KEYS[1]  hash of the user's sessions
 -- KEYS[2]  sorted set: ids of notifications, UUID v7 in lower case, all with the score 0 and so oldest first
 -- KEYS[3]  set: ids of unread notifications
 -- KEYS[4]  hash: id -> "<time> <body>"
 -- KEYS[5]  sorted set: recently deleted ids, by time of deletion (Unix milliseconds)
 -- KEYS[6]  stream of the user's events
 -- KEYS[7]  the stream's head
+-- KEYS[8]  exists while the user may come back to a record
 -- ARGV[1]  prefix of every node's channel
 -- ARGV[2]  how many notifications are kept, 0 for any number
 -- ARGV[3]  how long they are kept, in milliseconds, 0 for ever
@@ -52,7 +53,7 @@ end
 -- Sends a change of the inbox, with the number of unread notifications. Returns the number of sessions.
 local function push(change)
   local event = 'i' .. unread() .. ' ' .. ARGV[4] .. ' ' .. change
-  return send_to_user(KEYS[1], KEYS[6], KEYS[7], ARGV[1], tonumber(ARGV[5]), '', event)
+  return send_to_user(KEYS[1], KEYS[6], KEYS[7], KEYS[8], ARGV[1], tonumber(ARGV[5]), '', event)
 end
 
 -- Sends a node the number of unread notifications for some of its sessions, separated by commas: "I", the sessions, the

@@ -19,16 +19,17 @@ impl Keys {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// Hash: session → `<generation> <incarnation>`.
+    /// Hash: session → `<generation> <incarnation>`, with ` <record>` behind it if the client can be recovered.
     pub(crate) fn sessions(&self, user: &str) -> String {
         format!("{}:{{{}}}:sessions", self.prefix, encode(user))
     }
 
     /// The user's sessions, and the keys of the user's log, in the order of its script's KEYS.
     ///
-    /// `events`: stream of what is sent to the user · `events-head`: hash with its epoch and last number.
-    pub(crate) fn user_log(&self, user: &str) -> [String; 3] {
-        self.of_user(user, ["sessions", "events", "events-head"])
+    /// `events`: stream of what is sent to the user · `events-head`: hash with its epoch and last number · `away`: see
+    /// [`Keys::away`].
+    pub(crate) fn user_log(&self, user: &str) -> [String; 4] {
+        self.of_user(user, ["sessions", "events", "events-head", "away"])
     }
 
     /// The user's sessions, the keys of the inbox, and those of the user's log, in the order of the inbox's scripts'
@@ -37,16 +38,28 @@ impl Keys {
     /// `inbox`: sorted set of ids of notifications, all with the same score and so in the order of their text ·
     /// `unread`: set of ids · `notifications`: hash of id → `<time> <body>` · `deleted`: sorted set of recently deleted
     /// ids, by time of deletion.
-    pub(crate) fn inbox(&self, user: &str) -> [String; 7] {
-        self.of_user(user, ["sessions", "inbox", "unread", "notifications", "deleted", "events", "events-head"])
+    pub(crate) fn inbox(&self, user: &str) -> [String; 8] {
+        self.of_user(user, ["sessions", "inbox", "unread", "notifications", "deleted", "events", "events-head", "away"])
     }
 
     /// All keys of a connect, in the order of its script's KEYS: those of [`Keys::inbox`], and the user's presence in
     /// the cluster as in [`Keys::stays`] and [`Keys::grace`].
-    pub(crate) fn connect(&self, user: &str) -> [String; 9] {
-        let names =
-            ["sessions", "inbox", "unread", "notifications", "deleted", "events", "events-head", "online", "leaving"];
-        self.of_user(user, names)
+    pub(crate) fn connect(&self, user: &str) -> [String; 10] {
+        let [a, b, c, d, e, f, g, h] = self.inbox(user);
+        let [online, leaving] = self.of_user(user, ["online", "leaving"]);
+        [a, b, c, d, e, f, g, h, online, leaving]
+    }
+
+    /// String: exists while the user may come back to a record of an ended session.
+    pub(crate) fn away(&self, user: &str) -> String {
+        let [away] = self.of_user(user, ["away"]);
+        away
+    }
+
+    /// Beginning of the names of the user's records, hashes: see [`crate::recovery`].
+    pub(crate) fn records(&self, user: &str) -> String {
+        let [records] = self.of_user(user, ["record:"]);
+        records
     }
 
     fn of_user<const N: usize>(&self, user: &str, names: [&str; N]) -> [String; N] {
@@ -254,10 +267,11 @@ mod tests {
             let (inbox, log) = (keys.inbox(&user), keys.user_log(&user));
             prop_assert_eq!([&log[0], &inbox[0]], [&key; 2]);
             prop_assert_eq!(&log[1..], &inbox[5..]);
+            prop_assert_eq!(&keys.away(&user), &log[3]);
             let connect = keys.connect(&user);
-            prop_assert_eq!(&connect[..7], &inbox[..]);
+            prop_assert_eq!(&connect[..8], &inbox[..]);
             let presence = [keys.stays(&Scope::Cluster, &user), keys.grace(&Scope::Cluster, &user)];
-            prop_assert_eq!(&connect[7..], &presence[..]);
+            prop_assert_eq!(&connect[8..], &presence[..]);
         }
 
         #[test]

@@ -1,4 +1,5 @@
--- Common beginning of the scripts that use a user's sessions, a hash: session -> "<generation> <incarnation>".
+-- Common beginning of the scripts that use a user's sessions, a hash: session -> "<generation> <incarnation>", with
+-- " <record>" behind it if the session's client can be recovered.
 
 -- The sessions of each node, separated by commas. `flat` has sessions, each with its "<generation> <incarnation>".
 local function by_node(flat)
@@ -15,35 +16,46 @@ local function sessions_of(key, except, dead)
   local entries = {}
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
-    local generation, holder = string.match(flat[i + 1], '^(%d+) (.+)$')
+    local generation, holder, record = string.match(flat[i + 1], '^(%d+) (%S+) ?(.*)$')
     if dead[holder] then
       redis.call('HDEL', key, flat[i])
     elseif flat[i] ~= except then
-      entries[#entries + 1] = { session = flat[i], generation = tonumber(generation), holder = holder }
+      entries[#entries + 1] = {
+        session = flat[i], generation = tonumber(generation), holder = holder, record = record,
+      }
     end
   end
   table.sort(entries, function(a, b) return a.generation < b.generation end)
   return entries
 end
 
--- Registers a session, and returns its entry.
-local function register(key, session, generation, holder)
-  redis.call('HSET', key, session, string.format('%.0f %s', generation, holder))
-  return { session = session, generation = generation, holder = holder }
+-- Registers a session, with the name of its record or '', and returns its entry.
+local function register(key, session, generation, holder, record)
+  local entry = string.format('%.0f %s', generation, holder)
+  redis.call('HSET', key, session, record == '' and entry or (entry .. ' ' .. record))
+  return { session = session, generation = generation, holder = holder, record = record }
 end
 
--- Evicts the first entries above the limit (0 for none). Publishes "E" and the session on the node's channel, except
--- for `own`. Returns whether `own` was evicted.
-local function evict_oldest(key, entries, limit, own, node_channels)
+-- Tells the node of a session, of which this is the entry, that the session was evicted: "E" and the session.
+local function publish_eviction(entry, node_channels)
+  redis.call('PUBLISH', node_channels .. string.match(entry.holder, '^[^:]*'), 'E' .. entry.session)
+end
+
+-- Evicts the first entries above the limit (0 for none), and deletes their records, whose names begin with `records`.
+-- Tells their nodes, except for `own`. Returns whether `own` was evicted.
+local function evict_oldest(key, entries, limit, own, node_channels, records)
   local lost = false
   if limit > 0 then
     for i = 1, #entries - limit do
       local entry = entries[i]
       redis.call('HDEL', key, entry.session)
+      if entry.record ~= '' then
+        redis.call('DEL', records .. entry.record)
+      end
       if entry.session == own then
         lost = true
       else
-        redis.call('PUBLISH', node_channels .. string.match(entry.holder, '^[^:]*'), 'E' .. entry.session)
+        publish_eviction(entry, node_channels)
       end
     end
   end

@@ -1,12 +1,13 @@
 //! [`crate::sessions`] for several nodes of one process.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     Unavailable,
@@ -15,26 +16,58 @@ use crate::{
     ids::{Incarnation, SessionId, SessionRef},
     log::{Page, Position},
     now_micros,
-    sessions::{ByNode, HeldSession, Live, OnConflict, Policy, Restored},
+    recovery::{
+        record::{Record, Wish},
+        records::Records,
+    },
+    sessions::{ByNode, Ended, HeldSession, Live, OnConflict, Policy, Restored},
     user_log::kept::KeptEvents,
     wire::{BusMessage, UserEvent},
 };
 
-/// All users' sessions, and what was sent to them.
+/// All users' sessions and records, and what was sent to them.
 #[derive(Clone)]
 pub struct MemorySessions {
     network: MemoryNetwork,
     /// The position in the log of a user without one.
     empty: Position,
     log_kept_for: Duration,
-    users: Arc<Mutex<HashMap<Arc<str>, User>>>,
+    /// How long the record of an ended session is kept.
+    recovery: Duration,
+    users: Arc<Mutex<Users>>,
 }
 
-/// One user, who has a session.
+#[derive(Default)]
+struct Users {
+    by_id: HashMap<Arc<str>, User>,
+    /// Users who have left a record, and when it is over.
+    away: VecDeque<(Instant, Arc<str>)>,
+}
+
+/// One user, who has a session, or may come back to a record.
 #[derive(Default)]
 struct User {
     sessions: Entries,
     log: Option<KeptEvents>,
+    records: Records,
+}
+
+impl Users {
+    /// Removes users who have neither a session nor a record any more.
+    fn forget(&mut self, now: Instant) {
+        while let Some((_, user)) = self.away.pop_front_if(|(until, _)| *until <= now) {
+            self.forget_if_gone(&user, now);
+        }
+    }
+
+    fn forget_if_gone(&mut self, id: &Arc<str>, now: Instant) {
+        if let Some(user) = self.by_id.get_mut(id) {
+            user.records.forget(now);
+            if user.sessions.is_empty() && user.records.is_empty() {
+                self.by_id.remove(id);
+            }
+        }
+    }
 }
 
 /// The outcome of a claim.
@@ -43,6 +76,7 @@ pub(crate) enum Claimed {
         generation: u64,
         /// The end of the user's log.
         end: Position,
+        record: Option<Record>,
     },
     /// The holder of each session, oldest session first.
     Refused(Vec<Incarnation>),
@@ -55,8 +89,13 @@ type Entries = BTreeMap<u64, (SessionId, Incarnation)>;
 const NOTHING: Position = Position { epoch: 0, number: 0 };
 
 impl MemorySessions {
-    pub(crate) fn new(network: MemoryNetwork, empty: Position, log_kept_for: Duration) -> Self {
-        Self { network, empty, log_kept_for, users: Arc::default() }
+    pub(crate) fn new(network: MemoryNetwork, empty: Position, log_kept_for: Duration, recovery: Duration) -> Self {
+        Self { network, empty, log_kept_for, recovery, users: Arc::default() }
+    }
+
+    /// Calls this with the user's records, for [`crate::recovery`].
+    pub(crate) fn with_records<T>(&self, user: &str, change: impl FnOnce(&mut Records) -> T) -> Option<T> {
+        self.users.lock().by_id.get_mut(user).map(|user| change(&mut user.records))
     }
 
     /// Claims a session for [`crate::connects`].
@@ -66,29 +105,50 @@ impl MemorySessions {
         by: &Incarnation,
         policy: Policy,
         dead: &[Incarnation],
+        wish: Option<&Wish>,
     ) -> Claimed {
         let mut users = self.users.lock();
-        let User { sessions: entries, log } = users.entry(Arc::clone(&session.user)).or_default();
+        let User { sessions: entries, log, records } = users.by_id.entry(Arc::clone(&session.user)).or_default();
+        records.forget(Instant::now());
         entries.retain(|_, (other, holder)| *other != session.session && !dead.contains(holder));
+        let before = wish.and_then(|wish| records.session_of(wish.resume?, &wish.namespace));
+        let ended = entries.iter().find(|(_, (other, _))| Some(other) == before.as_ref()).map(|(key, _)| *key);
+        let ended = ended.and_then(|key| entries.remove_entry(&key));
         if policy.on_conflict == OnConflict::Reject && policy.limit > 0 && entries.len() >= policy.limit as usize {
-            return Claimed::Refused(entries.values().map(|(_, holder)| holder.clone()).collect());
+            let holders = entries.values().map(|(_, holder)| holder.clone()).collect();
+            entries.extend(ended);
+            return Claimed::Refused(holders);
         }
+        if let Some((_, (session, holder))) = ended {
+            self.publish_eviction(session, &holder);
+        }
+        let record = wish.and_then(|wish| records.claim(wish, &session.session));
         let newest = entries.last_key_value().map_or(0, |(generation, _)| *generation);
         let generation = now_micros().max(newest + 1);
         entries.insert(generation, (session.session.clone(), by.clone()));
-        self.trim(entries, policy);
-        Claimed::Granted { generation, end: log.as_mut().map_or(self.empty, |log| log.end(NOTHING)) }
+        for evicted in self.trim(entries, policy) {
+            records.end(&evicted);
+        }
+        Claimed::Granted { generation, end: log.as_mut().map_or(self.empty, |log| log.end(NOTHING)), record }
     }
 
-    pub(crate) fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+    pub(crate) fn release(&self, ended: &[Ended], by: &Incarnation) -> Result<(), Unavailable> {
         let mut users = self.users.lock();
-        for SessionRef { user, session } in sessions {
-            if let Some(User { sessions: entries, .. }) = users.get_mut(user) {
-                entries.retain(|_, (entry, holder)| !(entry == session && holder == by));
-                if entries.is_empty() {
-                    users.remove(user);
-                }
+        let now = Instant::now();
+        users.forget(now);
+        for Ended { session: SessionRef { user: id, session }, is_final } in ended {
+            let Some(user) = users.by_id.get_mut(id) else { continue };
+            let count = user.sessions.len();
+            user.sessions.retain(|_, (entry, holder)| !(entry == session && holder == by));
+            if user.sessions.len() == count {
+                continue;
             }
+            if *is_final {
+                user.records.end(session);
+            } else if user.records.keep_until(session, now + self.recovery) {
+                users.away.push_back((now + self.recovery, Arc::clone(id)));
+            }
+            users.forget_if_gone(id, now);
         }
         Ok(())
     }
@@ -100,11 +160,16 @@ impl MemorySessions {
         policy: Policy,
     ) -> Result<Vec<Restored>, Unavailable> {
         let mut users = self.users.lock();
-        let restore = |HeldSession { session, generation, seen }: &HeldSession| {
-            let User { sessions: entries, log } = users.entry(Arc::clone(&session.user)).or_default();
+        let restore = |HeldSession { session, generation, seen, record }: &HeldSession| {
+            let User { sessions: entries, log, records } = users.by_id.entry(Arc::clone(&session.user)).or_default();
             entries.retain(|_, (other, _)| *other != session.session);
+            if record.is_some_and(|record| records.is_of_another(record, &session.session)) {
+                return Restored::Evicted;
+            }
             entries.insert(*generation, (session.session.clone(), by.clone()));
-            match self.trim(entries, policy).contains(&session.session) {
+            let evicted = self.trim(entries, policy);
+            evicted.iter().for_each(|evicted| records.end(evicted));
+            match evicted.contains(&session.session) {
                 true => Restored::Evicted,
                 false => Restored::Kept { end: log.as_mut().map_or(self.empty, |log| log.end(*seen)) },
             }
@@ -114,7 +179,7 @@ impl MemorySessions {
 
     pub(crate) fn end(&self, user: &Arc<str>, reason: &Arc<str>) -> Result<usize, Unavailable> {
         let users = self.users.lock();
-        let Some(User { sessions, .. }) = users.get(user) else { return Ok(0) };
+        let Some(User { sessions, .. }) = users.by_id.get(user) else { return Ok(0) };
         self.publish(sessions, |sessions| BusMessage::End { sessions, reason: Arc::clone(reason) });
         Ok(sessions.len())
     }
@@ -122,7 +187,10 @@ impl MemorySessions {
     /// Sends an event to a user, for [`crate::user_log`].
     pub(crate) fn send(&self, user: &Arc<str>, event: &UserEvent) -> usize {
         let mut users = self.users.lock();
-        let Some(User { sessions, log }) = users.get_mut(user) else { return 0 };
+        let Some(User { sessions, log, records }) = users.by_id.get_mut(user) else { return 0 };
+        if sessions.is_empty() && !records.has_away(Instant::now()) {
+            return 0;
+        }
         // A later epoch than that of `empty`, the user's position until now.
         let log = log.get_or_insert_with(|| KeptEvents::new(now_micros().max(self.empty.epoch + 1)));
         let position = log.add(event, self.log_kept_for);
@@ -132,14 +200,14 @@ impl MemorySessions {
 
     /// Sends a user's sessions the number of unread notifications, for [`crate::inbox`].
     pub(crate) fn send_unread(&self, user: &Arc<str>, unread: u64, at: &Arc<str>) {
-        if let Some(User { sessions, .. }) = self.users.lock().get(user) {
+        if let Some(User { sessions, .. }) = self.users.lock().by_id.get(user) {
             self.publish(sessions, |sessions| BusMessage::Unread { sessions, unread, at: Arc::clone(at) });
         }
     }
 
     pub(crate) fn read_log(&self, user: &Arc<str>, seen: Position) -> Page<Option<UserEvent>> {
         let (empty, kept_for) = (self.empty, self.log_kept_for);
-        match self.users.lock().get_mut(user).and_then(|user| user.log.as_mut()) {
+        match self.users.lock().by_id.get_mut(user).and_then(|user| user.log.as_mut()) {
             Some(log) => log.after(seen, empty, kept_for),
             None => Page { end: empty, base: 0, messages: Vec::new(), empty, kept_for },
         }
@@ -159,7 +227,8 @@ impl MemorySessions {
             generation: *generation,
             holder: holder.clone(),
         };
-        let of_one = |user| all.get(user).map(|user| user.sessions.iter().map(live).collect()).unwrap_or_default();
+        let of_one =
+            |user| all.by_id.get(user).map(|user| user.sessions.iter().map(live).collect()).unwrap_or_default();
         Ok(users.iter().map(of_one).collect())
     }
 
@@ -168,10 +237,13 @@ impl MemorySessions {
         let mut evicted = Vec::new();
         while policy.limit > 0 && entries.len() > policy.limit as usize {
             let Some((_, (session, holder))) = entries.pop_first() else { break };
-            let message = BusMessage::Evicted(session.clone()).encode();
-            self.network.publish(&Channel::Node(holder.node()), &message);
+            self.publish_eviction(session.clone(), &holder);
             evicted.push(session);
         }
         evicted
+    }
+
+    fn publish_eviction(&self, session: SessionId, holder: &Incarnation) {
+        self.network.publish(&Channel::Node(holder.node()), &BusMessage::Evicted(session).encode());
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     Unavailable,
     bus::Channel,
     forward::forward,
-    ids::{Incarnation, NodeId, SessionId, SessionRef},
+    ids::{Incarnation, NodeId, RecordId, SessionId, SessionRef},
     log::Position,
     sessions::memory::MemorySessions,
     sessions::redis::RedisSessions,
@@ -53,6 +53,17 @@ pub struct HeldSession {
     pub generation: u64,
     /// Its position in the user's log.
     pub seen: Position,
+    /// Its record, if its client can be recovered.
+    pub record: Option<RecordId>,
+}
+
+/// A session that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The user and the session.
+    pub session: SessionRef,
+    /// Its client cannot be recovered.
+    pub is_final: bool,
 }
 
 /// The outcome of re-registering a session.
@@ -64,7 +75,7 @@ pub enum Restored {
         /// epoch has begun.
         end: Position,
     },
-    /// It is above the limit. A session that a later entry of the same call evicts was [`Restored::Kept`]: its node
+    /// It is above the limit, or its client has come back with another session. A session that a later entry of the same call evicts was [`Restored::Kept`]: its node
     /// receives [`BusMessage::Evicted`](crate::wire::BusMessage::Evicted).
     Evicted,
 }
@@ -79,11 +90,11 @@ pub enum Sessions {
 }
 
 impl Sessions {
-    /// Ends those of these sessions that `by` still holds.
+    /// Ends those of these sessions that `by` still holds. Their records are kept for a while, unless the end is final.
     ///
     /// # Errors
     /// [`Unavailable`]: some sessions may not have ended; releasing again does no harm.
-    pub async fn release(&self, ended: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
+    pub async fn release(&self, ended: &[Ended], by: &Incarnation) -> Result<(), Unavailable> {
         forward!(self.release(ended, by))
     }
 

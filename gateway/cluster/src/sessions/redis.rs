@@ -1,6 +1,9 @@
 //! [`crate::sessions`] over Redis: a hash per user, and scripts that change it atomically.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use redis::{Pipeline, Script};
 
@@ -9,9 +12,9 @@ use crate::{
     ids::{Incarnation, SessionRef},
     redis::{
         link::{RedisLink, ScriptCall},
-        streams::Streams,
+        streams::{Streams, millis},
     },
-    sessions::{HeldSession, Live, Policy, Restored},
+    sessions::{Ended, HeldSession, Live, Policy, Restored},
     wire::envelope,
 };
 
@@ -32,18 +35,26 @@ const USERS: usize = 1_000;
 pub struct RedisSessions {
     link: Arc<RedisLink>,
     streams: Streams,
+    /// How long the record of an ended session is kept.
+    recovery: Duration,
 }
 
 impl RedisSessions {
-    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams) -> Self {
-        Self { link, streams }
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams, recovery: Duration) -> Self {
+        Self { link, streams, recovery }
     }
 
-    pub(crate) async fn release(&self, sessions: &[SessionRef], by: &Incarnation) -> Result<(), Unavailable> {
-        for batch in sessions.chunks(BATCH) {
-            let calls = batch.iter().map(|SessionRef { user, session }| ScriptCall {
-                keys: vec![self.link.keys.sessions(user)],
-                arguments: vec![session.to_string(), by.to_string()],
+    pub(crate) async fn release(&self, ended: &[Ended], by: &Incarnation) -> Result<(), Unavailable> {
+        let keys = &self.link.keys;
+        for batch in ended.chunks(BATCH) {
+            let calls = batch.iter().map(|Ended { session: SessionRef { user, session }, is_final }| ScriptCall {
+                keys: vec![keys.sessions(user), keys.away(user)],
+                arguments: vec![
+                    session.to_string(),
+                    by.to_string(),
+                    keys.records(user),
+                    if *is_final { 0 } else { millis(self.recovery) }.to_string(),
+                ],
             });
             let _: Vec<i64> = self.link.script_each(&RELEASE, calls).await?;
         }
@@ -59,8 +70,8 @@ impl RedisSessions {
         let (keys, empty) = (&self.link.keys, self.streams.empty().await?);
         let mut restored = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH) {
-            let calls = batch.iter().map(|HeldSession { session, generation, seen }| {
-                let [sessions, _, head] = keys.user_log(&session.user);
+            let calls = batch.iter().map(|HeldSession { session, generation, seen, record }| {
+                let [sessions, _, head, _] = keys.user_log(&session.user);
                 ScriptCall {
                     keys: vec![sessions, head],
                     arguments: vec![
@@ -71,6 +82,8 @@ impl RedisSessions {
                         generation.to_string(),
                         seen.epoch.to_string(),
                         seen.number.to_string(),
+                        keys.records(&session.user),
+                        record.map(|record| record.to_string()).unwrap_or_default(),
                     ],
                 }
             });
@@ -117,6 +130,7 @@ fn in_order(entries: &[(String, String)]) -> Vec<Live> {
         .filter_map(|(session, entry)| {
             let (generation, holder) = entry.split_once(' ')?;
             let generation = generation.parse().ok()?;
+            let holder = holder.split(' ').next()?;
             Some(Live { session: session.as_str().into(), generation, holder: holder.into() })
         })
         .collect();

@@ -1,12 +1,27 @@
--- Ends a session, if the incarnation still holds it. Atomic.
+-- Ends a session, if the incarnation still holds it. Its record is kept for a while, or deleted. Atomic: all keys are one
+-- user's.
 --
--- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>"
+-- KEYS[1]  hash of the user's sessions: session -> "<generation> <incarnation>[ <record>]"
+-- KEYS[2]  exists while the user may come back to a record
 -- ARGV[1]  session
 -- ARGV[2]  incarnation
+-- ARGV[3]  prefix of the names of the user's records
+-- ARGV[4]  how long the record is kept, in milliseconds; 0 to delete it
 -- Returns  1 if it ended, else 0
 
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
-if entry and string.match(entry, '^%d+ (.+)$') == ARGV[2] then
-  return redis.call('HDEL', KEYS[1], ARGV[1])
+local holder, record = string.match(entry or '', '^%d+ (%S+) ?(.*)$')
+if holder ~= ARGV[2] then
+  return 0
 end
-return 0
+redis.call('HDEL', KEYS[1], ARGV[1])
+-- Another session may have taken the record over.
+if record ~= '' and redis.call('HGET', ARGV[3] .. record, 's') == ARGV[1] then
+  if ARGV[4] == '0' then
+    redis.call('DEL', ARGV[3] .. record)
+  else
+    redis.call('PEXPIRE', ARGV[3] .. record, ARGV[4])
+    redis.call('SET', KEYS[2], 1, 'PX', ARGV[4])
+  end
+end
+return 1

@@ -5,19 +5,20 @@
 local user_log_kept, user_epoch_kept = 1000, 2595600000
 
 -- Numbers an event, keeps it, and sends it to the nodes that hold the user's sessions. Does nothing for a user without
--- sessions. Returns the number of sessions.
+-- sessions who cannot come back to a record either. Returns the number of sessions.
 -- Publishes `front`, "N", the node's sessions separated by commas, the position, and the event, with spaces between the
 -- last three, on each node's channel.
 --
--- sessions  hash of the user's sessions: session -> "<generation> <incarnation>"
+-- sessions  hash of the user's sessions
 -- log       stream of the events: ids "<number>-0", fields t (Unix milliseconds) and b (event)
 -- head      the log's head; also x (when the keys' expiry was last set, Unix milliseconds)
+-- away      exists while the user may come back to a record
 -- channels  prefix of every node's channel
 -- kept_for  how long the event is kept, in milliseconds; older ones may stay until the log expires, but are never read
 -- front     bytes in front of the message: the caller's trace span, or empty
-local function send_to_user(sessions, log, head, channels, kept_for, front, event)
+local function send_to_user(sessions, log, head, away, channels, kept_for, front, event)
   local flat = redis.call('HGETALL', sessions)
-  if #flat == 0 then
+  if #flat == 0 and redis.call('EXISTS', away) == 0 then
     return 0
   end
   local state = redis.call('HMGET', head, 'e', 'x')

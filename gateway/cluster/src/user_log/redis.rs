@@ -53,7 +53,7 @@ impl RedisUserLog {
         let mut counts = Vec::with_capacity(users.len());
         if users.len() <= FEW {
             for user in users {
-                let mut call = call(&SEND, 3, 3 + 4, event.len() + 512);
+                let mut call = call(&SEND, 4, 4 + 4, event.len() + 512);
                 call.arg(&self.link.keys.user_log(user)[..]).arg(self.link.keys.node_channels());
                 call.arg(millis(self.kept_for)).arg(prefix.as_ref()).arg(&event[..]);
                 counts.push(self.link.call(&SEND, &call).await?);
@@ -76,7 +76,7 @@ impl RedisUserLog {
     }
 
     pub(crate) async fn read(&self, user: &str, seen: Position) -> Result<Page<Option<UserEvent>>, Unavailable> {
-        let [_, stream, head] = self.link.keys.user_log(user);
+        let [_, stream, head, _] = self.link.keys.user_log(user);
         let wanted =
             Wanted { range: Range::After(seen.number), count: KEPT, seen: Some(seen), kept_for: self.kept_for };
         let Page { end, base, messages, empty, kept_for } = self.streams.read::<Bytes>(&stream, &head, wanted).await?;

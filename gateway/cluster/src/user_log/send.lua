@@ -3,6 +3,7 @@
 -- KEYS[1]  hash of the user's sessions
 -- KEYS[2]  stream of the user's events
 -- KEYS[3]  the stream's head
+-- KEYS[4]  exists while the user may come back to a record
 -- ARGV[1]  prefix of every node's channel
 -- ARGV[2]  how long the event is kept, in milliseconds
 -- ARGV[3]  bytes in front of the published message: the caller's trace span, or empty
@@ -10,4 +11,4 @@
 -- Returns  number of sessions that it was sent to
 -- Publishes the event as `send_to_user` does.
 
-return send_to_user(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4])
+return send_to_user(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4])

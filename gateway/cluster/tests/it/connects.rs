@@ -27,7 +27,7 @@ contract!(
 );
 
 async fn connect(node: &Node, by: &Incarnation, user: &str, session: &str, policy: Policy) -> Granted {
-    match node.cluster.connects.connect(&session_ref(user, session), by, policy, &[]).await.unwrap() {
+    match node.cluster.connects.connect(&session_ref(user, session), by, policy, &[], None).await.unwrap() {
         Connected::Granted(granted) => granted,
         Connected::Refused { holders } => panic!("refused, held by {holders:?}"),
     }
@@ -94,14 +94,14 @@ async fn a_refused_connect_changes_nothing(backend: Backend) {
     a.cluster.presence.leave(&[Stay::online(&session_ref("u", "s1"))], &by_a, Ending::Left).await.unwrap();
     b.received().await;
     let session = session_ref("u", "s2");
-    let refused = b.cluster.connects.connect(&session, &by_b, REJECT, &[]).await.unwrap();
+    let refused = b.cluster.connects.connect(&session, &by_b, REJECT, &[], None).await.unwrap();
     assert_eq!(refused, Connected::Refused { holders: vec![by_a.clone()] });
     assert_eq!(b.received().await, []);
     assert_eq!(b.cluster.presence.online(&["u".into()]).await.unwrap(), [false]);
     let live = b.cluster.sessions.of(&["u".into()]).await.unwrap();
     assert_eq!(live[0].iter().map(|live| live.session.as_str()).collect::<Vec<_>>(), ["s1"]);
     // A dead holder does not count.
-    let granted = b.cluster.connects.connect(&session, &by_b, REJECT, std::slice::from_ref(&by_a)).await.unwrap();
+    let granted = b.cluster.connects.connect(&session, &by_b, REJECT, std::slice::from_ref(&by_a), None).await.unwrap();
     assert!(matches!(granted, Connected::Granted(Granted { arrived: Some(_), .. })), "{granted:?}");
 }
 
@@ -129,7 +129,7 @@ async fn the_session_is_in_the_index(backend: Backend) {
     let node = &fixture.nodes[0];
     let by = node.register().await;
     connect(node, &by, "u v", "s1", ANY).await;
-    let refused = node.cluster.connects.connect(&session_ref("u v", "s2"), &by, REJECT, &[]).await.unwrap();
+    let refused = node.cluster.connects.connect(&session_ref("u v", "s2"), &by, REJECT, &[], None).await.unwrap();
     assert!(matches!(refused, Connected::Refused { .. }));
     let mut indexed = node.cluster.membership.indexed(&by, 10).await.unwrap();
     indexed.sort_by(|a, b| a.session.cmp(&b.session));
@@ -145,7 +145,7 @@ async fn many_connects_at_once_are_all_answered(backend: Backend) {
     let connects = (0..500).map(|n| {
         let (node, by) = if n % 3 == 0 { (b, &by_b) } else { (a, if n % 3 == 1 { &by_a } else { &by_b }) };
         let session = session_ref(&format!("u{}", n % 250), &format!("s{n}"));
-        async move { node.cluster.connects.connect(&session, by, SINGLE, &[]).await }
+        async move { node.cluster.connects.connect(&session, by, SINGLE, &[], None).await }
     });
     let mut granted = Vec::new();
     for connected in futures_util::future::join_all(connects).await {

@@ -13,6 +13,7 @@ use jackfield_cluster::{
     ids::{Incarnation, NodeId, SessionRef, random_id},
     inbox::{Keep, NotificationId},
     over_redis,
+    sessions::Ended,
     wire::BusMessage,
 };
 use jackfield_shared::lifecycle::Lifecycle;
@@ -25,6 +26,7 @@ pub const TERMS: Terms = Terms {
     announce_max: 3,
     notifications: Keep { max: 1_000, age: Duration::from_hours(1) },
     user_events: Duration::from_mins(1),
+    recovery: Duration::from_mins(1),
 };
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -122,6 +124,11 @@ impl Node {
         tokio::time::timeout(TIMEOUT, all).await.expect("the mark did not arrive");
         received
     }
+}
+
+/// The end of a session whose client may come back.
+pub fn ended(user: &str, session: &str) -> Ended {
+    Ended { session: session_ref(user, session), is_final: false }
 }
 
 pub fn session_ref(user: &str, session: &str) -> SessionRef {

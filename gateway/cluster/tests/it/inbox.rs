@@ -62,7 +62,7 @@ async fn listed(cluster: &Cluster, name: &str) -> Vec<(String, bool)> {
 
 async fn claim(node: &Node, name: &str, session: &str) {
     let claimed =
-        node.cluster.connects.connect(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[]).await;
+        node.cluster.connects.connect(&session_ref(name, session), &node.id.0.as_ref().into(), MULTI, &[], None).await;
     assert!(matches!(claimed, Ok(Connected::Granted(_))));
 }
 

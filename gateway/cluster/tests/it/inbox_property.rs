@@ -196,7 +196,7 @@ async fn counts_agree_with_a_model_under_concurrent_changes(backend: Backend) {
         for (n, node) in fixture.nodes.iter().enumerate() {
             node.subscribe(&[Channel::Node(node.id.clone())]).await;
             let session = session_ref("u", &format!("s{n}"));
-            node.cluster.connects.connect(&session, &node.id.0.as_ref().into(), MULTI, &[]).await.unwrap();
+            node.cluster.connects.connect(&session, &node.id.0.as_ref().into(), MULTI, &[], None).await.unwrap();
         }
         let walks = walks.new_tree(&mut runner).unwrap().current();
         let tasks: Vec<_> = walks

@@ -11,5 +11,6 @@ mod inbox_property;
 mod log;
 mod membership;
 mod presence;
+mod recovery;
 mod sessions;
 mod user_log;

@@ -11,7 +11,7 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 
-use crate::fixture::{Backend, Fixture, Node, contract, session_ref};
+use crate::fixture::{Backend, Fixture, Node, contract, ended, session_ref};
 
 const SINGLE: Policy = Policy { limit: 1, on_conflict: OnConflict::Evict };
 const REJECT: Policy = Policy { limit: 1, on_conflict: OnConflict::Reject };
@@ -36,7 +36,7 @@ contract!(
 
 async fn claim(node: &Node, user: &str, session: &str, policy: Policy) -> u64 {
     let incarnation = node.id.0.as_ref().into();
-    match node.cluster.connects.connect(&session_ref(user, session), &incarnation, policy, &[]).await.unwrap() {
+    match node.cluster.connects.connect(&session_ref(user, session), &incarnation, policy, &[], None).await.unwrap() {
         Connected::Granted(Granted { generation, .. }) => generation,
         Connected::Refused { holders } => panic!("refused, held by {holders:?}"),
     }
@@ -48,7 +48,12 @@ async fn sessions(node: &Node, user: &str) -> Vec<String> {
 }
 
 fn held(user: &str, session: &str, generation: u64) -> HeldSession {
-    HeldSession { session: session_ref(user, session), generation, seen: Position { epoch: 0, number: 0 } }
+    HeldSession {
+        session: session_ref(user, session),
+        generation,
+        seen: Position { epoch: 0, number: 0 },
+        record: None,
+    }
 }
 
 async fn restore(node: &Node, held: &[HeldSession], by: &str) -> Vec<Restored> {
@@ -75,7 +80,7 @@ async fn generations_grow_even_after_all_sessions_ended(backend: Backend) {
         let generation = claim(node, "u", &session, SINGLE).await;
         assert!(generation > last);
         last = generation;
-        node.cluster.sessions.release(&[session_ref("u", &session)], &"n0".into()).await.unwrap();
+        node.cluster.sessions.release(&[ended("u", &session)], &"n0".into()).await.unwrap();
         assert_eq!(sessions(node, "u").await, Vec::<String>::new());
     }
 }
@@ -84,7 +89,7 @@ async fn reject_refuses_the_new_session_and_names_the_holder(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
-    let refused = b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &[]).await.unwrap();
+    let refused = b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &[], None).await.unwrap();
     assert_eq!(refused, Connected::Refused { holders: vec!["n0".into()] });
     assert_eq!(sessions(b, "u").await, ["s1"]);
 }
@@ -94,7 +99,7 @@ async fn sessions_of_dead_nodes_do_not_count(backend: Backend) {
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
     claim(a, "u", "s1", REJECT).await;
     let granted =
-        b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()]).await.unwrap();
+        b.cluster.connects.connect(&session_ref("u", "s2"), &"n1".into(), REJECT, &["n0".into()], None).await.unwrap();
     assert!(matches!(granted, Connected::Granted(_)));
     assert_eq!(sessions(b, "u").await, ["s2"]);
 }
@@ -124,7 +129,7 @@ async fn concurrent_claims_leave_exactly_one_session(backend: Backend) {
         let (cluster, node) = (fixture.nodes[n % 2].cluster.clone(), format!("n{}", n % 2));
         tokio::spawn(async move {
             let session = session_ref("u", &format!("s{n}"));
-            let claimed = cluster.connects.connect(&session, &node.as_str().into(), SINGLE, &[]).await.unwrap();
+            let claimed = cluster.connects.connect(&session, &node.as_str().into(), SINGLE, &[], None).await.unwrap();
             let Connected::Granted(Granted { generation, .. }) = claimed else { panic!("refused") };
             (generation, session.session)
         })
@@ -150,9 +155,9 @@ async fn a_release_by_another_incarnation_does_nothing(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 1);
     let node = &fixture.nodes[0];
     claim(node, "u", "s1", SINGLE).await;
-    node.cluster.sessions.release(&[session_ref("u", "s1")], &"other".into()).await.unwrap();
+    node.cluster.sessions.release(&[ended("u", "s1")], &"other".into()).await.unwrap();
     assert_eq!(sessions(node, "u").await, ["s1"]);
-    node.cluster.sessions.release(&[session_ref("u", "s1"), session_ref("nobody", "s9")], &"n0".into()).await.unwrap();
+    node.cluster.sessions.release(&[ended("u", "s1"), ended("nobody", "s9")], &"n0".into()).await.unwrap();
     assert_eq!(sessions(node, "u").await, Vec::<String>::new());
 }
 
@@ -176,7 +181,7 @@ async fn a_restored_session_beats_an_older_one(backend: Backend) {
     let new = claim(b, "u", "s2", SINGLE).await;
     assert_eq!(a.next_message().await, BusMessage::Evicted("s1".into()));
     // Both entries are gone, as after lost data, and the older session is restored first.
-    b.cluster.sessions.release(&[session_ref("u", "s2")], &"n1".into()).await.unwrap();
+    b.cluster.sessions.release(&[ended("u", "s2")], &"n1".into()).await.unwrap();
     for (node, held, by) in [(&*a, held("u", "s1", old), "n0"), (&*b, held("u", "s2", new), "n1")] {
         assert!(matches!(restore(node, &[held], by).await[..], [Restored::Kept { .. }]));
     }

@@ -39,7 +39,7 @@ fn event(text: &str) -> UserEvent {
 
 async fn claim(node: &Node, name: &str, session: &str) -> Granted {
     let by = node.id.0.as_ref().into();
-    match node.cluster.connects.connect(&session_ref(name, session), &by, MULTI, &[]).await.unwrap() {
+    match node.cluster.connects.connect(&session_ref(name, session), &by, MULTI, &[], None).await.unwrap() {
         Connected::Granted(granted) => granted,
         Connected::Refused { holders } => panic!("refused, held by {holders:?}"),
     }
@@ -136,7 +136,7 @@ async fn a_session_continues_from_its_claim(backend: Backend) {
     let granted = claim(b, "u", "s2").await;
     assert_eq!(granted.end.number, 3);
     let seen = granted.end;
-    let held = HeldSession { session: session_ref("u", "s2"), generation: granted.generation, seen };
+    let held = HeldSession { session: session_ref("u", "s2"), generation: granted.generation, seen, record: None };
     let restored = b.cluster.sessions.restore(std::slice::from_ref(&held), &"n1".into(), MULTI).await.unwrap();
     assert_eq!(restored, [Restored::Kept { end: seen }]);
     a.cluster.user_log.send(&[user("u")], &event("\"x\",1")).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_log_that_fell_back_begins_a_new_epoch(backend: Backend) {
     let end = node.cluster.user_log.read(&user("u"), granted.end).await.unwrap().end;
     // The session has seen more than the log has.
     let seen = Position { number: 5, ..end };
-    let held = HeldSession { session: session_ref("u", "s"), generation: granted.generation, seen };
+    let held = HeldSession { session: session_ref("u", "s"), generation: granted.generation, seen, record: None };
     let restored = node.cluster.sessions.restore(&[held], &"n0".into(), MULTI).await.unwrap();
     let [Restored::Kept { end: anew }] = restored[..] else { panic!("{restored:?}") };
     assert!(anew.epoch > seen.epoch && anew.number == 2, "{anew:?}");
