@@ -29,6 +29,9 @@ pub enum Difference {
     UnreadBytesResetTheConnection,
     /// A request that a balancer repeats is answered as a new one.
     RepeatedRequestsAreNew,
+    /// The last frames to a polling client and the end of the connection are in one answer, or nothing answers the next
+    /// poll.
+    CloseWithTheLastFrames,
     /// An empty POST is accepted.
     EmptyPayloadIsAccepted,
     /// A POST with a packet that does not belong there is refused, but the connection goes on.
@@ -56,6 +59,7 @@ const OXIDE: &[(Difference, &str)] = &[
     (Difference::CutPollsAreIgnored, "the library does not notice that the connection of a poll ends"),
     (Difference::UnreadBytesResetTheConnection, "the library stops reading when it begins to close"),
     (Difference::RepeatedRequestsAreNew, "the library does not look at `t`"),
+    (Difference::CloseWithTheLastFrames, "the library takes all that is queued for the next answer"),
     (Difference::EmptyPayloadIsAccepted, "the library reads it as no packets"),
     (Difference::UnexpectedPacketsAreOnlyRefused, "the library closes only after a packet that it cannot parse"),
     (Difference::FailedProbeBlocksPolling, "the library forgets to reset that the connection is upgrading"),

@@ -1,5 +1,6 @@
-//! Answers polls: with the queue, once there is one; with a NOOP while the client switches to a WebSocket; with CLOSE at
-//! the connection's end.
+//! Answers polls: with the queue, once there is one; with a NOOP while the client switches to a WebSocket; with CLOSE, and
+//! nothing else, at the connection's end: a stock client would handle events in the same answer only after the end, when it
+//! is connected again.
 //!
 //! Guarantees: one poll of a connection at a time, a second one ends the connection; a poll that the client gives up
 //! ends it, too, and so does one that repeats the one before: the packets in the answer may be lost.
@@ -105,11 +106,12 @@ impl Poll {
         let mut state = self.wire.state();
         let state = &mut *state;
         let mut payload = Payload { bytes: Vec::new(), counted: state.queue.bytes() };
-        self.last = state.phase() == Phase::Closing;
+        let is_closing = state.phase() == Phase::Closing;
         let Some(polling) = &mut state.polling else {
             return Ready::Ready(Payload { bytes: vec![NOOP], counted: 0 });
         };
         self.holds = !state.queue.is_empty();
+        self.last = is_closing && !self.holds;
         while let Some(frame) = state.queue.pop() {
             payload::append(&mut payload.bytes, &frame);
         }
