@@ -130,6 +130,11 @@ jackfield_shared::settings! {
     pub struct Recovery {
         /// Whether also clients without `auth: { recover: true }` get offsets, and are recovered when they come back.
         default: bool = false,
+        /// How long after its connection ended a client is recovered; its rooms' messages may be kept for less.
+        #[serde(with = "humantime_serde")]
+        window: Duration = Duration::from_mins(2),
+        /// A socket in more rooms is not recovered.
+        rooms: u32 = 16,
     }
 
     /// `rooms.…`
@@ -230,7 +235,7 @@ jackfield_shared::settings! {
         inbox_bytes: u32 = 1_048_576,
         /// Most frames that wait to be sent on one connection; above it, the connection is closed as too slow; 0 for no
         /// limit.
-        queue: u32 = 1_024,
+        queue: u32 = 2_048,
         /// Most bytes that wait to be sent on one connection; above it, the connection is closed as too slow.
         queue_bytes: u32 = 1_048_576,
         /// Bytes of a connection that the kernel may hold for a client that does not read, besides those in the queue; 0

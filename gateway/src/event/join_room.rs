@@ -8,6 +8,7 @@ use jackfield_cluster::{
     Unavailable, deadline,
     ids::Incarnation,
     presence::{Announce, Entry},
+    recovery::Place,
     room_name::RoomName,
 };
 use jackfield_engine::CloseReason;
@@ -74,10 +75,12 @@ async fn join(
         return Err(Unavailable.into());
     }
     let (number, entry) = client.entry(name.clone());
-    let entered = enter(sender, &entry, &incarnation).await;
+    let place = Place { namespace: &name.namespace, number, room: &name.name };
+    let entered = enter(sender, &entry, place, &incarnation).await;
     let stay = entry.stay;
     let joined = match entered {
         Ok(members) => {
+            client.enters(number, &name.name);
             let mut joining = Joining::new(Arc::clone(client), since, ack, members);
             (joining.again, joining.not_before) = (was_in, client.paged_until(&name.name));
             join_in_rounds(sender, &name, joining, turn).await
@@ -97,7 +100,7 @@ async fn join(
                 shared.releases.push(stay, incarnation);
             }
             Err(match error {
-                JoinError::Unavailable => EventError::Unavailable,
+                JoinError::Unavailable | JoinError::Lost => EventError::Unavailable,
                 JoinError::TooSoon { wait, .. } => wait.into(),
             })
         }
@@ -168,15 +171,27 @@ async fn has_read(sender: &Sender<'_>) -> bool {
 }
 
 /// Registers the user as a member of the room, and returns the number of members.
-async fn enter(sender: &Sender<'_>, entry: &Entry, incarnation: &Incarnation) -> Result<usize, Unavailable> {
-    let shared = sender.shared;
+async fn enter(
+    sender: &Sender<'_>,
+    entry: &Entry,
+    place: Place<'_>,
+    incarnation: &Incarnation,
+) -> Result<usize, Unavailable> {
+    let (shared, client) = (sender.shared, sender.client);
+    let note = async {
+        match client.record() {
+            Some(record) => shared.cluster.recovery.enter(&client.session_ref(), record, place).await,
+            None => Ok(()),
+        }
+    };
     // The index entry is sent first, on the same connection, so Redis stores it first.
-    let (indexed, members) = tokio::join!(
+    let (indexed, members, noted) = tokio::join!(
         biased;
         shared.cluster.membership.index_add(incarnation, std::slice::from_ref(&entry.stay)),
-        shared.cluster.presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes)
+        shared.cluster.presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes),
+        note
     );
-    indexed?;
+    (indexed?, noted?);
     if shared.lease.incarnation().as_ref() != Some(incarnation) {
         shared.lease.reassert_soon();
     }

@@ -1,6 +1,9 @@
 //! `leave-room` `"room"` or `{room}`: the others get `user-left` `{userId, name, room}` at once, without a grace.
 
-use jackfield_cluster::presence::{Ending, Scope};
+use jackfield_cluster::{
+    presence::{Ending, Scope},
+    recovery::Place,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -26,7 +29,12 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Lef
     let (TextOr::Text(name) | TextOr::Other(Args { room: name })) = event.text_or()?;
     room::joined(sender, &name)?;
     let shared = sender.shared;
-    if let Some(stay) = sender.client.left(&name) {
+    if let Some((number, stay)) = sender.client.left(&name) {
+        if let Some(record) = sender.client.record() {
+            let place = Place { namespace: &sender.client.namespace.name, number, room: &name };
+            // If the back end does not answer, a client that comes back soon may be in the room again.
+            let _ = shared.cluster.recovery.leave(&sender.client.session_ref(), record, place).await;
+        }
         if let Scope::Room(room) = &stay.scope {
             shared.rooms.leave(room, sender.client.id);
         }

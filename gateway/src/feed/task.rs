@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Feed, Reader,
     history::{History, Update},
-    resume::{Resume, Terms, missed, offset},
+    resume::{Resume, Terms, offset},
 };
-use crate::log_follower::{LogFollower, Sink};
+use crate::log_follower::{LogFollower, Sink, missed};
 
 /// Time between two attempts to begin.
 const RETRY: Duration = Duration::from_millis(200);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use jackfield_cluster::ids::SocketId;
+use jackfield_cluster::{ids::SocketId, log::Position};
 use jackfield_engine::{CloseReason, Frame, Full, Outbox};
 use parking_lot::RwLock;
 
@@ -30,11 +30,26 @@ pub(crate) trait Member: Send + Sync + 'static {
     /// Its connection's queue.
     fn outbox(&self) -> &Outbox;
 
-    /// Sends a frame. Aborts the connection of a member whose queue has no room for it.
-    fn send(&self, frame: &Frame) {
-        if self.outbox().send(frame) == Err(Full) {
+    /// Queues a frame.
+    fn try_send(&self, frame: &Frame) -> Result<(), Full> {
+        self.outbox().send(frame)
+    }
+
+    /// Queues an event with which the member has everything of the room up to this position.
+    fn try_send_at(&self, frame: &Frame, _room: &str, _position: Position) -> Result<(), Full> {
+        self.try_send(frame)
+    }
+
+    /// Aborts the connection if its queue had no room for a frame.
+    fn abort_if(&self, sent: Result<(), Full>) {
+        if sent == Err(Full) {
             self.outbox().abort(CloseReason::TooSlow);
         }
+    }
+
+    /// Sends a frame. Aborts the connection of a member whose queue has no room for it.
+    fn send(&self, frame: &Frame) {
+        self.abort_if(self.try_send(frame));
     }
 }
 
@@ -108,6 +123,16 @@ impl<M: Member> Group<M> {
 
     /// Like [`Group::fan_out`], to the members that `to` selects.
     pub(crate) async fn fan_out_to(&self, frame: &Frame, to: impl Fn(&M) -> bool) {
+        self.each(|member| to(member).then(|| member.try_send(frame))).await;
+    }
+
+    /// Like [`Group::fan_out`], an event with which the members have everything of the room up to this position.
+    pub(crate) async fn fan_out_at(&self, frame: &Frame, room: &str, position: Position) {
+        self.each(|member| Some(member.try_send_at(frame, room, position))).await;
+    }
+
+    /// Calls `send` with every member; it returns `None` for a member that it sends nothing to.
+    async fn each(&self, send: impl Fn(&M) -> Option<Result<(), Full>>) {
         let (walk, end) = self.begin_walk();
         let mut slow = Vec::new();
         for start in (0..end).step_by(BATCH) {
@@ -117,12 +142,13 @@ impl<M: Member> Group<M> {
             let mut sent = 0;
             {
                 let members = self.members.read();
-                for member in members.slots[start..end.min(start + BATCH)].iter().flatten().filter(|member| to(member))
-                {
-                    sent += 1;
-                    if member.outbox().send(frame) == Err(Full) {
-                        slow.push(Arc::clone(member));
+                for member in members.slots[start..end.min(start + BATCH)].iter().flatten() {
+                    match send(member) {
+                        None => continue,
+                        Some(Ok(())) => {}
+                        Some(Err(Full)) => slow.push(Arc::clone(member)),
                     }
+                    sent += 1;
                 }
             }
             metrics::DELIVERIES.add(sent);

@@ -5,6 +5,7 @@
 //! or a reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
 
 mod cursor;
+mod missed;
 
 use std::sync::{
     Arc,
@@ -21,7 +22,10 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::cursor::{Cursor, Live, Read};
+pub(crate) use self::{
+    cursor::{Cursor, Live, Read},
+    missed::missed,
+};
 use crate::metrics;
 
 /// Time between two attempts to read a log that does not answer.

@@ -22,7 +22,7 @@ use jackfield_shared::{hosts::is_loopback, time::now};
 use super::{Report, release::remove_stays};
 use crate::{
     metrics,
-    session::{Client, Connection, Shared},
+    session::{Client, Connection, Shared, registry::Ending},
 };
 
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
@@ -222,6 +222,7 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
                 break;
             }
             count += left.len();
+            let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open)).collect();
             remove_stays(shared, &dead, &left).await?;
             // Renew this node's own lease during a long cleanup.
             shared.cluster.membership.renew(survivor).await?;

@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
     ids::{Incarnation, SessionRef},
-    presence::{Ending, Scope, Stay},
+    presence::{Ending as Left, Scope, Stay},
+    sessions::Ended,
 };
 use jackfield_engine::CloseReason;
 use tokio::task::JoinHandle;
 
-use crate::session::Shared;
+use crate::session::{
+    Shared,
+    registry::{Ending, Release},
+};
 
 /// Index entries that are read at once.
 const BATCH: usize = 512;
@@ -59,6 +63,7 @@ async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
         if left.is_empty() {
             return membership.forget_dead(&incarnation).await;
         }
+        let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open)).collect();
         remove_stays(shared, &incarnation, &left).await?;
     }
 }
@@ -75,25 +80,33 @@ async fn pass(shared: &Shared) -> Result<(), Unavailable> {
     }
 }
 
-async fn release(shared: &Shared, batch: &[(Stay, Incarnation)]) -> Result<(), Unavailable> {
-    let mut incarnations: Vec<&Incarnation> = batch.iter().map(|(_, incarnation)| incarnation).collect();
+async fn release(shared: &Shared, batch: &[Release]) -> Result<(), Unavailable> {
+    let mut incarnations: Vec<&Incarnation> = batch.iter().map(|release| &release.incarnation).collect();
     incarnations.sort_unstable();
     incarnations.dedup();
     for incarnation in incarnations {
-        let of_it = batch.iter().filter(|(_, held_by)| held_by == incarnation);
-        let stays: Vec<Stay> = of_it.map(|(stay, _)| stay.clone()).collect();
+        let of_it = batch.iter().filter(|release| release.incarnation == *incarnation);
+        let stays: Vec<_> = of_it.map(|release| (release.stay.clone(), release.ending)).collect();
         remove_stays(shared, incarnation, &stays).await?;
     }
     Ok(())
 }
 
 /// Removes stays of an incarnation everywhere. The index comes last, so that a node retries if this fails before.
-pub(super) async fn remove_stays(shared: &Shared, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {
-    let online = stays.iter().filter(|stay| stay.scope == Scope::Cluster);
-    let session = |stay: &Stay| SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() };
-    let sessions: Vec<SessionRef> = online.map(session).collect();
+pub(super) async fn remove_stays(
+    shared: &Shared,
+    of: &Incarnation,
+    ended: &[(Stay, Ending)],
+) -> Result<(), Unavailable> {
+    let online = ended.iter().filter(|(stay, _)| stay.scope == Scope::Cluster);
+    let session = |(stay, ending): &(Stay, Ending)| Ended {
+        session: SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() },
+        is_final: *ending == Ending::Final,
+    };
+    let sessions: Vec<Ended> = online.map(session).collect();
+    let stays: Vec<Stay> = ended.iter().map(|(stay, _)| stay.clone()).collect();
     let cluster = &shared.cluster;
     cluster.sessions.release(&sessions, of).await?;
-    cluster.presence.leave(stays, of, Ending::Gone).await?;
-    cluster.membership.index_remove(of, stays).await
+    cluster.presence.leave(&stays, of, Left::Gone).await?;
+    cluster.membership.index_remove(of, &stays).await
 }

@@ -68,6 +68,10 @@ impl<M: Occupant> Worker<M> {
             let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
                 let wanted = one.joining.wanted(end, empty);
+                if one.joining.is_back && matches!(wanted, Wanted::Newest(_)) && !is_ahead(&one.joining) {
+                    let _ = one.done.send(Err(JoinError::Lost));
+                    continue;
+                }
                 if let (Wanted::After { number, .. }, Some(wait)) = (wanted, one.joining.wait(now))
                     && end.number.saturating_sub(number) > PER_EVENT as u64
                 {
@@ -144,6 +148,10 @@ impl<M: Occupant> Worker<M> {
         encoded: &mut Encoded,
     ) -> Option<Waiting<M>> {
         if !wanted.is_kept(page, end) {
+            if one.joining.is_back {
+                let _ = one.done.send(Err(JoinError::Lost));
+                return None;
+            }
             one.joining.lost = true;
             return Some(one);
         }
@@ -156,26 +164,32 @@ impl<M: Occupant> Worker<M> {
             let _ = done.send(Err(JoinError::TooSoon { wait, bytes }));
             return None;
         }
-        let first = messages.first().map_or(0, |message| message.number);
-        let last = messages.last().map_or(end.number, |message| message.number);
-        let same = (end, first, to_send.len(), more);
-        if encoded.as_ref().is_none_or(|(present, _)| *present != same) {
-            *encoded = Some((same, recent_messages(&self.local.name, page, to_send, more)));
-        }
-        let recent = encoded.as_ref().map_or(&[][..], |(_, frames)| frames);
-        let name = &self.local.name;
         let socket = joining.member.id();
         if more {
             // Between the rounds the socket receives no live message.
-            let bytes = joining.send(name, recent);
             self.local.members.leave(socket);
             self.pending.insert(socket);
+        } else {
+            self.pending.remove(&socket);
+            self.local.members.join(Arc::clone(&joining.member));
+        }
+        let name = &self.local.name;
+        let last = messages.last().map_or(end.number, |message| message.number);
+        let bytes = if joining.is_back {
+            joining.send_missed(name, messages, end.epoch)
+        } else {
+            let first = messages.first().map_or(0, |message| message.number);
+            let same = (end, first, to_send.len(), more);
+            if encoded.as_ref().is_none_or(|(present, _)| *present != same) {
+                *encoded = Some((same, recent_messages(name, page, to_send, more)));
+            }
+            let recent = encoded.as_ref().map_or(&[][..], |(_, frames)| frames);
+            joining.send(name, recent, (!more).then_some(end))
+        };
+        if more {
             let _ = done.send(Ok(Joined::More { sent: Position { number: last, ..end }, bytes }));
             return None;
         }
-        self.pending.remove(&socket);
-        self.local.members.join(Arc::clone(&joining.member));
-        let bytes = joining.send(name, recent);
         let recovered = match wanted {
             Wanted::Newest(recovered) => recovered,
             Wanted::After { .. } => Some(true),

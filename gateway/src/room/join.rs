@@ -20,7 +20,7 @@ use jackfield_cluster::{
 use jackfield_engine::Frame;
 use serde_json::json;
 
-use super::messages::array;
+use super::messages::{array, new_message};
 use crate::hub::Member;
 
 /// Most messages in one `recent-messages`.
@@ -55,6 +55,9 @@ pub(crate) struct Joining<M> {
     pub(crate) not_before: Option<Instant>,
     /// The messages that it missed are no longer kept.
     pub(super) lost: bool,
+    /// The client comes back, and believes that it is in the room: it gets what it missed as live messages, or is not
+    /// admitted.
+    pub(super) is_back: bool,
 }
 
 /// Result of one round.
@@ -91,6 +94,8 @@ pub(crate) enum JoinError {
         /// Bytes that were read and not sent.
         bytes: usize,
     },
+    /// The messages that a client missed which comes back are not kept any more.
+    Lost,
 }
 
 impl From<Unavailable> for JoinError {
@@ -112,7 +117,7 @@ pub(super) enum Wanted {
 // A derived one would require `M: Clone`.
 impl<M> Clone for Joining<M> {
     fn clone(&self) -> Self {
-        let Self { member, since, ack, members, again, sent, not_before, lost } = self;
+        let Self { member, since, ack, members, again, sent, not_before, lost, is_back } = self;
         Self {
             member: Arc::clone(member),
             since: since.clone(),
@@ -122,6 +127,7 @@ impl<M> Clone for Joining<M> {
             sent: *sent,
             not_before: *not_before,
             lost: *lost,
+            is_back: *is_back,
         }
     }
 }
@@ -129,7 +135,12 @@ impl<M> Clone for Joining<M> {
 impl<M: Occupant> Joining<M> {
     /// The first round of `member`'s join.
     pub(crate) fn new(member: Arc<M>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
-        Self { member, since, ack, members, again: false, sent: None, not_before: None, lost: false }
+        Self { member, since, ack, members, again: false, sent: None, not_before: None, lost: false, is_back: false }
+    }
+
+    /// `member`'s return to a room of which the client has everything up to this position.
+    pub(crate) fn back(member: Arc<M>, position: Position) -> Self {
+        Self { is_back: true, ..Self::new(member, Some(position.to_string()), None, 0) }
     }
 
     pub(super) fn wanted(&self, end: Position, empty: Position) -> Wanted {
@@ -152,16 +163,33 @@ impl<M: Occupant> Joining<M> {
         (self.sent.is_none() && !wait.is_zero()).then_some(wait)
     }
 
-    /// Sends the socket these `recent-messages`, preceded by `joined` in the first round. Returns their size in bytes.
-    pub(super) fn send(&self, room: &RoomName, recent: &[Frame]) -> usize {
+    /// Sends the socket these `recent-messages`, preceded by `joined` in the first round; with the last of them it has
+    /// everything up to `end`, if that is given. Returns their size in bytes.
+    pub(super) fn send(&self, room: &RoomName, recent: &[Frame], end: Option<Position>) -> usize {
         if self.sent.is_none() {
             let joined = Frame::event(&room.namespace, "joined", &json!({ "room": &*room.name }));
             joined.iter().for_each(|frame| self.member.send(frame));
         }
-        for frame in recent {
-            self.member.send(frame);
+        for (index, frame) in recent.iter().enumerate() {
+            let sent = match end.filter(|_| index + 1 == recent.len()) {
+                Some(end) => self.member.try_send_at(frame, &room.name, end),
+                None => self.member.try_send(frame),
+            };
+            self.member.abort_if(sent);
         }
         recent.iter().map(Frame::bytes).sum()
+    }
+
+    /// Sends the socket these messages as live ones. Returns their size in bytes.
+    pub(super) fn send_missed(&self, room: &RoomName, messages: &[Stored], epoch: u64) -> usize {
+        let mut bytes = 0;
+        for Stored { number, body } in messages {
+            let position = Position { epoch, number: *number };
+            let frame = new_message(room, position, body);
+            bytes += frame.bytes();
+            self.member.abort_if(self.member.try_send_at(&frame, &room.name, position));
+        }
+        bytes
     }
 
     /// Acknowledges the join, if the client asked for an acknowledgement.

@@ -3,7 +3,11 @@
 
 use std::fmt::{self, Write as _};
 
-use jackfield_cluster::log::{Page, Position, Stored};
+use jackfield_cluster::{
+    log::{Page, Position, Stored},
+    room_name::RoomName,
+};
+use jackfield_engine::Frame;
 use jackfield_shared::time::now_rfc3339;
 use serde::Serialize;
 
@@ -39,12 +43,17 @@ pub(crate) fn message_body<T: Serialize + ?Sized>(room: &str, content: &T, sende
 }
 
 /// One message: `{"id":"…",<body>`.
-pub(super) struct Object<'a>(pub(super) Position, pub(super) &'a str);
+struct Object<'a>(Position, &'a str);
 
 impl fmt::Display for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{\"id\":\"{}\",{}", self.0, self.1)
     }
+}
+
+/// A message as a member gets it live.
+pub(super) fn new_message(room: &RoomName, position: Position, body: &str) -> Frame {
+    Frame::event_json(&room.namespace, "new-message", Object(position, body))
 }
 
 /// Messages of a page: `[{…},{…}]`.

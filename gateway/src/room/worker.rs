@@ -24,7 +24,7 @@ use super::{
     enter::Waiting,
     join::{JoinError, Joined, Joining, Occupant},
     mailbox::Mailbox,
-    messages::Object,
+    messages::new_message,
     recent::Recent,
     signals::Signals,
 };
@@ -198,8 +198,8 @@ impl<M: Occupant> Sink for LocalRoom<M> {
     async fn deliver(&mut self, position: Position, body: &Arc<str>) {
         self.signals.at(position);
         self.recent.push(position, body);
-        let frame = Frame::event_json(&self.name.namespace, "new-message", Object(position, body));
-        self.members.fan_out(&frame).await;
+        let frame = new_message(&self.name, position, body);
+        self.members.fan_out_at(&frame, &self.name.name, position).await;
         metrics::DELIVERED.add(1);
         let stopwatch = &self.signals.stopwatch;
         if stopwatch.is_running()
@@ -214,7 +214,7 @@ impl<M: Occupant> Sink for LocalRoom<M> {
         self.signals.at(position);
         let reset = json!({ "room": &*self.name.name, "position": position.to_string() });
         if let Some(frame) = Frame::event(&self.name.namespace, "room-reset", &reset) {
-            self.members.fan_out(&frame).await;
+            self.members.fan_out_at(&frame, &self.name.name, position).await;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use jackfield_cluster::{
     connects::{Connected, Granted},
     ids::{Incarnation, SessionRef},
     presence::Stay,
+    recovery::Wish,
 };
 use jackfield_shared::claims::Identity;
 
@@ -14,7 +15,11 @@ use super::{Connection, refusal::Refusal, state::Claim};
 use crate::metrics;
 
 /// Claims the session of `identity`'s user. Without a grant, nothing stays claimed.
-pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> Result<Granted, Refusal> {
+pub(super) async fn claim(
+    connection: &Arc<Connection>,
+    identity: &Identity,
+    wish: Option<&Wish>,
+) -> Result<Granted, Refusal> {
     let shared = &connection.shared;
     let incarnation = shared.lease.incarnation().ok_or(Refusal::Temporary)?;
     if shared.releases.is_full() {
@@ -30,7 +35,7 @@ pub(super) async fn claim(connection: &Arc<Connection>, identity: &Identity) -> 
         // Insert before the claim, so that an eviction finds the session even before the claim's answer arrives.
         shared.connections.insert(connection, Some(&identity.user_id));
     }
-    match connect(connection, &session, &incarnation).await {
+    match connect(connection, &session, &incarnation, wish).await {
         Ok(Connected::Granted(granted)) => {
             metrics::CLAIMS.add_for(["granted"], 1);
             connection.session.lock().granted(Claim { generation: granted.generation, incarnation });
@@ -53,15 +58,16 @@ async fn connect(
     connection: &Connection,
     session: &SessionRef,
     incarnation: &Incarnation,
+    wish: Option<&Wish>,
 ) -> Result<Connected, Unavailable> {
     let (cluster, policy) = (&connection.shared.cluster, connection.shared.policy);
-    let connected = cluster.connects.connect(session, incarnation, policy, &[]).await?;
+    let connected = cluster.connects.connect(session, incarnation, policy, &[], wish).await?;
     let Connected::Refused { holders } = &connected else { return Ok(connected) };
     // Nodes register before they claim, so a holder that is not live is dead: retry without its sessions.
     let live = cluster.membership.live().await?;
     let dead: Vec<_> = holders.iter().filter(|holder| !live.contains(holder)).cloned().collect();
     match dead.is_empty() {
         true => Ok(connected),
-        false => cluster.connects.connect(session, incarnation, policy, &dead).await,
+        false => cluster.connects.connect(session, incarnation, policy, &dead, wish).await,
     }
 }

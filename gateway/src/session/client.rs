@@ -6,18 +6,22 @@ use std::{
 };
 
 use jackfield_cluster::{
-    ids::{SessionKey, SessionRef, SocketId},
+    ids::{RecordId, SessionKey, SessionRef, SocketId},
+    log::Position,
     presence::{Entry, Scope, Stay},
     room_name::RoomName,
 };
-use jackfield_engine::{Frame, Outbox};
+use jackfield_engine::{Frame, Full, Outbox};
 use jackfield_shared::claims::Identity;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use serde_json::json;
 use smallvec::SmallVec;
 
-use super::Addressee;
+use super::{
+    Addressee,
+    recovery::{Recoverable, Tracked},
+};
 use crate::{
     hub::{Member, Namespace},
     limits::User,
@@ -37,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) session: SessionKey,
     outbox: Outbox,
     rooms: Mutex<InRooms>,
+    /// Boxed, because most sockets have none.
+    recovery: Option<Box<Recoverable>>,
 }
 
 /// The rooms that a socket is in.
@@ -80,7 +86,39 @@ impl Client {
         user: Arc<User>,
         outbox: Outbox,
     ) -> Self {
-        Self { id, namespace, identity, user, session, outbox, rooms: Mutex::default() }
+        Self { id, namespace, identity, user, session, outbox, rooms: Mutex::default(), recovery: None }
+    }
+
+    /// The client can be recovered. Stays up to this number are of a former connection.
+    pub(super) fn recoverable(mut self, recovery: Box<Recoverable>, stays: u32) -> Self {
+        self.recovery = Some(recovery);
+        self.rooms.get_mut().count = stays;
+        self
+    }
+
+    /// The client's record, if it can be recovered.
+    pub(crate) fn record(&self) -> Option<RecordId> {
+        self.recovery.as_ref().map(|recovery| recovery.record)
+    }
+
+    /// What the socket has been sent, if its client can be recovered.
+    pub(super) fn tracked(&self) -> Option<MutexGuard<'_, Tracked>> {
+        self.recovery.as_ref().map(|recovery| recovery.tracked.lock())
+    }
+
+    /// The stay begins, which the record has already.
+    pub(crate) fn enters(&self, stay: u32, room: &Arc<str>) {
+        if let Some(mut tracked) = self.tracked() {
+            tracked.enters(stay, room);
+        }
+    }
+
+    /// Sends an event with which the socket has everything of its user's log up to this position.
+    pub(super) fn try_send_user(&self, frame: &Frame, position: Position) -> Result<(), Full> {
+        match self.tracked() {
+            Some(mut tracked) => tracked.send_user(&self.outbox, frame, position),
+            None => self.outbox.send(frame),
+        }
     }
 
     /// The session that the socket belongs to, as the cluster's ports take it.
@@ -108,7 +146,7 @@ impl Client {
         stays.collect()
     }
 
-    fn entry_of(&self, room: RoomName, number: u32) -> Entry {
+    pub(super) fn entry_of(&self, room: RoomName, number: u32) -> Entry {
         let profile = json!({ "userId": self.identity.user_id, "name": self.identity.name }).to_string();
         Entry { stay: self.stay_of(room, number), profile: profile.into() }
     }
@@ -138,12 +176,15 @@ impl Client {
         !rooms.gone
     }
 
-    /// Removes a room from the socket's list. Returns the stay that ended, if the socket was in the room.
-    pub(crate) fn left(&self, name: &str) -> Option<Stay> {
+    /// Removes a room from the socket's list. Returns the stay that ended and its number, if the socket was in the room.
+    pub(crate) fn left(&self, name: &str) -> Option<(u32, Stay)> {
         let mut rooms = self.rooms.lock();
         let index = rooms.rooms.iter().position(|joined| &*joined.room.name().name == name)?;
+        if let Some(mut tracked) = self.tracked() {
+            tracked.left(name);
+        }
         let InRoom { room, stay, .. } = rooms.rooms.swap_remove(index);
-        Some(self.stay_of(room.name().clone(), stay))
+        Some((stay, self.stay_of(room.name().clone(), stay)))
     }
 
     /// The socket has left its namespace: removes all rooms, refuses further ones, and returns the stays that ended.
@@ -207,6 +248,20 @@ impl Member for Client {
 
     fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    fn try_send(&self, frame: &Frame) -> Result<(), Full> {
+        match self.tracked() {
+            Some(mut tracked) => tracked.send(&self.outbox, frame),
+            None => self.outbox.send(frame),
+        }
+    }
+
+    fn try_send_at(&self, frame: &Frame, room: &str, position: Position) -> Result<(), Full> {
+        match self.tracked() {
+            Some(mut tracked) => tracked.send_at(&self.outbox, frame, room, position),
+            None => self.outbox.send(frame),
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{connects::Granted, deadline, ids::SocketId, presence::Stay};
-use jackfield_engine::{CloseReason, Frame};
+use jackfield_cluster::{Unavailable, connects::Granted, deadline, log::Position, presence::Stay};
+use jackfield_engine::{CloseReason, Frame, Full};
 use jackfield_shared::{
     claims::Identity,
     time::{now, now_rfc3339, rfc3339_of_unix, unix_now},
@@ -22,12 +22,12 @@ use super::{
     connect_auth::ConnectAuth,
     connect_feed,
     handshake_token::HandshakeToken,
+    newcomer::{Asking, Newcomer},
     refusal::Refusal,
     state::Standing,
 };
 use crate::{
     hub::{Member as _, Namespace},
-    limits::User,
     metrics, notification,
     room::SYSTEM,
 };
@@ -72,7 +72,7 @@ async fn join(
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
-        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity).await,
+        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth).await,
         _ => Err(Refusal::Permanent("missing_token")),
     }
 }
@@ -81,17 +81,19 @@ async fn join_namespace(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
+    auth: &ConnectAuth,
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
         Standing::Same => {
             let user = connection.belongs_to(&identity.user_id);
-            admit(connection, namespace, identity, user, None);
-            Ok(())
+            let wish = connection.wish(namespace, auth);
+            let newcomer = Asking { connection, namespace, identity, user, auth }.another(wish).await;
+            admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None)
         }
         Standing::Other => Err(Refusal::Permanent("session_conflict")),
         Standing::Ended => Err(Refusal::Temporary),
-        Standing::Claim => begin(connection, namespace, identity).await,
+        Standing::Claim => begin(connection, namespace, identity, auth).await,
     }
 }
 
@@ -100,6 +102,7 @@ pub(super) async fn begin(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
+    auth: &ConnectAuth,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let user = connection.belongs_to(&identity.user_id);
@@ -114,14 +117,23 @@ pub(super) async fn begin(
         return Err(Refusal::Temporary);
     };
     let gaps = shared.lease.gaps();
-    let granted = claim(connection, &identity).await.inspect_err(|_| {
+    let wish = connection.wish(namespace, auth);
+    let granted = claim(connection, &identity, wish.as_ref()).await.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(connection.id);
     })?;
     connection.release_permit();
-    admit(connection, namespace, identity, user, Some(granted));
+    let newcomer = Asking { connection, namespace, identity, user, auth }.first(wish, &granted).await;
+    let admitted = match newcomer {
+        Ok(newcomer) => admit(connection, newcomer, Some(&granted)),
+        Err(Unavailable) => Err(Refusal::Temporary),
+    };
+    if admitted.is_err() {
+        // Before the claim is complete, which then releases it.
+        connection.close(CloseReason::Unavailable);
+    }
     settle(connection, gaps);
-    Ok(())
+    admitted
 }
 
 /// The identity in the client's token; `None` if the client sent none.
@@ -159,45 +171,37 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
 /// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
 /// `granted` is the claim of the connection's first namespace; in another one, the number of unread notifications
 /// follows as soon as the back end answers.
-fn admit(
-    connection: &Arc<Connection>,
-    namespace: &Arc<Namespace<Client>>,
-    identity: Arc<Identity>,
-    user: Arc<User>,
-    granted: Option<Granted>,
-) {
+fn admit(connection: &Arc<Connection>, newcomer: Newcomer, granted: Option<&Granted>) -> Result<(), Refusal> {
     let shared = &connection.shared;
-    let id = SocketId::random();
-    let authenticated = json!({
-        "success": true,
-        "userId": identity.user_id,
-        "email": identity.email,
-        "socketId": id,
-        "expiresAt": rfc3339_of_unix(identity.expires_at),
-    });
-    let client =
-        Arc::new(Client::new(id, connection.id, Arc::clone(namespace), identity, user, connection.outbox.clone()));
+    let Newcomer { client, back } = newcomer;
+    let namespace = &client.namespace;
     let misses_events;
     let (sent, missed_push) = {
         // Under the lock, so that a concurrent eviction sends its events after CONNECT.
         let mut session = connection.session.lock();
-        if session.is_ended() || session.sockets.iter().any(|other| other.namespace.name == namespace.name) {
-            return;
+        let end = back.as_ref().map(|(_, end)| *end);
+        let is_here = session.sockets.iter().any(|other| other.namespace.name == namespace.name);
+        // The other sockets of its session have got more events meanwhile.
+        let is_behind = granted.is_none() && end.is_some() && end != session.user_cursor.at();
+        if session.is_ended() || is_here || is_behind {
+            drop(session);
+            shared.remove_client(&client);
+            return if is_behind { Err(Refusal::Temporary) } else { Ok(()) };
         }
         session.sockets.push(Arc::clone(&client));
-        misses_events = granted.is_some_and(|granted| session.user_cursor.begin(granted.end));
+        misses_events = granted.is_some_and(|granted| session.user_cursor.begin(end.unwrap_or(granted.end)));
         connection.admitted(&mut session);
-        let connected = Frame::connect(&namespace.name, &id.to_string(), None);
-        let authenticated = Frame::event(&namespace.name, "authenticated", &authenticated);
-        let news = granted.into_iter().flat_map(|granted| news(shared, &client, granted));
-        let mut frames = std::iter::once(connected).chain(authenticated).chain(news);
-        let sent = frames.try_for_each(|frame| client.outbox().send(&frame));
+        let mut sent = greet(&client, back.map(|(offset, _)| offset), session.user_cursor.at());
+        for frame in granted.into_iter().flat_map(|granted| news(shared, &client, granted)) {
+            sent = sent.and_then(|()| client.outbox().send(&frame));
+        }
+        if let Some(mut tracked) = client.tracked() {
+            sent = sent.and_then(|()| tracked.let_go(client.outbox()));
+        }
         namespace.members.join(Arc::clone(&client));
         (sent, session.take_missed_push())
     };
-    if sent.is_err() {
-        connection.outbox.abort(CloseReason::TooSlow);
-    }
+    client.abort_if(sent);
     connection.renew(client.identity.expires_at);
     if misses_events {
         shared.behind.push(connection.id);
@@ -207,11 +211,36 @@ fn admit(
     }
     shared.roster_changed(namespace);
     metrics::CONNECTS.add(1);
+    Ok(())
+}
+
+/// Sends the answer to the client's CONNECT, and `authenticated`, with the offset of what the client has handled: one
+/// that comes back says so itself, a new one has handled everything up to its position in the user's log.
+fn greet(client: &Client, handled: Option<String>, at: Option<Position>) -> Result<(), Full> {
+    let (namespace, identity, id) = (&client.namespace.name, &client.identity, client.id());
+    let pid = client.record().map(|record| record.to_string());
+    client.outbox().send(&Frame::connect(namespace, &id.to_string(), pid.as_deref()))?;
+    let authenticated = json!({
+        "success": true,
+        "userId": identity.user_id,
+        "email": identity.email,
+        "socketId": id,
+        "expiresAt": rfc3339_of_unix(identity.expires_at),
+    });
+    let Some(mut authenticated) = Frame::event(namespace, "authenticated", &authenticated) else { return Ok(()) };
+    if let Some(mut tracked) = client.tracked() {
+        let offset = handled.unwrap_or_else(|| {
+            at.into_iter().for_each(|at| tracked.begin(at));
+            tracked.offset()
+        });
+        authenticated = authenticated.with_argument(&offset);
+    }
+    client.outbox().send(&authenticated)
 }
 
 /// The events that a connection's first socket gets at once: the number of unread notifications, and the announcement
 /// of its own user, which the arriving session gets from nobody else.
-fn news(shared: &Shared, client: &Client, granted: Granted) -> impl Iterator<Item = Frame> {
+fn news(shared: &Shared, client: &Client, granted: &Granted) -> impl Iterator<Item = Frame> {
     let namespace = &client.namespace;
     let count = notification::count(granted.unread, &now_rfc3339());
     metrics::DELIVERIES.add(1);

@@ -19,7 +19,7 @@ use super::{
     connect_auth::ConnectAuth,
     handshake_token::HandshakeToken,
     packet_queue::PacketQueue,
-    registry::{Idler, Listed},
+    registry::{Ending, Idler, Listed, Release},
     state::SessionState,
     subscriptions::Subscriptions,
 };
@@ -205,7 +205,8 @@ impl Connection {
         let session = self.session.lock();
         let (user, generation) = session.live()?;
         let seen = session.user_cursor.at()?;
-        Some(HeldSession { session: self.session_ref(user), generation, seen })
+        let record = session.sockets.iter().find_map(|client| client.record());
+        Some(HeldSession { session: self.session_ref(user), generation, seen, record })
     }
 
     /// Records that the session was re-registered under `incarnation`; false if it has ended meanwhile.
@@ -220,6 +221,11 @@ impl Connection {
             && settings.engine().is_ok_and(|engine| engine == EngineKind::Native)
     }
 
+    /// A socket in more rooms cannot be recovered.
+    pub(super) fn max_recovered_rooms(&self) -> usize {
+        self.shared.settings.recovery.rooms as usize
+    }
+
     pub(super) fn session_ref(&self, user: Arc<str>) -> SessionRef {
         SessionRef { user, session: self.id.into() }
     }
@@ -232,12 +238,14 @@ impl Connection {
         self.subscriptions.lock().find(namespace).cloned()
     }
 
-    pub(super) fn leave(&self, namespace: &str) {
+    /// Leaves a namespace or a feed. Returns the socket that has left.
+    pub(super) fn leave(&self, namespace: &str) -> Option<Arc<Client>> {
         let left = self.session.lock().take_socket(namespace);
-        match left {
-            Some(client) => self.shared.remove_client(&client),
+        match &left {
+            Some(client) => self.shared.remove_client(client),
             None => self.unsubscribe(namespace),
         }
+        left
     }
 
     /// Adds a subscriber, and sends it these frames first. False if the connection has ended, or has subscribed
@@ -285,11 +293,11 @@ impl Connection {
     /// Leaves all namespaces and feeds, and ends the session. A second call does nothing.
     fn end(&self) {
         self.end_subscriptions();
-        self.end_session();
+        self.end_session(Ending::Open);
     }
 
     /// Leaves all namespaces except feeds, and ends the session. Returns the sockets it had; none in a second call.
-    pub(super) fn end_session(&self) -> Vec<Arc<Client>> {
+    pub(super) fn end_session(&self, ending: Ending) -> Vec<Arc<Client>> {
         let (sockets, release) = {
             let mut session = self.session.lock();
             self.shared.expiry.forget(session.checked_at, self.id);
@@ -303,7 +311,8 @@ impl Connection {
         }
         self.shared.connections.remove(self.id);
         if let Some((user, incarnation)) = release {
-            self.shared.releases.push(Stay::online(&self.session_ref(user)), incarnation);
+            let stay = Stay::online(&self.session_ref(user));
+            self.shared.releases.push_ending(Release { stay, incarnation, ending });
         }
         sockets.into_vec()
     }
@@ -339,6 +348,6 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         let sizes = (size_of::<Connection>(), size_of::<Client>());
-        assert!(sizes.0 <= 304 && sizes.1 <= 120, "{sizes:?} bytes");
+        assert!(sizes.0 <= 304 && sizes.1 <= 128, "{sizes:?} bytes");
     }
 }

@@ -7,7 +7,7 @@ use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::time::now_rfc3339;
 use serde_json::{Value, json};
 
-use super::{Addressee, Client, Connection, EventError, Subscriber, error_frame};
+use super::{Addressee, Client, Connection, EventError, Subscriber, error_frame, registry::Ending};
 use crate::metrics;
 
 /// Time between the last frame to a flooding client and the end of its transport.
@@ -62,7 +62,7 @@ impl Connection {
     pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, reason_event: impl Fn(&Client) -> Option<Frame>) {
         metrics::DISCONNECTED.add_for([reason], 1);
         // End the session first, so that nothing follows the DISCONNECT, and no namespace is joined meanwhile.
-        let sockets = self.end_session();
+        let sockets = self.end_session(Ending::Final);
         let user = sockets.first().map(|client| &*client.identity.user_id);
         tracing::info!(session = %self.id, user, reason, "disconnected a client permanently");
         for client in sockets {

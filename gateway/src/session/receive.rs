@@ -130,7 +130,12 @@ impl Connection {
             }
             Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
             Inbound::Disconnect { namespace } => {
-                self.leave(namespace);
+                if let Some(left) = self.leave(namespace)
+                    && let Some(record) = left.record()
+                {
+                    // If the back end does not answer, the client may be recovered although it has left.
+                    let _ = self.shared.cluster.recovery.forget(&left.session_ref(), record, namespace).await;
+                }
                 // The client may join another namespace: do not close the connection yet.
                 if self.is_idle() {
                     self.shared.idle.watch(self);
@@ -184,7 +189,7 @@ impl Connection {
             Inbound::Refused { namespace, event, ack, .. } => self.answer(namespace, *ack, error, event),
             // A stock client reconnects by itself and sends its CONNECT again.
             Inbound::Connect { .. } | Inbound::Malformed => self.close(CloseReason::Unavailable),
-            Inbound::Disconnect { namespace } => self.leave(namespace),
+            Inbound::Disconnect { namespace } => drop(self.leave(namespace)),
         }
     }
 

@@ -10,6 +10,7 @@ use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, v
 use super::{
     Client, Connection, MAIN, Shared,
     connect::{begin, connect},
+    connect_auth::ConnectAuth,
     handshake_token::HandshakeToken,
     refusal::Refusal,
     state::Standing,
@@ -41,7 +42,7 @@ fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
 }
 
 async fn finish_claim(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
-    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity()).await
+    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default()).await
 }
 
 /// A socket in the main namespace.

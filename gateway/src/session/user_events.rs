@@ -11,8 +11,8 @@ use jackfield_cluster::{
 };
 use jackfield_engine::{CloseReason, Frame, Full, Parts};
 
-use super::{Connection, state::SessionState, user_cursor::Step};
-use crate::{hub::Member as _, log_follower::Read, metrics, notification};
+use super::{Client, Connection, state::SessionState, user_cursor::Step};
+use crate::{log_follower::Read, metrics, notification};
 
 /// An event for one user, encoded once for each namespace.
 pub(crate) struct UserFrames {
@@ -38,6 +38,16 @@ impl UserFrames {
         Some(Self { contents, except, frames: Vec::new() })
     }
 
+    /// Sends the event of this position to one socket, unless it is the excepted one.
+    pub(super) fn send(&mut self, client: &Client, position: Position) -> Result<(), Full> {
+        if self.except == Some(client.id) {
+            return Ok(());
+        }
+        let frames = self.of(&client.namespace.name);
+        metrics::DELIVERIES.add(frames.len());
+        frames.iter().try_for_each(|frame| client.try_send_user(frame, position))
+    }
+
     fn of(&mut self, namespace: &Arc<str>) -> &[Frame] {
         let index = self.frames.iter().position(|(name, _)| name == namespace).unwrap_or_else(|| {
             let frame =
@@ -55,7 +65,7 @@ impl Connection {
         let (step, is_full) = {
             let mut session = self.session.lock();
             let step = session.user_cursor.live(position);
-            (step, step == Step::Deliver && send(&session, frames).is_err())
+            (step, step == Step::Deliver && send(&session, frames, position).is_err())
         };
         if step == Step::Read {
             self.shared.behind.push(self.id);
@@ -93,9 +103,11 @@ impl Connection {
                     }
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add_for(["user"], missed.len());
-                    let events = missed.iter().filter_map(|stored| stored.body.as_ref());
-                    for mut frames in events.filter_map(UserFrames::new) {
-                        is_full = is_full || send(&session, &mut frames).is_err();
+                    for stored in missed {
+                        let position = Position { number: stored.number, ..page.end };
+                        if let Some(mut frames) = stored.body.as_ref().and_then(UserFrames::new) {
+                            is_full = is_full || send(&session, &mut frames, position).is_err();
+                        }
                     }
                     !more && session.user_cursor.caught_up()
                 }
@@ -118,13 +130,7 @@ impl Connection {
     }
 }
 
-/// Sends an event to the session's sockets.
-fn send(session: &SessionState, frames: &mut UserFrames) -> Result<(), Full> {
-    let except = frames.except;
-    let mut clients = session.sockets.iter().filter(|client| Some(client.id) != except);
-    clients.try_for_each(|client| {
-        let frames = frames.of(&client.namespace.name);
-        metrics::DELIVERIES.add(frames.len());
-        frames.iter().try_for_each(|frame| client.outbox().send(frame))
-    })
+/// Sends the event of this position to the session's sockets.
+fn send(session: &SessionState, frames: &mut UserFrames, position: Position) -> Result<(), Full> {
+    session.sockets.iter().try_for_each(|client| frames.send(client, position))
 }

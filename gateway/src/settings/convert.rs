@@ -172,7 +172,8 @@ impl GatewaySettings {
             grace: self.presence.grace,
             announce_max: self.rooms.announce_max as usize,
             notifications: Keep { max: self.notifications.max as usize, age: self.notifications.max_age },
-            user_events: USER_EVENTS_KEPT,
+            user_events: USER_EVENTS_KEPT.max(self.recovery.window),
+            recovery: self.recovery.window,
         }
     }
 }

@@ -20,6 +20,7 @@ mod limits;
 mod notifications;
 mod private_messages;
 mod readme;
+mod recovery;
 mod relay;
 mod rooms_costs;
 mod rooms_join;

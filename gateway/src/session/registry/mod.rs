@@ -29,7 +29,7 @@ pub(crate) use self::{
     idle::{Idle, Idler},
     lease::Lease,
     readiness::ReadinessFlags,
-    release_queue::ReleaseQueue,
+    release_queue::{Ending, Release, ReleaseQueue},
     roster::{Roster, RosterView},
     turnstile::{NotPassed, Turnstile},
     unread::UnreadNotifier,

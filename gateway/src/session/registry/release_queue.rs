@@ -15,10 +15,28 @@ const BATCH: usize = 512;
 /// Number of entries from which on claims and joins are refused. About 15 MB.
 const MAX: usize = 65_536;
 
+/// A stay that has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Release {
+    pub(crate) stay: Stay,
+    /// The incarnation that held it.
+    pub(crate) incarnation: Incarnation,
+    pub(crate) ending: Ending,
+}
+
+/// Whether the client of an ended session may come back to its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It may.
+    Open,
+    /// It was told that it is disconnected.
+    Final,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct ReleaseQueue {
-    waiting: Mutex<Vec<(Stay, Incarnation)>>,
+    waiting: Mutex<Vec<Release>>,
     wake: Notify,
     /// Entries of the current batch, which are no longer in `waiting` and not released yet.
     in_flight: AtomicUsize,
@@ -28,8 +46,13 @@ pub(crate) struct ReleaseQueue {
 
 impl ReleaseQueue {
     /// Adds an ended stay, which `incarnation` held.
-    pub(crate) fn push(&self, entry: Stay, incarnation: Incarnation) {
-        self.waiting.lock().push((entry, incarnation));
+    pub(crate) fn push(&self, stay: Stay, incarnation: Incarnation) {
+        self.push_ending(Release { stay, incarnation, ending: Ending::Open });
+    }
+
+    /// Adds an ended stay.
+    pub(crate) fn push_ending(&self, release: Release) {
+        self.waiting.lock().push(release);
         self.wake.notify_one();
     }
 
@@ -59,7 +82,7 @@ impl ReleaseQueue {
     }
 
     /// Takes a batch; it is in flight until [`ReleaseQueue::finish_batch`].
-    pub(crate) fn take(&self) -> Vec<(Stay, Incarnation)> {
+    pub(crate) fn take(&self) -> Vec<Release> {
         let mut waiting = self.waiting.lock();
         let rest = waiting.len().saturating_sub(BATCH);
         let batch = waiting.split_off(rest);
@@ -68,7 +91,7 @@ impl ReleaseQueue {
     }
 
     /// Ends the batch; `rest` was not released, and returns to the queue.
-    pub(crate) fn finish_batch(&self, rest: Vec<(Stay, Incarnation)>) {
+    pub(crate) fn finish_batch(&self, rest: Vec<Release>) {
         let mut waiting = self.waiting.lock();
         waiting.extend(rest);
         self.in_flight.store(0, Ordering::Release);

@@ -1,0 +1,121 @@
+//! The socket of a client that joins a namespace: a new one, or the one that the client comes back to.
+
+use std::sync::Arc;
+
+use jackfield_cluster::{
+    Unavailable,
+    connects::Granted,
+    ids::{RecordId, SocketId},
+    log::Position,
+    recovery::{Record, Wish},
+};
+use jackfield_shared::claims::Identity;
+
+use super::{
+    Client, Connection,
+    connect_auth::ConnectAuth,
+    recovery::{Recoverable, Returning, Tracked, restore, wish},
+};
+use crate::{hub::Namespace, limits::User};
+
+/// See the module. It must be admitted, or removed as one that has left.
+pub(super) struct Newcomer {
+    pub(super) client: Arc<Client>,
+    /// The client was recovered: it has handled all events up to this offset, which is JSON, and has everything of its
+    /// user's log up to this position.
+    pub(super) back: Option<(String, Position)>,
+}
+
+/// A client that asks to join a namespace.
+pub(super) struct Asking<'a> {
+    pub(super) connection: &'a Arc<Connection>,
+    pub(super) namespace: &'a Arc<Namespace<Client>>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) user: Arc<User>,
+    pub(super) auth: &'a ConnectAuth,
+}
+
+impl Connection {
+    /// What the client needs from the cluster to be recovered now or later; `None` if it does not want to be.
+    pub(super) fn wish(&self, namespace: &Namespace<Client>, auth: &ConnectAuth) -> Option<Wish> {
+        self.recovers(auth).then(|| wish(&namespace.name, auth, self.record()))
+    }
+
+    fn record(&self) -> Option<RecordId> {
+        self.session.lock().sockets.iter().find_map(|client| client.record())
+    }
+}
+
+impl Asking<'_> {
+    /// The socket in the connection's first namespace, after the claim of its session.
+    pub(super) async fn first(self, wish: Option<Wish>, granted: &Granted) -> Result<Newcomer, Unavailable> {
+        let Some(wish) = wish else { return Ok(self.new(SocketId::random(), None)) };
+        let (Some(record), Some(id)) = (&granted.record, wish.resume) else {
+            return Ok(self.new(wish.socket, Some(wish.new)));
+        };
+        if let Some(before) = record.before.as_ref().and_then(|before| self.connection.shared.connection(before)) {
+            // On this node: the socket cannot be there twice.
+            before.evicted();
+        }
+        match self.back(id, record, granted.end, None).await? {
+            Some(newcomer) => Ok(newcomer),
+            None => self.anew(wish).await,
+        }
+    }
+
+    /// The socket in another namespace of the same session.
+    pub(super) async fn another(self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
+        let Some(wish) = wish else { return Ok(self.new(SocketId::random(), None)) };
+        let end = self.connection.session.lock().user_cursor.at();
+        if let (Some(id), Some(end)) = (wish.resume, end) {
+            let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
+            let recovery = &self.connection.shared.cluster.recovery;
+            let record = recovery.resume(&session, id, &self.namespace.name).await?;
+            if let Some(record) = record
+                && let Some(newcomer) = self.back(id, &record, end, Some(end)).await?
+            {
+                return Ok(newcomer);
+            }
+        }
+        self.anew(wish).await
+    }
+
+    /// A new socket, in a record that begins now.
+    async fn anew(self, wish: Wish) -> Result<Newcomer, Unavailable> {
+        let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
+        let recovery = &self.connection.shared.cluster.recovery;
+        recovery.begin(&session, wish.new, &self.namespace.name, wish.socket).await?;
+        Ok(self.new(wish.socket, Some(wish.new)))
+    }
+
+    /// The socket of the record, in its rooms. `None` if the client cannot be recovered. Of the user's log it gets
+    /// everything up to `end`, or up to `until` and no more.
+    async fn back(
+        &self,
+        id: RecordId,
+        record: &Record,
+        end: Position,
+        until: Option<Position>,
+    ) -> Result<Option<Newcomer>, Unavailable> {
+        let returning = Returning { client: self.client(record.socket), id, record, end, until };
+        let Some(resume) = &self.auth.resume else { return Ok(None) };
+        let restored = restore(&self.connection.shared, returning, &resume.offset).await?;
+        Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
+    }
+
+    fn new(&self, id: SocketId, record: Option<RecordId>) -> Newcomer {
+        let mut client = self.client(id);
+        if let Some(record) = record {
+            // Its position in the user's log is set when it is admitted.
+            let tracked = Tracked::new(Position { epoch: 0, number: 0 }, self.connection.max_recovered_rooms());
+            client = client.recoverable(Recoverable::new(record, tracked), 0);
+        }
+        Newcomer { client: Arc::new(client), back: None }
+    }
+
+    fn client(&self, id: SocketId) -> Client {
+        let Self { connection, namespace, identity, user, .. } = self;
+        let (identity, user, outbox) = (Arc::clone(identity), Arc::clone(user), connection.outbox.clone());
+        Client::new(id, connection.id, Arc::clone(namespace), identity, user, outbox)
+    }
+}

@@ -1,0 +1,371 @@
+//! Sockets: a client that asked for recovery comes back, on any node, is in its rooms, and gets what it missed, once.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use axum::http::Method;
+use jackfield_engine::Inbound;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, TestCluster, User};
+
+/// What a stock client keeps.
+#[derive(Debug, Clone)]
+struct Stock {
+    user: User,
+    pid: Value,
+    offset: Option<String>,
+    id: String,
+}
+
+/// Connects in a namespace with this `auth`, besides the token. Returns the client, and the answer to its CONNECT.
+async fn connect(cluster: &TestCluster, node: usize, user: &User, namespace: &str, auth: &Value) -> (Client, Value) {
+    let client = Client::new(cluster.transport(node, None), user.clone()).at(namespace);
+    connect_also(client, namespace, auth).await
+}
+
+async fn connect_also(client: Client, namespace: &str, auth: &Value) -> (Client, Value) {
+    let client = client.at(namespace);
+    let mut auth = auth.clone();
+    auth["token"] = client.user.token().into();
+    client.send(&Inbound::Connect { namespace, auth: Some(&auth.to_string()) });
+    let connected = client.connected().await;
+    client.next("authenticated").await;
+    (client, connected)
+}
+
+/// The last offset among these events, as a stock client takes it: the last argument if that is text.
+fn offset_of(events: &[(String, Vec<Value>)]) -> Option<String> {
+    events.iter().filter_map(|(_, data)| data.last()?.as_str().map(str::to_owned)).next_back()
+}
+
+impl Stock {
+    async fn new(cluster: &TestCluster, node: usize, user: &str) -> (Client, Self) {
+        let user = User::new(user);
+        let (client, connected) = connect(cluster, node, &user, "/", &json!({ "recover": true })).await;
+        let stock = Self { user, pid: connected["pid"].clone(), offset: None, id: client.id() };
+        assert!(stock.pid.is_string(), "{connected}");
+        (client, stock)
+    }
+
+    /// Has handled everything that the client got.
+    fn handled(&mut self, client: &Client) {
+        self.offset = offset_of(&client.events()).or(self.offset.take());
+    }
+
+    /// Comes back, and says whether it was recovered.
+    async fn back(&self, cluster: &TestCluster, node: usize) -> (Client, bool) {
+        let auth = json!({ "recover": true, "pid": self.pid, "offset": self.offset });
+        let (client, connected) = connect(cluster, node, &self.user, "/", &auth).await;
+        let is_recovered = connected["pid"] == self.pid;
+        assert_eq!(is_recovered, connected["sid"] == *self.id, "{connected}");
+        assert!(connected["pid"].is_string());
+        cluster.quiet().await;
+        (client, is_recovered)
+    }
+}
+
+/// The contents of a room's messages that came live.
+fn live(client: &Client, room: &str) -> Vec<String> {
+    let messages = client.all("new-message").into_iter().filter(|message| message["room"] == room);
+    messages.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_is_in_its_rooms_and_gets_what_it_missed() {
+    let cluster = TestCluster::nodes(3).await;
+    let sender = cluster.client_on(2, "bob").await;
+    let (client, mut ana) = Stock::new(&cluster, 0, "ana").await;
+    for room in ["one", "two"] {
+        client.enter(room, None).await;
+        sender.enter(room, None).await;
+    }
+    sender.send_to("one", "0").await;
+    cluster.quiet().await;
+    ana.handled(&client);
+    client.cut();
+    for number in 1..4 {
+        sender.send_to("one", &number.to_string()).await;
+        sender.send_to("two", &number.to_string()).await;
+    }
+    sender.done("private-message", json!({ "to": "ana", "content": "psst" })).await;
+    let (client, is_recovered) = ana.back(&cluster, 1).await;
+    assert!(is_recovered);
+    assert_eq!((live(&client, "one"), live(&client, "two")), (numbers(1..4), numbers(1..4)));
+    assert_eq!(client.all("private-message").len(), 1);
+    assert!(client.all("joined").is_empty() && client.all("recent-messages").is_empty());
+    // It is in the rooms for all purposes.
+    sender.send_to("two", "4").await;
+    client.send_to("one", "own").await;
+    cluster.quiet().await;
+    assert_eq!(live(&client, "two"), numbers(1..5));
+    assert_eq!(live(&sender, "one").last().unwrap(), "own");
+    assert!(sender.all("user-left").is_empty(), "within the grace nobody is announced");
+    let members = client.done("room-members", json!({ "room": "one" })).await;
+    assert_eq!(members["members"].as_array().unwrap().len(), 2, "{members}");
+    // Again, although nobody noticed the end of the connection; and a room that it left stays left.
+    client.done("leave-room", json!("one")).await;
+    sender.send_to("one", "5").await;
+    sender.send_to("two", "5").await;
+    let (client, is_recovered) = ana.back(&cluster, 1).await;
+    assert!(is_recovered);
+    assert_eq!((live(&client, "one"), live(&client, "two")), (vec![], numbers(1..6)));
+    client.refused("send-message", json!({ "room": "one", "content": "x" }), "not_in_room").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_namespace_of_a_connection_comes_back() {
+    let cluster = TestCluster::nodes(2).await;
+    let sender = cluster.client_in("/chat", 1, "bob").await;
+    sender.enter("r", None).await;
+    let (main, mut ana) = Stock::new(&cluster, 0, "ana").await;
+    let (chat, connected) = connect_also(main.at("/chat"), "/chat", &json!({ "recover": true })).await;
+    assert_eq!(connected["pid"], ana.pid, "one record for the connection");
+    chat.enter("r", None).await;
+    cluster.quiet().await;
+    ana.handled(&main);
+    let (chat_id, chat_offset) = (chat.id(), offset_of(&chat.events()));
+    main.cut();
+    sender.send_to("r", "0").await;
+    sender.done("private-message", json!({ "to": "ana", "content": "psst" })).await;
+    let (main, is_recovered) = ana.back(&cluster, 1).await;
+    assert!(is_recovered);
+    let auth = json!({ "recover": true, "pid": ana.pid, "offset": chat_offset });
+    let (chat, connected) = connect_also(main.at("/chat"), "/chat", &auth).await;
+    assert_eq!((&connected["pid"], &connected["sid"]), (&ana.pid, &json!(chat_id)));
+    cluster.quiet().await;
+    assert_eq!(live(&chat, "r"), ["0"]);
+    assert_eq!([&main, &chat].map(|socket| socket.all("private-message").len()), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_ask_gets_no_offsets_and_who_asks_gets_no_other_texts() {
+    let cluster = TestCluster::nodes(1).await;
+    let (plain, connected) = connect(&cluster, 0, &User::new("bob"), "/", &json!({})).await;
+    assert!(connected["pid"].is_null());
+    let (client, _) = Stock::new(&cluster, 0, "ana").await;
+    for client in [&plain, &client] {
+        client.enter("r", None).await;
+    }
+    for users in ["ana", "bob"] {
+        let emit = json!({ "event": "greeting", "data": {}, "to": { "users": [users] } });
+        cluster.post(0, "/v1/emit", &emit).await;
+    }
+    cluster.post(0, "/v1/emit", &json!({ "event": "to all", "data": {}, "to": { "everyone": true } })).await;
+    plain.send_to("r", "0").await;
+    cluster.quiet().await;
+    assert!(plain.events().iter().all(|(_, data)| !data.last().is_some_and(Value::is_string)));
+    for (name, data) in client.events() {
+        let offset = data.last().and_then(Value::as_str).filter(|text| text.starts_with("r1."));
+        let advances = ["authenticated", "recent-messages", "new-message", "greeting"].contains(&&*name);
+        assert_eq!(offset.is_some(), advances, "{name} {data:?}");
+        assert!(offset.is_some() || !data.last().is_some_and(Value::is_string), "{name} {data:?}");
+    }
+}
+
+/// A client in a room, which has handled one message and missed another.
+async fn missing_one(cluster: &TestCluster, user: &str) -> (Client, Client, Stock) {
+    let sender = cluster.client_on(0, "sender").await;
+    let (client, mut stock) = Stock::new(cluster, 0, user).await;
+    for client in [&client, &sender] {
+        client.enter("r", None).await;
+    }
+    sender.send_to("r", "0").await;
+    cluster.quiet().await;
+    stock.handled(&client);
+    (sender, client, stock)
+}
+
+async fn is_recovered(cluster: &TestCluster, stock: &Stock) -> bool {
+    let (client, is_recovered) = stock.back(cluster, 0).await;
+    if !is_recovered {
+        client.refused("send-message", json!({ "room": "r", "content": "x" }), "not_in_room").await;
+        client.enter("r", None).await;
+    }
+    is_recovered
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreign_offsets_and_records_are_not_recovered() {
+    let cluster = TestCluster::many_sessions().await;
+    let (_, _, ana) = missing_one(&cluster, "ana").await;
+    let offset = ana.offset.clone().unwrap();
+    let (head, number) = offset.rsplit_once('-').unwrap();
+    let (before, epoch) = head.rsplit_once('-').unwrap();
+    assert_eq!(number, "1");
+    for foreign in [
+        "",
+        "x",
+        "f1.x",
+        "r1",
+        &format!("{head}-zz"),
+        &format!("{before}-{}-{number}", &epoch[1..]),
+        &offset.replacen("r1.", "r2.", 1),
+        &offset.replacen("r1.", "r1.z", 1),
+    ] {
+        let (_, _, stock) = missing_one(&cluster, "ana").await;
+        assert!(!is_recovered(&cluster, &Stock { offset: Some(foreign.to_owned()), ..stock }).await, "{foreign}");
+    }
+    let stolen = Stock { user: User::new("eve"), ..ana.clone() };
+    assert!(!is_recovered(&cluster, &stolen).await, "another user's");
+    assert!(is_recovered(&cluster, &ana).await, "it does the record no harm");
+    let unknown = Stock { pid: json!("AAAAAAAAAAAAAAAAAAAA"), ..ana.clone() };
+    assert!(!is_recovered(&cluster, &unknown).await);
+    assert!(!is_recovered(&cluster, &Stock { pid: json!("somebody"), ..ana }).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_left_or_was_disconnected_is_not_recovered() {
+    let cluster = TestCluster::nodes(1).await;
+    let (_, client, ana) = missing_one(&cluster, "ana").await;
+    client.leave_namespace();
+    cluster.quiet().await;
+    assert!(!is_recovered(&cluster, &ana).await, "it left");
+
+    let (_, client, ana) = missing_one(&cluster, "ana").await;
+    cluster.post(0, "/v1/users/ana/disconnect", &json!({})).await;
+    client.disconnected().await;
+    cluster.quiet().await;
+    assert!(!is_recovered(&cluster, &ana).await, "a backend ended its session");
+
+    let (_, client, ana) = missing_one(&cluster, "ana").await;
+    let (_newer, _) = connect(&cluster, 0, &ana.user, "/", &json!({})).await;
+    client.disconnected().await;
+    cluster.quiet().await;
+    assert!(!is_recovered(&cluster, &ana).await, "it was replaced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_may_not_be_in_a_room_any_more_is_not_recovered() {
+    let cluster = TestCluster::with(1, &["rooms.rules=[\"r;join=USER\"]", "recovery.rooms=2"]).await;
+    let (_, _, mut ana) = missing_one(&cluster, "ana").await;
+    ana.user.roles = vec!["GUEST"];
+    let (client, is_back) = ana.back(&cluster, 0).await;
+    assert!(!is_back);
+    client.refused("join-room", json!("r"), "forbidden").await;
+
+    let (_, client, mut ana) = missing_one(&cluster, "ana").await;
+    client.enter("two", None).await;
+    client.enter("three", None).await;
+    ana.handled(&client);
+    assert!(!is_recovered(&cluster, &ana).await, "too many rooms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_kept_for_the_window() {
+    let cluster = TestCluster::with(1, &["recovery.window=30s"]).await;
+    for (away, expected) in [(29, true), (31, false)] {
+        let (_, client, ana) = missing_one(&cluster, "ana").await;
+        client.cut();
+        tokio::time::sleep(std::time::Duration::from_secs(away)).await;
+        assert_eq!(is_recovered(&cluster, &ana).await, expected, "after {away} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_half_of_the_queue_is_not_recovered() {
+    let cluster = TestCluster::with(1, &["limits.queue=20"]).await;
+    for (missed, expected) in [(10, true), (11, false)] {
+        let (sender, client, ana) = missing_one(&cluster, "ana").await;
+        client.cut();
+        for number in 0..missed {
+            sender.send_to("r", &number.to_string()).await;
+        }
+        assert_eq!(is_recovered(&cluster, &ana).await, expected, "{missed}");
+    }
+}
+
+/// What was sent, by room; and to the user.
+#[derive(Default)]
+struct Sent {
+    rooms: BTreeMap<&'static str, Vec<String>>,
+    user: Vec<String>,
+}
+
+/// What a client has handled of it, over all of its connections.
+fn handle(events: &[(String, Vec<Value>)], into: &RefCell<Sent>) {
+    let mut got = into.borrow_mut();
+    for (name, data) in events {
+        match &**name {
+            "new-message" => {
+                let room = ROOMS.iter().find(|room| data[0]["room"] == **room).unwrap();
+                got.rooms.entry(room).or_default().push(data[0]["content"].as_str().unwrap().to_owned());
+            }
+            "private-message" => got.user.push(data[0]["content"].as_str().unwrap().to_owned()),
+            "notification:new" => got.user.push(data[0]["notification"]["title"].as_str().unwrap().to_owned()),
+            "job" => got.user.push(data[0]["n"].as_str().unwrap().to_owned()),
+            _ => {}
+        }
+    }
+}
+
+const ROOMS: [&str; 3] = ["one", "two", "three"];
+
+/// Model: the client handles any part of what it got before its connection ends, on any node, noticed or not, however
+/// often. Each message is handled once and in order.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_client_has_handled_it_gets_the_rest_once_and_in_order() {
+    for seed in 0..48 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let cluster = TestCluster::nodes(3).await;
+        let sender = cluster.client_on(0, "bob").await;
+        let (mut client, mut ana) = Stock::new(&cluster, 0, "ana").await;
+        for room in ROOMS {
+            client.enter(room, None).await;
+            sender.enter(room, None).await;
+        }
+        cluster.quiet().await;
+        let (mut sent, got) = (Sent::default(), RefCell::new(Sent::default()));
+        let mut handled = client.events().len();
+        ana.handled(&client);
+        for number in 0..random.random_range(10..80) {
+            let text = format!("n{number}");
+            match random.random_range(0..10) {
+                0..4 => {
+                    let room = ROOMS.choose(&mut random).unwrap();
+                    sender.send_to(room, &text).await;
+                    sent.rooms.entry(room).or_default().push(text);
+                }
+                4 => {
+                    sender.done("private-message", json!({ "to": "ana", "content": text })).await;
+                    sent.user.push(text);
+                }
+                5 => {
+                    let path = "/v1/users/ana/notifications";
+                    cluster.call(1, Method::POST, path, &json!({ "type": "t", "title": text, "message": "m" })).await;
+                    sent.user.push(text);
+                }
+                6 => {
+                    let emit = json!({ "event": "job", "data": { "n": text }, "to": { "users": ["ana"] } });
+                    cluster.post(2, "/v1/emit", &emit).await;
+                    sent.user.push(text);
+                }
+                7 => {
+                    // Handles some of what has arrived.
+                    cluster.quiet().await;
+                    let events = client.events();
+                    let until = random.random_range(handled..=events.len());
+                    handle(&events[handled..until], &got);
+                    ana.offset = offset_of(&events[..until]).or(ana.offset);
+                    handled = until;
+                }
+                _ => {
+                    if random.random_bool(0.5) {
+                        client.cut();
+                    }
+                    let (next, is_recovered) = ana.back(&cluster, random.random_range(0..3)).await;
+                    assert!(is_recovered, "seed {seed}, after {number} steps");
+                    (client, handled) = (next, 0);
+                }
+            }
+        }
+        cluster.quiet().await;
+        handle(&client.events()[handled..], &got);
+        let got = got.into_inner();
+        assert_eq!((got.rooms, got.user), (sent.rooms, sent.user), "seed {seed}");
+    }
+}
