@@ -10,7 +10,8 @@ import { OWN } from "./support/cluster.mjs";
 import { startLink } from "./support/link.mjs";
 import { here } from "./support/pace.mjs";
 import {
-  GAP, Recovering, Sent, allHave, allReady, comeBack, crowd, cut, lose, passed, say, shiftOffset, tell, underLoad, verify,
+  GAP, Recovering, Sent, allHave, allReady, comeBack, crowd, cut, lose, passed, say, shiftOffset, tell, underLoad,
+  verify,
 } from "./support/recovering.mjs";
 import { complete, history, ids, join, newRoom, startRooms } from "./support/rooms.mjs";
 import { until } from "./support/until.mjs";

@@ -105,7 +105,7 @@ async function renewToken(current) {
     const { token } = await request('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });
     if (current !== socket) return;
     $('jwt-token').value = token;
-    current.auth = { token };
+    current.auth.token = token;
     current.timeout(ACK_TIMEOUT).emit('token:refresh', { token }, (error, answer) => {
       if (error || answer.status !== 'ok') addNote('cannot renew the token');
     });
@@ -123,7 +123,7 @@ function connectToServer(token) {
     return;
   }
   closeReason = null;
-  socket = io({ auth: { token }, forceNew: true });
+  socket = io({ auth: { token, recover: true }, forceNew: true });
   showStatus('connecting');
   listen(socket);
 }

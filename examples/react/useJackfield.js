@@ -46,18 +46,20 @@ export function useJackfield({ url, token, room, renew }) {
 
   useEffect(() => {
     if (!token) return undefined;
-    const socket = io(url, { auth: { token } });
+    const socket = io(url, { auth: { token, recover: true } });
     current.current = socket;
     const change = (part) => setState((before) => ({ ...before, ...part }));
     const add = (added) => setState((before) => ({ ...before, messages: merge(before.messages, added) }));
     setState(EMPTY);
 
-    // The last position that this client knows: after a reconnect the room sends everything after it.
+    // The last position that this client knows: if it was not recovered, the room sends everything after it.
     let since, again;
+    let isIn = false;
     const join = () => socket.emit("join-room", since ? { room, since } : { room }, (answer) => {
       if (answer.status === "ok") {
         if (answer.recovered === false) change({ gap: true });
         since = answer.position;
+        isIn = true;
       } else if (TEMPORARY.includes(answer.code)) {
         again = setTimeout(join, answer.retryAfterMs ?? 1_000);
       } else {
@@ -66,7 +68,9 @@ export function useJackfield({ url, token, room, renew }) {
     });
     socket.on("connect", () => {
       change({ status: "connected", reason: null });
-      if (room) join();
+      // A client that was recovered is in its room again, and what it missed follows.
+      isIn &&= socket.recovered;
+      if (room && !isIn) join();
     });
     socket.on("recent-messages", (messages) => {
       since = messages.at(-1)?.id ?? since;
@@ -87,7 +91,7 @@ export function useJackfield({ url, token, room, renew }) {
     socket.on("token:expiring", async () => {
       const renewed = await renewal.current?.();
       if (!renewed) return;
-      socket.auth = { token: renewed };
+      socket.auth.token = renewed;
       socket.emit("token:refresh", { token: renewed });
     });
 

@@ -151,7 +151,7 @@ impl MemoryCluster {
             sessions: Sessions::Memory(sessions.clone()),
             presence: Presence::Memory(presence.clone()),
             inbox: Inbox::Memory(inbox.clone()),
-            connects: Connects::Memory(MemoryConnects { membership, sessions, presence, inbox }),
+            connects: Connects::Memory(Box::new(MemoryConnects { membership, sessions, presence, inbox })),
         }
     }
 

@@ -191,7 +191,8 @@ async fn enter(
         shared.cluster.presence.enter(std::slice::from_ref(entry), incarnation, Announce::Yes),
         note
     );
-    (indexed?, noted?);
+    indexed?;
+    noted?;
     if shared.lease.incarnation().as_ref() != Some(incarnation) {
         shared.lease.reassert_soon();
     }

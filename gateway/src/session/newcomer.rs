@@ -49,9 +49,9 @@ impl Connection {
 impl Asking<'_> {
     /// The socket in the connection's first namespace, after the claim of its session.
     pub(super) async fn first(self, wish: Option<Wish>, granted: &Granted) -> Result<Newcomer, Unavailable> {
-        let Some(wish) = wish else { return Ok(self.new(SocketId::random(), None)) };
+        let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
         let (Some(record), Some(id)) = (&granted.record, wish.resume) else {
-            return Ok(self.new(wish.socket, Some(wish.new)));
+            return Ok(self.newcomer(wish.socket, Some(wish.new)));
         };
         if let Some(before) = record.before.as_ref().and_then(|before| self.connection.shared.connection(before)) {
             // On this node: the socket cannot be there twice.
@@ -65,7 +65,7 @@ impl Asking<'_> {
 
     /// The socket in another namespace of the same session.
     pub(super) async fn another(self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
-        let Some(wish) = wish else { return Ok(self.new(SocketId::random(), None)) };
+        let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
         let end = self.connection.session.lock().user_cursor.at();
         if let (Some(id), Some(end)) = (wish.resume, end) {
             let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
@@ -85,7 +85,7 @@ impl Asking<'_> {
         let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
         let recovery = &self.connection.shared.cluster.recovery;
         recovery.begin(&session, wish.new, &self.namespace.name, wish.socket).await?;
-        Ok(self.new(wish.socket, Some(wish.new)))
+        Ok(self.newcomer(wish.socket, Some(wish.new)))
     }
 
     /// The socket of the record, in its rooms. `None` if the client cannot be recovered. Of the user's log it gets
@@ -103,7 +103,7 @@ impl Asking<'_> {
         Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
     }
 
-    fn new(&self, id: SocketId, record: Option<RecordId>) -> Newcomer {
+    fn newcomer(&self, id: SocketId, record: Option<RecordId>) -> Newcomer {
         let mut client = self.client(id);
         if let Some(record) = record {
             // Its position in the user's log is set when it is admitted.

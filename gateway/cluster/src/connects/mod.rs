@@ -56,7 +56,7 @@ pub struct Granted {
 #[derive(Clone)]
 pub enum Connects {
     /// Within one process.
-    Memory(MemoryConnects),
+    Memory(Box<MemoryConnects>),
     /// A script in Redis over one user's keys.
     Redis(RedisConnects),
 }

@@ -81,7 +81,8 @@ pub(in crate::session) async fn restore(
         (Ok(true), Ok(Some(end))) if !holds_too_much(&client) => Ok(Some((client, handled, end))),
         (entered, end) => {
             undo(shared, &client, &places, &incarnation);
-            (entered?, end?);
+            entered?;
+            end?;
             Ok(None)
         }
     }
@@ -111,7 +112,8 @@ async fn enter(
         shared.cluster.membership.index_add(incarnation, &stays),
         shared.cluster.presence.enter(&entries, incarnation, Announce::Yes)
     );
-    (indexed?, entered?);
+    indexed?;
+    entered?;
     let mut is_in = true;
     for joined in join_all(places.iter().map(|place| join(shared, client, place))).await {
         is_in &= match joined {
