@@ -95,6 +95,8 @@ jackfield_shared::metric_list! {
     Counter CONNECTS = "jackfield_connects_total";
     /// Clients that wait for their turn to connect, or to join a room. Above 2,048, the node admits no handshakes.
     Gauge TURNSTILE_WAITING = "jackfield_turnstile_waiting" by turnstile in &["connect", "join"];
+    /// Clients that came back to `/` or `/chat` and asked for recovery, by outcome.
+    Counter RETURNS = "jackfield_returns_total" by outcome in &["recovered", "begun_anew"];
     /// CONNECTs refused, by code.
     Counter REFUSED = "jackfield_connects_refused_total" by code in REFUSALS;
 

@@ -91,7 +91,7 @@ async fn join(
         Ok(room) if client.entered(room.clone(), number) => Ok(()),
         // The connection ended meanwhile.
         Ok(_) => {
-            shared.rooms.leave(&name, client.id);
+            shared.rooms.leave(&name, client);
             shared.releases.push(stay, incarnation);
             Ok(())
         }
@@ -134,7 +134,7 @@ async fn join_in_rounds(
                 // A client that reads slowly does not keep others waiting.
                 turn.take();
                 if !has_read(sender).await {
-                    shared.rooms.leave(name, client.id);
+                    shared.rooms.leave(name, client);
                     return Err(JoinError::Unavailable);
                 }
             }

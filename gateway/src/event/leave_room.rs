@@ -36,7 +36,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Lef
             let _ = shared.cluster.recovery.leave(&sender.client.session_ref(), record, place).await;
         }
         if let Scope::Room(room) = &stay.scope {
-            shared.rooms.leave(room, sender.client.id);
+            shared.rooms.leave(room, sender.client);
         }
         if let Some(incarnation) = shared.lease.incarnation() {
             // The release queue removes the rest of the stay in the background, or all of it if the back end did not

@@ -173,10 +173,9 @@ impl<M: Reader> LocalFeed<M> {
 
     /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
     fn admit(&self, subscriber: Arc<M>, admit: Admit, first: &[Frame]) {
-        let id = subscriber.id();
-        self.feed.subscribers.join(subscriber);
+        self.feed.subscribers.join(Arc::clone(&subscriber));
         if !admit(first) {
-            self.feed.subscribers.leave(id);
+            self.feed.subscribers.leave(&subscriber);
         }
     }
 }

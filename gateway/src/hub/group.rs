@@ -72,11 +72,13 @@ struct Members<M> {
 struct Walk<'a, M: Member>(&'a Group<M>);
 
 impl<M: Member> Group<M> {
-    /// Adds a member; false if a member has its id already. The member gets no frame of fan-outs in progress.
+    /// Adds a member; false if it is one already. It gets no frame of fan-outs in progress, unless it takes the place of
+    /// another one with its id: that of a connection whose end the node has not noticed.
     pub(crate) fn join(&self, member: Arc<M>) -> bool {
         let mut members = self.members.write();
-        if members.find(member.id()).is_some() {
-            return false;
+        if let Some(index) = members.find(member.id()) {
+            let before = members.slots[index].replace(Arc::clone(&member));
+            return before.is_none_or(|before| !Arc::ptr_eq(&before, &member));
         }
         members.slots.push(Some(member));
         let index = members.slots.len() - 1;
@@ -84,10 +86,14 @@ impl<M: Member> Group<M> {
         true
     }
 
-    /// Removes the member with this id; false if there is none.
-    pub(crate) fn leave(&self, id: SocketId) -> bool {
+    /// Removes a member; false if it is none, even if another one has its id.
+    pub(crate) fn leave(&self, member: &Arc<M>) -> bool {
         let mut members = self.members.write();
-        let Some(index) = members.unlist(id) else { return false };
+        let found = members.find(member.id()).and_then(|index| members.slots[index].as_ref());
+        if !found.is_some_and(|found| Arc::ptr_eq(found, member)) {
+            return false;
+        }
+        let Some(index) = members.unlist(member.id()) else { return false };
         if self.walks.load(Ordering::Acquire) > 0 {
             members.slots[index] = None;
         } else {
@@ -335,7 +341,7 @@ pub(super) mod tests {
                         for (id, joins) in changes.by_ref().take(60) {
                             match joins {
                                 true => drop(group.join(Arc::clone(&all[id]))),
-                                false => left[id] |= group.leave(all[id].id),
+                                false => left[id] |= group.leave(&all[id]),
                             }
                         }
                     }
@@ -368,6 +374,17 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
+    async fn a_member_takes_the_place_of_another_one_with_its_id() {
+        let group = Group::default();
+        let (before, after) = (TestMember::new(1), TestMember::new(1));
+        assert!(group.join(Arc::clone(&before)) && group.join(Arc::clone(&after)));
+        assert!(!group.leave(&before), "its late end does no harm");
+        group.fan_out(&frame(1)).await;
+        assert_eq!([before.received.take().len(), after.received.take().len(), group.len()], [0, 1, 1]);
+        assert!(group.leave(&after) && group.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_group_that_shrank_frees_its_slots() {
         let group = Group::default();
         let members: Vec<_> = (0..10_000).map(TestMember::new).collect();
@@ -375,7 +392,7 @@ pub(super) mod tests {
             group.join(Arc::clone(member));
         }
         for member in &members[5..] {
-            group.leave(member.id);
+            group.leave(member);
         }
         let members = group.members.read();
         assert_eq!(members.slots.len(), 5);

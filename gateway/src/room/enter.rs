@@ -167,7 +167,7 @@ impl<M: Occupant> Worker<M> {
         let socket = joining.member.id();
         if more {
             // Between the rounds the socket receives no live message.
-            self.local.members.leave(socket);
+            self.local.members.leave(&joining.member);
             self.pending.insert(socket);
         } else {
             self.pending.remove(&socket);

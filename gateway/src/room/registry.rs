@@ -59,7 +59,7 @@ impl<M: Occupant> Rooms<M> {
     /// # Errors
     /// [`JoinError`]: the socket is not in the room, unless it was in it before and this was the first round.
     pub(crate) async fn join(&self, name: &RoomName, joining: Joining<M>) -> Result<(Room<M>, Joined), JoinError> {
-        let socket = joining.member.id();
+        let member = Arc::clone(&joining.member);
         let stays = joining.again && joining.sent.is_none();
         let entering = async {
             loop {
@@ -77,15 +77,15 @@ impl<M: Occupant> Rooms<M> {
         let entered = tokio::time::timeout(TIMEOUT, entering).await.unwrap_or(Err(JoinError::Unavailable));
         if entered.is_err() && !stays {
             // The worker may still admit the socket after the timeout, or keeps the room open for its next round.
-            self.leave(name, socket);
+            self.leave(name, &member);
         }
         entered
     }
 
     /// Removes a socket from the room. Does nothing if the socket is not in it. Never waits.
-    pub(crate) fn leave(&self, name: &RoomName, socket: SocketId) {
+    pub(crate) fn leave(&self, name: &RoomName, socket: &Arc<M>) {
         if let Some(room) = self.find(name) {
-            self.put(&room, Input::Leave(socket));
+            self.put(&room, Input::Leave(Arc::clone(socket)));
         }
     }
 

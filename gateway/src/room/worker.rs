@@ -48,7 +48,7 @@ pub(super) struct Worker<M> {
 pub(super) enum Input<M> {
     Message(BusMessage, Option<Span>),
     Join(Joining<M>, oneshot::Sender<Result<Joined, JoinError>>),
-    Leave(SocketId),
+    Leave(Arc<M>),
 }
 
 /// The room on this node: the sink of its log's messages.
@@ -125,7 +125,7 @@ impl<M: Occupant> Worker<M> {
             self.join_all(back_end, &mut together).await;
             match input {
                 Input::Message(message, span) => within(span, self.receive(message)).await,
-                Input::Leave(socket) => self.leave(socket),
+                Input::Leave(socket) => self.leave(&socket),
                 Input::Join(..) => {}
             }
         }
@@ -176,8 +176,8 @@ impl<M: Occupant> Worker<M> {
         self.follower.repair(&signals.log, &mut self.local).await
     }
 
-    pub(super) fn leave(&mut self, socket: SocketId) {
-        self.pending.remove(&socket);
+    pub(super) fn leave(&mut self, socket: &Arc<M>) {
+        self.pending.remove(&socket.id());
         self.local.members.leave(socket);
     }
 }

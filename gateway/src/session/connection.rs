@@ -271,7 +271,7 @@ impl Connection {
     pub(super) fn unsubscribe(&self, namespace: &str) {
         let mut subscriptions = self.subscriptions.lock();
         if let Some(subscriber) = subscriptions.remove(namespace) {
-            subscriber.feed.subscribers.leave(subscriber.id);
+            subscriber.feed.subscribers.leave(&subscriber);
         }
         if subscriptions.is_empty() {
             self.shared.subscribed.remove(self.id);
@@ -284,7 +284,7 @@ impl Connection {
         self.shared.expiry.forget(subscriptions.checked_at(), self.id);
         let ended = subscriptions.end();
         for subscriber in &ended {
-            subscriber.feed.subscribers.leave(subscriber.id);
+            subscriber.feed.subscribers.leave(subscriber);
         }
         self.shared.subscribed.remove(self.id);
         ended

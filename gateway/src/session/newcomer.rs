@@ -16,7 +16,7 @@ use super::{
     connect_auth::ConnectAuth,
     recovery::{Recoverable, Returning, Tracked, restore, wish},
 };
-use crate::{hub::Namespace, limits::User};
+use crate::{hub::Namespace, limits::User, metrics};
 
 /// See the module. It must be admitted, or removed as one that has left.
 pub(super) struct Newcomer {
@@ -49,6 +49,22 @@ impl Connection {
 impl Asking<'_> {
     /// The socket in the connection's first namespace, after the claim of its session.
     pub(super) async fn first(self, wish: Option<Wish>, granted: &Granted) -> Result<Newcomer, Unavailable> {
+        self.claimed(wish, granted).await.inspect(|newcomer| self.count(newcomer))
+    }
+
+    /// The socket in another namespace of the same session.
+    pub(super) async fn another(self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
+        self.in_session(wish).await.inspect(|newcomer| self.count(newcomer))
+    }
+
+    fn count(&self, newcomer: &Newcomer) {
+        if self.auth.resume.is_some() && newcomer.client.record().is_some() {
+            let outcome = if newcomer.back.is_some() { "recovered" } else { "begun_anew" };
+            metrics::RETURNS.add_for([outcome], 1);
+        }
+    }
+
+    async fn claimed(&self, wish: Option<Wish>, granted: &Granted) -> Result<Newcomer, Unavailable> {
         let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
         let (Some(record), Some(id)) = (&granted.record, wish.resume) else {
             return Ok(self.newcomer(wish.socket, Some(wish.new)));
@@ -63,8 +79,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The socket in another namespace of the same session.
-    pub(super) async fn another(self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
+    async fn in_session(&self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
         let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
         let end = self.connection.session.lock().user_cursor.at();
         if let (Some(id), Some(end)) = (wish.resume, end) {
@@ -81,7 +96,7 @@ impl Asking<'_> {
     }
 
     /// A new socket, in a record that begins now.
-    async fn anew(self, wish: Wish) -> Result<Newcomer, Unavailable> {
+    async fn anew(&self, wish: Wish) -> Result<Newcomer, Unavailable> {
         let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
         let recovery = &self.connection.shared.cluster.recovery;
         recovery.begin(&session, wish.new, &self.namespace.name, wish.socket).await?;

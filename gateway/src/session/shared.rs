@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     feed::{Feeds, rule::Rule},
-    hub::{Member as _, Namespace, Namespaces, Watchers},
+    hub::{Namespace, Namespaces, Watchers},
     relay::Relay,
     room::{Rooms, rules::Rules},
     settings::GatewaySettings,
@@ -153,20 +153,20 @@ impl Shared {
     }
 
     /// Removes a socket that has left its namespace from rooms, watchers and the roster.
-    pub(crate) fn remove_client(&self, client: &Client) {
+    pub(crate) fn remove_client(&self, client: &Arc<Client>) {
         let incarnation = self.lease.incarnation();
         for stay in client.take_rooms() {
             if let Scope::Room(room) = &stay.scope {
-                self.rooms.leave(room, client.id);
+                self.rooms.leave(room, client);
             }
             if let Some(incarnation) = &incarnation {
                 self.releases.push(stay, incarnation.clone());
             }
         }
-        if &*client.namespace.name == MAIN {
-            self.watchers.forget(client.id);
-        }
-        if client.namespace.members.leave(client.id()) {
+        if client.namespace.members.leave(client) {
+            if &*client.namespace.name == MAIN {
+                self.watchers.forget(client.id);
+            }
             self.roster_changed(&client.namespace);
         }
     }

@@ -171,3 +171,21 @@ async fn more_than_is_kept_is_not_recovered() {
     let (_, again) = connect(&cluster, 1, back(&connected, &offset)).await;
     assert_ne!(again["pid"], connected["pid"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_comes_back_to_the_node_that_takes_its_connection_for_a_live_one() {
+    let cluster = cluster(&[]).await;
+    let (before, connected) = connect(&cluster, 0, json!({ "recover": true })).await;
+    publish(&cluster, 0).await;
+    cluster.quiet().await;
+    let offset = received(&before).1.unwrap();
+    let (after, again) = connect(&cluster, 0, back(&connected, &offset)).await;
+    assert_eq!(again, connected);
+    // The end of the former connection does the new one no harm.
+    for number in 1..3 {
+        publish(&cluster, number).await;
+        cluster.quiet().await;
+        before.cut();
+    }
+    assert_eq!(received(&after).0, [1, 2]);
+}

@@ -118,6 +118,28 @@ async fn a_client_that_comes_back_is_in_its_rooms_and_gets_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_connections_of_one_client_leave_one_that_is_in_its_rooms() {
+    let cluster = TestCluster::nodes(1).await;
+    let (sender, _before, ana) = missing_one(&cluster, "ana").await;
+    // Both come back at the same moment: the client gave the first one up.
+    let auth = json!({ "recover": true, "pid": ana.pid, "offset": ana.offset, "token": ana.user.token() }).to_string();
+    let both = [0, 0].map(|node| Client::new(cluster.transport(node, None), ana.user.clone()));
+    for one in &both {
+        one.send(&Inbound::Connect { namespace: "/", auth: Some(&auth) });
+    }
+    cluster.quiet().await;
+    sender.send_to("r", "1").await;
+    cluster.quiet().await;
+    let [first, last] = &both;
+    assert_eq!(last.connected().await["pid"], ana.pid);
+    assert!(first.is_disconnected() || !first.is_open());
+    assert_eq!(live(last, "r"), ["1"]);
+    last.send_to("r", "2").await;
+    cluster.quiet().await;
+    assert_eq!(live(last, "r"), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_namespace_of_a_connection_comes_back() {
     let cluster = TestCluster::nodes(2).await;
     let sender = cluster.client_in("/chat", 1, "bob").await;

@@ -17,7 +17,6 @@ use super::{Recoverable, Tracked, offset::Offset, tracked::Limit};
 use crate::{
     hub::Member as _,
     log_follower::missed,
-    metrics,
     room::{JoinError, Joined, Joining, rules::Action},
     session::{Client, Shared, UserFrames},
 };
@@ -157,7 +156,6 @@ async fn send_missed_events(
     let Some((from, to)) = missed(after, end, &page) else { return Ok(None) };
     let missed = page.messages.iter().filter(|stored| stored.number > from && stored.number <= to);
     for stored in missed {
-        metrics::REPAIRED.add_for(["user"], 1);
         if let Some(mut frames) = stored.body.as_ref().and_then(UserFrames::new) {
             client.abort_if(frames.send(client, Position { number: stored.number, ..end }));
         }
@@ -166,10 +164,10 @@ async fn send_missed_events(
 }
 
 /// Leaves everything that the socket may have entered.
-fn undo(shared: &Shared, client: &Client, places: &[Place], incarnation: &Incarnation) {
+fn undo(shared: &Shared, client: &Arc<Client>, places: &[Place], incarnation: &Incarnation) {
     client.take_rooms();
     for place in places {
-        shared.rooms.leave(&place.name, client.id());
+        shared.rooms.leave(&place.name, client);
         shared.releases.push(client.entry_of(place.name.clone(), place.stay).stay, incarnation.clone());
     }
 }
