@@ -16,13 +16,17 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{packet, shared::Figures};
+use super::{
+    packet::{self, Back},
+    shared::Figures,
+};
 use connection::{Connection, Ended};
 
 /// A client's reaction to events; it sends through the [`Outbox`].
 pub trait Handler: Send {
-    /// The client has joined the namespace over a new connection.
-    fn connected(&mut self, outbox: &mut Outbox);
+    /// The client has joined the namespace over a new connection. `recovered`: it is where it was, and what it missed
+    /// follows.
+    fn connected(&mut self, recovered: bool, outbox: &mut Outbox);
     /// Received an event; `data` is its whole array.
     fn event(&mut self, name: &str, data: &str, outbox: &mut Outbox);
     /// Received the ack for the event that [`Outbox::emit`] numbered so on this connection.
@@ -31,8 +35,9 @@ pub trait Handler: Send {
     fn tick(&mut self, outbox: &mut Outbox);
     /// Interval between ticks; read once per connection.
     fn pace(&self) -> Duration;
-    /// The connection is lost; outstanding acks will not come.
-    fn disconnected(&mut self);
+    /// The connection is lost; outstanding acks will not come. Returns whether the client may be recovered: not if it
+    /// waited for something that recovery does not cover.
+    fn disconnected(&mut self) -> bool;
     /// Received CONNECT_ERROR or DISCONNECT: the client stops.
     fn rejected(&mut self, why: &str);
 }
@@ -83,6 +88,8 @@ pub struct Settings {
     pub nodes: Vec<String>,
     /// Bytes of the socket's receive buffer in the kernel, for nodes with IPv4 addresses; none for its default.
     pub receive_buffer: Option<u32>,
+    /// Whether the client asks for recovery.
+    pub recovers: bool,
     /// Counts failed handshakes, silent servers and unplugged connections.
     pub figures: Arc<Mutex<Figures>>,
 }
@@ -104,16 +111,18 @@ pub async fn run<H: Handler>(
     let nodes = settings.nodes.len();
     let mut node = first % nodes;
     let mut tries = 0;
+    let mut back = settings.recovers.then(Back::default);
     loop {
         // Discard commands that came while there was no connection.
         while commands.try_recv().is_ok() {}
         let address = &settings.nodes[node];
-        let ended = match Connection::open(address, settings.receive_buffer, &token).await {
+        let ended = match Connection::open(address, settings.receive_buffer, &token, back.clone()).await {
             Ok(mut connection) => {
                 let ended = connection.serve(handler, &mut commands).await;
                 if connection.joined {
                     tries = 0;
-                    handler.disconnected();
+                    let may_be_recovered = handler.disconnected();
+                    back = connection.back.filter(|_| may_be_recovered).or(settings.recovers.then(Back::default));
                 }
                 ended
             }

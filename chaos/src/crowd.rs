@@ -88,6 +88,8 @@ impl Crowd {
             let settings = Settings {
                 nodes: nodes.to_vec(),
                 receive_buffer: stuck.then_some(SMALL_BUFFER),
+                // Every second one: both ways back are tried.
+                recovers: number % 2 == 1,
                 figures: Arc::clone(&shared.figures),
             };
             let (command, inbox) = mpsc::channel(4);

@@ -1,7 +1,8 @@
 //! A member of rooms: joins, records its observations, and rejoins with `since` after a reconnect.
 //!
 //! It follows PROTOCOL. Pages count only once the join is acknowledged: if the connection is lost before, they are
-//! dropped and the next join asks from the same position. Some members also send: [`Sender`].
+//! dropped and the next join asks from the same position. A member that was recovered is in its rooms, and joins none.
+//! Some members also send: [`Sender`].
 
 mod incoming;
 mod sender;
@@ -152,17 +153,21 @@ impl Member {
         membership.state = JoinState::Joined;
         self.shared.figures.lock().joined += 1;
         drop(room);
-        if self.is_joined()
-            && let Some(lost_at) = self.lost_at.take()
-        {
-            if let Some(presence) = &self.shared.presence {
-                presence.lock().back(self.number, self.shared.elapsed());
-            }
-            self.shared.absences.lock().push(lost_at.elapsed());
+        if self.is_joined() {
+            self.is_back();
         }
         if join == Join::NotRecovered && answer.recovered.is_none() {
             self.breach("a join with `since` was acknowledged without `recovered`");
         }
+    }
+
+    /// It is in all of its rooms.
+    fn is_back(&mut self) {
+        let Some(lost_at) = self.lost_at.take() else { return };
+        if let Some(presence) = &self.shared.presence {
+            presence.lock().back(self.number, self.shared.elapsed());
+        }
+        self.shared.absences.lock().push(lost_at.elapsed());
     }
 
     fn refused(&mut self, index: usize, answer: &Answer) {
@@ -181,9 +186,23 @@ impl Member {
 }
 
 impl Handler for Member {
-    fn connected(&mut self, outbox: &mut Outbox) {
+    fn connected(&mut self, recovered: bool, outbox: &mut Outbox) {
         self.connection += 1;
-        self.shared.figures.lock().reconnects += u64::from(self.connection > 1);
+        {
+            let mut figures = self.shared.figures.lock();
+            figures.reconnects += u64::from(self.connection > 1);
+            figures.recovered += u64::from(recovered);
+        }
+        if recovered {
+            for membership in &mut self.memberships {
+                membership.state = JoinState::Joined;
+            }
+            for membership in &self.memberships {
+                self.observe(membership, Observation::Joined(Join::Recovered));
+            }
+            self.shared.figures.lock().joined += self.memberships.len();
+            return self.is_back();
+        }
         for index in 0..self.memberships.len() {
             self.join(index, outbox);
         }
@@ -238,9 +257,11 @@ impl Handler for Member {
         self.sender.as_ref().map_or(Duration::from_millis(250), Sender::pace)
     }
 
-    fn disconnected(&mut self) {
+    fn disconnected(&mut self) -> bool {
         self.pending.clear();
-        if self.is_joined() {
+        // Pages of a join that was not acknowledged are dropped, but their offsets were taken.
+        let may_be_recovered = self.is_joined();
+        if may_be_recovered {
             self.lost_at = Some(Instant::now());
             if let Some(presence) = &self.shared.presence {
                 presence.lock().left(self.number, self.shared.elapsed());
@@ -255,6 +276,7 @@ impl Handler for Member {
         if let Some(sender) = &mut self.sender {
             sender.disconnected();
         }
+        may_be_recovered
     }
 
     fn rejected(&mut self, why: &str) {

@@ -1,7 +1,7 @@
 //! Text packets of Engine.IO 4 with Socket.IO 5 in them, of the namespace `/` only; they are read without copying.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{error::Result, json};
+use serde_json::{Value, error::Result, json, value::RawValue};
 
 /// A packet from the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub enum Packet<'a> {
     Ping,
     /// The server closes the transport.
     Close,
-    /// CONNECT: the client is in the namespace.
-    Connect,
+    /// CONNECT, its payload as JSON: the client is in the namespace.
+    Connect(&'a str),
     /// CONNECT_ERROR, its payload as JSON.
     ConnectError(&'a str),
     /// DISCONNECT.
@@ -60,7 +60,7 @@ impl<'a> Packet<'a> {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, data) = rest.split_at(digits);
         match kind {
-            b'0' => Some(Self::Connect),
+            b'0' => Some(Self::Connect(data)),
             b'1' => Some(Self::Disconnect),
             b'2' => {
                 // Our event names have no escapes; a name that has one is not ours.
@@ -74,9 +74,37 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Writes CONNECT with the token.
-pub fn connect(token: &str) -> String {
-    format!("40{}", json!({ "token": token }))
+/// What a client that can be recovered sends when it comes back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Back {
+    /// The `pid` of its last CONNECT.
+    pub pid: Option<String>,
+    /// The last argument of the last event that it handled, if that is a text.
+    pub offset: Option<String>,
+}
+
+/// Writes CONNECT with the token; with `back`, the client asks for recovery.
+pub fn connect(token: &str, back: Option<&Back>) -> String {
+    let mut auth = json!({ "token": token });
+    if let Some(Back { pid, offset }) = back {
+        auth["recover"] = true.into();
+        if let (Some(pid), Some(offset)) = (pid, offset) {
+            (auth["pid"], auth["offset"]) = (json!(pid), json!(offset));
+        }
+    }
+    format!("40{auth}")
+}
+
+/// The `pid` in the payload of a CONNECT.
+pub fn pid(data: &str) -> Option<String> {
+    Some(serde_json::from_str::<Value>(data).ok()?["pid"].as_str()?.to_owned())
+}
+
+/// The last element of an event's array, if that is a text.
+pub fn offset(data: &str) -> Option<String> {
+    // Most events end with an object: their array is not parsed for this.
+    let all: Vec<&RawValue> = data.ends_with("\"]").then(|| serde_json::from_str(data).ok())??;
+    serde_json::from_str(all.last()?.get()).ok()
 }
 
 /// Writes an event that asks for an ack with that number.
@@ -94,7 +122,7 @@ mod tests {
         assert_eq!(read("0{\"sid\":\"x\"}"), Packet::Open("{\"sid\":\"x\"}"));
         assert_eq!(read("2"), Packet::Ping);
         assert_eq!(read("1"), Packet::Close);
-        assert_eq!(read("40{\"sid\":\"x\"}"), Packet::Connect);
+        assert_eq!(read("40{\"sid\":\"x\"}"), Packet::Connect("{\"sid\":\"x\"}"));
         assert_eq!(read("44{\"message\":\"no\"}"), Packet::ConnectError("{\"message\":\"no\"}"));
         assert_eq!(read("41"), Packet::Disconnect);
         assert_eq!(read("42[\"a\",{\"b\":1}]"), Packet::Event("a", "[\"a\",{\"b\":1}]"));
@@ -109,7 +137,13 @@ mod tests {
 
     #[test]
     fn packets_are_written() {
-        assert_eq!(connect("t"), "40{\"token\":\"t\"}");
+        assert_eq!(connect("t", None), "40{\"token\":\"t\"}");
+        let mut back = Back::default();
+        assert_eq!(connect("t", Some(&back)), r#"40{"recover":true,"token":"t"}"#);
+        back.pid = pid(r#"{"sid":"s","pid":"p"}"#);
+        back.offset = offset(r#"["e",{"a":"]"},"r1.x"]"#);
+        assert_eq!(connect("t", Some(&back)), r#"40{"offset":"r1.x","pid":"p","recover":true,"token":"t"}"#);
+        assert_eq!((pid("{}"), offset(r#"["e",{"a":"b"}]"#)), (None, None));
         let payload = json!({"room": "r", "content": "\"quoted\""});
         let event = event("send-message", &payload, 4).unwrap();
         assert_eq!(event, r#"424["send-message",{"content":"\"quoted\"","room":"r"}]"#);

@@ -195,6 +195,7 @@ impl fmt::Display for Report {
         row("rejected", self.rejected.to_string())?;
         row("protocol breaches", self.breaches.to_string())?;
         row("reconnects", figures.reconnects.to_string())?;
+        row("  recovered", figures.recovered.to_string())?;
         row("failed handshakes", figures.failed_handshakes.to_string())?;
         row("silent servers", figures.silent_servers.to_string())?;
         row("retries", figures.retries.to_string())?;

@@ -25,6 +25,8 @@ pub struct Figures {
     pub acked: u64,
     /// Connections after a client's first.
     pub reconnects: u64,
+    /// Reconnects of clients that were recovered.
+    pub recovered: u64,
     /// Handshakes that were refused, failed or took too long.
     pub failed_handshakes: u64,
     /// Connections whose server was silent for too long.

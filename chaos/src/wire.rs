@@ -78,14 +78,18 @@ pub fn answer(data: &str) -> serde_json::Result<Answer> {
     serde_json::from_str::<(Answer,)>(data).map(|(answer,)| answer)
 }
 
-/// The only argument of an event.
+/// The only argument of an event, besides an offset.
 pub fn argument<T: DeserializeOwned>(data: &str) -> serde_json::Result<T> {
-    serde_json::from_str::<(IgnoredAny, T)>(data).map(|(_, argument)| argument)
+    #[derive(Deserialize)]
+    struct Event<T>(IgnoredAny, T, #[serde(default)] IgnoredAny);
+    serde_json::from_str::<Event<T>>(data).map(|Event(_, argument, _)| argument)
 }
 
-/// The arguments of `recent-messages`.
+/// The arguments of `recent-messages`, besides an offset.
 pub fn page(data: &str) -> serde_json::Result<(Vec<NewMessage>, Page)> {
-    serde_json::from_str::<(IgnoredAny, Vec<NewMessage>, Page)>(data).map(|(_, list, page)| (list, page))
+    #[derive(Deserialize)]
+    struct Event(IgnoredAny, Vec<NewMessage>, Page, #[serde(default)] IgnoredAny);
+    serde_json::from_str::<Event>(data).map(|Event(_, list, page, _)| (list, page))
 }
 
 #[cfg(test)]
@@ -96,12 +100,14 @@ mod tests {
     fn events_and_acks_are_read() {
         let message =
             r#"{"id":"1-2","room":"r","content":"a \"b\"","sender":{"id":"m1","name":"M 1"},"timestamp":"t"}"#;
-        let event = format!(r#"["new-message",{message}]"#);
-        let read: NewMessage = argument(&event).unwrap();
-        assert_eq!((&*read.id, &*read.room, &*read.content, &*read.sender.id), ("1-2", "r", "a \"b\"", "m1"));
-        let event = format!(r#"["recent-messages",[{message},{message}],{{"room":"r","more":true}}]"#);
-        let (list, of) = page(&event).unwrap();
-        assert_eq!((list.len(), &*of.room, of.more), (2, "r", true));
+        for offset in ["", r#","r1.x""#] {
+            let event = format!(r#"["new-message",{message}{offset}]"#);
+            let read: NewMessage = argument(&event).unwrap();
+            assert_eq!((&*read.id, &*read.room, &*read.content, &*read.sender.id), ("1-2", "r", "a \"b\"", "m1"));
+            let event = format!(r#"["recent-messages",[{message},{message}],{{"room":"r","more":true}}{offset}]"#);
+            let (list, of) = page(&event).unwrap();
+            assert_eq!((list.len(), &*of.room, of.more), (2, "r", true));
+        }
         let read = answer(r#"[{"status":"ok","room":"r","position":"1-0","members":3,"recovered":true}]"#).unwrap();
         assert_eq!((&*read.status, read.position.as_deref(), read.recovered), ("ok", Some("1-0"), Some(true)));
         let read = answer(r#"[{"status":"error","code":"rate_limited","message":"no","retryAfterMs":5}]"#).unwrap();

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 };
 
 use super::{Command, Handler, Outbox};
-use crate::packet::{self, Handshake, PONG, Packet};
+use crate::packet::{self, Back, Handshake, PONG, Packet};
 
 /// Why a connection ended.
 pub enum Ended {
@@ -43,6 +43,8 @@ pub struct Connection {
     outbox: Outbox,
     /// The namespace was joined.
     pub joined: bool,
+    /// What it sends when it comes back, if it asks for recovery.
+    pub back: Option<Back>,
     /// The server counts as silent if no ping comes before this.
     alive_until: Instant,
     patience: Duration,
@@ -50,11 +52,13 @@ pub struct Connection {
 
 impl Connection {
     /// Connects over TCP to that `host:port`, upgrades, reads the Engine.IO handshake and sends CONNECT.
-    pub async fn open(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
-        timeout(HANDSHAKE, Self::handshake(address, receive_buffer, token)).await.context("no handshake in time")?
+    pub async fn open(address: &str, receive_buffer: Option<u32>, token: &str, back: Option<Back>) -> Result<Self> {
+        timeout(HANDSHAKE, Self::handshake(address, receive_buffer, token, back))
+            .await
+            .context("no handshake in time")?
     }
 
-    async fn handshake(address: &str, receive_buffer: Option<u32>, token: &str) -> Result<Self> {
+    async fn handshake(address: &str, receive_buffer: Option<u32>, token: &str, back: Option<Back>) -> Result<Self> {
         let stream = match receive_buffer {
             None => TcpStream::connect(address).await?,
             // The kernel must know it before it connects.
@@ -77,9 +81,9 @@ impl Connection {
             },
             _ => bail!("began with another frame"),
         };
-        socket.send(Message::text(packet::connect(token))).await?;
+        socket.send(Message::text(packet::connect(token, back.as_ref()))).await?;
         let outbox = Outbox::default();
-        Ok(Self { socket, outbox, joined: false, alive_until: Instant::now() + patience, patience })
+        Ok(Self { socket, outbox, joined: false, back, alive_until: Instant::now() + patience, patience })
     }
 
     /// Serves the connection until it ends.
@@ -122,15 +126,25 @@ impl Connection {
     fn receive<H: Handler>(&mut self, text: &str, handler: &mut H) -> Option<Ended> {
         let outbox = &mut self.outbox;
         match Packet::read(text) {
-            Packet::Event(name, data) => handler.event(name, data, outbox),
+            Packet::Event(name, data) => {
+                handler.event(name, data, outbox);
+                if let Some(back) = &mut self.back {
+                    back.offset = packet::offset(data).or(back.offset.take());
+                }
+            }
             Packet::Ack(number, data) => handler.ack(number, data, outbox),
             Packet::Ping => {
                 self.alive_until = Instant::now() + self.patience;
                 outbox.frames.push_back(PONG.into());
             }
-            Packet::Connect => {
+            Packet::Connect(data) => {
                 self.joined = true;
-                handler.connected(outbox);
+                let pid = packet::pid(data);
+                let recovered = self.back.as_ref().is_some_and(|back| pid.is_some() && back.pid == pid);
+                if let Some(back) = &mut self.back {
+                    back.pid = pid;
+                }
+                handler.connected(recovered, outbox);
             }
             Packet::ConnectError(data) => return Some(Ended::Rejected(format!("CONNECT_ERROR {}", message(data)))),
             Packet::Disconnect => return Some(Ended::Rejected("DISCONNECT".into())),

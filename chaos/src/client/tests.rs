@@ -25,8 +25,8 @@ impl Recorder {
 }
 
 impl Handler for Recorder {
-    fn connected(&mut self, outbox: &mut Outbox) {
-        self.record("connected".into());
+    fn connected(&mut self, recovered: bool, outbox: &mut Outbox) {
+        self.record(if recovered { "recovered" } else { "connected" }.into());
         assert_eq!(outbox.emit("hello", &0), Some(0));
     }
 
@@ -44,8 +44,9 @@ impl Handler for Recorder {
         Duration::from_millis(20)
     }
 
-    fn disconnected(&mut self) {
+    fn disconnected(&mut self) -> bool {
         self.record("disconnected".into());
+        true
     }
 
     fn rejected(&mut self, why: &str) {
@@ -64,10 +65,14 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::of(false).await
+    }
+
+    async fn of(recovers: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nodes = vec![listener.local_addr().unwrap().to_string()];
         let figures: Arc<Mutex<Figures>> = Arc::default();
-        let settings = Settings { nodes, receive_buffer: None, figures: Arc::clone(&figures) };
+        let settings = Settings { nodes, receive_buffer: None, recovers, figures: Arc::clone(&figures) };
         let (received, receiver) = mpsc::channel(64);
         let (commands, inbox) = mpsc::channel(4);
         let mut client = JoinSet::new();
@@ -83,10 +88,15 @@ impl Fixture {
 
     /// Accepts a connection, up to and including the client's CONNECT.
     async fn accept(&self, patience_ms: u64) -> WebSocketStream<TcpStream> {
+        self.accept_with(patience_ms, r#"{"token":"secret"}"#).await
+    }
+
+    /// As [`Fixture::accept`], with this payload of the CONNECT.
+    async fn accept_with(&self, patience_ms: u64, auth: &str) -> WebSocketStream<TcpStream> {
         let mut socket = accept_async(self.tcp().await).await.unwrap();
         send(&mut socket, &format!(r#"0{{"sid":"s","pingInterval":{patience_ms},"pingTimeout":0,"upgrades":[]}}"#))
             .await;
-        assert_eq!(next(&mut socket).await, r#"40{"token":"secret"}"#);
+        assert_eq!(next(&mut socket).await, format!("40{auth}"));
         socket
     }
 
@@ -126,6 +136,26 @@ async fn reconnects_when_the_transport_closes() {
         let mut socket = fixture.accept(60_000).await;
         send(&mut socket, "40{}").await;
         assert_eq!(fixture.received().await, "connected");
+        drop(socket);
+        assert_eq!(fixture.received().await, "disconnected");
+    }
+}
+
+#[tokio::test]
+async fn comes_back_with_the_last_pid_and_offset() {
+    let mut fixture = Fixture::of(true).await;
+    let asks = r#"{"recover":true,"token":"secret"}"#;
+    let comes_back = r#"{"offset":"o2","pid":"p","recover":true,"token":"secret"}"#;
+    for (auth, pid, expected) in
+        [(asks, "p", "connected"), (comes_back, "p", "recovered"), (comes_back, "q", "connected")]
+    {
+        let mut socket = fixture.accept_with(60_000, auth).await;
+        send(&mut socket, &format!(r#"40{{"sid":"s","pid":"{pid}"}}"#)).await;
+        assert_eq!(fixture.received().await, expected);
+        for event in [r#"42["a",1,"o1"]"#, r#"42["a",1,"o2"]"#, r#"42["a",1]"#] {
+            send(&mut socket, event).await;
+            fixture.received().await;
+        }
         drop(socket);
         assert_eq!(fixture.received().await, "disconnected");
     }

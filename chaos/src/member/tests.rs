@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     fn connect(&mut self) {
-        self.member.connected(&mut self.outbox);
+        self.member.connected(false, &mut self.outbox);
     }
 
     fn sent(&mut self) -> Vec<String> {
@@ -99,6 +99,26 @@ async fn pages_count_with_the_ack_and_the_next_join_sends_the_last_id() {
         [Observation::Disconnected, Observation::Joined(Join::Recovered), Observation::Page(4)]
     );
     assert_eq!(fixture.breaches(), 0);
+}
+
+#[tokio::test]
+async fn a_member_that_was_recovered_is_in_its_rooms() {
+    let mut fixture = Fixture::new(None);
+    fixture.page(0..1, false);
+    fixture.ack(0, &joined(None));
+    assert!(fixture.member.disconnected());
+    fixture.sent();
+    fixture.member.connected(true, &mut fixture.outbox);
+    fixture.receive(&json!(["new-message", message(1), "r1.x"]));
+    assert_eq!(fixture.sent(), [""; 0]);
+    let back = [Observation::Disconnected, Observation::Joined(Join::Recovered), Observation::Live(1)];
+    assert_eq!(fixture.seen()[2..], back);
+    assert_eq!((fixture.breaches(), fixture.shared.figures.lock().joined), (0, 1));
+    // A join that was not acknowledged is not recovered.
+    fixture.member.disconnected();
+    fixture.connect();
+    fixture.page(2..3, false);
+    assert!(!fixture.member.disconnected());
 }
 
 #[tokio::test]
