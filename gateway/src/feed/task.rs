@@ -131,7 +131,7 @@ impl<M: Reader> LocalFeed<M> {
         });
         let first: Vec<Frame> = [connect].into_iter().chain(greeting).chain(updates).collect();
         self.offsets |= terms.offsets;
-        self.admit(subscriber, admit, &first);
+        self.admit(&subscriber, admit, &first);
         Ok(())
     }
 
@@ -172,10 +172,10 @@ impl<M: Reader> LocalFeed<M> {
     }
 
     /// Adds the subscriber before sending it anything, so that a concurrent end of the connection finds and removes it.
-    fn admit(&self, subscriber: Arc<M>, admit: Admit, first: &[Frame]) {
-        self.feed.subscribers.join(Arc::clone(&subscriber));
+    fn admit(&self, subscriber: &Arc<M>, admit: Admit, first: &[Frame]) {
+        self.feed.subscribers.join(Arc::clone(subscriber));
         if !admit(first) {
-            self.feed.subscribers.leave(&subscriber);
+            self.feed.subscribers.leave(subscriber);
         }
     }
 }
