@@ -262,6 +262,23 @@ async fn a_client_that_left_or_was_disconnected_is_not_recovered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_is_not_refused_because_of_its_former_session() {
+    let cluster = TestCluster::with(2, &["session.onConflict=reject"]).await;
+    let (_, _before, ana) = missing_one(&cluster, "ana").await;
+    let other = Client::new(cluster.transport(1, None), ana.user.clone());
+    other.connect("/", &ana.user.token());
+    assert_eq!(other.refusal().await, "session_conflict");
+    assert!(ana.back(&cluster, 1).await.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_clients_can_be_recovered_if_that_is_the_default() {
+    let cluster = TestCluster::with(1, &["recovery.default=true"]).await;
+    let (_, connected) = connect(&cluster, 0, &User::new("ana"), "/", &json!({})).await;
+    assert!(connected["pid"].is_string(), "{connected}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_may_not_be_in_a_room_any_more_is_not_recovered() {
     let cluster = TestCluster::with(1, &["rooms.rules=[\"r;join=USER\"]", "recovery.rooms=2"]).await;
     let (_, _, mut ana) = missing_one(&cluster, "ana").await;
