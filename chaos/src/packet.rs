@@ -74,7 +74,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What a client that can be recovered sends when it comes back.
+/// The knowledge with which a client comes back to be recovered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Back {
     /// The `pid` of its last CONNECT.

@@ -1,4 +1,4 @@
-//! What a client missed that comes back. Pure.
+//! The messages that a client missed which comes back. Pure.
 
 use jackfield_cluster::log::{Page, Position};
 

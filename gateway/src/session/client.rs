@@ -101,7 +101,7 @@ impl Client {
         self.recovery.as_ref().map(|recovery| recovery.record)
     }
 
-    /// What the socket has been sent, if its client can be recovered.
+    /// The positions up to which the socket was sent everything, if its client can be recovered.
     pub(super) fn tracked(&self) -> Option<MutexGuard<'_, Tracked>> {
         self.recovery.as_ref().map(|recovery| recovery.tracked.lock())
     }

@@ -36,7 +36,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl Connection {
-    /// What the client needs from the cluster to be recovered now or later; `None` if it does not want to be.
+    /// The client's wish to be recovered now or later; `None` if it has none.
     pub(super) fn wish(&self, namespace: &Namespace<Client>, auth: &ConnectAuth) -> Option<Wish> {
         self.recovers(auth).then(|| wish(&namespace.name, auth, self.record()))
     }

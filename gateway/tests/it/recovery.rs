@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, TestCluster, User};
 
-/// What a stock client keeps.
+/// The knowledge of a stock client.
 #[derive(Debug, Clone)]
 struct Stock {
     user: User,
@@ -318,14 +318,22 @@ async fn more_than_half_of_the_queue_is_not_recovered() {
     }
 }
 
-/// What was sent, by room; and to the user.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_has_spent_too_much_is_not_recovered() {
+    let cluster = TestCluster::with(1, &["limits.eventRate=1", "limits.eventBurst=10"]).await;
+    let (_, client, ana) = missing_one(&cluster, "ana").await;
+    while client.ask("echo", json!("x")).await["code"] != "rate_limited" {}
+    assert!(!ana.back(&cluster, 0).await.1);
+}
+
+/// Everything that was sent to each room, and to the user.
 #[derive(Default)]
 struct Sent {
     rooms: BTreeMap<&'static str, Vec<String>>,
     user: Vec<String>,
 }
 
-/// What a client has handled of it, over all of its connections.
+/// Adds the events that a client has handled now.
 fn handle(events: &[(String, Vec<Value>)], into: &RefCell<Sent>) {
     let mut got = into.borrow_mut();
     for (name, data) in events {

@@ -36,7 +36,7 @@ impl Recoverable {
     }
 }
 
-/// What a client that asks for recovery needs from the cluster. `record` is the one that its connection has already.
+/// The wish of a client that asks for recovery. `record` is the one that its connection has already.
 pub(super) fn wish(namespace: &Arc<str>, auth: &ConnectAuth, record: Option<RecordId>) -> Wish {
     let resume = auth.resume.as_ref().and_then(|Resume { pid, offset }| {
         offset::Offset::parse(offset)?;

@@ -16,6 +16,7 @@ use jackfield_shared::time::now;
 use super::{Recoverable, Tracked, offset::Offset, tracked::Limit};
 use crate::{
     hub::Member as _,
+    limits::Cost,
     log_follower::missed,
     room::{JoinError, Joined, Joining, rules::Action},
     session::{Client, Shared, UserFrames},
@@ -57,6 +58,10 @@ pub(in crate::session) async fn restore(
     if places.len() > max_rooms || !places.iter().all(may_join) {
         return Ok(None);
     }
+    // A user who has spent too much joins room by room, and waits for it.
+    if client.user.event(Cost::event(0, Cost::none()), now()).is_err() {
+        return Ok(None);
+    }
     let incarnation = shared.lease.incarnation().ok_or(Unavailable)?;
     let limits = &settings.limits;
     let limit = Limit {
@@ -73,7 +78,7 @@ pub(in crate::session) async fn restore(
         enter(shared, &client, &places, &incarnation),
         send_missed_events(shared, &client, offset.user, end, until)
     );
-    // What it gets costs the user as much as when it joins.
+    // The user pays as much for it as for joins.
     let bytes = client.tracked().map_or(0, |tracked| tracked.held_bytes());
     client.user.charge(bytes, now());
     match (entered, end) {

@@ -1,4 +1,5 @@
-//! What a socket that can be recovered has been sent: its position in each room and in its user's log.
+//! The positions up to which a socket that can be recovered was sent everything: in each of its rooms and in its user's
+//! log.
 //!
 //! Guarantees: the offset on an event is exactly what was queued up to and with that event, because both happen under one
 //! lock; no event without an offset sets one, although a stock client takes any last argument that is a string. While
