@@ -41,7 +41,16 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Pre
     // Watch first, then read, so that the socket receives a change in between.
     let watched = user_ids.clone();
     sender.client.while_here(|| sender.shared.watchers.watch(sender.client, watched));
-    let online = sender.shared.cluster.presence.online(&user_ids).await?;
+    let cluster = &sender.shared.cluster;
+    let note = async {
+        match sender.client.record() {
+            Some(record) => cluster.recovery.watch(&sender.client.session_ref(), record, MAIN, &user_ids).await,
+            None => Ok(()),
+        }
+    };
+    let (online, noted) = tokio::join!(cluster.presence.online(&user_ids), note);
+    let online = online?;
+    noted?;
     let online = user_ids.into_iter().zip(online).filter(|(_, online)| *online).map(|(user, _)| user).collect();
     Ok(Present { status: "ok", online })
 }

@@ -37,9 +37,12 @@ impl<M: Member> Watchers<M> {
         }
     }
 
-    /// Removes the member with this id and its list.
-    pub(crate) fn forget(&self, id: SocketId) {
-        self.0.lock().forget(id);
+    /// Removes a member and its list, unless another one has its id.
+    pub(crate) fn forget(&self, member: &Arc<M>) {
+        let mut inner = self.0.lock();
+        if inner.by_member.get(&member.id()).is_some_and(|(found, _)| Arc::ptr_eq(found, member)) {
+            inner.forget(member.id());
+        }
     }
 
     /// The members that watch `user`.
@@ -72,10 +75,7 @@ impl<M> Default for Watchers<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::group::tests::{TestMember, id},
-        *,
-    };
+    use super::{super::group::tests::TestMember, *};
 
     #[test]
     fn a_new_list_replaces_the_old_and_nothing_is_left_behind() {
@@ -85,8 +85,10 @@ mod tests {
         watchers.watch(&one, vec!["b".into()]);
         watchers.watch(&two, vec!["b".into()]);
         assert_eq!((watchers.of("a").len(), watchers.of("b").len()), (0, 2));
-        watchers.forget(id(1));
-        watchers.forget(id(2));
+        watchers.forget(&TestMember::new(1));
+        assert_eq!(watchers.of("b").len(), 2, "another member with the same id");
+        watchers.forget(&one);
+        watchers.forget(&two);
         let inner = watchers.0.lock();
         assert!(inner.by_user.is_empty() && inner.by_member.is_empty());
     }

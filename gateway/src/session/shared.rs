@@ -163,10 +163,8 @@ impl Shared {
                 self.releases.push(stay, incarnation.clone());
             }
         }
+        self.watchers.forget(client);
         if client.namespace.members.leave(client) {
-            if &*client.namespace.name == MAIN {
-                self.watchers.forget(client.id);
-            }
             self.roster_changed(&client.namespace);
         }
     }

@@ -118,6 +118,23 @@ async fn a_client_that_comes_back_is_in_its_rooms_and_gets_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_watches_the_same_users() {
+    let cluster = TestCluster::with(2, &["roster.max=1"]).await;
+    let (client, mut ana) = Stock::new(&cluster, 0, "ana").await;
+    let _bob = cluster.client_on(0, "bob").await;
+    client.done("presence:subscribe", json!({ "userIds": ["bob", "eve"] })).await;
+    cluster.quiet().await;
+    ana.handled(&client);
+    let (client, is_recovered) = ana.back(&cluster, 1).await;
+    assert!(is_recovered);
+    let users = |event: &str| client.all(event).iter().map(|data| data["userId"].clone()).collect::<Vec<_>>();
+    assert_eq!((users("user:online"), users("user:offline")), (vec![json!("bob")], vec![json!("eve")]), "said again");
+    let _eve = cluster.client_on(0, "eve").await;
+    cluster.quiet().await;
+    assert_eq!(users("user:online"), ["bob", "eve"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_connections_of_one_client_leave_one_that_is_in_its_rooms() {
     let cluster = TestCluster::nodes(1).await;
     let (sender, _before, ana) = missing_one(&cluster, "ana").await;

@@ -1,6 +1,6 @@
--- Claims a session, makes its user online and counts the unread notifications. If the client can be recovered, continues
--- its record, which ends the session that it belonged to, or begins one. Atomic: all keys are one user's. Begins with
--- inbox/common.lua and what that begins with, and recovery/common.lua.
+-- Claims a session, makes its user online and counts the unread notifications. If the client can be recovered,
+-- continues its record, which ends the session that it belonged to, or begins one. Atomic: all keys are one user's.
+-- Begins with inbox/common.lua and what that begins with, and recovery/common.lua.
 --
 -- KEYS[1…8]  as in inbox/common.lua
 -- KEYS[9]    hash of the user's sessions that are online: session -> incarnation
@@ -19,9 +19,10 @@
 -- ARGV[17…]  dead incarnations, whose sessions are removed
 -- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0, epoch and last
 --            number of the user's log or 0 and 0 without one, {} or {the record's socket, the session that it belonged
---            to, number of a stay, room, number, room…}} granted | {0, holder, holder…} refused, oldest first
--- Publishes "E" and the session, for each session that is evicted or ended, on its node's channel; then, for a user who was not
--- online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
+--            to, users that it watches, number of a stay, room, number, room…}} granted | {0, holder, holder…} refused,
+--            oldest first
+-- Publishes "E" and the session, for each session that is evicted or ended, on its node's channel; then, for a user who
+-- was not online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
 
 local session, incarnation, limit = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local dead = {}
@@ -62,8 +63,8 @@ end
 local recovered = {}
 if before then
   record = ARGV[14]
-  local socket, rooms = take_record(records, record, session, namespace)
-  recovered = { socket, before, unpack(rooms) }
+  local stays, socket, watched = take_record(records, record, session, namespace)
+  recovered = { socket, before, watched, unpack(stays) }
 elseif record ~= '' then
   begin_record(records, record, session, namespace, ARGV[16])
 end

@@ -1,5 +1,6 @@
 -- Common beginning of the scripts that use records. A record is a hash: s (session), "n<namespace>" -> socket, and
--- "r<namespace> <number>" -> room for each stay of that socket in a room. `records` is the prefix of their names.
+-- "r<namespace> <number>" -> room for each stay of that socket in a room, "w<namespace>" -> the users whose presence it
+-- watches, as JSON. `records` is the prefix of their names.
 
 -- How long a record is kept without a change while its session lives, in milliseconds: seven days.
 local record_kept = 604800000
@@ -10,29 +11,32 @@ local function session_of_record(records, record, namespace)
   return found[1] and found[2] and found[1] or nil
 end
 
--- The numbers of a record's stays in the namespace's rooms, each followed by the room; and the namespace's socket.
+-- The numbers of a record's stays in the namespace's rooms, each followed by the room; the namespace's socket; and the
+-- users that it watches, or ''.
 local function stays_in_record(key, namespace)
-  local socket, stays = nil, {}
+  local socket, watched, stays = nil, '', {}
   local of_room = 'r' .. namespace .. ' '
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     if flat[i] == 'n' .. namespace then
       socket = flat[i + 1]
+    elseif flat[i] == 'w' .. namespace then
+      watched = flat[i + 1]
     elseif string.sub(flat[i], 1, #of_room) == of_room then
       stays[#stays + 1] = string.sub(flat[i], #of_room + 1)
       stays[#stays + 1] = flat[i + 1]
     end
   end
-  return stays, socket
+  return stays, socket, watched
 end
 
--- Passes a record on to a session. Returns the socket, and the numbers of its stays, each followed by the room.
+-- Passes a record on to a session. Returns its parts as `stays_in_record` does.
 local function take_record(records, record, session, namespace)
   local key = records .. record
-  local rooms, socket = stays_in_record(key, namespace)
+  local stays, socket, watched = stays_in_record(key, namespace)
   redis.call('HSET', key, 's', session)
   redis.call('PEXPIRE', key, record_kept)
-  return socket, rooms
+  return stays, socket, watched
 end
 
 -- Adds a new socket in the namespace to a session's record, which may be new, too.

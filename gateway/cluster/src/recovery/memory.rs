@@ -1,5 +1,7 @@
-//! [`crate::recovery`] for several nodes of one process: a user's records are kept with the user's sessions, behind their
-//! lock.
+//! [`crate::recovery`] for several nodes of one process: a user's records are kept with the user's sessions, behind
+//! their lock.
+
+use std::sync::Arc;
 
 use crate::{
     Unavailable,
@@ -45,6 +47,18 @@ impl MemoryRecovery {
 
     pub(crate) fn forget(&self, session: &SessionRef, record: RecordId, namespace: &str) -> Result<(), Unavailable> {
         self.sessions.with_records(&session.user, |records| records.forget_socket(record, &session.session, namespace));
+        Ok(())
+    }
+
+    pub(crate) fn watch(
+        &self,
+        session: &SessionRef,
+        record: RecordId,
+        namespace: &str,
+        users: &[Arc<str>],
+    ) -> Result<(), Unavailable> {
+        let watch = |records: &mut Records| records.watch(record, &session.session, namespace, users);
+        self.sessions.with_records(&session.user, watch);
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 //! was in.
 //!
 //! A record belongs to a user, and to the session of that user that its client has now. For each namespace it has the
-//! socket's public id and its stays in rooms, by their numbers. [`crate::connects`] begins records, and passes one on to
-//! the session of a client that comes back, which ends the session before; [`crate::sessions`] keeps it for
-//! [`Terms::recovery`](crate::Terms::recovery) when the session ends, or deletes it, as an eviction does.
+//! socket's public id, its stays in rooms, by their numbers, and the users whose presence it watches.
+//! [`crate::connects`] begins records, and passes one on to the session of a client that comes back, which ends the
+//! session before; [`crate::sessions`] keeps it for [`Terms::recovery`](crate::Terms::recovery) when the session ends,
+//! or deletes it, as an eviction does.
 //!
 //! Guarantees: only a record of the same user is found; at any time it belongs to one session, and no other session
 //! changes it. Deliberately knows nothing of messages: the client itself says which it has handled.
@@ -13,6 +14,8 @@ pub(crate) mod memory;
 pub(crate) mod record;
 pub(crate) mod records;
 pub(crate) mod redis;
+
+use std::sync::Arc;
 
 pub use self::record::{Place, Record, Wish};
 use crate::{
@@ -58,6 +61,21 @@ impl Recovery {
         namespace: &str,
     ) -> Result<Option<Record>, Unavailable> {
         forward!(self.resume(session, record, namespace))
+    }
+
+    /// Replaces the list of users whose presence the socket of a namespace watches. Does nothing if the record is
+    /// another session's.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the list may not have been replaced.
+    pub async fn watch(
+        &self,
+        session: &SessionRef,
+        record: RecordId,
+        namespace: &str,
+        users: &[Arc<str>],
+    ) -> Result<(), Unavailable> {
+        forward!(self.watch(session, record, namespace, users))
     }
 
     /// Adds a stay to the session's record. Does nothing if the record is another session's.

@@ -7,7 +7,8 @@
 -- ARGV[3]  record; another one that the session has is deleted
 -- ARGV[4]  namespace
 -- ARGV[5]  "resume": the record's socket is wanted; "forget": it is removed; else the id of the new one
--- Returns  {socket, {number, room, number, room…}} if the record has the wanted socket, else {}
+-- Returns  {socket, "", users that it watches, number of a stay, room, number, room…} if the record has the wanted
+--          socket, else {}
 
 local function forget_socket()
   local key, namespace = ARGV[2] .. ARGV[3], ARGV[4]
@@ -15,7 +16,7 @@ local function forget_socket()
   for i = 1, #stays, 2 do
     redis.call('HDEL', key, 'r' .. namespace .. ' ' .. stays[i])
   end
-  redis.call('HDEL', key, 'n' .. namespace)
+  redis.call('HDEL', key, 'n' .. namespace, 'w' .. namespace)
 end
 
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
@@ -31,8 +32,8 @@ if ARGV[5] == 'resume' or ARGV[5] == 'forget' then
     forget_socket()
     return {}
   end
-  local rooms, socket = stays_in_record(ARGV[2] .. ARGV[3], ARGV[4])
-  return { socket, rooms }
+  local stays, socket, watched = stays_in_record(ARGV[2] .. ARGV[3], ARGV[4])
+  return { socket, '', watched, unpack(stays) }
 end
 if before ~= ARGV[3] then
   if before ~= '' then

@@ -24,6 +24,8 @@ pub struct Record {
     pub socket: SocketId,
     /// The numbers of its stays, and the rooms, in no order.
     pub rooms: Vec<(u32, Arc<str>)>,
+    /// The users whose presence it watches.
+    pub watched: Vec<Arc<str>>,
     /// The session that the record belonged to.
     pub before: Option<SessionId>,
 }

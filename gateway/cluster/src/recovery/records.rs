@@ -20,6 +20,7 @@ struct Kept {
     until: Option<Instant>,
     sockets: Vec<(Arc<str>, SocketId)>,
     stays: Vec<(Arc<str>, u32, Arc<str>)>,
+    watched: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
 impl Kept {
@@ -27,7 +28,15 @@ impl Kept {
         let (_, socket) = self.sockets.iter().find(|(name, _)| **name == *namespace)?;
         let stays = self.stays.iter().filter(|(name, ..)| **name == *namespace);
         let rooms = stays.map(|(_, number, room)| (*number, Arc::clone(room))).collect();
-        Some(Record { socket: *socket, rooms, before: None })
+        let watched = self.watched.iter().find(|(name, _)| **name == *namespace);
+        let watched = watched.map(|(_, users)| users.clone()).unwrap_or_default();
+        Some(Record { socket: *socket, rooms, watched, before: None })
+    }
+
+    fn forget(&mut self, namespace: &str) {
+        self.sockets.retain(|(name, _)| **name != *namespace);
+        self.stays.retain(|(name, ..)| **name != *namespace);
+        self.watched.retain(|(name, _)| **name != *namespace);
     }
 
     fn take(&mut self, session: &SessionId, namespace: &str) -> Option<Record> {
@@ -89,8 +98,14 @@ impl Records {
 
     pub(crate) fn forget_socket(&mut self, id: RecordId, session: &SessionId, namespace: &str) {
         if let Some(kept) = self.of(id, session) {
-            kept.sockets.retain(|(name, _)| **name != *namespace);
-            kept.stays.retain(|(name, ..)| **name != *namespace);
+            kept.forget(namespace);
+        }
+    }
+
+    pub(crate) fn watch(&mut self, id: RecordId, session: &SessionId, namespace: &str, users: &[Arc<str>]) {
+        if let Some(kept) = self.of(id, session) {
+            kept.watched.retain(|(name, _)| **name != *namespace);
+            kept.watched.push((namespace.into(), users.to_vec()));
         }
     }
 
@@ -111,11 +126,10 @@ impl Records {
         self.0.retain(|kept| kept.session != *session || kept.id == id);
         if self.get(id).is_none() {
             let session = session.clone();
-            self.0.push(Kept { id, session, until: None, sockets: Vec::new(), stays: Vec::new() });
+            self.0.push(Kept { id, session, until: None, sockets: Vec::new(), stays: Vec::new(), watched: Vec::new() });
         }
         if let Some(kept) = self.get(id) {
-            kept.sockets.retain(|(name, _)| **name != *namespace);
-            kept.stays.retain(|(name, ..)| **name != *namespace);
+            kept.forget(namespace);
             kept.sockets.push((namespace.into(), socket));
         }
     }

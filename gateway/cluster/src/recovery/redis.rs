@@ -44,12 +44,7 @@ impl RedisRecovery {
         namespace: &str,
     ) -> Result<Option<Record>, Unavailable> {
         let answer = self.open(session, record, namespace, "resume").await?;
-        let mut parts = answer.into_iter();
-        let (Some(socket), Some(rooms)) = (parts.next(), parts.next()) else { return Ok(None) };
-        let record = || -> RedisResult<Record> {
-            Ok(Record { socket: socket_of(socket)?, rooms: rooms_of(from_redis_value(rooms)?)?, before: None })
-        };
-        record().map(Some).map_err(|_| Unavailable)
+        record_of(answer).map_err(|_| Unavailable)
     }
 
     async fn open(
@@ -80,7 +75,7 @@ impl RedisRecovery {
         record: RecordId,
         place: Place<'_>,
     ) -> Result<(), Unavailable> {
-        self.note(session, record, place, place.room).await
+        self.note(session, record, &stay(place), place.room).await
     }
 
     pub(crate) async fn leave(
@@ -89,31 +84,52 @@ impl RedisRecovery {
         record: RecordId,
         place: Place<'_>,
     ) -> Result<(), Unavailable> {
-        self.note(session, record, place, "").await
+        self.note(session, record, &stay(place), "").await
+    }
+
+    pub(crate) async fn watch(
+        &self,
+        session: &SessionRef,
+        record: RecordId,
+        namespace: &str,
+        users: &[Arc<str>],
+    ) -> Result<(), Unavailable> {
+        // Text always serializes.
+        let list = serde_json::to_string(users).unwrap_or_default();
+        self.note(session, record, &format!("w{namespace}"), if users.is_empty() { "" } else { &list }).await
     }
 
     async fn note(
         &self,
         SessionRef { user, session }: &SessionRef,
         record: RecordId,
-        Place { namespace, number, .. }: Place<'_>,
-        room: &str,
+        field: &str,
+        value: &str,
     ) -> Result<(), Unavailable> {
         let mut call = NOTE.key(format!("{}{record}", self.link.keys.records(user)));
-        call.arg(session.as_str()).arg(format!("r{namespace} {number}")).arg(room);
+        call.arg(session.as_str()).arg(field).arg(value);
         self.link.script::<i64>(&call).await.map(drop)
     }
 }
 
-/// The record in the answer of `connect.lua`: nothing, or the socket, the session before, and the stays.
+/// The field of a stay.
+fn stay(Place { namespace, number, .. }: Place<'_>) -> String {
+    format!("r{namespace} {number}")
+}
+
+/// The record in the answer of a script: nothing, or the socket, the session before or "", the watched users, and the
+/// stays.
 pub(crate) fn record_of(parts: Vec<Value>) -> RedisResult<Option<Record>> {
     let mut parts = parts.into_iter();
-    let (Some(socket), Some(before)) = (parts.next(), parts.next()) else { return Ok(None) };
-    let before = from_redis_value::<String>(before)?;
+    let (Some(socket), Some(before), Some(watched)) = (parts.next(), parts.next(), parts.next()) else {
+        return Ok(None);
+    };
+    let (before, watched) = (from_redis_value::<String>(before)?, from_redis_value::<String>(watched)?);
     Ok(Some(Record {
         socket: socket_of(socket)?,
         rooms: rooms_of(parts.collect())?,
-        before: Some(before.as_str().into()),
+        watched: serde_json::from_str::<Vec<String>>(&watched).unwrap_or_default().into_iter().map(Arc::from).collect(),
+        before: Some(before.as_str().into()).filter(|_| !before.is_empty()),
     }))
 }
 

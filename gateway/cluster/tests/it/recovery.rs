@@ -83,6 +83,13 @@ async fn a_client_that_comes_back_gets_its_socket_and_its_rooms(backend: Backend
     }
     leave(a, "s1", first.new, 2).await;
     let rooms = vec![(1, "one".into()), (3, "a b~c".into())];
+    let users: Vec<Arc<str>> = vec!["b".into(), "c \"d\"".into()];
+    let session = session_ref("u", "s1");
+    a.cluster.recovery.watch(&session, first.new, "/", &users).await.unwrap();
+    a.cluster.recovery.watch(&session, first.new, "/chat", &[]).await.unwrap();
+    let again = wish(Some(first.new));
+    assert_eq!(connect(b, "s1", ANY, &again).await.record.unwrap().watched, users);
+    a.cluster.recovery.watch(&session, first.new, "/", &[]).await.unwrap();
     // While the session before lives, and after its end; again and again.
     assert_eq!(resume(b, "s2", first.new).await, Some((first.socket, rooms.clone())));
     release(b, "s2", false).await;

@@ -1,7 +1,9 @@
-//! The way back of a client: its socket enters its rooms again, and what it missed is held until its CONNECT is answered.
+//! The way back of a client: its socket enters its rooms again, and what it missed is held until its CONNECT is
+//! answered.
 
 use std::sync::Arc;
 
+use chrono::Utc;
 use futures_util::future::join_all;
 use jackfield_cluster::{
     Unavailable,
@@ -19,7 +21,7 @@ use crate::{
     limits::Cost,
     log_follower::missed,
     room::{JoinError, Joined, Joining, rules::Action},
-    session::{Client, Shared, UserFrames},
+    session::{Client, PresenceChange, Shared, UserFrames, announcement},
 };
 
 /// A client that comes back.
@@ -74,19 +76,21 @@ pub(in crate::session) async fn restore(
     let handled = tracked.offset();
     let stays = record.rooms.iter().map(|(stay, _)| *stay).max().unwrap_or(0);
     let client = Arc::new(client.recoverable(Recoverable::new(id, tracked), stays));
-    let (entered, end) = tokio::join!(
+    let (entered, end, watched) = tokio::join!(
         enter(shared, &client, &places, &incarnation),
-        send_missed_events(shared, &client, offset.user, end, until)
+        send_missed_events(shared, &client, offset.user, end, until),
+        watch(shared, &client, &record.watched)
     );
     // The user pays as much for it as for joins.
     let bytes = client.tracked().map_or(0, |tracked| tracked.held_bytes());
     client.user.charge(bytes, now());
-    match (entered, end) {
-        (Ok(true), Ok(Some(end))) if !holds_too_much(&client) => Ok(Some((client, handled, end))),
-        (entered, end) => {
+    match (entered, end, watched) {
+        (Ok(true), Ok(Some(end)), Ok(())) if !holds_too_much(&client) => Ok(Some((client, handled, end))),
+        (entered, end, watched) => {
             undo(shared, &client, &places, &incarnation);
             entered?;
             end?;
+            watched?;
             Ok(None)
         }
     }
@@ -168,8 +172,26 @@ async fn send_missed_events(
     Ok(Some(end))
 }
 
+/// Watches these users' presence again, and sends the present one.
+async fn watch(shared: &Shared, client: &Arc<Client>, users: &[Arc<str>]) -> Result<(), Unavailable> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    // Watch first, then read, so that the socket receives a change in between.
+    shared.watchers.watch(client, users.to_vec());
+    let (online, at) = (shared.cluster.presence.online(users).await?, Utc::now().timestamp_millis());
+    for (user, is_online) in users.iter().zip(online) {
+        let change = if is_online { PresenceChange::Online } else { PresenceChange::Offline };
+        if let Some(frame) = announcement(change, at, user) {
+            client.send(&frame);
+        }
+    }
+    Ok(())
+}
+
 /// Leaves everything that the socket may have entered.
 fn undo(shared: &Shared, client: &Arc<Client>, places: &[Place], incarnation: &Incarnation) {
+    shared.watchers.forget(client);
     client.take_rooms();
     for place in places {
         shared.rooms.leave(&place.name, client);
