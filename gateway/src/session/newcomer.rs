@@ -114,7 +114,8 @@ impl Asking<'_> {
     ) -> Result<Option<Newcomer>, Unavailable> {
         let returning = Returning { client: self.client(record.socket), id, record, end, until };
         let Some(resume) = &self.auth.resume else { return Ok(None) };
-        let restored = restore(&self.connection.shared, returning, &resume.offset).await?;
+        // Boxed: most clients do not come back, and the future of a connect would have room for it.
+        let restored = Box::pin(restore(&self.connection.shared, returning, &resume.offset)).await?;
         Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
     }
 
