@@ -79,13 +79,18 @@ impl Frame {
         Self::message(format_args!("6{}-{}{id}[{arguments}]", parts.count(), Prefix(namespace)), Some(parts))
     }
 
-    /// This event with one more argument at its end, which is already JSON.
+    /// This event with one more argument at its end, which is already JSON in UTF-8.
     #[must_use]
-    pub fn with_argument(&self, argument: &str) -> Self {
-        // A frame's text is UTF-8, and that of an event ends with a bracket.
-        let text = std::str::from_utf8(self.text()).unwrap_or_default();
-        let event = text.strip_suffix(']').unwrap_or(text);
-        Self::message(format_args!("{event},{argument}]"), self.parts())
+    pub fn with_argument(&self, argument: &[u8]) -> Self {
+        // An event ends with a bracket.
+        let event = self.packet().strip_suffix(b"]").unwrap_or_default();
+        let mut buffer = Vec::with_capacity(encode::LONGEST_HEAD + event.len() + argument.len() + 2);
+        buffer.extend_from_slice(&[0; encode::LONGEST_HEAD]);
+        buffer.extend_from_slice(event);
+        buffer.push(b',');
+        buffer.extend_from_slice(argument);
+        buffer.push(b']');
+        Self::finish(buffer, self.parts())
     }
 
     /// Tells the client that it has joined the namespace, under this public socket id. A client that gets the `pid`
@@ -204,6 +209,11 @@ impl Frame {
         buffer.extend_from_slice(&[0; encode::LONGEST_HEAD]);
         // Writing to a vector does not fail.
         let _ = buffer.write_fmt(packet);
+        Self::finish(buffer, parts)
+    }
+
+    /// The frame of the packet that is in the buffer after the room for a header.
+    fn finish(mut buffer: Vec<u8>, parts: Option<&Parts>) -> Self {
         let packet = encode::LONGEST_HEAD..buffer.len();
         let begin = encode::put_head(&mut buffer, encode::TEXT);
         for part in parts.iter().flat_map(|parts| parts.all()) {
@@ -280,7 +290,7 @@ mod tests {
         assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame.clone()));
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", parts.as_ref()))), "62-7[1,2]");
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", None))), "37[1,2]");
-        let more = frame.with_argument("\"o\"");
+        let more = frame.with_argument(b"\"o\"");
         assert_eq!(text(Some(more.clone())), format!("52-/chat,[{content},\"o\"]"));
         assert_eq!(more.parts(), parts.as_ref());
         let plain = Frame::event_with("/", "\"e\"", None);

@@ -36,7 +36,7 @@ impl Update {
     /// The update as a subscriber gets it.
     pub(super) fn frame(&mut self, offsets: bool) -> &Frame {
         match offsets {
-            true => self.with_offset.get_or_insert_with(|| self.plain.with_argument(&offset(self.position))),
+            true => self.with_offset.get_or_insert_with(|| self.plain.with_argument(offset(self.position).as_bytes())),
             false => &self.plain,
         }
     }

@@ -126,7 +126,7 @@ impl<M: Reader> LocalFeed<M> {
         let pid = pid.map(|pid| pid.to_string());
         let connect = Frame::connect(&self.feed.namespace, &id.to_string(), pid.as_deref());
         let greeting = self.greeting.as_ref().map(|greeting| match terms.offsets {
-            true => greeting.with_argument(&offset(greeted_at)),
+            true => greeting.with_argument(offset(greeted_at).as_bytes()),
             false => greeting.clone(),
         });
         let first: Vec<Frame> = [connect].into_iter().chain(greeting).chain(updates).collect();

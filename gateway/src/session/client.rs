@@ -39,8 +39,13 @@ pub(crate) struct Client {
     pub(crate) user: Arc<User>,
     /// The session that the socket belongs to.
     pub(crate) session: SessionKey,
-    outbox: Outbox,
+    way_out: WayOut,
     rooms: Mutex<InRooms>,
+}
+
+/// Everything that a delivery touches, in one place.
+struct WayOut {
+    outbox: Outbox,
     /// Boxed, because most sockets have none.
     recovery: Option<Box<Recoverable>>,
 }
@@ -86,24 +91,32 @@ impl Client {
         user: Arc<User>,
         outbox: Outbox,
     ) -> Self {
-        Self { id, namespace, identity, user, session, outbox, rooms: Mutex::default(), recovery: None }
+        Self {
+            id,
+            namespace,
+            identity,
+            user,
+            session,
+            way_out: WayOut { outbox, recovery: None },
+            rooms: Mutex::default(),
+        }
     }
 
     /// The client can be recovered. Stays up to this number are of a former connection.
     pub(super) fn recoverable(mut self, recovery: Box<Recoverable>, stays: u32) -> Self {
-        self.recovery = Some(recovery);
+        self.way_out.recovery = Some(recovery);
         self.rooms.get_mut().count = stays;
         self
     }
 
     /// The client's record, if it can be recovered.
     pub(crate) fn record(&self) -> Option<RecordId> {
-        self.recovery.as_ref().map(|recovery| recovery.record)
+        self.way_out.recovery.as_ref().map(|recovery| recovery.record)
     }
 
     /// The positions up to which the socket was sent everything, if its client can be recovered.
     pub(super) fn tracked(&self) -> Option<MutexGuard<'_, Tracked>> {
-        self.recovery.as_ref().map(|recovery| recovery.tracked.lock())
+        self.way_out.recovery.as_ref().map(|recovery| recovery.tracked.lock())
     }
 
     /// The stay begins, which the record has already.
@@ -116,8 +129,8 @@ impl Client {
     /// Sends an event with which the socket has everything of its user's log up to this position.
     pub(super) fn try_send_user(&self, frame: &Frame, position: Position) -> Result<(), Full> {
         match self.tracked() {
-            Some(mut tracked) => tracked.send_user(&self.outbox, frame, position),
-            None => self.outbox.send(frame),
+            Some(mut tracked) => tracked.send_user(&self.way_out.outbox, frame, position),
+            None => self.way_out.outbox.send(frame),
         }
     }
 
@@ -247,20 +260,20 @@ impl Member for Client {
     }
 
     fn outbox(&self) -> &Outbox {
-        &self.outbox
+        &self.way_out.outbox
     }
 
     fn try_send(&self, frame: &Frame) -> Result<(), Full> {
         match self.tracked() {
-            Some(mut tracked) => tracked.send(&self.outbox, frame),
-            None => self.outbox.send(frame),
+            Some(mut tracked) => tracked.send(&self.way_out.outbox, frame),
+            None => self.way_out.outbox.send(frame),
         }
     }
 
     fn try_send_at(&self, frame: &Frame, room: &str, position: Position) -> Result<(), Full> {
         match self.tracked() {
-            Some(mut tracked) => tracked.send_at(&self.outbox, frame, room, position),
-            None => self.outbox.send(frame),
+            Some(mut tracked) => tracked.send_at(&self.way_out.outbox, frame, room, position),
+            None => self.way_out.outbox.send(frame),
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     connect_feed,
     handshake_token::HandshakeToken,
     newcomer::{Asking, Newcomer},
+    recovery::Json,
     refusal::Refusal,
     state::Standing,
 };
@@ -216,7 +217,7 @@ fn admit(connection: &Arc<Connection>, newcomer: Newcomer, granted: Option<&Gran
 
 /// Sends the answer to the client's CONNECT, and `authenticated`, with the offset of what the client has handled: one
 /// that comes back says so itself, a new one has handled everything up to its position in the user's log.
-fn greet(client: &Client, handled: Option<String>, at: Option<Position>) -> Result<(), Full> {
+fn greet(client: &Client, handled: Option<Json>, at: Option<Position>) -> Result<(), Full> {
     let (namespace, identity, id) = (&client.namespace.name, &client.identity, client.id());
     let pid = client.record().map(|record| record.to_string());
     client.outbox().send(&Frame::connect(namespace, &id.to_string(), pid.as_deref()))?;

@@ -14,7 +14,7 @@ use jackfield_shared::claims::Identity;
 use super::{
     Client, Connection,
     connect_auth::ConnectAuth,
-    recovery::{Recoverable, Returning, Tracked, restore, wish},
+    recovery::{Json, Recoverable, Returning, Tracked, restore, wish},
 };
 use crate::{hub::Namespace, limits::User, metrics};
 
@@ -23,7 +23,7 @@ pub(super) struct Newcomer {
     pub(super) client: Arc<Client>,
     /// The client was recovered: it has handled all events up to this offset, which is JSON, and has everything of its
     /// user's log up to this position.
-    pub(super) back: Option<(String, Position)>,
+    pub(super) back: Option<(Json, Position)>,
 }
 
 /// A client that asks to join a namespace.
@@ -54,7 +54,9 @@ impl Asking<'_> {
 
     /// The socket in another namespace of the same session.
     pub(super) async fn another(self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
-        self.in_session(wish).await.inspect(|newcomer| self.count(newcomer))
+        // Boxed, as below: most clients join one namespace, and do not come back, and the future of a connect would have
+        // room for it.
+        Box::pin(self.in_session(wish)).await.inspect(|newcomer| self.count(newcomer))
     }
 
     fn count(&self, newcomer: &Newcomer) {
@@ -75,7 +77,7 @@ impl Asking<'_> {
         }
         match self.back(id, record, granted.end, None).await? {
             Some(newcomer) => Ok(newcomer),
-            None => self.anew(wish).await,
+            None => Box::pin(self.anew(wish)).await,
         }
     }
 
@@ -114,7 +116,6 @@ impl Asking<'_> {
     ) -> Result<Option<Newcomer>, Unavailable> {
         let returning = Returning { client: self.client(record.socket), id, record, end, until };
         let Some(resume) = &self.auth.resume else { return Ok(None) };
-        // Boxed: most clients do not come back, and the future of a connect would have room for it.
         let restored = Box::pin(restore(&self.connection.shared, returning, &resume.offset)).await?;
         Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
     }

@@ -19,6 +19,7 @@ use jackfield_cluster::{
 use parking_lot::Mutex;
 
 pub(super) use self::{
+    offset::Json,
     restore::{Returning, restore},
     tracked::Tracked,
 };

@@ -9,10 +9,13 @@ use smallvec::SmallVec;
 
 const VERSION: &str = "r1";
 /// The offset of a socket that is in too many rooms: it cannot be recovered.
-const NONE: &str = "\"r1\"";
+const NONE: &[u8] = b"\"r1\"";
 const BASE: u64 = 36;
 /// Digits of the largest number.
 const LONGEST: usize = 13;
+
+/// An offset as JSON. Most need no allocation.
+pub(in crate::session) type Json = SmallVec<[u8; 128]>;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,30 +48,29 @@ impl Offset {
 }
 
 /// The offset as JSON; `None` of the rooms if there are too many.
-pub(super) fn json(user: Position, rooms: Option<impl Iterator<Item = (u32, Position)>>) -> String {
-    let Some(rooms) = rooms else { return NONE.to_owned() };
-    let mut text = String::with_capacity(64);
-    text.push('"');
-    text.push_str(VERSION);
-    text.push('.');
+pub(super) fn json(user: Position, rooms: Option<impl Iterator<Item = (u32, Position)>>) -> Json {
+    let Some(rooms) = rooms else { return Json::from_slice(NONE) };
+    let mut text = Json::from_slice(b"\"");
+    text.extend_from_slice(VERSION.as_bytes());
+    text.push(b'.');
     push_position(&mut text, user);
     for (stay, at) in rooms {
-        text.push('.');
+        text.push(b'.');
         push(&mut text, u64::from(stay));
-        text.push('-');
+        text.push(b'-');
         push_position(&mut text, at);
     }
-    text.push('"');
+    text.push(b'"');
     text
 }
 
-fn push_position(text: &mut String, Position { epoch, number }: Position) {
+fn push_position(text: &mut Json, Position { epoch, number }: Position) {
     push(text, epoch);
-    text.push('-');
+    text.push(b'-');
     push(text, number);
 }
 
-fn push(text: &mut String, mut number: u64) {
+fn push(text: &mut Json, mut number: u64) {
     let mut digits = [0; LONGEST];
     let mut at = LONGEST;
     loop {
@@ -79,7 +81,7 @@ fn push(text: &mut String, mut number: u64) {
             break;
         }
     }
-    text.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+    text.extend_from_slice(&digits[at..]);
 }
 
 fn position(text: &str) -> Option<Position> {
@@ -105,8 +107,8 @@ mod tests {
             let user = at(user.0, user.1);
             let rooms: SmallVec<[_; 1]> = rooms.into_iter().map(|(stay, epoch, number)| (stay, at(epoch, number))).collect();
             let text = json(user, Some(rooms.iter().copied()));
-            prop_assert_eq!(serde_json::from_str::<&str>(&text).ok(), Some(text.trim_matches('"')));
-            prop_assert_eq!(Offset::parse(text.trim_matches('"')), Some(Offset { user, rooms }));
+            let text: &str = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(Offset::parse(text), Some(Offset { user, rooms }));
         }
 
         #[test]
@@ -118,9 +120,10 @@ mod tests {
     #[test]
     fn other_texts_are_no_offsets() {
         let none = json(Position { epoch: 1, number: 2 }, None::<std::iter::Empty<_>>);
+        let none: &str = serde_json::from_slice(&none).unwrap();
         let foreign =
             ["", "r1", "r1.", "r2.1-1", "r1.1", "r1.1-1.", "r1.1-1.2-3", "r1.A-1", "r1.+1-1", "r1.-1", "f1.x"];
-        for text in foreign.into_iter().chain([none.trim_matches('"')]) {
+        for text in foreign.into_iter().chain([none]) {
             assert_eq!(Offset::parse(text), None, "{text}");
         }
         let huge = "z".repeat(14);

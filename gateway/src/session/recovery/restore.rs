@@ -15,7 +15,7 @@ use jackfield_cluster::{
 };
 use jackfield_shared::time::now;
 
-use super::{Recoverable, Tracked, offset::Offset, tracked::Limit};
+use super::{Json, Recoverable, Tracked, offset::Offset, tracked::Limit};
 use crate::{
     hub::Member as _,
     limits::Cost,
@@ -51,7 +51,7 @@ pub(in crate::session) async fn restore(
     shared: &Arc<Shared>,
     Returning { client, id, record, end, until }: Returning<'_>,
     offset: &str,
-) -> Result<Option<(Arc<Client>, String, Position)>, Unavailable> {
+) -> Result<Option<(Arc<Client>, Json, Position)>, Unavailable> {
     let Some(offset) = Offset::parse(offset) else { return Ok(None) };
     let Some(places) = places(&client.namespace.name, record, &offset) else { return Ok(None) };
     let settings = &shared.settings;

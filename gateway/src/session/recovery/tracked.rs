@@ -11,7 +11,7 @@ use jackfield_cluster::log::Position;
 use jackfield_engine::{Frame, Full, Outbox};
 use smallvec::SmallVec;
 
-use super::offset;
+use super::offset::{self, Json};
 
 /// See the module.
 pub(crate) struct Tracked {
@@ -66,7 +66,7 @@ impl Tracked {
     }
 
     /// The offset of what was sent, as JSON.
-    pub(in crate::session) fn offset(&self) -> String {
+    pub(in crate::session) fn offset(&self) -> Json {
         let told = || self.rooms.iter().filter_map(|place| Some((place.stay, place.at?)));
         offset::json(self.user, (told().count() <= self.max_rooms).then(told))
     }
@@ -85,7 +85,7 @@ impl Tracked {
     /// Sends a frame that changes no position.
     pub(in crate::session) fn send(&mut self, outbox: &Outbox, frame: &Frame) -> Result<(), Full> {
         match sets_offset(frame.text()) {
-            true => self.put(outbox, &frame.with_argument("null")),
+            true => self.put(outbox, &frame.with_argument(b"null")),
             false => self.put(outbox, frame),
         }
     }
