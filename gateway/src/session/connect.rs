@@ -86,6 +86,8 @@ async fn join_namespace(
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
+        // A second CONNECT must not change the socket's record.
+        Standing::Same if connection.client(&namespace.name).is_some() => Ok(()),
         Standing::Same => {
             let user = connection.belongs_to(&identity.user_id);
             let wish = connection.wish(namespace, auth);

@@ -157,6 +157,25 @@ async fn two_connections_of_one_client_leave_one_that_is_in_its_rooms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_connect_changes_nothing() {
+    let cluster = TestCluster::nodes(1).await;
+    let (sender, client, ana) = missing_one(&cluster, "ana").await;
+    for auth in [
+        json!({ "token": ana.user.token(), "recover": true }),
+        json!({ "token": ana.user.token(), "recover": true, "pid": ana.pid, "offset": ana.offset }),
+        json!({ "token": ana.user.token() }),
+    ] {
+        client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth.to_string()) });
+    }
+    cluster.quiet().await;
+    sender.send_to("r", "1").await;
+    client.cut();
+    let (client, is_recovered) = ana.back(&cluster, 0).await;
+    assert!(is_recovered);
+    assert_eq!(live(&client, "r"), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_namespace_of_a_connection_comes_back() {
     let cluster = TestCluster::nodes(2).await;
     let sender = cluster.client_in("/chat", 1, "bob").await;
