@@ -23,7 +23,7 @@ use super::{
     connect_feed,
     handshake_token::HandshakeToken,
     newcomer::{Asking, Newcomer},
-    recovery::Json,
+    recovery::{Json, pid},
     refusal::Refusal,
     state::Standing,
 };
@@ -221,7 +221,7 @@ fn admit(connection: &Arc<Connection>, newcomer: Newcomer, granted: Option<&Gran
 /// that comes back says so itself, a new one has handled everything up to its position in the user's log.
 fn greet(client: &Client, handled: Option<Json>, at: Option<Position>) -> Result<(), Full> {
     let (namespace, identity, id) = (&client.namespace.name, &client.identity, client.id());
-    let pid = client.record().map(|record| record.to_string());
+    let pid = client.record().map(|record| pid(record, id));
     client.outbox().send(&Frame::connect(namespace, &id.to_string(), pid.as_deref()))?;
     let authenticated = json!({
         "success": true,

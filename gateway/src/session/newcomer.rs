@@ -14,7 +14,7 @@ use jackfield_shared::claims::Identity;
 use super::{
     Client, Connection,
     connect_auth::ConnectAuth,
-    recovery::{Json, Recoverable, Returning, Tracked, restore, wish},
+    recovery::{Json, Recoverable, Returning, Tracked, restore, socket_of, wish},
 };
 use crate::{hub::Namespace, limits::User, metrics};
 
@@ -116,6 +116,9 @@ impl Asking<'_> {
     ) -> Result<Option<Newcomer>, Unavailable> {
         let returning = Returning { client: self.client(record.socket), id, record, end, until };
         let Some(resume) = &self.auth.resume else { return Ok(None) };
+        if socket_of(resume) != Some(record.socket) {
+            return Ok(None);
+        }
         let restored = Box::pin(restore(&self.connection.shared, returning, &resume.offset)).await?;
         Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
     }

@@ -182,7 +182,8 @@ async fn each_namespace_of_a_connection_comes_back() {
     sender.enter("r", None).await;
     let (main, mut ana) = Stock::new(&cluster, 0, "ana").await;
     let (chat, connected) = connect_also(main.at("/chat"), "/chat", &json!({ "recover": true })).await;
-    assert_eq!(connected["pid"], ana.pid, "one record for the connection");
+    assert_ne!(connected["pid"], ana.pid);
+    let chat_pid = connected["pid"].clone();
     chat.enter("r", None).await;
     cluster.quiet().await;
     ana.handled(&main);
@@ -192,12 +193,24 @@ async fn each_namespace_of_a_connection_comes_back() {
     sender.done("private-message", json!({ "to": "ana", "content": "psst" })).await;
     let (main, is_recovered) = ana.back(&cluster, 1).await;
     assert!(is_recovered);
-    let auth = json!({ "recover": true, "pid": ana.pid, "offset": chat_offset });
+    let auth = json!({ "recover": true, "pid": chat_pid, "offset": chat_offset });
     let (chat, connected) = connect_also(main.at("/chat"), "/chat", &auth).await;
-    assert_eq!((&connected["pid"], &connected["sid"]), (&ana.pid, &json!(chat_id)));
+    assert_eq!((&connected["pid"], &connected["sid"]), (&chat_pid, &json!(chat_id)));
     cluster.quiet().await;
     assert_eq!(live(&chat, "r"), ["0"]);
     assert_eq!([&main, &chat].map(|socket| socket.all("private-message").len()), [1, 1]);
+    // One that it leaves, on a connection that goes on, or that cannot be recovered, is a new one, and it can tell.
+    chat.leave_namespace();
+    cluster.quiet().await;
+    let (chat, connected) = connect_also(main.at("/chat"), "/chat", &auth).await;
+    assert!(connected["pid"] != chat_pid && connected["sid"] != *chat_id, "{connected}");
+    chat.refused("send-message", json!({ "room": "r", "content": "x" }), "not_in_room").await;
+    main.cut();
+    let (main, is_recovered) = ana.back(&cluster, 0).await;
+    assert!(is_recovered);
+    let foreign = json!({ "recover": true, "pid": connected["pid"], "offset": "f1.x" });
+    let (_, again) = connect_also(main.at("/chat"), "/chat", &foreign).await;
+    assert!(again["pid"] != connected["pid"] && again["sid"] != connected["sid"], "{again}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +284,7 @@ async fn foreign_offsets_and_records_are_not_recovered() {
     let stolen = Stock { user: User::new("eve"), ..ana.clone() };
     assert!(!is_recovered(&cluster, &stolen).await, "another user's");
     assert!(is_recovered(&cluster, &ana).await, "it does the record no harm");
-    let unknown = Stock { pid: json!("AAAAAAAAAAAAAAAAAAAA"), ..ana.clone() };
+    let unknown = Stock { pid: json!("A".repeat(40)), ..ana.clone() };
     assert!(!is_recovered(&cluster, &unknown).await);
     assert!(!is_recovered(&cluster, &Stock { pid: json!("somebody"), ..ana }).await);
 }

@@ -37,16 +37,46 @@ impl Recoverable {
     }
 }
 
+/// The `pid` of a socket: its record, and its public id. So a new socket in a record that exists has another one, and its
+/// client does not take itself for recovered.
+pub(super) fn pid(record: RecordId, socket: SocketId) -> String {
+    format!("{record}{socket}")
+}
+
+fn parse_pid(pid: &str) -> Option<(RecordId, SocketId)> {
+    let (record, socket) = pid.split_at_checked(pid.len() / 2)?;
+    Some((RecordId::parse(record)?, SocketId::parse(socket)?))
+}
+
+/// The socket that a client comes back to.
+pub(super) fn socket_of(resume: &Resume) -> Option<SocketId> {
+    parse_pid(&resume.pid).map(|(_, socket)| socket)
+}
+
 /// The wish of a client that asks for recovery. `record` is the one that its connection has already.
 pub(super) fn wish(namespace: &Arc<str>, auth: &ConnectAuth, record: Option<RecordId>) -> Wish {
     let resume = auth.resume.as_ref().and_then(|Resume { pid, offset }| {
         offset::Offset::parse(offset)?;
-        RecordId::parse(pid)
+        parse_pid(pid).map(|(record, _)| record)
     });
     Wish {
         new: record.unwrap_or_else(RecordId::random),
         resume: resume.filter(|resume| record.is_none_or(|record| record == *resume)),
         namespace: Arc::clone(namespace),
         socket: SocketId::random(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_survives_its_text() {
+        let (record, socket) = (RecordId::random(), SocketId::random());
+        assert_eq!(parse_pid(&pid(record, socket)), Some((record, socket)));
+        for other in ["", "x", "ä", &record.to_string(), &format!("{record}{socket}x"), "ä".repeat(20).as_str()] {
+            assert_eq!(parse_pid(other), None, "{other}");
+        }
     }
 }
