@@ -98,6 +98,8 @@ async fn join(
         Err(error) => {
             if !was_in {
                 shared.releases.push(stay, incarnation);
+                client.did_not_enter(&name.name);
+                room::forget_stay(sender, number, &name.name).await;
             }
             Err(match error {
                 JoinError::Unavailable | JoinError::Lost => EventError::Unavailable,

@@ -1,9 +1,6 @@
 //! `leave-room` `"room"` or `{room}`: the others get `user-left` `{userId, name, room}` at once, without a grace.
 
-use jackfield_cluster::{
-    presence::{Ending, Scope},
-    recovery::Place,
-};
+use jackfield_cluster::presence::{Ending, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,11 +27,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Lef
     room::joined(sender, &name)?;
     let shared = sender.shared;
     if let Some((number, stay)) = sender.client.left(&name) {
-        if let Some(record) = sender.client.record() {
-            let place = Place { namespace: &sender.client.namespace.name, number, room: &name };
-            // If the back end does not answer, a client that comes back soon may be in the room again.
-            let _ = shared.cluster.recovery.leave(&sender.client.session_ref(), record, place).await;
-        }
+        room::forget_stay(sender, number, &name).await;
         if let Scope::Room(room) = &stay.scope {
             shared.rooms.leave(room, sender.client);
         }

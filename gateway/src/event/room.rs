@@ -1,6 +1,6 @@
 //! Checks that the events of rooms share: the room's name, membership and roles.
 
-use jackfield_cluster::room_name::RoomName;
+use jackfield_cluster::{recovery::Place, room_name::RoomName};
 
 use super::EventError;
 use crate::{
@@ -25,6 +25,15 @@ pub(super) fn to_send(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, E
     let room = joined(sender, name)?;
     authorize(sender, name, Action::Send)?;
     Ok(room)
+}
+
+/// Removes a stay from the client's record. If the back end does not answer, a client that comes back soon may be in the
+/// room again.
+pub(super) async fn forget_stay(sender: &Sender<'_>, number: u32, room: &str) {
+    if let Some(record) = sender.client.record() {
+        let place = Place { namespace: &sender.client.namespace.name, number, room };
+        let _ = sender.shared.cluster.recovery.leave(&sender.client.session_ref(), record, place).await;
+    }
 }
 
 /// Checks that the client's roles allow the action.

@@ -126,6 +126,13 @@ impl Client {
         }
     }
 
+    /// The stay has not begun.
+    pub(crate) fn did_not_enter(&self, room: &str) {
+        if let Some(mut tracked) = self.tracked() {
+            tracked.left(room);
+        }
+    }
+
     /// Sends an event with which the socket has everything of its user's log up to this position.
     pub(super) fn try_send_user(&self, frame: &Frame, position: Position) -> Result<(), Full> {
         match self.tracked() {

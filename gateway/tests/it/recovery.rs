@@ -7,7 +7,7 @@ use jackfield_engine::Inbound;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, TestCluster, User};
+use crate::harness::{Client, TestCluster, User, send_many};
 
 /// The knowledge of a stock client.
 #[derive(Debug, Clone)]
@@ -154,6 +154,29 @@ async fn two_connections_of_one_client_leave_one_that_is_in_its_rooms() {
     last.send_to("r", "2").await;
     cluster.quiet().await;
     assert_eq!(live(last, "r"), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_was_entered_at_the_second_attempt_is_left_for_good() {
+    let cluster = TestCluster::nodes(1).await;
+    let sender = cluster.client_on(0, "sender").await;
+    sender.enter("r", None).await;
+    let sent = send_many(&[&sender], "r", 150).await;
+    let (client, mut ana) = Stock::new(&cluster, 0, "ana").await;
+    let since = json!({ "room": "r", "since": sent[0] });
+    client.done("join-room", since.clone()).await;
+    client.done("leave-room", json!("r")).await;
+    client.refused("join-room", since, "rate_limited").await;
+    client.join("r").await;
+    cluster.quiet().await;
+    ana.handled(&client);
+    let (client, is_recovered) = ana.back(&cluster, 0).await;
+    assert!(is_recovered);
+    client.send_to("r", "x").await;
+    client.done("leave-room", json!("r")).await;
+    let (client, is_recovered) = ana.back(&cluster, 0).await;
+    assert!(is_recovered);
+    client.refused("send-message", json!({ "room": "r", "content": "x" }), "not_in_room").await;
 }
 
 #[tokio::test(start_paused = true)]
