@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use jackfield_cluster::{
     Unavailable,
     connects::Granted,
@@ -119,7 +120,7 @@ impl Asking<'_> {
         if socket_of(resume) != Some(record.socket) {
             return Ok(None);
         }
-        let restored = Box::pin(restore(&self.connection.shared, returning, &resume.offset)).await?;
+        let restored = restore(&self.connection.shared, returning, &resume.offset).boxed().await?;
         Ok(restored.map(|(client, offset, end)| Newcomer { client, back: Some((offset, end)) }))
     }
 

@@ -74,8 +74,7 @@ pub(in crate::session) async fn restore(
     let seen = places.iter().map(|place| (place.stay, Arc::clone(&place.name.name), place.at));
     let tracked = Tracked::hold(offset.user, seen, max_rooms, limit);
     let handled = tracked.offset();
-    let stays = record.rooms.iter().map(|(stay, _)| *stay).max().unwrap_or(0);
-    let client = Arc::new(client.recoverable(Recoverable::new(id, tracked), stays));
+    let client = Arc::new(client.recoverable(Recoverable::new(id, tracked), highest(record, &offset)));
     let (entered, end, watched) = tokio::join!(
         enter(shared, &client, &places, &incarnation),
         send_missed_events(shared, &client, offset.user, end, until),
@@ -100,6 +99,12 @@ pub(in crate::session) async fn restore(
 fn places(namespace: &Arc<str>, record: &Record, offset: &Offset) -> Option<Vec<Place>> {
     let told = record.rooms.iter().filter_map(|(stay, room)| Some((*stay, room, offset.of(*stay)?)));
     told.map(|(stay, room, at)| Some(Place { name: RoomName::parse(namespace, room)?, stay, at })).collect()
+}
+
+/// The highest number of a stay, also of those that only the client still names: no number may be used twice.
+fn highest(record: &Record, offset: &Offset) -> u32 {
+    let kept = record.rooms.iter().map(|(stay, _)| *stay);
+    kept.chain(offset.rooms.iter().map(|(stay, _)| *stay)).max().unwrap_or(0)
 }
 
 /// Enters the rooms, each from the position that the client has reached. False if it cannot continue in one of them.
