@@ -39,10 +39,10 @@ export async function walkThrough(cluster, [command, ...args], transport, { cwd 
   const user = cluster.user();
   const other = await signedIn(cluster.urls[1], cluster.user());
   const env = { ...process.env, URL: cluster.urls[0], TOKEN: user.token, TRANSPORT: transport };
+  const before = await handshakes(node);
   const program = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const kill = () => program.kill("SIGKILL");
   process.once("exit", kill);
-  const before = await handshakes(node);
   const results = {};
   const rest = [];
   createInterface({ input: program.stdout }).on("line", (line) => {
