@@ -21,6 +21,7 @@ mod notifications;
 mod private_messages;
 mod readme;
 mod recovery;
+mod recovery_refused;
 mod relay;
 mod rooms_costs;
 mod rooms_join;

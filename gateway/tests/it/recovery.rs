@@ -7,73 +7,10 @@ use jackfield_engine::Inbound;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, TestCluster, User, send_many};
-
-/// The knowledge of a stock client.
-#[derive(Debug, Clone)]
-struct Stock {
-    user: User,
-    pid: Value,
-    offset: Option<String>,
-    id: String,
-}
-
-/// Connects in a namespace with this `auth`, besides the token. Returns the client, and the answer to its CONNECT.
-async fn connect(cluster: &TestCluster, node: usize, user: &User, namespace: &str, auth: &Value) -> (Client, Value) {
-    let client = Client::new(cluster.transport(node, None), user.clone()).at(namespace);
-    connect_also(client, namespace, auth).await
-}
-
-async fn connect_also(client: Client, namespace: &str, auth: &Value) -> (Client, Value) {
-    let client = client.at(namespace);
-    let mut auth = auth.clone();
-    auth["token"] = client.user.token().into();
-    client.send(&Inbound::Connect { namespace, auth: Some(&auth.to_string()) });
-    let connected = client.connected().await;
-    client.next("authenticated").await;
-    (client, connected)
-}
-
-/// The last offset among these events, as a stock client takes it: the last argument if that is text.
-fn offset_of(events: &[(String, Vec<Value>)]) -> Option<String> {
-    events.iter().filter_map(|(_, data)| data.last()?.as_str().map(str::to_owned)).next_back()
-}
-
-impl Stock {
-    async fn new(cluster: &TestCluster, node: usize, user: &str) -> (Client, Self) {
-        let user = User::new(user);
-        let (client, connected) = connect(cluster, node, &user, "/", &json!({ "recover": true })).await;
-        let stock = Self { user, pid: connected["pid"].clone(), offset: None, id: client.id() };
-        assert!(stock.pid.is_string(), "{connected}");
-        (client, stock)
-    }
-
-    /// Has handled everything that the client got.
-    fn handled(&mut self, client: &Client) {
-        self.offset = offset_of(&client.events()).or(self.offset.take());
-    }
-
-    /// Comes back, and says whether it was recovered.
-    async fn back(&self, cluster: &TestCluster, node: usize) -> (Client, bool) {
-        let auth = json!({ "recover": true, "pid": self.pid, "offset": self.offset });
-        let (client, connected) = connect(cluster, node, &self.user, "/", &auth).await;
-        let is_recovered = connected["pid"] == self.pid;
-        assert_eq!(is_recovered, connected["sid"] == *self.id, "{connected}");
-        assert!(connected["pid"].is_string());
-        cluster.quiet().await;
-        (client, is_recovered)
-    }
-}
-
-/// The contents of a room's messages that came live.
-fn live(client: &Client, room: &str) -> Vec<String> {
-    let messages = client.all("new-message").into_iter().filter(|message| message["room"] == room);
-    messages.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|number| number.to_string()).collect()
-}
+use crate::harness::{
+    Client, TestCluster, User, send_many,
+    stock::{Stock, connect, connect_also, live, missing_one, numbers, offset_of},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_comes_back_is_in_its_rooms_and_gets_what_it_missed() {
@@ -261,78 +198,6 @@ async fn who_does_not_ask_gets_no_offsets_and_who_asks_gets_no_other_texts() {
     }
 }
 
-/// A client in a room, which has handled one message and missed another.
-async fn missing_one(cluster: &TestCluster, user: &str) -> (Client, Client, Stock) {
-    let sender = cluster.client_on(0, "sender").await;
-    let (client, mut stock) = Stock::new(cluster, 0, user).await;
-    for client in [&client, &sender] {
-        client.enter("r", None).await;
-    }
-    sender.send_to("r", "0").await;
-    cluster.quiet().await;
-    stock.handled(&client);
-    (sender, client, stock)
-}
-
-async fn is_recovered(cluster: &TestCluster, stock: &Stock) -> bool {
-    let (client, is_recovered) = stock.back(cluster, 0).await;
-    if !is_recovered {
-        client.refused("send-message", json!({ "room": "r", "content": "x" }), "not_in_room").await;
-        client.enter("r", None).await;
-    }
-    is_recovered
-}
-
-#[tokio::test(start_paused = true)]
-async fn foreign_offsets_and_records_are_not_recovered() {
-    let cluster = TestCluster::many_sessions().await;
-    let (_, _, ana) = missing_one(&cluster, "ana").await;
-    let offset = ana.offset.clone().unwrap();
-    let (head, number) = offset.rsplit_once('-').unwrap();
-    let (before, epoch) = head.rsplit_once('-').unwrap();
-    assert_eq!(number, "1");
-    for foreign in [
-        "",
-        "x",
-        "f1.x",
-        "r1",
-        &format!("{head}-zz"),
-        &format!("{before}-{}-{number}", &epoch[1..]),
-        &offset.replacen("r1.", "r2.", 1),
-        &offset.replacen("r1.", "r1.z", 1),
-    ] {
-        let (_, _, stock) = missing_one(&cluster, "ana").await;
-        assert!(!is_recovered(&cluster, &Stock { offset: Some(foreign.to_owned()), ..stock }).await, "{foreign}");
-    }
-    let stolen = Stock { user: User::new("eve"), ..ana.clone() };
-    assert!(!is_recovered(&cluster, &stolen).await, "another user's");
-    assert!(is_recovered(&cluster, &ana).await, "it does the record no harm");
-    let unknown = Stock { pid: json!("A".repeat(40)), ..ana.clone() };
-    assert!(!is_recovered(&cluster, &unknown).await);
-    assert!(!is_recovered(&cluster, &Stock { pid: json!("somebody"), ..ana }).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_left_or_was_disconnected_is_not_recovered() {
-    let cluster = TestCluster::nodes(1).await;
-    let (_, client, ana) = missing_one(&cluster, "ana").await;
-    client.leave_namespace();
-    cluster.quiet().await;
-    assert!(!is_recovered(&cluster, &ana).await, "it left");
-
-    let (_, client, ana) = missing_one(&cluster, "ana").await;
-    cluster.post(0, "/v1/users/ana/disconnect", &json!({})).await;
-    client.disconnected().await;
-    cluster.quiet().await;
-    assert!(!is_recovered(&cluster, &ana).await, "a backend ended its session");
-
-    let (_, client, ana) = missing_one(&cluster, "ana").await;
-    let (_newer, _) = connect(&cluster, 0, &ana.user, "/", &json!({})).await;
-    client.disconnected().await;
-    cluster.quiet().await;
-    assert!(!is_recovered(&cluster, &ana).await, "it was replaced");
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_client_that_comes_back_is_not_refused_because_of_its_former_session() {
     let cluster = TestCluster::with(2, &["session.onConflict=reject"]).await;
@@ -348,54 +213,6 @@ async fn all_clients_can_be_recovered_if_that_is_the_default() {
     let cluster = TestCluster::with(1, &["recovery.default=true"]).await;
     let (_, connected) = connect(&cluster, 0, &User::new("ana"), "/", &json!({})).await;
     assert!(connected["pid"].is_string(), "{connected}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_may_not_be_in_a_room_any_more_is_not_recovered() {
-    let cluster = TestCluster::with(1, &["rooms.rules=[\"r;join=USER\"]", "recovery.rooms=2"]).await;
-    let (_, _, mut ana) = missing_one(&cluster, "ana").await;
-    ana.user.roles = vec!["GUEST"];
-    let (client, is_back) = ana.back(&cluster, 0).await;
-    assert!(!is_back);
-    client.refused("join-room", json!("r"), "forbidden").await;
-
-    let (_, client, mut ana) = missing_one(&cluster, "ana").await;
-    client.enter("two", None).await;
-    client.enter("three", None).await;
-    ana.handled(&client);
-    assert!(!is_recovered(&cluster, &ana).await, "too many rooms");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_record_is_kept_for_the_window() {
-    let cluster = TestCluster::with(1, &["recovery.window=30s"]).await;
-    for (away, expected) in [(29, true), (31, false)] {
-        let (_, client, ana) = missing_one(&cluster, "ana").await;
-        client.cut();
-        tokio::time::sleep(std::time::Duration::from_secs(away)).await;
-        assert_eq!(is_recovered(&cluster, &ana).await, expected, "after {away} s");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn more_than_half_of_the_queue_is_not_recovered() {
-    let cluster = TestCluster::with(1, &["limits.queue=20"]).await;
-    for (missed, expected) in [(10, true), (11, false)] {
-        let (sender, client, ana) = missing_one(&cluster, "ana").await;
-        client.cut();
-        for number in 0..missed {
-            sender.send_to("r", &number.to_string()).await;
-        }
-        assert_eq!(is_recovered(&cluster, &ana).await, expected, "{missed}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_user_who_has_spent_too_much_is_not_recovered() {
-    let cluster = TestCluster::with(1, &["limits.eventRate=1", "limits.eventBurst=10"]).await;
-    let (_, client, ana) = missing_one(&cluster, "ana").await;
-    while client.ask("echo", json!("x")).await["code"] != "rate_limited" {}
-    assert!(!ana.back(&cluster, 0).await.1);
 }
 
 /// Everything that was sent to each room, and to the user.

@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod packet;
 mod room;
+pub mod stock;
 mod user;
 
 use serde_json::Value;
