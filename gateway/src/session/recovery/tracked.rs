@@ -115,10 +115,13 @@ impl Tracked {
         self.put(outbox, &frame.with_argument(&self.offset()))
     }
 
-    /// Sends what was held, and holds nothing from now on.
+    /// Sends what was held, and holds nothing from now on. [`Full`] also if more came than may be held.
     pub(in crate::session) fn let_go(&mut self, outbox: &Outbox) -> Result<(), Full> {
-        let frames = self.held.take().map(|held| held.frames).unwrap_or_default();
-        frames.iter().try_for_each(|frame| outbox.send(frame))
+        let Some(held) = self.held.take() else { return Ok(()) };
+        if held.is_full() {
+            return Err(Full);
+        }
+        held.frames.iter().try_for_each(|frame| outbox.send(frame))
     }
 
     pub(super) fn held_bytes(&self) -> usize {
@@ -227,6 +230,7 @@ mod tests {
         for _ in 0..10 {
             full.send(&outbox, &event).unwrap();
         }
-        assert!(full.is_full() && full.held.unwrap().frames.len() == 3);
+        assert!(full.is_full() && full.held.as_ref().unwrap().frames.len() == 3);
+        assert_eq!(full.let_go(&outbox), Err(Full), "some were dropped");
     }
 }
