@@ -43,7 +43,7 @@ pub struct Connection {
     outbox: Outbox,
     /// The namespace was joined.
     pub joined: bool,
-    /// What it sends when it comes back, if it asks for recovery.
+    /// Its knowledge for the next connection, if it asks for recovery.
     pub back: Option<Back>,
     /// The server counts as silent if no ping comes before this.
     alive_until: Instant,

@@ -1,4 +1,5 @@
-//! POST `/v1/emit`: sends an event to users, a room or everyone. Absent users miss it.
+//! POST `/v1/emit`: sends an event to users, a room or everyone. Absent users miss it, unless it is for
+//! them alone and they are recovered.
 
 use std::sync::Arc;
 

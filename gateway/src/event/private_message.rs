@@ -1,6 +1,6 @@
 //! `private-message` `{to, content}`: sent to every socket of the user `to`, and to the sender's other sockets, as
 //! `private-message` `{id, from:{id,name}, to, content, timestamp}`, in the order of each user's log. Only the nodes
-//! that hold these users' sessions receive it; absent users miss it; `delivered` counts the sessions of `to` that it
+//! that hold these users' sessions receive it; absent users miss it unless they are recovered; `delivered` counts the sessions of `to` that it
 //! was sent to.
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Checks that the events of rooms share: the room's name, membership and roles.
+//! The parts that the events of rooms share: checks of the room's name, membership and roles, and the end of a stay in
+//! the client's record.
 
 use jackfield_cluster::{recovery::Place, room_name::RoomName};
 

@@ -125,6 +125,7 @@ async fn a_record_is_kept_for_a_while_after_its_session(backend: Backend) {
     let node = &fixture.nodes[0];
     let first = wish(None);
     connect(node, "s1", ANY, &first).await;
+    // Time has to pass: to ask for a record is to take it over.
     tokio::time::sleep(terms.recovery * 2).await;
     assert!(resume(node, "s2", first.new).await.is_some(), "its session lived");
     release(node, "s2", false).await;
