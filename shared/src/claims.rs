@@ -1,8 +1,9 @@
 //! The content of a token, as the auth service writes it and as gateways read it.
 
-use std::sync::Arc;
+use std::{fmt, num::NonZeroU64, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Roles of our own users, written alike in tokens, bodies and the database. A foreign issuer's roles are kept as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,4 +57,112 @@ pub struct Identity {
     pub roles: Arc<[Box<str>]>,
     /// Unix seconds.
     pub expires_at: u64,
+    /// By which revocations find the token.
+    pub marks: Marks,
+}
+
+/// The claims of a token by which it can be revoked, besides its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// `iat`, in Unix seconds; 0 if the token has none.
+    pub issued_at: u64,
+    /// The login that the token belongs to (`sid`).
+    pub login: Option<Mark>,
+    /// The token itself (`jti`).
+    pub token: Option<Mark>,
+}
+
+/// A text in 16 bytes: the beginning of its SHA-256. Written as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark(NonZeroU64, u64);
+
+impl Mark {
+    /// The mark of this text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let [first, second] =
+            [&digest[..8], &digest[8..16]].map(|half| half.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
+        Self(NonZeroU64::new(first).unwrap_or(NonZeroU64::MAX), second)
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = NotMarks;
+
+    fn from_str(text: &str) -> Result<Self, NotMarks> {
+        let (first, second) = text.split_at_checked(16).ok_or(NotMarks)?;
+        let [first, second] = [first, second].map(|half| u64::from_str_radix(half, 16));
+        match (second, first.ok().and_then(NonZeroU64::new)) {
+            (Ok(second), Some(first)) if text.len() == 32 => Ok(Self(first, second)),
+            _ => Err(NotMarks),
+        }
+    }
+}
+
+/// The text is not what [`Marks`] or a [`Mark`] are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the marks of a token")]
+pub struct NotMarks;
+
+/// The time, and the two marks or `-` for none, with spaces between them.
+impl fmt::Display for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.issued_at)?;
+        for mark in [self.login, self.token] {
+            match mark {
+                Some(mark) => write!(f, " {mark}")?,
+                None => f.write_str(" -")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Marks {
+    type Err = NotMarks;
+
+    fn from_str(text: &str) -> Result<Self, NotMarks> {
+        let mark = |text: &str| if text == "-" { Ok(None) } else { text.parse().map(Some) };
+        match text.split(' ').collect::<Vec<_>>().as_slice() {
+            [issued_at, login, token] => {
+                let issued_at = issued_at.parse().map_err(|_| NotMarks)?;
+                Ok(Self { issued_at, login: mark(login)?, token: mark(token)? })
+            }
+            _ => Err(NotMarks),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_survive_their_text(issued_at: u64, login: Option<String>, token: Option<String>) {
+            let [login, token] = [login, token].map(|text| text.as_deref().map(Mark::of));
+            let marks = Marks { issued_at, login, token };
+            prop_assert_eq!(marks.to_string().parse(), Ok(marks));
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text: String) {
+            let _ = text.parse::<Marks>();
+            let _ = text.parse::<Mark>();
+        }
+    }
+
+    #[test]
+    fn a_mark_takes_16_bytes() {
+        assert_eq!((size_of::<Option<Mark>>(), size_of::<Marks>()), (16, 40));
+        assert_ne!(Mark::of("a"), Mark::of("b"));
+    }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::remembered::Remembered;
 use crate::{
-    claims::Identity,
+    claims::{Identity, Mark, Marks},
     jwks::{KeySet, fetch_jwks},
     time::unix_now,
 };
@@ -93,6 +93,9 @@ struct ForeignClaims {
     email: Option<String>,
     #[serde(default)]
     roles: Option<Vec<String>>,
+    sid: Option<Value>,
+    jti: Option<Value>,
+    iat: Option<Value>,
     exp: u64,
 }
 
@@ -259,12 +262,17 @@ pub fn strip_bearer(text: &str) -> &str {
     if scheme.eq_ignore_ascii_case("bearer") { rest.trim_start() } else { text }
 }
 
-fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
-    let user_id = claims.sub.or(claims.id).and_then(|id| match id {
+/// An id, which some issuers write as a number.
+fn text(id: Value) -> Option<String> {
+    match id {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
-    });
+    }
+}
+
+fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
+    let user_id = claims.sub.or(claims.id).and_then(text);
     let user_id = user_id.filter(|id| (1..=MAX_USER_ID).contains(&id.chars().count())).ok_or(TokenError::Invalid)?;
     // Equal texts share their memory, because every connection has an identity.
     let user_id: Arc<str> = user_id.into();
@@ -279,6 +287,11 @@ fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
             .filter(|roles| !roles.is_empty())
             .map_or_else(Arc::default, |roles| roles.into_iter().map(String::into_boxed_str).collect()),
         expires_at: claims.exp,
+        marks: Marks {
+            issued_at: claims.iat.and_then(|iat| iat.as_f64()).map_or(0, |iat| iat as u64),
+            login: claims.sid.and_then(text).as_deref().map(Mark::of),
+            token: claims.jti.and_then(text).as_deref().map(Mark::of),
+        },
     })
 }
 

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
 use jackfield_engine::{CloseReason, Frame, testing::TestClient};
-use jackfield_shared::{claims::Identity, lifecycle::Lifecycle, time::unix_now, verify::KeySource};
+use jackfield_shared::{
+    claims::{Identity, Marks},
+    lifecycle::Lifecycle,
+    time::unix_now,
+    verify::KeySource,
+};
 
 use super::{
     Client, Connection, MAIN, Shared,
@@ -24,7 +29,8 @@ use crate::{
 fn identity() -> Arc<Identity> {
     let user: Arc<str> = "u".into();
     let expires_at = unix_now() + 3_600;
-    Arc::new(Identity { name: Arc::clone(&user), user_id: user, email: None, roles: Arc::new([]), expires_at })
+    let (name, marks) = (Arc::clone(&user), Marks::default());
+    Arc::new(Identity { name, user_id: user, email: None, roles: Arc::new([]), expires_at, marks })
 }
 
 fn gateway(lifecycle: &Lifecycle) -> Gateway {

@@ -80,9 +80,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::claims::Marks;
 
     fn identity(user: &str, expires_at: u64) -> Arc<Identity> {
-        Arc::new(Identity { user_id: user.into(), name: "n".into(), email: None, roles: Arc::new([]), expires_at })
+        Arc::new(Identity {
+            user_id: user.into(),
+            name: "n".into(),
+            email: None,
+            roles: Arc::new([]),
+            expires_at,
+            marks: Marks::default(),
+        })
     }
 
     proptest! {
