@@ -72,15 +72,16 @@ pub struct Marks {
     pub token: Option<Mark>,
 }
 
-/// A text in 16 bytes: the beginning of its SHA-256. Written as 32 hexadecimal digits.
+/// A user and the id of a login or token, in 16 bytes: the beginning of a SHA-256. Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mark(NonZeroU64, u64);
 
 impl Mark {
-    /// The mark of this text.
+    /// The mark of this user's login or token.
     #[must_use]
-    pub fn of(text: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(text).into();
+    pub fn of(user: &str, id: &str) -> Self {
+        // The user's length keeps `a` + `bc` apart from `ab` + `c`.
+        let digest: [u8; 32] = Sha256::digest(format!("{} {user}{id}", user.len())).into();
         let [first, second] =
             [&digest[..8], &digest[8..16]].map(|half| half.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
         Self(NonZeroU64::new(first).unwrap_or(NonZeroU64::MAX), second)
@@ -148,7 +149,7 @@ mod tests {
     proptest! {
         #[test]
         fn marks_survive_their_text(issued_at: u64, login: Option<String>, token: Option<String>) {
-            let [login, token] = [login, token].map(|text| text.as_deref().map(Mark::of));
+            let [login, token] = [login, token].map(|id| id.map(|id| Mark::of("user", &id)));
             let marks = Marks { issued_at, login, token };
             prop_assert_eq!(marks.to_string().parse(), Ok(marks));
         }
@@ -163,6 +164,6 @@ mod tests {
     #[test]
     fn a_mark_takes_16_bytes() {
         assert_eq!((size_of::<Option<Mark>>(), size_of::<Marks>()), (16, 40));
-        assert_ne!(Mark::of("a"), Mark::of("b"));
+        assert_ne!(Mark::of("a", "bc"), Mark::of("ab", "c"));
     }
 }

@@ -274,6 +274,12 @@ fn text(id: Value) -> Option<String> {
 fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
     let user_id = claims.sub.or(claims.id).and_then(text);
     let user_id = user_id.filter(|id| (1..=MAX_USER_ID).contains(&id.chars().count())).ok_or(TokenError::Invalid)?;
+    let mark = |id: Option<Value>| id.and_then(text).map(|id| Mark::of(&user_id, &id));
+    let marks = Marks {
+        issued_at: claims.iat.and_then(|iat| iat.as_f64()).map_or(0, |iat| iat as u64),
+        login: mark(claims.sid),
+        token: mark(claims.jti),
+    };
     // Equal texts share their memory, because every connection has an identity.
     let user_id: Arc<str> = user_id.into();
     let email: Option<Arc<str>> = claims.email.map(Into::into);
@@ -287,11 +293,7 @@ fn identity(claims: ForeignClaims) -> Result<Identity, TokenError> {
             .filter(|roles| !roles.is_empty())
             .map_or_else(Arc::default, |roles| roles.into_iter().map(String::into_boxed_str).collect()),
         expires_at: claims.exp,
-        marks: Marks {
-            issued_at: claims.iat.and_then(|iat| iat.as_f64()).map_or(0, |iat| iat as u64),
-            login: claims.sid.and_then(text).as_deref().map(Mark::of),
-            token: claims.jti.and_then(text).as_deref().map(Mark::of),
-        },
+        marks,
     })
 }
 

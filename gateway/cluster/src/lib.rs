@@ -4,9 +4,9 @@
 //! `redis.rs` over Redis with its scripts beside it, and one contract-test suite runs against both. [`bus`]: messages
 //! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions
 //! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
-//! · [`recovery`]: records of clients that
-//! come back · [`membership`]: the live nodes · [`inbox`]: notifications · [`idempotency`]: operations that run once. Besides the
-//! ports, [`wire`] is the messages' encoding, and [`deadline`] limits every wait.
+//! · [`recovery`]: records of clients that come back · [`membership`]: the live nodes · [`inbox`]: notifications ·
+//! [`revocations`]: revoked tokens · [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the
+//! messages' encoding, and [`deadline`] limits every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 
@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod presence;
 pub mod recovery;
 mod redis;
+pub mod revocations;
 pub mod room_name;
 pub mod sessions;
 pub mod user_log;
@@ -50,6 +51,7 @@ use self::{
     membership::Membership,
     presence::{Presence, PresenceTerms},
     recovery::{Recovery, memory::MemoryRecovery},
+    revocations::{Revocations, memory::MemoryRevocations, redis::RedisRevocations},
     sessions::Sessions,
     user_log::UserLog,
 };
@@ -112,6 +114,8 @@ pub struct Cluster {
     pub recovery: Recovery,
     /// Users' notifications.
     pub inbox: Inbox,
+    /// Revoked tokens.
+    pub revocations: Revocations,
     /// Idempotency keys of operations.
     pub idempotency: Idempotency,
 }
@@ -128,6 +132,7 @@ pub struct MemoryCluster {
     user_log: UserLog,
     recovery: Recovery,
     inbox: Inbox,
+    revocations: Revocations,
     idempotency: Idempotency,
 }
 
@@ -146,6 +151,7 @@ impl MemoryCluster {
             recovery: Recovery::Memory(MemoryRecovery::new(sessions.clone())),
             user_log: UserLog::Memory(MemoryUserLog::new(sessions.clone())),
             idempotency: Idempotency::Memory(MemoryIdempotency::default()),
+            revocations: Revocations::Memory(MemoryRevocations::new(network.clone())),
             network,
             membership: Membership::Memory(membership.clone()),
             sessions: Sessions::Memory(sessions.clone()),
@@ -158,12 +164,20 @@ impl MemoryCluster {
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
     pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
-        let Self { connects, sessions, log, presence, membership, user_log, recovery, inbox, idempotency, network } =
-            self.clone();
-        let (bus, events) = network.join();
-        let bus = Bus::Memory(bus);
-        let cluster =
-            Cluster { bus, connects, sessions, log, presence, membership, user_log, recovery, inbox, idempotency };
+        let (bus, events) = self.network.join();
+        let cluster = Cluster {
+            bus: Bus::Memory(bus),
+            connects: self.connects.clone(),
+            sessions: self.sessions.clone(),
+            log: self.log.clone(),
+            presence: self.presence.clone(),
+            membership: self.membership.clone(),
+            user_log: self.user_log.clone(),
+            recovery: self.recovery.clone(),
+            inbox: self.inbox.clone(),
+            revocations: self.revocations.clone(),
+            idempotency: self.idempotency.clone(),
+        };
         (cluster, events)
     }
 }
@@ -201,7 +215,14 @@ pub fn over_redis(
         membership: Membership::Redis(membership::redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
         idempotency: Idempotency::Redis(idempotency::redis::RedisIdempotency::new(Arc::clone(&link))),
         user_log: UserLog::Redis(user_log::redis::RedisUserLog::new(Arc::clone(&link), streams, kept_for)),
+        revocations: Revocations::Redis(RedisRevocations::new(Arc::clone(&link))),
         inbox: Inbox::Redis(inbox::redis::RedisInbox::new(link, notifications, kept_for)),
     };
     (cluster, events)
+}
+
+/// The list of revocations in Redis, for a service that is no node. Does not wait for Redis to answer.
+#[must_use]
+pub fn revocations_over_redis(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Revocations {
+    Revocations::Redis(RedisRevocations::new(Arc::new(RedisLink::new(target, prefix, lifecycle))))
 }

@@ -17,4 +17,6 @@ pub enum Channel {
     Presence,
     /// Every node: each node's part of the list of sockets, and requests for these parts.
     Roster,
+    /// Every node: revoked tokens.
+    Revocations,
 }

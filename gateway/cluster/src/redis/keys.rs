@@ -138,6 +138,11 @@ impl Keys {
         format!("{}:leaving", self.prefix)
     }
 
+    /// The list of revocations, in the order of its scripts' KEYS.
+    pub(crate) fn revocations(&self) -> [String; 4] {
+        ["head", "entries", "order", "ends"].map(|name| format!("{}:{{revoked}}:{name}", self.prefix))
+    }
+
     /// Hash: an operation with an idempotency key, and its reply.
     pub(crate) fn once(&self, name: &str) -> String {
         format!("{}:once:{}", self.prefix, encode(name))
@@ -161,6 +166,7 @@ impl Keys {
             Channel::Room(room) => self.log(room).channel().to_string(),
             Channel::Presence => format!("{}:presence", self.prefix),
             Channel::Roster => format!("{}:roster", self.prefix),
+            Channel::Revocations => format!("{}:revoked", self.prefix),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ids::{SessionId, SocketId},
     log::Position,
+    revocations::Entry,
 };
 
 /// To a node: one of its sessions was evicted. Followed by the session's id.
@@ -40,6 +41,9 @@ const END_SUBSCRIPTIONS: u8 = b'k';
 /// To a node: the number of unread notifications, for some of its sessions. Followed by the sessions separated by
 /// commas, the number, and the time, with spaces between them.
 const UNREAD: u8 = b'I';
+
+/// To all nodes: revocations. Followed by `<epoch>-<number>` of the last one, a space, and the entries as a JSON array.
+const REVOKED: u8 = b'V';
 
 /// Ends a user's subscriptions to all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +133,13 @@ pub enum BusMessage {
     },
     /// To all nodes, because no node knows which nodes have subscribers of a user.
     EndSubscriptions(EndSubscriptions),
+    /// See [`REVOKED`].
+    Revoked {
+        /// The position of the last entry.
+        last: Position,
+        /// In the order of recording.
+        entries: Vec<Entry>,
+    },
 }
 
 impl BusMessage {
@@ -152,6 +163,10 @@ impl BusMessage {
                 tagged(UNREAD, &[format!("{} {unread} {at}", listed(sessions)).as_bytes()])
             }
             Self::EndSubscriptions(end) => tagged(END_SUBSCRIPTIONS, &[&serde_json::to_vec(end).unwrap_or_default()]),
+            Self::Revoked { last: Position { epoch, number }, entries } => {
+                let entries = serde_json::to_vec(entries).unwrap_or_default();
+                tagged(REVOKED, &[format!("{epoch}-{number} ").as_bytes(), &entries])
+            }
         }
     }
 
@@ -193,6 +208,12 @@ impl BusMessage {
                 let (position, event) = (position.parse().ok()?, UserEvent::decode(&bytes.slice(next..))?);
                 Self::ForUser { sessions: sessions(listed), position, event }
             }
+            REVOKED => {
+                let (position, next) = split(bytes, 1)?;
+                let (epoch, number) = position.split_once('-')?;
+                let last = Position { epoch: epoch.parse().ok()?, number: number.parse().ok()? };
+                Self::Revoked { last, entries: serde_json::from_slice(&bytes[next..]).ok()? }
+            }
             END => {
                 let (listed, reason) = rest()?.split_once(' ')?;
                 Self::End { sessions: sessions(listed), reason: reason.into() }
@@ -205,6 +226,7 @@ impl BusMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revocations::About;
     use proptest::prelude::*;
 
     proptest! {
@@ -235,6 +257,15 @@ mod tests {
             BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
             BusMessage::Unread { sessions: vec!["a".into(), "b".into()], unread: 3, at: "2026-01-01T00:00:00Z".into() },
             BusMessage::EndSubscriptions(EndSubscriptions { user: "a b".into(), reason: "\"c\" d".into() }),
+            BusMessage::Revoked {
+                last: Position { epoch: 1 << 50, number: 8 },
+                entries: vec![Entry {
+                    user: "a b".into(),
+                    about: About::Login { id: "\"c\" d".into() },
+                    reason: "logout".into(),
+                    until: 7,
+                }],
+            },
             BusMessage::ForUser {
                 sessions: vec!["a".into(), "b".into()],
                 position: Position { epoch: 7, number: 8 },

@@ -12,5 +12,6 @@ mod log;
 mod membership;
 mod presence;
 mod recovery;
+mod revocations;
 mod sessions;
 mod user_log;

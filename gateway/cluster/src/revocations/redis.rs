@@ -1,0 +1,64 @@
+//! [`crate::revocations`] over Redis. All keys share one hash tag.
+
+use std::sync::{Arc, LazyLock};
+
+use redis::Script;
+
+use crate::{
+    Unavailable,
+    bus::Channel,
+    log::Position,
+    redis::link::RedisLink,
+    revocations::{BATCH, Entry, MAX, Page, RecordError},
+    wire::envelope,
+};
+
+static RECORD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("record.lua"))));
+static READ: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("read.lua"))));
+
+/// The list.
+#[derive(Clone)]
+pub struct RedisRevocations {
+    link: Arc<RedisLink>,
+}
+
+impl RedisRevocations {
+    pub(crate) fn new(link: Arc<RedisLink>) -> Self {
+        Self { link }
+    }
+
+    pub(crate) async fn record(&self, entries: &[Entry], is_restored: bool) -> Result<(), RecordError> {
+        let mut call = self.call(&RECORD);
+        call.arg(self.link.keys.channel(&Channel::Revocations)).arg(envelope::prefix().as_ref());
+        call.arg(MAX).arg(u8::from(is_restored));
+        for entry in entries {
+            call.arg(entry.subject()).arg(entry.until).arg(entry.to_json());
+        }
+        match self.link.script::<i64>(&call).await? {
+            0 => Ok(()),
+            _ => Err(RecordError::Full),
+        }
+    }
+
+    pub(crate) async fn read(&self, after: Option<Position>) -> Result<Page, Unavailable> {
+        let after = after.unwrap_or(Position { epoch: 0, number: 0 });
+        let mut call = self.call(&READ);
+        call.arg(after.epoch).arg(after.number).arg(BATCH);
+        let (epoch, number, is_last, found): (u64, u64, bool, Vec<(u64, String)>) = self.link.script(&call).await?;
+        let entries = found.iter().filter_map(|(number, json)| Some((*number, Entry::from_json(json)?))).collect();
+        Ok(Page { entries, position: Position { epoch, number }, is_last })
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), Unavailable> {
+        self.link.command::<String>(&redis::cmd("PING")).await.map(drop)
+    }
+
+    fn call<'a>(&self, script: &'a Script) -> redis::ScriptInvocation<'a> {
+        let [head, entries, order, ends] = self.link.keys.revocations();
+        let mut call = script.key(head);
+        call.key(entries).key(order).key(ends);
+        call
+    }
+}
