@@ -11,7 +11,7 @@
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
 //! - [`hub`]: members and fan-out · [`relay`]: polls for other nodes
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
-//! - leaves: [`settings`], [`metrics`], [`limits`], [`roles`], [`notification`], [`user_id`]
+//! - leaves: [`settings`], [`metrics`], [`limits`], [`revocation`], [`roles`], [`notification`], [`user_id`]
 //!
 //! The path of a stored message: [`front`] (admission) → engine (protocol) → [`session`] (authentication, ordered
 //! queue, limits) → [`event`] → cluster (log, and bus to every node) → [`node`] (receives) → [`room`] (through
@@ -31,6 +31,7 @@ mod node;
 mod notification;
 mod ops;
 mod relay;
+mod revocation;
 mod roles;
 mod room;
 mod session;
@@ -45,6 +46,7 @@ use jackfield_cluster::{
     bus::BusEvent,
     ids::{NodeId, random_id},
     over_redis,
+    revocations::Revocations,
 };
 use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
@@ -175,6 +177,12 @@ impl Gateway {
     #[must_use]
     pub fn id(&self) -> &NodeId {
         &self.shared.id
+    }
+
+    /// The list of revocations, for an auth service in the same process.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        self.shared.cluster.revocations.clone()
     }
 
     /// Whether the node can serve clients, and which parts are not ready.

@@ -35,7 +35,8 @@ const REFUSALS: &[&str] = &[
 ];
 
 /// Reasons of permanent disconnects.
-const REASONS: &[&str] = &["replaced", "token_expired", "flooding", "ended_by_backend", OTHER];
+const REASONS: &[&str] =
+    &["replaced", "token_expired", "logout", "revoked", "deactivated", "flooding", "ended_by_backend", OTHER];
 
 /// Routes of the HTTP API, as its router declares them.
 const ENDPOINTS: &[&str] = &[
@@ -49,6 +50,7 @@ const ENDPOINTS: &[&str] = &[
     "/v1/users/{id}/disconnect",
     "/v1/users/{id}/notifications",
     "/v1/users/{id}/notifications/{notificationId}",
+    "/v1/users/{id}/revoke",
     "/v1/users/notifications",
     "/v1/users/status",
     OTHER,
@@ -106,6 +108,8 @@ jackfield_shared::metric_list! {
     Counter CLAIMS = "jackfield_session_claims_total" by outcome in &["granted", "refused", "unavailable"];
     /// Sessions ended because a newer session of the user replaced them.
     Counter EVICTED = "jackfield_sessions_evicted_total";
+    /// Entries of the list of revocations: revoked tokens and logins, inactive users, changed roles.
+    Gauge REVOCATIONS = "jackfield_revocations";
     /// Ended sessions and stays in rooms that wait to be released in the cluster.
     Gauge RELEASES_WAITING = "jackfield_departures_waiting";
     /// Clients disconnected permanently, by reason.

@@ -32,6 +32,7 @@ jackfield_shared::settings! {
             presence: PresenceRules,
             roster: RosterRules,
             recovery: Recovery,
+            revocation: Revocation,
             rooms: RoomSettings,
             notifications: Notifications,
             api: Api,
@@ -135,6 +136,13 @@ jackfield_shared::settings! {
         window: Duration = Duration::from_mins(2),
         /// A socket in more rooms is not recovered.
         rooms: u32 = 16,
+    }
+
+    /// `revocation.…`
+    pub struct Revocation {
+        /// How long a revocation by a backend is kept: at least as long as the issuer's tokens are valid.
+        #[serde(with = "humantime_serde")]
+        window: Duration = Duration::from_hours(24),
     }
 
     /// `rooms.…`

@@ -18,6 +18,7 @@ mod idempotency;
 mod keys;
 mod nodes;
 mod notifications;
+mod revoke;
 mod room_members;
 mod room_messages;
 mod room_path;
@@ -48,6 +49,7 @@ pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
         .routes(routes!(users::status_of_one))
         .routes(routes!(users::status_of_many))
         .routes(routes!(disconnect::disconnect))
+        .routes(routes!(revoke::revoke))
         .routes(routes!(notifications::notify, notifications::list))
         .routes(routes!(notifications::notify_many))
         .routes(routes!(notifications::delete))

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     hub::Member as _,
     room::{JoinError, Joined, Joining, Occupant as _, Room, rules::Action},
-    session::{Client, Sender, registry::NotPassed},
+    session::{Client, Sender, forget_stay, leave_room, registry::NotPassed},
 };
 
 /// Time between two checks whether a client has read its queue.
@@ -88,7 +88,7 @@ async fn join(
         Err(unavailable) => Err(unavailable.into()),
     };
     match joined {
-        Ok(room) if client.entered(room.clone(), number) => Ok(()),
+        Ok(room) if client.entered(room.clone(), number) => still_allowed(sender, &name.name).await,
         // The connection ended meanwhile.
         Ok(_) => {
             shared.rooms.leave(&name, client);
@@ -99,7 +99,7 @@ async fn join(
             if !was_in {
                 shared.releases.push(stay, incarnation);
                 client.did_not_enter(&name.name);
-                room::forget_stay(sender, number, &name.name).await;
+                forget_stay(shared, client, number, &name.name).await;
             }
             Err(match error {
                 JoinError::Unavailable | JoinError::Lost => EventError::Unavailable,
@@ -107,6 +107,16 @@ async fn join(
             })
         }
     }
+}
+
+/// Leaves the room again if the user's roles do not allow it any more: they may have changed while the socket joined,
+/// when it was in no room that it could be told to leave.
+async fn still_allowed(sender: &Sender<'_>, name: &str) -> Result<(), EventError> {
+    let allowed = room::authorize(sender, name, Action::Join);
+    if allowed.is_err() {
+        leave_room(sender.shared, sender.client, name).await;
+    }
+    allowed
 }
 
 /// Requests rounds until the socket has all messages that it missed and is in the room. The bytes sent count as events

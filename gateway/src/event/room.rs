@@ -1,7 +1,6 @@
-//! The parts that the events of rooms share: checks of the room's name, membership and roles, and the end of a stay in
-//! the client's record.
+//! The checks that the events of rooms share: the room's name, membership and roles.
 
-use jackfield_cluster::{recovery::Place, room_name::RoomName};
+use jackfield_cluster::room_name::RoomName;
 
 use super::EventError;
 use crate::{
@@ -28,18 +27,9 @@ pub(super) fn to_send(sender: &Sender<'_>, name: &str) -> Result<Room<Client>, E
     Ok(room)
 }
 
-/// Removes a stay from the client's record. If the back end does not answer, a client that comes back soon may be in the
-/// room again.
-pub(super) async fn forget_stay(sender: &Sender<'_>, number: u32, room: &str) {
-    if let Some(record) = sender.client.record() {
-        let place = Place { namespace: &sender.client.namespace.name, number, room };
-        let _ = sender.shared.cluster.recovery.leave(&sender.client.session_ref(), record, place).await;
-    }
-}
-
 /// Checks that the client's roles allow the action.
 pub(super) fn authorize(sender: &Sender<'_>, name: &str, action: Action) -> Result<(), EventError> {
-    match sender.shared.rules.allow(name, action, &sender.client.identity.roles) {
+    match sender.shared.rules.allow(name, action, &sender.connection.roles()) {
         true => Ok(()),
         false => Err(EventError::Forbidden("Your roles do not allow this")),
     }

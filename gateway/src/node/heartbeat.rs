@@ -19,7 +19,7 @@ use jackfield_cluster::{
 };
 use jackfield_shared::{hosts::is_loopback, time::now};
 
-use super::{Report, release::remove_stays};
+use super::{Report, release::remove_stays, revocations};
 use crate::{
     metrics,
     session::{Client, Connection, Shared, registry::Ending},
@@ -72,6 +72,8 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
             begin(shared).await?
         }
     };
+    // Before the node is ready, and before sessions are registered again.
+    revocations::sync(shared).await?;
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
     if shared.lease.take_reassert() {
         // After the back end lost its data, these users never left: re-register them without announcing.
@@ -93,7 +95,7 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
 async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     let namespaces = shared.namespaces.all().map(|namespace| Arc::clone(&namespace.name));
     let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
-    channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster]);
+    channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster, Channel::Revocations]);
     // Subscribe before the lease begins, so that this node receives everything that is sent to it.
     shared.cluster.bus.subscribe(&channels).await?;
     let membership = &shared.cluster.membership;

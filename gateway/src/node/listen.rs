@@ -94,6 +94,12 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
         BusMessage::EndSubscriptions(EndSubscriptions { user, reason }) => {
             end_subscriptions(shared, &user, &reason).await;
         }
+        BusMessage::Revoked { last, entries } => {
+            if !shared.revocations.receive(last, entries, |user| shared.may_have(user)) {
+                // The heartbeat reads the list.
+                shared.lease.beat_now();
+            }
+        }
         // Sent to rooms only.
         BusMessage::Message { .. } | BusMessage::FrameToOthers { .. } => {}
     }

@@ -3,7 +3,8 @@
 //! - [`heartbeat`]: the lease, re-registering after its loss, and cleaning up after dead nodes
 //! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of
 //!   sockets
-//! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications
+//! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications ·
+//!   [`revocations`]: revoked tokens
 //! - [`drain`]: the shutdown · [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
 //! Each is a tracked task that ends with the lifecycle.
@@ -15,6 +16,7 @@ mod listen;
 mod memory;
 mod release;
 mod report;
+mod revocations;
 mod roster;
 mod sweep;
 mod unread;
@@ -38,6 +40,7 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(drain::drain(Arc::clone(shared)));
     tasks.spawn(catch_up::run(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
+    tasks.spawn(revocations::run(Arc::clone(shared)));
     shared.feeds.start(tasks);
     tasks.spawn(roster::run(Arc::clone(shared)));
     tasks.spawn(sweep::idle(Arc::clone(shared)));

@@ -2,8 +2,8 @@
 
 use crate::{
     metrics::{
-        BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, ROOMS, SESSIONS, SOCKETS,
-        TURNSTILE_WAITING,
+        BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, REVOCATIONS, ROOMS, SESSIONS,
+        SOCKETS, TURNSTILE_WAITING,
     },
     session::Shared,
 };
@@ -34,5 +34,6 @@ pub(crate) fn sample(shared: &Shared) {
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());
+    REVOCATIONS.set(shared.revocations.len());
     RELEASES_WAITING.set(shared.releases.len());
 }

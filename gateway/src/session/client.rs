@@ -181,6 +181,11 @@ impl Client {
         self.rooms.lock().find(name).map(|joined| joined.room.clone())
     }
 
+    /// The names of the rooms that the socket is in.
+    pub(crate) fn room_names(&self) -> Vec<Arc<str>> {
+        self.rooms.lock().rooms.iter().map(|joined| Arc::clone(&joined.room.name().name)).collect()
+    }
+
     /// How many rooms the socket is in.
     pub(crate) fn room_count(&self) -> usize {
         self.rooms.lock().rooms.len()

@@ -71,11 +71,17 @@ async fn join(
     let auth = ConnectAuth::parse(auth);
     let identity = identify(connection, &auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
+    let identity = identity.map(|identity| connection.accept(identity)).transpose()?;
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
         (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth).await,
         _ => Err(Refusal::Permanent("missing_token")),
+    }?;
+    // The list of revocations may have changed since: while the client was joining, nothing else judged its token.
+    if connection.judge_again() {
+        Box::pin(connection.leave_forbidden_rooms()).await;
     }
+    Ok(())
 }
 
 async fn join_namespace(
@@ -90,7 +96,7 @@ async fn join_namespace(
         Standing::Same if connection.client(&namespace.name).is_some() => Ok(()),
         Standing::Same => {
             let user = connection.belongs_to(&identity.user_id);
-            let wish = connection.wish(namespace, auth);
+            let wish = connection.wish(namespace, &identity, auth);
             let newcomer = Asking { connection, namespace, identity, user, auth }.another(wish).await;
             admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None)
         }
@@ -120,7 +126,7 @@ pub(super) async fn begin(
         return Err(Refusal::Temporary);
     };
     let gaps = shared.lease.gaps();
-    let wish = connection.wish(namespace, auth);
+    let wish = connection.wish(namespace, &identity, auth);
     let granted = claim(connection, &identity, wish.as_ref()).await.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(connection.id);
@@ -205,7 +211,7 @@ fn admit(connection: &Arc<Connection>, newcomer: Newcomer, granted: Option<&Gran
         (sent, session.take_missed_push())
     };
     client.abort_if(sent);
-    connection.renew(client.identity.expires_at);
+    connection.renew(&client.identity);
     if misses_events {
         shared.behind.push(connection.id);
     }

@@ -84,7 +84,7 @@ impl Connection {
         data: &Value,
     ) {
         metrics::DISCONNECTED.add_for([reason], 1);
-        let user = subscriber.identity.as_ref().map(|identity| &*identity.user_id);
+        let user = subscriber.user_id.as_deref();
         let (session, namespace) = (&self.id, subscriber.namespace());
         tracing::info!(%session, user, namespace, reason, "ended a subscription to a feed");
         subscriber.emit(event, data);

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use jackfield_engine::Frame;
-use jackfield_shared::time::{rfc3339_of_unix, unix_now};
+use jackfield_shared::{
+    claims::Identity,
+    time::{rfc3339_of_unix, unix_now},
+};
 use serde_json::{Value, json};
 
 use super::{Connection, token_validity::Step};
@@ -12,9 +15,9 @@ use crate::feed::rule::Read;
 
 impl Connection {
     /// A token of the user was accepted. Returns when the session ends, in Unix seconds.
-    pub(crate) fn renew(&self, expires_at: u64) -> u64 {
+    pub(crate) fn renew(&self, identity: &Arc<Identity>) -> u64 {
         let mut session = self.session.lock();
-        session.validity.renew(expires_at);
+        session.renew(identity);
         // Keep an earlier planned check: a renewed session is checked once too often, but never too late.
         if session.checked_at == 0 {
             session.checked_at = unix_now();

@@ -22,6 +22,7 @@ mod event_error;
 mod expiry;
 mod flood_guard;
 mod handshake_token;
+mod leave_room;
 mod newcomer;
 mod packet_queue;
 mod receive;
@@ -29,6 +30,7 @@ mod recovery;
 mod refusal;
 pub(crate) mod registry;
 mod reply;
+mod revoked;
 mod shared;
 mod state;
 mod subscriber;
@@ -47,6 +49,7 @@ pub(crate) use self::{
     connection::Connection,
     dispatch::{Dispatch, Malformed, RawEvent, Sender, SubscriberSender},
     event_error::EventError,
+    leave_room::{forget_stay, leave_room},
     reply::{Addressee, acknowledge, answer, error_frame},
     shared::{MAIN, NAMESPACES, Policies, Shared},
     subscriber::Subscriber,

@@ -38,8 +38,8 @@ pub(super) struct Asking<'a> {
 
 impl Connection {
     /// The client's wish to be recovered now or later; `None` if it has none.
-    pub(super) fn wish(&self, namespace: &Namespace<Client>, auth: &ConnectAuth) -> Option<Wish> {
-        self.recovers(auth).then(|| wish(&namespace.name, auth, self.record()))
+    pub(super) fn wish(&self, namespace: &Namespace<Client>, identity: &Identity, auth: &ConnectAuth) -> Option<Wish> {
+        self.recovers(auth).then(|| wish(&namespace.name, auth, self.record(), identity.marks))
     }
 
     fn record(&self) -> Option<RecordId> {
@@ -102,7 +102,7 @@ impl Asking<'_> {
     async fn anew(&self, wish: Wish) -> Result<Newcomer, Unavailable> {
         let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));
         let recovery = &self.connection.shared.cluster.recovery;
-        recovery.begin(&session, wish.new, &self.namespace.name, wish.socket).await?;
+        recovery.begin(&session, wish.new, &self.namespace.name, wish.socket, wish.token).await?;
         Ok(self.newcomer(wish.socket, Some(wish.new)))
     }
 
@@ -117,7 +117,9 @@ impl Asking<'_> {
     ) -> Result<Option<Newcomer>, Unavailable> {
         let returning = Returning { client: self.client(record.socket), id, record, end, until };
         let Some(resume) = &self.auth.resume else { return Ok(None) };
-        if socket_of(resume) != Some(record.socket) {
+        // The record ended with the login or the token that it belongs to.
+        let is_revoked = self.connection.shared.revocations.judge(&self.identity.user_id, &record.token).is_err();
+        if is_revoked || socket_of(resume) != Some(record.socket) {
             return Ok(None);
         }
         let restored = restore(&self.connection.shared, returning, &resume.offset).boxed().await?;

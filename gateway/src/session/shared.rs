@@ -24,6 +24,7 @@ use crate::{
     feed::{Feeds, rule::Rule},
     hub::{Namespace, Namespaces, Watchers},
     relay::Relay,
+    revocation::Revocations,
     room::{Rooms, rules::Rules},
     settings::GatewaySettings,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle<Connection>,
     /// Connections whose tokens must be checked soon.
     pub(crate) expiry: Expiry,
+    /// Tokens that are refused although they are valid.
+    pub(crate) revocations: Revocations,
     /// Sessions that miss events for their user.
     pub(crate) behind: Behind,
     /// Sessions that wait for their unread count.
@@ -129,6 +132,7 @@ impl Shared {
             connections: Connections::default(),
             subscribed: Connections::default(),
             expiry: Expiry::default(),
+            revocations: Revocations::default(),
             behind: Behind::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
@@ -142,6 +146,11 @@ impl Shared {
     /// The connection of this session, if it is on this node.
     pub(crate) fn connection(&self, session: &SessionId) -> Option<Arc<Connection>> {
         self.connections.find(SessionKey::of(session)?)
+    }
+
+    /// Whether this node may have sockets that rest on a token of this user.
+    pub(crate) fn may_have(&self, user: &str) -> bool {
+        self.connections.has(user) || self.subscribed.len() > 0
     }
 
     /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.

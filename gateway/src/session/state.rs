@@ -17,7 +17,8 @@ use super::{Client, token_validity::TokenValidity, user_cursor::UserCursor};
 pub(super) struct SessionState {
     /// One socket for each namespace. Most connections have one.
     pub(super) sockets: SmallVec<[Arc<Client>; 1]>,
-    user: Option<Arc<Identity>>,
+    /// The identity in the token that expires last.
+    identity: Option<Arc<Identity>>,
     held: Option<Claim>,
     pub(super) validity: TokenValidity,
     /// The Unix second at which [`super::registry::Expiry`] checks the token; 0 until a token was accepted.
@@ -57,12 +58,12 @@ pub(super) enum Standing {
 
 impl SessionState {
     pub(super) fn begin(&mut self, identity: &Arc<Identity>) -> Standing {
-        match &self.user {
+        match &self.identity {
             _ if self.ended => Standing::Ended,
             Some(user) if user.user_id == identity.user_id => Standing::Same,
             Some(_) => Standing::Other,
             None => {
-                self.user = Some(Arc::clone(identity));
+                self.identity = Some(Arc::clone(identity));
                 self.claiming = true;
                 Standing::Claim
             }
@@ -71,7 +72,7 @@ impl SessionState {
 
     /// The claim was refused, got no answer or was not sent: the session belongs to no user again.
     pub(super) fn abandon(&mut self) {
-        self.user = None;
+        self.identity = None;
         self.claiming = false;
     }
 
@@ -99,7 +100,7 @@ impl SessionState {
 
     /// The session's user and generation, while it is claimed and has not ended.
     pub(super) fn live(&self) -> Option<(Arc<str>, u64)> {
-        let user = self.user.as_ref().filter(|_| !self.ended && !self.claiming)?;
+        let user = self.identity.as_ref().filter(|_| !self.ended && !self.claiming)?;
         Some((Arc::clone(&user.user_id), self.held.as_ref()?.generation))
     }
 
@@ -110,7 +111,24 @@ impl SessionState {
 
     /// The user, once a token was accepted.
     pub(super) fn user(&self) -> Option<&Arc<str>> {
-        self.user.as_ref().map(|user| &user.user_id)
+        self.identity.as_ref().map(|identity| &identity.user_id)
+    }
+
+    /// The identity in the token that expires last, with the user's present roles.
+    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
+    }
+
+    pub(super) fn set_identity(&mut self, identity: Arc<Identity>) {
+        self.identity = Some(identity);
+    }
+
+    /// Another token of the user was accepted. The one that expires later counts.
+    pub(super) fn renew(&mut self, identity: &Arc<Identity>) {
+        self.validity.renew(identity.expires_at);
+        if identity.expires_at == self.validity.expires_at {
+            self.identity = Some(Arc::clone(identity));
+        }
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -149,7 +167,7 @@ impl SessionState {
 
     fn release(&self) -> Option<Release> {
         let held = self.held.as_ref()?;
-        Some((Arc::clone(&self.user.as_ref()?.user_id), held.incarnation.clone()))
+        Some((Arc::clone(&self.identity.as_ref()?.user_id), held.incarnation.clone()))
     }
 }
 

@@ -23,15 +23,23 @@ pub(crate) struct Subscriber {
     /// Unique on this node. Clients never see it: a client that comes back keeps its public id.
     pub(crate) id: SocketId,
     pub(crate) feed: Arc<Feed<Subscriber>>,
-    /// The user, if the client sent a token.
-    pub(crate) identity: Option<Arc<Identity>>,
+    /// The user's id, if the client sent a token.
+    pub(crate) user_id: Option<Arc<str>>,
     /// The user's budgets, if the client sent a token.
     pub(crate) user: Option<Arc<User>>,
     outbox: Outbox,
     /// Its events carry offsets.
     offsets: bool,
-    /// The token's validity, if the client sent one.
-    validity: Mutex<TokenValidity>,
+    /// The token, if the client sent one.
+    token: Mutex<Token>,
+}
+
+/// The token of a subscription that expires last.
+#[derive(Default)]
+struct Token {
+    validity: TokenValidity,
+    /// With the user's present roles.
+    identity: Option<Arc<Identity>>,
 }
 
 impl Subscriber {
@@ -43,33 +51,59 @@ impl Subscriber {
         outbox: Outbox,
         offsets: bool,
     ) -> Arc<Self> {
-        let mut validity = TokenValidity::default();
-        validity.renew(identity.as_ref().map_or(0, |identity| identity.expires_at));
-        Arc::new(Self { id, feed, identity, user, outbox, offsets, validity: Mutex::new(validity) })
+        let user_id = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
+        let mut token = Token::default();
+        if let Some(identity) = identity {
+            token.renew(identity);
+        }
+        Arc::new(Self { id, feed, user_id, user, outbox, offsets, token: Mutex::new(token) })
     }
 
     /// Whether the client may send updates: its token is valid at this Unix second, and the token's roles allow it.
     pub(crate) fn may_update(&self, now: u64) -> bool {
-        let allowed = self.identity.as_ref().is_some_and(|identity| self.feed.rule.update.allow(&identity.roles));
-        allowed && now < self.validity.lock().expires_at
+        let Token { validity, identity } = &*self.token.lock();
+        let allowed = identity.as_ref().is_some_and(|identity| self.feed.rule.update.allow(&identity.roles));
+        allowed && now < validity.expires_at
     }
 
     /// The user sent another token. Returns the later expiry of the two tokens.
-    pub(crate) fn renew(&self, expires_at: u64) -> u64 {
-        let mut validity = self.validity.lock();
-        validity.renew(expires_at);
-        validity.expires_at
+    pub(crate) fn renew(&self, identity: &Arc<Identity>) -> u64 {
+        let mut token = self.token.lock();
+        token.renew(Arc::clone(identity));
+        token.validity.expires_at
+    }
+
+    /// The identity in the token.
+    pub(super) fn identity(&self) -> Option<Arc<Identity>> {
+        self.token.lock().identity.clone()
+    }
+
+    /// The user's roles may have changed. Does nothing if another token was accepted meanwhile.
+    pub(super) fn set_identity(&self, present: Arc<Identity>) {
+        let identity = &mut self.token.lock().identity;
+        if identity.as_ref().is_some_and(|identity| identity.marks == present.marks) {
+            *identity = Some(present);
+        }
     }
 
     /// The step that is due for its token at this Unix second, and the token's expiry.
     pub(super) fn token_step(&self, now: u64) -> (Step, u64) {
-        let mut validity = self.validity.lock();
+        let validity = &mut self.token.lock().validity;
         (validity.step(now), validity.expires_at)
     }
 
     pub(super) fn emit(&self, event: &str, data: &Value) {
         if let Some(frame) = Frame::event(&self.feed.namespace, event, data) {
             Member::send(self, &frame);
+        }
+    }
+}
+
+impl Token {
+    fn renew(&mut self, identity: Arc<Identity>) {
+        self.validity.renew(identity.expires_at);
+        if identity.expires_at == self.validity.expires_at {
+            self.identity = Some(identity);
         }
     }
 }

@@ -42,9 +42,7 @@ impl Subscriptions {
 
     /// The subscribers that sent a token of this user.
     pub(super) fn of(&self, user: &str) -> Vec<Arc<Subscriber>> {
-        let is_theirs = |subscriber: &&Arc<Subscriber>| {
-            subscriber.identity.as_ref().is_some_and(|identity| *identity.user_id == *user)
-        };
+        let is_theirs = |subscriber: &&Arc<Subscriber>| subscriber.user_id.as_deref() == Some(user);
         self.all().iter().filter(is_theirs).cloned().collect()
     }
 

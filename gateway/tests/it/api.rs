@@ -221,6 +221,7 @@ async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key
         "post /v1/users/status",
         "post /v1/users/{id}/disconnect",
         "post /v1/users/{id}/notifications",
+        "post /v1/users/{id}/revoke",
     ];
     assert_eq!(calls, expected);
     let page = call(&cluster, 0, "", (Method::GET, "/v1"), "", &[]).await;

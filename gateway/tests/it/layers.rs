@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 9] = [
     &["log_follower"],
     &["hub", "relay"],
     &["settings"],
-    &["limits", "metrics", "notification", "roles", "user_id"],
+    &["limits", "metrics", "notification", "revocation", "roles", "user_id"],
 ];
 /// Files that may import each other in a circle.
 const CIRCLE_MAX: usize = 3;

@@ -23,6 +23,7 @@ mod readme;
 mod recovery;
 mod recovery_refused;
 mod relay;
+mod revocations;
 mod rooms_costs;
 mod rooms_join;
 mod rooms_members;

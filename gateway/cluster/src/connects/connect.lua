@@ -15,18 +15,18 @@
 -- ARGV[12]   prefix of the names of the user's records
 -- ARGV[13]   name of a new record, or '' if the client does not want to be recovered
 -- ARGV[14]   name of the record that the client comes back to, or ''
--- ARGV[15]   namespace, ARGV[16] id of the new socket
--- ARGV[17…]  dead incarnations, whose sessions are removed
+-- ARGV[15]   namespace, ARGV[16] id of the new socket, ARGV[17] marks of the client's token
+-- ARGV[18…]  dead incarnations, whose sessions are removed
 -- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0, epoch and last
 --            number of the user's log or 0 and 0 without one, {} or {the record's socket, the session that it belonged
---            to, users that it watches, number of a stay, room, number, room…}} granted | {0, holder, holder…} refused,
---            oldest first
+--            to, users that it watches, marks of its token, number of a stay, room, number, room…}} granted | {0, holder,
+--            holder…} refused, oldest first
 -- Publishes "E" and the session, for each session that is evicted or ended, on its node's channel; then, for a user who
 -- was not online, "+", the time in Unix milliseconds, the session, and the user on the channel of presence.
 
 local session, incarnation, limit = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local dead = {}
-for i = 17, #ARGV do
+for i = 18, #ARGV do
   dead[ARGV[i]] = true
 end
 local entries = sessions_of(KEYS[1], session, dead)
@@ -63,10 +63,10 @@ end
 local recovered = {}
 if before then
   record = ARGV[14]
-  local stays, socket, watched = take_record(records, record, session, namespace)
-  recovered = { socket, before, watched, unpack(stays) }
+  local stays, socket, watched, marks = take_record(records, record, session, ARGV[17], namespace)
+  recovered = { socket, before, watched, marks, unpack(stays) }
 elseif record ~= '' then
-  begin_record(records, record, session, namespace, ARGV[16])
+  begin_record(records, record, session, ARGV[17], namespace, ARGV[16])
 end
 if ended then
   redis.call('HDEL', KEYS[1], before)

@@ -193,7 +193,7 @@ impl Batches {
     fn script(&self, call: &Call, at: &str) -> Cmd {
         let Call { session: SessionRef { user, session }, by, policy, dead, wish, .. } = call;
         let keys = self.link.keys.connect(user);
-        let mut command = Cmd::with_capacity(29 + dead.len(), 1_280);
+        let mut command = Cmd::with_capacity(30 + dead.len(), 1_344);
         command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len());
         for key in &keys {
             command.arg(key);
@@ -207,11 +207,16 @@ impl Batches {
         command.arg(&self.presence_channel).arg(&**user);
         command.arg(self.link.keys.records(user));
         match wish {
-            Some(Wish { new, resume, namespace, socket }) => {
+            Some(Wish { new, resume, namespace, socket, token }) => {
                 let resume = resume.map(|record| record.to_string()).unwrap_or_default();
-                command.arg(new.to_string()).arg(resume).arg(&**namespace).arg(socket.to_string());
+                command
+                    .arg(new.to_string())
+                    .arg(resume)
+                    .arg(&**namespace)
+                    .arg(socket.to_string())
+                    .arg(token.to_string());
             }
-            None => drop(command.arg("").arg("").arg("").arg("")),
+            None => drop(command.arg("").arg("").arg("").arg("").arg("")),
         }
         for incarnation in dead {
             command.arg(incarnation.as_str());

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jackfield_shared::claims::Marks;
+
 use crate::{
     Unavailable,
     ids::{RecordId, SessionRef, SocketId},
@@ -30,8 +32,10 @@ impl MemoryRecovery {
         record: RecordId,
         namespace: &str,
         socket: SocketId,
+        token: Marks,
     ) -> Result<(), Unavailable> {
-        self.sessions.with_records(&session.user, |records| records.begin(&session.session, record, namespace, socket));
+        let begin = |records: &mut Records| records.begin(&session.session, record, namespace, socket, token);
+        self.sessions.with_records(&session.user, begin);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub(crate) mod redis;
 
 use std::sync::Arc;
 
+use jackfield_shared::claims::Marks;
+
 pub use self::record::{Place, Record, Wish};
 use crate::{
     Unavailable,
@@ -35,8 +37,8 @@ pub enum Recovery {
 }
 
 impl Recovery {
-    /// Adds a new socket, without stays, to the record of a session, which may be a new one. Another record that the
-    /// session had is deleted.
+    /// Adds a new socket, without stays, to the record of a session, which may be a new one. `token` are the marks of the
+    /// client's token. Another record that the session had is deleted.
     ///
     /// # Errors
     /// [`Unavailable`]: the socket may not be in the record, and then cannot be recovered.
@@ -46,8 +48,9 @@ impl Recovery {
         record: RecordId,
         namespace: &str,
         socket: SocketId,
+        token: Marks,
     ) -> Result<(), Unavailable> {
-        forward!(self.begin(session, record, namespace, socket))
+        forward!(self.begin(session, record, namespace, socket, token))
     }
 
     /// The socket that the session's record has in a namespace.

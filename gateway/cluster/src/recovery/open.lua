@@ -7,7 +7,8 @@
 -- ARGV[3]  record; another one that the session has is deleted
 -- ARGV[4]  namespace
 -- ARGV[5]  "resume": the record's socket is wanted; "forget": it is removed; else the id of the new one
--- Returns  {socket, "", users that it watches, number of a stay, room, number, room…} if the record has the wanted
+-- ARGV[6]  marks of the client's token, for a new socket
+-- Returns  {socket, "", users that it watches, marks, number of a stay, room, number, room…} if the record has the wanted
 --          socket, else {}
 
 local function forget_socket()
@@ -32,8 +33,8 @@ if ARGV[5] == 'resume' or ARGV[5] == 'forget' then
     forget_socket()
     return {}
   end
-  local stays, socket, watched = stays_in_record(ARGV[2] .. ARGV[3], ARGV[4])
-  return { socket, '', watched, unpack(stays) }
+  local stays, socket, watched, marks = stays_in_record(ARGV[2] .. ARGV[3], ARGV[4])
+  return { socket, '', watched, marks, unpack(stays) }
 end
 if before ~= ARGV[3] then
   if before ~= '' then
@@ -42,5 +43,5 @@ if before ~= ARGV[3] then
   register(KEYS[1], ARGV[1], tonumber(generation), holder, ARGV[3])
 end
 forget_socket()
-begin_record(ARGV[2], ARGV[3], ARGV[1], ARGV[4], ARGV[5])
+begin_record(ARGV[2], ARGV[3], ARGV[1], ARGV[6], ARGV[4], ARGV[5])
 return {}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jackfield_shared::claims::Marks;
+
 use crate::ids::{RecordId, SessionId, SocketId};
 
 /// The wish of a client that connects, to be recovered now or later.
@@ -15,6 +17,8 @@ pub struct Wish {
     pub namespace: Arc<str>,
     /// The public id that the client gets if it is not recovered.
     pub socket: SocketId,
+    /// The marks of the client's token.
+    pub token: Marks,
 }
 
 /// The part of a record that is about one namespace.
@@ -28,6 +32,8 @@ pub struct Record {
     pub watched: Vec<Arc<str>>,
     /// The session that the record belonged to.
     pub before: Option<SessionId>,
+    /// The marks of the token with which the client connected.
+    pub token: Marks,
 }
 
 /// A stay in a room, in a record.

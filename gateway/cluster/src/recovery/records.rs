@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jackfield_shared::claims::Marks;
 use tokio::time::Instant;
 
 use crate::{
@@ -21,6 +22,7 @@ struct Kept {
     sockets: Vec<(Arc<str>, SocketId)>,
     stays: Vec<(Arc<str>, u32, Arc<str>)>,
     watched: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    token: Marks,
 }
 
 impl Kept {
@@ -30,7 +32,7 @@ impl Kept {
         let rooms = stays.map(|(_, number, room)| (*number, Arc::clone(room))).collect();
         let watched = self.watched.iter().find(|(name, _)| **name == *namespace);
         let watched = watched.map(|(_, users)| users.clone()).unwrap_or_default();
-        Some(Record { socket: *socket, rooms, watched, before: None })
+        Some(Record { socket: *socket, rooms, watched, before: None, token: self.token })
     }
 
     fn forget(&mut self, namespace: &str) {
@@ -39,8 +41,9 @@ impl Kept {
         self.watched.retain(|(name, _)| **name != *namespace);
     }
 
-    fn take(&mut self, session: &SessionId, namespace: &str) -> Option<Record> {
+    fn take(&mut self, session: &SessionId, token: Marks, namespace: &str) -> Option<Record> {
         let record = self.record(namespace)?;
+        self.token = token;
         self.until = None;
         let before = std::mem::replace(&mut self.session, session.clone());
         Some(Record { before: Some(before), ..record })
@@ -73,9 +76,9 @@ impl Records {
 
     /// Passes the wanted record on to a session, or begins a new one for it.
     pub(crate) fn claim(&mut self, wish: &Wish, session: &SessionId) -> Option<Record> {
-        let found = wish.resume.and_then(|id| self.get(id)?.take(session, &wish.namespace));
+        let found = wish.resume.and_then(|id| self.get(id)?.take(session, wish.token, &wish.namespace));
         if found.is_none() {
-            self.begin(session, wish.new, &wish.namespace, wish.socket);
+            self.begin(session, wish.new, &wish.namespace, wish.socket, wish.token);
         }
         found
     }
@@ -122,13 +125,15 @@ impl Records {
         }
     }
 
-    pub(crate) fn begin(&mut self, session: &SessionId, id: RecordId, namespace: &str, socket: SocketId) {
+    pub(crate) fn begin(&mut self, session: &SessionId, id: RecordId, namespace: &str, socket: SocketId, token: Marks) {
         self.0.retain(|kept| kept.session != *session || kept.id == id);
         if self.get(id).is_none() {
             let session = session.clone();
-            self.0.push(Kept { id, session, until: None, sockets: Vec::new(), stays: Vec::new(), watched: Vec::new() });
+            let (sockets, stays, watched) = (Vec::new(), Vec::new(), Vec::new());
+            self.0.push(Kept { id, session, until: None, sockets, stays, watched, token });
         }
         if let Some(kept) = self.get(id) {
+            kept.token = token;
             kept.forget(namespace);
             kept.sockets.push((namespace.into(), socket));
         }

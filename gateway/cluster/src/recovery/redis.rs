@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use jackfield_shared::claims::Marks;
 use redis::{RedisError, RedisResult, Script, Value, from_redis_value};
 
 use crate::{
@@ -33,8 +34,9 @@ impl RedisRecovery {
         record: RecordId,
         namespace: &str,
         socket: SocketId,
+        token: Marks,
     ) -> Result<(), Unavailable> {
-        self.open(session, record, namespace, &socket.to_string()).await.map(drop)
+        self.open(session, record, namespace, &[socket.to_string(), token.to_string()]).await.map(drop)
     }
 
     pub(crate) async fn resume(
@@ -43,7 +45,7 @@ impl RedisRecovery {
         record: RecordId,
         namespace: &str,
     ) -> Result<Option<Record>, Unavailable> {
-        let answer = self.open(session, record, namespace, "resume").await?;
+        let answer = self.open(session, record, namespace, &["resume".to_owned()]).await?;
         record_of(answer).map_err(|_| Unavailable)
     }
 
@@ -52,7 +54,7 @@ impl RedisRecovery {
         SessionRef { user, session }: &SessionRef,
         record: RecordId,
         namespace: &str,
-        wanted: &str,
+        wanted: &[String],
     ) -> Result<Vec<Value>, Unavailable> {
         let keys = &self.link.keys;
         let mut call = OPEN.key(keys.sessions(user));
@@ -66,7 +68,7 @@ impl RedisRecovery {
         record: RecordId,
         namespace: &str,
     ) -> Result<(), Unavailable> {
-        self.open(session, record, namespace, "forget").await.map(drop)
+        self.open(session, record, namespace, &["forget".to_owned()]).await.map(drop)
     }
 
     pub(crate) async fn enter(
@@ -117,19 +119,20 @@ fn stay(Place { namespace, number, .. }: Place<'_>) -> String {
     format!("r{namespace} {number}")
 }
 
-/// The record in the answer of a script: nothing, or the socket, the session before or "", the watched users, and the
-/// stays.
+/// The record in the answer of a script: nothing, or the socket, the session before or "", the watched users, the
+/// token's marks, and the stays.
 pub(crate) fn record_of(parts: Vec<Value>) -> RedisResult<Option<Record>> {
     let mut parts = parts.into_iter();
-    let (Some(socket), Some(before), Some(watched)) = (parts.next(), parts.next(), parts.next()) else {
-        return Ok(None);
-    };
-    let (before, watched) = (from_redis_value::<String>(before)?, from_redis_value::<String>(watched)?);
+    let Some(socket) = parts.next() else { return Ok(None) };
+    let mut next = || from_redis_value::<String>(parts.next().unwrap_or(Value::Nil));
+    let (before, watched, token) = (next()?, next()?, next()?);
     Ok(Some(Record {
         socket: socket_of(socket)?,
         rooms: rooms_of(parts.collect())?,
         watched: serde_json::from_str::<Vec<String>>(&watched).unwrap_or_default().into_iter().map(Arc::from).collect(),
         before: Some(before.as_str().into()).filter(|_| !before.is_empty()),
+        // Empty in the record of an earlier version.
+        token: token.parse().unwrap_or_default(),
     }))
 }
 

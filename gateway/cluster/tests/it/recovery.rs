@@ -1,7 +1,13 @@
 //! The contract of `cluster::recovery`, and of records in `cluster::connects`, `cluster::sessions` and
 //! `cluster::user_log`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jackfield_cluster::{
@@ -14,6 +20,7 @@ use jackfield_cluster::{
     sessions::{Ended, HeldSession, OnConflict, Policy, Restored},
     wire::{BusMessage, UserEvent},
 };
+use jackfield_shared::claims::{Mark, Marks};
 
 use crate::fixture::{Backend, Fixture, Node, TERMS, contract, ended, session_ref, until};
 
@@ -29,13 +36,20 @@ contract!(
     a_final_end_and_an_eviction_delete_the_record,
     only_a_record_of_the_user_and_of_the_namespace_is_found,
     a_session_that_lost_its_record_changes_nothing,
+    a_record_has_the_marks_of_the_token_before,
     a_new_record_replaces_the_one_that_cannot_be_used,
     each_namespace_has_its_own_socket,
     events_for_a_user_who_may_come_back_are_kept,
 );
 
+/// The marks of a token that was issued later than all before.
+fn marks() -> Marks {
+    static ISSUED: AtomicU64 = AtomicU64::new(1);
+    Marks { issued_at: ISSUED.fetch_add(1, Ordering::Relaxed), login: Some(Mark::of("u", "l")), token: None }
+}
+
 fn wish(resume: Option<RecordId>) -> Wish {
-    Wish { new: RecordId::random(), resume, namespace: "/".into(), socket: SocketId::random() }
+    Wish { new: RecordId::random(), resume, namespace: "/".into(), socket: SocketId::random(), token: marks() }
 }
 
 async fn connect(node: &Node, session: &str, policy: Policy, wish: &Wish) -> Granted {
@@ -208,14 +222,14 @@ async fn a_new_record_replaces_the_one_that_cannot_be_used(backend: Backend) {
     enter(node, "s1", first.new, 1, "one").await;
     assert!(resume(node, "s2", first.new).await.is_some());
     let (next, socket) = (RecordId::random(), SocketId::random());
-    node.cluster.recovery.begin(&session_ref("u", "s2"), next, "/", socket).await.unwrap();
+    node.cluster.recovery.begin(&session_ref("u", "s2"), next, "/", socket, marks()).await.unwrap();
     release(node, "s2", false).await;
     assert_eq!(resume(node, "s3", first.new).await, None);
     assert_eq!(resume(node, "s4", next).await, Some((socket, vec![])));
     // A new socket in the same record has none of the stays.
     enter(node, "s4", next, 1, "one").await;
     let other = SocketId::random();
-    node.cluster.recovery.begin(&session_ref("u", "s4"), next, "/", other).await.unwrap();
+    node.cluster.recovery.begin(&session_ref("u", "s4"), next, "/", other, marks()).await.unwrap();
     assert_eq!(resume(node, "s5", next).await, Some((other, vec![])));
 }
 
@@ -225,7 +239,7 @@ async fn each_namespace_has_its_own_socket(backend: Backend) {
     let first = wish(None);
     connect(node, "s1", ANY, &first).await;
     let (session, chat) = (session_ref("u", "s1"), SocketId::random());
-    node.cluster.recovery.begin(&session, first.new, "/chat", chat).await.unwrap();
+    node.cluster.recovery.begin(&session, first.new, "/chat", chat, marks()).await.unwrap();
     enter(node, "s1", first.new, 1, "one").await;
     let place = Place { namespace: "/chat", number: 1, room: "other" };
     node.cluster.recovery.enter(&session, first.new, place).await.unwrap();
@@ -255,4 +269,21 @@ async fn events_for_a_user_who_may_come_back_are_kept(backend: Backend) {
         (log.read(&user, page.end).await.unwrap().end == before).then_some(())
     })
     .await;
+}
+
+async fn a_record_has_the_marks_of_the_token_before(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let node = &fixture.nodes[0];
+    let first = wish(None);
+    connect(node, "s1", ANY, &first).await;
+    let (second, third) = (wish(Some(first.new)), wish(Some(first.new)));
+    assert_eq!(connect(node, "s2", ANY, &second).await.record.unwrap().token, first.token);
+    assert_eq!(connect(node, "s3", ANY, &third).await.record.unwrap().token, second.token);
+    let session = session_ref("u", "s3");
+    let kept = node.cluster.recovery.resume(&session, first.new, "/").await.unwrap().unwrap();
+    assert_eq!(kept.token, third.token);
+    let other = marks();
+    node.cluster.recovery.begin(&session, first.new, "/chat", SocketId::random(), other).await.unwrap();
+    let kept = node.cluster.recovery.resume(&session, first.new, "/").await.unwrap().unwrap();
+    assert_eq!(kept.token, other);
 }

@@ -16,6 +16,7 @@ use jackfield_cluster::{
     ids::{RecordId, SocketId},
     recovery::Wish,
 };
+use jackfield_shared::claims::Marks;
 use parking_lot::Mutex;
 
 pub(super) use self::{
@@ -54,7 +55,7 @@ pub(super) fn socket_of(resume: &Resume) -> Option<SocketId> {
 }
 
 /// The wish of a client that asks for recovery. `record` is the one that its connection has already.
-pub(super) fn wish(namespace: &Arc<str>, auth: &ConnectAuth, record: Option<RecordId>) -> Wish {
+pub(super) fn wish(namespace: &Arc<str>, auth: &ConnectAuth, record: Option<RecordId>, token: Marks) -> Wish {
     let resume = auth.resume.as_ref().and_then(|Resume { pid, offset }| {
         offset::Offset::parse(offset)?;
         parse_pid(pid).map(|(record, _)| record)
@@ -64,6 +65,7 @@ pub(super) fn wish(namespace: &Arc<str>, auth: &ConnectAuth, record: Option<Reco
         resume: resume.filter(|resume| record.is_none_or(|record| record == *resume)),
         namespace: Arc::clone(namespace),
         socket: SocketId::random(),
+        token,
     }
 }
 

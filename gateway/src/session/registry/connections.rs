@@ -43,7 +43,7 @@ struct Entry<C> {
 impl<C: Listed> Connections<C> {
     /// Adds a connection under its session, with its user if known.
     pub(crate) fn insert(&self, connection: &Arc<C>, user: Option<&Arc<str>>) {
-        let user = user.map(|user| NonZeroU64::new(hash(user)).unwrap_or(NonZeroU64::MIN));
+        let user = user.map(|user| user_hash(user));
         let entry = Entry { connection: Arc::clone(connection), user };
         let mut entries = self.entries.write();
         entries.remove(connection.session());
@@ -72,6 +72,11 @@ impl<C: Listed> Connections<C> {
         self.entries.read().listed.iter().map(|entry| Arc::clone(&entry.connection)).collect()
     }
 
+    /// Whether this user has a session here.
+    pub(crate) fn has(&self, user: &str) -> bool {
+        self.entries.read().users.contains_key(&user_hash(user))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.read().listed.len()
     }
@@ -81,6 +86,10 @@ impl<C: Listed> Connections<C> {
         let users = &self.entries.read().users;
         Census { users: users.len(), lowest: users.keys().take(SAMPLE).map(|user| user.get()).collect() }
     }
+}
+
+fn user_hash(user: &str) -> User {
+    NonZeroU64::new(hash(user)).unwrap_or(NonZeroU64::MIN)
 }
 
 impl<C: Listed> Entry<C> {

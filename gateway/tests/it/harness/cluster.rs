@@ -7,12 +7,16 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{Method, Request, Response, StatusCode},
 };
-use jackfield_cluster::MemoryCluster;
+use jackfield_cluster::{
+    MemoryCluster,
+    revocations::{About, Entry},
+};
 use jackfield_engine::testing::TestClient;
 use jackfield_gateway::{Gateway, settings::GatewaySettings};
 use jackfield_shared::{
     lifecycle::Lifecycle,
     settings::{Sources, load},
+    time::unix_now,
     verify::KeySource,
 };
 use serde_json::Value;
@@ -128,6 +132,12 @@ impl TestCluster {
     /// A connection whose handshake carried this token.
     pub fn transport(&self, node: usize, token: Option<&str>) -> TestClient {
         self.nodes[node].gateway.test_client(token)
+    }
+
+    /// Records a revocation, as the auth service does.
+    pub async fn revoke(&self, user: &str, about: About, reason: &str) {
+        let entry = Entry { user: user.into(), about, reason: reason.into(), until: unix_now() + 3_600 };
+        self.nodes[0].gateway.revocations().record(&[entry]).await.unwrap();
     }
 
     /// Begins the shutdown of a node.

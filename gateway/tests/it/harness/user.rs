@@ -15,12 +15,31 @@ pub struct User {
     pub roles: Vec<&'static str>,
     /// Seconds that a token is valid.
     pub valid: u64,
+    /// `sid`, the login.
+    pub login: Option<&'static str>,
+    /// `jti`, the token.
+    pub token_id: Option<&'static str>,
+    /// How many seconds ago a token was issued.
+    pub age: i64,
 }
 
 impl User {
     /// A user with this id, called "Name of <id>", with the role USER.
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), name: format!("Name of {id}"), roles: vec!["USER"], valid: 3_600 }
+        Self {
+            id: id.to_owned(),
+            name: format!("Name of {id}"),
+            roles: vec!["USER"],
+            valid: 3_600,
+            login: None,
+            token_id: None,
+            age: 60,
+        }
+    }
+
+    /// With tokens of this login.
+    pub fn of_login(self, login: &'static str) -> Self {
+        Self { login: Some(login), ..self }
     }
 
     pub fn named(self, name: &str) -> Self {
@@ -44,7 +63,20 @@ impl User {
     /// The claims of a token that ends at this Unix second.
     pub fn claims(&self, exp: u64) -> Value {
         let email = format!("{}@example.com", self.id);
-        json!({ "sub": self.id, "name": self.name, "roles": self.roles, "email": email, "exp": exp })
+        let mut claims = json!({
+            "sub": self.id,
+            "name": self.name,
+            "roles": self.roles,
+            "email": email,
+            "exp": exp,
+            "iat": unix_now().saturating_add_signed(-self.age),
+        });
+        for (claim, id) in [("sid", self.login), ("jti", self.token_id)] {
+            if let Some(id) = id {
+                claims[claim] = id.into();
+            }
+        }
+        claims
     }
 
     /// `{userId, name}`, as other clients see the user.
