@@ -1,9 +1,13 @@
-// The page: signs in over HTTP, then uses the stock Socket.IO client. Text of other users is never shown as HTML.
+// The page: signs in over HTTP (login.js), then uses the stock Socket.IO client. Text of other users is never shown as
+// HTML.
 'use strict';
 
 const MESSAGES_SHOWN = 200;
 const NOTES_SHOWN = 50;
 const ACK_TIMEOUT = 5000;
+
+// Refusals after which the stored tokens are of no use.
+const BAD_TOKEN = ['invalid_token', 'token_revoked', 'user_inactive'];
 
 // Reasons in plain words. Others are shown as received.
 const REASONS = {
@@ -11,6 +15,10 @@ const REASONS = {
   invalid_token: 'the token is invalid',
   token_expired: 'the token expired: sign in again',
   token_revoked: 'the token was revoked: sign in again',
+  logout: 'you signed out',
+  password_changed: 'the password was changed: sign in again',
+  deactivated: 'the user is inactive',
+  revoked: 'the login was revoked: sign in again',
   user_inactive: 'the user is inactive',
   session_conflict: 'this user is already connected',
   'session:replaced': 'this user connected from elsewhere',
@@ -61,20 +69,6 @@ function addNote(text) {
 
 // Accounts
 
-async function request(path, options) {
-  let response;
-  try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(30000) });
-  } catch {
-    throw new Error('Cannot reach the server');
-  }
-  const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  const wait = response.headers.get('Retry-After');
-  const text = [body.message ?? `The server answered ${response.status}`].flat().join('; ');
-  throw new Error(wait ? `${text} (in ${wait} s)` : text);
-}
-
 function accountForm(form, path, fields) {
   $(form).addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -83,14 +77,9 @@ function accountForm(form, path, fields) {
     $('account-note').textContent = '';
     button.disabled = true;
     try {
-      const { token } = await request(path, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(body),
-      });
+      const { token, refreshToken } = await request(path, { body });
       event.target.reset();
-      $('jwt-token').value = token;
-      connectToServer(token);
+      signIn({ token, refreshToken });
     } catch (error) {
       $('account-note').textContent = error.message;
     } finally {
@@ -99,32 +88,46 @@ function accountForm(form, path, fields) {
   });
 }
 
+function signIn(tokens) {
+  login.keep(tokens);
+  connectToServer();
+}
+
 // Renews a token that is about to expire, without a new connection.
 async function renewToken(current) {
-  try {
-    const { token } = await request('/api/auth/check-status', { headers: { Authorization: `Bearer ${$('jwt-token').value.trim()}` } });
-    if (current !== socket) return;
-    $('jwt-token').value = token;
-    current.auth.token = token;
-    current.timeout(ACK_TIMEOUT).emit('token:refresh', { token }, (error, answer) => {
-      if (error || answer.status !== 'ok') addNote('cannot renew the token');
-    });
-  } catch (error) {
-    addNote(`cannot renew the token: ${error.message}`);
-  }
+  if (!await login.renew(login.tokens?.token) || current !== socket) return;
+  const { token } = login.tokens;
+  $('jwt-token').value = token;
+  current.timeout(ACK_TIMEOUT).emit('token:refresh', { token }, (error, answer) => {
+    if (error || answer.status !== 'ok') addNote('cannot renew the token');
+  });
+}
+
+// Connects again with a new token, if the login is still good for one: after hours of sleep, for example.
+async function comeBack(current, code) {
+  showStatus('connecting', `${explain(code)}, renewing it`);
+  const renewed = await login.renew(login.tokens?.token);
+  if (current !== socket) return;
+  if (renewed) current.connect();
+  else showStatus('disconnected', explain(code));
 }
 
 // The connection
 
-function connectToServer(token) {
+function connectToServer() {
   disconnect();
   if (typeof io === 'undefined') {
     showStatus('disconnected', 'cannot load the Socket.IO client from this server');
     return;
   }
   closeReason = null;
-  socket = io({ auth: { token, recover: true }, forceNew: true });
+  const auth = (send) => login.token().then((token) => {
+    $('jwt-token').value = token ?? '';
+    send({ token, recover: true });
+  });
+  socket = io({ auth, forceNew: true });
   showStatus('connecting');
+  $('btn-sign-out').disabled = false;
   listen(socket);
 }
 
@@ -147,15 +150,20 @@ function listen(current) {
   current.on('connect_error', (error) => {
     // The stock client reconnects by itself, except after a refusal by the server.
     if (current.active) showStatus('connecting', `${explain(error.message)}, reconnecting`);
+    else if (error.message === 'token_expired') comeBack(current, error.message);
     else showStatus('disconnected', explain(error.message));
+    if (BAD_TOKEN.includes(error.message)) login.keep(null);
   });
   current.on('session:replaced', () => { closeReason = 'session:replaced'; });
+  current.on('session:ended', ({ reason }) => { closeReason = reason || 'io server disconnect'; });
   current.on('token:expired', () => { closeReason = 'token:expired'; });
   current.on('token:expiring', () => renewToken(current));
   current.on('disconnect', (reason) => {
-    const why = explain(closeReason ?? reason);
+    const last = closeReason ?? reason;
+    const why = explain(last);
     closeReason = null;
     if (current.active) showStatus('connecting', `${why}, reconnecting`);
+    else if (last === 'token:expired') comeBack(current, last);
     else showStatus('disconnected', why);
     $('clients-ul').replaceChildren();
     $('clients-count').textContent = '';
@@ -210,10 +218,19 @@ $('token-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const token = $('jwt-token').value.trim();
   $('account-note').textContent = token ? '' : 'Enter a token, or sign in';
-  if (token) connectToServer(token);
+  if (token) signIn(token === login.tokens?.token ? login.tokens : { token });
+});
+$('btn-sign-out').addEventListener('click', async () => {
+  disconnect();
+  showStatus('offline');
+  $('btn-sign-out').disabled = true;
+  $('jwt-token').value = '';
+  await login.end().catch((error) => { $('account-note').textContent = error.message; });
 });
 $('btn-disconnect').addEventListener('click', () => {
   disconnect();
   showStatus('disconnected', explain('io client disconnect'));
 });
 showStatus('offline');
+// Still signed in.
+if (login.tokens) connectToServer();

@@ -2,7 +2,9 @@
 //
 //   const { status, unread, messages, send } = useJackfield({ url, token, room: "general", renew });
 //
-// `renew` is optional: an async function that returns a new token. Without it the session ends with the token.
+// `renew` is optional: an async function that returns a new token, or nothing if there is none any more; see tokens.js.
+// With it the session is renewed before its token ends, and a page that slept for hours comes back. Without it the session
+// ends with the token.
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { io } from "socket.io-client";
@@ -10,6 +12,7 @@ import { io } from "socket.io-client";
 const KEPT = 200;
 const ANSWER_MS = 5_000;
 const ATTEMPTS = 10;
+const RENEW_AGAIN_MS = 3_000;
 /** Refusals that pass: the same event may succeed later. */
 const TEMPORARY = ["rate_limited", "unavailable"];
 
@@ -46,7 +49,8 @@ export function useJackfield({ url, token, room, renew }) {
 
   useEffect(() => {
     if (!token) return undefined;
-    const socket = io(url, { auth: { token, recover: true } });
+    const auth = { token, recover: true };
+    const socket = io(url, { auth });
     current.current = socket;
     const change = (part) => setState((before) => ({ ...before, ...part }));
     const add = (added) => setState((before) => ({ ...before, messages: merge(before.messages, added) }));
@@ -88,23 +92,44 @@ export function useJackfield({ url, token, room, renew }) {
     socket.on("notification:unread_count", ({ unreadCount }) => change({ unread: unreadCount }));
     socket.on("notification:new", ({ notification }) => change({ latest: notification }));
 
+    // While the issuer cannot be reached, tries again. False if there is no new token, or nobody waits for it any more.
+    let isOver = false;
+    async function renewed() {
+      while (!isOver) {
+        try {
+          const next = await renewal.current?.();
+          if (next) auth.token = next;
+          return Boolean(next) && !isOver;
+        } catch {
+          await pause(RENEW_AGAIN_MS);
+        }
+      }
+      return false;
+    }
     socket.on("token:expiring", async () => {
-      const renewed = await renewal.current?.();
-      if (!renewed) return;
-      socket.auth.token = renewed;
-      socket.emit("token:refresh", { token: renewed });
+      if (await renewed()) socket.emit("token:refresh", { token: auth.token });
     });
+    const comeBack = async (status, reason) => {
+      change({ status: "connecting", reason });
+      if (await renewed()) socket.connect();
+      else change({ status });
+    };
 
     // `active` says whether the client tries again by itself. After a permanent refusal or end it does not.
     let last = null;
     for (const event of ["session:replaced", "session:ended", "token:expired"]) socket.on(event, () => (last = event));
-    socket.on("connect_error", ({ message }) => change({ status: socket.active ? "connecting" : "refused", reason: message }));
+    socket.on("connect_error", ({ message }) => {
+      if (message === "token_expired") comeBack("refused", message);
+      else change({ status: socket.active ? "connecting" : "refused", reason: message });
+    });
     socket.on("disconnect", (reason) => {
       clearTimeout(again);
-      change({ status: socket.active ? "connecting" : "ended", reason: last ?? reason });
+      if (last === "token:expired") comeBack("ended", last);
+      else change({ status: socket.active ? "connecting" : "ended", reason: last ?? reason });
       last = null;
     });
     return () => {
+      isOver = true;
       clearTimeout(again);
       socket.removeAllListeners();
       socket.disconnect();

@@ -1,4 +1,4 @@
-//! The page at `/` and its two files, embedded. It runs no script and no style but its own and the Socket.IO client.
+//! The page at `/` and its files, embedded. It runs no script and no style but its own and the Socket.IO client.
 
 use axum::{
     Router,
@@ -31,6 +31,7 @@ pub fn router() -> Router {
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("../../page/index.html")))
         .route("/page.css", file("text/css; charset=utf-8", include_str!("../../page/page.css")))
+        .route("/login.js", file("text/javascript; charset=utf-8", include_str!("../../page/login.js")))
         .route("/page.js", file("text/javascript; charset=utf-8", include_str!("../../page/page.js")))
         .layer(headers)
 }
@@ -43,7 +44,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_comes_with_the_policy() {
-        for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/login.js", "text/javascript")] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let answer = router().oneshot(request).await.unwrap();
             assert_eq!(answer.headers()[CONTENT_SECURITY_POLICY], POLICY);
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn text_of_other_users_is_never_parsed_as_html() {
-        let script = include_str!("../../page/page.js");
+        let script = concat!(include_str!("../../page/login.js"), include_str!("../../page/page.js"));
         for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!script.contains(sink), "{sink}");
         }
