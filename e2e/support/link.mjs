@@ -34,6 +34,11 @@ export async function startLink(url) {
     swallow: () => {
       whole = false;
     },
+    /** Comes back: the connections of before are reset, new ones are whole. */
+    mend: () => {
+      whole = true;
+      for (const socket of sockets) socket.destroy();
+    },
     stop: () => {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -1,5 +1,5 @@
 // One gateway with a Redis of its own, started directly: for tests that watch the process or stop its Redis. It takes a
-// second, and a whole cluster takes ten.
+// second, and a whole cluster takes ten. Or one more gateway of a cluster.
 
 import { execFile, spawn } from "node:child_process";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
@@ -27,10 +27,10 @@ async function program() {
 /**
  * Starts them. `set` are settings of the gateway; `started(pid)` is called as soon as its process exists, before it has
  * done anything worth measuring. Several sessions of a user are allowed unless `set` says otherwise: an attacker that
- * evicts its own sessions proves nothing.
+ * evicts its own sessions proves nothing. With `redisUrl` it uses that Redis.
  */
-export async function startNode({ set = {}, binary, started = () => {} } = {}) {
-  const redis = await startRedis();
+export async function startNode({ set = {}, binary, started = () => {}, redisUrl } = {}) {
+  const redis = redisUrl ? { url: redisUrl, stop: async () => {} } : await startRedis();
   const [port, internalPort] = [await freePort(), await freePort()];
   const [secret, apiKey] = [randomBytes(32).toString("hex"), randomBytes(32).toString("hex")];
   const settings = {

@@ -14,12 +14,20 @@ export async function api(cluster, method, path, body, token) {
   return { status: answer.status, headers: answer.headers, body: answer.status === 204 ? null : await answer.json() };
 }
 
-/** A new account, signed in: `{id, email, fullName, roles, token}`. */
+/** A new account, signed in: `{id, email, fullName, roles, token, refreshToken}`. */
 export async function register(cluster, fullName = "Some Body") {
   const email = `user-${process.pid}-${++count}@example.com`;
   const { status, body } = await api(cluster, "POST", "/auth/register", { email, password: PASSWORD, fullName });
   if (status !== 201) throw new Error(`register: ${status} ${JSON.stringify(body)}`);
-  return { ...body.user, token: body.token };
+  return { ...body.user, token: body.token, refreshToken: body.refreshToken };
+}
+
+/** A further login of the same user: `{id, …, token, refreshToken}`. */
+export async function anotherLogin(cluster, user) {
+  const credentials = { email: user.email, password: user.password ?? PASSWORD };
+  const { status, body } = await api(cluster, "POST", "/auth/login", credentials);
+  if (status !== 200) throw new Error(`login: ${status} ${JSON.stringify(body)}`);
+  return { ...body.user, token: body.token, refreshToken: body.refreshToken };
 }
 
 /** Many of them. */
@@ -28,9 +36,7 @@ export function registerMany(cluster, number) {
   return inParallel(names, 4, (name) => register(cluster, name));
 }
 
-/** Signs in again: another login of the same user, with a token of its own. */
+/** The token of a further login. */
 export async function login(cluster, user) {
-  const { status, body } = await api(cluster, "POST", "/auth/login", { email: user.email, password: user.password ?? PASSWORD });
-  if (status !== 200) throw new Error(`login: ${status} ${JSON.stringify(body)}`);
-  return body.token;
+  return (await anotherLogin(cluster, user)).token;
 }
