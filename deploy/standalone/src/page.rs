@@ -44,7 +44,12 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_comes_with_the_policy() {
-        for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/login.js", "text/javascript")] {
+        for (path, kind) in [
+            ("/", "text/html"),
+            ("/page.css", "text/css"),
+            ("/page.js", "text/javascript"),
+            ("/login.js", "text/javascript"),
+        ] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let answer = router().oneshot(request).await.unwrap();
             assert_eq!(answer.headers()[CONTENT_SECURITY_POLICY], POLICY);

@@ -3,10 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use jackfield_cluster::{MemoryCluster, presence::Stay, room_name::RoomName};
+use jackfield_cluster::{
+    MemoryCluster,
+    presence::Stay,
+    revocations::{About, Entry},
+    room_name::RoomName,
+};
 use jackfield_engine::{CloseReason, Frame, testing::TestClient};
 use jackfield_shared::{
-    claims::{Identity, Marks},
+    claims::{Identity, Mark, Marks},
     lifecycle::Lifecycle,
     time::unix_now,
     verify::KeySource,
@@ -169,6 +174,38 @@ async fn a_client_that_goes_while_it_waits_for_its_turn_is_not_claimed() {
     assert!(matches!(waiting.await, Err(Refusal::Temporary)));
     assert_eq!(shared.cluster.sessions.of(&["u".into()]).await.unwrap(), before);
     assert_eq!(shared.connections.len(), 1);
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_client_waits_for_its_turn_ends_the_session() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let shared = &gateway.shared;
+    let (_other, _, _) = connected(&gateway).await;
+    let mut turns = Vec::new();
+    while let Some(Ok(turn)) = shared.connecting.pass(|| false).now_or_never() {
+        turns.push(turn);
+    }
+    let client = gateway.test_client(None);
+    let connection = shared.idle.all().pop().unwrap();
+    let login = Some(Mark::of("v", "l"));
+    let identity =
+        Identity { user_id: "v".into(), marks: Marks { login, ..Marks::default() }, ..(*identity()).clone() };
+    connection.entry.lock().token = Some(HandshakeToken::Verified(Arc::new(identity)));
+    let mut waiting = Box::pin(connect(&connection, MAIN, None));
+    assert!(waiting.as_mut().now_or_never().is_none(), "others work");
+    let about = About::Login { id: "l".into() };
+    let entry = Entry { user: "v".into(), about, reason: "logout".into(), until: unix_now() + 60 };
+    gateway.revocations().record(&[entry]).await.unwrap();
+    while shared.revocations.len() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(turns);
+    waiting.await;
+    let last = client.outbox().take().pop().unwrap();
+    assert!(last.text().starts_with(b"1"), "a DISCONNECT: {last:?}");
+    assert!(connection.sockets().is_empty());
     lifecycle.stop();
 }
 

@@ -40,6 +40,9 @@ impl GatewaySettings {
         if limits.connect_timeout.is_zero() {
             return wrong("`limits.connectTimeout` must be more than 0, because idle connections must end");
         }
+        if self.revocation.window.as_secs() == 0 {
+            return wrong("`revocation.window` must be at least 1s, because a revocation must outlast the tokens");
+        }
         let address = &self.node.address;
         if !address.is_empty() && address.parse::<Authority>().map_or(true, |address| address.port_u16().is_none()) {
             return wrong("`node.address` must be a host and a port, such as 10.0.0.7:13000");
@@ -74,6 +77,7 @@ mod tests {
             ("limits.eventBurst=0", "limits.eventBurst"),
             ("limits.attachments=1001", "limits.attachments"),
             ("limits.connectTimeout=0s", "limits.connectTimeout"),
+            ("revocation.window=0s", "revocation.window"),
             ("node.address=10.0.0.7", "node.address"),
             ("node.address=http://a:1/", "node.address"),
             ("socket.path=sockets", "socket.path"),
