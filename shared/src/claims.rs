@@ -61,7 +61,8 @@ pub struct Identity {
     pub marks: Marks,
 }
 
-/// The claims of a token by which it can be revoked, besides its user.
+/// The claims of a token by which it can be revoked, besides its user. The marks of an issuer with a prefix for its users
+/// are of the texts with this prefix, such as `kc:` and the `sid`, so that two issuers' marks stay apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks {
     /// `iat`, in Unix seconds; 0 if the token has none.

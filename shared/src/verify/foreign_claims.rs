@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn a_whole_name_comes_before_a_path_and_alternatives_in_their_order() {
         let claims = json!({
-            "a.b": 1, "a": { "b": 2, "c": null }, "https://example.com/roles": 3, "x.y": { "z": { "n": 4 } }, "x": { "y": 5 },
+            "a.b": 1, "a": { "b": 2, "c": null }, "https://example.com/roles": 3,
+            "x.y": { "z": { "n": 4 } }, "x": { "y": 5 },
         });
         for (path, expected) in [
             ("a.b", Some(json!(1))),

@@ -2,10 +2,10 @@
 //!
 //! Guarantees: the last good key set stays in use while the issuer is away. A token with a known `kid` never waits. A
 //! token with an unknown `kid` has the set loaded again, single-flight and at most once per [`COOLDOWN`]. It is invalid
-//! only if a set that arrived after it lacks its key. If the issuer does not answer, or the cooldown lasts, its keys are
-//! unavailable, which is temporary: the client comes back. So tokens with random `kid`s cost the issuer no more than
-//! one request per cooldown, and keep no user with a new key away for longer than that. [`Keys::keep_fresh`] finishes
-//! a load that began, even if all connections that wait for it close.
+//! only if a set that arrived after it lacks its key. If the issuer does not answer, or the cooldown lasts, its keys
+//! are unavailable, which is temporary: the client comes back. So tokens with random `kid`s cost the issuer no more
+//! than one request per cooldown, and keep no user with a new key away for longer than that. [`Keys::keep_fresh`]
+//! finishes a load that began, even if all connections that wait for it close.
 
 use std::{
     collections::VecDeque,
@@ -155,10 +155,12 @@ impl Keys {
             None => false,
         };
         let current = self.current();
-        match (current.set.find(kid), kid) {
-            (Some(_), _) => Ok(current),
-            (None, Some(kid)) if !current.set.is_empty() && self.is_absent(kid, loaded) => Err(TokenError::Invalid),
-            _ => Err(TokenError::KeysUnavailable),
+        if current.set.find(kid).is_some() {
+            Ok(current)
+        } else if !current.set.is_empty() && kid.is_none_or(|kid| self.is_absent(kid, loaded)) {
+            Err(TokenError::Invalid)
+        } else {
+            Err(TokenError::KeysUnavailable)
         }
     }
 

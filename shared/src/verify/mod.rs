@@ -4,10 +4,10 @@
 //! and the verified `iss` must be the issuer's exactly. The default issuer takes the tokens that name no other one.
 //!
 //! Guarantees: the algorithm is the key's, never the token's, and is on the issuer's allow-list; `exp` holds to the
-//! second, `nbf` within a few seconds; `iss` and `aud` are checked if the configuration names them. An issuer that hangs
-//! delays no token of another one: each has [keys](keys) of its own. Users of two issuers stay apart if the issuers'
-//! prefixes differ. Tokens signed with a private key, which are expensive to verify, are remembered until their `exp` or
-//! until the issuer's key set changes: see [`remembered`]. Does not check revocations.
+//! second, `nbf` within a few seconds; `iss` and `aud` are checked if the configuration names them. An issuer that
+//! hangs delays no token of another one: each has [`keys`] of its own. Users of two issuers stay apart if the
+//! issuers' prefixes differ. Tokens signed with a private key, which are expensive to verify, are remembered until
+//! their `exp` or until the issuer's key set changes: see [`remembered`]. Does not check revocations.
 
 mod foreign_claims;
 mod issuer;
@@ -66,7 +66,7 @@ impl Verifier {
         Self::for_issuers(Some(IssuerConfig::new(source, issuer, audience)), Vec::new())
     }
 
-    /// A verifier for the default issuer and others, of which each has an `iss` of its own.
+    /// A verifier for the default issuer and others, of which each has an `iss` of its own; one without is ignored.
     #[must_use]
     pub fn for_issuers(default: Option<IssuerConfig>, others: Vec<IssuerConfig>) -> Arc<Self> {
         let http = reqwest::Client::new();
