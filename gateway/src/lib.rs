@@ -55,7 +55,7 @@ use jackfield_shared::{
     serve::{First, serve},
     settings::SettingsError,
     trace,
-    verify::{KeySource, Verifier},
+    verify::KeySource,
 };
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::{net::TcpListener, sync::mpsc};
@@ -93,18 +93,23 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a gateway, over Redis if `redis.url` is set, else as a cluster of its own. Does not wait for Redis: the
-    /// gateway is unready until it answers.
+    /// gateway is unready until it answers. `keys` are those of the default issuer; there may be none if the settings
+    /// have other issuers.
     ///
     /// # Errors
     /// Invalid settings.
-    pub fn build(settings: GatewaySettings, keys: KeySource, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+    pub fn build(
+        settings: GatewaySettings,
+        keys: impl Into<Option<KeySource>>,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, StartError> {
         let id = node_id(&settings)?;
         let terms = settings.terms();
         let (cluster, events) = match settings.redis.url.as_str() {
             "" => MemoryCluster::new(terms).join(),
             _ => over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
         };
-        Self::join(settings, keys, lifecycle, id, cluster, events)
+        Self::join(settings, keys.into(), lifecycle, id, cluster, events)
     }
 
     /// Starts a gateway as one more node of a cluster within this process.
@@ -114,25 +119,24 @@ impl Gateway {
     pub fn build_in(
         cluster: &MemoryCluster,
         settings: GatewaySettings,
-        keys: KeySource,
+        keys: impl Into<Option<KeySource>>,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StartError> {
         let id = node_id(&settings)?;
         let (cluster, events) = cluster.join();
-        Self::join(settings, keys, lifecycle, id, cluster, events)
+        Self::join(settings, keys.into(), lifecycle, id, cluster, events)
     }
 
     fn join(
         settings: GatewaySettings,
-        keys: KeySource,
+        keys: Option<KeySource>,
         lifecycle: &Lifecycle,
         id: NodeId,
         cluster: Cluster,
         events: mpsc::Receiver<BusEvent>,
     ) -> Result<Self, StartError> {
         settings.check()?;
-        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let verifier = Verifier::new(keys, named(&settings.jwt.issuer), named(&settings.jwt.audience));
+        let verifier = settings.verifier(keys)?;
         let policies = Policies {
             sessions: settings.policy()?,
             rooms: Rules::parse(&settings.rooms.rules)?,

@@ -1,8 +1,10 @@
-//! The gateway's settings, their defaults, and a help text for each. [`check`] refuses invalid values, [`convert`] turns
-//! settings into the types that the rest of the gateway uses.
+//! The gateway's settings, their defaults, and a help text for each. [`check`] refuses invalid values, [`convert`]
+//! turns settings into the types that the rest of the gateway uses, and [`issuers`] makes the verifier of tokens.
 
 mod check;
 mod convert;
+mod issuer_text;
+mod issuers;
 
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ jackfield_shared::settings! {
         /// Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by default,
         /// only token holders read, only backends update, and nothing is kept for new subscribers.
         feeds: Vec<String> = vec![PRODUCTS.into()],
+        /// Issuers whose tokens are accepted, besides the one of `jwt.…`:
+        /// `iss=ISSUER;jwks=URL;aud=AUDIENCE;algorithms=NAME+NAME;id=CLAIM;name=CLAIM;roles=CLAIM;login=CLAIM;users=TEXT`,
+        /// with `jwksFile=PATH` or `secretFile=PATH` instead of `jwks=URL`; all but `iss` and the keys may be omitted.
+        issuers: Vec<String> = Vec::new(),
         groups {
             internal: Internal,
             node: NodeName,
@@ -89,7 +95,7 @@ jackfield_shared::settings! {
         secret: String = String::new(),
         /// URL of the issuer's public keys (EdDSA, RS256, ES256).
         jwks_url: String = String::new(),
-        /// Issuer (`iss`) that a token must have; if empty, any.
+        /// Issuer (`iss`) that a token must have; if empty, any that is not one of `issuers`.
         issuer: String = String::new(),
         /// Audience (`aud`) that a token must have; if empty, any.
         audience: String = String::new(),

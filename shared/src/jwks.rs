@@ -1,15 +1,19 @@
 //! Verification keys by `kid`, from a JWK Set or from one shared secret.
 //!
-//! Guarantees: a key is only ever used with the one algorithm its own type fixes, never with the one a token names,
-//! so neither `alg: none` nor an HMAC made with a public key passes. Private or symmetric members of a fetched set
-//! are ignored. An issuer's answer is read up to a bounded size. [`crate::verify`] decides when to fetch.
+//! Guarantees: a key is only ever used with one algorithm: the one that its JWK names if that fits its type, else its
+//! type's default; never the one that a token names, so neither `alg: none` nor an HMAC made with a public key passes.
+//! Private and symmetric members of a set are ignored, and so are keys of unknown types. An issuer's answer is read up
+//! to a bounded size. [`crate::verify`] decides when to fetch.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
 };
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 
 /// Bytes of a JWK Set. A key with its certificates has a few thousand.
 const MAX_SET: usize = 1024 * 1024;
@@ -22,11 +26,17 @@ pub enum FetchError {
     /// The issuer did not answer, or not in time, or with an error. Does not show the URL, which may hold a secret.
     #[error("{0}")]
     Http(reqwest::Error),
+    /// The file cannot be read.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// Neither an answer nor an error came in time.
+    #[error("no answer in time")]
+    TimedOut,
     /// The answer is too long.
     #[error("the JWK Set is larger than {MAX_SET} bytes")]
     TooLong,
     /// The answer is not a JWK Set.
-    #[error("the response is not a JWK Set")]
+    #[error("the answer is not a JWK Set")]
     Malformed,
     /// There are too many keys.
     #[error("the JWK Set has more than {MAX_KEYS} keys")]
@@ -52,8 +62,36 @@ pub async fn fetch_jwks(http: &reqwest::Client, url: &str) -> Result<JwkSet, Fet
         }
         body.extend_from_slice(&part);
     }
-    let set: JwkSet = serde_json::from_slice(&body).map_err(|_| FetchError::Malformed)?;
-    if set.keys.len() > MAX_KEYS { Err(FetchError::TooManyKeys) } else { Ok(set) }
+    parse_jwks(&body)
+}
+
+/// Reads the JWK Set in a file. Stops reading once it is too long.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn read_jwks(path: &Path) -> Result<JwkSet, FetchError> {
+    let mut body = Vec::new();
+    tokio::fs::File::open(path).await?.take(MAX_SET as u64 + 1).read_to_end(&mut body).await?;
+    parse_jwks(&body)
+}
+
+/// The JWK Set that this JSON is. Keys of unknown types are left out, as RFC 7517 asks for.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn parse_jwks(json: &[u8]) -> Result<JwkSet, FetchError> {
+    #[derive(Deserialize)]
+    struct Untyped {
+        keys: Vec<Value>,
+    }
+    if json.len() > MAX_SET {
+        return Err(FetchError::TooLong);
+    }
+    let Untyped { keys } = serde_json::from_slice(json).map_err(|_| FetchError::Malformed)?;
+    if keys.len() > MAX_KEYS {
+        return Err(FetchError::TooManyKeys);
+    }
+    Ok(JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() })
 }
 
 /// One key and the algorithm it is good for.
@@ -83,8 +121,18 @@ impl KeySet {
     /// The public signing keys of a JWK Set; those of other kinds are left out.
     #[must_use]
     pub fn from_jwks(set: &JwkSet) -> Self {
-        let keys: Vec<_> =
-            set.keys.iter().filter_map(|jwk| Some((jwk.common.key_id.clone(), public_key(jwk)?))).collect();
+        Self::from_keys(set, |_| true)
+    }
+
+    /// As [`KeySet::from_jwks`], but only the keys whose algorithm is one of these.
+    #[must_use]
+    pub fn from_jwks_allowing(set: &JwkSet, algorithms: &[Algorithm]) -> Self {
+        Self::from_keys(set, |algorithm| algorithms.contains(&algorithm))
+    }
+
+    fn from_keys(set: &JwkSet, allowed: impl Fn(Algorithm) -> bool) -> Self {
+        let usable = |jwk: &Jwk| public_key(jwk).filter(|key| allowed(key.algorithm));
+        let keys: Vec<_> = set.keys.iter().filter_map(|jwk| Some((jwk.common.key_id.clone(), usable(jwk)?))).collect();
         let only = if let [(_, key)] = keys.as_slice() { Some(key.clone()) } else { None };
         let by_id = keys.into_iter().filter_map(|(id, key)| Some((id?, key))).collect();
         Self { by_id, only }
@@ -106,17 +154,42 @@ impl KeySet {
     }
 }
 
+/// The algorithms that fit a type of key, its default first.
+type Fitting<const N: usize> = [(KeyAlgorithm, Algorithm); N];
+const RSA: Fitting<6> = [
+    (KeyAlgorithm::RS256, Algorithm::RS256),
+    (KeyAlgorithm::RS384, Algorithm::RS384),
+    (KeyAlgorithm::RS512, Algorithm::RS512),
+    (KeyAlgorithm::PS256, Algorithm::PS256),
+    (KeyAlgorithm::PS384, Algorithm::PS384),
+    (KeyAlgorithm::PS512, Algorithm::PS512),
+];
+const P256: Fitting<1> = [(KeyAlgorithm::ES256, Algorithm::ES256)];
+const P384: Fitting<1> = [(KeyAlgorithm::ES384, Algorithm::ES384)];
+const ED25519: Fitting<1> = [(KeyAlgorithm::EdDSA, Algorithm::EdDSA)];
+
 fn public_key(jwk: &Jwk) -> Option<VerificationKey> {
     if matches!(&jwk.common.public_key_use, Some(usage) if *usage != PublicKeyUse::Signature) {
         return None;
     }
-    let algorithm = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+    let algorithms = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => RSA.as_slice(),
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => &P256,
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P384 => &P384,
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &ED25519,
         _ => return None,
     };
-    Some(VerificationKey { key: DecodingKey::from_jwk(jwk).ok()?, algorithm })
+    let named = algorithms.iter().find(|(name, _)| jwk.common.key_algorithm == Some(*name));
+    let (_, algorithm) = *named.or(algorithms.first())?;
+    let key = DecodingKey::from_jwk(jwk).ok()?;
+    // The verifiers of these types expect the right length, and that of Ed25519 panics at a shorter key.
+    let bytes = match algorithm {
+        Algorithm::EdDSA => Some(32),
+        Algorithm::ES256 => Some(1 + 2 * 32),
+        Algorithm::ES384 => Some(1 + 2 * 48),
+        _ => None,
+    };
+    bytes.is_none_or(|bytes| key.as_bytes().len() == bytes).then_some(VerificationKey { key, algorithm })
 }
 
 #[cfg(test)]
@@ -132,6 +205,63 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
     use tokio::net::TcpListener;
+
+    /// A point of P-256, and a modulus: public keys of nobody.
+    const POINT: (&str, &str) =
+        ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+
+    #[test]
+    fn the_algorithm_is_the_keys_if_it_fits_its_type() {
+        let rsa = |alg: &str| json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": alg});
+        let curve = |crv: &str, alg: &str| json!({"kty": "EC", "crv": crv, "x": POINT.0, "y": POINT.1, "alg": alg});
+        let ed = |alg: &str| json!({"kty": "OKP", "crv": "Ed25519", "x": POINT.0, "alg": alg});
+        let mut untold = rsa("");
+        untold.as_object_mut().unwrap().remove("alg");
+        let (mut long, mut short) = (curve("P-384", "ES384"), ed("EdDSA"));
+        (long["x"], long["y"], short["x"]) = ("A".repeat(64).into(), "A".repeat(64).into(), "AQAB".into());
+        let mut encrypts = rsa("RS256");
+        encrypts["use"] = json!("enc");
+        for (jwk, algorithm) in [
+            (untold, Some(Algorithm::RS256)),
+            (rsa("RS512"), Some(Algorithm::RS512)),
+            (rsa("PS384"), Some(Algorithm::PS384)),
+            (rsa("ES256"), Some(Algorithm::RS256)),
+            (rsa("HS256"), Some(Algorithm::RS256)),
+            (rsa("none"), Some(Algorithm::RS256)),
+            (encrypts, None),
+            (curve("P-256", "ES384"), Some(Algorithm::ES256)),
+            (long, Some(Algorithm::ES384)),
+            (curve("P-384", "ES384"), None),
+            (short, None),
+            (curve("P-521", "ES512"), None),
+            (ed("Ed25519"), Some(Algorithm::EdDSA)),
+            (json!({"kty": "oct", "k": "AQAB", "alg": "HS256"}), None),
+        ] {
+            let set = parse_jwks(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap();
+            let found = KeySet::from_jwks(&set).find(None).map(|key| key.algorithm);
+            assert_eq!(found, algorithm, "{jwk}");
+            let allowed = KeySet::from_jwks_allowing(&set, &[Algorithm::PS384, Algorithm::ES384]);
+            assert_eq!(
+                allowed.find(None).map(|key| key.algorithm),
+                algorithm.filter(|algorithm| [Algorithm::PS384, Algorithm::ES384].contains(algorithm)),
+                "{jwk}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_of_unknown_types_are_left_out() {
+        let mut set = keys(1);
+        let others = [
+            json!({"kty": "OKP", "crv": "X25519", "x": POINT.0, "kid": "x"}),
+            json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AQAB"}),
+            json!(7),
+        ];
+        set["keys"].as_array_mut().unwrap().extend(others);
+        let set = parse_jwks(set.to_string().as_bytes()).unwrap();
+        assert_eq!(set.keys.len(), 1);
+        assert!(KeySet::from_jwks(&set).find(Some("k0")).is_some());
+    }
 
     fn keys(number: usize) -> Value {
         let key = |n| json!({"kty": "OKP", "crv": "Ed25519", "kid": format!("k{n}"), "x": "A".repeat(43)});

@@ -35,7 +35,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let Some(built) = lifecycle.leaving().run_until_cancelled(building).await else { return Ok(()) };
     let auth = Arc::new(built?);
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
-    let keys = if own_keys { KeySource::Local(auth.jwks()) } else { gateway.key_source()? };
+    let keys = if own_keys { Some(KeySource::Local(auth.jwks())) } else { gateway.key_source()? };
     let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
 
     println!("{announcement}");

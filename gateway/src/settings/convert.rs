@@ -1,4 +1,4 @@
-//! Turns settings into the types that the rest of the gateway uses: rates, policies, keys and addresses.
+//! Turns settings into the types that the rest of the gateway uses: rates, policies and addresses.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,13 +8,11 @@ use jackfield_cluster::{
     sessions::{OnConflict, Policy},
 };
 use jackfield_engine::EngineKind;
-use jackfield_shared::{hosts::is_loopback, serve::internal_host, settings::SettingsError, verify::KeySource};
+use jackfield_shared::{serve::internal_host, settings::SettingsError};
 
 use super::{GatewaySettings, Limits, Redis};
 use crate::limits::{FloodLimits, Rate, UserLimits};
 
-/// Fewest bytes of an HS256 secret: as long as the hash, as RFC 7518 requires.
-const SECRET_BYTES: usize = 32;
 /// How long an event for one user can be read by a node that missed it.
 const USER_EVENTS_KEPT: Duration = Duration::from_mins(2);
 
@@ -130,34 +128,6 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
-    /// The source of the keys that verify tokens. A short secret, which can be guessed, is accepted with a warning if
-    /// only this machine can connect.
-    ///
-    /// # Errors
-    /// If neither or both sources are configured, or the secret is too short.
-    pub fn key_source(&self) -> Result<KeySource, SettingsError> {
-        match (self.jwt.secret.as_str(), self.jwt.jwks_url.as_str()) {
-            ("", "") => Err(SettingsError::new("set `jwt.jwksUrl` (JWT_JWKS_URL) or `jwt.secret` (JWT_SECRET)")),
-            (secret, "") if secret.len() < SECRET_BYTES && !is_loopback(&self.host) => {
-                Err(SettingsError::new(format!(
-                    "setting `jwt.secret` (JWT_SECRET) must have at least {SECRET_BYTES} bytes: a shorter one can be \
-                 guessed from any token, and is accepted only if `host` (HOST) is a loopback address"
-                )))
-            }
-            (secret, "") => {
-                if secret.len() < SECRET_BYTES {
-                    tracing::warn!(
-                        "setting `jwt.secret` (JWT_SECRET) has fewer than {SECRET_BYTES} bytes and can be guessed from \
-                         any token; it is accepted only because `host` (HOST) is a loopback address"
-                    );
-                }
-                Ok(KeySource::Secret(secret.to_owned()))
-            }
-            ("", url) => Ok(KeySource::Url(url.to_owned())),
-            _ => Err(SettingsError::new("set one of `jwt.jwksUrl` and `jwt.secret`, not both")),
-        }
-    }
-
     /// Delay and window of the drain; zero without Redis, because no other node can serve the clients.
     #[must_use]
     pub fn drain_timing(&self) -> (Duration, Duration) {
@@ -182,22 +152,6 @@ impl GatewaySettings {
 mod tests {
     use super::*;
     use jackfield_shared::settings::{Sources, load};
-
-    #[test]
-    fn a_short_secret_is_accepted_on_loopback_only() {
-        let source = |secret: &str, host: &str| {
-            let overrides = vec![format!("jwt.secret={secret}"), format!("host={host}")];
-            load::<GatewaySettings>(&Sources { overrides, ..Sources::default() }).unwrap().key_source()
-        };
-        let refused = |secret: &str, host: &str| source(secret, host).err().map(|error| error.to_string());
-        let (short, long) = ("s".repeat(31), "s".repeat(32));
-        for host in ["0.0.0.0", "::", "10.0.0.1"] {
-            let error = refused(&short, host).unwrap();
-            assert!(error.contains("JWT_SECRET") && error.contains("32 bytes") && !error.contains(&short), "{error}");
-            assert_eq!(refused(&long, host), None);
-        }
-        assert_eq!(refused("s", "127.0.0.1"), None);
-    }
 
     #[test]
     fn policies_are_parsed() {

@@ -15,6 +15,7 @@ mod feeds;
 mod feeds_recovery;
 mod harness;
 mod interleavings;
+mod issuers;
 mod layers;
 mod limits;
 mod notifications;

@@ -1,4 +1,4 @@
-//! Tokens that were verified with the current keys.
+//! Tokens that were verified with the current keys of one issuer.
 //!
 //! Guarantees: an identity is returned only before its token's `exp`; at most [`MAX`] are kept, and each takes at most a
 //! few hundred bytes; the tokens themselves are not kept, only their SHA-256. When there are too many, one that was not
