@@ -45,6 +45,7 @@ use jackfield_cluster::{
     bus::BusEvent,
     ids::{NodeId, random_id},
     over_redis,
+    revocations::Revocations,
 };
 use jackfield_engine::testing::TestClient;
 use jackfield_shared::{
@@ -175,6 +176,12 @@ impl Gateway {
     #[must_use]
     pub fn id(&self) -> &NodeId {
         &self.shared.id
+    }
+
+    /// The cluster's list of revocations, for an auth service in the same process.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        self.shared.cluster.revocations.clone()
     }
 
     /// Whether the node can serve clients, and which parts are not ready.
