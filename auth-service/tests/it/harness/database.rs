@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use jackfield_auth::users::Users;
+use jackfield_auth::{
+    logins::Logins,
+    users::{Account, Users},
+};
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -50,6 +53,20 @@ impl Database {
     /// A `users` port to it, besides the server's own.
     pub async fn users(&self) -> Users {
         Users::open(&self.url, 5).await.unwrap()
+    }
+
+    /// A `logins` port to it.
+    pub async fn logins(&self) -> Logins {
+        Logins::of(&self.users().await)
+    }
+
+    /// Creates or overwrites these accounts, matched by address, in one transaction.
+    pub async fn reset(&self, accounts: &[Account]) {
+        let mut change = self.logins().await.begin().await.unwrap();
+        for account in accounts {
+            change.reset_user(account).await.unwrap();
+        }
+        change.commit().await.unwrap();
     }
 
     /// Executes a statement on either kind of database; returns the number of rows that it changed.
