@@ -67,3 +67,116 @@ pub fn judge(presented: &RefreshToken, family: &Family, now: DateTime<Utc>) -> V
         _ => Verdict::Reused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const NONCE: Nonce = [9; 32];
+
+    fn token(number: u32) -> RefreshToken {
+        RefreshToken::first(Uuid::nil(), [1; 32]).after(&NONCE, number)
+    }
+
+    fn family(number: u32, rotated_at: DateTime<Utc>) -> Family {
+        Family { is_open: true, number, token_hash: token(number).hash(), rotated_at, nonce: NONCE }
+    }
+
+    fn name(verdict: &Verdict) -> (&'static str, Option<u32>) {
+        match verdict {
+            Verdict::Rotate(next) => ("rotate", Some(next.number())),
+            Verdict::Repeat(current) => ("repeat", Some(current.number())),
+            Verdict::Reused => ("reused", None),
+            Verdict::Refused => ("refused", None),
+        }
+    }
+
+    /// A call, or time that passes.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// Presents a token that was handed out, counted from the newest.
+        Present(usize),
+        /// Presents a token that was never handed out.
+        Forge(u32),
+        Wait(i64),
+        Logout,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => Just(Step::Present(0)),
+            4 => (0_usize..6).prop_map(Step::Present),
+            3 => prop_oneof![0_u32..12, any::<u32>()].prop_map(Step::Forge),
+            3 => (0_i64..15_000).prop_map(Step::Wait),
+            1 => Just(Step::Logout),
+        ];
+        prop::collection::vec(step, 1..60)
+    }
+
+    proptest! {
+        /// The model knows which tokens were handed out, and no secrets.
+        #[test]
+        fn any_sequence_of_calls_follows_the_rules(steps in steps()) {
+            let mut now = DateTime::<Utc>::UNIX_EPOCH;
+            let mut stored = family(0, now);
+            let mut handed_out = vec![token(0)];
+            // The model: the number of the newest token, since when, and whether the login goes on.
+            let (mut newest, mut since, mut is_open) = (0, now, true);
+            for step in steps {
+                match step {
+                    Step::Wait(millis) => now += TimeDelta::milliseconds(millis),
+                    Step::Logout => (stored.is_open, is_open) = (false, false),
+                    Step::Forge(number) => {
+                        let mut forged = RefreshToken::first(Uuid::nil(), [77; 32]);
+                        if number < 1_000 {
+                            forged = forged.after(&[5; 32], number);
+                        }
+                        prop_assert_eq!(name(&judge(&forged, &stored, now)).0, "refused");
+                    }
+                    Step::Present(back) => {
+                        let presented = handed_out[handed_out.len().saturating_sub(1 + back)].clone();
+                        let verdict = judge(&presented, &stored, now);
+                        let expected = match newest - presented.number() {
+                            _ if !is_open => ("refused", None),
+                            0 => ("rotate", Some(newest + 1)),
+                            1 if now - since < OVERLAP => ("repeat", Some(newest)),
+                            _ => ("reused", None),
+                        };
+                        prop_assert_eq!(name(&verdict), expected);
+                        match verdict {
+                            Verdict::Rotate(next) => {
+                                (newest, since) = (next.number(), now);
+                                stored = Family { token_hash: next.hash(), ..family(newest, now) };
+                                handed_out.push(next);
+                            }
+                            Verdict::Repeat(current) => {
+                                prop_assert_eq!(current.to_text(), handed_out[newest as usize].to_text());
+                            }
+                            Verdict::Reused => (stored.is_open, is_open) = (false, false),
+                            Verdict::Refused => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn very_old_tokens_and_the_last_number_are_refused() {
+        let now = Utc::now();
+        let verdict = |presented, family: &Family| name(&judge(&token(presented), family, now)).0;
+        assert_eq!(verdict(0, &family(MAX_STEPS, now)), "reused");
+        assert_eq!(verdict(0, &family(MAX_STEPS + 1, now)), "refused");
+        assert_eq!(verdict(3, &Family::unknown(&token(3), now)), "refused");
+    }
+
+    #[test]
+    fn the_overlap_ends_to_the_millisecond() {
+        let since = Utc::now();
+        let after = |millis| name(&judge(&token(0), &family(1, since), since + TimeDelta::milliseconds(millis))).0;
+        assert_eq!((after(9_999), after(10_000)), ("repeat", "reused"));
+        assert_eq!(after(-2_000), "repeat", "the clock of another service may be ahead");
+    }
+}

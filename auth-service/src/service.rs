@@ -223,6 +223,12 @@ impl Server {
         self.addresses
     }
 
+    /// The service on these ports.
+    #[must_use]
+    pub fn service(&self) -> &AuthService {
+        &self.service
+    }
+
     /// Serves until the lifecycle stops. The lifecycle tracks the requests that are still in progress then.
     pub async fn serve(self) -> AuthService {
         for serving in self.serving {

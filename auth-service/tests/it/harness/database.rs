@@ -79,8 +79,16 @@ impl Database {
         done.unwrap()
     }
 
-    /// Queries one number from a Postgres database.
+    pub fn is_sqlite(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Queries one number.
     pub async fn count(&self, query: &str) -> i64 {
+        if self.is_sqlite() {
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            return sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+        }
         let pool = PgPoolOptions::new().max_connections(1).connect(&self.url).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
     }
