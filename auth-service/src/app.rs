@@ -9,19 +9,25 @@ use jackfield_shared::rate_limit::{Allowance, RateLimit};
 use jsonwebtoken::jwk::JwkSet;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
     failed_logins::FailedLogins,
+    logins::Logins,
     metrics,
     passwords::Passwords,
+    revoker::Revoker,
     rules::Email,
     settings::{Login, Register},
+    sign_in::LoginTerms,
     tokens::Tokens,
     users::Users,
 };
 
 /// Keys that each limit remembers: about 10 MB if they are long email addresses.
 const MAX_KEYS: usize = 100_000;
+/// Logouts and changes of the password that one user may make: each adds entries to a list that all gateways copy.
+const REVOCATIONS: Allowance = Allowance { count: 100, window: Duration::from_mins(15) };
 
 /// The service behind the routes.
 pub struct App {
@@ -35,6 +41,12 @@ pub struct App {
     pub jwks: watch::Sender<JwkSet>,
     /// Limits on sign-ins and registrations.
     pub limits: Limits,
+    /// The logins.
+    pub logins: Logins,
+    /// Tells gateways about revoked tokens.
+    pub revoker: Revoker,
+    /// How long logins last, and how many a user has.
+    pub login: LoginTerms,
     /// Whether `/api/seed` is served.
     pub seed_enabled: bool,
     /// Proxies in front whose `X-Forwarded-For` is trusted.
@@ -45,6 +57,7 @@ pub struct App {
 pub struct Limits {
     failed_logins: Mutex<FailedLogins>,
     registrations: Mutex<RateLimit<IpAddr>>,
+    revocations: Mutex<RateLimit<Uuid>>,
 }
 
 /// Too many attempts; the client may retry later.
@@ -71,6 +84,7 @@ impl Limits {
         Self {
             failed_logins: Mutex::new(FailedLogins::new(login, MAX_KEYS)),
             registrations: Mutex::new(RateLimit::new(registrations, MAX_KEYS)),
+            revocations: Mutex::new(RateLimit::new(REVOCATIONS, MAX_KEYS)),
         }
     }
 
@@ -96,5 +110,14 @@ impl Limits {
     pub fn count_registration(&self, client: IpAddr) -> Result<(), TooMany> {
         let taken = self.registrations.lock().take(&client, Instant::now());
         taken.map_err(|wait| TooMany::counted("register", wait))
+    }
+
+    /// Counts a change by this user that ends logins, if the user's limit allows one.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn count_revocation(&self, user: Uuid) -> Result<(), TooMany> {
+        let taken = self.revocations.lock().take(&user, Instant::now());
+        taken.map_err(|wait| TooMany::counted("logout", wait))
     }
 }

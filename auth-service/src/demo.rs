@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use jackfield_shared::claims::Role;
 
 use crate::{
+    app::App,
+    logins::now,
     passwords::{OWN, PasswordError, Passwords},
+    revoker::{Reason, RevokeError, count_ended},
     rules::Email,
     users::{Account, User, Users, UsersError},
 };
@@ -26,6 +29,9 @@ pub enum DemoError {
     /// Could not store.
     #[error(transparent)]
     Users(#[from] UsersError),
+    /// Could not tell the gateways.
+    #[error(transparent)]
+    Revoke(#[from] RevokeError),
 }
 
 /// Creates the missing demo users; leaves the others unchanged.
@@ -42,21 +48,33 @@ pub async fn create_missing(users: &Users, passwords: &Passwords) -> Result<(), 
     Ok(())
 }
 
-/// Resets both to their initial state and returns them. The hashes wait for turns of `client`.
+/// Resets both to their initial state, ends their logins, and returns them. The hashes wait for turns of `client`.
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn reset(users: &Users, passwords: &Passwords, client: IpAddr) -> Result<Vec<User>, DemoError> {
+pub async fn reset(app: &App, client: IpAddr) -> Result<Vec<User>, DemoError> {
+    app.revoker.check().await?;
     let mut accounts = Vec::with_capacity(USERS.len());
     for (address, name, roles) in USERS {
-        accounts.push(account(&Email::new(address), name, roles, passwords, client).await?);
+        accounts.push(account(&Email::new(address), name, roles, &app.passwords, client).await?);
     }
-    users.reset(&accounts).await?;
-    let mut stored = Vec::with_capacity(USERS.len());
-    for (address, ..) in USERS {
-        stored.extend(users.find_by_email(&Email::new(address)).await?.map(|account| account.user));
+    let mut change = app.logins.begin().await?;
+    let (mut users, mut entries, mut logins) = (Vec::with_capacity(USERS.len()), Vec::new(), 0);
+    for account in &accounts {
+        let user = change.reset_user(account).await?;
+        let now = now();
+        let tokens_until = change.tokens_until(user.id).await?.unwrap_or(now);
+        let ended = change.end_all(user.id, None, now).await?;
+        logins += ended.len();
+        entries.extend(app.revoker.ended(&ended, Reason::Reset, now));
+        // An administrator may have changed both.
+        entries.push(app.revoker.active(user.id, true, now, tokens_until));
+        entries.push(app.revoker.roles(user.id, &user.roles, now, tokens_until));
+        users.push(user);
     }
-    Ok(stored)
+    app.revoker.commit(change, &entries).await?;
+    count_ended(Reason::Reset, logins);
+    Ok(users)
 }
 
 async fn account(

@@ -3,6 +3,7 @@
 //! Guarantees: the body of every error is an [`ErrorBody`](jackfield_shared::error_body::ErrorBody), because [`layers`]
 //! rewrites the errors of all other layers; every request ends within a bounded time and reads a bounded body.
 
+pub mod bearer;
 pub mod check_status;
 pub mod client_address;
 mod document;
@@ -10,11 +11,17 @@ pub mod error;
 pub mod health;
 pub mod jwks;
 pub mod layers;
+pub mod list_users;
 pub mod login;
+pub mod logout;
+pub mod optional_body;
+pub mod password;
+pub mod refresh;
 pub mod register;
 pub mod seed;
 pub mod session;
 mod trailing_slash;
+pub mod update_user;
 pub mod valid;
 
 use std::sync::{Arc, OnceLock};
@@ -37,6 +44,11 @@ pub(crate) fn public_router(app: &Arc<App>, origins: &[String]) -> Router {
         .routes(routes!(register::register))
         .routes(routes!(login::login))
         .routes(routes!(check_status::check_status))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(logout::logout))
+        .routes(routes!(password::password))
+        .routes(routes!(list_users::list_users))
+        .routes(routes!(update_user::update_user))
         .routes(routes!(seed::seed))
         .routes(routes!(jwks::jwks))
         .split_for_parts();

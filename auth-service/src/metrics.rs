@@ -6,8 +6,19 @@ use jackfield_shared::{http::measure::STATUSES, metrics::OTHER};
 use crate::app::App;
 
 /// Route patterns as the router spells them. A test compares them with the API document.
-const ENDPOINTS: &[&str] =
-    &["/api/auth/register", "/api/auth/login", "/api/auth/check-status", "/api/seed", "/.well-known/jwks.json", OTHER];
+const ENDPOINTS: &[&str] = &[
+    "/api/auth/register",
+    "/api/auth/login",
+    "/api/auth/check-status",
+    "/api/auth/refresh",
+    "/api/auth/logout",
+    "/api/auth/password",
+    "/api/users",
+    "/api/users/{id}",
+    "/api/seed",
+    "/.well-known/jwks.json",
+    OTHER,
+];
 
 jackfield_shared::metric_list! {
     /// HTTP requests answered, by endpoint and status class.
@@ -17,8 +28,15 @@ jackfield_shared::metric_list! {
     Histogram REQUEST = "jackfield_auth_request_seconds" by endpoint in ENDPOINTS;
     /// Sign-ins that failed: wrong password or unknown email address.
     Counter LOGINS_FAILED = "jackfield_auth_logins_failed_total";
-    /// Requests refused by a rate limit: too many failed sign-ins, or too many registrations from one client address.
-    Counter RATE_LIMITED = "jackfield_auth_rate_limited_total" by what in &["login", "register"];
+    /// Requests refused by a rate limit: too many failed sign-ins, too many registrations from one client address, or too
+    /// many changes of one user that end logins.
+    Counter RATE_LIMITED = "jackfield_auth_rate_limited_total" by what in &["login", "register", "logout"];
+    /// Refresh tokens presented, by outcome: `rotated` (exchanged), `repeated` (the same successor again, for an answer
+    /// that was lost), `reused` (used before, so the login was ended), or `refused`.
+    Counter REFRESHES = "jackfield_auth_refreshes_total" by outcome in &["rotated", "repeated", "reused", "refused"];
+    /// Logins that were ended, by reason: `revoked` for a refresh token that was used twice, `limit` for `login.open`.
+    Counter LOGINS_ENDED = "jackfield_auth_logins_ended_total"
+        by reason in &["logout", "password_changed", "deactivated", "revoked", "reset", "limit"];
     /// Time to hash or verify one password, in seconds, without the wait for its turn.
     Histogram PASSWORD = "jackfield_auth_password_seconds" by what in &["hash", "verify"];
     /// Time that a password waits for its turn to be hashed, in seconds.

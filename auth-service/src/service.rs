@@ -7,18 +7,24 @@ use std::{
 };
 
 use axum::Router;
+use chrono::TimeDelta;
+use jackfield_cluster::{revocations::Revocations, revocations_over_redis};
 use jackfield_shared::{ids::new_id, lifecycle::Lifecycle, serve::serve, settings::SettingsError, trace};
 use jsonwebtoken::jwk::JwkSet;
 use rand::rngs::OsRng;
 use sqlx::migrate::MigrateError;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{App, Limits},
     demo::{self, DemoError},
     http::{self, Started},
+    logins::{self, Logins},
     passwords::{Cost, PasswordError, Passwords},
+    revoker::Revoker,
     settings::AuthSettings,
+    sign_in::LoginTerms,
     signing_key::{KeyError, StoredKey},
     tokens::Tokens,
     users::{OpenError, Users, UsersError},
@@ -26,6 +32,10 @@ use crate::{
 
 /// Timeout of one attempt to start: database connection, schema, signing key and demo users together.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two deletions of logins that are over.
+const DELETE_EVERY: Duration = Duration::from_mins(10);
+/// How long a login and all its tokens have been over when it is deleted: longer than clocks differ.
+const DELETE_AFTER: TimeDelta = TimeDelta::hours(1);
 /// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -120,15 +130,25 @@ impl AuthService {
         }
         let app = App {
             jwks: watch::Sender::new(tokens.public().clone()),
-            users,
             passwords,
             tokens,
             limits: Limits::new(&settings.login, &settings.register),
+            logins: Logins::of(&users),
+            revoker: Revoker::new(settings.token.lifetime),
+            login: LoginTerms::new(&settings.login),
+            users,
             seed_enabled: settings.seed.enabled,
             proxy_hops: settings.proxy.hops as usize,
         };
+        lifecycle.spawn(delete_logins(app.logins.clone(), lifecycle.stopping()));
         tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are ready");
         Ok(Self { app: Arc::new(app), origins: settings.cors.origins.clone() })
+    }
+
+    /// Records revoked tokens in this list, which the gateways follow. Call it before the first request; without a list
+    /// a gateway accepts every token until it expires.
+    pub fn revoke_through(&self, list: Revocations) {
+        self.app.revoker.record_in(list);
     }
 
     /// The public routes: `/api` and below, and the key set. Any other path gets 404.
@@ -182,7 +202,16 @@ impl Server {
         ];
         let serving =
             routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, None, lifecycle.clone())));
+        let (has_redis, prefix) = (!settings.redis.url.is_empty(), settings.redis.prefix.clone());
+        let redis = has_redis.then(|| settings.redis.target()).transpose()?;
         let service = AuthService::build(settings, lifecycle).await?;
+        match redis {
+            Some(target) => service.revoke_through(revocations_over_redis(target, &prefix, lifecycle)),
+            None => tracing::warn!(
+                "`redis.url` (REDIS_URL) is not set: gateways are told nothing about logouts, changed passwords and \
+                 deactivated users, and accept tokens until they expire; set it to the Redis of the gateways"
+            ),
+        }
         // Only this line sets it, so it cannot fail.
         let _ = started.set(Started { app: Arc::clone(&service.app), routes: service.router() });
         Ok(Self { service, addresses: (public_address, internal_address), serving })
@@ -192,6 +221,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
         self.addresses
+    }
+
+    /// The service on these ports.
+    #[must_use]
+    pub fn service(&self) -> &AuthService {
+        &self.service
     }
 
     /// Serves until the lifecycle stops. The lifecycle tracks the requests that are still in progress then.
@@ -224,6 +259,22 @@ pub async fn run(settings: AuthSettings, lifecycle: &Lifecycle, grace: Duration)
     // A database connection that hangs must not keep the process alive.
     let _ = tokio::time::timeout(grace, service.close()).await;
     Ok(())
+}
+
+/// Deletes logins that are over, again and again until stopped.
+async fn delete_logins(logins: Logins, stopping: CancellationToken) {
+    loop {
+        let deleting = logins.delete_over(logins::now() - DELETE_AFTER);
+        match stopping.run_until_cancelled(deleting).await {
+            None => return,
+            Some(Ok(0)) => {}
+            Some(Ok(deleted)) => tracing::debug!(deleted, "deleted logins that are over"),
+            Some(Err(error)) => tracing::warn!(%error, "cannot delete logins that are over; retried in a few minutes"),
+        }
+        if stopping.run_until_cancelled(tokio::time::sleep(DELETE_EVERY)).await.is_none() {
+            return;
+        }
+    }
 }
 
 async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {

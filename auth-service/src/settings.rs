@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use jackfield_cluster::RedisSettings;
 use jackfield_shared::{serve::internal_host, settings::SettingsError, telemetry::LogSettings, trace::OtelSettings};
+
+/// Longest `login.maxAge`.
+const LONGEST_LOGIN: Duration = Duration::from_hours(3_650 * 24);
 
 jackfield_shared::settings! {
     /// All settings of the service.
@@ -14,6 +18,7 @@ jackfield_shared::settings! {
         groups {
             internal: Internal,
             database: Database,
+            redis: RedisSettings,
             seed: Seed,
             token: Token,
             password: Password,
@@ -83,6 +88,11 @@ jackfield_shared::settings! {
         /// Time in which the limits on failed sign-ins refill, evenly.
         #[serde(with = "humantime_serde")]
         window: Duration = Duration::from_secs(15 * 60),
+        /// How long a login lasts, however often it is refreshed; then the user signs in again.
+        #[serde(with = "humantime_serde")]
+        max_age: Duration = Duration::from_hours(30 * 24),
+        /// Most open logins of one user; a further sign-in ends the oldest; 0 for no limit.
+        open: u32 = 100,
     }
 
     /// `register.…`
@@ -139,6 +149,8 @@ impl AuthSettings {
         must(!self.token.audience.is_empty(), "setting `token.audience` must not be empty")?;
         must(self.database.connections >= 1, "setting `database.connections` must be at least 1")?;
         must(!self.login.window.is_zero(), "setting `login.window` must not be 0")?;
+        let ages = Duration::from_secs(1)..=LONGEST_LOGIN;
+        must(ages.contains(&self.login.max_age), "setting `login.maxAge` must be between 1s and 3650d")?;
         must(!self.register.window.is_zero(), "setting `register.window` must not be 0")
     }
 }
@@ -164,7 +176,9 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named() {
         assert_eq!(with(&[]).check(), Ok(()));
-        for key in ["token.lifetime=0s", "database.connections=0", "login.window=0s", "token.issuer="] {
+        for key in
+            ["token.lifetime=0s", "database.connections=0", "login.window=0s", "token.issuer=", "login.maxAge=0s"]
+        {
             let error = with(&[key]).check().unwrap_err().to_string();
             assert!(error.contains(key.split_once('=').unwrap().0), "{error}");
         }

@@ -50,11 +50,17 @@ impl Tokens {
         &self.public
     }
 
-    /// A token of `user` for the login `sid`, valid from `now` (Unix seconds) on.
+    /// The expiry of a token that is issued at `now`, both in Unix seconds.
+    #[must_use]
+    pub fn expiry(&self, now: u64) -> u64 {
+        now.saturating_add(self.settings.lifetime.as_secs())
+    }
+
+    /// A token of `user` for the login `sid`, valid from `now` until `exp`, in Unix seconds.
     ///
     /// # Errors
     /// [`SignError`].
-    pub fn issue(&self, user: &User, sid: &str, now: u64) -> Result<String, SignError> {
+    pub fn issue(&self, user: &User, sid: &str, now: u64, exp: u64) -> Result<String, SignError> {
         let claims = Claims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),
@@ -66,7 +72,7 @@ impl Tokens {
             jti: new_id(),
             iat: now,
             nbf: now,
-            exp: now + self.settings.lifetime.as_secs(),
+            exp,
         };
         Ok(encode(&self.header, &claims, &self.signer)?)
     }
@@ -110,24 +116,28 @@ mod tests {
     #[test]
     fn own_tokens_pass_with_the_claims_of_the_contract() {
         let (tokens, ann, now) = (tokens("us"), ann(), unix_now());
-        let token = tokens.issue(&ann, "login", now).unwrap();
+        let token = tokens.issue(&ann, "login", now, tokens.expiry(now)).unwrap();
         let header = decode_header(&token).unwrap();
         assert_eq!((header.alg, header.kid), (Algorithm::EdDSA, tokens.public().keys[0].common.key_id.clone()));
         let claims = tokens.verify(&token).unwrap();
         assert_eq!((claims.sub, claims.sid.as_str(), claims.roles), (ann.id.to_string(), "login", vec![Role::User]));
         assert_eq!((claims.iat, claims.nbf, claims.exp), (now, now, now + 7_200));
-        assert_ne!(claims.jti, tokens.verify(&tokens.issue(&ann, "login", now).unwrap()).unwrap().jti);
+        assert_ne!(
+            claims.jti,
+            tokens.verify(&tokens.issue(&ann, "login", now, tokens.expiry(now)).unwrap()).unwrap().jti
+        );
     }
 
     #[test]
     fn foreign_expired_and_malformed_tokens_are_refused() {
         let (ours, now) = (tokens("us"), unix_now());
-        let good = ours.issue(&ann(), "s", now).unwrap();
+        let issue = |tokens: &Tokens, at| tokens.issue(&ann(), "s", at, tokens.expiry(at)).unwrap();
+        let good = issue(&ours, now);
         let (unsigned, _) = good.rsplit_once('.').unwrap();
         for (why, token) in [
-            ("another's key", tokens("us").issue(&ann(), "s", now).unwrap()),
-            ("expired", ours.issue(&ann(), "s", now - 7_200).unwrap()),
-            ("not yet", ours.issue(&ann(), "s", now + 60).unwrap()),
+            ("another's key", issue(&tokens("us"), now)),
+            ("expired", issue(&ours, now - 7_200)),
+            ("not yet", issue(&ours, now + 60)),
             ("no signature", format!("{unsigned}.")),
             ("too long", format!("{good}{}", "x".repeat(MAX_TOKEN))),
             ("none at all", String::new()),

@@ -110,11 +110,11 @@ impl From<sqlx::Error> for UsersError {
     }
 }
 
-/// Postgres: no connection, no resources, shutting down. SQLite: busy (5, and its kinds).
+/// Postgres: no connection, a deadlock, no resources, shutting down. SQLite: busy (5, and its kinds).
 fn is_temporary(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(sqlite) if code.len() < 5 => sqlite & 0xff == 5,
-        _ => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)),
+        _ => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)),
     }
 }
 
@@ -138,12 +138,12 @@ pub enum OpenError {
 /// The accounts in either database. Cheap to clone.
 #[derive(Clone)]
 pub struct Users {
-    pool: EitherPool,
+    pub(crate) pool: EitherPool,
     sql: &'static Statements,
 }
 
 #[derive(Clone)]
-enum EitherPool {
+pub(crate) enum EitherPool {
     /// For many services.
     Postgres(PgPool),
     /// One file, for one machine.
@@ -156,6 +156,8 @@ pub(crate) struct Statements {
     pub find_by_email: &'static str,
     /// The [`Row`] of an id.
     pub find: &'static str,
+    /// The [`Row`]s of the lowest ids above an id; the id, limit.
+    pub list: &'static str,
     /// See [`insertion`]; continues with `ON CONFLICT`.
     pub insert: &'static str,
     /// Id, old hash, new hash, time.
@@ -166,17 +168,30 @@ pub(crate) struct Statements {
     pub begin: &'static str,
 }
 
+impl Statements {
+    /// The [`insertion`] of an account whose address may be taken.
+    pub(crate) fn insert_new(&self) -> String {
+        format!("{} ON CONFLICT DO NOTHING", self.insert)
+    }
+
+    /// The [`insertion`] of an account that overwrites one of the same address.
+    pub(crate) fn insert_or_overwrite(&self) -> String {
+        format!("{} ON CONFLICT {OVERWRITE}", self.insert)
+    }
+}
+
 const OVERWRITE: &str = "(email) DO UPDATE SET password_hash = excluded.password_hash, full_name = excluded.full_name,
     is_active = excluded.is_active, roles = excluded.roles, updated_at = excluded.updated_at";
 
 macro_rules! either {
     ($self:ident, $pool:ident => $call:expr) => {
         match &$self.pool {
-            EitherPool::Postgres($pool) => $call,
-            EitherPool::Sqlite($pool) => $call,
+            $crate::users::EitherPool::Postgres($pool) => $call,
+            $crate::users::EitherPool::Sqlite($pool) => $call,
         }
     };
 }
+pub(crate) use either;
 
 impl Users {
     /// Connects to the database at `url` and brings its schema up to date.
@@ -201,7 +216,7 @@ impl Users {
     /// # Errors
     /// [`UsersError`].
     pub async fn insert(&self, account: &Account) -> Result<bool, UsersError> {
-        let statement = format!("{} ON CONFLICT DO NOTHING", self.sql.insert);
+        let statement = self.sql.insert_new();
         either!(self, pool => Ok(insertion(&statement, account).execute(pool).await?.rows_affected() == 1))
     }
 
@@ -213,12 +228,23 @@ impl Users {
         self.find_one(self.sql.find_by_email, email.as_str()).await
     }
 
-    /// The user of an id.
+    /// The account of an id.
     ///
     /// # Errors
     /// [`UsersError`].
-    pub async fn find(&self, id: Uuid) -> Result<Option<User>, UsersError> {
-        Ok(self.find_one(self.sql.find, &id.to_string()).await?.map(|account| account.user))
+    pub async fn find(&self, id: Uuid) -> Result<Option<Account>, UsersError> {
+        self.find_one(self.sql.find, &id.to_string()).await
+    }
+
+    /// The users with the lowest ids above `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn list(&self, after: Uuid, limit: u32) -> Result<Vec<User>, UsersError> {
+        let rows: Vec<Row> = either!(self, pool => {
+            sqlx::query_as(self.sql.list).bind(after.to_string()).bind(i64::from(limit)).fetch_all(pool).await?
+        });
+        rows.into_iter().map(|row| Ok(Account::try_from(row)?.user)).collect()
     }
 
     async fn find_one(&self, statement: &str, key: &str) -> Result<Option<Account>, UsersError> {
@@ -234,21 +260,6 @@ impl Users {
         either!(self, pool => {
             let update = sqlx::query(self.sql.replace_hash).bind(id.to_string()).bind(old).bind(new).bind(Utc::now());
             Ok(update.execute(pool).await?.rows_affected() == 1)
-        })
-    }
-
-    /// Creates or overwrites these accounts, matched by address, all or none; existing ones keep their ids.
-    ///
-    /// # Errors
-    /// [`UsersError`].
-    pub async fn reset(&self, accounts: &[Account]) -> Result<(), UsersError> {
-        let statement = format!("{} ON CONFLICT {OVERWRITE}", self.sql.insert);
-        either!(self, pool => {
-            let mut transaction = pool.begin_with(self.sql.begin).await?;
-            for account in accounts {
-                insertion(&statement, account).execute(&mut *transaction).await?;
-            }
-            Ok(transaction.commit().await?)
         })
     }
 
@@ -290,7 +301,7 @@ impl Users {
 
 /// A row of `users`.
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(crate) struct Row {
     id: String,
     email: String,
     password_hash: String,
@@ -311,7 +322,7 @@ impl TryFrom<Row> for Account {
 }
 
 /// The insertion of an account: id, address, hash, full name, whether it is active, roles, time.
-fn insertion<'q, D: Database>(statement: &'q str, account: &'q Account) -> Query<'q, D, D::Arguments<'q>>
+pub(crate) fn insertion<'q, D: Database>(statement: &'q str, account: &'q Account) -> Query<'q, D, D::Arguments<'q>>
 where
     &'q str: Encode<'q, D> + Type<D>,
     String: Encode<'q, D> + Type<D>,
@@ -342,7 +353,7 @@ mod tests {
 
     #[test]
     fn temporary_errors_differ_from_refusals() {
-        for temporary in ["08006", "53300", "57P01", "57P03", "5", "261", "517"] {
+        for temporary in ["08006", "40P01", "53300", "57P01", "57P03", "5", "261", "517"] {
             assert!(is_temporary(temporary), "{temporary}");
         }
         for permanent in ["23505", "42P01", "57014", "1", "2067", ""] {

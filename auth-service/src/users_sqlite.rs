@@ -28,6 +28,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) static SQL: Statements = Statements {
     find_by_email: "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE email = $1",
     find: "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE id = $1",
+    list: "SELECT id, email, password_hash, full_name, is_active, roles FROM users
+        WHERE id > $1 ORDER BY id LIMIT $2",
     insert: "INSERT INTO users (id, email, password_hash, full_name, is_active, roles, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, strftime('%Y-%m-%dT%H:%M:%fZ', $7), strftime('%Y-%m-%dT%H:%M:%fZ', $7))",
     replace_hash: "UPDATE users SET password_hash = $3, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', $4)

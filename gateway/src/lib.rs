@@ -183,7 +183,7 @@ impl Gateway {
         &self.shared.id
     }
 
-    /// The list of revocations, for an auth service in the same process.
+    /// The cluster's list of revocations, for an auth service in the same process.
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         self.shared.cluster.revocations.clone()

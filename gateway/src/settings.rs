@@ -8,6 +8,7 @@ mod issuers;
 
 use std::time::Duration;
 
+use jackfield_cluster::RedisSettings;
 use jackfield_shared::{telemetry::LogSettings, trace::OtelSettings};
 
 jackfield_shared::settings! {
@@ -31,7 +32,7 @@ jackfield_shared::settings! {
         groups {
             internal: Internal,
             node: NodeName,
-            redis: Redis,
+            redis: RedisSettings,
             jwt: Jwt,
             socket: Socket,
             session: SessionRules,
@@ -69,23 +70,6 @@ jackfield_shared::settings! {
         /// Host and internal port at which the other nodes reach this one, to pass polls on; if empty, the address that
         /// the internal port listens on, or if that is all addresses, this machine's on the way to Redis.
         address: String = String::new(),
-    }
-
-    /// `redis.…`
-    pub struct Redis {
-        /// `redis://user:password@host:port/database`, or `rediss://` for TLS, with user and password percent-encoded;
-        /// if empty, the node is a cluster of its own, in memory.
-        url: String = String::new(),
-        /// Prefix of every key and channel in Redis; each cluster needs its own.
-        prefix: String = "jackfield".into(),
-        /// PEM file of the authorities that may sign Redis's certificate; if empty, the public ones.
-        ca_file: String = String::new(),
-        /// PEM file of the client certificate, with its chain.
-        cert_file: String = String::new(),
-        /// PEM file of the client certificate's private key.
-        key_file: String = String::new(),
-        /// Name that Redis's certificate must have; if empty, the host in `redis.url`.
-        server_name: String = String::new(),
     }
 
     /// `jwt.…`

@@ -17,6 +17,18 @@ pub enum Role {
     User,
 }
 
+impl Role {
+    /// As tokens write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Superuser => "SUPERUSER",
+            Self::User => "USER",
+        }
+    }
+}
+
 /// The claims the auth service signs. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
-    response::Response,
+use axum::{extract::State, http::StatusCode, response::Response};
+use jackfield_shared::error_body::ErrorBody;
+
+use super::{
+    bearer::Bearer,
+    error::ApiError,
+    session::{Session, response},
 };
-use jackfield_shared::{error_body::ErrorBody, time::unix_now, verify::strip_bearer};
+use crate::{app::App, sign_in::AccessToken};
 
-use super::{error::ApiError, session::Session};
-use crate::app::App;
-
-/// Verifies the token and renews it.
+/// Verifies the token and renews it, as long as its login lasts.
 #[utoipa::path(
     get, path = "/api/auth/check-status", tag = "auth", security(("bearer" = [])),
     responses(
@@ -22,14 +22,13 @@ use crate::app::App;
     ),
 )]
 #[tracing::instrument(name = "check_status", skip_all)]
-pub async fn check_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(strip_bearer);
-    let claims = token.and_then(|token| app.tokens.verify(token)).ok_or(ApiError::InvalidToken)?;
-    let id = claims.sub.parse().map_err(|_| ApiError::InvalidToken)?;
-    let user = app.users.find(id).await?.ok_or(ApiError::InvalidToken)?;
-    if !user.is_active {
-        return Err(ApiError::UserInactive);
+pub async fn check_status(State(app): State<Arc<App>>, caller: Bearer) -> Result<Response, ApiError> {
+    let Bearer { user, login, read_at } = caller;
+    let access = AccessToken::new(&app, &login, read_at);
+    // It may have ended since it was read.
+    if !app.logins.extend(login.id, read_at, access.expires_at()).await? {
+        return Err(ApiError::InvalidToken);
     }
-    let token = app.tokens.issue(&user, &claims.sid, unix_now())?;
-    Ok(Session { token, user }.response(StatusCode::OK))
+    let token = access.sign(&app, &login, &user)?;
+    Ok(response(StatusCode::OK, Session { token, user }))
 }

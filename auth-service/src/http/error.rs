@@ -13,7 +13,11 @@ use jackfield_shared::{
     ids::new_id,
 };
 
-use crate::{app::TooMany, demo::DemoError, passwords::PasswordError, tokens::SignError, users::UsersError};
+use crate::{
+    app::TooMany, demo::DemoError, passwords::PasswordError, refresh_token::NoRandomness, revoker::RevokeError,
+    sign_in::SignInError, tokens::SignError, users::UsersError,
+};
+use jackfield_cluster::revocations::RecordError;
 
 /// When a client with too many waiting requests may retry: some of them are answered by then.
 const ADDRESS_BUSY_RETRY: Duration = Duration::from_secs(1);
@@ -24,12 +28,24 @@ pub enum ApiError {
     /// No such user, or a wrong password: the client cannot tell which.
     #[error("Invalid Credentials")]
     InvalidCredentials,
-    /// No token, not issued here, not valid now, or its user no longer exists.
+    /// No token, not issued here, not valid now, or its login has ended or its user no longer exists.
     #[error("Token not valid")]
     InvalidToken,
     /// The password or the token was right, but the user is deactivated.
     #[error("User is inactive, talk with an admin")]
     UserInactive,
+    /// Not a refresh token of an open login, or used before: the client cannot tell which.
+    #[error("Refresh token not valid, sign in again")]
+    InvalidRefreshToken,
+    /// The caller's roles do not allow it.
+    #[error("User needs the role ADMIN or SUPERUSER")]
+    NeedRole,
+    /// No user has the id.
+    #[error("no user has this id")]
+    NotFound,
+    /// The request breaks a rule that needs more than the body to check.
+    #[error("{0}")]
+    Invalid(String),
     /// Another account has the address.
     #[error("The email address is already registered")]
     EmailTaken,
@@ -51,6 +67,12 @@ pub enum ApiError {
     /// The signer.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// The source of secrets.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+    /// The list of revocations; nothing has changed.
+    #[error(transparent)]
+    Revocations(#[from] RecordError),
 }
 
 impl From<DemoError> for ApiError {
@@ -58,6 +80,26 @@ impl From<DemoError> for ApiError {
         match error {
             DemoError::Password(error) => Self::Password(error),
             DemoError::Users(error) => Self::Users(error),
+            DemoError::Revoke(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeError> for ApiError {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Record(error) => Self::Revocations(error),
+            RevokeError::Users(error) => Self::Users(error),
+        }
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Users(error) => Self::Users(error),
+            SignInError::Random(error) => Self::Random(error),
+            SignInError::Sign(error) => Self::Sign(error),
         }
     }
 }
@@ -69,6 +111,10 @@ impl From<ApiError> for ErrorBody {
             ApiError::InvalidCredentials => body(StatusCode::UNAUTHORIZED, "invalid_credentials"),
             ApiError::InvalidToken => body(StatusCode::UNAUTHORIZED, "invalid_token"),
             ApiError::UserInactive => body(StatusCode::UNAUTHORIZED, "user_inactive"),
+            ApiError::InvalidRefreshToken => body(StatusCode::UNAUTHORIZED, "invalid_refresh_token"),
+            ApiError::NeedRole => body(StatusCode::FORBIDDEN, "need_role"),
+            ApiError::NotFound => body(StatusCode::NOT_FOUND, "not_found"),
+            ApiError::Invalid(text) => Self::validation(vec![text.clone()]),
             ApiError::EmailTaken => body(StatusCode::BAD_REQUEST, "email_taken"),
             ApiError::NoDemoUsers => for_status(StatusCode::NOT_FOUND),
             ApiError::CrossSite => body(StatusCode::FORBIDDEN, "forbidden"),
@@ -83,7 +129,20 @@ impl From<ApiError> for ErrorBody {
                 tracing::warn!(%cause, "database unavailable, answering 503; check `database.url` (DATABASE_URL)");
                 unavailable()
             }
-            ApiError::Users(_) | ApiError::Password(_) | ApiError::Sign(_) => internal(error),
+            ApiError::Revocations(cause) => {
+                match cause {
+                    RecordError::Unavailable(_) => tracing::warn!(
+                        "Redis unavailable, answering 503: gateways cannot be told which tokens are revoked, so nothing \
+                         was changed; check `redis.url` (REDIS_URL)"
+                    ),
+                    RecordError::Full => tracing::warn!(
+                        "the list of revocations is full, answering 503: nothing was changed; entries leave it as their \
+                         tokens expire"
+                    ),
+                }
+                unavailable()
+            }
+            ApiError::Users(_) | ApiError::Password(_) | ApiError::Sign(_) | ApiError::Random(_) => internal(error),
         }
     }
 }

@@ -40,12 +40,21 @@ async fn ready(State((started, stopping)): State<Starting>) -> Response {
         Some(started) => database_answers(&started.app).await,
         None => false,
     };
+    let redis = match started.get() {
+        Some(started) => started.app.revoker.is_reachable().await,
+        None => None,
+    };
     let draining = stopping.is_cancelled();
     let (code, status) = match database && !draining {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
     };
-    (code, Json(json!({ "status": status, "parts": { "database": database, "draining": draining } }))).into_response()
+    let mut body = json!({ "status": status, "parts": { "database": database, "draining": draining } });
+    // Without Redis only calls that revoke tokens fail.
+    if let Some(redis) = redis {
+        body["parts"]["redis"] = redis.into();
+    }
+    (code, Json(body)).into_response()
 }
 
 async fn render(State((started, _)): State<Starting>) -> Response {

@@ -1,23 +1,33 @@
 //! POST `/api/auth/login`: signs in.
 //!
-//! Guarantees: an unknown address gets the same answer as a wrong password, after the same time. Only failed attempts
-//! count against the limit, so many sign-ins of one user at the same time are fine.
+//! Guarantees: an unknown address gets the same answer as a wrong password, after the same time, and so does a wrong
+//! password of an inactive user. Only failed attempts count against the limit, so many sign-ins of one user at the same
+//! time are fine. A sign-in whose password or user changes meanwhile is judged again.
 
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use garde::Validate;
-use jackfield_shared::{error_body::ErrorBody, ids::new_id, time::unix_now};
+use jackfield_shared::error_body::ErrorBody;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{client_address::ClientAddress, error::ApiError, session::Session, valid::Valid};
+use super::{
+    client_address::ClientAddress,
+    error::ApiError,
+    session::{SignedIn, response},
+    valid::Valid,
+};
 use crate::{
     app::App,
     passwords::Turn,
     rules::{Email, check_email},
+    sign_in,
     users::Account,
 };
+
+/// How often a sign-in is judged again because the account changed meanwhile.
+const ATTEMPTS: usize = 3;
 
 /// A request to sign in. Has no `Debug`: a password must not be logged.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -38,7 +48,7 @@ pub struct Request {
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = Request,
     responses(
-        (status = 200, description = "Signed in", body = Session),
+        (status = 200, description = "Signed in", body = SignedIn),
         (status = 400, description = "`validation_failed`", body = ErrorBody),
         (status = 401, description = "`invalid_credentials`, or `user_inactive`", body = ErrorBody),
         (status = 413, description = "`payload_too_large`", body = ErrorBody),
@@ -56,28 +66,31 @@ pub async fn login(
     let email = Email::new(&request.email);
     app.limits.may_log_in(&email, client)?;
     app.passwords.check_capacity(client)?;
-    let account = app.users.find_by_email(&email).await?;
+    let mut found = app.users.find_by_email(&email).await?;
 
-    let turn = app.passwords.turn(client).await?;
+    let mut turn = app.passwords.turn(client).await?;
     // Again, because others may have failed during the wait: only requests that have a turn now can slip through.
     app.limits.may_log_in(&email, client)?;
-    let hash = account.as_ref().map_or(app.passwords.dummy_hash(), |account| &account.password_hash);
-    let (matches, turn) = turn.verify(request.password.clone(), hash.to_owned()).await?;
-    let Some(account) = account.filter(|_| matches) else {
-        app.limits.record_failed_login(&email, client);
-        return Err(ApiError::InvalidCredentials);
-    };
-
-    if !account.user.is_active {
-        return Err(ApiError::UserInactive);
+    for _ in 0..ATTEMPTS {
+        let hash = found.as_ref().map_or(app.passwords.dummy_hash(), |account| &account.password_hash);
+        let (matches, next) = turn.verify(request.password.clone(), hash.to_owned()).await?;
+        turn = next;
+        let Some(account) = found.filter(|_| matches) else {
+            app.limits.record_failed_login(&email, client);
+            return Err(ApiError::InvalidCredentials);
+        };
+        if !account.user.is_active {
+            return Err(ApiError::UserInactive);
+        }
+        if let Some(opened) = sign_in::open(&app, &account).await? {
+            if app.passwords.is_outdated(&account.password_hash) {
+                rehash(&app, turn, &account, request.password).await;
+            }
+            return Ok(response(StatusCode::OK, SignedIn::new(&opened, account.user)));
+        }
+        found = app.users.find_by_email(&email).await?;
     }
-    if app.passwords.is_outdated(&account.password_hash) {
-        rehash(&app, turn, &account, request.password).await;
-    } else {
-        drop(turn);
-    }
-    let token = app.tokens.issue(&account.user, &new_id(), unix_now())?;
-    Ok(Session { token, user: account.user }.response(StatusCode::OK))
+    Err(ApiError::InvalidCredentials)
 }
 
 /// Hashes the password at the current cost. The sign-in succeeds even if this fails.

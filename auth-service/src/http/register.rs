@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use garde::Validate;
-use jackfield_shared::{claims::Role, error_body::ErrorBody, ids::new_id, time::unix_now};
+use jackfield_shared::{claims::Role, error_body::ErrorBody};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{client_address::ClientAddress, error::ApiError, session::Session, valid::Valid};
+use super::{
+    client_address::ClientAddress,
+    error::ApiError,
+    session::{SignedIn, response},
+    valid::Valid,
+};
 use crate::{
     app::App,
     rules::{
         Email, check_email, check_full_name, check_password_max_length, check_password_min_length,
         check_password_variety,
     },
+    sign_in,
     users::{Account, User},
 };
 
@@ -53,7 +59,7 @@ pub struct Request {
 #[utoipa::path(
     post, path = "/api/auth/register", tag = "auth", request_body = Request,
     responses(
-        (status = 201, description = "The account, signed in", body = Session),
+        (status = 201, description = "The account, signed in", body = SignedIn),
         (status = 400, description = "`validation_failed`, or `email_taken`", body = ErrorBody),
         (status = 413, description = "`payload_too_large`", body = ErrorBody),
         (status = 415, description = "`unsupported_media_type`", body = ErrorBody),
@@ -73,10 +79,7 @@ pub async fn register(
     let (password_hash, _) = turn.hash(request.password).await?;
     let user = User::new(&email, request.full_name.trim(), &[Role::User]);
     let account = Account { user, password_hash };
-    if !app.users.insert(&account).await? {
-        return Err(ApiError::EmailTaken);
-    }
-    let token = app.tokens.issue(&account.user, &new_id(), unix_now())?;
+    let opened = sign_in::register(&app, &account).await?.ok_or(ApiError::EmailTaken)?;
     tracing::info!(user = %account.user.id, "user registered");
-    Ok(Session { token, user: account.user }.response(StatusCode::CREATED))
+    Ok(response(StatusCode::CREATED, SignedIn::new(&opened, account.user)))
 }

@@ -1,6 +1,6 @@
 //! GET `/api/seed`: resets the demo users to their initial state. Answers 404 unless `seed.enabled` is set.
 //!
-//! It changes data although it is a GET. So it refuses requests that a page of another site makes a browser send, and
+//! All their logins end, as with every change of a password. It changes data although it is a GET. So it refuses requests that a page of another site makes a browser send, and
 //! each reset counts against the client address's limit on registrations.
 
 use std::sync::Arc;
@@ -52,6 +52,6 @@ pub async fn seed(
         return Err(ApiError::CrossSite);
     }
     app.limits.count_registration(client)?;
-    let users = demo::reset(&app.users, &app.passwords, client).await?;
+    let users = demo::reset(&app, client).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(Seeded { users })).into_response())
 }

@@ -1,4 +1,4 @@
-//! The answer to a client that has signed in.
+//! The answers that hold tokens.
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::users::User;
+use crate::{sign_in::Opened, users::User};
 
 /// A token and its user.
 #[derive(Serialize, ToSchema)]
@@ -19,10 +19,40 @@ pub struct Session {
     pub user: User,
 }
 
-impl Session {
-    /// The response, which no cache may keep.
+/// A new login's tokens, and its user.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedIn {
+    /// For `Authorization: Bearer …` and for the gateway.
+    pub token: String,
+    /// For `/api/auth/refresh`, once.
+    #[schema(example = "jfr_AZq8…")]
+    pub refresh_token: String,
+    /// The user that the token identifies.
+    pub user: User,
+}
+
+/// A login's next tokens.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// For `Authorization: Bearer …` and for the gateway.
+    pub token: String,
+    /// For the next refresh; the one before is not accepted again.
+    #[schema(example = "jfr_AZq8…")]
+    pub refresh_token: String,
+}
+
+impl SignedIn {
+    /// The answer for a login that has opened.
     #[must_use]
-    pub fn response(self, status: StatusCode) -> Response {
-        (status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
+    pub fn new(opened: &Opened, user: User) -> Self {
+        Self { token: opened.token.clone(), refresh_token: opened.refresh_token.to_text(), user }
     }
+}
+
+/// The response, which no cache may keep.
+#[must_use]
+pub fn response(status: StatusCode, body: impl Serialize) -> Response {
+    (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

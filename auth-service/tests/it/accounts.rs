@@ -68,7 +68,7 @@ async fn gateways_accept_the_tokens(database: Database) {
     let identity = verifier.verify(&format!("Bearer {}", ann.token())).await.unwrap();
     assert_eq!(&*identity.user_id, ann.body["user"]["id"].as_str().unwrap());
     assert_eq!((&*identity.name, identity.email.as_deref()), ("Ann Lee", Some("ann@mail.com")));
-    assert_eq!(&*identity.roles, &["USER".into()]);
+    assert_eq!(&*identity.roles, &[Box::<str>::from("USER")]);
 }
 
 async fn spellings_of_one_address_are_equal(database: Database) {
@@ -134,7 +134,7 @@ async fn an_inactive_user_is_refused(database: Database) {
     let users = database.users().await;
     let mut account = users.find_by_email(&Email::new("ann@mail.com")).await.unwrap().unwrap();
     account.user.is_active = false;
-    users.reset(&[account]).await.unwrap();
+    database.reset(&[account]).await;
     server.check_status(ann.token()).await.error(401, "user_inactive");
     server.login("ann@mail.com", PASSWORD).await.error(401, "user_inactive");
     server.login("ann@mail.com", "wrong").await.error(401, "invalid_credentials");

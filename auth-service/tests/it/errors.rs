@@ -136,7 +136,18 @@ async fn the_api_is_documented() {
     paths.sort_unstable();
     assert_eq!(
         paths,
-        ["/.well-known/jwks.json", "/api/auth/check-status", "/api/auth/login", "/api/auth/register", "/api/seed"]
+        [
+            "/.well-known/jwks.json",
+            "/api/auth/check-status",
+            "/api/auth/login",
+            "/api/auth/logout",
+            "/api/auth/password",
+            "/api/auth/refresh",
+            "/api/auth/register",
+            "/api/seed",
+            "/api/users",
+            "/api/users/{id}"
+        ]
     );
     let register = &document["components"]["schemas"]["RegisterRequest"];
     assert_eq!(register["required"], json!(["email", "password", "fullName"]));

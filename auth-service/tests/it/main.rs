@@ -5,13 +5,20 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod administration;
+mod concurrency;
 mod errors;
 mod harness;
 mod limits;
+mod logins;
+mod logout;
 mod metrics;
 mod outage;
+mod password;
 mod processes;
 mod readme;
+mod redis_away;
+mod refresh;
 mod starts;
 mod timing;
 mod tokens;

@@ -69,6 +69,7 @@ async fn a_token_of_a_deleted_user_is_refused(database: Database) {
     let server = TestServer::on(&database).start().await;
     let key = database.users().await.signing_key(&StoredKey::generate(&mut OsRng).unwrap()).await.unwrap();
     let tokens = Tokens::new(Token::default(), &key).unwrap();
+    let now = jackfield_shared::time::unix_now();
     let deleted = jackfield_auth::users::User {
         id: uuid::Uuid::now_v7(),
         email: "gone@mail.com".into(),
@@ -76,6 +77,6 @@ async fn a_token_of_a_deleted_user_is_refused(database: Database) {
         is_active: true,
         roles: Vec::new(),
     };
-    let token = tokens.issue(&deleted, "s", jackfield_shared::time::unix_now()).unwrap();
+    let token = tokens.issue(&deleted, &uuid::Uuid::now_v7().to_string(), now, now + 60).unwrap();
     server.check_status(&token).await.error(401, "invalid_token");
 }

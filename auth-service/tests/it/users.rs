@@ -42,13 +42,13 @@ async fn a_stored_account_is_found(database: Database) {
     assert!(users.insert(&ann).await.unwrap());
     let found = users.find_by_email(&Email::new(" ANN@mail.com")).await.unwrap().unwrap();
     assert_eq!((&found.user, found.password_hash.as_str()), (&ann.user, "hash 1"));
-    assert_eq!(users.find(ann.user.id).await.unwrap(), Some(ann.user));
+    assert_eq!(users.find(ann.user.id).await.unwrap().unwrap().user, ann.user);
 }
 
 async fn an_absent_user_is_not_found(database: Database) {
     let users = database.users().await;
     assert!(users.find_by_email(&Email::new("nobody@mail.com")).await.unwrap().is_none());
-    assert_eq!(users.find(Uuid::now_v7()).await.unwrap(), None);
+    assert!(users.find(Uuid::now_v7()).await.unwrap().is_none());
     assert!(!users.replace_hash(Uuid::now_v7(), "old", "new").await.unwrap());
 }
 
@@ -85,21 +85,18 @@ async fn a_reset_overwrites_accounts_and_keeps_their_ids(database: Database) {
     after.user.roles = vec![Role::Superuser];
     after.password_hash = "hash 2".into();
     let added = account("eve@mail.com");
-    users.reset(&[after.clone(), added.clone()]).await.unwrap();
+    database.reset(&[after.clone(), added.clone()]).await;
 
     let stored = users.find_by_email(&Email::new("ann@mail.com")).await.unwrap().unwrap();
     assert_eq!(stored.user, User { id: before.user.id, ..after.user }, "the id stays");
     assert_eq!(stored.password_hash, "hash 2");
-    assert_eq!(users.find(added.user.id).await.unwrap(), Some(added.user));
-    assert_eq!(users.find(bystander.user.id).await.unwrap(), Some(bystander.user));
+    assert_eq!(users.find(added.user.id).await.unwrap().unwrap().user, added.user);
+    assert_eq!(users.find(bystander.user.id).await.unwrap().unwrap().user, bystander.user);
 }
 
 async fn concurrent_resets_succeed(database: Database) {
-    let users = database.users().await;
     let accounts = [account("ann@mail.com"), account("bob@mail.com")];
-    for reset in join_all((0..8).map(|_| users.reset(&accounts))).await {
-        reset.unwrap();
-    }
+    join_all((0..8).map(|_| database.reset(&accounts))).await;
 }
 
 async fn there_is_one_signing_key(database: Database) {

@@ -57,7 +57,10 @@ use self::{
 };
 pub use self::{
     deadline::TIMEOUT,
-    redis::target::{RedisAccess, RedisTarget},
+    redis::{
+        settings::RedisSettings,
+        target::{RedisAccess, RedisTarget},
+    },
 };
 
 /// The back end did not answer in time, refused or failed. The operation may or may not have happened.

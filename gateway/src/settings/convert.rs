@@ -3,29 +3,18 @@
 use std::{net::IpAddr, time::Duration};
 
 use jackfield_cluster::{
-    RedisAccess, RedisTarget, Terms,
+    Terms,
     inbox::Keep,
     sessions::{OnConflict, Policy},
 };
 use jackfield_engine::EngineKind;
 use jackfield_shared::{serve::internal_host, settings::SettingsError};
 
-use super::{GatewaySettings, Limits, Redis};
+use super::{GatewaySettings, Limits};
 use crate::limits::{FloodLimits, Rate, UserLimits};
 
 /// How long an event for one user can be read by a node that missed it.
 const USER_EVENTS_KEPT: Duration = Duration::from_mins(2);
-
-impl Redis {
-    /// The address of Redis, the login, and the certificates for TLS.
-    ///
-    /// # Errors
-    /// Names the setting, and the file if it is one.
-    pub fn target(&self) -> Result<RedisTarget, SettingsError> {
-        let Self { url, ca_file, cert_file, key_file, server_name, prefix: _ } = self;
-        RedisTarget::new(RedisAccess { url, ca_file, cert_file, key_file, server_name })
-    }
-}
 
 impl Limits {
     /// The limits on events.

@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use jackfield_auth::users::Users;
+use jackfield_auth::{
+    logins::Logins,
+    users::{Account, Users},
+};
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -52,6 +55,20 @@ impl Database {
         Users::open(&self.url, 5).await.unwrap()
     }
 
+    /// A `logins` port to it.
+    pub async fn logins(&self) -> Logins {
+        Logins::of(&self.users().await)
+    }
+
+    /// Creates or overwrites these accounts, matched by address, in one transaction.
+    pub async fn reset(&self, accounts: &[Account]) {
+        let mut change = self.logins().await.begin().await.unwrap();
+        for account in accounts {
+            change.reset_user(account).await.unwrap();
+        }
+        change.commit().await.unwrap();
+    }
+
     /// Executes a statement on either kind of database; returns the number of rows that it changed.
     pub async fn execute(&self, statement: &str) -> u64 {
         let done = if self.folder.is_some() {
@@ -62,8 +79,16 @@ impl Database {
         done.unwrap()
     }
 
-    /// Queries one number from a Postgres database.
+    pub fn is_sqlite(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Queries one number.
     pub async fn count(&self, query: &str) -> i64 {
+        if self.is_sqlite() {
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            return sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+        }
         let pool = PgPoolOptions::new().max_connections(1).connect(&self.url).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
     }

@@ -1,6 +1,7 @@
 //! A database and a server for each test, and requests to the server.
 
 mod database;
+pub mod revocations;
 mod server;
 
 pub use database::Database;

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use jackfield_auth::{AuthSettings, Server, StartError};
+use jackfield_cluster::revocations::Revocations;
 use jackfield_shared::{
+    claims::Claims,
     lifecycle::Lifecycle,
     settings::{Sources, load},
 };
@@ -19,6 +21,7 @@ pub const PASSWORD: &str = "P44sw0rd";
 /// The settings of a server to start.
 pub struct Plan {
     overrides: Vec<String>,
+    list: Option<Revocations>,
 }
 
 impl Plan {
@@ -31,10 +34,24 @@ impl Plan {
         self.set("seed.enabled=true")
     }
 
+    /// Records revoked tokens in this list.
+    pub fn revoking_in(mut self, list: &Revocations) -> Self {
+        self.list = Some(list.clone());
+        self
+    }
+
+    /// Records revoked tokens in a Redis that is not there.
+    pub fn without_redis(self) -> Self {
+        self.set("redis.url=redis://127.0.0.1:1")
+    }
+
     pub async fn try_start(self) -> Result<TestServer, StartError> {
         let settings: AuthSettings = load(&Sources { overrides: self.overrides, ..Sources::default() })?;
         let lifecycle = Lifecycle::new();
         let server = Server::bind(settings, &lifecycle).await?;
+        if let Some(list) = self.list {
+            server.service().revoke_through(list);
+        }
         let (public, internal) = server.addresses();
         lifecycle.spawn(async move { server.serve().await.close().await });
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
@@ -69,7 +86,7 @@ impl TestServer {
     }
 
     pub fn on(database: &Database) -> Plan {
-        let plan = Plan { overrides: Vec::new() };
+        let plan = Plan { overrides: Vec::new(), list: None };
         plan.set(&format!("database.url={}", database.url))
             .set("database.connections=5")
             .set("port=0")
@@ -114,6 +131,35 @@ impl TestServer {
         self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
     }
 
+    pub async fn refresh(&self, refresh_token: &str) -> Reply {
+        self.post("/api/auth/refresh", &json!({ "refreshToken": refresh_token })).await
+    }
+
+    /// Without a body.
+    pub async fn logout(&self, token: &str) -> Reply {
+        self.send(self.http.post(self.url("/api/auth/logout")).bearer_auth(token)).await
+    }
+
+    pub async fn logout_everywhere(&self, token: &str) -> Reply {
+        self.post_as(token, "/api/auth/logout", &json!({ "everywhere": true })).await
+    }
+
+    pub async fn change_password(&self, token: &str, current: &str, new: &str) -> Reply {
+        self.post_as(token, "/api/auth/password", &json!({ "current": current, "new": new })).await
+    }
+
+    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Reply {
+        self.send(self.http.post(self.url(path)).bearer_auth(token).json(body)).await
+    }
+
+    pub async fn get_as(&self, token: &str, path: &str) -> Reply {
+        self.send(self.http.get(self.url(path)).bearer_auth(token)).await
+    }
+
+    pub async fn patch_user(&self, token: &str, id: &str, body: &Value) -> Reply {
+        self.send(self.http.patch(self.url(&format!("/api/users/{id}"))).bearer_auth(token).json(body)).await
+    }
+
     pub async fn check_status(&self, token: &str) -> Reply {
         self.send(self.http.get(self.url("/api/auth/check-status")).bearer_auth(token)).await
     }
@@ -154,5 +200,18 @@ impl Reply {
 
     pub fn token(&self) -> &str {
         self.body["token"].as_str().unwrap()
+    }
+
+    pub fn refresh_token(&self) -> &str {
+        self.body["refreshToken"].as_str().unwrap()
+    }
+
+    pub fn user_id(&self) -> &str {
+        self.body["user"]["id"].as_str().unwrap()
+    }
+
+    /// The claims of the access token.
+    pub fn claims(&self) -> Claims {
+        jsonwebtoken::dangerous::insecure_decode(self.token()).unwrap().claims
     }
 }

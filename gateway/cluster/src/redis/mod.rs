@@ -1,11 +1,12 @@
 //! The connections to Redis, the names of its keys, and what the ports over it share.
 //!
-//! [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for most commands ·
+//! [`settings`]: `redis.…` · [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for most commands ·
 //! [`link`]: commands and scripts with a deadline, logged and counted · [`streams`]: reads logs · [`keys`].
 
 pub(crate) mod connector;
 pub(crate) mod keys;
 pub(crate) mod link;
+pub(crate) mod settings;
 mod shared;
 pub(crate) mod streams;
 pub(crate) mod target;

@@ -1,0 +1,97 @@
+//! Redis does not answer, or refuses: calls that revoke tokens answer 503 and change nothing, all others work.
+
+use jackfield_auth::logins::now;
+use jackfield_cluster::revocations::{About, Entry, MAX, Revocations};
+use jackfield_shared::time::unix_now;
+use serde_json::json;
+
+use crate::harness::{
+    Database, Reply, TestServer, on_both,
+    revocations::{entries, list, of_login},
+};
+
+const PASSWORD: &str = "P44sw0rd";
+
+on_both!(
+    without_redis_nothing_is_revoked_and_all_else_works,
+    a_full_list_undoes_what_was_begun,
+    a_crash_between_the_steps_is_completed_by_the_next_call,
+);
+
+/// Every call that revokes tokens answers 503, and nothing has changed.
+async fn assert_nothing_is_revoked(database: &Database, server: &TestServer) {
+    let admin = server.login("test1@mail.com", "test123").await.ok(200);
+    let ann = server.register("ann@mail.com").await.ok(201);
+    let other = server.login("ann@mail.com", PASSWORD).await.ok(200);
+    let state = async || {
+        let (login, user) = database.logins().await.find(ann.claims().sid.parse().unwrap()).await.unwrap().unwrap();
+        let account = database.users().await.find(user.id).await.unwrap().unwrap();
+        (login.ended_at, login.number, account.user, account.password_hash)
+    };
+    let before = state().await;
+    let unavailable = |reply: Reply| assert!(!reply.error(503, "unavailable").header("retry-after").is_empty());
+    unavailable(server.logout(ann.token()).await);
+    unavailable(server.logout_everywhere(ann.token()).await);
+    unavailable(server.change_password(ann.token(), PASSWORD, "N3w-pass").await);
+    for change in [json!({ "isActive": false }), json!({ "roles": ["ADMIN"] }), json!({ "isActive": true })] {
+        unavailable(server.patch_user(admin.token(), ann.user_id(), &change).await);
+    }
+    unavailable(server.get("/api/seed").await);
+    assert!(before == state().await);
+    // A reuse is noticed again when Redis is back.
+    let second = server.refresh(ann.refresh_token()).await.ok(200);
+    let third = server.refresh(second.refresh_token()).await.ok(200);
+    unavailable(server.refresh(ann.refresh_token()).await);
+    server.refresh(third.refresh_token()).await.ok(200);
+    for reply in [&ann, &other, &admin] {
+        server.check_status(reply.token()).await.ok(200);
+    }
+    server.refresh("x").await.error(401, "invalid_refresh_token");
+}
+
+async fn without_redis_nothing_is_revoked_and_all_else_works(database: Database) {
+    let server = TestServer::on(&database).seeded().without_redis().start().await;
+    assert_nothing_is_revoked(&database, &server).await;
+    let ready = server.get_internal("/readyz").await.ok(200);
+    assert_eq!(ready.body["parts"], json!({ "database": true, "draining": false, "redis": false }));
+}
+
+/// A list that answers, and takes no more entries.
+async fn full() -> Revocations {
+    let list = list();
+    let entries: Vec<_> = (0..MAX)
+        .map(|number| Entry {
+            user: number.to_string().into(),
+            about: About::Active { is_active: false },
+            reason: "x".into(),
+            until: unix_now() + 600,
+        })
+        .collect();
+    list.record(&entries).await.unwrap();
+    list
+}
+
+async fn a_full_list_undoes_what_was_begun(database: Database) {
+    let list = full().await;
+    let server = TestServer::on(&database).seeded().revoking_in(&list).start().await;
+    assert_nothing_is_revoked(&database, &server).await;
+    let ready = server.get_internal("/readyz").await.ok(200);
+    assert_eq!(ready.body["parts"]["redis"], true);
+}
+
+async fn a_crash_between_the_steps_is_completed_by_the_next_call(database: Database) {
+    let list = list();
+    let server = TestServer::on(&database).revoking_in(&list).start().await;
+    let ann = server.register("ann@mail.com").await.ok(201);
+    let claims = ann.claims();
+    let entry = of_login(&claims.sub, &claims.sid, "logout", claims.exp);
+    // The process ends after the entry was recorded, and before the commit.
+    let mut change = database.logins().await.begin().await.unwrap();
+    change.end_login(claims.sid.parse().unwrap(), now()).await.unwrap().unwrap();
+    list.record(std::slice::from_ref(&entry)).await.unwrap();
+    drop(change);
+    server.check_status(ann.token()).await.ok(200);
+    server.logout(ann.token()).await.ok(204);
+    server.check_status(ann.token()).await.error(401, "invalid_token");
+    assert_eq!(entries(&list).await, [entry]);
+}
