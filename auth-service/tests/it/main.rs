@@ -1,4 +1,4 @@
-//! The auth service over real HTTP, on both databases, and the `users` port's promises on both.
+//! The auth service over real HTTP, on both databases, and the promises of the ports on both.
 //!
 //! Every test has a database of its own, on Postgres in the server that `TEST_POSTGRES_URL` names.
 
@@ -7,6 +7,8 @@
 mod accounts;
 mod errors;
 mod harness;
+mod keys;
+mod keys_of_services;
 mod limits;
 mod metrics;
 mod outage;
