@@ -2,7 +2,7 @@
 //!
 //! [`table`] is the port to the stored keys. [`rotation`] decides, without I/O, which key signs and what is due.
 //! [`seal`] encrypts private keys at rest. [`manager`] does what is due and loads the keys as a [`ring`], with which a
-//! service signs and verifies; [`task`] repeats that for as long as the service runs.
+//! service signs and verifies; [`task`] repeats that for as long as the service runs, and [`command`] is for operators.
 //!
 //! Guarantees, for however many services on one database:
 //! - Exactly one key is `current`. Of several rotations at the same time, one takes place.
@@ -10,6 +10,7 @@
 //!   it keeps the keys that it has.
 //! - A service that cannot open the stored keys writes nothing: with a wrong secret it neither makes nor rotates keys.
 
+pub mod command;
 pub mod manager;
 pub mod ring;
 pub mod rotation;

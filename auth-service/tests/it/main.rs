@@ -8,6 +8,7 @@ mod accounts;
 mod errors;
 mod harness;
 mod keys;
+mod keys_command;
 mod keys_of_services;
 mod limits;
 mod metrics;
