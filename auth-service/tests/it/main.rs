@@ -15,6 +15,7 @@ mod metrics;
 mod outage;
 mod processes;
 mod readme;
+mod rotation_load;
 mod starts;
 mod timing;
 mod tokens;
