@@ -2,12 +2,16 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
-use jackfield_auth::{AuthSettings, run};
+use clap::{Parser, Subcommand};
+use jackfield_auth::{
+    AuthSettings,
+    keys::{self, command::KeysCommand},
+    run,
+};
 use jackfield_shared::{
     health,
     lifecycle::Lifecycle,
-    program::{Command, SettingsArguments, exit_code},
+    program::{self, SettingsArguments, exit_code},
     settings::load,
     telemetry,
 };
@@ -25,6 +29,15 @@ struct Arguments {
     command: Option<Command>,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Common(program::Command),
+    /// Rotate or list the keys that sign tokens, while services run
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     exit_code("jackfield-auth", start(Arguments::parse()).await)
@@ -33,8 +46,16 @@ async fn main() -> ExitCode {
 async fn start(arguments: Arguments) -> anyhow::Result<()> {
     let sources = arguments.settings.sources();
     let settings: AuthSettings = load(&sources)?;
-    if let Some(Command::Health { ready }) = arguments.command {
-        return Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?);
+    match arguments.command {
+        None => {}
+        Some(Command::Common(program::Command::Health { ready })) => {
+            return Ok(health::ask(settings.internal_host(), settings.internal_port()?, ready)?);
+        }
+        Some(Command::Keys(command)) => {
+            settings.check()?;
+            print!("{}", keys::command::run(command, &settings).await?);
+            return Ok(());
+        }
     }
     telemetry::init(&settings.log).map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::new();

@@ -47,6 +47,12 @@ jackfield_shared::metric_list! {
     Gauge DATABASE = "jackfield_auth_database_connections" by state in &["idle", "busy"];
     /// Limit of open database connections.
     Gauge DATABASE_LIMIT = "jackfield_auth_database_connections_limit";
+    /// Seconds since the key that signs tokens began to sign.
+    Gauge KEY_AGE = "jackfield_auth_signing_key_age_seconds";
+    /// Times that this service began to sign with another key.
+    Counter KEY_ROTATIONS = "jackfield_auth_signing_key_rotations_total";
+    /// Failed attempts to load the signing keys, one every few seconds; the service goes on with those that it has.
+    Counter KEY_RELOADS_FAILED = "jackfield_auth_signing_key_reloads_failed_total";
 }
 
 /// Samples the gauges.
@@ -55,4 +61,6 @@ pub(crate) fn sample(app: &App) {
     DATABASE.set_for(["idle"], pool.idle);
     DATABASE.set_for(["busy"], pool.open.saturating_sub(pool.idle));
     DATABASE_LIMIT.set(pool.limit);
+    let age = (chrono::Utc::now() - app.tokens.keys().since()).num_seconds();
+    KEY_AGE.set(usize::try_from(age).unwrap_or(0));
 }

@@ -7,11 +7,10 @@ use std::{
 };
 
 use axum::Router;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use jackfield_cluster::{revocations::Revocations, revocations_over_redis};
 use jackfield_shared::{ids::new_id, lifecycle::Lifecycle, serve::serve, settings::SettingsError, trace};
 use jsonwebtoken::jwk::JwkSet;
-use rand::rngs::OsRng;
 use sqlx::migrate::MigrateError;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -20,17 +19,17 @@ use crate::{
     app::{App, Limits},
     demo::{self, DemoError},
     http::{self, Started},
+    keys::{self, KeyManager, KeyRing, KeysError},
     logins::{self, Logins},
     passwords::{Cost, PasswordError, Passwords},
     revoker::Revoker,
     settings::AuthSettings,
     sign_in::LoginTerms,
-    signing_key::{KeyError, StoredKey},
     tokens::Tokens,
     users::{OpenError, Users, UsersError},
 };
 
-/// Timeout of one attempt to start: database connection, schema, signing key and demo users together.
+/// Timeout of one attempt to start: database connection, schema, signing keys and demo users together.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two deletions of logins that are over.
 const DELETE_EVERY: Duration = Duration::from_mins(10);
@@ -51,9 +50,9 @@ pub enum StartError {
     /// The database does not answer, or refuses.
     #[error(transparent)]
     Users(#[from] UsersError),
-    /// There is no signing key.
+    /// The signing keys cannot be made or read.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Keys(#[from] KeysError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -78,7 +77,9 @@ impl StartError {
             Self::Open(OpenError::Database(error) | OpenError::Migrate(MigrateError::Execute(error))) => {
                 UsersError::is_unavailable(error)
             }
-            Self::Users(error) | Self::Demo(DemoError::Users(error)) => matches!(error, UsersError::Unavailable(_)),
+            Self::Users(error) | Self::Keys(KeysError::Users(error)) | Self::Demo(DemoError::Users(error)) => {
+                matches!(error, UsersError::Unavailable(_))
+            }
             Self::Demo(DemoError::Password(error)) => *error == PasswordError::Busy,
             Self::TooSlow => true,
             _ => false,
@@ -93,8 +94,9 @@ pub struct AuthService {
 }
 
 impl AuthService {
-    /// Opens the database, brings its schema up to date, and creates what is missing: the signing key and, if enabled,
-    /// the demo users. Waits for a database that does not answer, for as long as it takes.
+    /// Opens the database, brings its schema up to date, and creates what is missing: signing keys and, if enabled, the
+    /// demo users. Waits for a database that does not answer, for as long as it takes. Afterwards a background task
+    /// follows the stored keys.
     ///
     /// # Errors
     /// [`StartError`].
@@ -122,16 +124,18 @@ impl AuthService {
 
     async fn try_build(settings: &AuthSettings, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         let users = Users::open(&settings.database.url, settings.database.connections).await?;
-        let key = users.signing_key(&StoredKey::generate(&mut OsRng)?).await?;
-        let tokens = Tokens::new(settings.token.clone(), &key)?;
+        let manager = KeyManager::new(&users, settings);
+        let stored = manager.upkeep(Utc::now()).await?;
+        let ring = KeyRing::new(&stored, Utc::now()).map_err(KeysError::from)?;
+        tracing::info!(kid = ring.kid(), published = ring.public().keys.len(), "loaded the signing keys");
         let passwords = Passwords::new(Cost::STANDARD, &settings.password, lifecycle).await?;
         if settings.seed.enabled {
             demo::create_missing(&users, &passwords).await?;
         }
         let app = App {
-            jwks: watch::Sender::new(tokens.public().clone()),
+            jwks: watch::Sender::new(ring.public().clone()),
             passwords,
-            tokens,
+            tokens: Tokens::new(settings.token.clone(), ring),
             limits: Limits::new(&settings.login, &settings.register),
             logins: Logins::of(&users),
             revoker: Revoker::new(settings.token.lifetime),
@@ -140,9 +144,11 @@ impl AuthService {
             seed_enabled: settings.seed.enabled,
             proxy_hops: settings.proxy.hops as usize,
         };
+        tracing::info!(demo_users = app.seed_enabled, "accounts are ready");
+        let app = Arc::new(app);
         lifecycle.spawn(delete_logins(app.logins.clone(), lifecycle.stopping()));
-        tracing::info!(kid = %key.kid, demo_users = app.seed_enabled, "accounts are ready");
-        Ok(Self { app: Arc::new(app), origins: settings.cors.origins.clone() })
+        lifecycle.spawn(keys::task::follow(manager, Arc::clone(&app), lifecycle.stopping()));
+        Ok(Self { app, origins: settings.cors.origins.clone() })
     }
 
     /// Records revoked tokens in this list, which the gateways follow. Call it before the first request; without a list

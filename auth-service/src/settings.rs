@@ -5,6 +5,8 @@ use std::time::Duration;
 use jackfield_cluster::RedisSettings;
 use jackfield_shared::{serve::internal_host, settings::SettingsError, telemetry::LogSettings, trace::OtelSettings};
 
+use crate::keys::seal::Secret;
+
 /// Longest `login.maxAge`.
 const LONGEST_LOGIN: Duration = Duration::from_hours(3_650 * 24);
 
@@ -21,6 +23,7 @@ jackfield_shared::settings! {
             redis: RedisSettings,
             seed: Seed,
             token: Token,
+            keys: KeySettings,
             password: Password,
             login: Login,
             register: Register,
@@ -63,6 +66,20 @@ jackfield_shared::settings! {
         /// How long a token is valid.
         #[serde(with = "humantime_serde")]
         lifetime: Duration = Duration::from_secs(2 * 60 * 60),
+    }
+
+    /// `keys.…`
+    pub struct KeySettings {
+        /// How long a key signs tokens before the next one takes over; 0 for ever.
+        #[serde(with = "humantime_serde")]
+        rotate_every: Duration = Duration::from_secs(30 * 24 * 60 * 60),
+        /// How long a key is published before it signs; gateways fetch the key set every 5 minutes, and caches may keep
+        /// it for 5 minutes.
+        #[serde(with = "humantime_serde")]
+        publish_before: Duration = Duration::from_secs(10 * 60),
+        /// Secret of at least 32 bytes that private keys are sealed with in the database, the same for all services; if
+        /// empty, they are stored as they are.
+        secret: Secret = Secret::default(),
     }
 
     /// `password.…`
@@ -147,6 +164,16 @@ impl AuthSettings {
         must(self.token.lifetime >= Duration::from_secs(1), "setting `token.lifetime` must be at least 1s")?;
         must(!self.token.issuer.is_empty(), "setting `token.issuer` must not be empty")?;
         must(!self.token.audience.is_empty(), "setting `token.audience` must not be empty")?;
+        let KeySettings { rotate_every, publish_before, secret } = &self.keys;
+        must(
+            rotate_every.is_zero() || rotate_every >= publish_before,
+            "setting `keys.rotateEvery` must be 0 or at least `keys.publishBefore`",
+        )?;
+        must(
+            secret.is_valid(),
+            "setting `keys.secret` (KEYS_SECRET or KEYS_SECRET_FILE) must have at least 32 bytes, such as those that \
+             `openssl rand -base64 32` prints",
+        )?;
         must(self.database.connections >= 1, "setting `database.connections` must be at least 1")?;
         must(!self.login.window.is_zero(), "setting `login.window` must not be 0")?;
         let ages = Duration::from_secs(1)..=LONGEST_LOGIN;
@@ -176,9 +203,14 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named() {
         assert_eq!(with(&[]).check(), Ok(()));
-        for key in
-            ["token.lifetime=0s", "database.connections=0", "login.window=0s", "token.issuer=", "login.maxAge=0s"]
-        {
+        for key in [
+            "token.lifetime=0s",
+            "database.connections=0",
+            "login.window=0s",
+            "token.issuer=",
+            "login.maxAge=0s",
+            "keys.secret=short",
+        ] {
             let error = with(&[key]).check().unwrap_err().to_string();
             assert!(error.contains(key.split_once('=').unwrap().0), "{error}");
         }

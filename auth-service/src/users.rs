@@ -1,13 +1,12 @@
-//! The accounts, and the key that signs their tokens: the port to the database.
+//! The accounts: the port to the database.
 //!
 //! Guarantees, the same on Postgres and on SQLite, for however many services on one database:
 //! - An email address belongs to one user: of several inserts at the same time, exactly one succeeds.
-//! - There is one signing key: if several services offer theirs at the same time, all receive the same one.
 //! - [`Users::replace_hash`] replaces only the hash that was read, so it never undoes a new password.
 //! - [`Users::open`] brings the schema up to date, one service at a time.
 //!
 //! Lookups take an [`Email`], so they are always normalised; the caller normalises the addresses that it stores. Hashes
-//! no passwords.
+//! no passwords. The keys in the same database have a port of their own: [`Users::keys`].
 
 use chrono::{DateTime, Utc};
 use jackfield_shared::{claims::Role, settings::SettingsError};
@@ -16,7 +15,7 @@ use sqlx::{Database, Encode, PgPool, SqlitePool, Type, query::Query};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{rules::Email, signing_key::StoredKey, users_postgres, users_sqlite};
+use crate::{keys::KeyTable, rules::Email, users_postgres, users_sqlite};
 
 /// A user, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -142,6 +141,7 @@ pub struct Users {
     sql: &'static Statements,
 }
 
+/// The connections of either database.
 #[derive(Clone)]
 pub(crate) enum EitherPool {
     /// For many services.
@@ -162,8 +162,6 @@ pub(crate) struct Statements {
     pub insert: &'static str,
     /// Id, old hash, new hash, time.
     pub replace_hash: &'static str,
-    /// Key id, key, time.
-    pub insert_key: &'static str,
     /// Begins a transaction that writes.
     pub begin: &'static str,
 }
@@ -263,19 +261,10 @@ impl Users {
         })
     }
 
-    /// The signing key. If there is none yet, `candidate` becomes it.
-    ///
-    /// # Errors
-    /// [`UsersError`].
-    pub async fn signing_key(&self, candidate: &StoredKey) -> Result<StoredKey, UsersError> {
-        let StoredKey { kid, pkcs8 } = candidate;
-        either!(self, pool => {
-            // The unique index lets only the first insert in; the other services read the key that it wrote.
-            sqlx::query(self.sql.insert_key).bind(kid).bind(pkcs8).bind(Utc::now()).execute(pool).await?;
-            let current = sqlx::query_as("SELECT kid, pkcs8 FROM signing_keys WHERE state = 'current'");
-            let (kid, pkcs8) = current.fetch_one(pool).await?;
-            Ok(StoredKey { kid, pkcs8 })
-        })
+    /// The signing keys in the same database.
+    #[must_use]
+    pub fn keys(&self) -> KeyTable {
+        KeyTable::new(self.pool.clone(), self.sql.begin)
     }
 
     /// Whether the database answers.

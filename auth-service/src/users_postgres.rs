@@ -22,8 +22,6 @@ pub(crate) static SQL: Statements = Statements {
     insert: "INSERT INTO users (id, email, password_hash, full_name, is_active, roles, created_at, updated_at)
         VALUES ($1::uuid, $2, $3, $4, $5, ARRAY(SELECT json_array_elements_text($6::json)), $7, $7)",
     replace_hash: "UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1::uuid AND password_hash = $2",
-    insert_key: "INSERT INTO signing_keys (kid, pkcs8, state, created_at) VALUES ($1, $2, 'current', $3)
-        ON CONFLICT DO NOTHING",
     begin: "BEGIN",
 };
 

@@ -1,7 +1,7 @@
 //! [`Users`](crate::users::Users) in one SQLite file.
 //!
 //! In WAL mode, so that readers do not wait for the writer; a writer waits for the previous one, for a bounded time.
-//! A new file is readable by its owner only, because it holds the signing key.
+//! A new file is readable by its owner only, because it holds the signing keys.
 
 use std::{
     fs::{OpenOptions, hard_link, remove_file},
@@ -34,8 +34,6 @@ pub(crate) static SQL: Statements = Statements {
         VALUES ($1, $2, $3, $4, $5, $6, strftime('%Y-%m-%dT%H:%M:%fZ', $7), strftime('%Y-%m-%dT%H:%M:%fZ', $7))",
     replace_hash: "UPDATE users SET password_hash = $3, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', $4)
         WHERE id = $1 AND password_hash = $2",
-    insert_key: "INSERT INTO signing_keys (kid, pkcs8, state, created_at)
-        VALUES ($1, $2, 'current', strftime('%Y-%m-%dT%H:%M:%fZ', $3)) ON CONFLICT DO NOTHING",
     // A transaction that starts as a reader cannot wait for its turn to write.
     begin: "BEGIN IMMEDIATE",
 };

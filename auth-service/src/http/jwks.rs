@@ -15,5 +15,5 @@ const CACHEABLE: &str = "public, max-age=300";
     responses((status = 200, description = "A JWK Set", body = serde_json::Value)),
 )]
 pub async fn jwks(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(CACHE_CONTROL, CACHEABLE)], Json(app.tokens.public().clone()))
+    ([(CACHE_CONTROL, CACHEABLE)], Json(app.tokens.keys().public().clone()))
 }

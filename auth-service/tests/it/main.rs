@@ -1,4 +1,4 @@
-//! The auth service over real HTTP, on both databases, and the `users` port's promises on both.
+//! The auth service over real HTTP, on both databases, and the promises of the ports on both.
 //!
 //! Every test has a database of its own, on Postgres in the server that `TEST_POSTGRES_URL` names.
 
@@ -9,6 +9,9 @@ mod administration;
 mod concurrency;
 mod errors;
 mod harness;
+mod keys;
+mod keys_command;
+mod keys_of_services;
 mod limits;
 mod logins;
 mod logout;
@@ -19,6 +22,7 @@ mod processes;
 mod readme;
 mod redis_away;
 mod refresh;
+mod rotation_load;
 mod starts;
 mod timing;
 mod tokens;

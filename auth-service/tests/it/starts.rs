@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 
 use crate::harness::{Database, TestServer, on_both};
 
-on_both!(four_services_end_with_one_key, invalid_settings_are_refused);
+on_both!(four_services_end_with_the_same_keys, invalid_settings_are_refused);
 
-async fn four_services_end_with_one_key(database: Database) {
+async fn four_services_end_with_the_same_keys(database: Database) {
     let servers = join_all((0..4).map(|_| TestServer::on(&database).seeded().start())).await;
     let sets = join_all(servers.iter().map(|server| server.get("/.well-known/jwks.json"))).await;
     assert!(sets.iter().all(|set| set.status == 200 && set.text == sets[0].text));
@@ -20,7 +20,7 @@ async fn four_services_end_with_one_key(database: Database) {
     let late = TestServer::on(&database).start().await;
     late.check_status(&token).await.ok(200);
     if database.url.starts_with("postgres") {
-        assert_eq!(database.count("SELECT count(*) FROM signing_keys").await, 1);
+        assert_eq!(database.count("SELECT count(*) FROM signing_keys").await, 2);
         assert_eq!(database.count("SELECT count(*) FROM users").await, 2);
     }
 }

@@ -2,7 +2,12 @@
 
 use crate::harness::{Database, TestServer, on_both};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jackfield_auth::{settings::Token, signing_key::StoredKey, tokens::Tokens};
+use chrono::Utc;
+use jackfield_auth::{
+    keys::{KeyPair, KeyRing},
+    settings::Token,
+    tokens::Tokens,
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rand::rngs::OsRng;
 use serde_json::{Value, json};
@@ -29,12 +34,12 @@ async fn only_own_valid_tokens_pass(database: Database) {
     let mut hmac = Header::new(Algorithm::HS256);
     hmac.kid = Some(kid.to_owned());
     let confused = |secret: &[u8]| encode(&hmac, &claims, &EncodingKey::from_secret(secret)).unwrap();
-    let mut others = StoredKey::generate(&mut OsRng).unwrap();
+    let mut others = KeyPair::generate(&mut OsRng).unwrap();
     others.kid = kid.to_owned();
     let mut eddsa = Header::new(Algorithm::EdDSA);
     eddsa.kid = Some(kid.to_owned());
-    let signed = |key: &StoredKey, claims: &Value| encode(&eddsa, claims, &key.encoding_key()).unwrap();
-    let own = database.users().await.signing_key(&others).await.unwrap();
+    let signed = |key: &KeyPair, claims: &Value| encode(&eddsa, claims, &key.encoding_key()).unwrap();
+    let own = database.keys(&[]).await.upkeep(Utc::now()).await.unwrap().remove(0).pair;
     let with = |key: &str, value: Value| {
         let mut changed = claims.clone();
         changed[key] = value;
@@ -67,8 +72,8 @@ async fn only_own_valid_tokens_pass(database: Database) {
 
 async fn a_token_of_a_deleted_user_is_refused(database: Database) {
     let server = TestServer::on(&database).start().await;
-    let key = database.users().await.signing_key(&StoredKey::generate(&mut OsRng).unwrap()).await.unwrap();
-    let tokens = Tokens::new(Token::default(), &key).unwrap();
+    let keys = database.keys(&[]).await.upkeep(Utc::now()).await.unwrap();
+    let tokens = Tokens::new(Token::default(), KeyRing::new(&keys, Utc::now()).unwrap());
     let now = jackfield_shared::time::unix_now();
     let deleted = jackfield_auth::users::User {
         id: uuid::Uuid::now_v7(),

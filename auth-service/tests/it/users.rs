@@ -3,11 +3,9 @@
 use futures_util::future::join_all;
 use jackfield_auth::{
     rules::Email,
-    signing_key::StoredKey,
     users::{Account, User, Users, UsersError},
 };
 use jackfield_shared::claims::Role;
-use rand::rngs::OsRng;
 use uuid::Uuid;
 
 use crate::harness::{Database, on_both};
@@ -19,7 +17,6 @@ on_both!(
     a_hash_is_replaced_only_if_it_is_the_one_read,
     a_reset_overwrites_accounts_and_keeps_their_ids,
     concurrent_resets_succeed,
-    there_is_one_signing_key,
     many_open_an_empty_database_at_once,
     an_older_version_works_on_newer_tables,
     a_closed_port_is_unavailable,
@@ -97,18 +94,6 @@ async fn a_reset_overwrites_accounts_and_keeps_their_ids(database: Database) {
 async fn concurrent_resets_succeed(database: Database) {
     let accounts = [account("ann@mail.com"), account("bob@mail.com")];
     join_all((0..8).map(|_| database.reset(&accounts))).await;
-}
-
-async fn there_is_one_signing_key(database: Database) {
-    let services: [Users; 4] =
-        [database.users().await, database.users().await, database.users().await, database.users().await];
-    let candidates: Vec<_> = (0..16).map(|_| StoredKey::generate(&mut OsRng).unwrap()).collect();
-    let offers = candidates.iter().zip(services.iter().cycle()).map(|(key, service)| service.signing_key(key));
-    let answers: Vec<_> = join_all(offers).await.into_iter().map(Result::unwrap).collect();
-    assert!(answers.iter().all(|key| *key == answers[0]));
-    assert!(candidates.contains(&answers[0]));
-    let later = StoredKey::generate(&mut OsRng).unwrap();
-    assert_eq!(database.users().await.signing_key(&later).await.unwrap(), answers[0]);
 }
 
 async fn many_open_an_empty_database_at_once(database: Database) {

@@ -9,9 +9,12 @@ use std::{
 
 use futures_util::FutureExt as _;
 use jackfield_auth::{
+    AuthSettings,
+    keys::KeyManager,
     logins::Logins,
     users::{Account, Users},
 };
+use jackfield_shared::settings::{Sources, load};
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -67,6 +70,19 @@ impl Database {
             change.reset_user(account).await.unwrap();
         }
         change.commit().await.unwrap();
+    }
+
+    /// The manager of its keys with these settings, besides the server's own.
+    pub async fn keys(&self, settings: &[&str]) -> KeyManager {
+        let overrides = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let settings: AuthSettings = load(&Sources { overrides, ..Sources::default() }).unwrap();
+        KeyManager::new(&self.users().await, &settings)
+    }
+
+    /// Makes the next key old enough to sign at once.
+    pub async fn age_next_key(&self) {
+        let statement = "UPDATE signing_keys SET created_at = '2026-01-01T00:00:00.000Z' WHERE state = 'next'";
+        assert_eq!(self.execute(statement).await, 1);
     }
 
     /// Executes a statement on either kind of database; returns the number of rows that it changed.

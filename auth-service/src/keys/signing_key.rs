@@ -1,7 +1,7 @@
-//! The key that signs tokens: generated, stored and published here.
+//! An Ed25519 key pair: generated here, and turned into the types that sign and verify.
 //!
-//! Guarantees: the private part leaves this module only as bytes for the database and as the signer's key; `Debug`
-//! shows only the `kid`.
+//! Guarantees: the private part leaves this module only as bytes to be stored and as the signer's key; our own copies
+//! of it are overwritten when they are dropped; `Debug` shows only the `kid`.
 
 use std::fmt;
 
@@ -19,8 +19,9 @@ use jsonwebtoken::{
     },
 };
 use rand::TryCryptoRng;
+use zeroize::Zeroizing;
 
-/// Why there is no key.
+/// Why a key cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The system has no random bytes.
@@ -29,33 +30,48 @@ pub enum KeyError {
     /// The stored bytes are not an Ed25519 key.
     #[error("the stored signing key {0} is not an Ed25519 key in PKCS #8: restore its row from a backup")]
     Unreadable(String),
+    /// The stored key is sealed, and there is no secret to open it.
+    #[error("the stored signing key {0} is sealed: set `keys.secret` (KEYS_SECRET or KEYS_SECRET_FILE)")]
+    Sealed(String),
+    /// The stored key was sealed with another secret, or its row was changed.
+    #[error(
+        "the stored signing key {0} does not open with this secret: set `keys.secret` (KEYS_SECRET or \
+         KEYS_SECRET_FILE) to the one that it was sealed with"
+    )]
+    WrongSecret(String),
+    /// The stored key is sealed in a way that this version does not know.
+    #[error("the stored signing key {0} was sealed by a newer version: run that version")]
+    UnknownSeal(String),
+    /// Nothing to sign with.
+    #[error("there is no key to sign with")]
+    Missing,
 }
 
-/// An Ed25519 key pair, as stored in the database.
+/// An Ed25519 key pair with its name.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StoredKey {
+pub struct KeyPair {
     /// Its name in tokens and in the key set; a UUID v7.
     pub kid: String,
     /// The private key, DER.
-    pub pkcs8: Vec<u8>,
+    pub pkcs8: Zeroizing<Vec<u8>>,
 }
 
-impl fmt::Debug for StoredKey {
+impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredKey").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
-impl StoredKey {
+impl KeyPair {
     /// A new key.
     ///
     /// # Errors
     /// [`KeyError::Random`].
     pub fn generate(random: &mut impl TryCryptoRng) -> Result<Self, KeyError> {
-        let mut seed = [0; 32];
-        random.try_fill_bytes(&mut seed).map_err(|_| KeyError::Random)?;
+        let mut seed = Zeroizing::new([0; 32]);
+        random.try_fill_bytes(&mut *seed).map_err(|_| KeyError::Random)?;
         let pkcs8 = SigningKey::from_bytes(&seed).to_pkcs8_der().map_err(|_| KeyError::Random)?;
-        Ok(Self { kid: new_id(), pkcs8: pkcs8.as_bytes().to_vec() })
+        Ok(Self { kid: new_id(), pkcs8: Zeroizing::new(pkcs8.as_bytes().to_vec()) })
     }
 
     /// The private key, in the signer's type.
@@ -92,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_key_set_shows_the_public_part_only() {
-        let key = StoredKey::generate(&mut OsRng).unwrap();
+        let key = KeyPair::generate(&mut OsRng).unwrap();
         let jwk = serde_json::to_value(key.public_jwk().unwrap()).unwrap();
         let mut members: Vec<_> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
         members.sort_unstable();
@@ -103,13 +119,13 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_secret() {
-        let key = StoredKey::generate(&mut OsRng).unwrap();
-        assert_eq!(format!("{key:?}"), format!("StoredKey {{ kid: {:?}, .. }}", key.kid));
+        let key = KeyPair::generate(&mut OsRng).unwrap();
+        assert_eq!(format!("{key:?}"), format!("KeyPair {{ kid: {:?}, .. }}", key.kid));
     }
 
     #[test]
     fn an_invalid_key_is_reported_by_its_kid() {
-        let broken = StoredKey { kid: "k1".into(), pkcs8: vec![1, 2, 3] };
+        let broken = KeyPair { kid: "k1".into(), pkcs8: vec![1, 2, 3].into() };
         assert!(broken.public_jwk().unwrap_err().to_string().contains("k1"));
     }
 }
