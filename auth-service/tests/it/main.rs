@@ -19,6 +19,7 @@ mod processes;
 mod readme;
 mod redis_away;
 mod refresh;
+mod secrets;
 mod starts;
 mod timing;
 mod tokens;
