@@ -23,6 +23,7 @@ mod readme;
 mod redis_away;
 mod refresh;
 mod rotation_load;
+mod secrets;
 mod starts;
 mod timing;
 mod tokens;

@@ -27,19 +27,34 @@ async fn requests_are_counted_by_route_and_no_client_text_is_exported() {
     server.login("shown-nowhere@mail.com", "P44sw0rd").await.ok(200);
     server.login("shown-nowhere@mail.com", "wrong").await.error(401, "invalid_credentials");
     server.get("/api/shown-nowhere").await;
+    let first = server.login("shown-nowhere@mail.com", "P44sw0rd").await.ok(200);
+    let second = server.refresh(first.refresh_token()).await.ok(200);
+    server.refresh(first.refresh_token()).await.ok(200);
+    server.refresh(second.refresh_token()).await.ok(200);
+    server.refresh(first.refresh_token()).await.error(401, "invalid_refresh_token");
+    server.refresh("shown-nowhere").await.error(401, "invalid_refresh_token");
+    server.logout(server.login("shown-nowhere@mail.com", "P44sw0rd").await.ok(200).token()).await.ok(204);
 
     let text = server.get_internal("/metrics").await.text;
     for (series, count) in [
         ("jackfield_auth_requests_total{endpoint=\"/api/auth/register\",status=\"2xx\"}", 1.0),
-        ("jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"2xx\"}", 1.0),
+        ("jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"2xx\"}", 3.0),
+        ("jackfield_auth_requests_total{endpoint=\"/api/auth/refresh\",status=\"4xx\"}", 2.0),
+        ("jackfield_auth_refreshes_total{outcome=\"rotated\"}", 2.0),
+        ("jackfield_auth_refreshes_total{outcome=\"repeated\"}", 1.0),
+        ("jackfield_auth_refreshes_total{outcome=\"reused\"}", 1.0),
+        ("jackfield_auth_refreshes_total{outcome=\"refused\"}", 1.0),
+        ("jackfield_auth_logins_ended_total{reason=\"revoked\"}", 1.0),
+        ("jackfield_auth_logins_ended_total{reason=\"logout\"}", 1.0),
+        ("jackfield_auth_logins_ended_total{reason=\"limit\"}", 0.0),
         ("jackfield_auth_requests_total{endpoint=\"/api/auth/login\",status=\"4xx\"}", 1.0),
         ("jackfield_auth_requests_total{endpoint=\"other\",status=\"4xx\"}", 1.0),
-        ("jackfield_auth_request_seconds_count{endpoint=\"/api/auth/login\"}", 2.0),
+        ("jackfield_auth_request_seconds_count{endpoint=\"/api/auth/login\"}", 4.0),
         ("jackfield_auth_logins_failed_total", 1.0),
         // One more hash, at the start: the one for unknown users.
         ("jackfield_auth_password_seconds_count{what=\"hash\"}", 2.0),
-        ("jackfield_auth_password_seconds_count{what=\"verify\"}", 2.0),
-        ("jackfield_auth_password_wait_seconds_count", 4.0),
+        ("jackfield_auth_password_seconds_count{what=\"verify\"}", 4.0),
+        ("jackfield_auth_password_wait_seconds_count", 6.0),
     ] {
         assert!((value(&text, series) - count).abs() < 0.5, "{series}: {}", value(&text, series));
     }

@@ -1,10 +1,12 @@
 //! A database and a server for each test, and requests to the server.
 
 mod database;
+mod redis;
 pub mod revocations;
 mod server;
 
 pub use database::Database;
+pub use redis::RefusingRedis;
 pub use server::{Reply, TestServer};
 
 /// Runs each of these functions on both databases, as tests `sqlite::…` and `postgres::…`.
