@@ -70,7 +70,7 @@ impl Connection {
         };
         match step {
             Step::Wait(_) => {}
-            Step::Warn => {
+            Step::Warn(_) => {
                 self.sockets().iter().for_each(|client| client.emit("token:expiring", &expiring(expires_at)));
             }
             Step::Expired => {
@@ -101,7 +101,7 @@ impl Connection {
         for (subscriber, (step, expires_at)) in due {
             match step {
                 Step::Wait(_) => {}
-                Step::Warn => subscriber.emit("token:expiring", &expiring(expires_at)),
+                Step::Warn(_) => subscriber.emit("token:expiring", &expiring(expires_at)),
                 Step::Expired => {
                     self.disconnect_from_feed(&subscriber, "token_expired", "token:expired", &expiring(expires_at));
                 }
@@ -113,8 +113,8 @@ impl Connection {
 /// When to check again after this step.
 fn next(step: &Step, expires_at: u64) -> u64 {
     match step {
-        Step::Wait(at) => *at,
-        Step::Warn | Step::Expired => expires_at,
+        Step::Wait(at) | Step::Warn(at) => *at,
+        Step::Expired => expires_at,
     }
 }
 
