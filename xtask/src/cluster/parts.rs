@@ -53,11 +53,15 @@ impl Parts {
 
         let spec = Spec::new("auth", paths::built("jackfield-auth", options.build.release)?, logs)
             .env("DATABASE_URL", postgres.url())
+            .env("REDIS_URL", redis.url())
             .env("SEED_ENABLED", "true")
             .env("PROXY_HOPS", "1")
             .env("TOKEN_ISSUER", "jackfield")
             .env("TOKEN_AUDIENCE", "jackfield");
-        let mut auth = Service::start(spec, &start.auth_set, &mut ports)?;
+        // The gateways' Redis is its own, too: it tells them there which tokens are revoked.
+        let of_redis = options.set.iter().filter(|setting| setting.starts_with("redis."));
+        let auth_set: Vec<_> = of_redis.chain(&start.auth_set).cloned().collect();
+        let mut auth = Service::start(spec, &auth_set, &mut ports)?;
         auth.until_ready().await?;
 
         let (trust, trusted) = match &start.jwt_secret {
