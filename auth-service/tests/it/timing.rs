@@ -60,9 +60,10 @@ async fn sample<const N: usize>(names: [&'static str; N], request: impl AsyncFn(
     samples
 }
 
-fn assert_alike(samples: &[Sample]) {
+/// Asserts that no two kinds differ much, and if they were measured, that those of the same `class` do not differ.
+fn assert_alike<const N: usize>(samples: &[Sample; N], class: [u8; N]) {
     for (at, one) in samples.iter().enumerate() {
-        for other in &samples[..at] {
+        for (before, other) in samples[..at].iter().enumerate() {
             let ratio = one.median().as_secs_f64() / other.median().as_secs_f64();
             let (longer, deviations) = one.compare(other);
             let text = format!(
@@ -74,7 +75,7 @@ fn assert_alike(samples: &[Sample]) {
             );
             println!("{text}");
             assert!((0.5..2.0).contains(&ratio), "{text}");
-            if measured_tries().is_some() {
+            if measured_tries().is_some() && class[at] == class[before] {
                 assert!((0.45..0.55).contains(&longer), "{text}");
             }
         }
@@ -93,7 +94,7 @@ async fn refused_sign_ins_take_the_same_time(database: Database) {
         server.login(emails[kind], "wrong").await.error(401, "invalid_credentials")
     });
     let samples = samples.await;
-    assert_alike(&samples);
+    assert_alike(&samples, [0, 0, 0]);
     assert!(samples.iter().all(|sample| sample.median() > Duration::from_millis(2)), "nothing was hashed");
 }
 
@@ -113,5 +114,6 @@ async fn refused_refreshes_take_the_same_time(database: Database) {
     let samples = sample(["forged", "unknown login", "ended login"], async |kind| {
         server.refresh(&tokens[kind]).await.error(401, "invalid_refresh_token")
     });
-    assert_alike(&samples.await);
+    // An unknown login costs no row to read. Nobody can try ids: they have 74 random bits.
+    assert_alike(&samples.await, [0, 1, 0]);
 }
