@@ -19,6 +19,7 @@ pub mod failed_logins;
 pub mod fair_queue;
 pub mod http;
 pub mod keys;
+mod list_keeper;
 pub mod logins;
 mod logins_postgres;
 mod logins_sqlite;

@@ -126,6 +126,8 @@ pub(crate) struct Statements {
     pub is_open: &'static str,
     /// User.
     pub tokens_until: &'static str,
+    /// The id, user and `tokens_until` of ended logins; time, id, limit.
+    pub ended_with_tokens: &'static str,
     /// Id, full name, whether it is active, roles, time.
     pub update_user: &'static str,
 }
@@ -187,6 +189,24 @@ impl Logins {
             let extend = sqlx::query(self.sql.extend).bind(id.to_string()).bind(now).bind(tokens_until);
             Ok(extend.execute(pool).await?.rows_affected() == 1)
         })
+    }
+
+    /// The ended logins with the lowest ids above `after` of which access tokens are still valid, at most `limit`.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn ended_with_tokens(
+        &self,
+        now: DateTime<Utc>,
+        after: Uuid,
+        limit: usize,
+    ) -> Result<Vec<Ended>, UsersError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<change::EndedRow> = either!(self, pool => {
+            let read = sqlx::query_as(self.sql.ended_with_tokens).bind(now).bind(after.to_string()).bind(limit);
+            read.fetch_all(pool).await?
+        });
+        rows.into_iter().map(Ended::try_from).collect()
     }
 
     /// Deletes the logins that ended before `then`, and whose last access token had expired by then; returns their

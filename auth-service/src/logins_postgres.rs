@@ -33,6 +33,8 @@ pub(crate) static SQL: Statements = Statements {
         RETURNING id::text AS id, user_id::text AS user_id, tokens_until",
     is_open: "SELECT 1 FROM logins WHERE id = $1::uuid AND ended_at IS NULL AND expires_at > $2",
     tokens_until: "SELECT max(tokens_until) FROM logins WHERE user_id = $1::uuid",
+    ended_with_tokens: "SELECT id::text AS id, user_id::text AS user_id, tokens_until FROM logins
+        WHERE ended_at IS NOT NULL AND tokens_until > $1 AND id > $2::uuid ORDER BY id LIMIT $3",
     update_user: "UPDATE users SET full_name = $2, is_active = $3,
             roles = ARRAY(SELECT json_array_elements_text($4::json)), updated_at = $5
         WHERE id = $1::uuid",

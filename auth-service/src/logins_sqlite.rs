@@ -39,6 +39,9 @@ pub(crate) static SQL: Statements = Statements {
     is_open: "SELECT 1 FROM logins
         WHERE id = $1 AND ended_at IS NULL AND expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', $2)",
     tokens_until: "SELECT max(tokens_until) FROM logins WHERE user_id = $1",
+    ended_with_tokens: "SELECT id, user_id, tokens_until FROM logins
+        WHERE ended_at IS NOT NULL AND tokens_until > strftime('%Y-%m-%dT%H:%M:%fZ', $1) AND id > $2
+        ORDER BY id LIMIT $3",
     update_user: "UPDATE users SET full_name = $2, is_active = $3, roles = $4,
             updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', $5)
         WHERE id = $1",

@@ -94,6 +94,12 @@ impl Revoker {
         let _ = self.list.set(list);
     }
 
+    /// How long access tokens live.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
     /// Whether the list answers; `None` without one.
     pub async fn is_reachable(&self) -> Option<bool> {
         match self.list.get() {

@@ -20,6 +20,7 @@ use crate::{
     demo::{self, DemoError},
     http::{self, Started},
     keys::{self, KeyManager, KeyRing, KeysError},
+    list_keeper,
     logins::{self, Logins},
     passwords::{Cost, PasswordError, Passwords},
     revoker::Revoker,
@@ -151,10 +152,11 @@ impl AuthService {
         Ok(Self { app, origins: settings.cors.origins.clone() })
     }
 
-    /// Records revoked tokens in this list, which the gateways follow. Call it before the first request; without a list
-    /// a gateway accepts every token until it expires.
-    pub fn revoke_through(&self, list: Revocations) {
-        self.app.revoker.record_in(list);
+    /// Records revoked tokens in this list, which the gateways follow, and again what the list has lost. Call it before
+    /// the first request; without a list a gateway accepts every token until it expires.
+    pub fn revoke_through(&self, list: Revocations, lifecycle: &Lifecycle) {
+        self.app.revoker.record_in(list.clone());
+        lifecycle.spawn(list_keeper::keep(Arc::clone(&self.app), list, lifecycle.stopping()));
     }
 
     /// The public routes: `/api` and below, and the key set. Any other path gets 404.
@@ -212,7 +214,7 @@ impl Server {
         let redis = has_redis.then(|| settings.redis.target()).transpose()?;
         let service = AuthService::build(settings, lifecycle).await?;
         match redis {
-            Some(target) => service.revoke_through(revocations_over_redis(target, &prefix, lifecycle)),
+            Some(target) => service.revoke_through(revocations_over_redis(target, &prefix, lifecycle), lifecycle),
             None => tracing::warn!(
                 "`redis.url` (REDIS_URL) is not set: gateways are told nothing about logouts, changed passwords and \
                  deactivated users, and accept tokens until they expire; set it to the Redis of the gateways"

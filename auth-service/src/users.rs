@@ -158,6 +158,9 @@ pub(crate) struct Statements {
     pub find: &'static str,
     /// The [`Row`]s of the lowest ids above an id; the id, limit.
     pub list: &'static str,
+    /// The [`Changed`] rows of the lowest ids above an id that were changed since a time, after their insertion; the time,
+    /// id, limit.
+    pub changed_since: &'static str,
     /// See [`insertion`]; continues with `ON CONFLICT`.
     pub insert: &'static str,
     /// Id, old hash, new hash, time.
@@ -245,6 +248,25 @@ impl Users {
         rows.into_iter().map(|row| Ok(Account::try_from(row)?.user)).collect()
     }
 
+    /// The users with the lowest ids above `after` that were changed since `then`, after they were created, and when; at
+    /// most `limit`.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub async fn changed_since(
+        &self,
+        then: DateTime<Utc>,
+        after: Uuid,
+        limit: usize,
+    ) -> Result<Vec<(User, DateTime<Utc>)>, UsersError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<Changed> = either!(self, pool => {
+            let read = sqlx::query_as(self.sql.changed_since).bind(then).bind(after.to_string()).bind(limit);
+            read.fetch_all(pool).await?
+        });
+        rows.into_iter().map(|row| Ok((Account::try_from(row.user)?.user, row.updated_at))).collect()
+    }
+
     async fn find_one(&self, statement: &str, key: &str) -> Result<Option<Account>, UsersError> {
         let row: Option<Row> = either!(self, pool => sqlx::query_as(statement).bind(key).fetch_optional(pool).await?);
         row.map(Account::try_from).transpose()
@@ -286,6 +308,14 @@ impl Users {
     pub async fn close(&self) {
         either!(self, pool => pool.close().await);
     }
+}
+
+/// A row of `users`, and when it was changed.
+#[derive(sqlx::FromRow)]
+struct Changed {
+    #[sqlx(flatten)]
+    user: Row,
+    updated_at: DateTime<Utc>,
 }
 
 /// A row of `users`.

@@ -19,6 +19,9 @@ pub(crate) static SQL: Statements = Statements {
         FROM users WHERE id = $1::uuid",
     list: "SELECT id::text AS id, email, password_hash, full_name, is_active, to_json(roles)::text AS roles
         FROM users WHERE users.id > $1::uuid ORDER BY users.id LIMIT $2",
+    changed_since: "SELECT id::text AS id, email, password_hash, full_name, is_active, to_json(roles)::text AS roles,
+            updated_at
+        FROM users WHERE updated_at > $1 AND updated_at > created_at AND id > $2::uuid ORDER BY id LIMIT $3",
     insert: "INSERT INTO users (id, email, password_hash, full_name, is_active, roles, created_at, updated_at)
         VALUES ($1::uuid, $2, $3, $4, $5, ARRAY(SELECT json_array_elements_text($6::json)), $7, $7)",
     replace_hash: "UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1::uuid AND password_hash = $2",

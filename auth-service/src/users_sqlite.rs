@@ -30,6 +30,9 @@ pub(crate) static SQL: Statements = Statements {
     find: "SELECT id, email, password_hash, full_name, is_active, roles FROM users WHERE id = $1",
     list: "SELECT id, email, password_hash, full_name, is_active, roles FROM users
         WHERE id > $1 ORDER BY id LIMIT $2",
+    changed_since: "SELECT id, email, password_hash, full_name, is_active, roles, updated_at
+        FROM users WHERE updated_at > strftime('%Y-%m-%dT%H:%M:%fZ', $1) AND updated_at > created_at AND id > $2
+        ORDER BY id LIMIT $3",
     insert: "INSERT INTO users (id, email, password_hash, full_name, is_active, roles, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, strftime('%Y-%m-%dT%H:%M:%fZ', $7), strftime('%Y-%m-%dT%H:%M:%fZ', $7))",
     replace_hash: "UPDATE users SET password_hash = $3, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', $4)

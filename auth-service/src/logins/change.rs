@@ -237,7 +237,7 @@ impl Change {
 
 /// What an ending statement returns.
 #[derive(FromRow)]
-struct EndedRow {
+pub(super) struct EndedRow {
     id: String,
     user_id: String,
     tokens_until: DateTime<Utc>,

@@ -15,6 +15,7 @@ mod keys_of_services;
 mod limits;
 mod logins;
 mod logout;
+mod lost_list;
 mod metrics;
 mod outage;
 mod password;

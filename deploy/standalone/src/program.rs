@@ -37,7 +37,7 @@ pub async fn run(gateway: GatewaySettings, auth: AuthSettings) -> anyhow::Result
     let own_keys = gateway.jwt.secret.is_empty() && gateway.jwt.jwks_url.is_empty();
     let keys = if own_keys { Some(KeySource::Local(auth.jwks())) } else { gateway.key_source()? };
     let gateway = Arc::new(Gateway::build(gateway, keys, &lifecycle)?);
-    auth.revoke_through(gateway.revocations());
+    auth.revoke_through(gateway.revocations(), &lifecycle);
 
     println!("{announcement}");
     log_demo_users(seeded, public.local_addr()?.ip());

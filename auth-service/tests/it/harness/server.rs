@@ -50,7 +50,7 @@ impl Plan {
         let lifecycle = Lifecycle::new();
         let server = Server::bind(settings, &lifecycle).await?;
         if let Some(list) = self.list {
-            server.service().revoke_through(list);
+            server.service().revoke_through(list, &lifecycle);
         }
         let (public, internal) = server.addresses();
         lifecycle.spawn(async move { server.serve().await.close().await });
