@@ -2,15 +2,16 @@
 //!
 //! The path of a request: [`http`] (limits, shape of errors; one file per endpoint, bodies checked by `http::valid`) →
 //! [`rules`] (valid addresses, passwords and names) → [`failed_logins`] (limits on sign-in attempts) → [`passwords`]
-//! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] and [`logins`] (the ports, with
-//! the statements of `…_postgres` or `…_sqlite`) → [`sign_in`] (opens a login) → [`tokens`] (signs with the
+//! (Argon2id on its own threads, in turns by client address: [`fair_queue`]) → [`users`] and [`logins`] (the ports,
+//! with the statements of `…_postgres` or `…_sqlite`) → [`sign_in`] (opens a login) → [`tokens`] (signs with the
 //! [`signing_key`] from the database). [`service`] builds and starts them.
 //!
-//! A login is renewed with its [`refresh_token`] by the rules of [`rotation`]. A call that ends logins or changes a user
-//! goes through the [`revoker`], which tells the gateways.
+//! A login is renewed with its [`refresh_token`] by the rules of [`rotation`]. A call that ends logins or changes a
+//! user goes through the [`revoker`], which tells the gateways.
 //!
 //! Architecture invariants: only `users`, `logins` and the files of their statements contain SQL; a password is hashed
-//! only with a [`passwords::Turn`]; a token is revoked only through the [`revoker`]; nothing here knows sockets or rooms.
+//! only with a [`passwords::Turn`]; a token is revoked only through the [`revoker`]; nothing here knows sockets or
+//! rooms.
 
 pub mod app;
 pub mod demo;
