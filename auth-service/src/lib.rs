@@ -6,8 +6,8 @@
 //! the statements of `…_postgres` or `…_sqlite`) → [`sign_in`] (opens a login) → [`tokens`] (signs with the current one
 //! of the [`keys`] in the database). [`service`] builds and starts them.
 //!
-//! A login is renewed with its [`refresh_token`] by the rules of [`rotation`]. A call that ends logins or changes a user
-//! goes through the [`revoker`], which tells the gateways.
+//! A login is renewed with its [`refresh_token`] by the rules of [`rotation`]. A call that ends logins or changes a
+//! user goes through the [`revoker`], which tells the gateways; `list_keeper` tells them again what their list has lost.
 //!
 //! Architecture invariants: only `users`, `logins`, the files of their statements and `keys::table` contain SQL; a
 //! password is hashed only with a [`passwords::Turn`]; a token is revoked only through the [`revoker`]; nothing here

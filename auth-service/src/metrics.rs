@@ -28,8 +28,8 @@ jackfield_shared::metric_list! {
     Histogram REQUEST = "jackfield_auth_request_seconds" by endpoint in ENDPOINTS;
     /// Sign-ins that failed: wrong password or unknown email address.
     Counter LOGINS_FAILED = "jackfield_auth_logins_failed_total";
-    /// Requests refused by a rate limit: too many failed sign-ins, too many registrations from one client address, or too
-    /// many changes of one user that end logins.
+    /// Requests refused by a rate limit: too many failed sign-ins, too many registrations from one client address, or
+    /// too many changes of one user that end logins.
     Counter RATE_LIMITED = "jackfield_auth_rate_limited_total" by what in &["login", "register", "logout"];
     /// Refresh tokens presented, by outcome: `rotated` (exchanged), `repeated` (the same successor again, for an answer
     /// that was lost), `reused` (used before, so the login was ended), or `refused`.

@@ -147,7 +147,9 @@ mod tests {
         }
 
         #[test]
-        fn no_other_text_is_the_same_token(login: u128, secret: [u8; 32], at in 0_usize..TEXT, letter in "[A-Za-z0-9_-]") {
+        fn no_other_text_is_the_same_token(
+            login: u128, secret: [u8; 32], at in 0_usize..TEXT, letter in "[A-Za-z0-9_-]",
+        ) {
             let token = RefreshToken::first(Uuid::from_u128(login), secret);
             let mut text = token.to_text();
             let at = PREFIX.len() + at;

@@ -1,10 +1,10 @@
 //! The rules of refresh-token rotation: a decision without I/O and without a clock of its own.
 //!
-//! Guarantees: a token is exchanged once; for [`OVERLAP`] the client that lost the answer gets the same successor again,
+//! Guarantees: a token is exchanged once; for [`OVERLAP`] a client that lost the answer gets the same successor again,
 //! as long as that was not used; any other use of a token that was valid once is a reuse. A token that never was one of
-//! the login's is refused and nothing else: whoever knows only a login's id, which is in every access token, cannot end
-//! it. Hashes are compared in constant time, and before anything else is looked up, so a refusal takes as long for an
-//! unknown login as for one that has ended.
+//! the login's is refused and nothing else: a stranger who knows a login's id, which is in every access token, cannot
+//! end it. The hash is compared first, in constant time, so a refusal takes as long for a login that has ended as for
+//! one that goes on.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use subtle::ConstantTimeEq as _;

@@ -132,12 +132,12 @@ impl From<ApiError> for ErrorBody {
             ApiError::Revocations(cause) => {
                 match cause {
                     RecordError::Unavailable(_) => tracing::warn!(
-                        "Redis unavailable, answering 503: gateways cannot be told which tokens are revoked, so nothing \
-                         was changed; check `redis.url` (REDIS_URL)"
+                        "Redis unavailable, answering 503: gateways cannot be told which tokens are revoked, so \
+                         nothing was changed; check `redis.url` (REDIS_URL)"
                     ),
                     RecordError::Full => tracing::warn!(
-                        "the list of revocations is full, answering 503: nothing was changed; entries leave it as their \
-                         tokens expire"
+                        "the list of revocations is full, answering 503: nothing was changed; entries leave it as \
+                         their tokens expire"
                     ),
                 }
                 unavailable()

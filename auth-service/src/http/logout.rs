@@ -49,8 +49,8 @@ pub async fn logout(
     OptionalBody(request): OptionalBody<Request>,
 ) -> Result<StatusCode, ApiError> {
     let user = caller.user.id;
-    app.limits.count_revocation(user)?;
     app.revoker.check().await?;
+    app.limits.count_revocation(user)?;
     let mut change = app.logins.begin().await?;
     let (ended, now) = if request.everywhere {
         change.lock_user(user).await?;

@@ -1,8 +1,8 @@
 //! POST `/api/auth/refresh`: exchanges a refresh token for the next one and an access token.
 //!
 //! Guarantees, by the rules of [`crate::rotation`]: a token is exchanged once; its use later on, which means that
-//! somebody else has it, ends the login. Every refusal is the same answer. If gateways cannot be told of the end, nothing
-//! is ended: the next use of an old token is noticed as well.
+//! somebody else has it, ends the login. Every refusal is the same answer. If gateways cannot be told of the end,
+//! nothing ends: the next use of an old token is noticed as well.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ use crate::{
     users::User,
 };
 
-/// A token is judged again if its login was changed meanwhile. After one more rotation it is at most repeated, and after
-/// two it is reused.
+/// A token is judged again if its login was changed meanwhile. After one more rotation it is at most repeated, and
+/// after two it is reused.
 const ATTEMPTS: usize = 4;
 
 /// A refresh token to exchange. Has no `Debug`: a token must not be logged.

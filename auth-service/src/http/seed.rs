@@ -1,7 +1,8 @@
 //! GET `/api/seed`: resets the demo users to their initial state. Answers 404 unless `seed.enabled` is set.
 //!
-//! All their logins end, as with every change of a password. It changes data although it is a GET. So it refuses requests that a page of another site makes a browser send, and
-//! each reset counts against the client address's limit on registrations.
+//! All their logins end, as with every change of a password. It changes data although it is a GET. So it refuses
+//! requests that a page of another site makes a browser send, and each reset counts against the client address's limit
+//! on registrations.
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use crate::users::{Account, EitherPool, Row, User, UsersError, insertion};
 
 /// A transaction. It is undone if it is dropped before [`Change::commit`].
 ///
-/// Whoever changes a user's row and logins, or several logins of a user, locks the user's row first. So changes of one
-/// user happen one after the other, and no two wait for each other.
+/// A change of a user's row and logins, or of several logins of a user, locks the user's row first. So changes of one
+/// user happen one after the other, and no two of them deadlock.
 pub struct Change {
     transaction: EitherTransaction,
     sql: &'static Statements,

@@ -204,7 +204,7 @@ async fn any_sequence_of_calls_follows_the_rules(database: Database) {
                     is_within = false;
                 }
                 1 => {
-                    drop(server.refresh(&forged(&tokens[0], next(9).try_into().unwrap(), 3)).await.error(401, INVALID))
+                    server.refresh(&forged(&tokens[0], next(9).try_into().unwrap(), 3)).await.error(401, INVALID);
                 }
                 2 if next(4) == 0 => {
                     server.logout(&access).await.ok(if is_open { 204 } else { 401 });

@@ -64,7 +64,6 @@ async fn sample<const N: usize>(names: [&'static str; N], request: impl AsyncFn(
 fn assert_alike<const N: usize>(samples: &[Sample; N], class: [u8; N]) {
     for (at, one) in samples.iter().enumerate() {
         for (before, other) in samples[..at].iter().enumerate() {
-            let ratio = one.median().as_secs_f64() / other.median().as_secs_f64();
             let (longer, deviations) = one.compare(other);
             let text = format!(
                 "{} {:?}, {} {:?}: longer with p = {longer:.3}, {deviations:.1} standard deviations",
@@ -74,10 +73,12 @@ fn assert_alike<const N: usize>(samples: &[Sample; N], class: [u8; N]) {
                 other.median()
             );
             println!("{text}");
-            assert!((0.5..2.0).contains(&ratio), "{text}");
-            if measured_tries().is_some() && class[at] == class[before] {
-                assert!((0.45..0.55).contains(&longer), "{text}");
-            }
+            let is_alike = match measured_tries() {
+                Some(_) => class[at] != class[before] || (0.45..0.55).contains(&longer),
+                // If each of 15 took longer than each of the others, it would be 4.7.
+                None => deviations.abs() < 4.0,
+            };
+            assert!(is_alike, "{text}");
         }
     }
 }

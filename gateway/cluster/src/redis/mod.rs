@@ -1,7 +1,8 @@
 //! The connections to Redis, the names of its keys, and what the ports over it share.
 //!
-//! [`settings`]: `redis.…` · [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for most commands ·
-//! [`link`]: commands and scripts with a deadline, logged and counted · [`streams`]: reads logs · [`keys`].
+//! [`settings`]: `redis.…` · [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for
+//! most commands · [`link`]: commands and scripts with a deadline, logged and counted · [`streams`]: reads logs ·
+//! [`keys`].
 
 pub(crate) mod connector;
 pub(crate) mod keys;
