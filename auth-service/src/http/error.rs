@@ -52,6 +52,9 @@ pub enum ApiError {
     /// This service has no demo users.
     #[error("this service has no demo users")]
     NoDemoUsers,
+    /// Nobody may do this, or not to this user.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// A page of another site made the browser send the request.
     #[error("Pages of other sites may not reset the demo users")]
     CrossSite,
@@ -117,6 +120,7 @@ impl From<ApiError> for ErrorBody {
             ApiError::Invalid(text) => Self::validation(vec![text.clone()]),
             ApiError::EmailTaken => body(StatusCode::BAD_REQUEST, "email_taken"),
             ApiError::NoDemoUsers => for_status(StatusCode::NOT_FOUND),
+            ApiError::Forbidden(_) => body(StatusCode::FORBIDDEN, "forbidden"),
             ApiError::CrossSite => body(StatusCode::FORBIDDEN, "forbidden"),
             ApiError::TooMany(TooMany { wait }) => {
                 body(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts").retry_after(seconds(*wait))

@@ -24,6 +24,7 @@ const MAX_LIMIT: u32 = 100;
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// From the page before; none for the first page.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
     /// Most users on the page.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]

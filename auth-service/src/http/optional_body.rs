@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::valid::Valid;
 
-/// The body if it is not empty, else the default.
+/// The body, or the default for an empty one and for `null`.
 pub struct OptionalBody<T>(pub T);
 
 impl<T, S> FromRequest<S> for OptionalBody<T>
@@ -25,7 +25,7 @@ where
         let (parts, body) = request.into_parts();
         let unreadable = |rejection: BytesRejection| for_status(rejection.into_response().status());
         let bytes = Bytes::from_request(Request::new(body), state).await.map_err(unreadable)?;
-        if bytes.is_empty() {
+        if bytes.is_empty() || bytes.trim_ascii() == b"null" {
             return Ok(Self(T::default()));
         }
         let Valid(input) = Valid::from_request(Request::from_parts(parts, bytes.into()), state).await?;

@@ -14,7 +14,10 @@ use axum::{
 use garde::Validate;
 use jackfield_shared::{claims::Role, error_body::ErrorBody};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type},
+};
 use uuid::Uuid;
 
 use super::{
@@ -31,7 +34,7 @@ use crate::{
     users::User,
 };
 
-/// The fields to change, at least one.
+/// The fields to change; those that are missing or null stay as they are.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = UserChange)]
@@ -40,13 +43,26 @@ pub struct Request {
     #[garde(skip)]
     is_active: Option<bool>,
     /// Any of ADMIN, SUPERUSER, USER, at least one, each once.
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 3, example = json!(["USER"]))]
+    #[schema(schema_with = roles_schema)]
     #[garde(inner(custom(check_roles)))]
     roles: Option<Vec<Role>>,
     /// As on register.
     #[schema(max_length = 100, example = "Ann Lee")]
     #[garde(inner(custom(check_full_name)))]
     full_name: Option<String>,
+}
+
+/// Deserialization and [`check_roles`], for the OpenAPI document.
+fn roles_schema() -> Array {
+    let names = [Role::Admin, Role::Superuser, Role::User].map(Role::as_str);
+    let role = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(role)
+        .min_items(Some(1))
+        .max_items(Some(names.len()))
+        .unique_items(true)
+        .build()
 }
 
 fn check_roles(roles: &[Role], _: &()) -> garde::Result {
@@ -59,10 +75,6 @@ fn check_roles(roles: &[Role], _: &()) -> garde::Result {
 }
 
 impl Request {
-    fn is_empty(&self) -> bool {
-        self.is_active.is_none() && self.roles.is_none() && self.full_name.is_none()
-    }
-
     /// Nobody may give up what makes an administrator.
     fn locks_out(&self) -> Option<&'static str> {
         if self.is_active == Some(false) {
@@ -83,7 +95,7 @@ impl Request {
         (status = 200, description = "The user as it is now; live sockets follow within a second", body = User),
         (status = 400, description = "`validation_failed`", body = ErrorBody),
         (status = 401, description = "`invalid_token`, or `user_inactive`", body = ErrorBody),
-        (status = 403, description = "`need_role`", body = ErrorBody),
+        (status = 403, description = "`need_role`, or `forbidden`: your own account or role", body = ErrorBody),
         (status = 404, description = "`not_found`: no user has this id", body = ErrorBody),
         (status = 413, description = "`payload_too_large`", body = ErrorBody),
         (status = 415, description = "`unsupported_media_type`", body = ErrorBody),
@@ -98,11 +110,8 @@ pub async fn update_user(
     Valid(request): Valid<Request>,
 ) -> Result<Response, ApiError> {
     let id: Uuid = id.parse().map_err(|_| ApiError::NotFound)?;
-    if request.is_empty() {
-        return Err(ApiError::Invalid("the body must have isActive, roles or fullName".into()));
-    }
     if let Some(text) = request.locks_out().filter(|_| id == caller.user.id) {
-        return Err(ApiError::Invalid(text.into()));
+        return Err(ApiError::Forbidden(text));
     }
     app.revoker.check().await?;
     let mut change = app.logins.begin().await?;

@@ -168,7 +168,6 @@ async fn invalid_changes_are_refused(database: Database) {
         let reply = server.patch_user(admin.token(), ann.user_id(), &body).await.error(400, "validation_failed");
         reply.body["message"][0].as_str().unwrap().to_owned()
     };
-    assert_eq!(message(json!({})).await, "the body must have isActive, roles or fullName");
     assert_eq!(message(json!({ "roles": [] })).await, "roles must have at least one role");
     assert_eq!(message(json!({ "roles": ["USER", "USER"] })).await, "roles must not repeat a role");
     assert!(message(json!({ "roles": ["ROOT"] })).await.starts_with("roles[0] must be one of"));
@@ -189,8 +188,8 @@ async fn nobody_locks_himself_out(database: Database) {
     let admin = administrator(&server).await;
     let own = async |body: Value| server.patch_user(admin.token(), admin.user_id(), &body).await;
     for body in [json!({ "isActive": false }), json!({ "roles": ["USER"] })] {
-        let refused = own(body).await.error(400, "validation_failed");
-        assert!(refused.body["message"][0].as_str().unwrap().contains("your own account"));
+        let refused = own(body).await.error(403, "forbidden");
+        assert!(refused.body["message"].as_str().unwrap().contains("your own account"));
     }
     own(json!({ "roles": ["SUPERUSER", "USER"], "isActive": true, "fullName": "Root" })).await.ok(200);
     let stored = database.users().await.find_by_email(&Email::new("test1@mail.com")).await.unwrap().unwrap();

@@ -80,15 +80,17 @@ pub(crate) async fn revoke(
         }
     }
     let now = unix_now();
-    let about = match (sid, jti) {
-        (None, None) => About::Tokens { issued_until: now },
-        (Some(login), None) => About::Login { id: login.into() },
-        (None, Some(token)) => About::Token { id: token.into() },
-        _ => return Err(ApiError::wrong("at most one of sid and jti")),
-    };
     let until = now + api.shared.settings.revocation.window.as_secs();
-    let reason = reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| REVOKED.to_owned()).into();
-    let recorded = api.shared.cluster.revocations.record(&[Entry { user: id, about, reason, until }]).await;
+    let reason: Arc<str> = reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| REVOKED.to_owned()).into();
+    let login = sid.map(|login| About::Login { id: login.into() });
+    let token = jti.map(|token| About::Token { id: token.into() });
+    let mut abouts: Vec<About> = login.into_iter().chain(token).collect();
+    if abouts.is_empty() {
+        abouts.push(About::Tokens { issued_until: now });
+    }
+    let entry = |about| Entry { user: Arc::clone(&id), about, reason: Arc::clone(&reason), until };
+    let entries: Vec<Entry> = abouts.into_iter().map(entry).collect();
+    let recorded = api.shared.cluster.revocations.record(&entries).await;
     recorded.map_err(|error| match error {
         RecordError::Unavailable(unavailable) => unavailable.into(),
         RecordError::Full => {

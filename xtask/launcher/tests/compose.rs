@@ -44,6 +44,7 @@ fn every_variable_is_a_setting() {
         ("docker-compose.yml", "gateway", "gateway"),
         ("docker-compose.yml", "auth-service", "auth"),
         ("docker-compose.redis-tls.yml", "gateway", "gateway"),
+        ("docker-compose.redis-tls.yml", "auth-service", "auth"),
     ] {
         let known = settings(program);
         for variable in environment(file, name).keys().filter(|variable| !variable.starts_with('#')) {
