@@ -117,7 +117,7 @@ impl AccessToken {
         Self { issued_at, exp: app.tokens.expiry(issued_at).min(unix(login.expires_at)) }
     }
 
-    /// What has to be stored as `tokens_until` before it is handed out.
+    /// Its expiry, which has to be stored as `tokens_until` before it is handed out.
     #[must_use]
     pub fn expires_at(self) -> DateTime<Utc> {
         i64::try_from(self.exp)

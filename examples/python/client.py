@@ -58,7 +58,7 @@ def renew():
 
 
 def auth():
-    """What each connect sends: the newest token, or a new one if that is over, as after a sleep of hours."""
+    """The `auth` of each connect: the newest token, or a new one if that is over, as after a sleep of hours."""
     payload = login["token"].split(".")[1]
     if json.loads(base64.urlsafe_b64decode(payload + "=="))["exp"] - time.time() < 30:
         renew()

@@ -235,7 +235,7 @@ impl Change {
     }
 }
 
-/// What an ending statement returns.
+/// A row that an ending statement returns.
 #[derive(FromRow)]
 pub(super) struct EndedRow {
     id: String,

@@ -289,7 +289,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever messages are lost, doubled or late: once the list was read, the last entry of each subject counts.
+        /// Messages may be lost, doubled or late: once the list was read, the last entry of each subject counts.
         #[test]
         fn after_a_read_the_copy_is_the_list(
             changes in prop::collection::vec((0_u8..3, any::<bool>()), 1..40),

@@ -16,7 +16,7 @@ const MAX_USER_ID: usize = 128;
 /// The claims of a token, as JSON.
 pub(super) type ForeignClaims = Map<String, Value>;
 
-/// Where a value is in the claims: alternatives, of which the first that is present and not null counts. Each is a
+/// The place of a value in the claims: alternatives, of which the first that is present and not null counts. Each is a
 /// claim's whole name (`https://example.com/roles`) or a path with dots (`realm_access.roles`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath(Vec<String>);
