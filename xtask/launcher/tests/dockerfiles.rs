@@ -1,7 +1,7 @@
 //! Checks the Dockerfiles against each other and against the workspace: a member that they do not copy fails every
 //! build of an image, and nothing else would show it earlier.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 const SERVICES: [&str; 3] = ["gateway", "auth-service", "standalone"];
 
@@ -41,6 +41,41 @@ fn every_member_of_the_workspace_is_copied() {
     for member in members() {
         assert!(stage.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member} is not copied");
         assert!(stubs.split(' ').any(|name| name == member), "{member} gets no empty program");
+    }
+}
+
+/// The folders of our crates that a crate is built from, itself among them.
+fn sources(member: &str) -> BTreeSet<String> {
+    let root = read("Cargo.toml");
+    let (mut found, mut next) = (BTreeSet::new(), vec![member.to_owned()]);
+    while let Some(member) = next.pop() {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        let dependencies = manifest.split_once("\n[dependencies]\n").map_or("", |(_, rest)| rest);
+        let names =
+            dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('.'));
+        for (name, _) in names.filter(|(name, _)| name.starts_with("jackfield-")) {
+            let (_, path) = root.split_once(&format!("\n{name} = {{ path = \"")).unwrap_or_else(|| panic!("{name}"));
+            next.push(path.split('"').next().unwrap().to_owned());
+        }
+        found.insert(member);
+        next.retain(|member| !found.contains(member));
+    }
+    found
+}
+
+#[test]
+fn the_sources_of_every_crate_that_is_needed_are_copied() {
+    for (service, member) in SERVICES.into_iter().zip(["gateway", "auth-service", "deploy/standalone"]) {
+        let dockerfile = read(&format!("deploy/docker/{service}/Dockerfile"));
+        let (_, build) = dockerfile.split_once("\nFROM dependencies AS build\n").unwrap();
+        let copied: Vec<&str> =
+            build.lines().filter_map(|line| line.strip_prefix("COPY ")?.split(' ').next()).collect();
+        let needed = sources(member);
+        assert!(needed.contains("shared") && needed.contains("gateway/cluster"), "{service}: {needed:?}");
+        for folder in needed {
+            let is_copied = copied.iter().any(|from| folder == *from || folder.starts_with(&format!("{from}/")));
+            assert!(is_copied, "{service}: {folder} is not copied");
+        }
     }
 }
 
