@@ -55,7 +55,7 @@ fn sources(member: &str) -> BTreeSet<String> {
             dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('.'));
         for (name, _) in names.filter(|(name, _)| name.starts_with("jackfield-")) {
             let (_, path) = root.split_once(&format!("\n{name} = {{ path = \"")).unwrap_or_else(|| panic!("{name}"));
-            next.push(path.split('"').next().unwrap().to_owned());
+            next.extend(path.split('"').next().map(str::to_owned));
         }
         found.insert(member);
         next.retain(|member| !found.contains(member));
