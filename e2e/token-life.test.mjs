@@ -77,9 +77,9 @@ describe("the life of a token", OWN, () => {
 
   test(`${MINUTES} minutes over kills and drains: every client is there at the end, and none was sent away`, async () => {
     const clients = await Promise.all(Array.from({ length: CLIENTS }, client));
-    const until_ = Date.now() + MINUTES * 60_000;
+    const end = Date.now() + MINUTES * 60_000;
     let faults = 0;
-    while (Date.now() < until_) {
+    while (Date.now() < end) {
       const gateway = cluster.gateways[faults % cluster.gateways.length];
       cluster.signal(gateway, faults % 2 ? "SIGTERM" : "SIGKILL");
       await until("it has ended", () => !cluster.alive(gateway), EXITED_MS);
