@@ -16,6 +16,7 @@ use jackfield_shared::{
     time::unix_now,
     verify::KeySource,
 };
+use tokio::sync::SemaphorePermit;
 
 use super::{
     Client, Connection, MAIN, Shared,
@@ -65,6 +66,12 @@ async fn connected(gateway: &Gateway) -> (TestClient, Arc<Connection>, Arc<Clien
     finish_claim(&gateway.shared, &connection).await.unwrap();
     let client = Arc::clone(&connection.sockets()[0]);
     (transport, connection, client)
+}
+
+/// All turns to connect: nobody else gets one until they are dropped.
+fn all_turns(shared: &Shared) -> Vec<SemaphorePermit<'_>> {
+    let pass = || shared.connecting.pass(|| false).now_or_never();
+    std::iter::from_fn(|| pass()?.ok()).collect()
 }
 
 #[tokio::test]
@@ -161,10 +168,7 @@ async fn a_client_that_goes_while_it_waits_for_its_turn_is_not_claimed() {
     let gateway = gateway(&lifecycle);
     let shared = &gateway.shared;
     let (_other, _, _) = connected(&gateway).await;
-    let mut turns = Vec::new();
-    while let Some(Ok(turn)) = shared.connecting.pass(|| false).now_or_never() {
-        turns.push(turn);
-    }
+    let turns = all_turns(shared);
     let (client, connection) = claiming(&gateway);
     let before = shared.cluster.sessions.of(&["u".into()]).await.unwrap();
     let mut waiting = Box::pin(finish_claim(shared, &connection));
@@ -183,10 +187,7 @@ async fn a_token_that_is_revoked_while_its_client_waits_for_its_turn_ends_the_se
     let gateway = gateway(&lifecycle);
     let shared = &gateway.shared;
     let (_other, _, _) = connected(&gateway).await;
-    let mut turns = Vec::new();
-    while let Some(Ok(turn)) = shared.connecting.pass(|| false).now_or_never() {
-        turns.push(turn);
-    }
+    let turns = all_turns(shared);
     let client = gateway.test_client(None);
     let connection = shared.idle.all().pop().unwrap();
     let login = Some(Mark::of("v", "l"));
