@@ -73,7 +73,7 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
         }
     };
     // Before the node is ready, and before sessions are registered again.
-    revocations::sync(shared).await?;
+    revocations::sync(shared, &incarnation).await?;
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
     if shared.lease.take_reassert() {
         // After the back end lost its data, these users never left: re-register them without announcing.

@@ -6,37 +6,50 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use jackfield_cluster::{Unavailable, revocations::RecordError};
+use jackfield_cluster::{Unavailable, ids::Incarnation, revocations::RecordError};
 
 use crate::session::Shared;
 
-/// Connections that are judged before the task yields.
+/// Connections that are judged before the task yields, and entries that are restored at once.
 const BATCH: usize = 256;
 /// Connections that leave rooms at the same time.
 const AT_ONCE: usize = 64;
 /// Between two walks, so that many revocations in a row cost little.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Reads the entries that this node does not have, and gives the back end those that it has lost.
-pub(super) async fn sync(shared: &Shared) -> Result<(), Unavailable> {
-    static FULL: Once = Once::new();
-    let (list, revocations) = (&shared.revocations, &shared.cluster.revocations);
+/// Reads the entries that this node does not have, and gives the back end those that it has lost. Renews the lease of
+/// `own` meanwhile, because the list may be long.
+pub(super) async fn sync(shared: &Shared, own: &Incarnation) -> Result<(), Unavailable> {
+    let (list, cluster) = (&shared.revocations, &shared.cluster);
     loop {
-        let page = revocations.read(list.position()).await?;
+        let page = cluster.revocations.read(list.position()).await?;
         let is_last = page.is_last;
         list.read(page);
         if is_last {
             break;
         }
+        cluster.membership.renew(own).await?;
     }
-    match revocations.restore(&list.lost()).await {
-        Ok(()) => {}
-        Err(RecordError::Unavailable(unavailable)) => return Err(unavailable),
-        Err(RecordError::Full) => {
-            FULL.call_once(|| tracing::warn!("the list of revocations is full: what Redis lost of it is not restored"));
-        }
-    }
+    restore(shared, own).await?;
     list.forget();
+    Ok(())
+}
+
+async fn restore(shared: &Shared, own: &Incarnation) -> Result<(), Unavailable> {
+    static FULL: Once = Once::new();
+    for batch in shared.revocations.lost().chunks(BATCH) {
+        match shared.cluster.revocations.restore(batch).await {
+            Ok(()) => {}
+            Err(RecordError::Unavailable(unavailable)) => return Err(unavailable),
+            Err(RecordError::Full) => {
+                FULL.call_once(|| {
+                    tracing::warn!("the list of revocations is full: what Redis lost of it is not restored");
+                });
+                return Ok(());
+            }
+        }
+        shared.cluster.membership.renew(own).await?;
+    }
     Ok(())
 }
 
