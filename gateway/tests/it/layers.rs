@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 10] = [
     &["session"],
     &["room", "feed"],
     &["log_follower"],
-    &["hub", "relay"],
+    &["hub", "relay", "hook"],
     &["settings"],
     &["limits", "metrics", "notification", "revocation", "roles", "user_id"],
 ];
