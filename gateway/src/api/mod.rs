@@ -7,6 +7,7 @@
 //! messages for them go over the bus, to this node's sockets too.
 
 mod api_query;
+mod batch;
 mod caller;
 mod disconnect;
 mod document;
@@ -21,6 +22,7 @@ mod revoke;
 mod room_members;
 mod room_messages;
 mod room_path;
+mod room_sockets;
 mod state;
 mod user_id;
 mod users;
@@ -28,7 +30,7 @@ mod wrong_keys;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{Extension, Router, middleware::from_fn_with_state};
 use jackfield_shared::http::{
     docs,
     identify::{Callers, identified},
@@ -37,13 +39,13 @@ use jackfield_shared::http::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::{batch::Routes, state::LIMITS, wrong_keys::WrongKeys};
 pub(crate) use self::{keys::ApiKeys, state::Api};
-use self::{state::LIMITS, wrong_keys::WrongKeys};
 use crate::metrics;
 
 /// The routes, on a port with `hops` proxies in front.
 pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
-    let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
+    let (endpoints, mut document) = OpenApiRouter::with_openapi(document::document())
         .routes(routes!(emit::emit))
         .routes(routes!(users::status_of_one))
         .routes(routes!(users::status_of_many))
@@ -55,14 +57,31 @@ pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
         .routes(routes!(feeds::publish))
         .routes(routes!(room_messages::send, room_messages::history))
         .routes(routes!(room_members::members))
+        .routes(routes!(room_sockets::join))
+        .routes(routes!(room_sockets::leave))
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
         .split_for_parts();
+    let inner = measured(inner_routes(&endpoints, api), MEASURES);
+    let (batch, of_batch) = OpenApiRouter::new().routes(routes!(batch::batch)).split_for_parts();
+    document.merge(of_batch);
     let endpoints = endpoints
+        .merge(batch.layer(Extension(Routes(Arc::new(inner)))))
         .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
         .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
     let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document));
-    let routes =
-        measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });
-    identified(routes, Callers::Backends)
+    identified(measured(layers::wrap(routes, LIMITS), MEASURES), Callers::Backends)
+}
+
+const MEASURES: Measures = Measures { answered: &metrics::API_REQUESTS, took: &metrics::API };
+
+/// The routes that a batch calls: all others, without the layers that the batch has passed.
+fn inner_routes(endpoints: &Router<Arc<Api>>, api: &Arc<Api>) -> Router {
+    let once = from_fn_with_state(Arc::clone(api), idempotency::once);
+    endpoints
+        .clone()
+        .layer(once)
+        .method_not_allowed_fallback(batch::unknown)
+        .fallback(batch::unknown)
+        .with_state(Arc::clone(api))
 }
