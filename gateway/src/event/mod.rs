@@ -32,6 +32,7 @@ use jackfield_shared::trace;
 use serde::Serialize;
 
 use self::parse::Event;
+pub(crate) use self::{room_members::MAX_LISTED, send_message::MAX_CLIENT_ID};
 use crate::{
     metrics,
     session::{Addressee, Dispatch, EventError, Malformed, RawEvent, Sender, SubscriberSender, acknowledge, answer},
