@@ -61,7 +61,7 @@ impl Assembly {
     pub(super) fn server_event(&mut self, event: ServerEvent) {
         let ServerEvent { name, within, summary, arguments } = event;
         let sent = format!("server.{}", key(name));
-        let payload = self.payload(&format!("{}Event", type_name(name)), arguments);
+        let payload = self.payload(&format!("{}Payload", type_name(name)), arguments);
         self.message(&sent, name, summary, payload);
         for &channel in channels(within) {
             self.enter(channel, &[&sent]);

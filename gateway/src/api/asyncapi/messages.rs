@@ -57,7 +57,7 @@ pub(super) fn client_events() -> Vec<ClientEvent> {
             within: Within::Namespaces,
             summary: "To every socket of one user, and to the sender's others, as private-message",
             arguments: Arguments::one(
-                object(&["to", "content"], json!({ "to": reference("UserId"), "content": reference("Text") })),
+                object(&["to", "content"], json!({ "to": reference("UserId"), "content": reference("MessageText") })),
                 json!({ "to": example::BOB, "content": "psst" }),
             ),
             ack: Arguments::one(
@@ -127,7 +127,7 @@ pub(super) fn server_events() -> Vec<ServerEvent> {
                         "id": described("The messageId of the acknowledgement", json!({ "allOf": [reference("Uuid")] })),
                         "from": reference("Author"),
                         "to": reference("UserId"),
-                        "content": reference("Text"),
+                        "content": reference("MessageText"),
                         "timestamp": reference("Timestamp"),
                     }),
                 ),

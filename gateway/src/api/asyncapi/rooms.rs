@@ -71,7 +71,7 @@ pub(super) fn client_events() -> Vec<ClientEvent> {
             arguments: Arguments::one(
                 object(&["room", "content"], json!({
                     "room": reference("RoomName"),
-                    "content": reference("Text"),
+                    "content": reference("MessageText"),
                     "clientId": described(
                         "The same one within 5 minutes is stored once", optional(text(1, MAX_CLIENT_ID)),
                     ),
@@ -126,7 +126,7 @@ pub(super) fn client_events() -> Vec<ClientEvent> {
             ack: Arguments::one(
                 object(&["status", "messages"], json!({
                     "status": ok(),
-                    "messages": { "type": "array", "items": reference("NewMessageEvent"), "maxItems": MAX_PAGE },
+                    "messages": { "type": "array", "items": reference("NewMessagePayload"), "maxItems": MAX_PAGE },
                 })),
                 json!({ "status": "ok", "messages": [message_example()] }),
             ),
@@ -184,7 +184,7 @@ pub(super) fn server_events() -> Vec<ServerEvent> {
             summary: "After joined, to the joining socket alone, one or more times: messages, oldest first",
             arguments: Arguments {
                 schemas: vec![
-                    json!({ "type": "array", "items": reference("NewMessageEvent"), "maxItems": MAX_PAGE }),
+                    json!({ "type": "array", "items": reference("NewMessagePayload"), "maxItems": MAX_PAGE }),
                     object(
                         &["room", "more"],
                         json!({
@@ -207,7 +207,7 @@ pub(super) fn server_events() -> Vec<ServerEvent> {
                     json!({
                         "id": described("Compared as text, ids sort in the room's order", json!({ "allOf": [reference("Position")] })),
                         "room": reference("RoomName"),
-                        "content": reference("Text"),
+                        "content": reference("MessageText"),
                         "sender": described("The user; `system` for a backend", json!({ "allOf": [reference("Author")] })),
                         "timestamp": reference("Timestamp"),
                     }),

@@ -91,13 +91,13 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             "Position",
             described("A place in a room: opaque, sorts as text", json!({ "type": "string", "minLength": 1 })),
         ),
-        ("Text", text(1, MAX_CONTENT)),
+        ("MessageText", text(1, MAX_CONTENT)),
         ("Bytes", bytes()),
         (
             "Content",
             described(
                 "Text, or a binary part in its place",
-                json!({ "anyOf": [reference("Text"), reference("Bytes")] }),
+                json!({ "anyOf": [reference("MessageText"), reference("Bytes")] }),
             ),
         ),
         ("Author", object(&["id", "name"], json!({ "id": reference("UserId"), "name": { "type": "string" } }))),
