@@ -451,27 +451,45 @@ export interface components {
             id: string;
             name: string;
         };
-        /** @description Exactly one of `user`, `users`, `room`, `everyone`; `namespace` goes with the last two. */
-        To: components["schemas"]["ToUser"] | components["schemas"]["ToUsers"] | components["schemas"]["ToRoom"] | components["schemas"]["ToEveryone"];
+        /**
+         * @description Exactly one of `user`, `users`, `room`, `everyone`, `socket`; `namespace` goes with the last three, and `except` with
+         *     all but the last.
+         */
+        To: components["schemas"]["ToUser"] | components["schemas"]["ToUsers"] | components["schemas"]["ToRoom"] | components["schemas"]["ToEveryone"] | components["schemas"]["ToSocket"];
         /** @description All sockets in a namespace. */
         ToEveryone: {
             /** @enum {boolean} */
             everyone: true;
+            /** @description These do not get it: ids of sockets, `user:<id>`, names of rooms. */
+            except?: string[];
             /** @description `/` if omitted. */
             namespace?: string | null;
         };
         /** @description The members of a room. */
         ToRoom: {
+            /** @description These do not get it: ids of sockets, `user:<id>`, names of rooms. */
+            except?: string[];
             /** @description `/` if omitted. */
             namespace?: string | null;
             room: string;
         };
+        /** @description One socket. */
+        ToSocket: {
+            /** @description `/` if omitted. */
+            namespace?: string | null;
+            /** @description Its public id: `socket.id` on the client. */
+            socket: string;
+        };
         /** @description All sockets of one user. */
         ToUser: {
+            /** @description These do not get it: ids of sockets, `user:<id>`, names of rooms. */
+            except?: string[];
             user: string;
         };
         /** @description All sockets of these users. */
         ToUsers: {
+            /** @description These do not get it: ids of sockets, `user:<id>`, names of rooms. */
+            except?: string[];
             users: string[];
         };
         /** @description Whether a user is online. */

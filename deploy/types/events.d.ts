@@ -67,6 +67,7 @@ export type HookTarget =
       namespace?: string;
     }
   | {
+      namespace?: string;
       socket: SocketId;
     };
 /**

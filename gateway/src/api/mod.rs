@@ -8,7 +8,6 @@
 
 mod api_query;
 mod asyncapi;
-mod binary;
 mod caller;
 mod disconnect;
 mod document;

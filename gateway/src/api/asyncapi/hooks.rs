@@ -102,7 +102,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             object(&["everyone"], json!({
                 "everyone": { "const": true }, "namespace": string(), "except": reference("HookExcept"),
             })),
-            object(&["socket"], json!({ "socket": reference("SocketId") })),
+            object(&["socket"], json!({ "socket": reference("SocketId"), "namespace": string() })),
         ] }),
             ),
         ),

@@ -11,9 +11,8 @@ use super::*;
 type Names = BTreeSet<String>;
 
 /// Calls in which the name of an event is no literal: the file, the expression, and the names that it can be; none if it
-/// is a parameter, or a backend's.
-const NOT_LITERAL: [(&str, &str, &[&str]); 6] = [
-    ("api/emit.rs", "&event", &[]),
+/// is a parameter. Events of backends do not use these functions.
+const NOT_LITERAL: [(&str, &str, &[&str]); 5] = [
     ("room/worker.rs", "event", &[]),
     ("session/announcement.rs", "event", &["user:online", "user:offline"]),
     ("session/client.rs", "event", &[]),
