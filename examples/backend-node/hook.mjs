@@ -25,14 +25,14 @@ export class Refused extends Error {
 }
 
 /**
- * The handlers of `POST /hook` for Express. `secretFile` has one secret, or two while it is changed, on a line each.
+ * The handlers of `POST /hook` for Express. `secretFile` is the path of a secret, or of two with `+` between them while it
+ * is changed, as in the gateways' setting.
  *
  * @param {string} secretFile
  * @param {(call: any) => Promise<Answer | void> | Answer | void} answer
  */
 export function hook(secretFile, answer) {
-  const secrets = readFileSync(secretFile, "utf8").split("\n").filter(Boolean);
-  const webhooks = secrets.map((secret) => new Webhook(secret.trim()));
+  const webhooks = secretFile.split("+").map((file) => new Webhook(readFileSync(file, "utf8").trim()));
   /** @type {Map<string, Promise<Answer | void>>} */
   const answered = new Map();
 

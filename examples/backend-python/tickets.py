@@ -9,14 +9,15 @@ memory, and one process has it: a real desk has a database.
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 PORT = int(os.environ.get("PORT", "4001"))
-# One secret, or two while it is changed, on a line each.
-with open(os.environ.get("SECRET_FILE", "tickets.secret"), encoding="utf-8") as file:
-    WEBHOOKS = [Webhook(line.strip()) for line in file if line.strip()]
+# The path of a secret, or of two with `+` between them while it is changed, as in the gateways' setting.
+SECRET_FILES = os.environ.get("SECRET_FILE", "tickets.secret").split("+")
+WEBHOOKS = [Webhook(Path(path).read_text(encoding="utf-8").strip()) for path in SECRET_FILES]
 # A call is longer than the arguments of its event, which have at most 64 KiB.
 LONGEST = 256 * 1024
 # Answers kept for repetitions: a client that got none sends its event again.
