@@ -7,6 +7,7 @@
 
 mod breaker;
 mod call;
+mod code;
 mod outcome;
 mod patterns;
 mod registry;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::{breaker::Breaker, outcome::Tally, rule::Rule, secret::Secrets};
 pub(crate) use self::{
     call::{Answer, CallError},
+    code::is_code,
     outcome::{LastError, Outcome},
     patterns::{Patterns, RESERVED},
     registry::{Ground, Hooks},
