@@ -7,7 +7,6 @@
 //! messages for them go over the bus, to this node's sockets too.
 
 mod api_query;
-mod binary;
 mod caller;
 mod disconnect;
 mod document;
