@@ -32,7 +32,10 @@ const DEFAULT_CODE: &str = "rejected";
 pub(super) enum Reading {
     Do(Actions),
     /// The client gets this error.
-    Reject { code: String, message: String },
+    Reject {
+        code: String,
+        message: String,
+    },
     /// The backend failed; nothing is wrong with its answer.
     Unavailable,
     /// The answer cannot be used, for this reason.
@@ -135,10 +138,12 @@ fn actions(body: &[u8], limits: Limits) -> Result<Actions, String> {
             return Err(format!("at most {MAX_ACTIONS} entries in {field}"));
         }
     }
-    let ack = ack.map(|args| arguments(args, limits.attachments)).transpose().map_err(|error| format!("ack: {error}"))?;
-    let emits = emit.into_iter().enumerate().map(|(index, text)| {
-        emit_of(text, limits).map_err(|error| format!("emit[{index}]: {error}"))
-    });
+    let ack =
+        ack.map(|args| arguments(args, limits.attachments)).transpose().map_err(|error| format!("ack: {error}"))?;
+    let emits = emit
+        .into_iter()
+        .enumerate()
+        .map(|(index, text)| emit_of(text, limits).map_err(|error| format!("emit[{index}]: {error}")));
     let disconnect = disconnect.map(|DisconnectText { reason }| reason.unwrap_or_default());
     if disconnect.as_ref().is_some_and(|reason| reason.chars().count() > MAX_TEXT) {
         return Err(format!("disconnect.reason must have at most {MAX_TEXT} characters"));
@@ -289,11 +294,16 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let pair = |code: &str, message: &str| (code.to_owned(), message.to_owned());
-        assert_eq!(reject(422, r#"{"code":"out_of_stock","message":"None left","x":1}"#), pair("out_of_stock", "None left"));
+        assert_eq!(
+            reject(422, r#"{"code":"out_of_stock","message":"None left","x":1}"#),
+            pair("out_of_stock", "None left")
+        );
         assert_eq!(reject(400, r#"{"code":"a"}"#), pair("a", "The request was rejected"));
         let long = format!(r#"{{"code":"a","message":"{}"}}"#, "é".repeat(300));
         assert_eq!(reject(400, &long).1, "é".repeat(256));
-        for none in ["", "[]", "Not Found", r#"{"message":"x"}"#, r#"{"code":7}"#, r#"{"code":"A"}"#, r#"{"code":"a b"}"#] {
+        for none in
+            ["", "[]", "Not Found", r#"{"message":"x"}"#, r#"{"code":7}"#, r#"{"code":"A"}"#, r#"{"code":"a b"}"#]
+        {
             assert_eq!(reject(404, none), pair("rejected", "The request was rejected"), "{none}");
         }
         for status in [500, 503, 599] {

@@ -61,8 +61,8 @@ struct HookedEvent {
     origin: Option<Origin>,
 }
 
-/// The hook, with its number, that handles events of this name; `None` if the gateway does, or nobody.
-pub(super) fn hook_of<'a>(sender: &Sender<'a>, name: &str) -> Option<(usize, &'a Arc<Hook>)> {
+/// The hook that handles events of this name; `None` if the gateway does, or nobody.
+pub(super) fn hook_of<'a>(sender: &Sender<'a>, name: &str) -> Option<&'a Arc<Hook>> {
     let hooks = &sender.shared.hooks;
     if hooks.all().is_empty() || (NAMES.contains(&name) && !hooks.is_off(name)) {
         return None;
@@ -75,13 +75,13 @@ impl Hooked {
     pub(super) fn take(
         self: &Arc<Self>,
         sender: &Sender<'_>,
-        (number, hook): (usize, &Arc<Hook>),
+        hook: &Arc<Hook>,
         event: &Event<'_>,
         ack: Option<i64>,
     ) -> Result<(), EventError> {
         let Sender { shared, connection, client } = *sender;
         let args = request::arguments(event)?;
-        let (key, bytes) = ((client.session, number), args.get().len() + event.name.len());
+        let (key, bytes) = ((client.session, hook.number), args.get().len() + event.name.len());
         let event = HookedEvent {
             connection: Arc::clone(connection),
             client: Arc::clone(client),
@@ -123,7 +123,11 @@ impl Hooked {
             let handling = within(span, handle(shared, hook, &event));
             let result = AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|_| {
                 let id = new_id();
-                tracing::error!(id, hook = &*hook.name, "handling a hook's event panicked; the message is on standard error");
+                tracing::error!(
+                    id,
+                    hook = &*hook.name,
+                    "handling a hook's event panicked; the message is on standard error"
+                );
                 Err(EventError::Internal { id })
             });
             if let Err(error) = result

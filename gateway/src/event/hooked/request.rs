@@ -3,12 +3,11 @@
 //! Guarantees: the same event sent again with the same `clientId` has the same id; what a client sends grows by no more
 //! than base64 does. Deliberately checks no argument: the backend does.
 
-use std::{borrow::Cow, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use jackfield_cluster::ids::random_id;
-use jackfield_engine::Parts;
 use jackfield_shared::{
     json_depth::{MAX_DEPTH, is_deeper},
     time::rfc3339,
@@ -150,6 +149,8 @@ pub(super) fn body(connection: &Connection, client: &Client, told: &Told<'_>) ->
 
 #[cfg(test)]
 mod tests {
+    use jackfield_engine::Parts;
+
     use super::*;
 
     fn event<'a>(json: &'a str, parts: Option<&'a Parts>) -> Event<'a> {
@@ -187,7 +188,10 @@ mod tests {
     fn arguments_are_passed_on_as_they_are() {
         let text = |json: &str| arguments(&event(json, None)).map(|args| args.get().to_owned());
         assert_eq!(text(r#"["e"]"#), Ok("[]".into()));
-        assert_eq!(text(r#"["e", 12345678901234567890123, "\ud800" ]"#), Ok(r#"[12345678901234567890123, "\ud800"]"#.into()));
+        assert_eq!(
+            text(r#"["e", 12345678901234567890123, "\ud800" ]"#),
+            Ok(r#"[12345678901234567890123, "\ud800"]"#.into())
+        );
         let deep = |levels: usize| format!("[\"e\",{}{}]", "[".repeat(levels), "]".repeat(levels));
         assert!(text(&deep(MAX_DEPTH - 1)).is_ok());
         assert!(matches!(text(&deep(MAX_DEPTH)), Err(EventError::Validation(_))));
@@ -197,7 +201,9 @@ mod tests {
     fn each_binary_part_is_used_once() {
         let parts = Parts::new(vec![Bytes::from_static(&[1, 2]), Bytes::new()]).unwrap();
         let place = |number: usize| Parts::placeholder(number);
-        let text = |args: String| arguments(&event(&format!("[\"e\",{args}]"), Some(&parts))).map(|args| args.get().to_owned());
+        let text = |args: String| {
+            arguments(&event(&format!("[\"e\",{args}]"), Some(&parts))).map(|args| args.get().to_owned())
+        };
         assert_eq!(
             text(format!("{},{{\"a\":[{}]}}", place(1), place(0))),
             Ok(r#"[{"$binary":""},{"a":[{"$binary":"AQI="}]}]"#.into())
