@@ -44,6 +44,7 @@ const REASONS: &[&str] =
 const ENDPOINTS: &[&str] = &[
     "/v1/emit",
     "/v1/feeds/{feed}",
+    "/v1/hooks",
     "/v1/nodes",
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/messages",

@@ -13,6 +13,7 @@ mod document;
 mod emit;
 mod error;
 mod feeds;
+mod hooks;
 mod idempotency;
 mod keys;
 mod nodes;
@@ -57,6 +58,7 @@ pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
         .routes(routes!(room_members::members))
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
+        .routes(routes!(hooks::hooks))
         .split_for_parts();
     let endpoints = endpoints
         .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
