@@ -9,7 +9,7 @@
 //! - [`session`]: connections and their sockets, and what they share
 //! - [`room`], [`feed`]: stored messages and their receivers
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
-//! - [`hub`]: members and fan-out · [`relay`]: polls for other nodes
+//! - [`hub`]: members and fan-out · [`relay`]: polls for other nodes · [`hook`]: calls of backends
 //! - [`jackfield_engine`], [`jackfield_cluster`]: the protocol with clients; what nodes share
 //! - leaves: [`settings`], [`metrics`], [`limits`], [`revocation`], [`roles`], [`notification`], [`user_id`]
 //!
@@ -23,6 +23,7 @@ mod api;
 mod event;
 mod feed;
 mod front;
+mod hook;
 mod hub;
 mod limits;
 mod log_follower;
@@ -66,8 +67,9 @@ use crate::{
     event::Events,
     feed::rule::Rule,
     front::FirstHandshakes,
+    hook::{Ground, Hooks},
     room::rules::Rules,
-    session::{Acceptor, Policies, Shared},
+    session::{Acceptor, NAMESPACES, Policies, Shared},
     settings::GatewaySettings,
 };
 
@@ -141,6 +143,7 @@ impl Gateway {
             sessions: settings.policy()?,
             rooms: Rules::parse(&settings.rooms.rules)?,
             feeds: Rule::parse_all(&settings.feeds)?,
+            hooks: Arc::new(Hooks::parse(&settings.hooks, ground(&settings), &lifecycle.stopping())?),
         };
         let engine = settings.engine()?;
         let keys = ApiKeys::parse(&settings.api.keys)?;
@@ -242,6 +245,16 @@ pub async fn listen_for_clients(settings: &GatewaySettings) -> Result<TcpListene
             .map_err(|error| StartError::Listen(format!("{}:{}", settings.host, settings.port), error.into()))?;
     }
     Ok(listener)
+}
+
+/// The surroundings of the configured hooks.
+fn ground(settings: &GatewaySettings) -> Ground<'_> {
+    Ground {
+        namespaces: &NAMESPACES,
+        own_events: &event::NAMES,
+        off: &settings.events.off,
+        concurrency: settings.hook.concurrency as usize,
+    }
 }
 
 /// The configured name with a random part, so that other nodes distinguish a restarted node from its predecessor.

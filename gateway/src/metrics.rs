@@ -56,6 +56,20 @@ const ENDPOINTS: &[&str] = &[
     OTHER,
 ];
 
+/// How calls of hooks end; see [`crate::hook::Outcome`].
+pub(crate) const HOOK_OUTCOMES: &[&str] = &[
+    "ok",
+    "rejected",
+    "failed",
+    "unavailable",
+    "bad_answer",
+    "timeout",
+    "unreachable",
+    "too_many",
+    "breaker_open",
+    "cancelled",
+];
+
 /// Kinds of logs: of rooms, of feeds, or of users.
 const LOGS: &[&str] = &["room", "feed", "user"];
 
@@ -147,6 +161,15 @@ jackfield_shared::metric_list! {
     Counter API_REQUESTS = "jackfield_api_requests_total" by endpoint in ENDPOINTS, status in STATUSES;
     /// Seconds per call of a backend, by endpoint.
     Histogram API = "jackfield_api_request_seconds" by endpoint in ENDPOINTS;
+
+    /// Calls of hooks, by hook and outcome.
+    Counter HOOK_CALLS = "jackfield_hook_calls_total" by hook in &[], outcome in HOOK_OUTCOMES;
+    /// Seconds per call of a hook that was sent, with its answer, by hook.
+    Histogram HOOK = "jackfield_hook_call_seconds" by hook in &[];
+    /// Calls of a hook that are open.
+    Gauge HOOK_OPEN = "jackfield_hook_calls_open" by hook in &[];
+    /// 1 while the breaker of a hook is open, because its backend does not answer, else 0.
+    Gauge HOOK_BREAKER_OPEN = "jackfield_hook_breaker_open" by hook in &[];
 
     /// Times that messages from other nodes may have been lost.
     Counter BUS_MISSED = "jackfield_bus_missed_total";

@@ -29,6 +29,10 @@ jackfield_shared::settings! {
         /// `iss=ISSUER;jwks=URL;aud=AUDIENCE;algorithms=NAME+NAME;id=CLAIM;name=CLAIM;roles=CLAIM;login=CLAIM;users=TEXT`,
         /// with `jwksFile=PATH` or `secretFile=PATH` instead of `jwks=URL`; all but `iss` and the keys may be omitted.
         issuers: Vec<String> = Vec::new(),
+        /// Backends that answer events, decide who connects, and get facts:
+        /// `name;url=URL;events=PATTERN+PATTERN;namespace=/;timeout=5s;connect;facts=PATTERN+PATTERN;secretFile=PATH+PATH`;
+        /// patterns may end in `*`; at least one of `events`, `connect` and `facts`; see docs/hooks.md.
+        hooks: Vec<String> = Vec::new(),
         groups {
             internal: Internal,
             node: NodeName,
@@ -43,6 +47,8 @@ jackfield_shared::settings! {
             rooms: RoomSettings,
             notifications: Notifications,
             api: Api,
+            hook: HookSettings,
+            events: EventSettings,
             drain: Drain,
             cors: Cors,
             ping: Ping,
@@ -160,6 +166,19 @@ jackfield_shared::settings! {
         keys: Vec<String> = Vec::new(),
         /// Serves `/v1` on the public port, too.
         public: bool = false,
+    }
+
+    /// `hook.…`
+    pub struct HookSettings {
+        /// Most calls of one hook that are open on this node at the same time; above it, they are refused.
+        concurrency: u32 = 256,
+    }
+
+    /// `events.…`
+    pub struct EventSettings {
+        /// Events of the gateway that it does not serve in `/` and `/chat`, so that hooks may handle events of these
+        /// names, such as `message` and `typing`.
+        off: Vec<String> = Vec::new(),
     }
 
     /// `drain.…`

@@ -72,6 +72,24 @@ impl Dispatch for Events {
 
 /// How the content of an `echo` begins, the only event that needs nothing but its own arguments.
 const ECHO: &str = "[\"echo\"";
+/// The names of all events of `/` and `/chat`.
+pub(crate) const NAMES: [&str; 15] = [
+    "echo",
+    "join-room",
+    "leave-room",
+    "message",
+    "message-client",
+    "notification:list",
+    "notification:mark_read",
+    "presence:subscribe",
+    "private-message",
+    "room-history",
+    "room-members",
+    "room-message",
+    "send-message",
+    "token:refresh",
+    "typing",
+];
 /// Events that forward binary parts.
 const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-message"];
 

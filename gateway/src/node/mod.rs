@@ -47,5 +47,6 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(sweep::tokens(Arc::clone(shared)));
     tasks.spawn(shared.rooms.clone().forget());
     tasks.spawn(memory::run(Arc::clone(shared)));
+    tasks.spawn(Arc::clone(&shared.hooks).keep_fresh(tasks.stopping()));
     tasks.spawn(Arc::clone(&shared.verifier).keep_fresh(tasks.stopping()));
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     metrics::{
-        BUILD, CONNECTIONS, CONNECTIONS_LIMIT, PASSING_ON, READY, RELEASES_WAITING, REVOCATIONS, ROOMS, SESSIONS,
-        SOCKETS, TURNSTILE_WAITING,
+        BUILD, CONNECTIONS, CONNECTIONS_LIMIT, HOOK_BREAKER_OPEN, HOOK_OPEN, PASSING_ON, READY, RELEASES_WAITING,
+        REVOCATIONS, ROOMS, SESSIONS, SOCKETS, TURNSTILE_WAITING,
     },
     session::Shared,
 };
@@ -31,6 +31,10 @@ pub(crate) fn sample(shared: &Shared) {
     }
     for (name, turnstile) in [("connect", &shared.connecting), ("join", &shared.joining)] {
         TURNSTILE_WAITING.set_for([name], turnstile.waiting());
+    }
+    for hook in shared.hooks.all() {
+        HOOK_OPEN.set_configured(&hook.name, hook.open());
+        HOOK_BREAKER_OPEN.set_configured(&hook.name, usize::from(hook.is_breaker_open()));
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     feed::{Feeds, rule::Rule},
+    hook::Hooks,
     hub::{Namespace, Namespaces, Watchers},
     relay::Relay,
     revocation::Revocations,
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     /// The state shared with other nodes.
     pub(crate) cluster: Cluster,
     pub(crate) verifier: Arc<Verifier>,
+    /// Backends that answer events, decide who connects, and get facts.
+    pub(crate) hooks: Arc<Hooks>,
     /// Background work and its end.
     pub(crate) lifecycle: Lifecycle,
     /// Handles the events of all sockets.
@@ -99,6 +102,8 @@ pub(crate) struct Policies {
     pub(crate) rooms: Rules,
     /// The configured feeds.
     pub(crate) feeds: Vec<Rule>,
+    /// The configured hooks.
+    pub(crate) hooks: Arc<Hooks>,
 }
 
 impl Shared {
@@ -127,6 +132,7 @@ impl Shared {
             rules: policies.rooms,
             cluster,
             verifier,
+            hooks: policies.hooks,
             lifecycle,
             dispatch,
             connections: Connections::default(),

@@ -40,6 +40,9 @@ impl GatewaySettings {
         if limits.connect_timeout.is_zero() {
             return wrong("`limits.connectTimeout` must be more than 0, because idle connections must end");
         }
+        if self.hook.concurrency == 0 {
+            return wrong("`hook.concurrency` must be at least 1; without `hooks` none is called");
+        }
         if self.revocation.window.as_secs() == 0 {
             return wrong("`revocation.window` must be at least 1s, because a revocation must outlast the tokens");
         }
@@ -77,6 +80,7 @@ mod tests {
             ("limits.eventBurst=0", "limits.eventBurst"),
             ("limits.attachments=1001", "limits.attachments"),
             ("limits.connectTimeout=0s", "limits.connectTimeout"),
+            ("hook.concurrency=0", "hook.concurrency"),
             ("revocation.window=0s", "revocation.window"),
             ("node.address=10.0.0.7", "node.address"),
             ("node.address=http://a:1/", "node.address"),

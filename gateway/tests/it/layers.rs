@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 9] = [
     &["session"],
     &["room", "feed"],
     &["log_follower"],
-    &["hub", "relay"],
+    &["hub", "relay", "hook"],
     &["settings"],
     &["limits", "metrics", "notification", "revocation", "roles", "user_id"],
 ];

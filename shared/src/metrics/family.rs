@@ -89,18 +89,23 @@ impl<S: Series> Family<S> {
             // Installed before any handle is made: a handle without a recorder counts nothing.
             recorder();
             let count = self.labels.iter().map(|label| label.values.len()).product();
-            (0..count).map(|index| S::make(self.name, self.help, self.labels_of(index))).collect()
+            (0..count).map(|index| S::make(self.name, self.help, labels_of(self.labels, index))).collect()
         })
     }
 
-    fn labels_of(&self, mut index: usize) -> Vec<metrics::Label> {
-        let mut labels = Vec::with_capacity(self.labels.len());
-        for label in self.labels.iter().rev() {
-            labels.push(metrics::Label::from_static_parts(label.name, label.values[index % label.values.len()]));
-            index /= label.values.len();
-        }
-        labels.reverse();
-        labels
+    /// The series of a `value` that the configuration names, for a metric whose first label it is: one for each
+    /// combination of the other labels' values, in their order. The caller keeps them.
+    #[must_use]
+    pub fn configured(&self, value: &str) -> Vec<S> {
+        let [Label { name, .. }, others @ ..] = self.labels else { return Vec::new() };
+        recorder();
+        let count = others.iter().map(|label| label.values.len()).product();
+        let series = |index| {
+            let mut labels = vec![metrics::Label::new(*name, value.to_owned())];
+            labels.extend(labels_of(others, index));
+            S::make(self.name, self.help, labels)
+        };
+        (0..count).map(series).collect()
     }
 
     fn find<const N: usize>(&self, values: [&str; N]) -> Option<&S> {
@@ -111,6 +116,17 @@ impl<S: Series> Family<S> {
         }
         self.series().get(index)
     }
+}
+
+/// The labels of the series with this index.
+fn labels_of(all: &[Label], mut index: usize) -> Vec<metrics::Label> {
+    let mut labels = Vec::with_capacity(all.len());
+    for label in all.iter().rev() {
+        labels.push(metrics::Label::from_static_parts(label.name, label.values[index % label.values.len()]));
+        index /= label.values.len();
+    }
+    labels.reverse();
+    labels
 }
 
 impl Family<Counter> {

@@ -43,6 +43,12 @@ impl Origin {
         Self::of(context.span().span_context())
     }
 
+    /// As the header `traceparent` holds it, for a request that continues the trace.
+    #[must_use]
+    pub fn traceparent(self) -> String {
+        format!("00-{}-{}-01", self.trace, self.span)
+    }
+
     /// The trace's id, then the span's.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
@@ -83,6 +89,13 @@ mod tests {
                 prop_assert_eq!(origin.to_bytes(), bytes);
             }
         }
+    }
+
+    #[test]
+    fn the_header_has_both_ids_in_hex() {
+        let bytes: Vec<u8> = (1..=24).collect();
+        let origin = Origin::from_bytes(bytes.try_into().unwrap()).unwrap();
+        assert_eq!(origin.traceparent(), "00-0102030405060708090a0b0c0d0e0f10-1112131415161718-01");
     }
 
     #[test]
