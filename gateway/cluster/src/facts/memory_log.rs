@@ -3,7 +3,12 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    facts::{Fact, FactId, Kind, PAGE_BYTES, Page, Partition},
+    facts::{
+        fact::{Fact, FactId},
+        kind::Kind,
+        page::{PAGE_BYTES, Page},
+        partition::Partition,
+    },
     log::Position,
     now_micros,
 };

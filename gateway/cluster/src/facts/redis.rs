@@ -32,12 +32,8 @@ static RETRY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("retr
 
 /// Progress of one hook in one partition, as [`RedisFacts::status`] reads it: epoch and last number of the partition;
 /// epoch and number of the cursor, dropped facts, end of the pause, last failure; parked and dead facts.
-type Figures = (
-    (Option<u64>, Option<u64>),
-    (Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<String>),
-    u64,
-    u64,
-);
+type Figures =
+    ((Option<u64>, Option<u64>), (Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<String>), u64, u64);
 
 /// All facts.
 #[derive(Clone)]
@@ -86,10 +82,9 @@ impl RedisFacts {
         let answers: Vec<Vec<Option<u64>>> = self.link.bulk(&pipeline).await?;
         let tip = |answers: &[Vec<Option<u64>>]| {
             let number = |answer: &Vec<Option<u64>>, index: usize| answer.get(index).copied().flatten();
-            let end = answers.first().map(|end| Position {
-                epoch: number(end, 0).unwrap_or(0),
-                number: number(end, 1).unwrap_or(0),
-            });
+            let end = answers
+                .first()
+                .map(|end| Position { epoch: number(end, 0).unwrap_or(0), number: number(end, 1).unwrap_or(0) });
             let versions = answers.iter().skip(1).map(|version| number(version, 0)).collect();
             Tip { end: end.unwrap_or_default(), versions }
         };
@@ -208,9 +203,9 @@ impl RedisFacts {
             pipeline.cmd("LRANGE").arg(dead).arg(0).arg(-1);
         }
         let lists: Vec<Vec<String>> = self.link.bulk(&pipeline).await?;
-        let dead = Partition::all().zip(&lists).flat_map(|(partition, list)| {
-            list.iter().filter_map(move |text| Dead::parse(partition, text))
-        });
+        let dead = Partition::all()
+            .zip(&lists)
+            .flat_map(|(partition, list)| list.iter().filter_map(move |text| Dead::parse(partition, text)));
         Ok(dead.collect())
     }
 

@@ -20,11 +20,7 @@ use crate::{
 macro_rules! script {
     ($name:literal) => {
         LazyLock::new(|| {
-            Script::new(concat!(
-                include_str!("../facts/common.lua"),
-                include_str!("common.lua"),
-                include_str!($name)
-            ))
+            Script::new(concat!(include_str!("../facts/common.lua"), include_str!("common.lua"), include_str!($name)))
         })
     };
 }

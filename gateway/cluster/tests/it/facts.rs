@@ -6,7 +6,9 @@ use std::time::Duration;
 use jackfield_cluster::{
     Terms,
     connects::{Connected, Granted},
-    facts::{Begin, Fact, FactTerms, HookState, HookStatus, Kind, Kinds, PARTITIONS, Parked, Partition, Progress, Saved},
+    facts::{
+        Begin, Fact, FactTerms, HookState, HookStatus, Kind, Kinds, PARTITIONS, Parked, Partition, Progress, Saved,
+    },
     ids::{Incarnation, RecordId, SocketId},
     log::Position,
     presence::{Announce, Ending, Entry, Scope, Stay},
@@ -264,7 +266,8 @@ async fn large_rooms_have_facts_although_nobody_is_announced(backend: Backend) {
     let fixture = with_facts(backend, Kinds::matching(["room.joined", "room.left"]).unwrap());
     let node = &fixture.nodes[0];
     let by: Incarnation = "n0:1".into();
-    let entries: Vec<Entry> = (0..TERMS.announce_max + 2).map(|n| in_room(&format!("u{n}"), &format!("s{n}"))).collect();
+    let entries: Vec<Entry> =
+        (0..TERMS.announce_max + 2).map(|n| in_room(&format!("u{n}"), &format!("s{n}"))).collect();
     node.cluster.presence.enter(&entries, &by, Announce::Yes).await.unwrap();
     let stays: Vec<Stay> = entries.into_iter().map(|entry| entry.stay).collect();
     node.cluster.presence.leave(&stays, &by, Ending::Gone).await.unwrap();

@@ -133,8 +133,7 @@ async fn starts_and_ends_alternate_and_agree_with_the_sessions(backend: Backend)
     };
     let runtime = tokio::runtime::Handle::current();
     let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
-    let run = move || {
-        runner.run(&prop::collection::vec(step(), 1..60), |steps| runtime.block_on(check(backend, steps)))
-    };
+    let run =
+        move || runner.run(&prop::collection::vec(step(), 1..60), |steps| runtime.block_on(check(backend, steps)));
     tokio::task::spawn_blocking(run).await.unwrap().unwrap();
 }
