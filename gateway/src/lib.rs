@@ -6,6 +6,7 @@
 //! - [`api`], [`front`], [`ops`]: HTTP for backends, the public port, health and metrics
 //! - [`node`]: background work
 //! - [`event`]: one file per client event
+//! - [`emit`]: what backends send to sockets, and order for them
 //! - [`session`]: connections and their sockets, and what they share
 //! - [`room`], [`feed`]: stored messages and their receivers
 //! - [`log_follower`]: a log's messages, once and in order, whatever the bus loses
@@ -20,6 +21,7 @@
 //! Deliberately knows no passwords and no SQL: the auth service does.
 
 mod api;
+mod emit;
 mod event;
 mod feed;
 mod front;

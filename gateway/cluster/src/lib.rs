@@ -6,7 +6,8 @@
 //! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
 //! · [`recovery`]: records of clients that come back · [`membership`]: the live nodes · [`inbox`]: notifications ·
 //! [`revocations`]: revoked tokens · [`idempotency`]: operations that run once · [`facts`]: what happened, for backends.
-//! Besides the ports, [`wire`] is the messages' encoding, and [`deadline`] limits every wait.
+//! Besides the ports, [`wire`] is the messages' encoding, [`once`] makes an emission happen once, and [`deadline`] limits
+//! every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 
@@ -23,6 +24,7 @@ pub mod inbox;
 pub mod log;
 pub mod membership;
 pub mod metrics;
+pub mod once;
 pub mod presence;
 pub mod recovery;
 mod redis;

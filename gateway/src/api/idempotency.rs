@@ -62,6 +62,18 @@ impl<S: Sync> FromRequestParts<S> for OperationId {
     }
 }
 
+/// The id of a call with an `Idempotency-Key`, of which there may be another attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct RepeatedOperation(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for RepeatedOperation {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().map(|OperationId(id)| id.clone())))
+    }
+}
+
 /// The layer that runs a POST with a key once.
 pub(crate) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();

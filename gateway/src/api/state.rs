@@ -10,9 +10,6 @@ use crate::session::Shared;
 /// The body limit fits ten thousand users' ids and a message.
 pub(super) const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
 
-/// Most users in one call.
-pub(super) const MAX_USERS: usize = 10_000;
-
 /// The state that the endpoints share.
 pub(crate) struct Api {
     pub(super) shared: Arc<Shared>,

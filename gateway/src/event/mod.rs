@@ -1,10 +1,11 @@
 //! The events that clients send, one file each: parse, check, act. `dispatch` lists those of `/` and `/chat`,
-//! `dispatch_in_feed` those of feeds.
+//! `dispatch_in_feed` those of feeds. [`command`] runs what backends order for a socket.
 //!
 //! A handler gets the sender and the event, and returns the acknowledgement or the error. Invalid arguments never
 //! disconnect and never reach another socket: the answer is an error acknowledgement if the client asked for one, else
 //! an `error` event. Only a packet that is no event is [`Malformed`] and ends the connection.
 
+mod command;
 mod content;
 mod done;
 mod echo;
@@ -27,14 +28,18 @@ mod typing;
 mod update_product;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use jackfield_cluster::wire::Command;
 use jackfield_engine::Frame;
 use jackfield_shared::trace;
 use serde::Serialize;
 
 use self::parse::Event;
+pub(crate) use self::{room_members::MAX_LISTED, send_message::MAX_CLIENT_ID};
 use crate::{
     metrics,
-    session::{Addressee, Dispatch, EventError, Malformed, RawEvent, Sender, SubscriberSender, acknowledge, answer},
+    session::{
+        Addressee, Dispatch, EventError, Malformed, Outcome, RawEvent, Sender, SubscriberSender, acknowledge, answer,
+    },
 };
 
 /// Most characters of an event's name in a trace or an error.
@@ -59,6 +64,10 @@ impl Dispatch for Events {
 
     fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>> {
         dispatch(sender, event).boxed()
+    }
+
+    fn run<'a>(&self, sender: Sender<'a>, command: &'a Command) -> BoxFuture<'a, Outcome> {
+        command::run(sender, command).boxed()
     }
 
     fn handle_in_feed<'a>(

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::wire::UserEvent;
+use jackfield_cluster::wire::{Target, UserEvent};
 use jackfield_engine::event_content;
 use jackfield_shared::{
     ids::new_id,
@@ -64,7 +64,7 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Del
     let payload = event_content("private-message", &payload).ok_or(EventError::Unavailable)?;
     // Send once to users who write to themselves.
     let users = if to == *own { vec![to] } else { vec![to, Arc::clone(own)] };
-    let message = UserEvent::Event { except: Some(sender.client.id), content: payload.into() };
+    let message = UserEvent::Event { except: vec![Target::Socket(sender.client.id)], content: payload.into() };
     let delivered = shared.cluster.user_log.send(&users, &message).await?;
     // The sender's own session counts only if it has another socket.
     let is_alone = users[0] == *own && sender.connection.sockets().len() == 1;

@@ -102,6 +102,26 @@ impl<M: Member> Group<M> {
         true
     }
 
+    /// The member with this id.
+    pub(crate) fn get(&self, id: SocketId) -> Option<Arc<M>> {
+        let members = self.members.read();
+        members.find(id).and_then(|index| members.slots[index].clone())
+    }
+
+    /// Adds the members that `of` selects to `all`, a batch at a time.
+    pub(crate) async fn collect(&self, all: &mut Vec<Arc<M>>, of: impl Fn(&M) -> bool) {
+        let (walk, end) = self.begin_walk();
+        for start in (0..end).step_by(BATCH) {
+            if start > 0 {
+                tokio::task::yield_now().await;
+            }
+            let members = self.members.read();
+            let found = members.slots[start..end.min(start + BATCH)].iter().flatten();
+            all.extend(found.filter(|member| of(member)).cloned());
+        }
+        drop(walk);
+    }
+
     #[cfg(test)]
     fn contains(&self, id: SocketId) -> bool {
         self.members.read().find(id).is_some()

@@ -12,6 +12,7 @@ use jackfield_shared::trace::{Origin, Span, SpanKind, within};
 use tokio::sync::mpsc;
 
 use crate::{
+    emit,
     hub::Member as _,
     metrics, notification,
     session::{MAIN, PresenceChange, Shared, UserFrames, announcement},
@@ -63,6 +64,20 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
                 namespace.members.fan_out(&frame).await;
             }
         }
+        BusMessage::FrameExcept { except, frame } => {
+            if let Channel::Namespace(name) = channel
+                && let Some(namespace) = shared.namespaces.find(name)
+                && let Some(frame) = Frame::from_bus(frame)
+            {
+                namespace.members.fan_out_to(&frame, |client| !client.is_any_of(&except)).await;
+            }
+        }
+        BusMessage::Selected { selector, act } => {
+            if let Channel::Namespace(name) = channel {
+                emit::act(shared, name, &selector, act).await;
+            }
+        }
+        BusMessage::Replied { .. } => {}
         BusMessage::Evicted(session) => {
             if let Some(connection) = shared.connection(&session) {
                 connection.evicted();

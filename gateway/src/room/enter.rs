@@ -67,6 +67,10 @@ impl<M: Occupant> Worker<M> {
             let now = now();
             let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {
+                if one.joining.is_silent {
+                    self.admit_silently(one, end);
+                    continue;
+                }
                 let wanted = one.joining.wanted(end, empty);
                 if one.joining.is_back && matches!(wanted, Wanted::Newest(_)) && !is_ahead(&one.joining) {
                     let _ = one.done.send(Err(JoinError::Lost));
@@ -137,6 +141,13 @@ impl<M: Occupant> Worker<M> {
         self.follower.at().ok_or(Unavailable)
     }
 
+    /// Admits a socket that a backend lets in: it gets everything after `end`, and nothing before.
+    fn admit_silently(&mut self, Waiting { joining, done }: Waiting<M>, end: Position) {
+        let bytes = joining.send_joined(&self.local.name, end);
+        self.local.members.join(Arc::clone(&joining.member));
+        let _ = done.send(Ok(Joined::In { position: end, bytes, is_long: false }));
+    }
+
     /// Sends a socket its part of the page, and admits the socket if nothing remains. Returns the socket if the
     /// messages that it missed are no longer kept: then it gets the newest instead.
     fn answer(
@@ -171,7 +182,6 @@ impl<M: Occupant> Worker<M> {
             self.pending.insert(socket);
         } else {
             self.pending.remove(&socket);
-            self.local.members.join(Arc::clone(&joining.member));
         }
         let name = &self.local.name;
         let last = messages.last().map_or(end.number, |message| message.number);
@@ -195,6 +205,8 @@ impl<M: Occupant> Worker<M> {
             Wanted::After { .. } => Some(true),
         };
         joining.acknowledge(name, end, recovered);
+        // After all that, because others than the worker may send to the members.
+        self.local.members.join(Arc::clone(&joining.member));
         let _ = done.send(Ok(Joined::In { position: end, bytes, is_long }));
         None
     }

@@ -9,6 +9,7 @@ use super::{
     signals::Signals,
     worker::{Input, Worker},
 };
+use crate::hub::Group;
 
 /// A room with members on this node. Cheap to clone.
 pub(crate) struct Room<M>(Arc<Inner<M>>);
@@ -16,16 +17,23 @@ pub(crate) struct Room<M>(Arc<Inner<M>>);
 struct Inner<M> {
     name: RoomName,
     signals: Arc<Signals>,
+    members: Arc<Group<M>>,
     mailbox: Mailbox<Worker<M>, Input<M>>,
 }
 
 impl<M> Room<M> {
     pub(super) fn new(name: RoomName, signals: Arc<Signals>, worker: Worker<M>) -> Self {
-        Self(Arc::new(Inner { name, signals, mailbox: Mailbox::new(worker) }))
+        let members = Arc::clone(&worker.local.members);
+        Self(Arc::new(Inner { name, signals, members, mailbox: Mailbox::new(worker) }))
     }
 
     pub(crate) fn name(&self) -> &RoomName {
         &self.0.name
+    }
+
+    /// The members on this node. Only the worker changes them.
+    pub(crate) fn members(&self) -> &Group<M> {
+        &self.0.members
     }
 
     pub(super) fn signals(&self) -> &Signals {

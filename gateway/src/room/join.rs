@@ -16,6 +16,7 @@ use jackfield_cluster::{
     ids::SessionKey,
     log::{KEPT, PAGE_BYTES, Page, Position, Range, Stored},
     room_name::RoomName,
+    wire::Target,
 };
 use jackfield_engine::Frame;
 use serde_json::json;
@@ -35,6 +36,11 @@ pub(crate) trait Occupant: Member {
 
     /// Whether the member has left its namespace.
     fn is_gone(&self) -> bool;
+
+    /// Whether any of these targets names it.
+    fn is_any_of(&self, targets: &[Target]) -> bool {
+        targets.contains(&Target::Socket(self.id()))
+    }
 }
 
 /// The join of a socket.
@@ -55,6 +61,8 @@ pub(crate) struct Joining<M> {
     pub(crate) not_before: Option<Instant>,
     /// The messages that it missed are no longer kept.
     pub(super) lost: bool,
+    /// A backend lets the socket in: it gets `joined` and no `recent-messages`.
+    pub(super) is_silent: bool,
     /// The client comes back, and believes that it is in the room: it gets what it missed as live messages, or is not
     /// admitted.
     pub(super) is_back: bool,
@@ -117,7 +125,7 @@ pub(super) enum Wanted {
 // A derived one would require `M: Clone`.
 impl<M> Clone for Joining<M> {
     fn clone(&self) -> Self {
-        let Self { member, since, ack, members, again, sent, not_before, lost, is_back } = self;
+        let Self { member, since, ack, members, again, sent, not_before, lost, is_silent, is_back } = self;
         Self {
             member: Arc::clone(member),
             since: since.clone(),
@@ -127,6 +135,7 @@ impl<M> Clone for Joining<M> {
             sent: *sent,
             not_before: *not_before,
             lost: *lost,
+            is_silent: *is_silent,
             is_back: *is_back,
         }
     }
@@ -135,7 +144,13 @@ impl<M> Clone for Joining<M> {
 impl<M: Occupant> Joining<M> {
     /// The first round of `member`'s join.
     pub(crate) fn new(member: Arc<M>, since: Option<String>, ack: Option<i64>, members: usize) -> Self {
-        Self { member, since, ack, members, again: false, sent: None, not_before: None, lost: false, is_back: false }
+        let (again, lost, is_silent, is_back) = (false, false, false, false);
+        Self { member, since, ack, members, again, sent: None, not_before: None, lost, is_silent, is_back }
+    }
+
+    /// `member`'s join by a backend: the socket gets `joined`, and everything from then on.
+    pub(crate) fn silent(member: Arc<M>) -> Self {
+        Self { is_silent: true, ..Self::new(member, None, None, 0) }
     }
 
     /// `member`'s return to a room of which the client has everything up to this position.
@@ -178,6 +193,15 @@ impl<M: Occupant> Joining<M> {
             self.member.abort_if(sent);
         }
         recent.iter().map(Frame::bytes).sum()
+    }
+
+    /// Sends the socket `joined` alone: it has everything up to `end`, because it is to get nothing before.
+    pub(super) fn send_joined(&self, room: &RoomName, end: Position) -> usize {
+        let joined = Frame::event(&room.namespace, "joined", &json!({ "room": &*room.name }));
+        if let Some(frame) = &joined {
+            self.member.abort_if(self.member.try_send_at(frame, &room.name, end));
+        }
+        joined.iter().map(Frame::bytes).sum()
     }
 
     /// Sends the socket these messages as live ones. Returns their size in bytes.

@@ -55,14 +55,15 @@ pub(super) enum Input<M> {
 pub(super) struct LocalRoom<M> {
     pub(super) name: RoomName,
     pub(super) signals: Arc<Signals>,
-    pub(super) members: Group<M>,
+    /// Shared with the room's handle.
+    pub(super) members: Arc<Group<M>>,
     /// Answers joins; every delivered message is added.
     pub(super) recent: Recent,
 }
 
 impl<M: Occupant> Worker<M> {
     pub(super) fn new(follower: LogFollower, name: RoomName, signals: Arc<Signals>, recent: Recent) -> Self {
-        let local = LocalRoom { name, signals, members: Group::default(), recent };
+        let local = LocalRoom { name, signals, members: Arc::default(), recent };
         Self { follower, local, pending: HashSet::new(), is_listed: false }
     }
 
@@ -154,6 +155,11 @@ impl<M: Occupant> Worker<M> {
             BusMessage::FrameToOthers { except, frame } => {
                 if let Some(frame) = Frame::from_bus(frame) {
                     local.members.fan_out_to(&frame, |member| member.id() != except).await;
+                }
+            }
+            BusMessage::FrameExcept { except, frame } => {
+                if let Some(frame) = Frame::from_bus(frame) {
+                    local.members.fan_out_to(&frame, |member| !member.is_any_of(&except)).await;
                 }
             }
             BusMessage::Arrived { session, about, .. } => {

@@ -10,6 +10,7 @@ use jackfield_cluster::{
     log::Position,
     presence::{Entry, Scope, Stay},
     room_name::RoomName,
+    wire::Target,
 };
 use jackfield_engine::{Frame, Full, Outbox};
 use jackfield_shared::claims::Identity;
@@ -181,6 +182,15 @@ impl Client {
         self.rooms.lock().find(name).map(|joined| joined.room.clone())
     }
 
+    /// Whether any of these targets, of this socket's namespace, names it.
+    pub(crate) fn is_any_of(&self, targets: &[Target]) -> bool {
+        targets.iter().any(|target| match target {
+            Target::User(user) => *user == self.identity.user_id,
+            Target::Socket(id) => *id == self.id,
+            Target::Room(name) => self.rooms.lock().find(name).is_some(),
+        })
+    }
+
     /// The names of the rooms that the socket is in.
     pub(crate) fn room_names(&self) -> Vec<Arc<str>> {
         self.rooms.lock().rooms.iter().map(|joined| Arc::clone(&joined.room.name().name)).collect()
@@ -297,6 +307,10 @@ impl Occupant for Client {
 
     fn is_gone(&self) -> bool {
         self.rooms.lock().gone
+    }
+
+    fn is_any_of(&self, targets: &[Target]) -> bool {
+        Client::is_any_of(self, targets)
     }
 }
 

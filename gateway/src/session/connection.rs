@@ -235,7 +235,8 @@ impl Connection {
         SessionRef { user, session: self.id.into() }
     }
 
-    pub(super) fn client(&self, namespace: &str) -> Option<Arc<Client>> {
+    /// The socket in this namespace.
+    pub(crate) fn client(&self, namespace: &str) -> Option<Arc<Client>> {
         self.session.lock().sockets.iter().find(|client| &*client.namespace.name == namespace).cloned()
     }
 

@@ -35,6 +35,35 @@ impl Connection {
         });
     }
 
+    /// A backend ended one socket of the session: sends the client the reason and disconnects it permanently from this
+    /// namespace. It may stay in others.
+    pub(crate) async fn socket_ended_by_backend(self: &Arc<Self>, client: &Arc<Client>, reason: &str) {
+        let namespace = &client.namespace.name;
+        // Leave first, so that nothing follows the DISCONNECT.
+        if self.leave(namespace).is_none() {
+            return;
+        }
+        metrics::DISCONNECTED.add_for(["ended_by_backend"], 1);
+        let user = &*client.identity.user_id;
+        tracing::info!(session = %self.id, user, %namespace, "a backend disconnected a socket permanently");
+        client.emit("session:ended", &json!({ "reason": reason, "at": now_rfc3339() }));
+        Addressee::send(&**client, &Frame::disconnect(namespace));
+        self.forget_socket(client).await;
+    }
+
+    /// The client's record forgets a socket that has left for good. If the back end does not answer, the client may be
+    /// recovered although it has left.
+    pub(super) async fn forget_socket(self: &Arc<Self>, left: &Client) {
+        if let Some(record) = left.record() {
+            let namespace = &left.namespace.name;
+            let _ = self.shared.cluster.recovery.forget(&left.session_ref(), record, namespace).await;
+        }
+        // The client may join another namespace: do not close the connection yet.
+        if self.is_idle() {
+            self.shared.idle.watch(self);
+        }
+    }
+
     /// A backend ended this user's subscriptions: like [`Connection::ended_by_backend`], in the feeds to which the
     /// client subscribed with the user's token.
     pub(crate) fn subscriptions_ended_by_backend(self: &Arc<Self>, user: &str, reason: &str) {

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use jackfield_cluster::{Unavailable, bus::Channel, wire::BusMessage};
+use jackfield_cluster::{
+    Unavailable,
+    bus::Channel,
+    wire::{BusMessage, Command},
+};
 use jackfield_engine::{Frame, Parts};
 
-use super::{Client, Connection, Shared, Subscriber};
+use super::{Client, Connection, Shared, Subscriber, command::Outcome};
 
 /// An event as it arrived.
 #[derive(Clone, Copy)]
@@ -50,13 +54,16 @@ pub(crate) struct SubscriberSender<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Handles events, and answers them.
+/// Handles events, and answers them; runs commands.
 pub(crate) trait Dispatch: Send + Sync + 'static {
     /// Handles an event of a socket that can be answered at once. `None` for any other, which is not handled.
     fn handle_at_once(&self, sender: &Sender<'_>, event: RawEvent<'_>) -> Option<Result<(), Malformed>>;
 
     /// Handles an event of a socket.
     fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>>;
+
+    /// Runs a backend's command for a socket.
+    fn run<'a>(&self, sender: Sender<'a>, command: &'a Command) -> BoxFuture<'a, Outcome>;
 
     /// Handles an event of a feed's subscriber.
     fn handle_in_feed<'a>(

@@ -12,6 +12,7 @@ mod accept;
 mod announcement;
 mod claim;
 mod client;
+mod command;
 mod connect;
 mod connect_auth;
 mod connect_feed;
@@ -46,6 +47,7 @@ pub(crate) use self::{
     accept::Acceptor,
     announcement::{PresenceChange, announcement},
     client::Client,
+    command::{CommandError, Outcome},
     connection::Connection,
     dispatch::{Dispatch, Malformed, RawEvent, Sender, SubscriberSender},
     event_error::EventError,

@@ -1,12 +1,15 @@
-//! The queue of a connection's packets that wait to be handled, in order: bounded in number and in bytes. A packet that
-//! finds none being handled is not queued, so an idle connection needs no memory for it.
+//! The queue of a connection's packets and of backends' commands that wait to be handled, in order: bounded in number and
+//! in bytes. A packet that finds nothing being handled is not queued, so an idle connection needs no memory for it.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use jackfield_engine::{Inbound, Packet};
 use tokio::time::Instant;
 
-use super::flood_guard::{FloodGuard, Verdict};
+use super::{
+    command::Ordered,
+    flood_guard::{FloodGuard, Verdict},
+};
 use crate::limits::{FloodLimits, User};
 
 /// One connection's queue.
@@ -14,17 +17,44 @@ pub(super) struct PacketQueue {
     /// Boxed, because most connections have none most of the time.
     queue: Option<Box<Waiting>>,
     guard: FloodGuard,
-    /// A packet is being handled; [`PacketQueue::pop`] comes after it.
+    /// An item is being handled; [`PacketQueue::pop`] comes after it.
     running: bool,
-    /// No more packets are accepted.
+    /// No more items are accepted.
     shut: bool,
 }
 
-/// The packets that wait, and the bytes of all of them.
+/// The items that wait, and the bytes of all of them.
 #[derive(Default)]
 struct Waiting {
-    packets: VecDeque<(Instant, Packet)>,
+    items: VecDeque<(Instant, Item)>,
     bytes: usize,
+}
+
+/// Something to handle.
+pub(super) enum Item {
+    /// The client's.
+    Packet(Packet),
+    /// A backend's. Boxed, because it is rare.
+    Command(Box<Ordered>),
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.bytes(),
+            Self::Command(ordered) => ordered.bytes(),
+        }
+    }
+}
+
+/// What becomes of a command.
+pub(super) enum Ordering {
+    /// It is handled after the items before it.
+    Queued,
+    /// The caller must handle it now, and then the queue.
+    Start(Instant, Box<Ordered>),
+    /// Refused, because the queue is full, or shut.
+    Refused(Box<Ordered>),
 }
 
 /// The next step for a packet that has just arrived.
@@ -100,29 +130,46 @@ impl PacketQueue {
         if !std::mem::replace(&mut self.running, true) {
             return Arrival::Start(now);
         }
-        let queue = self.queue.get_or_insert_default();
-        queue.bytes += packet.bytes();
-        queue.packets.push_back((now, packet.to_packet()));
+        self.put(now, Item::Packet(packet.to_packet()));
         Arrival::Queued
     }
 
-    /// Packets that wait.
-    fn len(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.packets.len())
+    /// Takes a backend's command. It costs the client nothing, but the queue has one limit for both.
+    pub(super) fn order(&mut self, ordered: Box<Ordered>, room: QueueLimits) -> Ordering {
+        if self.shut || room.are_reached(self.len(), self.bytes(), ordered.bytes()) {
+            return Ordering::Refused(ordered);
+        }
+        let now = Instant::now();
+        if !std::mem::replace(&mut self.running, true) {
+            return Ordering::Start(now, ordered);
+        }
+        self.put(now, Item::Command(ordered));
+        Ordering::Queued
     }
 
-    /// Bytes of the packets that wait.
+    fn put(&mut self, now: Instant, item: Item) {
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += item.bytes();
+        queue.items.push_back((now, item));
+    }
+
+    /// Items that wait.
+    fn len(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.items.len())
+    }
+
+    /// Bytes of the items that wait.
     fn bytes(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
-    /// The next packet and its time of arrival; with `None`, all have been handled.
-    pub(super) fn pop(&mut self) -> Option<(Instant, Packet)> {
+    /// The next item and its time of arrival; with `None`, all have been handled.
+    pub(super) fn pop(&mut self) -> Option<(Instant, Item)> {
         if let Some(queue) = &mut self.queue
-            && let Some((at, packet)) = queue.packets.pop_front()
+            && let Some((at, item)) = queue.items.pop_front()
         {
-            queue.bytes -= packet.bytes();
-            return Some((at, packet));
+            queue.bytes -= item.bytes();
+            return Some((at, item));
         }
         self.running = false;
         // Connections are idle most of the time: free the memory that a burst needed.
@@ -130,7 +177,7 @@ impl PacketQueue {
         None
     }
 
-    /// Accepts no more packets; those in the queue are still handled.
+    /// Accepts no more items; those in the queue are still handled.
     pub(super) fn shut(&mut self) {
         self.shut = true;
     }
@@ -139,7 +186,7 @@ impl PacketQueue {
         self.shut
     }
 
-    /// Whether all accepted packets have been handled.
+    /// Whether all accepted items have been handled.
     pub(super) fn is_done(&self) -> bool {
         !self.running
     }
@@ -153,6 +200,8 @@ impl PacketQueue {
 mod tests {
     use proptest::prelude::*;
 
+    use jackfield_cluster::wire::Command;
+
     use super::*;
     use crate::limits::Rate;
 
@@ -164,27 +213,53 @@ mod tests {
         queue.push(&event, bytes, ANY, limits)
     }
 
+    fn ordered(bytes: usize) -> Box<Ordered> {
+        let command = Command { leave: vec!["x".repeat(bytes).into()], ..Command::default() };
+        Box::new(Ordered::new("/", command).0)
+    }
+
     proptest! {
-        /// In any order of packets, neither number nor bytes exceed the limit, except for a packet that is alone.
+        /// In any order of packets and commands, neither number nor bytes exceed the limit, except for one that is alone.
         #[test]
-        fn the_queue_is_bounded(steps in prop::collection::vec(prop::option::of(0usize..400), 1..200)) {
+        fn the_queue_is_bounded(steps in prop::collection::vec(prop::option::of((0usize..400, any::<bool>())), 1..200)) {
             let limits = QueueLimits { packets: 10, bytes: 1_000 };
             let mut queue = PacketQueue::new(ANY);
             for step in steps {
                 match step {
                     None => drop(queue.pop()),
-                    Some(bytes) => {
-                        let full = matches!(push(&mut queue, bytes, limits), Arrival::Limited { .. });
+                    Some((bytes, is_command)) => {
+                        let (full, size) = match is_command {
+                            true => {
+                                let ordered = ordered(bytes);
+                                let size = ordered.bytes();
+                                (matches!(queue.order(ordered, limits), Ordering::Refused(_)), size)
+                            }
+                            false => (matches!(push(&mut queue, bytes, limits), Arrival::Limited { .. }), bytes),
+                        };
                         let after = queue.len() + 1;
-                        prop_assert!(!full || after > 10 || queue.bytes() + bytes > 1_000);
+                        prop_assert!(!full || after > 10 || queue.bytes() + size > 1_000);
                     }
                 }
-                let packets = queue.queue.iter().flat_map(|queue| &queue.packets);
-                let bytes: usize = packets.map(|(_, packet)| packet.bytes()).sum();
+                let items = queue.queue.iter().flat_map(|queue| &queue.items);
+                let bytes: usize = items.map(|(_, item)| item.bytes()).sum();
                 prop_assert_eq!(queue.bytes(), bytes);
                 prop_assert!(queue.len() <= 10 && (bytes <= 1_000 || queue.len() == 1));
             }
         }
+    }
+
+    #[test]
+    fn commands_wait_in_the_order_of_the_packets() {
+        let limits = QueueLimits { packets: 0, bytes: 1_000 };
+        let mut queue = PacketQueue::new(ANY);
+        assert!(matches!(push(&mut queue, 1, limits), Arrival::Start(_)));
+        assert!(matches!(queue.order(ordered(1), limits), Ordering::Queued));
+        assert_eq!(push(&mut queue, 2, limits), Arrival::Queued);
+        let order: Vec<_> =
+            std::iter::from_fn(|| queue.pop()).map(|(_, item)| matches!(item, Item::Packet(_))).collect();
+        assert_eq!(order, [false, true]);
+        queue.shut();
+        assert!(matches!(queue.order(ordered(1), limits), Ordering::Refused(_)));
     }
 
     #[test]
@@ -196,7 +271,8 @@ mod tests {
         assert_eq!(queue.push(&Inbound::Malformed, 1, ANY, limits), Arrival::Queued);
         assert_eq!(push(&mut queue, 1, limits), Arrival::Queued);
         let (first, second, third) = (queue.pop(), queue.pop(), queue.pop());
-        assert_eq!((first.is_some(), second.map(|(_, packet)| packet), third), (true, Some(Inbound::Malformed), None));
+        assert!(first.is_some() && third.is_none());
+        assert!(matches!(second, Some((_, Item::Packet(Inbound::Malformed)))));
         assert!(queue.is_done());
     }
 }

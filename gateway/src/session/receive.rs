@@ -22,8 +22,10 @@ use jackfield_shared::{
 use tokio::time::Instant;
 
 use super::{
-    Connection, EventError, Malformed, RawEvent, Sender, SubscriberSender, answer, connect,
-    packet_queue::{Arrival, QueueLimits},
+    Connection, EventError, Malformed, RawEvent, Sender, SubscriberSender, answer,
+    command::Ordered,
+    connect,
+    packet_queue::{Arrival, Item, QueueLimits},
 };
 use crate::metrics;
 
@@ -47,14 +49,11 @@ impl Connection {
             Arrival::Start(arrived) => {
                 let next = match self.handle_at_once(packet) {
                     true => self.queue.lock().pop(),
-                    false => Some((arrived, packet.to_packet())),
+                    false => Some((arrived, Item::Packet(packet.to_packet()))),
                 };
                 if let Some(next) = next {
                     // Most packets are handled without waiting, and then need no task.
-                    let mut handling = Box::pin(Arc::clone(self).drain(next));
-                    if handling.as_mut().now_or_never().is_none() {
-                        self.shared.lifecycle.spawn(handling);
-                    }
+                    self.begin(next);
                 }
             }
             Arrival::Limited { retry_after_ms } => {
@@ -81,34 +80,59 @@ impl Connection {
         true
     }
 
-    /// Handles a packet, and those that are queued meanwhile.
-    async fn drain(self: Arc<Self>, first: (Instant, Packet)) {
-        // Whether the back end timed out for the previous packet. Then the packets queued behind it have waited for the
+    /// Handles an item, and those that are queued meanwhile.
+    pub(super) async fn drain(self: Arc<Self>, first: (Instant, Item)) {
+        // Whether the back end timed out for the previous item. Then the items queued behind it have waited for the
         // back end, too, so their budget counts from their arrival; otherwise it counts from the start of their
         // handling.
         let mut stalled = false;
         let mut next = Some(first);
-        while let Some((arrived, packet)) = next {
+        while let Some((arrived, item)) = next {
             let since = if stalled { arrived } else { Instant::now() };
-            let handling = within(self.span(&packet), self.handle(&packet));
-            let mut handling = pin!(deadline::allow(since + TIMEOUT, handling));
-            if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
-                self.panicked(&packet.borrowed());
-            }
-            stalled = deadline::last_wait(handling).map_or(stalled, |wait| wait == Wait::TimedOut);
+            let wait = match item {
+                Item::Packet(packet) => self.drain_packet(&packet, since + TIMEOUT).await,
+                // Boxed, so that the future of a packet's handling does not have room for it.
+                Item::Command(ordered) => Box::pin(self.drain_command(*ordered, since + TIMEOUT)).await,
+            };
+            stalled = wait.map_or(stalled, |wait| wait == Wait::TimedOut);
             next = self.queue.lock().pop();
         }
     }
 
+    /// Handles a packet, whose waits for the back end end by `until`. Returns how the last of them ended.
+    async fn drain_packet(self: &Arc<Self>, packet: &Packet, until: Instant) -> Option<Wait> {
+        let handling = within(self.span(packet), self.handle(packet));
+        let mut handling = pin!(deadline::allow(until, handling));
+        if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
+            self.panicked(&packet.borrowed());
+        }
+        deadline::last_wait(handling)
+    }
+
+    /// Like [`Connection::drain_packet`], a backend's command.
+    async fn drain_command(self: &Arc<Self>, ordered: Ordered, until: Instant) -> Option<Wait> {
+        let (outcome, wait) = {
+            let mut running = pin!(deadline::allow(until, self.run(&ordered)));
+            let outcome = AssertUnwindSafe(running.as_mut()).catch_unwind().await;
+            (outcome, deadline::last_wait(running))
+        };
+        ordered.finish(outcome.unwrap_or_else(|_| {
+            let id = self.log_panic("the handler of a backend's command panicked");
+            Err(EventError::Internal { id }.into())
+        }));
+        wait
+    }
+
     /// Answers a packet whose handler panicked.
     fn panicked(&self, packet: &Inbound<&str>) {
-        let id = new_id();
-        tracing::error!(
-            id,
-            session = %self.id,
-            "the handler of a packet panicked; the panic message is on standard error"
-        );
+        let id = self.log_panic("the handler of a packet panicked");
         self.refuse(packet, &EventError::Internal { id });
+    }
+
+    fn log_panic(&self, event: &'static str) -> String {
+        let id = new_id();
+        tracing::error!(id, session = %self.id, "{event}; the panic message is on standard error");
+        id
     }
 
     /// The trace span of a packet's handling. The event's handler names it once the event is parsed.
@@ -129,18 +153,11 @@ impl Connection {
                 Box::pin(connect::connect(self, namespace, auth.as_deref())).await;
             }
             Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
-            Inbound::Disconnect { namespace } => {
-                if let Some(left) = self.leave(namespace)
-                    && let Some(record) = left.record()
-                {
-                    // If the back end does not answer, the client may be recovered although it has left.
-                    let _ = self.shared.cluster.recovery.forget(&left.session_ref(), record, namespace).await;
-                }
-                // The client may join another namespace: do not close the connection yet.
-                if self.is_idle() {
-                    self.shared.idle.watch(self);
-                }
-            }
+            Inbound::Disconnect { namespace } => match self.leave(namespace) {
+                Some(left) => self.forget_socket(&left).await,
+                None if self.is_idle() => self.shared.idle.watch(self),
+                None => {}
+            },
             Inbound::Event { namespace, content, ack, parts } => {
                 let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
                 // Nothing after a malformed event can be decoded, so the connection ends, as with Socket.IO's own

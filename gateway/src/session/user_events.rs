@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use jackfield_cluster::{
-    ids::{SessionRef, SocketId},
+    ids::SessionRef,
     log::{Page, Position},
-    wire::UserEvent,
+    wire::{Target, UserEvent},
 };
 use jackfield_engine::{CloseReason, Frame, Full, Parts};
 
@@ -17,7 +17,8 @@ use crate::{log_follower::Read, metrics, notification};
 /// An event for one user, encoded once for each namespace.
 pub(crate) struct UserFrames {
     contents: Vec<(String, Option<Parts>)>,
-    except: Option<SocketId>,
+    /// These sockets do not get it.
+    except: Vec<Target>,
     /// By namespace.
     frames: Vec<(Arc<str>, Vec<Frame>)>,
 }
@@ -28,19 +29,19 @@ impl UserFrames {
         let (contents, except) = match event {
             UserEvent::Event { except, content } => {
                 let (text, parts) = Parts::decode(content.clone())?;
-                (vec![(std::str::from_utf8(&text).ok()?.to_owned(), parts)], *except)
+                (vec![(std::str::from_utf8(&text).ok()?.to_owned(), parts)], except.clone())
             }
             UserEvent::Inbox { change, unread, at } => {
                 let events = notification::events(change, *unread, at);
-                (events.into_iter().map(|content| (content, None)).collect(), None)
+                (events.into_iter().map(|content| (content, None)).collect(), Vec::new())
             }
         };
         Some(Self { contents, except, frames: Vec::new() })
     }
 
-    /// Sends the event of this position to one socket, unless it is the excepted one.
+    /// Sends the event of this position to one socket, unless it is an excepted one.
     pub(super) fn send(&mut self, client: &Client, position: Position) -> Result<(), Full> {
-        if self.except == Some(client.id) {
+        if client.is_any_of(&self.except) {
             return Ok(());
         }
         let frames = self.of(&client.namespace.name);

@@ -10,10 +10,11 @@ use std::{
 };
 
 /// The layers, from the top. A module may import those of the layers below its own, and no other of its own.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["api", "front", "ops"],
     &["node"],
     &["event"],
+    &["emit"],
     &["session"],
     &["room", "feed"],
     &["log_follower"],

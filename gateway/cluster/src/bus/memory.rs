@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::{
     Unavailable,
     bus::{BusEvent, Channel},
+    once::OnceKeys,
     wire::envelope,
 };
 
@@ -19,6 +20,7 @@ const BACKLOG: usize = 16_384;
 #[derive(Clone, Default)]
 pub struct MemoryNetwork {
     endpoints: Arc<Mutex<Vec<Endpoint>>>,
+    once: Arc<Mutex<OnceKeys>>,
 }
 
 struct Endpoint {
@@ -71,6 +73,16 @@ impl MemoryBus {
     pub(crate) fn publish(&self, channel: &Channel, payload: &Bytes) -> Result<(), Unavailable> {
         self.network.publish(channel, payload);
         Ok(())
+    }
+
+    pub(crate) fn publish_once(&self, channel: &Channel, payload: &Bytes, key: &str) -> Result<bool, Unavailable> {
+        let publish = || {
+            self.network.publish(channel, payload);
+            1
+        };
+        // Under the lock, so that a repetition returns after the first publication.
+        let (_, is_first) = self.network.once.lock().once(key, publish);
+        Ok(is_first)
     }
 
     pub(crate) fn unsubscribe(&self, channels: &[Channel]) {

@@ -51,6 +51,21 @@ impl Bus {
         within(Span::child("publish", SpanKind::Producer), publishing).await
     }
 
+    /// Like [`Bus::publish`], at most once for each `key` in [`crate::once::REMEMBERED`], whichever nodes call. Returns
+    /// false if it was sent before.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the message may or may not have been sent.
+    pub async fn publish_once(&self, channel: &Channel, payload: Bytes, key: &str) -> Result<bool, Unavailable> {
+        let publishing = async {
+            match self {
+                Self::Memory(bus) => bus.publish_once(channel, &payload, key),
+                Self::Redis(bus) => bus.publish_once(channel, payload, key).await,
+            }
+        };
+        within(Span::child("publish", SpanKind::Producer), publishing).await
+    }
+
     /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors

@@ -29,11 +29,17 @@ use crate::{
         push_queue::{PushQueue, Pushed, push_queue},
     },
     ids::NodeId,
-    redis::link::RedisLink,
+    once::REMEMBERED,
+    redis::{
+        link::{RedisLink, call},
+        streams::millis,
+    },
     wire::envelope,
 };
 
 static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
+
+static PUBLISH_ONCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish_once.lua")));
 
 /// Capacity of a connection's queue of messages, and of a node's event queue.
 const BACKLOG: usize = 16_384;
@@ -103,6 +109,14 @@ impl RedisBus {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.link.keys.channel(channel)).arg(envelope::enclose(payload).as_ref());
         self.link.command(&command).await
+    }
+
+    pub(crate) async fn publish_once(&self, channel: &Channel, payload: Bytes, key: &str) -> Result<bool, Unavailable> {
+        let payload = envelope::enclose(payload);
+        let mut call = call(&PUBLISH_ONCE, 1, 1 + 3, payload.len() + 256);
+        call.arg(self.link.keys.published(key)).arg(millis(REMEMBERED));
+        call.arg(self.link.keys.channel(channel)).arg(payload.as_ref());
+        self.link.call(&PUBLISH_ONCE, &call).await
     }
 
     pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {

@@ -62,6 +62,16 @@ impl Keys {
         records
     }
 
+    /// String: how many sessions the event with this once-key was sent to.
+    pub(crate) fn sent_to_user(&self, user: &str, once: &str) -> String {
+        format!("{}:{{{}}}:sent:{}", self.prefix, encode(user), encode(once))
+    }
+
+    /// String: exists once the message with this once-key was published.
+    pub(crate) fn published(&self, once: &str) -> String {
+        format!("{}:published:{}", self.prefix, encode(once))
+    }
+
     fn of_user<const N: usize>(&self, user: &str, names: [&str; N]) -> [String; N] {
         let user = format!("{}:{{{}}}", self.prefix, encode(user));
         names.map(|name| format!("{user}:{name}"))
@@ -308,6 +318,9 @@ mod tests {
             prop_assert_eq!([&log[0], &inbox[0]], [&key; 2]);
             prop_assert_eq!(&log[1..], &inbox[5..]);
             prop_assert_eq!(&keys.away(&user), &log[3]);
+            let sent = keys.sent_to_user(&user, &other);
+            let in_tag = sent.starts_with(key.trim_end_matches("sessions")) && sent.matches(['{', '}']).count() == 2;
+            prop_assert!(in_tag);
             let connect = keys.connect(&user);
             prop_assert_eq!(&connect[..8], &inbox[..]);
             let presence = [keys.stays(&Scope::Cluster, &user), keys.grace(&Scope::Cluster, &user)];

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::{
     Unavailable,
     log::{Page, Position},
+    once::OnceKeys,
     sessions::memory::MemorySessions,
     wire::UserEvent,
 };
@@ -14,15 +17,30 @@ use crate::{
 #[derive(Clone)]
 pub struct MemoryUserLog {
     sessions: MemorySessions,
+    once: Arc<Mutex<OnceKeys>>,
 }
 
 impl MemoryUserLog {
     pub(crate) fn new(sessions: MemorySessions) -> Self {
-        Self { sessions }
+        Self { sessions, once: Arc::default() }
     }
 
-    pub(crate) fn send(&self, users: &[Arc<str>], event: &UserEvent) -> Result<Vec<usize>, Unavailable> {
-        Ok(users.iter().map(|user| self.sessions.send(user, event)).collect())
+    pub(crate) fn send(
+        &self,
+        users: &[Arc<str>],
+        event: &UserEvent,
+        once: Option<&str>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let send = |user| self.sessions.send(user, event);
+        Ok(match once {
+            None => users.iter().map(send).collect(),
+            Some(once) => {
+                let mut keys = self.once.lock();
+                // The length makes it unambiguous.
+                let key = |user: &Arc<str>| format!("{}\n{user}\n{once}", user.len());
+                users.iter().map(|user| keys.once(&key(user), || send(user)).0).collect()
+            }
+        })
     }
 
     pub(crate) fn read(&self, user: &Arc<str>, seen: Position) -> Result<Page<Option<UserEvent>>, Unavailable> {

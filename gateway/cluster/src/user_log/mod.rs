@@ -41,7 +41,21 @@ impl UserLog {
     /// # Errors
     /// [`Unavailable`]: it may have been sent to all, some or none of the users.
     pub async fn send(&self, users: &[Arc<str>], event: &UserEvent) -> Result<Vec<usize>, Unavailable> {
-        let sending = async { forward!(self.send(users, event)) };
+        self.send_once(users, event, None).await
+    }
+
+    /// Like [`UserLog::send`]. With a key, each of the users gets the first event that was sent under it in
+    /// [`crate::once::REMEMBERED`], by whichever node, and no other; a repetition returns the first one's numbers.
+    ///
+    /// # Errors
+    /// As for [`UserLog::send`].
+    pub async fn send_once(
+        &self,
+        users: &[Arc<str>],
+        event: &UserEvent,
+        once: Option<&str>,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let sending = async { forward!(self.send(users, event, once)) };
         within(Span::child("publish", SpanKind::Producer), sending).await
     }
 

@@ -11,6 +11,7 @@ use redis::Script;
 use crate::{
     Unavailable,
     log::{Page, Position, Range, Stored},
+    once::REMEMBERED,
     redis::{
         link::{RedisLink, ScriptCall, call},
         streams::{Streams, Wanted, millis},
@@ -48,26 +49,40 @@ impl RedisUserLog {
         Self { link, streams, kept_for }
     }
 
-    pub(crate) async fn send(&self, users: &[Arc<str>], event: &UserEvent) -> Result<Vec<usize>, Unavailable> {
+    pub(crate) async fn send(
+        &self,
+        users: &[Arc<str>],
+        event: &UserEvent,
+        once: Option<&str>,
+    ) -> Result<Vec<usize>, Unavailable> {
         let (prefix, event) = (envelope::prefix(), event.encode());
         let mut counts = Vec::with_capacity(users.len());
         if users.len() <= FEW {
             for user in users {
-                let mut call = call(&SEND, 4, 4 + 4, event.len() + 512);
-                call.arg(&self.link.keys.user_log(user)[..]).arg(self.link.keys.node_channels());
+                let key = once.map(|once| self.link.keys.sent_to_user(user, once));
+                let keys = 4 + usize::from(key.is_some());
+                let mut call = call(&SEND, keys, keys + 5, event.len() + 512);
+                call.arg(&self.link.keys.user_log(user)[..]).arg(key).arg(self.link.keys.node_channels());
                 call.arg(millis(self.kept_for)).arg(prefix.as_ref()).arg(&event[..]);
+                if once.is_some() {
+                    call.arg(millis(REMEMBERED));
+                }
                 counts.push(self.link.call(&SEND, &call).await?);
             }
             return Ok(counts);
         }
         for batch in users.chunks((BATCH_BYTES / event.len()).clamp(1, BATCH)) {
             let calls = batch.iter().map(|user| ScriptCall {
-                keys: self.link.keys.user_log(user).into(),
+                keys: {
+                    let key = once.map(|once| self.link.keys.sent_to_user(user, once));
+                    self.link.keys.user_log(user).into_iter().chain(key).collect()
+                },
                 arguments: vec![
                     self.link.keys.node_channels().into_bytes(),
                     millis(self.kept_for).to_string().into_bytes(),
                     prefix.to_vec(),
                     event.to_vec(),
+                    millis(REMEMBERED).to_string().into_bytes(),
                 ],
             });
             counts.extend(self.link.script_each::<usize, _>(&SEND, calls).await?);

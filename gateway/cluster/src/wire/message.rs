@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    UserEvent,
-    text::{listed, sessions, split, tagged},
+    Act, Reply, Selector, Target, UserEvent,
+    text::{headed, listed, sessions, split, split_head, tagged},
 };
 use crate::{
     ids::{SessionId, SocketId},
@@ -44,6 +44,15 @@ const UNREAD: u8 = b'I';
 
 /// To all nodes: revocations. Followed by `<epoch>-<number>` of the last one, a space, and the entries as a JSON array.
 const REVOKED: u8 = b'V';
+
+/// On a room's or a namespace's channel: a packet for all members except some. Followed by a JSON array of [`Target`]s, a
+/// line feed, and the packet.
+const FRAME_EXCEPT: u8 = b'x';
+/// On a namespace's channel: something to do with the sockets that a selector names. Followed by JSON, a line feed, and
+/// what the [`Act`] says.
+const SELECTED: u8 = b'S';
+/// To a node: a reply to its question. Followed by JSON, a line feed, and what the [`Reply`] says.
+const REPLIED: u8 = b'A';
 
 /// Ends a user's subscriptions to all feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +140,27 @@ pub enum BusMessage {
         /// RFC 3339.
         at: Arc<str>,
     },
+    /// An encoded packet for every member of the channel except some.
+    FrameExcept {
+        /// The members that do not get it.
+        except: Vec<Target>,
+        /// The packet.
+        frame: Bytes,
+    },
+    /// See [`SELECTED`].
+    Selected {
+        /// Selects sockets of the channel's namespace.
+        selector: Selector,
+        /// What to do with them.
+        act: Act,
+    },
+    /// See [`REPLIED`].
+    Replied {
+        /// The reply.
+        reply: Reply,
+        /// What it says.
+        bytes: Bytes,
+    },
     /// To all nodes, because no node knows which nodes have subscribers of a user.
     EndSubscriptions(EndSubscriptions),
     /// See [`REVOKED`].
@@ -155,6 +185,12 @@ impl BusMessage {
             Self::RosterRequest => tagged(ROSTER_REQUEST, &[]),
             Self::Message { position, body } => tagged(MESSAGE, &[format!("{position} {body}").as_bytes()]),
             Self::FrameToOthers { except, frame } => tagged(FRAME_TO_OTHERS, &[format!("{except} ").as_bytes(), frame]),
+            Self::FrameExcept { except, frame } => headed(FRAME_EXCEPT, except, frame),
+            Self::Selected { selector, act } => {
+                let (head, bytes) = act.parts();
+                headed(SELECTED, &(selector, head), bytes)
+            }
+            Self::Replied { reply, bytes } => headed(REPLIED, reply, bytes),
             Self::ForUser { sessions, position, event } => {
                 tagged(FOR_USER, &[format!("{} {position} ", listed(sessions)).as_bytes(), &event.encode()])
             }
@@ -197,6 +233,18 @@ impl BusMessage {
                 let (except, frame) = split(bytes, 1)?;
                 Self::FrameToOthers { except: SocketId::parse(except)?, frame: bytes.slice(frame..) }
             }
+            FRAME_EXCEPT => {
+                let (except, frame) = split_head(bytes)?;
+                Self::FrameExcept { except, frame }
+            }
+            SELECTED => {
+                let ((selector, head), rest) = split_head(bytes)?;
+                Self::Selected { selector, act: Act::from_parts(head, rest) }
+            }
+            REPLIED => {
+                let (reply, bytes) = split_head(bytes)?;
+                Self::Replied { reply, bytes }
+            }
             UNREAD => {
                 let mut parts = rest()?.splitn(3, ' ');
                 let (listed, unread) = (parts.next()?, parts.next()?.parse().ok()?);
@@ -226,8 +274,20 @@ impl BusMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::revocations::About;
+    use crate::{
+        revocations::About,
+        wire::act::{Ask, Command, End, Found},
+    };
     use proptest::prelude::*;
+
+    fn ask() -> Ask {
+        Ask { node: "n".into(), id: 7, timeout_ms: 5_000 }
+    }
+
+    fn selected(act: Act) -> BusMessage {
+        let selector = Selector { any: vec![Target::Room("r".into())], except: vec![Target::User("a b".into())] };
+        BusMessage::Selected { selector, act }
+    }
 
     proptest! {
         #[test]
@@ -254,6 +314,26 @@ mod tests {
             BusMessage::RosterRequest,
             BusMessage::Message { position: Position { epoch: 7, number: 8 }, body: "\"a b\":1}".into() },
             BusMessage::FrameToOthers { except: SocketId::random(), frame: Bytes::from_static(b"2[\"a b\"]") },
+            BusMessage::FrameExcept {
+                except: vec![Target::User("a \n\"b".into()), Target::Socket(SocketId::random())],
+                frame: Bytes::from_static(b"2[\"a\nb\"]"),
+            },
+            selected(Act::Send(Bytes::from_static(b"\xff\n\x00"))),
+            selected(Act::Command(Command {
+                join: vec!["r".into()],
+                leave: vec!["s".into()],
+                end: Some(End { reason: "a b".into(), session: true }),
+            })),
+            selected(Act::Count(ask())),
+            selected(Act::Emit(ask(), Bytes::from_static(b"\"e\",1"))),
+            BusMessage::Replied {
+                reply: Reply { id: 7, found: Found::Sockets { node: "n".into(), namespace: "/".into(), count: 3 } },
+                bytes: Bytes::new(),
+            },
+            BusMessage::Replied {
+                reply: Reply { id: 7, found: Found::Acknowledged { socket: SocketId::random(), user: "a b".into() } },
+                bytes: Bytes::from_static(b"[1]"),
+            },
             BusMessage::End { sessions: vec!["a".into()], reason: "a b".into() },
             BusMessage::Unread { sessions: vec!["a".into(), "b".into()], unread: 3, at: "2026-01-01T00:00:00Z".into() },
             BusMessage::EndSubscriptions(EndSubscriptions { user: "a b".into(), reason: "\"c\" d".into() }),
@@ -269,7 +349,7 @@ mod tests {
             BusMessage::ForUser {
                 sessions: vec!["a".into(), "b".into()],
                 position: Position { epoch: 7, number: 8 },
-                event: UserEvent::Event { except: None, content: Bytes::from_static(b"\"e\",\"a b\"") },
+                event: UserEvent::Event { except: Vec::new(), content: Bytes::from_static(b"\"e\",\"a b\"") },
             },
         ] {
             assert_eq!(BusMessage::decode(&message.encode()), Some(message));

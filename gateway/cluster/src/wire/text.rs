@@ -1,8 +1,12 @@
 //! Pieces of the encodings.
 
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::ids::SessionId;
+
+/// Ends a JSON head. JSON escapes it within strings.
+const END: u8 = b'\n';
 
 /// A kind and what follows it.
 pub(super) fn tagged(kind: u8, parts: &[&[u8]]) -> Bytes {
@@ -26,4 +30,16 @@ pub(super) fn listed(sessions: &[SessionId]) -> String {
 /// The reverse of [`listed`].
 pub(super) fn sessions(listed: &str) -> Vec<SessionId> {
     listed.split(',').map(SessionId::from).collect()
+}
+
+/// A kind, a head in JSON, and what follows it.
+pub(super) fn headed<T: Serialize + ?Sized>(kind: u8, head: &T, rest: &[u8]) -> Bytes {
+    tagged(kind, &[&serde_json::to_vec(head).unwrap_or_default(), &[END], rest])
+}
+
+/// The reverse of [`headed`], without the kind.
+pub(super) fn split_head<T: DeserializeOwned>(bytes: &Bytes) -> Option<(T, Bytes)> {
+    let length = bytes.get(1..)?.iter().position(|byte| *byte == END)?;
+    let head = serde_json::from_slice(&bytes[1..=length]).ok()?;
+    Some((head, bytes.slice(length + 2..)))
 }

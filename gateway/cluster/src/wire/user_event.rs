@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::text;
+use super::{Target, text};
 use crate::{ids::SocketId, inbox::NotificationId};
 
 /// An event for all sockets, or for all but one. Followed by the socket, or `-`, a space, and `"name",data` in JSON, or the
 /// same with binary parts in the engine's encoding.
 const EVENT: u8 = b'e';
+/// An event for all sockets except several. Followed by a JSON array of [`Target`]s, a line feed, and the rest of an
+/// [`EVENT`].
+const EVENT_EXCEPT: u8 = b'x';
 /// A change of the inbox. Followed by the number of unread notifications, the time, and an [`InboxChange`], with spaces
 /// between them. Also written by the inbox's scripts.
 const INBOX: u8 = b'i';
@@ -21,8 +24,8 @@ const NO_SOCKET: &str = "-";
 pub enum UserEvent {
     /// An event for all sockets of the user's sessions.
     Event {
-        /// The socket that does not get it: its client sent it.
-        except: Option<SocketId>,
+        /// The sockets that do not get it, for instance the one whose client sent it.
+        except: Vec<Target>,
         /// `"name",data` in JSON, or the same with binary parts in the engine's encoding.
         content: Bytes,
     },
@@ -53,10 +56,11 @@ impl UserEvent {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         match self {
-            Self::Event { except, content } => {
-                let except = except.map_or_else(|| NO_SOCKET.to_owned(), |socket| socket.to_string());
-                text::tagged(EVENT, &[except.as_bytes(), b" ", content])
-            }
+            Self::Event { except, content } => match &except[..] {
+                [] => text::tagged(EVENT, &[NO_SOCKET.as_bytes(), b" ", content]),
+                [Target::Socket(socket)] => text::tagged(EVENT, &[socket.to_string().as_bytes(), b" ", content]),
+                several => text::headed(EVENT_EXCEPT, several, content),
+            },
             Self::Inbox { change, unread, at } => {
                 text::tagged(INBOX, &[format!("{unread} {at} {}", change.to_text()).as_bytes()])
             }
@@ -70,10 +74,14 @@ impl UserEvent {
             EVENT => {
                 let (except, content) = text::split(bytes, 1)?;
                 let except = match except {
-                    NO_SOCKET => None,
-                    socket => Some(SocketId::parse(socket)?),
+                    NO_SOCKET => Vec::new(),
+                    socket => vec![Target::Socket(SocketId::parse(socket)?)],
                 };
                 Self::Event { except, content: bytes.slice(content..) }
+            }
+            EVENT_EXCEPT => {
+                let (except, content) = text::split_head(bytes)?;
+                Self::Event { except, content }
             }
             INBOX => {
                 let mut parts = std::str::from_utf8(&bytes[1..]).ok()?.splitn(3, ' ');
@@ -114,8 +122,15 @@ mod tests {
     fn events_survive_encoding() {
         let inbox = |change| UserEvent::Inbox { change, unread: 3, at: "2026-01-01T00:00:00Z".into() };
         for event in [
-            UserEvent::Event { except: None, content: Bytes::from_static(b"\"e\",\"a b\"") },
-            UserEvent::Event { except: Some(SocketId::random()), content: Bytes::from_static(b"\xff a") },
+            UserEvent::Event { except: vec![], content: Bytes::from_static(b"\"e\",\"a b\"") },
+            UserEvent::Event {
+                except: vec![Target::Socket(SocketId::random())],
+                content: Bytes::from_static(b"\xff a"),
+            },
+            UserEvent::Event {
+                except: vec![Target::Socket(SocketId::random()), Target::Room("r".into())],
+                content: Bytes::from_static(b"\xff\n a"),
+            },
             inbox(InboxChange::New("{\"a b\":\"ä\"}".into())),
             inbox(InboxChange::Read(None)),
             inbox(InboxChange::Read(Some(NotificationId::new()))),

@@ -12,6 +12,7 @@ use crate::fixture::{Backend, Fixture, contract, until};
 contract!(
     a_node_receives_the_channels_that_it_subscribed_to,
     a_node_receives_its_own_messages,
+    a_message_with_a_key_is_sent_once,
     one_publisher_keeps_its_order,
     the_bus_becomes_healthy,
     a_room_is_counted_once_however_many_nodes_subscribe,
@@ -72,4 +73,25 @@ async fn a_room_is_counted_once_however_many_nodes_subscribe(backend: Backend) {
     b.cluster.bus.unsubscribe(&[room("/other", "x")]);
     until("it is not counted any more", || async { (a.cluster.bus.rooms(&["/other"]).await == Ok(0)).then_some(()) })
         .await;
+}
+
+async fn a_message_with_a_key_is_sent_once(backend: Backend) {
+    let mut fixture = Fixture::with_nodes(backend, 2);
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    b.subscribe(&[channel("a"), channel("b")]).await;
+    let message = |name: &str| BusMessage::Evicted(name.into()).encode();
+    let attempts = (0..20).map(|n| {
+        let bus = if n % 2 == 0 { a.cluster.bus.clone() } else { b.cluster.bus.clone() };
+        let message = message(&n.to_string());
+        tokio::spawn(async move { bus.publish_once(&channel("a"), message, "a key: {x} *").await.unwrap() })
+    });
+    let mut first = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        first += usize::from(attempt.await.unwrap());
+    }
+    assert_eq!((first, b.received().await.len()), (1, 1));
+    // Another key is another message, also on the same channel.
+    assert_eq!(a.cluster.bus.publish_once(&channel("b"), message("x"), "other").await, Ok(true));
+    assert_eq!(a.cluster.bus.publish_once(&channel("a"), message("y"), "other").await, Ok(false));
+    assert_eq!(b.received().await, [BusMessage::Evicted("x".into())]);
 }

@@ -253,7 +253,7 @@ async fn events_for_a_user_who_may_come_back_are_kept(backend: Backend) {
     let fixture = Fixture::with_terms(backend, 1, terms);
     let node = &fixture.nodes[0];
     let (user, log) = (Arc::<str>::from("u"), &node.cluster.user_log);
-    let event = UserEvent::Event { except: None, content: Bytes::from_static(b"\"e\"") };
+    let event = UserEvent::Event { except: vec![], content: Bytes::from_static(b"\"e\"") };
     let first = wish(None);
     let end = connect(node, "s1", ANY, &first).await.end;
     release(node, "s1", false).await;

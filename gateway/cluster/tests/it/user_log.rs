@@ -11,7 +11,7 @@ use jackfield_cluster::{
     inbox::{NotificationId, Posted},
     log::Position,
     sessions::{HeldSession, OnConflict, Policy, Restored},
-    wire::{BusMessage, InboxChange, UserEvent},
+    wire::{BusMessage, InboxChange, Target, UserEvent},
 };
 
 use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, until};
@@ -21,6 +21,7 @@ const MULTI: Policy = Policy { limit: 0, on_conflict: OnConflict::Evict };
 contract!(
     an_event_is_sent_once_to_each_node_that_holds_a_session,
     an_event_for_many_users_is_in_each_log,
+    an_event_with_a_key_is_sent_once_to_each_user,
     events_and_changes_of_the_inbox_are_numbered_in_one_order,
     a_session_continues_from_its_claim,
     without_sessions_nothing_is_numbered,
@@ -34,7 +35,7 @@ fn user(name: &str) -> Arc<str> {
 }
 
 fn event(text: &str) -> UserEvent {
-    UserEvent::Event { except: None, content: Bytes::copy_from_slice(text.as_bytes()) }
+    UserEvent::Event { except: vec![], content: Bytes::copy_from_slice(text.as_bytes()) }
 }
 
 async fn claim(node: &Node, name: &str, session: &str) -> Granted {
@@ -72,7 +73,10 @@ async fn an_event_is_sent_once_to_each_node_that_holds_a_session(backend: Backen
     for (node, session) in [(&*a, "s1"), (&*a, "s2"), (&*b, "s3")] {
         claim(node, "u v", session).await;
     }
-    let odd = UserEvent::Event { except: Some(SocketId::random()), content: Bytes::from_static(b"\xff\x00 \n") };
+    let odd = UserEvent::Event {
+        except: vec![Target::Socket(SocketId::random())],
+        content: Bytes::from_static(b"\xff\x00 \n"),
+    };
     for (number, sent) in (1..).zip([event(r#""new","x \n y""#), odd]) {
         let counts = c.cluster.user_log.send(&[user("nobody"), user("u v")], &sent).await.unwrap();
         assert_eq!(counts, [0, 3]);
@@ -218,4 +222,28 @@ async fn a_log_that_fell_back_begins_a_new_epoch(backend: Backend) {
     // A reader that has seen more notices it, too.
     let later = node.cluster.user_log.read(&user("u"), Position { number: 9, ..page.end }).await.unwrap();
     assert!(later.end.epoch > page.end.epoch);
+}
+
+async fn an_event_with_a_key_is_sent_once_to_each_user(backend: Backend) {
+    let mut fixture = fixture(backend, 2).await;
+    let [a, b] = &mut fixture.nodes[..] else { unreachable!() };
+    for (name, session) in [("u", "s1"), ("v", "s2"), ("v", "s3"), ("u\n1", "s4")] {
+        claim(a, name, session).await;
+    }
+    let many: Vec<_> = ["u", "v", "w"].map(user).into();
+    for (log, users, counts) in [
+        (&a.cluster.user_log, &many[..1], vec![1]),
+        (&b.cluster.user_log, &many[..], vec![1, 2, 0]),
+        (&a.cluster.user_log, &many[..], vec![1, 2, 0]),
+        (&b.cluster.user_log, &many[1..], vec![2, 0]),
+    ] {
+        assert_eq!(log.send_once(users, &event("\"x\",1"), Some("a key: {x}")).await.unwrap(), counts);
+    }
+    let sent = received(a).await;
+    let positions: Vec<_> = sent.iter().map(|(sessions, position, _)| (sessions.clone(), position.number)).collect();
+    assert_eq!(positions, [(set(["s1"]), 1), (set(["s2", "s3"]), 1)]);
+    // Another key, the same user; and a user whose id looks like another's with a key.
+    assert_eq!(b.cluster.user_log.send_once(&many[..1], &event("\"x\",2"), Some("other")).await.unwrap(), [1]);
+    assert_eq!(b.cluster.user_log.send_once(&[user("u\n1")], &event("\"x\",3"), Some("other")).await.unwrap(), [1]);
+    assert_eq!(received(a).await.len(), 2);
 }
