@@ -38,6 +38,7 @@ use jackfield_shared::trace;
 use serde::Serialize;
 
 use self::{hooked::Hooked, parse::Event};
+pub(crate) use self::{room_members::MAX_LISTED, send_message::MAX_CLIENT_ID};
 use crate::{
     metrics,
     session::{

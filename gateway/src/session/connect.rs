@@ -28,6 +28,7 @@ use super::{
     newcomer::{Asking, Newcomer},
     recovery::{Json, pid},
     refusal::Refusal,
+    registry::{Ending, Release},
     state::Standing,
 };
 use crate::{
@@ -316,8 +317,9 @@ fn settle(connection: &Arc<Connection>, gaps: u64) {
     // After a lost lease, re-register all sessions: this one is registered under the old incarnation.
     let lost_lease = shared.lease.incarnation() != held;
     let (release, evicted) = connection.session.lock().settle();
-    if let Some((user, incarnation)) = release {
-        shared.releases.push(Stay::online(&connection.session_ref(user)), incarnation);
+    if let Some((user, incarnation, reason)) = release {
+        let stay = Stay::online(&connection.session_ref(user));
+        shared.releases.push_ending(Release { stay, incarnation, ending: Ending::Open(reason) });
     }
     if evicted {
         connection.evicted();

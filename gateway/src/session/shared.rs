@@ -124,7 +124,7 @@ impl Shared {
             limiter: ConnectionLimiter::new(&settings.limits),
             relay: Relay::new(&id, &cluster.membership, &settings, &lifecycle),
             rooms: Rooms::new(cluster.bus.clone(), cluster.log.clone(), lifecycle.clone()),
-            feeds: Feeds::new(policies.feeds, cluster.bus.clone(), cluster.log.clone()),
+            feeds: Feeds::new(policies.feeds, cluster.bus.clone(), cluster.log.clone().without_facts()),
             namespaces: Namespaces::new(&NAMESPACES),
             watchers: Watchers::default(),
             id,
