@@ -3,10 +3,12 @@
 // The page is one of ours that speaks as the original does; CHAT_PAGE is the folder of another one, such as the original.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 
 import { startBrowser } from "./support/browser.mjs";
 import { startNginx } from "./support/nginx.mjs";
@@ -35,10 +37,14 @@ describe("the chat example", () => {
     gateways.push(await startNode({ set }));
     gateways.push(await startNode({ set, redisUrl: gateways[0].redis.url }));
     await cp(join(ROOT, "examples/backend-node"), folder, { recursive: true, filter: (file) => !file.includes("node_modules") });
+    await promisify(execFile)("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
     const [{ internal, apiKey }] = gateways;
     const env = { API: `${internal}/v1`, KEY: apiKey, JWT_SECRET: jwtSecret, PAGE, PORT: String(port), SECRET_FILE: secretFile };
     chat = startProgram(process.execPath, ["chat.mjs"], { env, cwd: folder });
-    await until("the chat listens", () => chat.text.includes("listens"));
+    await until("the chat listens", () => {
+      if (!chat.text.includes("listens")) throw new NotYet(chat.text);
+      return true;
+    });
     const upstream = (name, ...urls) => `upstream ${name} { ${urls.map((of) => `server ${new URL(of).host};`).join(" ")} }`;
     const upstreams = [upstream("gateways", ...gateways.map((gateway) => gateway.url)), upstream("chat", `http://127.0.0.1:${port}`)];
     url = `http://127.0.0.1:${front}`;
@@ -92,7 +98,7 @@ describe("the chat example", () => {
     const eve = await enter("eve");
     await shows(eve, /\b3\b/);
     for (const person of [ana, bob]) await shows(person, /eve joined/);
-    const nodes = await Promise.all(gateways.map(async ({ internal }) => Number((await (await fetch(`${internal}/metrics`)).text()).match(/^jackfield_connections\S* (\d+)/m)?.[1])));
+    const nodes = await Promise.all(gateways.map(async ({ internal }) => Number((await (await fetch(`${internal}/metrics`)).text()).match(/^jackfield_sockets\{namespace="\/"\} (\d+)/m)?.[1])));
     assert.ok(nodes.every((count) => count > 0), `connections at the nodes: ${nodes}`);
 
     await bob.page.locator(".inputMessage").pressSequentially("hel");

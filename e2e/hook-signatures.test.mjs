@@ -164,6 +164,7 @@ describe("signatures of hooks", () => {
         for (const verify of Object.values(VERIFIERS)) results.push((await verify([[secret, one]]))[0] === "ok");
       }
       assert.deepEqual(results, expected);
+      return true;
     };
     await signs(true, true, false, false);
     await writeFile(join(folder, "new"), `${next}\n`);
