@@ -7,6 +7,7 @@
 //! messages for them go over the bus, to this node's sockets too.
 
 mod api_query;
+mod asyncapi;
 mod batch;
 mod caller;
 mod disconnect;
@@ -14,6 +15,7 @@ mod document;
 mod emit;
 mod error;
 mod feeds;
+mod hooks;
 mod idempotency;
 mod keys;
 mod nodes;
@@ -37,6 +39,7 @@ use jackfield_shared::http::{
     layers,
     measure::{Measures, measured},
 };
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{batch::Routes, state::LIMITS, wrong_keys::WrongKeys};
@@ -45,7 +48,22 @@ use crate::metrics;
 
 /// The routes, on a port with `hops` proxies in front.
 pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
-    let (endpoints, mut document) = OpenApiRouter::with_openapi(document::document())
+    let (endpoints, document) = endpoints();
+    let inner = measured(inner_routes(&endpoints, api), MEASURES);
+    let (batch, document) = with_batch(document);
+    let endpoints = endpoints
+        .merge(batch.layer(Extension(Routes(Arc::new(inner)))))
+        .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
+        .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
+    let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document)).merge(asyncapi::router());
+    identified(measured(layers::wrap(routes, LIMITS), MEASURES), Callers::Backends)
+}
+
+const MEASURES: Measures = Measures { answered: &metrics::API_REQUESTS, took: &metrics::API };
+
+/// The endpoints, and their description, without the batch.
+fn endpoints() -> (Router<Arc<Api>>, OpenApi) {
+    OpenApiRouter::with_openapi(document::document())
         .routes(routes!(emit::emit))
         .routes(routes!(users::status_of_one))
         .routes(routes!(users::status_of_many))
@@ -61,19 +79,16 @@ pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
         .routes(routes!(room_sockets::leave))
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
-        .split_for_parts();
-    let inner = measured(inner_routes(&endpoints, api), MEASURES);
-    let (batch, of_batch) = OpenApiRouter::new().routes(routes!(batch::batch)).split_for_parts();
-    document.merge(of_batch);
-    let endpoints = endpoints
-        .merge(batch.layer(Extension(Routes(Arc::new(inner)))))
-        .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
-        .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
-    let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document));
-    identified(measured(layers::wrap(routes, LIMITS), MEASURES), Callers::Backends)
+        .routes(routes!(hooks::hooks))
+        .split_for_parts()
 }
 
-const MEASURES: Measures = Measures { answered: &metrics::API_REQUESTS, took: &metrics::API };
+/// The batch, and the description of all endpoints.
+fn with_batch(mut document: OpenApi) -> (Router<Arc<Api>>, OpenApi) {
+    let (batch, of_batch) = OpenApiRouter::new().routes(routes!(batch::batch)).split_for_parts();
+    document.merge(of_batch);
+    (batch, document)
+}
 
 /// The routes that a batch calls: all others, without the layers that the batch has passed.
 fn inner_routes(endpoints: &Router<Arc<Api>>, api: &Arc<Api>) -> Router {

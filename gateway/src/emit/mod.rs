@@ -29,8 +29,8 @@ use jackfield_engine::{Frame, Parts};
 pub(crate) use self::{
     ask::{Ack, Acknowledged, AskError, ask},
     binary::put as put_parts,
-    content::content,
-    names::{check_user, check_users, room, user_ids},
+    content::{arguments, content},
+    names::{check_user, check_users, namespace_of, room, user_ids},
     select::act,
     to::{To, ToRequest, socket_id},
 };

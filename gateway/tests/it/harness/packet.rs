@@ -26,7 +26,7 @@ pub(super) enum Kind {
     },
     Ack {
         id: i64,
-        data: Value,
+        data: Vec<Value>,
     },
 }
 
@@ -59,7 +59,7 @@ impl Packet {
                 let name = data.remove(0).as_str().unwrap().to_owned();
                 Kind::Event { name, data, id: id.parse().ok() }
             }
-            "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list().into_iter().next().unwrap_or_default() },
+            "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list() },
             "4" => Kind::ConnectError(json()["message"].as_str().unwrap().to_owned()),
             other => panic!("a packet of type {other}"),
         };
