@@ -13,6 +13,7 @@
 mod ask;
 mod binary;
 mod content;
+pub(crate) mod emitter;
 mod names;
 mod select;
 mod to;
