@@ -42,10 +42,13 @@ const REASONS: &[&str] =
 
 /// Routes of the HTTP API, as its router declares them.
 const ENDPOINTS: &[&str] = &[
+    "/v1/batch",
     "/v1/emit",
     "/v1/feeds/{feed}",
     "/v1/hooks",
     "/v1/nodes",
+    "/v1/rooms/{room}/join",
+    "/v1/rooms/{room}/leave",
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/messages",
     "/v1/stats",
