@@ -1,5 +1,5 @@
-// What backends do with sockets on any node: emit to one and except some, wait for acknowledgements, let them into rooms,
-// and many calls at once; with stock clients.
+// Backends reach sockets on any node: emit to one and except some, wait for acknowledgements, let them into rooms, and make
+// many calls at once; with stock clients.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -46,7 +46,7 @@ describe("backends reach sockets on every node", OWN, () => {
     for (const [index, client] of all.entries()) {
       await client.waitFor("own:end");
       const expected = [...to.entries()].filter(([, [, indices]]) => indices.includes(index)).map(([n]) => n);
-      // What is for users comes another way than what is for rooms.
+      // An event for users takes another way than one for a room.
       const got = client.all("own:reach").map(({ n }) => n).sort();
       assert.deepEqual(got, expected);
     }

@@ -1,4 +1,4 @@
-//! What `@socket.io/redis-emitter` publishes, as each node gets it from Redis.
+//! Messages of `@socket.io/redis-emitter`, as each node gets them from Redis.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ async fn a_volatile_emission_skips_clients_that_do_not_read() {
     assert_eq!([&fast, &slow].map(numbers), [vec![1, 2, 3, 4], vec![1, 2, 4]]);
 }
 
-/// What comes after a request finds it carried out.
+/// A message after a request finds it carried out.
 #[tokio::test(start_paused = true)]
 async fn sockets_join_leave_and_end_in_the_order_of_the_messages() {
     let cluster = TestCluster::many_sessions().await;

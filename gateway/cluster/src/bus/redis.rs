@@ -72,7 +72,7 @@ struct Listener {
     probe: String,
     /// By channel name in Redis.
     subscribed: HashMap<String, Channel>,
-    /// Where messages of emitters go, if the node listens to them.
+    /// The queue for messages of emitters, if the node listens to them.
     emitters: Option<EmitterQueue>,
     requests: mpsc::Receiver<Request>,
     queue: mpsc::Sender<BusEvent>,

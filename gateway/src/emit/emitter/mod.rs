@@ -1,5 +1,5 @@
-//! What backends publish with `@socket.io/redis-emitter`: emissions ([`packet`]) and requests ([`request`]) for the sockets
-//! of this node. Every node gets all of them from Redis, and sends to its own sockets.
+//! Handles what backends publish with `@socket.io/redis-emitter`: emissions ([`packet`]) and requests ([`request`]) for the
+//! sockets of this node. Every node gets all of them from Redis, and sends to its own sockets.
 //!
 //! A user's own room is `user:<id>`, a socket's is its public id; all other names are rooms. A name with the form of a
 //! socket's id is never a room: see [`Target::receiver`]. Guarantees: messages take effect in the order of their arrival,
@@ -37,7 +37,7 @@ const VOLATILE_BYTES: u64 = 16 * 1024;
 /// Sockets that are sent to before the task yields.
 const BATCH: usize = 256;
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handled {
     /// It took effect here, or there is nobody here whom it concerns.
