@@ -105,6 +105,7 @@ mod tests {
             ("facts=on,user.gone", "facts"),
             ("fact.max=100", "fact.max"),
             ("fact.maxAge=1h", "fact.maxAge"),
+            ("emitter.prefix=socket.io", "emitter.prefix"),
             ("node.address=10.0.0.7", "node.address"),
             ("node.address=http://a:1/", "node.address"),
             ("socket.path=sockets", "socket.path"),
