@@ -2,6 +2,7 @@
 //
 // The refresh token is good for one use. So tabs renew one after the other, and a tab that waited takes over the tokens
 // that another one got. A pasted token has no refresh token, and lasts as long as it lasts.
+// @ts-check
 'use strict';
 
 const STORED = 'jackfield.login';
@@ -78,7 +79,12 @@ function secondsLeft(token) {
 }
 
 // A POST to the auth service. The error has the status, if there was an answer.
-async function request(path, { body, token }) {
+/**
+ * @param {string} path
+ * @param {{ body: object, token?: string }} call
+ */
+async function request(path, call) {
+  const { body, token } = call;
   const headers = { 'Content-Type': 'application/json' };
   if (token) headers.Authorization = `Bearer ${token}`;
   let response;

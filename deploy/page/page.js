@@ -1,5 +1,6 @@
 // The page: signs in over HTTP (login.js), then uses the stock Socket.IO client. Text of other users is never shown as
 // HTML.
+// @ts-check
 'use strict';
 
 const MESSAGES_SHOWN = 200;
@@ -33,8 +34,10 @@ const REASONS = {
   timeout: 'the server did not respond in time',
 };
 
+/** @returns {any} */
 const $ = (id) => document.getElementById(id);
 
+/** @type {import('../types/events.js').JackfieldSocket} */
 let socket = null;
 // Why the server is about to disconnect this client: it sends an event before it does.
 let closeReason = null;
@@ -70,7 +73,7 @@ function addNote(text) {
 // Accounts
 
 function accountForm(form, path, fields) {
-  $(form).addEventListener('submit', async (event) => {
+  $(form).addEventListener('submit', async (/** @type {any} */ event) => {
     event.preventDefault();
     const button = event.target.querySelector('button');
     const body = Object.fromEntries(Object.entries(fields).map(([name, id]) => [name, $(id).value]));
@@ -94,6 +97,7 @@ function signIn(tokens) {
 }
 
 // Renews a token that is about to expire, without a new connection.
+/** @param {import('../types/events.js').JackfieldSocket} current */
 async function renewToken(current) {
   if (!await login.renew(login.tokens?.token) || current !== socket) return;
   const { token } = login.tokens;
@@ -141,6 +145,7 @@ function disconnect() {
   $('clients-count').textContent = '';
 }
 
+/** @param {import('../types/events.js').JackfieldSocket} current */
 function listen(current) {
   current.on('connect', () => showStatus('connected'));
   current.on('authenticated', ({ email, userId }) => {

@@ -3,6 +3,7 @@
 import { Manager as Manager4, io as io4 } from "socket.io-client";
 import client3 from "socket.io-client-3";
 import client40 from "socket.io-client-4.0";
+import { watch } from "./contract.mjs";
 import { NotYet, PATIENCE_MS, until, within } from "./until.mjs";
 
 /** The client versions that are tested, by name. */
@@ -48,6 +49,7 @@ export class Client {
   constructor(socket) {
     this.socket = socket;
     open.add(this);
+    watch(socket);
     socket.io.on("packet", (packet) => this.packets.push(packet));
     socket.io.on("open", () => this.openedOn.push(this.transport));
     socket.onAny((name, ...args) => this.events.push({ name, args, at: Date.now() }));

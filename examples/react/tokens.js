@@ -5,6 +5,7 @@
 //
 // Pass `keep` to store the refresh token, and `resume` with it after a reload. It is good for one use: the stored one
 // must always be the newest.
+// @ts-check
 
 /** Signs in. `keep` gets each new refresh token. */
 export async function signIn(url, { email, password }, keep) {
@@ -16,7 +17,7 @@ export async function resume(url, refreshToken, keep) {
   return tokensOf(url, await post(url, "/api/auth/refresh", { refreshToken }), keep);
 }
 
-function tokensOf(url, { token, refreshToken }, keep = () => {}) {
+function tokensOf(url, { token, refreshToken }, keep = (newest) => {}) {
   keep(refreshToken);
   let renewing = null;
   const tokens = {

@@ -5,9 +5,13 @@
 // `renew` is optional: an async function that returns a new token, or nothing if there is none any more; see tokens.js.
 // With it the session is renewed before its token ends, and a page that slept for hours comes back. Without it the session
 // ends with the token.
+// @ts-check
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { io } from "socket.io-client";
+
+/** @typedef {import("../../deploy/types/events.js").JackfieldSocket} JackfieldSocket */
+/** @typedef {import("../../deploy/types/events.js").NewMessagePayload} Message */
 
 const KEPT = 200;
 const ANSWER_MS = 5_000;
@@ -15,7 +19,10 @@ const ATTEMPTS = 10;
 const RENEW_AGAIN_MS = 3_000;
 /** Refusals that pass: the same event may succeed later. */
 const TEMPORARY = ["rate_limited", "unavailable"];
+/** Events after which the session has ended. */
+const ENDS = /** @type {const} */ (["session:replaced", "session:ended", "token:expired"]);
 
+/** @type {{ status: string, reason?: string, unread: number, latest?: object, messages: Message[], gap: boolean }} */
 const EMPTY = { status: "connecting", reason: null, unread: 0, latest: null, messages: [], gap: false };
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -26,17 +33,23 @@ export function merge(messages, added, most = KEPT) {
   return [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(-most);
 }
 
-/** Stores a message and returns its id. Retries under one `clientId`, so that the message is stored once. */
+/**
+ * Stores a message and returns its id. Retries under one `clientId`, so that the message is stored once.
+ *
+ * @param {JackfieldSocket} socket
+ * @param {string} room
+ * @param {string} content
+ */
 export async function sendMessage(socket, room, content) {
   const message = { room, content, clientId: crypto.randomUUID() };
   let code;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const answer = await socket.timeout(ANSWER_MS).emitWithAck("send-message", message).catch(() => ({}));
-    if (answer.status === "ok") return answer.messageId;
-    code = answer.code ?? "no_answer";
+    const answer = await socket.timeout(ANSWER_MS).emitWithAck("send-message", message).catch(() => null);
+    if (answer?.status === "ok") return answer.messageId;
+    code = answer?.code ?? "no_answer";
     // After a reconnect the room may not be joined again yet.
-    if (answer.code && !TEMPORARY.includes(code) && code !== "not_in_room") break;
-    await pause(answer.retryAfterMs ?? 1_000);
+    if (answer && !TEMPORARY.includes(code) && code !== "not_in_room") break;
+    await pause(answer?.retryAfterMs ?? 1_000);
   }
   throw new Error(code);
 }
@@ -50,6 +63,7 @@ export function useJackfield({ url, token, room, renew }) {
   useEffect(() => {
     if (!token) return undefined;
     const auth = { token, recover: true };
+    /** @type {JackfieldSocket} */
     const socket = io(url, { auth });
     current.current = socket;
     const change = (part) => setState((before) => ({ ...before, ...part }));
@@ -117,7 +131,7 @@ export function useJackfield({ url, token, room, renew }) {
 
     // `active` says whether the client tries again by itself. After a permanent refusal or end it does not.
     let last = null;
-    for (const event of ["session:replaced", "session:ended", "token:expired"]) socket.on(event, () => (last = event));
+    for (const event of ENDS) socket.on(event, () => (last = event));
     socket.on("connect_error", ({ message }) => {
       if (message === "token_expired") comeBack("refused", message);
       else change({ status: socket.active ? "connecting" : "refused", reason: message });

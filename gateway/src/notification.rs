@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Most notifications in a page.
-const MAX: usize = 100;
+pub(crate) const MAX_PAGE: usize = 100;
 /// Notifications in a page if the caller sets no limit.
 const DEFAULT: usize = 50;
 
@@ -40,8 +40,8 @@ pub(crate) fn posted(id: NotificationId, title: &str, message: &str, kind: &str,
 /// Names the field.
 pub(crate) fn page_of(before: Option<String>, limit: Option<usize>) -> Result<(Option<NotificationId>, usize), String> {
     let limit = limit.unwrap_or(DEFAULT);
-    if !(1..=MAX).contains(&limit) {
-        return Err(format!("limit must be 1 to {MAX}"));
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(format!("limit must be 1 to {MAX_PAGE}"));
     }
     let id = |text: String| NotificationId::parse(&text).ok_or_else(|| "before must be a notification's id".to_owned());
     Ok((before.map(id).transpose()?, limit))

@@ -33,6 +33,9 @@ jackfield_shared::settings! {
         /// `name;url=URL;events=PATTERN+PATTERN;namespace=/;timeout=5s;connect;facts=PATTERN+PATTERN;secretFile=PATH+PATH`;
         /// patterns may end in `*`; at least one of `events`, `connect` and `facts`; see docs/hooks.md.
         hooks: Vec<String> = Vec::new(),
+        /// Facts that are recorded for backends: `on` for all, or names such as `session.ended`, which may end in `*`;
+        /// none by default; see docs/facts.md.
+        facts: Vec<String> = Vec::new(),
         groups {
             internal: Internal,
             node: NodeName,
@@ -48,6 +51,7 @@ jackfield_shared::settings! {
             notifications: Notifications,
             api: Api,
             hook: HookSettings,
+            fact: FactSettings,
             events: EventSettings,
             drain: Drain,
             cors: Cors,
@@ -166,6 +170,15 @@ jackfield_shared::settings! {
         keys: Vec<String> = Vec::new(),
         /// Serves `/v1` on the public port, too.
         public: bool = false,
+    }
+
+    /// `fact.…`
+    pub struct FactSettings {
+        /// How many facts are kept, about; a million take some 300 MB of Redis.
+        max: u32 = 1_000_000,
+        /// How long a fact is kept, at least 24 hours.
+        #[serde(with = "humantime_serde")]
+        max_age: Duration = Duration::from_hours(72),
     }
 
     /// `hook.…`

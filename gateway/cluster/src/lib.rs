@@ -5,14 +5,16 @@
 //! between nodes · [`log`]: rooms' stored messages · [`connects`]: clients' connects · [`sessions`]: users' sessions
 //! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
 //! · [`recovery`]: records of clients that come back · [`membership`]: the live nodes · [`inbox`]: notifications ·
-//! [`revocations`]: revoked tokens · [`idempotency`]: operations that run once. Besides the ports, [`wire`] is the
-//! messages' encoding, [`once`] makes an emission happen once, and [`deadline`] limits every wait.
+//! [`revocations`]: revoked tokens · [`idempotency`]: operations that run once · [`facts`]: what happened, for backends.
+//! Besides the ports, [`wire`] is the messages' encoding, [`once`] makes an emission happen once, and [`deadline`] limits
+//! every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
 
 pub mod bus;
 pub mod connects;
 pub mod deadline;
+pub mod facts;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -45,6 +47,7 @@ use self::{
 use self::{
     bus::{Bus, BusEvent},
     connects::{Connects, memory::MemoryConnects, redis::RedisConnects},
+    facts::{FactTerms, Facts, memory::MemoryFacts, redis::RedisFacts},
     idempotency::Idempotency,
     ids::NodeId,
     inbox::{Inbox, Keep},
@@ -84,6 +87,8 @@ pub struct Terms {
     pub user_events: Duration,
     /// How long the record of an ended session is kept.
     pub recovery: Duration,
+    /// The facts that are recorded, and how long they are kept.
+    pub facts: FactTerms,
 }
 
 impl Terms {
@@ -122,6 +127,8 @@ pub struct Cluster {
     pub revocations: Revocations,
     /// Idempotency keys of operations.
     pub idempotency: Idempotency,
+    /// What happened, for backends.
+    pub facts: Facts,
 }
 
 /// A cluster within one process. Clones are the same cluster.
@@ -138,6 +145,7 @@ pub struct MemoryCluster {
     inbox: Inbox,
     revocations: Revocations,
     idempotency: Idempotency,
+    facts: Facts,
 }
 
 impl MemoryCluster {
@@ -145,13 +153,16 @@ impl MemoryCluster {
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         let network = MemoryNetwork::default();
-        let log = MemoryLog::new(network.clone());
-        let sessions = MemorySessions::new(network.clone(), log.empty, terms.user_events, terms.recovery);
-        let presence = MemoryPresence::new(network.clone(), terms.presence());
+        let facts = MemoryFacts::new(terms.facts);
+        let log = MemoryLog::new(network.clone(), facts.clone());
+        let sessions =
+            MemorySessions::new(network.clone(), log.empty, terms.user_events, terms.recovery, facts.clone());
+        let presence = MemoryPresence::new(network.clone(), terms.presence(), facts.clone());
         let membership = MemoryMembership::new(terms.lease);
         let inbox = MemoryInbox::new(network.clone(), sessions.clone(), terms.notifications);
         Self {
             log: Log::Memory(log),
+            facts: Facts::Memory(facts),
             recovery: Recovery::Memory(MemoryRecovery::new(sessions.clone())),
             user_log: UserLog::Memory(MemoryUserLog::new(sessions.clone())),
             idempotency: Idempotency::Memory(MemoryIdempotency::default()),
@@ -181,6 +192,7 @@ impl MemoryCluster {
             inbox: self.inbox.clone(),
             revocations: self.revocations.clone(),
             idempotency: self.idempotency.clone(),
+            facts: self.facts.clone(),
         };
         (cluster, events)
     }
@@ -206,16 +218,23 @@ pub fn over_redis(
             streams.clone(),
             notifications,
             kept_for,
+            &terms.facts,
             lifecycle,
         )),
         sessions: Sessions::Redis(sessions::redis::RedisSessions::new(
             Arc::clone(&link),
             streams.clone(),
             terms.recovery,
+            &terms.facts,
         )),
         recovery: Recovery::Redis(recovery::redis::RedisRecovery::new(Arc::clone(&link))),
-        log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link), streams.clone())),
-        presence: Presence::Redis(presence::redis::RedisPresence::new(Arc::clone(&link), terms.presence())),
+        log: Log::Redis(log::redis::RedisLog::new(Arc::clone(&link), streams.clone(), &terms.facts)),
+        presence: Presence::Redis(presence::redis::RedisPresence::new(
+            Arc::clone(&link),
+            terms.presence(),
+            &terms.facts,
+        )),
+        facts: Facts::Redis(RedisFacts::new(Arc::clone(&link), terms.facts)),
         membership: Membership::Redis(membership::redis::RedisMembership::new(Arc::clone(&link), terms.lease)),
         idempotency: Idempotency::Redis(idempotency::redis::RedisIdempotency::new(Arc::clone(&link))),
         user_log: UserLog::Redis(user_log::redis::RedisUserLog::new(Arc::clone(&link), streams, kept_for)),

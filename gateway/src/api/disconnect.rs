@@ -25,7 +25,7 @@ use super::{
     user_id,
 };
 
-const MAX_REASON: usize = 256;
+pub(crate) const MAX_REASON: usize = 256;
 
 /// Why the user is disconnected.
 #[derive(Deserialize, ToSchema)]

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::feed::{Change, PublishError};
 
-const MAX_ENTITY: usize = 64;
+pub(crate) const MAX_ENTITY: usize = 64;
 /// Bytes of JSON.
 const MAX_DATA: usize = 64 * 1_024;
 

@@ -7,12 +7,14 @@
 //! messages for them go over the bus, to this node's sockets too.
 
 mod api_query;
+mod asyncapi;
 mod caller;
 mod disconnect;
 mod document;
 mod emit;
 mod error;
 mod feeds;
+mod hooks;
 mod idempotency;
 mod keys;
 mod nodes;
@@ -43,7 +45,19 @@ use crate::metrics;
 
 /// The routes, on a port with `hops` proxies in front.
 pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
-    let (endpoints, document) = OpenApiRouter::with_openapi(document::document())
+    let (endpoints, document) = endpoints();
+    let endpoints = endpoints
+        .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
+        .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
+    let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document)).merge(asyncapi::router());
+    let routes =
+        measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });
+    identified(routes, Callers::Backends)
+}
+
+/// The endpoints, and their description.
+fn endpoints() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(document::document())
         .routes(routes!(emit::emit))
         .routes(routes!(users::status_of_one))
         .routes(routes!(users::status_of_many))
@@ -57,12 +71,6 @@ pub(crate) fn router(api: &Arc<Api>, hops: usize) -> Router {
         .routes(routes!(room_members::members))
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
-        .split_for_parts();
-    let endpoints = endpoints
-        .layer(from_fn_with_state(Arc::clone(api), idempotency::once))
-        .layer(from_fn_with_state(WrongKeys::new(hops), wrong_keys::limited));
-    let routes = endpoints.with_state(Arc::clone(api)).merge(docs::router("/v1", &document));
-    let routes =
-        measured(layers::wrap(routes, LIMITS), Measures { answered: &metrics::API_REQUESTS, took: &metrics::API });
-    identified(routes, Callers::Backends)
+        .routes(routes!(hooks::hooks))
+        .split_for_parts()
 }

@@ -25,9 +25,9 @@ use super::{
 };
 use crate::notification;
 
-const MAX_TITLE: usize = 200;
-const MAX_MESSAGE: usize = 4_000;
-const MAX_TYPE: usize = 64;
+pub(crate) const MAX_TITLE: usize = 200;
+pub(crate) const MAX_MESSAGE: usize = 4_000;
+pub(crate) const MAX_TYPE: usize = 64;
 /// Bytes of JSON.
 const MAX_DATA: usize = 16 * 1_024;
 

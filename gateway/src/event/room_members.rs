@@ -8,7 +8,7 @@ use super::{EventError, parse::Event, room};
 use crate::{room::rules::Action, session::Sender};
 
 /// Most members that are listed.
-const MAX_LISTED: usize = 500;
+pub(crate) const MAX_LISTED: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(expecting = "{room}")]

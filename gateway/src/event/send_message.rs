@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most characters of a `clientId`.
-const MAX_CLIENT_ID: usize = 64;
+pub(crate) const MAX_CLIENT_ID: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "{room, content, clientId?}")]

@@ -15,14 +15,17 @@ use jackfield_cluster::{
     bus::Channel,
     ids::Incarnation,
     presence::{Announce, Entry, Stay},
-    sessions::{HeldSession, Restored},
+    sessions::{EndReason, HeldSession, Restored},
 };
 use jackfield_shared::{hosts::is_loopback, time::now};
 
 use super::{Report, release::remove_stays, revocations};
 use crate::{
     metrics,
-    session::{Client, Connection, Shared, registry::Ending},
+    session::{
+        Client, Connection, Shared,
+        registry::{Ending, Release},
+    },
 };
 
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
@@ -186,7 +189,9 @@ async fn reassert_batch(
     // A session that ended meanwhile was released under the old incarnation, but is now registered under the new one.
     for (connection, held) in &live {
         if !connection.reasserted(incarnation) {
-            shared.releases.push(Stay::online(&held.session), incarnation.clone());
+            let reason = connection.end_reason().unwrap_or(EndReason::Unavailable);
+            let (stay, incarnation) = (Stay::online(&held.session), incarnation.clone());
+            shared.releases.push_ending(Release { stay, incarnation, ending: Ending::Open(reason) });
         }
     }
     reassert_rooms(shared, incarnation, &clients, announce).await
@@ -224,7 +229,7 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
                 break;
             }
             count += left.len();
-            let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open)).collect();
+            let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open(EndReason::NodeLost))).collect();
             remove_stays(shared, &dead, &left).await?;
             // Renew this node's own lease during a long cleanup.
             shared.cluster.membership.renew(survivor).await?;

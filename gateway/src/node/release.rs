@@ -6,7 +6,7 @@ use jackfield_cluster::{
     TIMEOUT, Unavailable,
     ids::{Incarnation, SessionRef},
     presence::{Ending as Left, Scope, Stay},
-    sessions::Ended,
+    sessions::{EndReason, Ended},
 };
 use jackfield_engine::CloseReason;
 use tokio::task::JoinHandle;
@@ -63,7 +63,7 @@ async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
         if left.is_empty() {
             return membership.forget_dead(&incarnation).await;
         }
-        let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open)).collect();
+        let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open(EndReason::Draining))).collect();
         remove_stays(shared, &incarnation, &left).await?;
     }
 }
@@ -101,7 +101,8 @@ pub(super) async fn remove_stays(
     let online = ended.iter().filter(|(stay, _)| stay.scope == Scope::Cluster);
     let session = |(stay, ending): &(Stay, Ending)| Ended {
         session: SessionRef { user: Arc::clone(&stay.user), session: stay.session.clone() },
-        is_final: *ending == Ending::Final,
+        is_final: matches!(ending, Ending::Final(_)),
+        reason: ending.reason(),
     };
     let sessions: Vec<Ended> = online.map(session).collect();
     let stays: Vec<Stay> = ended.iter().map(|(stay, _)| stay.clone()).collect();

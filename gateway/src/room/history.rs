@@ -9,7 +9,7 @@ use jackfield_cluster::{
 use super::array;
 
 /// Most messages in a page.
-const MAX: usize = 100;
+pub(crate) const MAX_PAGE: usize = 100;
 /// Messages in a page if the caller sets no limit.
 const DEFAULT: usize = 50;
 
@@ -17,7 +17,7 @@ const DEFAULT: usize = 50;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HistoryError {
     /// `limit` is out of range.
-    #[error("limit must be 1 to {MAX}")]
+    #[error("limit must be 1 to {MAX_PAGE}")]
     Limit,
     /// `before` is not a message id.
     #[error("before must be an id of this room's messages")]
@@ -42,7 +42,7 @@ pub(crate) async fn history(
     limit: Option<usize>,
 ) -> Result<String, HistoryError> {
     let limit = limit.unwrap_or(DEFAULT);
-    if !(1..=MAX).contains(&limit) {
+    if !(1..=MAX_PAGE).contains(&limit) {
         return Err(HistoryError::Limit);
     }
     let before: Option<Position> = before.map(|text| text.parse().map_err(|()| HistoryError::Before)).transpose()?;

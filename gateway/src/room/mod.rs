@@ -35,7 +35,7 @@ mod worker;
 
 pub(crate) use self::{
     handle::Room,
-    history::{HistoryError, history},
+    history::{HistoryError, MAX_PAGE, history},
     join::{JoinError, Joined, Joining, Occupant},
     messages::{Author, MAX_CONTENT, SYSTEM, array, message_body},
     registry::Rooms,

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use jackfield_cluster::{
     ids::{Incarnation, SessionKey, SessionRef},
     presence::Stay,
-    sessions::HeldSession,
+    sessions::{EndReason, HeldSession},
 };
 use jackfield_engine::{CloseReason, EngineKind, Frame, Outbox};
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
@@ -88,7 +89,7 @@ impl Connection {
         self.shared.limiter.closed();
         self.release_permit();
         self.stop_accepting();
-        self.end();
+        self.end(reason_of(reason));
     }
 
     fn log_end(&self, reason: CloseReason) {
@@ -154,7 +155,7 @@ impl Connection {
             let _ = self.outbox.send(&Frame::disconnect(&namespace));
         }
         self.stop_accepting();
-        self.end();
+        self.end(reason_of(reason));
         self.outbox.close(reason);
     }
 
@@ -174,9 +175,9 @@ impl Connection {
         self.queue.lock().is_done()
     }
 
-    /// Whether all received packets were handled, and [`Connection::close`] would drop no answer.
+    /// Whether all received packets were handled, by hooks too, and [`Connection::close`] would drop no answer.
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_handled() && self.outbox.is_flushed()
+        self.is_handled() && !self.shared.dispatch.is_handling(self.id) && self.outbox.is_flushed()
     }
 
     /// Records that a namespace has admitted the connection.
@@ -198,6 +199,11 @@ impl Connection {
     /// The sockets that a push for the user is sent to; see [`SessionState::recipients`].
     pub(crate) fn recipients(&self) -> Vec<Arc<Client>> {
         self.session.lock().recipients()
+    }
+
+    /// Why the session ended, if it has.
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        self.session.lock().end_reason()
     }
 
     /// The session that this connection holds in the cluster; `None` until its claim is complete and once it has ended.
@@ -237,6 +243,11 @@ impl Connection {
 
     pub(super) fn subscriber(&self, namespace: &str) -> Option<Arc<Subscriber>> {
         self.subscriptions.lock().find(namespace).cloned()
+    }
+
+    /// The data that the hook of its namespace gave the socket when it connected.
+    pub(crate) fn data_of(&self, client: &Client) -> Option<Arc<RawValue>> {
+        self.shared.socket_data.get(client.session, client.id)
     }
 
     /// Leaves a namespace or a feed. Returns the socket that has left.
@@ -292,9 +303,9 @@ impl Connection {
     }
 
     /// Leaves all namespaces and feeds, and ends the session. A second call does nothing.
-    fn end(&self) {
+    fn end(&self, reason: EndReason) {
         self.end_subscriptions();
-        self.end_session(Ending::Open);
+        self.end_session(Ending::Open(reason));
     }
 
     /// Leaves all namespaces except feeds, and ends the session. Returns the sockets it had; none in a second call.
@@ -302,7 +313,7 @@ impl Connection {
         let (sockets, release) = {
             let mut session = self.session.lock();
             self.shared.expiry.forget(session.checked_at, self.id);
-            session.end()
+            session.end(ending.reason())
         };
         if self.subscriptions.lock().is_empty() {
             self.queue.lock().clear();
@@ -311,11 +322,26 @@ impl Connection {
             self.shared.remove_client(client);
         }
         self.shared.connections.remove(self.id);
-        if let Some((user, incarnation)) = release {
+        if let Some((user, incarnation, _)) = release {
             let stay = Stay::online(&self.session_ref(user));
             self.shared.releases.push_ending(Release { stay, incarnation, ending });
         }
         sockets.into_vec()
+    }
+}
+
+/// The reason of a session's end that the end of its transport gives.
+fn reason_of(reason: CloseReason) -> EndReason {
+    match reason {
+        // Idle: the client has left all namespaces.
+        CloseReason::ClientClosed | CloseReason::Idle => EndReason::Client,
+        CloseReason::TransportError => EndReason::TransportError,
+        CloseReason::PingTimeout => EndReason::PingTimeout,
+        CloseReason::ProtocolError | CloseReason::Malformed => EndReason::Malformed,
+        CloseReason::TooSlow => EndReason::TooSlow,
+        CloseReason::Flooding => EndReason::Flooding,
+        CloseReason::Unavailable | CloseReason::ConnectRate => EndReason::Unavailable,
+        CloseReason::Draining => EndReason::Draining,
     }
 }
 

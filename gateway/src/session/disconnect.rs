@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jackfield_cluster::sessions::EndReason;
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::time::now_rfc3339;
 use serde_json::{Value, json};
@@ -21,13 +22,17 @@ impl Connection {
         }
         metrics::EVICTED.add(1);
         let replaced = json!({ "at": now_rfc3339() });
-        self.disconnect("replaced", |client| Frame::event(&client.namespace.name, "session:replaced", &replaced));
+        self.disconnect(EndReason::Replaced, |client| {
+            Frame::event(&client.namespace.name, "session:replaced", &replaced)
+        });
     }
 
     /// A backend ended the session: sends the client the reason and disconnects it permanently.
     pub(crate) fn ended_by_backend(self: &Arc<Self>, reason: &str) {
         let ended = json!({ "reason": reason, "at": now_rfc3339() });
-        self.disconnect("ended_by_backend", |client| Frame::event(&client.namespace.name, "session:ended", &ended));
+        self.disconnect(EndReason::EndedByBackend, |client| {
+            Frame::event(&client.namespace.name, "session:ended", &ended)
+        });
     }
 
     /// A backend ended one socket of the session: sends the client the reason and disconnects it permanently from this
@@ -75,7 +80,7 @@ impl Connection {
         self.stop_accepting();
         self.outbox.stop_reading();
         let error = EventError::RateLimited { retry_after_ms: 0 };
-        self.disconnect("flooding", |client| error_frame(client, &error, ""));
+        self.disconnect(EndReason::Flooding, |client| error_frame(client, &error, ""));
         for subscriber in self.end_subscriptions() {
             let frames = [error_frame(&*subscriber, &error, ""), Some(Frame::disconnect(subscriber.namespace()))];
             frames.iter().flatten().for_each(|frame| Addressee::send(&*subscriber, frame));
@@ -88,10 +93,11 @@ impl Connection {
     }
 
     /// Sends the reason and a DISCONNECT on every socket. Subscriptions are no part of the session, and continue.
-    pub(super) fn disconnect(self: &Arc<Self>, reason: &'static str, reason_event: impl Fn(&Client) -> Option<Frame>) {
+    pub(super) fn disconnect(self: &Arc<Self>, ended: EndReason, reason_event: impl Fn(&Client) -> Option<Frame>) {
+        let reason = ended.as_str();
         metrics::DISCONNECTED.add_for([reason], 1);
         // End the session first, so that nothing follows the DISCONNECT, and no namespace is joined meanwhile.
-        let sockets = self.end_session(Ending::Final);
+        let sockets = self.end_session(Ending::Final(ended));
         let user = sockets.first().map(|client| &*client.identity.user_id);
         tracing::info!(session = %self.id, user, reason, "disconnected a client permanently");
         for client in sockets {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jackfield_cluster::sessions::EndReason;
 use jackfield_engine::Frame;
 use jackfield_shared::{
     claims::Identity,
@@ -75,7 +76,7 @@ impl Connection {
             }
             Step::Expired => {
                 let expiring = expiring(expires_at);
-                self.disconnect("token_expired", |client| {
+                self.disconnect(EndReason::TokenExpired, |client| {
                     Frame::event(&client.namespace.name, "token:expired", &expiring)
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jackfield_cluster::sessions::EndReason;
 use jackfield_engine::Frame;
 use jackfield_shared::{claims::Identity, time::now_rfc3339};
 use serde_json::{Value, json};
@@ -51,7 +52,12 @@ impl Connection {
             match self.shared.revocations.accept(identity) {
                 Ok(present) => subscriber.set_identity(present),
                 Err(refused) => {
-                    self.disconnect_from_feed(&subscriber, reason(&refused), "session:ended", &ended(&refused));
+                    self.disconnect_from_feed(
+                        &subscriber,
+                        reason(&refused).as_str(),
+                        "session:ended",
+                        &ended(&refused),
+                    );
                 }
             }
         }
@@ -68,11 +74,11 @@ fn ended(refused: &Refused) -> Value {
     json!({ "reason": refused.reason, "at": now_rfc3339() })
 }
 
-/// The name of the reason, for metrics and logs.
-fn reason(refused: &Refused) -> &'static str {
+/// The reason of the session's end.
+fn reason(refused: &Refused) -> EndReason {
     match &*refused.reason {
-        _ if refused.is_inactive => "deactivated",
-        "logout" => "logout",
-        _ => "revoked",
+        _ if refused.is_inactive => EndReason::Deactivated,
+        "logout" => EndReason::Logout,
+        _ => EndReason::Revoked,
     }
 }

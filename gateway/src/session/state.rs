@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::ids::Incarnation;
+use jackfield_cluster::{ids::Incarnation, sessions::EndReason};
 use jackfield_shared::claims::Identity;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -30,7 +30,8 @@ pub(super) struct SessionState {
     /// A claim is in progress.
     claiming: bool,
     evicted: bool,
-    ended: bool,
+    /// Why it ended first.
+    ended: Option<EndReason>,
     /// A count for the user arrived after the claim, but before the first namespace was joined.
     missed_push: bool,
     /// The events for the user that were sent.
@@ -59,7 +60,7 @@ pub(super) enum Standing {
 impl SessionState {
     pub(super) fn begin(&mut self, identity: &Arc<Identity>) -> Standing {
         match &self.identity {
-            _ if self.ended => Standing::Ended,
+            _ if self.ended.is_some() => Standing::Ended,
             Some(user) if user.user_id == identity.user_id => Standing::Same,
             Some(_) => Standing::Other,
             None => {
@@ -83,14 +84,14 @@ impl SessionState {
     /// The claim is complete. Returns what to release if the session ended meanwhile, and whether it was evicted.
     pub(super) fn settle(&mut self) -> (Option<Release>, bool) {
         self.claiming = false;
-        let release = if self.ended { self.release() } else { None };
+        let release = self.ended.and_then(|reason| self.release(reason));
         (release, self.evicted)
     }
 
     /// Records that the session is held under a new incarnation; false if it has ended.
     pub(super) fn reassert(&mut self, incarnation: &Incarnation) -> bool {
         match &mut self.held {
-            Some(held) if !self.ended => {
+            Some(held) if self.ended.is_none() => {
                 held.incarnation = incarnation.clone();
                 true
             }
@@ -100,7 +101,7 @@ impl SessionState {
 
     /// The session's user and generation, while it is claimed and has not ended.
     pub(super) fn live(&self) -> Option<(Arc<str>, u64)> {
-        let user = self.identity.as_ref().filter(|_| !self.ended && !self.claiming)?;
+        let user = self.identity.as_ref().filter(|_| !self.is_ended() && !self.claiming)?;
         Some((Arc::clone(&user.user_id), self.held.as_ref()?.generation))
     }
 
@@ -132,12 +133,17 @@ impl SessionState {
     }
 
     pub(super) fn is_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Why the session ended.
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
         self.ended
     }
 
     /// Records an eviction that arrived before the first namespace was joined; false if it can take effect now.
     pub(super) fn evict_later(&mut self) -> bool {
-        let later = self.claiming && self.sockets.is_empty() && !self.ended;
+        let later = self.claiming && self.sockets.is_empty() && !self.is_ended();
         self.evicted |= later;
         later
     }
@@ -159,17 +165,18 @@ impl SessionState {
         Some(self.sockets.swap_remove(index))
     }
 
-    pub(super) fn end(&mut self) -> (SmallVec<[Arc<Client>; 1]>, Option<Release>) {
-        let first = !std::mem::replace(&mut self.ended, true);
-        let release = if first && !self.claiming { self.release() } else { None };
+    pub(super) fn end(&mut self, reason: EndReason) -> (SmallVec<[Arc<Client>; 1]>, Option<Release>) {
+        let is_first = self.ended.is_none();
+        self.ended.get_or_insert(reason);
+        let release = if is_first && !self.claiming { self.release(reason) } else { None };
         (std::mem::take(&mut self.sockets), release)
     }
 
-    fn release(&self) -> Option<Release> {
+    fn release(&self, reason: EndReason) -> Option<Release> {
         let held = self.held.as_ref()?;
-        Some((Arc::clone(&self.identity.as_ref()?.user_id), held.incarnation.clone()))
+        Some((Arc::clone(&self.identity.as_ref()?.user_id), held.incarnation.clone(), reason))
     }
 }
 
-/// The user whose session is to be released, and the incarnation that held it.
-pub(super) type Release = (Arc<str>, Incarnation);
+/// The user whose session is to be released, the incarnation that held it, and why it ended.
+pub(super) type Release = (Arc<str>, Incarnation, EndReason);

@@ -1,5 +1,7 @@
 //! Refuses invalid limits and paths at start, with the setting's name.
 
+use std::time::Duration;
+
 use axum::http::uri::Authority;
 use jackfield_shared::settings::SettingsError;
 
@@ -9,6 +11,9 @@ use super::GatewaySettings;
 const MIN_MESSAGE: u32 = 1_024;
 const MIN_QUEUE: u32 = 524_288;
 const MIN_INBOX: u32 = 65_536;
+/// Fewest facts that are kept, and the shortest time.
+const MIN_FACTS: u32 = 1_600;
+const MIN_FACT_AGE: Duration = Duration::from_hours(24);
 /// Most binary parts of an event.
 const MAX_ATTACHMENTS: u32 = 1_000;
 
@@ -46,6 +51,13 @@ impl GatewaySettings {
         if self.revocation.window.as_secs() == 0 {
             return wrong("`revocation.window` must be at least 1s, because a revocation must outlast the tokens");
         }
+        self.fact_terms()?;
+        if self.fact.max < MIN_FACTS {
+            return wrong("`fact.max` must be at least 1600, a hundred for each of the 16 partitions");
+        }
+        if self.fact.max_age < MIN_FACT_AGE {
+            return wrong("`fact.maxAge` must be at least 24h, because facts are delivered for so long");
+        }
         let address = &self.node.address;
         if !address.is_empty() && address.parse::<Authority>().map_or(true, |address| address.port_u16().is_none()) {
             return wrong("`node.address` must be a host and a port, such as 10.0.0.7:13000");
@@ -82,6 +94,9 @@ mod tests {
             ("limits.connectTimeout=0s", "limits.connectTimeout"),
             ("hook.concurrency=0", "hook.concurrency"),
             ("revocation.window=0s", "revocation.window"),
+            ("facts=on,user.gone", "facts"),
+            ("fact.max=100", "fact.max"),
+            ("fact.maxAge=1h", "fact.maxAge"),
             ("node.address=10.0.0.7", "node.address"),
             ("node.address=http://a:1/", "node.address"),
             ("socket.path=sockets", "socket.path"),

@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use jackfield_cluster::{
     Terms,
+    facts::{FactTerms, Kind, Kinds},
     inbox::Keep,
     sessions::{OnConflict, Policy},
 };
@@ -117,6 +118,20 @@ impl GatewaySettings {
         Ok(Policy { limit, on_conflict })
     }
 
+    /// Which facts are recorded, and how long they are kept.
+    ///
+    /// # Errors
+    /// Names the setting and its valid values.
+    pub fn fact_terms(&self) -> Result<FactTerms, SettingsError> {
+        let patterns = self.facts.iter().map(|pattern| if pattern == "on" { "*" } else { pattern });
+        let kinds = Kinds::matching(patterns).map_err(|pattern| {
+            let names: Vec<_> = Kinds::ALL.iter().map(Kind::as_str).collect();
+            let (pattern, names) = (pattern.escape_debug(), names.join(", "));
+            SettingsError::new(format!("setting `facts`: `{pattern}` is not `on`, and matches none of {names}"))
+        })?;
+        Ok(FactTerms { kinds, max: u64::from(self.fact.max), age: self.fact.max_age })
+    }
+
     /// Delay and window of the drain; zero without Redis, because no other node can serve the clients.
     #[must_use]
     pub fn drain_timing(&self) -> (Duration, Duration) {
@@ -133,6 +148,7 @@ impl GatewaySettings {
             notifications: Keep { max: self.notifications.max as usize, age: self.notifications.max_age },
             user_events: USER_EVENTS_KEPT.max(self.recovery.window),
             recovery: self.recovery.window,
+            facts: self.fact_terms().unwrap_or(FactTerms::OFF),
         }
     }
 }

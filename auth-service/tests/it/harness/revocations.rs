@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jackfield_cluster::{
     MemoryCluster, Terms,
+    facts::FactTerms,
     inbox::Keep,
     revocations::{About, Entry, Revocations},
 };
@@ -17,6 +18,7 @@ pub fn list() -> Revocations {
         announce_max: 1,
         notifications: Keep { max: 1, age: second },
         user_events: second,
+        facts: FactTerms::OFF,
         recovery: second,
     };
     MemoryCluster::new(terms).join().0.revocations

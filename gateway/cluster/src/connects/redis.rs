@@ -18,6 +18,7 @@ use crate::{
     Unavailable,
     bus::Channel,
     connects::{Connected, Granted},
+    facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::{Incarnation, SessionRef},
     inbox::Keep,
     log::Position,
@@ -34,6 +35,8 @@ static CONNECT: LazyLock<Script> = LazyLock::new(|| {
         include_str!("../user_log/common.lua"),
         include_str!("../inbox/common.lua"),
         include_str!("../recovery/common.lua"),
+        include_str!("../facts/common.lua"),
+        include_str!("../sessions/facts.lua"),
         include_str!("connect.lua")
     ))
 });
@@ -74,6 +77,7 @@ struct Batches {
     keep_max: String,
     keep_age: String,
     log_kept_for: String,
+    outbox: Outbox,
 }
 
 impl RedisConnects {
@@ -82,6 +86,7 @@ impl RedisConnects {
         streams: Streams,
         keep: Keep,
         log_kept_for: Duration,
+        facts: &FactTerms,
         lifecycle: &Lifecycle,
     ) -> Self {
         let (waiting, queue) = mpsc::channel(WAITING);
@@ -91,6 +96,7 @@ impl RedisConnects {
             keep_max: keep.max.to_string(),
             keep_age: keep.age.as_millis().to_string(),
             log_kept_for: log_kept_for.as_millis().to_string(),
+            outbox: Outbox::new(facts, Kinds::of([Kind::SessionStarted, Kind::SessionEnded, Kind::UserOnline])),
             link: Arc::clone(&link),
         };
         let stopping = lifecycle.stopping();
@@ -193,9 +199,11 @@ impl Batches {
     fn script(&self, call: &Call, at: &str) -> Cmd {
         let Call { session: SessionRef { user, session }, by, policy, dead, wish, .. } = call;
         let keys = self.link.keys.connect(user);
-        let mut command = Cmd::with_capacity(30 + dead.len(), 1_344);
-        command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len());
-        for key in &keys {
+        let facts = self.outbox.of_user(&self.link.keys, user);
+        let (settings, fact_keys) = facts.as_ref().map_or(("", &[][..]), |(settings, keys)| (*settings, &keys[..]));
+        let mut command = Cmd::with_capacity(33 + dead.len(), 1_344);
+        command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len() + fact_keys.len());
+        for key in keys.iter().chain(fact_keys) {
             command.arg(key);
         }
         command.arg(&self.node_channels).arg(&self.keep_max).arg(&self.keep_age).arg(at).arg(&self.log_kept_for);
@@ -218,6 +226,7 @@ impl Batches {
             }
             None => drop(command.arg("").arg("").arg("").arg("").arg("")),
         }
+        command.arg(settings);
         for incarnation in dead {
             command.arg(incarnation.as_str());
         }

@@ -1,9 +1,10 @@
 -- Stores a message under the next number of its room, and publishes it. Atomic: all keys of a room share a hash tag.
--- Begins with log/common.lua.
+-- Begins with log/common.lua and facts/common.lua.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  the log's head; also x (when the keys' expiry was last set, Unix milliseconds)
 -- KEYS[3]  position of the message that was stored under the caller's key; the same as KEYS[2] if it has none
+-- KEYS[4]  stream, KEYS[5] head of the room's partition of facts; not given if none are recorded
 -- ARGV[1]  body
 -- ARGV[2]  channel of the room
 -- ARGV[3]  how many messages are kept
@@ -12,8 +13,10 @@
 -- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds, and an hour more
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
 -- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
+-- ARGV[9]  if facts are recorded: settings of their outbox, ARGV[10] the room's namespace
 -- Returns  {epoch, number, 1 when it was stored now else 0}
 -- Publishes ARGV[7], "M" and the position, a space and the body.
+-- Records  message.stored, with the fields of the body
 
 local once = tonumber(ARGV[5])
 if once > 0 then
@@ -66,5 +69,10 @@ end
 if once > 0 then
   redis.call('SET', KEYS[3], epoch .. ' ' .. number_text, 'PX', once)
 end
-redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. position(tonumber(epoch), number) .. ' ' .. ARGV[1])
+local stored_at = position(tonumber(epoch), number)
+redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. stored_at .. ' ' .. ARGV[1])
+local out = outbox(KEYS[4], KEYS[5], ARGV[9])
+if out then
+  fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[10]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
+end
 return { epoch, number_text, 1 }

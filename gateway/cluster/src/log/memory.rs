@@ -13,6 +13,7 @@ use crate::{
     Unavailable,
     bus::Channel,
     bus::memory::MemoryNetwork,
+    facts::{FactTerms, Kind, memory::MemoryFacts},
     log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
     now_micros,
     room_name::RoomName,
@@ -23,6 +24,7 @@ use crate::{
 #[derive(Clone)]
 pub struct MemoryLog {
     network: MemoryNetwork,
+    facts: MemoryFacts,
     pub(crate) empty: Position,
     rooms: Arc<Mutex<HashMap<RoomName, RoomLog>>>,
 }
@@ -73,8 +75,12 @@ impl RoomLog {
 }
 
 impl MemoryLog {
-    pub(crate) fn new(network: MemoryNetwork) -> Self {
-        Self { network, empty: Position { epoch: now_micros(), number: 0 }, rooms: Arc::default() }
+    pub(crate) fn new(network: MemoryNetwork, facts: MemoryFacts) -> Self {
+        Self { network, facts, empty: Position { epoch: now_micros(), number: 0 }, rooms: Arc::default() }
+    }
+
+    pub(crate) fn without_facts(self) -> Self {
+        Self { facts: MemoryFacts::new(FactTerms::OFF), ..self }
     }
 
     pub(crate) fn append(
@@ -104,6 +110,10 @@ impl MemoryLog {
         log.messages.push_back((now, stored));
         log.forget_old(now);
         self.network.publish(&Channel::Room(room.clone()), &message.encode());
+        self.facts.record_json(Kind::MessageStored, &room.to_string(), || {
+            let namespace = serde_json::Value::from(&*room.namespace);
+            format!("{{\"namespace\":{namespace},\"messageId\":\"{position}\",{body}")
+        });
         Ok(Appended { position, new: true })
     }
 

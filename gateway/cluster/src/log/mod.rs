@@ -66,6 +66,15 @@ impl Log {
         within(Span::child("append", SpanKind::Producer), appending).await
     }
 
+    /// The same logs, whose appends record no facts.
+    #[must_use]
+    pub fn without_facts(self) -> Self {
+        match self {
+            Self::Memory(log) => Self::Memory(log.without_facts()),
+            Self::Redis(log) => Self::Redis(log.without_facts()),
+        }
+    }
+
     /// The position of the message that was stored under this key within the last [`SAME_KEY_FOR`].
     ///
     /// # Errors

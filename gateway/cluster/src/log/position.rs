@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 /// A position in a room's order. Sorts in that order, over epochs too, also as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     /// Microseconds at which the epoch began, by the back end's clock.
     pub epoch: u64,

@@ -7,6 +7,7 @@ use redis::Script;
 
 use crate::{
     Unavailable,
+    facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
     membership::Remembered,
     redis::{
@@ -17,19 +18,25 @@ use crate::{
     wire::envelope,
 };
 
-static APPEND: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("append.lua"))));
+static APPEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("common.lua"), include_str!("../facts/common.lua"), include_str!("append.lua")))
+});
 
 /// All rooms' logs.
 #[derive(Clone)]
 pub struct RedisLog {
     link: Arc<RedisLink>,
     streams: Streams,
+    outbox: Outbox,
 }
 
 impl RedisLog {
-    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams) -> Self {
-        Self { link, streams }
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams, facts: &FactTerms) -> Self {
+        Self { link, streams, outbox: Outbox::new(facts, Kinds::of([Kind::MessageStored])) }
+    }
+
+    pub(crate) fn without_facts(self) -> Self {
+        Self { outbox: Outbox::none(), ..self }
     }
 
     pub(crate) fn remembers(&self, since: Remembered) {
@@ -49,15 +56,24 @@ impl RedisLog {
     ) -> Result<Appended, Unavailable> {
         let keys = self.link.keys.log(room);
         let sent = key.map(|key| keys.sent(key));
-        let mut call = call(&APPEND, 3, 3 + 8, body.len() + 512);
+        let facts = self.outbox.of_room(&self.link.keys, room);
+        let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
+        let total = 3 + keys_of_facts + 8 + arguments_of_facts;
+        let mut call = call(&APPEND, 3 + keys_of_facts, total, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
             Some(sent) => call.arg(sent),
             None => call.arg(keys.head()),
         };
+        if let Some((_, [stream, head])) = &facts {
+            call.arg(stream).arg(head);
+        }
         call.arg(body).arg(keys.channel()).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
         call.arg(envelope::prefix().as_ref()).arg(seen.map_or(0, |seen| seen.epoch));
+        if let Some((settings, _)) = facts {
+            call.arg(settings).arg(&*room.namespace);
+        }
         let (epoch, number, new): (u64, u64, u8) = self.link.call(&APPEND, &call).await?;
         Ok(Appended { position: Position { epoch, number }, new: new == 1 })
     }

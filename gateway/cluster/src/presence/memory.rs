@@ -6,11 +6,13 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     Unavailable,
     bus::memory::MemoryNetwork,
+    facts::{Kind, memory::MemoryFacts},
     ids::{Incarnation, SessionId},
     presence::{Announce, Ending, Entry, Members, NO_SESSION, PresenceTerms, Scope, Stay},
     room_name::RoomName,
@@ -21,6 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct MemoryPresence {
     network: MemoryNetwork,
+    facts: MemoryFacts,
     terms: PresenceTerms,
     state: Arc<Mutex<State>>,
 }
@@ -58,8 +61,8 @@ impl State {
 }
 
 impl MemoryPresence {
-    pub(crate) fn new(network: MemoryNetwork, terms: PresenceTerms) -> Self {
-        Self { network, terms, state: Arc::default() }
+    pub(crate) fn new(network: MemoryNetwork, terms: PresenceTerms, facts: MemoryFacts) -> Self {
+        Self { network, facts, terms, state: Arc::default() }
     }
 
     pub(crate) fn enter(
@@ -77,6 +80,7 @@ impl MemoryPresence {
                 let session = if *scope == Scope::Cluster { NO_SESSION.into() } else { session.clone() };
                 let about = about(scope, user, profile);
                 self.announce(scope, count, &BusMessage::Arrived { at: now(), session, about });
+                self.record_arrival(scope, user, count);
             }
             if stay.scope == Scope::Cluster { 0 } else { count }
         });
@@ -89,6 +93,7 @@ impl MemoryPresence {
         let (is_new, count) = state.enter(&stay, &"".into(), by);
         let Stay { scope, user, session } = stay;
         is_new.then(|| {
+            self.record_arrival(&scope, &user, count);
             let at = now();
             self.announce(&scope, count, &BusMessage::Arrived { at, session, about: user });
             at
@@ -148,10 +153,44 @@ impl MemoryPresence {
         let count = users.len();
         if let Some(User { profile, .. }) = users.remove(user) {
             self.announce(scope, count, &BusMessage::Departed { at: now(), about: about(scope, user, &profile) });
+            self.record_departure(scope, user, count);
         }
         if users.is_empty() {
             state.scopes.remove(scope);
         }
+    }
+
+    /// A user arrived in a scope, which then has this many members.
+    fn record_arrival(&self, scope: &Scope, user: &Arc<str>, count: usize) {
+        match scope {
+            Scope::Cluster => self.facts.record(Kind::UserOnline, user, || json!({ "user": user })),
+            Scope::Room(room) => {
+                if count == 1 {
+                    self.record_room(Kind::RoomOccupied, room, None);
+                }
+                self.record_room(Kind::RoomJoined, room, Some(user));
+            }
+        }
+    }
+
+    /// A user left a scope, which had this many members before.
+    fn record_departure(&self, scope: &Scope, user: &Arc<str>, count: usize) {
+        match scope {
+            Scope::Cluster => self.facts.record(Kind::UserOffline, user, || json!({ "user": user })),
+            Scope::Room(room) => {
+                self.record_room(Kind::RoomLeft, room, Some(user));
+                if count == 1 {
+                    self.record_room(Kind::RoomVacated, room, None);
+                }
+            }
+        }
+    }
+
+    fn record_room(&self, kind: Kind, room: &RoomName, user: Option<&Arc<str>>) {
+        self.facts.record(kind, &room.to_string(), || match user {
+            Some(user) => json!({ "namespace": room.namespace, "room": room.name, "user": user }),
+            None => json!({ "namespace": room.namespace, "room": room.name }),
+        });
     }
 
     fn announce(&self, scope: &Scope, count: usize, message: &BusMessage) {

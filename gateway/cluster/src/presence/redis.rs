@@ -10,26 +10,43 @@ use redis::{Pipeline, Script};
 use super::reminders::{BATCH, remind, settle_due};
 use crate::{
     Unavailable,
+    facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::Incarnation,
     presence::{Announce, Ending, Entry, Members, PresenceTerms, Scope, Stay},
     redis::link::{RedisLink, ScriptCall},
     room_name::RoomName,
 };
 
-static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("enter.lua")));
-static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("leave.lua")));
-static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
+macro_rules! script {
+    ($name:literal) => {
+        LazyLock::new(|| {
+            Script::new(concat!(include_str!("../facts/common.lua"), include_str!("common.lua"), include_str!($name)))
+        })
+    };
+}
+
+static ENTER: LazyLock<Script> = script!("enter.lua");
+static LEAVE: LazyLock<Script> = script!("leave.lua");
+static SETTLE: LazyLock<Script> = script!("settle.lua");
 
 /// All stays.
 #[derive(Clone)]
 pub struct RedisPresence {
     link: Arc<RedisLink>,
     terms: PresenceTerms,
+    of_users: Outbox,
+    of_rooms: Outbox,
 }
 
 impl RedisPresence {
-    pub(crate) fn new(link: Arc<RedisLink>, terms: PresenceTerms) -> Self {
-        Self { link, terms }
+    pub(crate) fn new(link: Arc<RedisLink>, terms: PresenceTerms, facts: &FactTerms) -> Self {
+        let of_rooms = [Kind::RoomOccupied, Kind::RoomVacated, Kind::RoomJoined, Kind::RoomLeft];
+        Self {
+            link,
+            terms,
+            of_users: Outbox::new(facts, Kinds::of([Kind::UserOnline, Kind::UserOffline])),
+            of_rooms: Outbox::new(facts, Kinds::of(of_rooms)),
+        }
     }
 
     pub(crate) async fn enter(
@@ -124,10 +141,22 @@ impl RedisPresence {
             keys: vec![keys.stays(scope, user), keys.grace(scope, user)],
             arguments: vec![keys.channel(&scope.channel()), user.to_owned(), self.terms.announce_max.to_string()],
         };
-        if let Scope::Room(room) = scope {
-            call.keys.push(keys.members(room));
-        }
+        call.keys.push(match scope {
+            Scope::Cluster => keys.stays(scope, user),
+            Scope::Room(room) => keys.members(room),
+        });
         call.arguments.extend(own);
+        let facts = match scope {
+            Scope::Cluster => self.of_users.of_user(keys, user),
+            Scope::Room(room) => self.of_rooms.of_room(keys, room),
+        };
+        if let Some((settings, facts)) = facts {
+            call.keys.extend(facts);
+            call.arguments.push(settings.to_owned());
+            if let Scope::Room(room) = scope {
+                call.arguments.extend([room.namespace.to_string(), room.name.to_string()]);
+            }
+        }
         call
     }
 }

@@ -1,13 +1,17 @@
--- Announces a user's departure from a scope once, if the grace is over. Atomic.
+-- Announces a user's departure from a scope once, if the grace is over. Atomic. Begins with facts/common.lua and
+-- presence/common.lua.
 --
 -- KEYS[1]  hash of the user's sessions in the scope (not used)
 -- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
--- KEYS[3]  rooms only: hash of the members: user -> profile
+-- KEYS[3]  rooms: hash of the members: user -> profile; in the cluster's scope the same as KEYS[1]
+-- KEYS[4]  stream, KEYS[5] head of the scope's partition of facts; not given if none are recorded
 -- ARGV[1]  channel of the scope
 -- ARGV[2]  user
 -- ARGV[3]  a room with more members than this gets no announcements
+-- ARGV[4]  if facts are recorded: settings of their outbox; rooms: ARGV[5] namespace, ARGV[6] room
 -- Returns  0 if no announcement is pending, else when it is due
 -- Publishes "-", the time in Unix milliseconds, and the user, or in a room the profile.
+-- Records  user.offline, or room.left and room.vacated
 
 local due = tonumber(redis.call('GET', KEYS[2]) or 0)
 if due == 0 then
@@ -19,12 +23,6 @@ if due > ms then
   return due
 end
 redis.call('DEL', KEYS[2])
-local members, about = 0, ARGV[2]
-if KEYS[3] then
-  members, about = redis.call('HLEN', KEYS[3]), redis.call('HGET', KEYS[3], ARGV[2])
-  redis.call('HDEL', KEYS[3], ARGV[2])
-end
-if about and members <= tonumber(ARGV[3]) then
-  redis.call('PUBLISH', ARGV[1], string.format('-%.0f %s', ms, about))
-end
+local out = presence_outbox(KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6])
+depart(ARGV[1], ARGV[2], ARGV[3], KEYS[3] ~= KEYS[1] and KEYS[3], ms, out)
 return 0

@@ -7,7 +7,7 @@ use std::fmt;
 
 use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 
-use crate::{bus::Channel, ids::Incarnation, presence::Scope, room_name::RoomName};
+use crate::{bus::Channel, facts::Partition, ids::Incarnation, presence::Scope, room_name::RoomName};
 
 /// The names below one prefix.
 pub(crate) struct Keys {
@@ -156,6 +156,40 @@ impl Keys {
     /// Hash: an operation with an idempotency key, and its reply.
     pub(crate) fn once(&self, name: &str) -> String {
         format!("{}:once:{}", self.prefix, encode(name))
+    }
+
+    /// The partition of the facts about a user.
+    pub(crate) fn partition_of_user(&self, user: &str) -> Partition {
+        Partition::of(&encode(user))
+    }
+
+    /// The partition of the facts about a room.
+    pub(crate) fn partition_of_room(&self, room: &RoomName) -> Partition {
+        Partition::of(&format!("room:{}", encode(&room.to_string())))
+    }
+
+    /// The log of a partition's facts, and its head.
+    pub(crate) fn facts(&self, partition: Partition) -> [String; 2] {
+        ["log", "head"].map(|name| self.of_partition(partition, name))
+    }
+
+    /// String: the incarnation that delivers the partition's facts; expires with its lease.
+    pub(crate) fn fact_lease(&self, partition: Partition) -> String {
+        self.of_partition(partition, "lease")
+    }
+
+    /// What a partition keeps for a hook. Hash: its progress · hash: id of a parked fact → the fact · list: dead facts.
+    pub(crate) fn fact_hook(&self, partition: Partition, hook: &str) -> [String; 3] {
+        ["hook", "parked", "dead"].map(|name| self.of_partition(partition, &format!("{name}:{}", encode(hook))))
+    }
+
+    /// Sorted set: incarnations that deliver facts, by the end of their lease.
+    pub(crate) fn fact_deliverers(&self) -> String {
+        format!("{}:{{facts}}:deliverers", self.prefix)
+    }
+
+    fn of_partition(&self, partition: Partition, name: &str) -> String {
+        format!("{}:{{facts:{}}}:{name}", self.prefix, partition.number())
     }
 
     fn room(&self, room: &RoomName) -> String {

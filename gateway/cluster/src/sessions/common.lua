@@ -11,29 +11,30 @@ local function by_node(flat)
   return sessions
 end
 
--- The registered sessions except one, oldest first. Removes those of dead incarnations.
-local function sessions_of(key, except, dead)
+-- The registered sessions except one, oldest first. Removes those of dead incarnations, and adds their entries to
+-- `removed`.
+local function sessions_of(key, except, dead, removed)
   local entries = {}
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local generation, holder, record = string.match(flat[i + 1], '^(%d+) (%S+) ?(.*)$')
+    local entry = { session = flat[i], generation = tonumber(generation), holder = holder, record = record }
     if dead[holder] then
       redis.call('HDEL', key, flat[i])
+      removed[#removed + 1] = entry
     elseif flat[i] ~= except then
-      entries[#entries + 1] = {
-        session = flat[i], generation = tonumber(generation), holder = holder, record = record,
-      }
+      entries[#entries + 1] = entry
     end
   end
   table.sort(entries, function(a, b) return a.generation < b.generation end)
   return entries
 end
 
--- Registers a session, with the name of its record or '', and returns its entry.
+-- Registers a session, with the name of its record or ''. Returns its entry, and whether it was not registered before.
 local function register(key, session, generation, holder, record)
   local entry = string.format('%.0f %s', generation, holder)
-  redis.call('HSET', key, session, record == '' and entry or (entry .. ' ' .. record))
-  return { session = session, generation = generation, holder = holder, record = record }
+  local is_new = redis.call('HSET', key, session, record == '' and entry or (entry .. ' ' .. record)) == 1
+  return { session = session, generation = generation, holder = holder, record = record }, is_new
 end
 
 -- Tells the node of a session, of which this is the entry, that the session was evicted: "E" and the session.
@@ -42,9 +43,9 @@ local function publish_eviction(entry, node_channels)
 end
 
 -- Evicts the first entries above the limit (0 for none), and deletes their records, whose names begin with `records`.
--- Tells their nodes, except for `own`. Returns whether `own` was evicted.
+-- Tells their nodes, except for `own`. Returns whether `own` was evicted, and the entries of the others.
 local function evict_oldest(key, entries, limit, own, node_channels, records)
-  local lost = false
+  local lost, others = false, {}
   if limit > 0 then
     for i = 1, #entries - limit do
       local entry = entries[i]
@@ -56,9 +57,10 @@ local function evict_oldest(key, entries, limit, own, node_channels, records)
         lost = true
       else
         publish_eviction(entry, node_channels)
+        others[#others + 1] = entry
       end
     end
   end
-  return lost
+  return lost, others
 end
 

@@ -7,20 +7,23 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     Unavailable,
     bus::Channel,
     bus::memory::MemoryNetwork,
-    ids::{Incarnation, SessionId, SessionRef},
+    facts::{Kind, memory::MemoryFacts},
+    ids::{Incarnation, SessionId, SessionRef, SocketId},
     log::{Page, Position},
     now_micros,
     recovery::{
         record::{Record, Wish},
         records::Records,
     },
-    sessions::{ByNode, Ended, HeldSession, Live, OnConflict, Policy, Restored},
+    sessions::{ByNode, EndReason, Ended, HeldSession, Live, OnConflict, Policy, Restored},
     user_log::kept::KeptEvents,
     wire::{BusMessage, UserEvent},
 };
@@ -29,6 +32,7 @@ use crate::{
 #[derive(Clone)]
 pub struct MemorySessions {
     network: MemoryNetwork,
+    facts: MemoryFacts,
     /// The position in the log of a user without one.
     empty: Position,
     log_kept_for: Duration,
@@ -88,9 +92,28 @@ type Entries = BTreeMap<u64, (SessionId, Incarnation)>;
 /// The session has seen nothing.
 const NOTHING: Position = Position { epoch: 0, number: 0 };
 
+/// The data of `session.started`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Started<'a> {
+    session: &'a str,
+    user: &'a str,
+    node: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    socket_id: Option<SocketId>,
+}
+
 impl MemorySessions {
-    pub(crate) fn new(network: MemoryNetwork, empty: Position, log_kept_for: Duration, recovery: Duration) -> Self {
-        Self { network, empty, log_kept_for, recovery, users: Arc::default() }
+    pub(crate) fn new(
+        network: MemoryNetwork,
+        empty: Position,
+        log_kept_for: Duration,
+        recovery: Duration,
+        facts: MemoryFacts,
+    ) -> Self {
+        Self { network, facts, empty, log_kept_for, recovery, users: Arc::default() }
     }
 
     /// Calls this with the user's records, for [`crate::recovery`].
@@ -110,24 +133,34 @@ impl MemorySessions {
         let mut users = self.users.lock();
         let User { sessions: entries, log, records } = users.by_id.entry(Arc::clone(&session.user)).or_default();
         records.forget(Instant::now());
-        entries.retain(|_, (other, holder)| *other != session.session && !dead.contains(holder));
+        for (_, (other, holder)) in entries.extract_if(.., |_, (_, holder)| dead.contains(holder)) {
+            self.record_end(&session.user, &other, &holder, EndReason::NodeLost);
+        }
+        let own = entries.extract_if(.., |_, (other, _)| *other == session.session).next();
+        let is_new = own.is_none();
         let before = wish.and_then(|wish| records.session_of(wish.resume?, &wish.namespace));
         let ended = entries.iter().find(|(_, (other, _))| Some(other) == before.as_ref()).map(|(key, _)| *key);
         let ended = ended.and_then(|key| entries.remove_entry(&key));
         if policy.on_conflict == OnConflict::Reject && policy.limit > 0 && entries.len() >= policy.limit as usize {
             let holders = entries.values().map(|(_, holder)| holder.clone()).collect();
-            entries.extend(ended);
+            entries.extend(ended.into_iter().chain(own));
             return Claimed::Refused(holders);
         }
-        if let Some((_, (session, holder))) = ended {
-            self.publish_eviction(session, &holder);
+        if let Some((_, (before, holder))) = ended {
+            self.record_end(&session.user, &before, &holder, EndReason::Resumed);
+            self.publish_eviction(before, &holder);
         }
         let record = wish.and_then(|wish| records.claim(wish, &session.session));
         let newest = entries.last_key_value().map_or(0, |(generation, _)| *generation);
         let generation = now_micros().max(newest + 1);
         entries.insert(generation, (session.session.clone(), by.clone()));
-        for evicted in self.trim(entries, policy) {
+        for (evicted, holder) in self.trim(entries, policy) {
+            self.record_end(&session.user, &evicted, &holder, EndReason::Replaced);
             records.end(&evicted);
+        }
+        if is_new {
+            let socket = wish.map(|wish| record.as_ref().map_or(wish.socket, |record| record.socket));
+            self.record_start(session, by, wish.map(|wish| &*wish.namespace), socket);
         }
         Claimed::Granted { generation, end: log.as_mut().map_or(self.empty, |log| log.end(NOTHING)), record }
     }
@@ -136,13 +169,14 @@ impl MemorySessions {
         let mut users = self.users.lock();
         let now = Instant::now();
         users.forget(now);
-        for Ended { session: SessionRef { user: id, session }, is_final } in ended {
+        for Ended { session: SessionRef { user: id, session }, is_final, reason } in ended {
             let Some(user) = users.by_id.get_mut(id) else { continue };
             let count = user.sessions.len();
             user.sessions.retain(|_, (entry, holder)| !(entry == session && holder == by));
             if user.sessions.len() == count {
                 continue;
             }
+            self.record_end(id, session, by, *reason);
             if *is_final {
                 user.records.end(session);
             } else if user.records.keep_until(session, now + self.recovery) {
@@ -162,14 +196,29 @@ impl MemorySessions {
         let mut users = self.users.lock();
         let restore = |HeldSession { session, generation, seen, record }: &HeldSession| {
             let User { sessions: entries, log, records } = users.by_id.entry(Arc::clone(&session.user)).or_default();
+            let count = entries.len();
             entries.retain(|_, (other, _)| *other != session.session);
+            let is_new = entries.len() == count;
             if record.is_some_and(|record| records.is_of_another(record, &session.session)) {
+                if !is_new {
+                    self.record_end(&session.user, &session.session, by, EndReason::Resumed);
+                }
                 return Restored::Evicted;
             }
             entries.insert(*generation, (session.session.clone(), by.clone()));
             let evicted = self.trim(entries, policy);
-            evicted.iter().for_each(|evicted| records.end(evicted));
-            match evicted.contains(&session.session) {
+            for (evicted, holder) in &evicted {
+                // One that was not registered, and is evicted at once, has not begun.
+                if *evicted != session.session || !is_new {
+                    self.record_end(&session.user, evicted, holder, EndReason::Replaced);
+                }
+                records.end(evicted);
+            }
+            let is_evicted = evicted.iter().any(|(evicted, _)| *evicted == session.session);
+            if is_new && !is_evicted {
+                self.record_start(session, by, None, None);
+            }
+            match is_evicted {
                 true => Restored::Evicted,
                 false => Restored::Kept { end: log.as_mut().map_or(self.empty, |log| log.end(*seen)) },
             }
@@ -233,14 +282,31 @@ impl MemorySessions {
     }
 
     /// Evicts the oldest sessions beyond the limit, notifies their nodes, and returns them.
-    fn trim(&self, entries: &mut Entries, policy: Policy) -> Vec<SessionId> {
+    fn trim(&self, entries: &mut Entries, policy: Policy) -> Vec<(SessionId, Incarnation)> {
         let mut evicted = Vec::new();
         while policy.limit > 0 && entries.len() > policy.limit as usize {
             let Some((_, (session, holder))) = entries.pop_first() else { break };
             self.publish_eviction(session.clone(), &holder);
-            evicted.push(session);
+            evicted.push((session, holder));
         }
         evicted
+    }
+
+    fn record_start(&self, session: &SessionRef, by: &Incarnation, namespace: Option<&str>, socket: Option<SocketId>) {
+        self.facts.record(Kind::SessionStarted, &session.user, || Started {
+            session: session.session.as_str(),
+            user: &session.user,
+            node: by.node().to_string(),
+            namespace,
+            socket_id: socket,
+        });
+    }
+
+    fn record_end(&self, user: &Arc<str>, session: &SessionId, holder: &Incarnation, reason: EndReason) {
+        self.facts.record(Kind::SessionEnded, user, || {
+            let node = holder.node();
+            json!({ "session": session.as_str(), "user": user, "reason": reason.as_str(), "node": node.as_str() })
+        });
     }
 
     fn publish_eviction(&self, session: SessionId, holder: &Incarnation) {

@@ -4,9 +4,11 @@
 //! nothing. After a lost lease, lost data or lost messages, [`Sessions::restore`] re-registers a node's sessions with
 //! their generations, and evicts those above the limit; the same atomic step sends
 //! [`crate::wire::BusMessage::Evicted`] to the node of each other session that it evicts, at most once, and returns the
-//! end of the user's log. Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its
+//! end of the user's log. Whatever registers or removes a session records it as a fact, in the same atomic step.
+//! Deliberately knows no leases: the survivor that cleans up a dead incarnation releases its
 //! sessions.
 
+mod end_reason;
 pub(crate) mod memory;
 pub(crate) mod redis;
 
@@ -15,6 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use jackfield_shared::trace::{Span, SpanKind, within};
 
+pub use self::end_reason::EndReason;
 use crate::{
     Unavailable,
     bus::Channel,
@@ -64,6 +67,8 @@ pub struct Ended {
     pub session: SessionRef,
     /// Its client cannot be recovered.
     pub is_final: bool,
+    /// For the fact that is recorded.
+    pub reason: EndReason,
 }
 
 /// The outcome of re-registering a session.

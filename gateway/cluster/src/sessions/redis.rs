@@ -9,6 +9,7 @@ use redis::{Pipeline, Script};
 
 use crate::{
     Unavailable,
+    facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::{Incarnation, SessionRef},
     redis::{
         link::{RedisLink, ScriptCall},
@@ -19,11 +20,19 @@ use crate::{
 };
 
 static RESTORE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("../log/common.lua"), include_str!("common.lua"), include_str!("restore.lua")))
+    Script::new(concat!(
+        include_str!("../log/common.lua"),
+        include_str!("common.lua"),
+        include_str!("../facts/common.lua"),
+        include_str!("facts.lua"),
+        include_str!("restore.lua")
+    ))
 });
 static END: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("../facts/common.lua"), include_str!("facts.lua"), include_str!("release.lua")))
+});
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
@@ -37,24 +46,33 @@ pub struct RedisSessions {
     streams: Streams,
     /// How long the record of an ended session is kept.
     recovery: Duration,
+    outbox: Outbox,
 }
 
 impl RedisSessions {
-    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams, recovery: Duration) -> Self {
-        Self { link, streams, recovery }
+    pub(crate) fn new(link: Arc<RedisLink>, streams: Streams, recovery: Duration, facts: &FactTerms) -> Self {
+        let outbox = Outbox::new(facts, Kinds::of([Kind::SessionStarted, Kind::SessionEnded]));
+        Self { link, streams, recovery, outbox }
     }
 
     pub(crate) async fn release(&self, ended: &[Ended], by: &Incarnation) -> Result<(), Unavailable> {
         let keys = &self.link.keys;
         for batch in ended.chunks(BATCH) {
-            let calls = batch.iter().map(|Ended { session: SessionRef { user, session }, is_final }| ScriptCall {
-                keys: vec![keys.sessions(user), keys.away(user)],
-                arguments: vec![
-                    session.to_string(),
-                    by.to_string(),
-                    keys.records(user),
-                    if *is_final { 0 } else { millis(self.recovery) }.to_string(),
-                ],
+            let calls = batch.iter().map(|Ended { session: SessionRef { user, session }, is_final, reason }| {
+                let mut call = ScriptCall {
+                    keys: vec![keys.sessions(user), keys.away(user)],
+                    arguments: vec![
+                        session.to_string(),
+                        by.to_string(),
+                        keys.records(user),
+                        if *is_final { 0 } else { millis(self.recovery) }.to_string(),
+                    ],
+                };
+                if let Some((settings, facts)) = self.outbox.of_user(keys, user) {
+                    call.keys.extend(facts);
+                    call.arguments.extend([settings.to_owned(), user.to_string(), reason.as_str().to_owned()]);
+                }
+                call
             });
             let _: Vec<i64> = self.link.script_each(&RELEASE, calls).await?;
         }
@@ -72,7 +90,7 @@ impl RedisSessions {
         for batch in held.chunks(BATCH) {
             let calls = batch.iter().map(|HeldSession { session, generation, seen, record }| {
                 let [sessions, _, head, _] = keys.user_log(&session.user);
-                ScriptCall {
+                let mut call = ScriptCall {
                     keys: vec![sessions, head],
                     arguments: vec![
                         session.session.to_string(),
@@ -85,7 +103,12 @@ impl RedisSessions {
                         keys.records(&session.user),
                         record.map(|record| record.to_string()).unwrap_or_default(),
                     ],
+                };
+                if let Some((settings, facts)) = self.outbox.of_user(keys, &session.user) {
+                    call.keys.extend(facts);
+                    call.arguments.extend([settings.to_owned(), session.user.to_string()]);
                 }
+                call
             });
             let outcomes: Vec<(bool, u64, u64)> = self.link.script_each(&RESTORE, calls).await?;
             restored.extend(outcomes.into_iter().map(|(is_kept, epoch, number)| match is_kept {

@@ -10,10 +10,11 @@ use std::{
 use jackfield_cluster::{
     Cluster, MemoryCluster, RedisAccess, RedisTarget, Terms,
     bus::{BusEvent, Channel},
+    facts::FactTerms,
     ids::{Incarnation, NodeId, SessionRef, random_id},
     inbox::{Keep, NotificationId},
     over_redis,
-    sessions::Ended,
+    sessions::{EndReason, Ended},
     wire::BusMessage,
 };
 use jackfield_shared::lifecycle::Lifecycle;
@@ -27,6 +28,7 @@ pub const TERMS: Terms = Terms {
     notifications: Keep { max: 1_000, age: Duration::from_hours(1) },
     user_events: Duration::from_mins(1),
     recovery: Duration::from_mins(1),
+    facts: FactTerms::OFF,
 };
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -128,7 +130,7 @@ impl Node {
 
 /// The end of a session whose client may come back.
 pub fn ended(user: &str, session: &str) -> Ended {
-    Ended { session: session_ref(user, session), is_final: false }
+    Ended { session: session_ref(user, session), is_final: false, reason: EndReason::Client }
 }
 
 pub fn session_ref(user: &str, session: &str) -> SessionRef {

@@ -4,6 +4,8 @@
 
 mod bus;
 mod connects;
+mod facts;
+mod facts_property;
 mod fixture;
 mod idempotency;
 mod inbox;

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use jackfield_cluster::{ids::Incarnation, presence::Stay};
+use jackfield_cluster::{ids::Incarnation, presence::Stay, sessions::EndReason};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -24,13 +24,22 @@ pub(crate) struct Release {
     pub(crate) ending: Ending,
 }
 
-/// Whether the client of an ended session may come back to its record.
+/// How a session ended, and whether its client may come back to its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It may.
-    Open,
+    Open(EndReason),
     /// It was told that it is disconnected.
-    Final,
+    Final(EndReason),
+}
+
+impl Ending {
+    /// Why it ended.
+    pub(crate) fn reason(self) -> EndReason {
+        match self {
+            Self::Open(reason) | Self::Final(reason) => reason,
+        }
+    }
 }
 
 /// See the module.
@@ -45,9 +54,9 @@ pub(crate) struct ReleaseQueue {
 }
 
 impl ReleaseQueue {
-    /// Adds an ended stay, which `incarnation` held.
+    /// Adds a stay in a room that ended, or a session whose claim got no answer. `incarnation` held it.
     pub(crate) fn push(&self, stay: Stay, incarnation: Incarnation) {
-        self.push_ending(Release { stay, incarnation, ending: Ending::Open });
+        self.push_ending(Release { stay, incarnation, ending: Ending::Open(EndReason::Unavailable) });
     }
 
     /// Adds an ended stay.

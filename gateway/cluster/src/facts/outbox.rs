@@ -1,0 +1,52 @@
+//! What a script needs to record facts.
+
+use std::sync::Arc;
+
+use crate::{
+    facts::{FactTerms, Kinds, PARTITIONS},
+    redis::{keys::Keys, streams::millis},
+    room_name::RoomName,
+};
+
+/// A script's outbox: no keys and no settings if nothing that the script does is recorded.
+#[derive(Clone)]
+pub(crate) struct Outbox(Option<Arc<str>>);
+
+impl Outbox {
+    /// The outbox of a script that may record these kinds.
+    pub(crate) fn new(terms: &FactTerms, kinds: Kinds) -> Self {
+        let recorded = terms.kinds.and(kinds);
+        if recorded.is_empty() {
+            return Self::none();
+        }
+        let kept = (terms.max / u64::from(PARTITIONS)).max(1);
+        let mut settings = format!("{kept} {} ", millis(terms.age));
+        for kind in recorded.iter() {
+            settings.push_str(kind.as_str());
+            settings.push(' ');
+        }
+        Self(Some(settings.into()))
+    }
+
+    /// Records nothing.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Its settings.
+    pub(crate) fn settings(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The settings, and the keys of the user's partition, if anything is recorded.
+    pub(crate) fn of_user(&self, keys: &Keys, user: &str) -> Option<(&str, [String; 2])> {
+        let settings = self.settings()?;
+        Some((settings, keys.facts(keys.partition_of_user(user))))
+    }
+
+    /// The settings, and the keys of the room's partition, if anything is recorded.
+    pub(crate) fn of_room(&self, keys: &Keys, room: &RoomName) -> Option<(&str, [String; 2])> {
+        let settings = self.settings()?;
+        Some((settings, keys.facts(keys.partition_of_room(room))))
+    }
+}

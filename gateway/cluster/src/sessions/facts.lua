@@ -1,0 +1,24 @@
+-- The facts about a user's sessions. Begins with facts/common.lua.
+
+-- The node of a session's holder.
+local function node_of(holder)
+  return string.match(holder, '^[^:]*')
+end
+
+-- Records that a session began. The namespace and the id of its socket may be ''.
+local function session_started(out, user, entry, namespace, socket)
+  if out then
+    fact(out, 'session.started', 'session', entry.session, 'user', user, 'node', node_of(entry.holder), 'namespace',
+      namespace, 'socketId', socket)
+  end
+end
+
+-- Records that these sessions ended.
+local function sessions_ended(out, user, entries, reason)
+  if out then
+    for _, entry in ipairs(entries) do
+      fact(out, 'session.ended', 'session', entry.session, 'user', user, 'reason', reason, 'node', node_of(entry.holder))
+    end
+  end
+end
+
