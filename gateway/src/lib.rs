@@ -23,6 +23,7 @@
 mod api;
 mod emit;
 mod event;
+mod fact;
 mod feed;
 mod front;
 mod hook;
