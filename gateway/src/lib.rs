@@ -154,7 +154,8 @@ impl Gateway {
             jackfield_shared::metrics::install(list, lifecycle);
         }
         trace::install(&settings.otel, "jackfield-gateway", id.as_str(), lifecycle)?;
-        let shared = Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events));
+        let shared =
+            Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events::default()));
         node::start(&shared, events);
         let engine = front::engine(&shared, engine);
         let api = Api::new(&shared, keys);

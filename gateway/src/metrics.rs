@@ -15,6 +15,7 @@ pub(crate) const OUTCOMES: &[&str] = &[
     "rate_limited",
     "payload_too_large",
     "unknown_event",
+    "rejected",
     "unavailable",
     "internal",
     OTHER,
@@ -31,6 +32,7 @@ const REFUSALS: &[&str] = &[
     "invalid_namespace",
     "unavailable",
     "user_connect_rate",
+    "refused_by_hook",
     OTHER,
 ];
 
@@ -42,6 +44,7 @@ const REASONS: &[&str] =
 const ENDPOINTS: &[&str] = &[
     "/v1/emit",
     "/v1/feeds/{feed}",
+    "/v1/hooks",
     "/v1/nodes",
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/messages",

@@ -14,6 +14,7 @@ mod document;
 mod emit;
 mod error;
 mod feeds;
+mod hooks;
 mod idempotency;
 mod keys;
 mod nodes;
@@ -70,5 +71,6 @@ fn endpoints() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(room_members::members))
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
+        .routes(routes!(hooks::hooks))
         .split_for_parts()
 }

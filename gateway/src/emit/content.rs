@@ -22,17 +22,25 @@ pub(crate) fn content(event: &str, args: Vec<Value>, attachments: usize) -> Resu
     if !(1..=MAX_EVENT).contains(&event.chars().count()) || RESERVED.contains(&event) {
         return Err(format!("event must have 1 to {MAX_EVENT} characters and be none of {}", RESERVED.join(", ")));
     }
-    let mut args = Value::Array(args);
-    let parts = binary::take(&mut args, attachments)?;
+    let (args, parts) = arguments(args, attachments)?;
     let mut content = Value::from(event).to_string();
-    let args = args.to_string();
-    // An array's text without its brackets.
-    let args = &args[1..args.len() - 1];
     if !args.is_empty() {
         // Writing to a string does not fail.
         let _ = write!(content, ",{args}");
     }
     Ok((content, parts))
+}
+
+/// Like [`content`], of the arguments alone: those of an acknowledgement.
+///
+/// # Errors
+/// There are more than `attachments` binary parts, or invalid ones.
+pub(crate) fn arguments(args: Vec<Value>, attachments: usize) -> Result<(String, Option<Parts>), String> {
+    let mut args = Value::Array(args);
+    let parts = binary::take(&mut args, attachments)?;
+    let args = args.to_string();
+    // An array's text without its brackets.
+    Ok((args[1..args.len() - 1].to_owned(), parts))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use jackfield_engine::{Frame, Parts};
 
 pub(crate) use self::{
     binary::put as put_parts,
-    content::content,
+    content::{arguments, content},
     names::{check_user, check_users, namespace_of, room, user_ids},
     select::act,
     to::{To, ToRequest},

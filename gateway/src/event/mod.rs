@@ -1,5 +1,6 @@
 //! The events that clients send, one file each: parse, check, act. `dispatch` lists those of `/` and `/chat`,
-//! `dispatch_in_feed` those of feeds. [`command`] runs what backends order for a socket.
+//! `dispatch_in_feed` those of feeds. [`hooked`] sends others to the backends that handle them, and [`command`] runs what
+//! backends order for a socket.
 //!
 //! A handler gets the sender and the event, and returns the acknowledgement or the error. Invalid arguments never
 //! disconnect and never reach another socket: the answer is an error acknowledgement if the client asked for one, else
@@ -9,6 +10,7 @@ mod command;
 mod content;
 mod done;
 mod echo;
+mod hooked;
 mod join_room;
 mod leave_room;
 mod message;
@@ -27,13 +29,15 @@ mod token_refresh;
 mod typing;
 mod update_product;
 
+use std::sync::Arc;
+
 use futures_util::{FutureExt as _, future::BoxFuture};
-use jackfield_cluster::wire::Command;
+use jackfield_cluster::{ids::SessionKey, wire::Command};
 use jackfield_engine::Frame;
 use jackfield_shared::trace;
 use serde::Serialize;
 
-use self::parse::Event;
+use self::{hooked::Hooked, parse::Event};
 pub(crate) use self::{room_members::MAX_LISTED, send_message::MAX_CLIENT_ID};
 use crate::{
     metrics,
@@ -46,12 +50,15 @@ use crate::{
 const LONGEST_NAME: usize = 64;
 
 /// All events.
-pub(crate) struct Events;
+#[derive(Default)]
+pub(crate) struct Events {
+    hooked: Arc<Hooked>,
+}
 
 impl Dispatch for Events {
     fn handle_at_once(&self, sender: &Sender<'_>, raw: RawEvent<'_>) -> Option<Result<(), Malformed>> {
         // A traced event has a span, which belongs to a task.
-        if trace::is_on() || !raw.content.starts_with(ECHO) {
+        if trace::is_on() || !raw.content.starts_with(ECHO) || sender.shared.hooks.is_off("echo") {
             return None;
         }
         let event = match parse(raw) {
@@ -62,8 +69,12 @@ impl Dispatch for Events {
         Some(Ok(()))
     }
 
-    fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>> {
-        dispatch(sender, event).boxed()
+    fn handle<'a>(&'a self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>> {
+        dispatch(&self.hooked, sender, event).boxed()
+    }
+
+    fn is_handling(&self, session: SessionKey) -> bool {
+        self.hooked.has(session)
     }
 
     fn run<'a>(&self, sender: Sender<'a>, command: &'a Command) -> BoxFuture<'a, Outcome> {
@@ -104,15 +115,22 @@ const WITH_PARTS: [&str; 4] = ["echo", "message", "message-client", "room-messag
 
 // Each handler's future has a box of its own. Otherwise the future of this function would have room for the largest, and
 // all of that room would be copied for every event.
-async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
+async fn dispatch(hooked: &Arc<Hooked>, sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed> {
     let event = parse(raw)?;
     let (sender, client, ack) = (&sender, sender.client, raw.ack);
     let reply = Reply { to: &**client, event: &event, ack };
+    if let Some(hook) = hooked::hook_of(sender, &event.name) {
+        if let Err(error) = hooked.take(sender, hook, &event, ack) {
+            reply.send(Err::<(), _>(error));
+        }
+        return Ok(());
+    }
     if let Some(error) = refuse_parts(&event) {
         reply.send(Err::<(), _>(error));
         return Ok(());
     }
     match &*event.name {
+        name if sender.shared.hooks.is_off(name) => reply.unknown(),
         "echo" => echo(&**client, &event, ack),
         "join-room" => match Box::pin(join_room::handle(sender, &event, ack)).await {
             Ok(()) => metrics::EVENTS.add_for(["ok"], 1),
@@ -136,10 +154,7 @@ async fn dispatch(sender: Sender<'_>, raw: RawEvent<'_>) -> Result<(), Malformed
         "send-message" => reply.send(Box::pin(send_message::handle(sender, &event)).await),
         "token:refresh" => reply.send(Box::pin(token_refresh::handle(sender, &event)).await),
         "typing" => reply.send(Box::pin(typing::handle(sender, &event)).await),
-        _ => {
-            trace::rename(|| "unknown event".into());
-            reply.send(Err::<(), _>(EventError::UnknownEvent));
-        }
+        _ => reply.unknown(),
     }
     Ok(())
 }
@@ -160,10 +175,7 @@ async fn dispatch_in_feed(sender: SubscriberSender<'_>, raw: RawEvent<'_>) -> Re
     match &*event.name {
         "token:refresh" => reply.send(Box::pin(token_refresh::handle_in_feed(sender, &event)).await),
         "updateProduct" => reply.send(Box::pin(update_product::handle(sender, &event)).await),
-        _ => {
-            trace::rename(|| "unknown event".into());
-            reply.send(Err::<(), _>(EventError::UnknownEvent));
-        }
+        _ => reply.unknown(),
     }
     Ok(())
 }
@@ -199,6 +211,11 @@ impl Reply<'_> {
             (Ok(_), None) => metrics::EVENTS.add_for(["ok"], 1),
             (Err(error), ack) => answer(self.to, ack, &error, &self.event.name),
         }
+    }
+
+    fn unknown(&self) {
+        trace::rename(|| "unknown event".into());
+        self.send(Err::<(), _>(EventError::UnknownEvent));
     }
 
     /// Like [`Reply::send`], for an acknowledgement that is already JSON text.

@@ -44,6 +44,19 @@ impl<'a> Event<'a> {
         self.json.get(start..end).unwrap_or_default().trim_end()
     }
 
+    /// The `clientId` of the first argument, if that is an object and has one that is text.
+    pub(crate) fn client_id(&self) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        struct Fields<'f> {
+            #[serde(rename = "clientId", borrow)]
+            client_id: Option<Cow<'f, str>>,
+        }
+        let data = self.data?.get();
+        // An array would be read as the fields in their order.
+        let fields: Fields<'a> = data.starts_with('{').then(|| serde_json::from_str(data).ok())??;
+        fields.client_id
+    }
+
     /// The path of the first binary part, for the errors of events that forward none: `content`, `a.b[0]`.
     pub(crate) fn path_of_part(&self) -> Option<String> {
         self.parts?;

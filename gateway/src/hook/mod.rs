@@ -7,6 +7,7 @@
 
 mod breaker;
 mod call;
+mod code;
 mod outcome;
 mod patterns;
 mod registry;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::{breaker::Breaker, outcome::Tally, rule::Rule, secret::Secrets};
 pub(crate) use self::{
     call::{Answer, CallError},
+    code::is_code,
     outcome::{LastError, Outcome},
     patterns::{Patterns, RESERVED},
     registry::{Ground, Hooks},
@@ -33,6 +35,8 @@ use crate::metrics;
 
 /// One configured backend.
 pub(crate) struct Hook {
+    /// Its place among all hooks.
+    pub(crate) number: usize,
     /// Safe to log, and a metric label.
     pub(crate) name: Box<str>,
     /// The namespace whose events and connects it gets.
@@ -60,8 +64,9 @@ impl Hook {
     ///
     /// # Errors
     /// Says which of its files cannot be read.
-    fn new(rule: Rule, concurrency: usize, stopping: CancellationToken) -> Result<Self, String> {
+    fn new(number: usize, rule: Rule, concurrency: usize, stopping: CancellationToken) -> Result<Self, String> {
         Ok(Self {
+            number,
             secrets: Secrets::read(&rule.secret_files)?,
             http: call::client(concurrency).map_err(|error| format!("cannot make an HTTP client: {error}"))?,
             tally: Tally::new(&rule.name),

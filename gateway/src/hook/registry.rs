@@ -59,7 +59,7 @@ impl Hooks {
         let mut all = Vec::with_capacity(rules.len());
         for (index, rule) in rules.into_iter().enumerate() {
             let (number, name) = (index + 1, rule.name.clone());
-            let hook = Hook::new(rule, ground.concurrency, stopping.clone());
+            let hook = Hook::new(index, rule, ground.concurrency, stopping.clone());
             all.push(Arc::new(
                 hook.map_err(|error| SettingsError::new(format!("setting `hooks`: hook {number} ({name}): {error}")))?,
             ));

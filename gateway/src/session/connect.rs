@@ -1,12 +1,14 @@
-//! Joins a client to a namespace: verifies the token, claims the session, sends CONNECT, `authenticated` and the number
-//! of unread notifications.
+//! Joins a client to a namespace: verifies the token, asks the namespace's hook, claims the session, sends CONNECT,
+//! `authenticated` and the number of unread notifications.
 //!
 //! Answers permanent refusals with CONNECT_ERROR and temporary ones by closing the transport, because a stock client
 //! reconnects by itself only after the latter.
 
 use std::sync::Arc;
 
-use jackfield_cluster::{Unavailable, connects::Granted, deadline, log::Position, presence::Stay};
+use jackfield_cluster::{
+    Unavailable, connects::Granted, deadline, ids::SocketId, log::Position, presence::Stay, recovery::Wish,
+};
 use jackfield_engine::{CloseReason, Frame, Full};
 use jackfield_shared::{
     claims::Identity,
@@ -21,6 +23,7 @@ use super::{
     claim::claim,
     connect_auth::ConnectAuth,
     connect_feed,
+    connect_hook::{Question, Welcome},
     handshake_token::HandshakeToken,
     newcomer::{Asking, Newcomer},
     recovery::{Json, pid},
@@ -41,11 +44,11 @@ pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth:
     connection.forget_refusal(namespace);
     let mut user = None;
     let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
-    metrics::REFUSED.add_for([refusal.code()], 1);
+    metrics::REFUSED.add_for([refusal.label()], 1);
     let (session, code) = (&connection.id, refusal.code());
     tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
-    match refusal {
-        Refusal::Permanent(code) => {
+    match &refusal {
+        Refusal::Permanent(_) | Refusal::ByHook(_) => {
             connection.remember_refusal(namespace);
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = connection.outbox.send(&Frame::connect_error(namespace, code));
@@ -69,13 +72,15 @@ async fn join(
     if feed.is_none() && target.is_none() {
         return Err(Refusal::Permanent("invalid_namespace"));
     }
-    let auth = ConnectAuth::parse(auth);
+    let text = auth;
+    let auth = ConnectAuth::parse(text);
     let identity = identify(connection, &auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     let identity = identity.map(|identity| connection.accept(identity)).transpose()?;
+    let question = shared.hooks.for_connect(namespace).map(|hook| Question { hook, auth: text });
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
-        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth).await,
+        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth, question).await,
         _ => Err(Refusal::Permanent("missing_token")),
     }?;
     // The list of revocations may have changed since: while the client was joining, nothing else judged its token.
@@ -90,21 +95,54 @@ async fn join_namespace(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
+    question: Option<Question<'_>>,
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
         // A second CONNECT must not change the socket's record.
         Standing::Same if connection.client(&namespace.name).is_some() => Ok(()),
-        Standing::Same => {
-            let user = connection.belongs_to(&identity.user_id);
-            let wish = connection.wish(namespace, &identity, auth);
-            let newcomer = Asking { connection, namespace, identity, user, auth }.another(wish).await;
-            admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None)
-        }
+        Standing::Same => Box::pin(join_another(connection, namespace, identity, auth, question)).await,
         Standing::Other => Err(Refusal::Permanent("session_conflict")),
         Standing::Ended => Err(Refusal::Temporary),
-        Standing::Claim => begin(connection, namespace, identity, auth).await,
+        Standing::Claim => begin(connection, namespace, identity, auth, question).await,
     }
+}
+
+/// Joins another namespace of the same session.
+async fn join_another(
+    connection: &Arc<Connection>,
+    namespace: &Arc<Namespace<Client>>,
+    identity: Arc<Identity>,
+    auth: &ConnectAuth,
+    question: Option<Question<'_>>,
+) -> Result<(), Refusal> {
+    let user = connection.belongs_to(&identity.user_id);
+    if question.is_some() && user.connect(now()).is_err() {
+        // It costs the backend as much as a connection's first CONNECT.
+        return Err(Refusal::TooFast);
+    }
+    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
+    let mut welcome = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await?;
+    let newcomer = Asking { connection, namespace, identity, user, auth, socket }.another(wish).await;
+    admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None, &mut welcome)?;
+    welcome.join_rooms(connection, &namespace.name).await
+}
+
+/// Asks the namespace's hook, if it has one. `socket` is the id of a new socket without a wish.
+async fn ask(
+    question: Option<Question<'_>>,
+    connection: &Connection,
+    namespace: &Namespace<Client>,
+    identity: &Identity,
+    (wish, socket): (Option<&Wish>, SocketId),
+) -> Result<Welcome, Refusal> {
+    let Some(question) = question else { return Ok(Welcome::default()) };
+    let socket = match wish {
+        None => Some(socket),
+        // A client that is recovered keeps the id that it had, and nobody knows yet whether it is.
+        Some(wish) => wish.resume.is_none().then_some(wish.socket),
+    };
+    Box::pin(question.ask(connection, namespace, identity, socket)).await
 }
 
 /// Joins the connection's first namespace, and claims its session.
@@ -113,6 +151,7 @@ pub(super) async fn begin(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
+    question: Option<Question<'_>>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let user = connection.belongs_to(&identity.user_id);
@@ -121,21 +160,24 @@ pub(super) async fn begin(
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
+    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
+    // Before the turn, because a backend takes its time.
+    let asked = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await;
+    let mut welcome = asked.inspect_err(|_| connection.session.lock().abandon())?;
     let is_gone = || connection.session.lock().is_ended();
     let Ok(_turn) = deadline::not_counted(shared.connecting.pass(is_gone)).await else {
         connection.session.lock().abandon();
         return Err(Refusal::Temporary);
     };
     let gaps = shared.lease.gaps();
-    let wish = connection.wish(namespace, &identity, auth);
     let granted = claim(connection, &identity, wish.as_ref()).await.inspect_err(|_| {
         connection.session.lock().abandon();
         shared.connections.remove(connection.id);
     })?;
     connection.release_permit();
-    let newcomer = Asking { connection, namespace, identity, user, auth }.first(wish, &granted).await;
+    let newcomer = Asking { connection, namespace, identity, user, auth, socket }.first(wish, &granted).await;
     let admitted = match newcomer {
-        Ok(newcomer) => admit(connection, newcomer, Some(&granted)),
+        Ok(newcomer) => admit(connection, newcomer, Some(&granted), &mut welcome),
         Err(Unavailable) => Err(Refusal::Temporary),
     };
     if admitted.is_err() {
@@ -143,7 +185,8 @@ pub(super) async fn begin(
         connection.close(CloseReason::Unavailable);
     }
     settle(connection, gaps);
-    admitted
+    admitted?;
+    welcome.join_rooms(connection, &namespace.name).await
 }
 
 /// The identity in the client's token; `None` if the client sent none.
@@ -181,9 +224,15 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
 /// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
 /// `granted` is the claim of the connection's first namespace; in another one, the number of unread notifications
 /// follows as soon as the back end answers.
-fn admit(connection: &Arc<Connection>, newcomer: Newcomer, granted: Option<&Granted>) -> Result<(), Refusal> {
+fn admit(
+    connection: &Arc<Connection>,
+    newcomer: Newcomer,
+    granted: Option<&Granted>,
+    welcome: &mut Welcome,
+) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let Newcomer { client, back } = newcomer;
+    welcome.keep_data(&client, connection);
     let namespace = &client.namespace;
     let misses_events;
     let (sent, missed_push) = {

@@ -12,6 +12,7 @@ use jackfield_cluster::{
 };
 use jackfield_engine::{CloseReason, EngineKind, Frame, Outbox};
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
@@ -174,9 +175,9 @@ impl Connection {
         self.queue.lock().is_done()
     }
 
-    /// Whether all received packets were handled, and [`Connection::close`] would drop no answer.
+    /// Whether all received packets were handled, by hooks too, and [`Connection::close`] would drop no answer.
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_handled() && self.outbox.is_flushed()
+        self.is_handled() && !self.shared.dispatch.is_handling(self.id) && self.outbox.is_flushed()
     }
 
     /// Records that a namespace has admitted the connection.
@@ -242,6 +243,11 @@ impl Connection {
 
     pub(super) fn subscriber(&self, namespace: &str) -> Option<Arc<Subscriber>> {
         self.subscriptions.lock().find(namespace).cloned()
+    }
+
+    /// The data that the hook of its namespace gave the socket when it connected.
+    pub(crate) fn data_of(&self, client: &Client) -> Option<Arc<RawValue>> {
+        self.shared.socket_data.get(client.session, client.id)
     }
 
     /// Leaves a namespace or a feed. Returns the socket that has left.

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use jackfield_cluster::{
     Unavailable,
     bus::Channel,
+    ids::SessionKey,
     wire::{BusMessage, Command},
 };
 use jackfield_engine::{Frame, Parts};
@@ -60,7 +61,10 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     fn handle_at_once(&self, sender: &Sender<'_>, event: RawEvent<'_>) -> Option<Result<(), Malformed>>;
 
     /// Handles an event of a socket.
-    fn handle<'a>(&self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>>;
+    fn handle<'a>(&'a self, sender: Sender<'a>, event: RawEvent<'a>) -> BoxFuture<'a, Result<(), Malformed>>;
+
+    /// Whether an event of this connection is still being handled although [`Dispatch::handle`] has returned.
+    fn is_handling(&self, session: SessionKey) -> bool;
 
     /// Runs a backend's command for a socket.
     fn run<'a>(&self, sender: Sender<'a>, command: &'a Command) -> BoxFuture<'a, Outcome>;

@@ -43,7 +43,15 @@ pub(crate) enum EventError {
     /// No such event.
     #[error("No such event")]
     UnknownEvent,
-    /// Redis did not answer in time: the event may or may not have taken effect.
+    /// A hook refused the event, with its own code and text.
+    #[error("{message}")]
+    Rejected {
+        /// As the gateway's own codes.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// Redis or a hook did not answer in time: the event may or may not have taken effect.
     #[error("Temporarily unavailable, try again")]
     Unavailable,
     /// A bug; the id is in the logs.
@@ -80,9 +88,9 @@ impl From<Duration> for EventError {
 /// The error as it is sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Body {
+pub(crate) struct Body<'a> {
     status: &'static str,
-    code: &'static str,
+    code: &'a str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
@@ -92,8 +100,17 @@ pub(crate) struct Body {
 
 impl EventError {
     /// The stable code, for programs.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
+            Self::Rejected { code, .. } => code,
+            other => other.label(),
+        }
+    }
+
+    /// The code in metrics: `rejected` for all codes of hooks.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "rejected",
             Self::Validation(_) => "validation_failed",
             Self::NotInRoom(_) => "not_in_room",
             Self::TooManyRooms { .. } => "too_many_rooms",
@@ -107,7 +124,7 @@ impl EventError {
     }
 
     /// The body of an acknowledgement, or of an `error` event, which also names the event.
-    pub(crate) fn body(&self, event: Option<&str>) -> Body {
+    pub(crate) fn body(&self, event: Option<&str>) -> Body<'_> {
         let retry_after_ms = match self {
             Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
             _ => None,
@@ -132,11 +149,12 @@ mod tests {
             EventError::RateLimited { retry_after_ms: 1 },
             EventError::PayloadTooLarge { max: 1 },
             EventError::UnknownEvent,
+            EventError::Rejected { code: "any".into(), message: text() },
             EventError::Unavailable,
             EventError::Internal { id: text() },
         ];
         for error in errors {
-            assert!(metrics::OUTCOMES.contains(&error.code()), "{}", error.code());
+            assert!(metrics::OUTCOMES.contains(&error.label()), "{}", error.label());
         }
     }
 }

@@ -16,6 +16,7 @@ mod command;
 mod connect;
 mod connect_auth;
 mod connect_feed;
+mod connect_hook;
 mod connection;
 mod disconnect;
 mod dispatch;

@@ -34,6 +34,8 @@ pub(super) struct Asking<'a> {
     pub(super) identity: Arc<Identity>,
     pub(super) user: Arc<User>,
     pub(super) auth: &'a ConnectAuth,
+    /// The id of the socket if it is a new one without a wish.
+    pub(super) socket: SocketId,
 }
 
 impl Connection {
@@ -68,7 +70,7 @@ impl Asking<'_> {
     }
 
     async fn claimed(&self, wish: Option<Wish>, granted: &Granted) -> Result<Newcomer, Unavailable> {
-        let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
+        let Some(wish) = wish else { return Ok(self.newcomer(self.socket, None)) };
         let (Some(record), Some(id)) = (&granted.record, wish.resume) else {
             return Ok(self.newcomer(wish.socket, Some(wish.new)));
         };
@@ -83,7 +85,7 @@ impl Asking<'_> {
     }
 
     async fn in_session(&self, wish: Option<Wish>) -> Result<Newcomer, Unavailable> {
-        let Some(wish) = wish else { return Ok(self.newcomer(SocketId::random(), None)) };
+        let Some(wish) = wish else { return Ok(self.newcomer(self.socket, None)) };
         let end = self.connection.session.lock().user_cursor.at();
         if let (Some(id), Some(end)) = (wish.resume, end) {
             let session = self.connection.session_ref(Arc::clone(&self.identity.user_id));

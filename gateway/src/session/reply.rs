@@ -23,8 +23,8 @@ pub(crate) fn error_frame(to: &dyn Addressee, error: &EventError, event: &str) -
 
 /// Answers an event with an error: in the acknowledgement if the client asked for one, else as an `error` event.
 pub(crate) fn answer(to: &dyn Addressee, ack: Option<i64>, error: &EventError, event: &str) {
-    metrics::EVENTS.add_for([error.code()], 1);
-    trace::note("error.type", error.code());
+    metrics::EVENTS.add_for([error.label()], 1);
+    trace::note("error.type", error.label());
     match ack {
         Some(id) => acknowledge(to, id, &error.body(None)),
         None => {

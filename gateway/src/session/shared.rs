@@ -17,7 +17,7 @@ use super::{
     Client, Connection, Dispatch, Subscriber,
     registry::{
         Behind, ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
-        Turnstile, UnreadNotifier,
+        SocketData, Turnstile, UnreadNotifier,
     },
 };
 use crate::{
@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) relay: Arc<Relay>,
     /// The limits on connecting, and on each user.
     pub(crate) limiter: ConnectionLimiter,
+    /// The data that hooks gave sockets when they connected.
+    pub(super) socket_data: SocketData,
     /// The turns of clients that connect.
     pub(crate) connecting: Turnstile,
     /// The turns of sockets that join rooms.
@@ -142,6 +144,7 @@ impl Shared {
             behind: Behind::default(),
             unread: UnreadNotifier::default(),
             releases: ReleaseQueue::default(),
+            socket_data: SocketData::default(),
             connecting: Turnstile::default(),
             joining: Turnstile::default(),
             readiness_flags: ReadinessFlags::default(),
@@ -179,6 +182,7 @@ impl Shared {
             }
         }
         self.watchers.forget(client);
+        self.socket_data.remove(client.session, client.id);
         if client.namespace.members.leave(client) {
             self.roster_changed(&client.namespace);
         }

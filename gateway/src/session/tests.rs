@@ -54,7 +54,7 @@ fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
 }
 
 async fn finish_claim(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
-    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default()).await
+    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default(), None).await
 }
 
 /// A socket in the main namespace.

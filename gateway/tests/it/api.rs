@@ -208,6 +208,7 @@ async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key
     calls.sort_unstable();
     let expected = [
         "delete /v1/users/{id}/notifications/{notificationId}",
+        "get /v1/hooks",
         "get /v1/nodes",
         "get /v1/rooms/{room}/members",
         "get /v1/rooms/{room}/messages",

@@ -16,6 +16,7 @@ mod lease;
 mod readiness;
 mod release_queue;
 mod roster;
+mod socket_data;
 mod turnstile;
 mod unread;
 
@@ -31,6 +32,7 @@ pub(crate) use self::{
     readiness::ReadinessFlags,
     release_queue::{Ending, Release, ReleaseQueue},
     roster::{Roster, RosterView},
+    socket_data::SocketData,
     turnstile::{NotPassed, Turnstile},
     unread::UnreadNotifier,
 };

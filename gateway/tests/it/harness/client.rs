@@ -100,6 +100,11 @@ impl Client {
 
     /// The acknowledgement of an event that was started.
     pub async fn answer(&self, id: i64, event: &str) -> Value {
+        self.answers(id, event).await.into_iter().next().unwrap_or_default()
+    }
+
+    /// As [`Client::answer`], with all arguments.
+    pub async fn answers(&self, id: i64, event: &str) -> Vec<Value> {
         self.wait(&format!("the acknowledgement of {event}"), |packet| match &packet.kind {
             Kind::Ack { id: other, data } if *other == id => Some(data.clone()),
             _ => None,

@@ -8,6 +8,7 @@
 //!
 //! Deliberately cannot kill a node, lose messages or be slow: tests with real processes do that.
 
+mod backend;
 mod call;
 mod client;
 mod cluster;
@@ -19,6 +20,7 @@ mod user;
 use serde_json::Value;
 
 pub use self::{
+    backend::{Backend, RawBackend, SECRETS, answer, hooks as hooks_setting, text},
     call::{call, json_of, once},
     client::Client,
     cluster::{API_KEY, TestCluster},

@@ -19,7 +19,7 @@ pub(super) enum Kind {
     ConnectError(String),
     Disconnect,
     Event { name: String, data: Vec<Value> },
-    Ack { id: i64, data: Value },
+    Ack { id: i64, data: Vec<Value> },
 }
 
 impl Packet {
@@ -51,7 +51,7 @@ impl Packet {
                 let name = data.remove(0).as_str().unwrap().to_owned();
                 Kind::Event { name, data }
             }
-            "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list().into_iter().next().unwrap_or_default() },
+            "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list() },
             "4" => Kind::ConnectError(json()["message"].as_str().unwrap().to_owned()),
             other => panic!("a packet of type {other}"),
         };
