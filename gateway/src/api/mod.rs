@@ -13,7 +13,11 @@ mod disconnect;
 mod document;
 mod emit;
 mod error;
+mod fact_cursor;
+mod fact_merge;
+mod facts;
 mod feeds;
+mod hook_dead;
 mod hooks;
 mod idempotency;
 mod keys;
@@ -72,5 +76,8 @@ fn endpoints() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
         .routes(routes!(hooks::hooks))
+        .routes(routes!(hook_dead::dead))
+        .routes(routes!(hook_dead::retry))
+        .routes(routes!(facts::facts))
         .split_for_parts()
 }

@@ -35,7 +35,7 @@ const ALONE_AFTER: u32 = 3;
 /// Failures in a row before which no fact dies.
 const TRIES: u32 = 6;
 /// How long a fact is sent again, in milliseconds.
-pub(super) const TERM: u64 = 24 * 3_600_000;
+pub(crate) const TERM: u64 = 24 * 3_600_000;
 /// The pause after a call that was not sent, because too many were open.
 const SHORT_PAUSE: u64 = 200;
 
@@ -337,6 +337,11 @@ impl Courier {
     /// When the oldest fact was recorded that waits and is not parked, in Unix microseconds.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.waiting.first_key_value().map(|(_, at)| *at)
+    }
+
+    /// Whether there is progress since the last call of [`Courier::progress`].
+    pub(super) fn has_progress(&self) -> bool {
+        self.is_changed
     }
 
     /// The progress since the last call, if there is any. The caller saves it before it calls this again.

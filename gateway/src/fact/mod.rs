@@ -6,5 +6,19 @@
 //! hook nor, by more than its own limits, another partition. Without hooks that want facts nothing runs. Deliberately
 //! records nothing: that happens where the facts become true, in [`jackfield_cluster`].
 
+mod begin;
+mod body;
 mod courier;
+mod deliver;
+mod figures;
+mod partitions;
 mod pause;
+mod send;
+mod share;
+
+pub(crate) use self::{
+    begin::{begin, check},
+    body::{FactBody, body},
+    courier::TERM,
+    partitions::run,
+};
