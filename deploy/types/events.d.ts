@@ -77,6 +77,130 @@ export type HookTarget =
  */
 export type HookExcept = string[];
 /**
+ * Something that happened, in order for each user and room
+ */
+export type HookFactRequest =
+  | {
+      data: {
+        namespace?: string;
+        node: string;
+        session: string;
+        socketId?: SocketId;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "session.started";
+    }
+  | {
+      data: {
+        node: string;
+        /**
+         * Such as `client`, `ping_timeout`, `node_lost`, `replaced`
+         */
+        reason: string;
+        session: string;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "session.ended";
+    }
+  | {
+      data: {
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "user.online";
+    }
+  | {
+      data: {
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "user.offline";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.occupied";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.vacated";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.joined";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.left";
+    }
+  | {
+      data: {
+        content: MessageText;
+        messageId: Position;
+        namespace: string;
+        room: RoomName;
+        sender: Author;
+        timestamp: Timestamp;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "message.stored";
+    };
+/**
  * A place in a room: opaque, sorts as text
  */
 export type Position = string;
