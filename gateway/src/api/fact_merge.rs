@@ -38,7 +38,7 @@ pub(super) fn merge(
     let mut merged = Vec::new();
     while merged.len() < limit {
         let heads = parts.iter_mut().filter(|part| part.facts.front().is_some_and(|fact| fact.id.at <= horizon));
-        let earliest = heads.min_by_key(|part| part.facts.front().map(|fact| fact.id));
+        let earliest = heads.min_by_key(|part| part.facts.front().map(|fact| (fact.id.at, fact.id.partition)));
         let Some(fact) = earliest.and_then(|part| part.facts.pop_front()) else { break };
         merged.extend(Some(fact).filter(&wanted));
     }

@@ -216,12 +216,12 @@ impl Courier {
             Outcome::Refused(_) => {
                 self.answers();
                 self.failed(&subject);
-                self.park(subject, now, jitter);
+                self.park(&subject, now, jitter);
                 Verdict::Retried
             }
             Outcome::Failed(error) => {
                 if self.failed(&subject) {
-                    self.park(subject, now, jitter);
+                    self.park(&subject, now, jitter);
                 } else {
                     self.ready.push_back(subject);
                     self.fails(error, false, began, now, jitter);
@@ -255,9 +255,9 @@ impl Courier {
     }
 
     /// Parks all facts about a subject that are not parked yet, until the next attempt.
-    fn park(&mut self, subject: Arc<str>, now: u64, jitter: f64) {
-        let Some(queue) = self.subjects.get_mut(&subject) else { return };
-        self.later.insert((now + pause(queue.failures, jitter), Arc::clone(&subject)));
+    fn park(&mut self, subject: &Arc<str>, now: u64, jitter: f64) {
+        let Some(queue) = self.subjects.get_mut(subject) else { return };
+        self.later.insert((now + pause(queue.failures, jitter), Arc::clone(subject)));
         for item in queue.items.iter_mut().filter(|item| !item.is_parked) {
             item.is_parked = true;
             self.parked += 1;

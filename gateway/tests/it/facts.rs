@@ -80,7 +80,10 @@ async fn the_log_says_what_happened_in_order() {
     expected[8..].sort_unstable();
     found[8..].sort_unstable();
     assert_eq!(found, expected);
-    assert_eq!((&facts[5]["data"]["reason"], &facts[7]["data"]["reason"]), (&json!("replaced"), &json!("transport_error")));
+    assert_eq!(
+        (&facts[5]["data"]["reason"], &facts[7]["data"]["reason"]),
+        (&json!("replaced"), &json!("transport_error"))
+    );
     assert_eq!(facts[0]["data"]["session"], facts[5]["data"]["session"]);
     let message = &facts[4]["data"];
     assert_eq!((&message["messageId"], &message["content"]), (&sent["messageId"], &json!("hi")));
