@@ -42,6 +42,7 @@ const REASONS: &[&str] =
 
 /// Routes of the HTTP API, as its router declares them.
 const ENDPOINTS: &[&str] = &[
+    "/v1/batch",
     "/v1/emit",
     "/v1/facts",
     "/v1/feeds/{feed}",
@@ -49,6 +50,8 @@ const ENDPOINTS: &[&str] = &[
     "/v1/hooks/{name}/dead",
     "/v1/hooks/{name}/dead/retry",
     "/v1/nodes",
+    "/v1/rooms/{room}/join",
+    "/v1/rooms/{room}/leave",
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/messages",
     "/v1/stats",
