@@ -1,7 +1,7 @@
 // The examples in README and in the pages of `docs/`, as they are printed there.
 
 import assert from "node:assert/strict";
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 
@@ -11,20 +11,9 @@ import { Api } from "./support/api.mjs";
 import { Client } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
 import { programs } from "./support/programs.mjs";
+import { example } from "./support/readme.mjs";
 import { startStandalone } from "./support/standalone.mjs";
 import { PATIENCE_MS, until, within } from "./support/until.mjs";
-import { ROOT } from "./support/xtask.mjs";
-
-const PAGES = (await readdir(join(ROOT, "docs"), { recursive: true })).filter((page) => page.endsWith(".md"));
-const TEXTS = await Promise.all(["README.md", ...PAGES.map((page) => join("docs", page))].map((page) => readFile(join(ROOT, page), "utf8")));
-
-/** The code block after this mark. */
-function example(name) {
-  const mark = new RegExp(`<!-- example:${name} -->\\s+\`\`\`\\w+\\n([\\s\\S]*?)\n\`\`\``);
-  const found = TEXTS.map((text) => text.match(mark)).filter(Boolean);
-  assert.equal(found.length, 1, `${found.length} examples are named ${name}`);
-  return found[0][1];
-}
 
 describe("the examples of the documentation", OWN, () => {
   let cluster, folder;

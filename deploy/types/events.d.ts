@@ -77,6 +77,130 @@ export type HookTarget =
  */
 export type HookExcept = string[];
 /**
+ * Something that happened, in order for each user and room
+ */
+export type HookFactRequest =
+  | {
+      data: {
+        namespace?: string;
+        node: string;
+        session: string;
+        socketId?: SocketId;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "session.started";
+    }
+  | {
+      data: {
+        node: string;
+        /**
+         * Such as `client`, `ping_timeout`, `node_lost`, `replaced`
+         */
+        reason: string;
+        session: string;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "session.ended";
+    }
+  | {
+      data: {
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "user.online";
+    }
+  | {
+      data: {
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "user.offline";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.occupied";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.vacated";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.joined";
+    }
+  | {
+      data: {
+        namespace: string;
+        room: RoomName;
+        user: UserId;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "room.left";
+    }
+  | {
+      data: {
+        content: MessageText;
+        messageId: Position;
+        namespace: string;
+        room: RoomName;
+        sender: Author;
+        timestamp: Timestamp;
+      };
+      /**
+       * The webhook-id, also when it is delivered again
+       */
+      id: string;
+      timestamp: Timestamp;
+      type: "message.stored";
+    };
+/**
  * A place in a room: opaque, sorts as text
  */
 export type Position = string;
@@ -241,7 +365,6 @@ export interface HookConnectAnswer {
  * A socket asks to connect; its token was verified
  */
 export interface HookConnectRequest {
-  address?: string;
   /**
    * As the client sent it, without its token; omitted if longer than 4 KB
    */
@@ -249,7 +372,10 @@ export interface HookConnectRequest {
   id: string;
   namespace: string;
   session: string;
-  socketId: SocketId;
+  /**
+   * Absent if the client asks to be recovered
+   */
+  socketId?: SocketId;
   timestamp: Timestamp;
   type: "connect";
   user: HookUser;
@@ -273,10 +399,10 @@ export interface HookEmit {
   to: HookTarget;
 }
 /**
- * 4xx: the error that the client gets
+ * 4xx: the error that the client gets; `rejected` without a valid code
  */
 export interface HookErrorAnswer {
-  code: string;
+  code?: string;
   message?: string;
 }
 /**

@@ -77,10 +77,10 @@ export async function startNode({ set = {}, binary, started = () => {}, redisUrl
     gateways: [{ internal }],
     log: () => Buffer.concat(output).toString(),
     alive: () => child.exitCode === null && child.signalCode === null,
-    user: (name = `User Number ${++count}`) => {
+    user: (name = `User Number ${++count}`, roles = ["USER"]) => {
       const id = randomUUID();
-      const token = signed({ ...defaults(), sub: id, name }, HEADER, secret);
-      return { id, fullName: name, roles: ["USER"], token };
+      const token = signed({ ...defaults(), sub: id, name, roles }, HEADER, secret);
+      return { id, fullName: name, roles, token };
     },
     users(number) {
       return Array.from({ length: number }, () => this.user());

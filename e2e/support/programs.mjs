@@ -8,6 +8,15 @@ import { after, afterEach } from "node:test";
 import { closeAll } from "./clients.mjs";
 import { startRooms } from "./rooms.mjs";
 
+/** Starts a program. `text` is its output so far; `ended` resolves to its exit code. */
+export function startProgram(command, args, { env, cwd } = {}) {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, cwd });
+  const program = { text: "", kill: () => child.kill() };
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (program.text += data));
+  program.ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
+  return program;
+}
+
 /**
  * For one `describe`. `setUp()` starts the cluster and makes a folder for programs. `start(command, args, {env, cwd})`
  * starts a program. `endAll()` ends all that still run, as the end of each test does.
@@ -23,13 +32,9 @@ export function programs() {
     return { cluster, folder };
   };
 
-  /** `text` is its output so far; `ended` resolves to its exit code. */
-  const start = (command, args, { env, cwd } = {}) => {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, cwd });
-    const program = { text: "" };
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (program.text += data));
-    program.ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
-    children.push(child);
+  const start = (command, args, options) => {
+    const program = startProgram(command, args, options);
+    children.push(program);
     return program;
   };
 

@@ -22,7 +22,7 @@ pub trait Session: Send + Sync + 'static {
     fn receive(self: Arc<Self>, packet: &Inbound<&str>, bytes: usize);
 
     /// A message of `bytes` bytes has arrived that completes no packet: a binary part, or a packet that the engine
-    /// ignores.
+    /// drops.
     fn receive_part(self: Arc<Self>, bytes: usize);
 
     /// The transport has ended. Called exactly once.

@@ -134,6 +134,7 @@ impl Session for Echo {
                     self.outbox.close(CloseReason::Malformed);
                 }
             }
+            Inbound::Ack { .. } => {}
             Inbound::Event { .. } | Inbound::Refused { .. } | Inbound::Malformed => {
                 self.outbox.close(CloseReason::Malformed);
             }

@@ -60,6 +60,15 @@ impl Frame {
         Self::message(format_args!("5{}-{}[{content}]", parts.count(), Prefix(namespace)), Some(parts))
     }
 
+    /// Like [`Frame::event_with`], an event that asks the client for an acknowledgement with this id.
+    #[must_use]
+    pub fn event_asking(namespace: &str, id: i64, content: &str, parts: Option<&Parts>) -> Self {
+        let Some(parts) = parts else {
+            return Self::message(format_args!("2{}{id}[{content}]", Prefix(namespace)), None);
+        };
+        Self::message(format_args!("5{}-{}{id}[{content}]", parts.count(), Prefix(namespace)), Some(parts))
+    }
+
     /// The acknowledgement of an event whose sender asked for one. `None` if `data` cannot be JSON.
     #[must_use]
     pub fn ack<T: Serialize + ?Sized>(namespace: &str, id: i64, data: &T) -> Option<Self> {
@@ -290,6 +299,8 @@ mod tests {
         assert_eq!(Frame::from_bus(frame.to_bus()), Some(frame.clone()));
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", parts.as_ref()))), "62-7[1,2]");
         assert_eq!(text(Some(Frame::ack_with("/", 7, "1,2", None))), "37[1,2]");
+        assert_eq!(text(Some(Frame::event_asking("/chat", 7, "\"e\"", None))), "2/chat,7[\"e\"]");
+        assert_eq!(text(Some(Frame::event_asking("/", 7, "\"e\"", parts.as_ref()))), "52-7[\"e\"]");
         let more = frame.with_argument(b"\"o\"");
         assert_eq!(text(Some(more.clone())), format!("52-/chat,[{content},\"o\"]"));
         assert_eq!(more.parts(), parts.as_ref());

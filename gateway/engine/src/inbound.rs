@@ -35,6 +35,18 @@ pub enum Inbound<S> {
         /// The binary parts that placeholders in the content refer to.
         parts: Option<Parts>,
     },
+    /// The acknowledgement of an event that the gateway sent with an id. Any client may send any: the session decides which
+    /// it waits for.
+    Ack {
+        /// The namespace's name.
+        namespace: S,
+        /// The event's id.
+        id: i64,
+        /// A JSON array of its arguments.
+        content: S,
+        /// The binary parts that placeholders in the content refer to.
+        parts: Option<Parts>,
+    },
     /// An event that exceeds a limit. Only its name was kept.
     Refused {
         /// The namespace's name.
@@ -69,7 +81,7 @@ impl<S: Deref<Target = str>> Inbound<S> {
         let len = |text: &S| text.len();
         match self {
             Self::Connect { namespace, auth } => len(namespace) + auth.as_ref().map_or(0, len),
-            Self::Event { namespace, content, parts, .. } => {
+            Self::Event { namespace, content, parts, .. } | Self::Ack { namespace, content, parts, .. } => {
                 len(namespace) + len(content) + parts.as_ref().map_or(0, Parts::bytes)
             }
             Self::Disconnect { namespace } => len(namespace),
@@ -98,6 +110,9 @@ impl<S: Deref<Target = str>> Inbound<S> {
             Self::Disconnect { namespace } => Inbound::Disconnect { namespace: text(namespace) },
             Self::Event { namespace, content, ack, parts } => {
                 Inbound::Event { namespace: text(namespace), content: text(content), ack: *ack, parts: parts.clone() }
+            }
+            Self::Ack { namespace, id, content, parts } => {
+                Inbound::Ack { namespace: text(namespace), id: *id, content: text(content), parts: parts.clone() }
             }
             Self::Refused { namespace, event, ack, excess } => {
                 Inbound::Refused { namespace: text(namespace), event: event.clone(), ack: *ack, excess: *excess }

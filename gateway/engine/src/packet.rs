@@ -1,7 +1,8 @@
 //! Decodes Socket.IO v5 packets: parses the header of a text message and joins it with the binary parts that follow.
 //!
 //! Guarantees: an event that is longer than `limits.payload`, or has more binary parts than `limits.attachments`, is
-//! refused on arrival; only its name is parsed, and the binary parts that follow it are skipped. Anything that makes
+//! refused on arrival; only its name is parsed, and the binary parts that follow it are skipped. An acknowledgement that
+//! exceeds these limits is dropped. Anything that makes
 //! the rest of the stream undecodable is [`Inbound::Malformed`], after which the connection must end. A packet without
 //! binary parts is borrowed from its message. Only the first byte of JSON is checked; the packet's handler parses it.
 
@@ -50,7 +51,7 @@ pub(crate) struct Decoder(State);
 enum State {
     #[default]
     BetweenPackets,
-    /// An event whose binary parts are still coming. Boxed, because every idle connection has a decoder.
+    /// An event or an acknowledgement whose binary parts are still coming. Boxed, because every idle connection has a decoder.
     Partial(Box<Partial>),
     /// This many binary parts are still to be skipped.
     Skip(usize),
@@ -59,14 +60,16 @@ enum State {
 struct Partial {
     namespace: Box<str>,
     content: Box<str>,
+    /// The id, of which an acknowledgement has one.
     ack: Option<i64>,
+    is_ack: bool,
     parts: Vec<Bytes>,
     bytes: usize,
     expected: usize,
 }
 
 impl Decoder {
-    /// Decodes a text message. `None` if binary parts must follow, and for packets that the gateway ignores.
+    /// Decodes a text message. `None` if binary parts must follow, and for an acknowledgement that exceeds a limit.
     pub(crate) fn text<'a>(&mut self, text: &'a str, limits: DecoderLimits) -> Option<Inbound<&'a str>> {
         if limits.messages == Messages::Raw {
             return Some(Inbound::Event { namespace: "", content: text, ack: None, parts: None });
@@ -84,11 +87,7 @@ impl Decoder {
             ('0', Some(b'{')) => Some(Inbound::Connect { namespace, auth: Some(content) }),
             ('1', None) => Some(Inbound::Disconnect { namespace }),
             ('2' | '5', Some(b'[')) => self.event(&fields, limits),
-            // The gateway never asks for an acknowledgement.
-            ('3' | '6', Some(b'[')) if fields.ack.is_some() => {
-                self.0 = skip(fields.expected);
-                None
-            }
+            ('3' | '6', Some(b'[')) if fields.ack.is_some() => self.ack(&fields, limits),
             // Including 4, CONNECT_ERROR: only servers send it.
             _ => Some(Inbound::Malformed),
         }
@@ -117,11 +116,14 @@ impl Decoder {
                     return None;
                 }
                 self.0 = skip(left);
-                let Partial { namespace, content, ack, parts, .. } = *partial;
-                Some(match is_too_large {
-                    true => refused(namespace, &content, ack, Excess::Bytes),
-                    false => Inbound::Event { namespace, content, ack, parts: Parts::new(parts) },
-                })
+                let Partial { namespace, content, ack, is_ack, parts, .. } = *partial;
+                let parts = Parts::new(parts);
+                match (is_ack, ack) {
+                    (false, _) if is_too_large => Some(refused(namespace, &content, ack, Excess::Bytes)),
+                    (false, _) => Some(Inbound::Event { namespace, content, ack, parts }),
+                    (true, Some(id)) if !is_too_large => Some(Inbound::Ack { namespace, id, content, parts }),
+                    (true, _) => None,
+                }
             }
         }
     }
@@ -137,9 +139,20 @@ impl Decoder {
         if expected == 0 {
             return Some(Inbound::Event { namespace, content, ack, parts: None });
         }
-        let (namespace, bytes, content) = (namespace.into(), content.len(), content.into());
-        let parts = Vec::with_capacity(expected);
-        self.0 = State::Partial(Box::new(Partial { namespace, content, ack, parts, bytes, expected }));
+        self.0 = partial(fields, false);
+        None
+    }
+
+    fn ack<'a>(&mut self, fields: &Fields<'a>, limits: DecoderLimits) -> Option<Inbound<&'a str>> {
+        let Fields { namespace, content, ack, expected, .. } = *fields;
+        if limits.is_too_large(content.len()) || expected > limits.attachments {
+            self.0 = skip(expected);
+            return None;
+        }
+        if expected == 0 {
+            return Some(Inbound::Ack { namespace, id: ack?, content, parts: None });
+        }
+        self.0 = partial(fields, true);
         None
     }
 }
@@ -182,6 +195,12 @@ fn split_namespace(text: &str) -> (&str, &str) {
 
 fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+fn partial(Fields { namespace, content, ack, expected, .. }: &Fields<'_>, is_ack: bool) -> State {
+    let parts = Vec::with_capacity(*expected);
+    let (namespace, bytes, content) = ((*namespace).into(), content.len(), (*content).into());
+    State::Partial(Box::new(Partial { namespace, content, ack: *ack, is_ack, parts, bytes, expected: *expected }))
 }
 
 fn skip(parts: usize) -> State {
@@ -242,6 +261,37 @@ mod tests {
                 parts: None
             })
         );
+    }
+
+    #[test]
+    fn acknowledgements_are_decoded() {
+        let ack = |namespace: &str, id, content: &str, parts: &[&'static [u8]]| {
+            let parts = Parts::new(parts.iter().map(|part| Bytes::from_static(part)).collect());
+            Some(Inbound::Ack { namespace: namespace.into(), id, content: content.into(), parts })
+        };
+        assert_eq!(decode("3/chat,12[1]"), ack("/chat", 12, "[1]", &[]));
+        assert_eq!(decode("60-7[]"), ack("/", 7, "[]", &[]));
+        let mut decoder = Decoder::default();
+        assert_eq!(text(&mut decoder, "62-7[1]"), None);
+        assert_eq!(decoder.binary(b"a", limits()), None);
+        assert_eq!(decoder.binary(b"b", limits()), ack("/", 7, "[1]", &[b"a", b"b"]));
+        for missing in ["3[1]", "31", "61-[1]", "399999999999999999999[1]"] {
+            assert_eq!(decode(missing), Some(Inbound::Malformed), "{missing}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_above_a_limit_is_dropped_with_its_parts() {
+        let mut decoder = Decoder::default();
+        assert_eq!(text(&mut decoder, &format!("31[\"{}\"]", "x".repeat(1_000))), None);
+        assert_eq!(text(&mut decoder, "611-1[1]"), None);
+        for _ in 0..11 {
+            assert_eq!(decoder.binary(b"1", limits()), None);
+        }
+        assert_eq!(text(&mut decoder, "62-1[1]"), None);
+        assert_eq!(decoder.binary(&[0; 1_000], limits()), None);
+        assert_eq!(decoder.binary(b"1", limits()), None);
+        assert!(matches!(text(&mut decoder, r#"2["next"]"#), Some(Inbound::Event { .. })));
     }
 
     #[test]

@@ -31,7 +31,7 @@ macro_rules! needs {
         )*
     };
 }
-needs!(Emit, Notify, Read, Disconnect, Publish);
+needs!(Emit, Notify, Read, Disconnect, Publish, Rooms, Hooks);
 
 /// A caller whose key has the scope `N`.
 pub(crate) struct Caller<N: Needs>(PhantomData<N>);
@@ -45,6 +45,17 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
             Some(key) if !key.may(N::SCOPE) => Err(ApiError::NeedScope(N::SCOPE)),
             Some(_) => Ok(Self(PhantomData)),
         }
+    }
+}
+
+/// A caller with a valid key, whichever scopes it has.
+pub(crate) struct AnyCaller;
+
+impl FromRequestParts<Arc<Api>> for AnyCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        key_of(&parts.headers, api).map(|_| Self).ok_or(ApiError::InvalidKey)
     }
 }
 

@@ -12,7 +12,7 @@ use jackfield_shared::{error_body::ErrorBody, http::layers::unavailable};
 use utoipa::IntoResponses;
 
 use super::keys::Scope;
-use crate::room::HistoryError;
+use crate::{emit::AskError, room::HistoryError};
 
 /// Why a call was refused or failed. The codes are the contract; the texts may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +32,15 @@ pub(crate) enum ApiError {
     /// The named thing does not exist.
     #[error("There is no such {0}")]
     NotFound(&'static str),
+    /// No facts are recorded.
+    #[error("No facts are recorded: set `facts` (FACTS) to `on`")]
+    FactsOff,
     /// The same `Idempotency-Key` was used for another call.
     #[error("This Idempotency-Key was used for another call")]
     KeyReused,
+    /// More sockets than may be asked for an acknowledgement.
+    #[error("{0}")]
+    TooManyReceivers(String),
     /// The same call is still running.
     #[error("The call with this Idempotency-Key is still running")]
     InProgress,
@@ -53,6 +59,15 @@ impl ApiError {
 impl From<Unavailable> for ApiError {
     fn from(_: Unavailable) -> Self {
         Self::Unavailable
+    }
+}
+
+impl From<AskError> for ApiError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Unavailable(unavailable) => unavailable.into(),
+            AskError::TooMany(_) => Self::TooManyReceivers(error.to_string()),
+        }
     }
 }
 
@@ -84,7 +99,9 @@ impl IntoResponse for ApiError {
             Self::NeedScope(_) => body(StatusCode::FORBIDDEN, "need_scope"),
             Self::Validation(messages) => ErrorBody::validation(messages.clone()),
             Self::NotFound(_) => body(StatusCode::NOT_FOUND, "not_found"),
+            Self::FactsOff => body(StatusCode::NOT_FOUND, "facts_off"),
             Self::KeyReused => body(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            Self::TooManyReceivers(_) => body(StatusCode::UNPROCESSABLE_ENTITY, "too_many_receivers"),
             Self::InProgress => body(StatusCode::CONFLICT, "in_progress").retry_after(1),
             Self::Unavailable => unavailable(),
         }
@@ -126,7 +143,7 @@ pub(crate) enum PostErrors {
     /// `unsupported_media_type`
     #[response(status = 415)]
     MediaType(ErrorBody),
-    /// `idempotency_key_reused`
+    /// `idempotency_key_reused`, `too_many_receivers`
     #[response(status = 422)]
     KeyReused(ErrorBody),
 }

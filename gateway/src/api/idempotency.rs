@@ -29,10 +29,10 @@ use super::{
     state::{Api, LIMITS},
 };
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks the repetition of an earlier reply.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = 255;
 
 /// The header, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -53,6 +53,19 @@ pub(crate) struct IdempotencyKey {
 /// A call's id: the same for all attempts under one `Idempotency-Key`; without a key, a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationId(pub String);
+
+impl OperationId {
+    /// The id of the call with this index in a batch: the same for all attempts. Like every operation's, a UUID v7.
+    pub(super) fn of_call(&self, index: usize) -> Self {
+        let Self(batch) = self;
+        let hash = Sha256::digest(format!("{batch} {index}"));
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        // The batch's time, the version, the variant, and random bits in between.
+        let time = batch.get(..13).unwrap_or_default();
+        let (a, b, c) = (number(&hash[..2]) & 0xfff, number(&hash[2..4]) & 0x3fff | 0x8000, number(&hash[4..10]));
+        Self(format!("{time}-7{a:03x}-{b:04x}-{c:012x}"))
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for OperationId {
     type Rejection = Infallible;
@@ -76,7 +89,7 @@ impl<S: Sync> FromRequestParts<S> for RepeatedOperation {
 
 /// The layer that runs a POST with a key once.
 pub(crate) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let key = request.headers().get(KEY).cloned();
+    let key = request.headers().get(IDEMPOTENCY_KEY).cloned();
     let caller = caller::key_of(request.headers(), &api).map(|key| key.name.clone());
     match (key, caller) {
         (Some(key), Some(caller)) if request.method() == Method::POST => {
@@ -156,4 +169,22 @@ fn replayed(reply: &Bytes) -> Response {
         return (status, [(REPLAYED, HeaderValue::from_static("true"))]).into_response();
     }
     (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use jackfield_cluster::inbox::NotificationId;
+
+    use super::*;
+
+    #[test]
+    fn a_batchs_calls_have_ids_of_their_own_which_repeat() {
+        let batch = OperationId(new_id());
+        let ids: Vec<String> = (0..1_000).map(|index| batch.of_call(index).0).collect();
+        assert!(ids.iter().all(|id| NotificationId::parse(id).is_some()), "{}", ids[0]);
+        let different: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), 1_000);
+        assert_eq!(batch.of_call(7).0, ids[7]);
+        assert_ne!(OperationId(new_id()).of_call(7).0, ids[7]);
+    }
 }

@@ -7,8 +7,8 @@ use jackfield_shared::http::layers::Limits;
 use super::keys::ApiKeys;
 use crate::session::Shared;
 
-/// The body limit fits ten thousand users' ids and a message.
-pub(super) const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(30) };
+/// The body limit fits ten thousand users' ids and a message; the time, the longest wait for clients' acknowledgements.
+pub(super) const LIMITS: Limits = Limits { body: 2 * 1_024 * 1_024, answer_within: Duration::from_secs(35) };
 
 /// The state that the endpoints share.
 pub(crate) struct Api {

@@ -7,9 +7,10 @@
 //! the same room, for the same user and for the same socket. Absent sockets miss it, unless it is for their user and they
 //! are recovered.
 //!
-//! Commands ([`order`]) run in the order of each socket's own packets. Deliberately checks no caller, and no rule about
+//! A backend may wait for the clients' acknowledgements ([`ask()`]). Commands ([`order`]) run in the order of each socket's own packets. Deliberately checks no caller, and no rule about
 //! roles: backends may do all this.
 
+mod ask;
 mod binary;
 mod content;
 mod names;
@@ -26,11 +27,12 @@ use jackfield_cluster::{
 use jackfield_engine::{Frame, Parts};
 
 pub(crate) use self::{
+    ask::{Ack, Acknowledged, AskError, ask},
     binary::put as put_parts,
     content::{arguments, content},
     names::{check_user, check_users, namespace_of, room, user_ids},
     select::act,
-    to::{To, ToRequest},
+    to::{To, ToRequest, socket_id},
 };
 use crate::session::Shared;
 

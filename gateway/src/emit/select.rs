@@ -6,16 +6,17 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use bytes::Bytes;
 use jackfield_cluster::{
     room_name::RoomName,
-    wire::{Act, Selector, Target},
+    wire::{Act, Ask, Found, Selector, Target},
 };
 use jackfield_engine::Frame;
 
 use crate::{
     hub::{Member as _, Namespace},
     metrics,
-    session::{Client, Shared},
+    session::{Client, MAX_ANSWERS, Shared, reply},
 };
 
 /// Sockets that are sent to before the task yields.
@@ -43,8 +44,19 @@ pub(crate) async fn act(shared: &Arc<Shared>, namespace: &str, selector: &Select
                 tokio::task::yield_now().await;
             }
         }
-        Act::Count(_) | Act::Emit(..) => {}
+        Act::Count(ask) => found(shared, namespace, &ask, selected.len()),
+        Act::Emit(ask, content) => {
+            // As many as may answer: more are refused before the event is emitted.
+            found(shared, namespace, &ask, selected.len());
+            let asked = &selected[..selected.len().min(MAX_ANSWERS)];
+            shared.acks.emit(shared, asked, &ask, &content).await;
+        }
     }
+}
+
+fn found(shared: &Arc<Shared>, namespace: &Namespace<Client>, ask: &Ask, count: usize) {
+    let (node, namespace) = (Arc::clone(&shared.id.0), Arc::clone(&namespace.name));
+    reply(shared, ask, Found::Sockets { node, namespace, count }, Bytes::new());
 }
 
 /// The sockets of this node that the selector names.

@@ -155,7 +155,7 @@ impl ToRequest {
 }
 
 /// The id of a socket; an error names `field`.
-pub(super) fn socket_id(field: &str, text: &str) -> Result<SocketId, String> {
+pub(crate) fn socket_id(field: &str, text: &str) -> Result<SocketId, String> {
     SocketId::parse(text).ok_or_else(|| format!("{field} must be the id of a socket: 20 letters, digits, _ or -"))
 }
 

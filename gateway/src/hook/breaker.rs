@@ -1,7 +1,8 @@
 //! Stops calling a backend that does not answer. Pure: the caller passes the time.
 //!
 //! Opens after [`FAILURES`] failures in a row, refuses calls for a pause, then admits one call as a probe. A probe that
-//! fails doubles the pause, up to [`LONGEST`]; any success closes the breaker.
+//! fails doubles the pause, up to [`LONGEST`]; one that succeeds closes the breaker. Answers to calls that began earlier do
+//! not: those of a backend that was killed may still arrive.
 
 use std::time::{Duration, Instant};
 
@@ -51,11 +52,13 @@ impl Breaker {
         }
     }
 
-    /// The backend answered. Returns whether the breaker was open.
-    pub(super) fn succeeded(&mut self) -> bool {
-        let was_open = self.is_open();
-        self.state = State::Closed { failures: 0 };
-        was_open
+    /// The backend answered. Returns whether the breaker closed now.
+    pub(super) fn succeeded(&mut self, pass: Pass) -> bool {
+        let closes = matches!((self.state, pass), (State::Probing { probe, .. }, Pass::Probe(own)) if probe == own);
+        if closes || !self.is_open() {
+            self.state = State::Closed { failures: 0 };
+        }
+        closes
     }
 
     /// The backend did not answer. Returns the pause if the breaker opened now, or opened again after a probe.
@@ -99,7 +102,7 @@ mod tests {
         for _ in 1..FAILURES {
             assert_eq!(breaker.failed(Pass::Call, now), None);
         }
-        assert!(!breaker.succeeded());
+        assert!(!breaker.succeeded(Pass::Call));
         for _ in 1..FAILURES {
             assert_eq!(breaker.failed(Pass::Call, now), None, "the success began a new row");
         }
@@ -118,8 +121,9 @@ mod tests {
         now += pause;
         let probe = breaker.admit(now).unwrap();
         breaker.cancelled(probe, now);
-        assert!(breaker.admit(now).is_some(), "a cancelled probe leaves its place to another one");
-        assert!(breaker.succeeded() && !breaker.is_open());
+        let next = breaker.admit(now).expect("a cancelled probe leaves its place to another one");
+        assert!(!breaker.succeeded(Pass::Call) && !breaker.succeeded(probe) && breaker.is_open());
+        assert!(breaker.succeeded(next) && !breaker.is_open());
         assert_eq!(breaker.admit(now), Some(Pass::Call));
     }
 
@@ -174,8 +178,10 @@ mod tests {
                         let is_probe = probe == Some(pass);
                         match end {
                             End::Succeeded => {
-                                prop_assert_eq!(breaker.succeeded(), closed_until.is_some());
-                                (row, probe, closed_until) = (0, None, None);
+                                prop_assert_eq!(breaker.succeeded(pass), is_probe);
+                                if is_probe || closed_until.is_none() {
+                                    (row, probe, closed_until) = (0, None, None);
+                                }
                             }
                             End::Failed => {
                                 let opened = breaker.failed(pass, now);

@@ -121,7 +121,7 @@ impl UnderWay<'_> {
         let Some(pass) = self.pass.take() else { return };
         let hook = &*self.hook.name;
         if answered {
-            if self.hook.breaker.lock().succeeded() {
+            if self.hook.breaker.lock().succeeded(pass) {
                 tracing::info!(hook, "a hook answers again: calling it as before");
             }
         } else if let Some(pause) = self.hook.breaker.lock().failed(pass, now()) {

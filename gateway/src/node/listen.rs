@@ -77,7 +77,7 @@ async fn act(shared: &Arc<Shared>, channel: &Channel, message: BusMessage) {
                 emit::act(shared, name, &selector, act).await;
             }
         }
-        BusMessage::Replied { .. } => {}
+        BusMessage::Replied { reply, bytes } => shared.asks.receive(reply, bytes),
         BusMessage::Evicted(session) => {
             if let Some(connection) = shared.connection(&session) {
                 connection.evicted();

@@ -9,7 +9,9 @@
 //! events: the layer above does, through [`Dispatch`].
 
 mod accept;
+mod acks;
 mod announcement;
+mod asks;
 mod claim;
 mod client;
 mod command;
@@ -46,7 +48,9 @@ mod user_events;
 pub use self::registry::Readiness;
 pub(crate) use self::{
     accept::Acceptor,
+    acks::reply,
     announcement::{PresenceChange, announcement},
+    asks::{Answer, Answers, Asking, MAX_ANSWERS},
     client::Client,
     command::{CommandError, Outcome},
     connection::Connection,

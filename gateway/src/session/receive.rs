@@ -41,6 +41,16 @@ impl Connection {
     /// Takes a packet whose text has `text` bytes; its binary parts were counted before. Never waits, because the
     /// transport's reader calls it.
     pub(super) fn receive(self: &Arc<Self>, packet: &Inbound<&str>, text: usize) {
+        if let Inbound::Ack { namespace, id, content, parts } = packet {
+            // It costs as much as a part of its bytes, as if nobody waited for it. The parts of a binary one were counted.
+            if text > 0 {
+                self.receive_part(text);
+            }
+            if let Some(client) = self.client(namespace) {
+                self.shared.acks.receive(&self.shared, &client, *id, content, parts.as_ref());
+            }
+            return;
+        }
         let limits = &self.shared.settings.limits;
         let room = QueueLimits { packets: limits.inbox as usize, bytes: limits.inbox_bytes as usize };
         let arrival = self.queue.lock().push(packet, text, limits.flood(), room);
@@ -140,7 +150,9 @@ impl Connection {
         let (name, namespace) = match packet {
             Inbound::Connect { namespace, .. } => ("connect", namespace),
             Inbound::Event { namespace, .. } => ("event", namespace),
-            Inbound::Disconnect { .. } | Inbound::Refused { .. } | Inbound::Malformed => return None,
+            Inbound::Disconnect { .. } | Inbound::Ack { .. } | Inbound::Refused { .. } | Inbound::Malformed => {
+                return None;
+            }
         };
         let span = Span::begin(|| name.into())?;
         Some(span.with("session.id", self.id.to_string()).with("namespace", namespace.to_string()))
@@ -178,6 +190,8 @@ impl Connection {
                 self.refuse(&packet.borrowed(), &error);
             }
             Inbound::Malformed => self.close(CloseReason::Malformed),
+            // Not queued: it was handled on arrival.
+            Inbound::Ack { .. } => {}
         }
     }
 
@@ -207,6 +221,7 @@ impl Connection {
             // A stock client reconnects by itself and sends its CONNECT again.
             Inbound::Connect { .. } | Inbound::Malformed => self.close(CloseReason::Unavailable),
             Inbound::Disconnect { namespace } => drop(self.leave(namespace)),
+            Inbound::Ack { .. } => {}
         }
     }
 

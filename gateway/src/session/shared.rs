@@ -15,6 +15,8 @@ use jackfield_shared::{lifecycle::Lifecycle, verify::Verifier};
 
 use super::{
     Client, Connection, Dispatch, Subscriber,
+    acks::Acks,
+    asks::Asks,
     registry::{
         Behind, ConnectionLimiter, Connections, Expiry, Idle, Lease, Readiness, ReadinessFlags, ReleaseQueue, Roster,
         SocketData, Turnstile, UnreadNotifier,
@@ -90,6 +92,10 @@ pub(crate) struct Shared {
     pub(crate) connecting: Turnstile,
     /// The turns of sockets that join rooms.
     pub(crate) joining: Turnstile,
+    /// The acknowledgements that sockets on this node owe to backends.
+    pub(crate) acks: Acks,
+    /// The backends' questions that wait on this node for acknowledgements.
+    pub(crate) asks: Asks,
     /// Whether the node can take clients.
     pub(crate) readiness_flags: ReadinessFlags,
     /// The node's lease.
@@ -147,6 +153,8 @@ impl Shared {
             socket_data: SocketData::default(),
             connecting: Turnstile::default(),
             joining: Turnstile::default(),
+            acks: Acks::default(),
+            asks: Asks::default(),
             readiness_flags: ReadinessFlags::default(),
             lease: Lease::default(),
         })

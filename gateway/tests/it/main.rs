@@ -5,12 +5,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
 mod api;
+mod api_batch;
+mod api_emit;
+mod api_emit_ack;
 mod api_idempotency;
 mod api_refusals;
+mod api_room_sockets;
 mod binary;
 mod chat;
 mod connect;
 mod drain;
+mod facts;
 mod feeds;
 mod feeds_recovery;
 mod harness;

@@ -19,28 +19,28 @@ for_each_engine!(
 );
 
 const KIB: usize = 1024;
-/// Bytes of an ignored packet's frame, below.
+/// Bytes of an acknowledgement's frame, below.
 const CHUNK: usize = KIB;
 
-/// An acknowledgement, which is ignored, of so many bytes.
-fn ignored(bytes: usize) -> String {
+/// An acknowledgement, which does not ask for admission, of so many bytes.
+fn ack(bytes: usize) -> String {
     format!("430[\"{}\"]", "x".repeat(bytes - 7))
 }
 
-/// Sends ignored packets, in frames of [`CHUNK`] bytes, and waits until they were received.
+/// Sends acknowledgements, in frames of [`CHUNK`] bytes, and waits until they were received.
 async fn send(client: &mut WebSocket, session: &Recorder, bytes: usize) {
-    let packet = ignored(CHUNK - 8);
+    let packet = ack(CHUNK - 8);
     assert_eq!(frame(FIN | TEXT, &packet).len(), CHUNK);
     for _ in 0..bytes / CHUNK {
         client.text(&packet).await;
-        assert_eq!(session.next().await, Call::Part(packet.len() - 1));
+        assert!(session.next().await.is_ack(packet.len() - 1));
     }
 }
 
 /// Sends so many bytes that the connection ends, in a packet that is not received.
 async fn is_ended_by(server: &Server, client: &mut WebSocket, session: &Recorder, bytes: usize) {
     // The rest may be refused.
-    let _ = client.try_send(&frame(FIN | TEXT, ignored(bytes))).await;
+    let _ = client.try_send(&frame(FIN | TEXT, ack(bytes))).await;
     client.rest().await;
     let reason = match server.differs(Difference::ExcessIsATransportError) {
         true => CloseReason::TransportError,
@@ -81,8 +81,8 @@ async fn after_admission_any_number_is_received(kind: EngineKind) {
     let (mut client, session) = server.connected().await;
     session.outbox.admitted();
     send(&mut client, &session, 200 * KIB).await;
-    client.text(&ignored(100_000)).await;
-    assert_eq!(session.next().await, Call::Part(99_999));
+    client.text(&ack(100_000)).await;
+    assert!(session.next().await.is_ack(99_999));
 }
 
 async fn a_long_message_before_a_connect_is_not_received(kind: EngineKind) {
@@ -98,8 +98,8 @@ async fn a_long_message_before_a_connect_is_not_received(kind: EngineKind) {
 async fn polling_before_a_connect_few_bytes_are_received(kind: EngineKind) {
     let server = Server::start(kind, limits()).await;
     let (client, session) = server.connected_polling().await;
-    client.send(&ignored(15 * KIB)).await;
-    assert_eq!(session.next().await, Call::Part(15 * KIB - 1));
+    client.send(&ack(15 * KIB)).await;
+    assert!(session.next().await.is_ack(15 * KIB - 1));
     // The head alone is refused.
     let post = client.begin_post(&[("Content-Length", "2048")], b"").await;
     assert_eq!(post.answer().await.status, 413);
@@ -111,7 +111,7 @@ async fn polling_after_a_connect_more_bytes_are_received(kind: EngineKind) {
     let server = Server::start(kind, limits()).await;
     let (client, session) = server.connected_polling().await;
     client.send("40").await;
-    client.send(&ignored(60 * KIB)).await;
+    client.send(&ack(60 * KIB)).await;
     let post = client.begin_post(&[("Content-Length", "5000")], b"").await;
     assert_eq!(post.answer().await.status, 413);
     assert_eq!(session.closed().await, CloseReason::ProtocolError);
@@ -122,7 +122,7 @@ async fn polling_after_admission_any_number_is_received(kind: EngineKind) {
     let (client, session) = server.connected_polling().await;
     session.outbox.admitted();
     for _ in 0..3 {
-        client.send(&ignored(100_000)).await;
-        assert_eq!(session.next().await, Call::Part(99_999));
+        client.send(&ack(100_000)).await;
+        assert!(session.next().await.is_ack(99_999));
     }
 }

@@ -1,7 +1,7 @@
 //! Packets of Engine.IO and Socket.IO in the messages of a WebSocket.
 
 use bytes::Bytes;
-use jackfield_engine::{CloseReason, EngineKind, EngineLimits, Excess, Inbound};
+use jackfield_engine::{CloseReason, EngineKind, EngineLimits, Excess, Inbound, Parts};
 
 use crate::{
     differences::Difference,
@@ -10,7 +10,7 @@ use crate::{
 
 for_each_engine!(
     socket_io_packets_are_decoded,
-    a_packet_that_the_gateway_ignores_is_counted,
+    an_acknowledgement_is_decoded_and_counted,
     a_malformed_packet_is_reported,
     an_event_above_a_limit_is_refused,
     a_packet_of_an_unknown_type_ends_the_connection,
@@ -42,16 +42,28 @@ async fn socket_io_packets_are_decoded(kind: EngineKind) {
     }
 }
 
-async fn a_packet_that_the_gateway_ignores_is_counted(kind: EngineKind) {
+async fn an_acknowledgement_is_decoded_and_counted(kind: EngineKind) {
     let server = Server::start(kind, limits()).await;
     let (mut client, session) = server.connected().await;
-    // An acknowledgement, which the gateway never asks for, also with a binary part.
+    let ack = |id, content: &str, parts: &[u8]| {
+        let parts = (!parts.is_empty()).then(|| Parts::one(Bytes::copy_from_slice(parts)));
+        Inbound::Ack { namespace: "/".into(), id, content: content.into(), parts }
+    };
     client.text("437[1]").await;
-    assert_eq!(session.next().await, Call::Part(5));
-    client.text("461-7[{\"_placeholder\":true,\"num\":0}]").await;
+    assert_eq!(session.next().await, Call::Packet(ack(7, "[1]", b""), 5));
+    let content = "[{\"_placeholder\":true,\"num\":0}]";
+    client.text(&format!("461-7{content}")).await;
     assert!(matches!(session.next().await, Call::Part(_)));
     client.send(&frame(FIN | BINARY, b"abc")).await;
     assert_eq!(session.next().await, Call::Part(3));
+    assert_eq!(session.next().await, Call::Packet(ack(7, content, b"abc"), 0));
+    // One with too many parts is dropped, and they with it.
+    client.text("4611-7[]").await;
+    assert!(matches!(session.next().await, Call::Part(_)));
+    for _ in 0..11 {
+        client.send(&frame(FIN | BINARY, b"abc")).await;
+        assert_eq!(session.next().await, Call::Part(3));
+    }
     client.text("42[\"a\"]").await;
     assert_eq!(session.event().await, "[\"a\"]");
 }

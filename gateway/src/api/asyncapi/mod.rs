@@ -8,6 +8,7 @@
 
 mod assemble;
 mod entry;
+mod facts;
 mod feeds;
 mod hooks;
 mod messages;
@@ -64,6 +65,7 @@ pub(crate) fn document() -> Value {
     server_events.into_iter().flatten().for_each(|event| assembly.server_event(event));
     assembly.schemas(common());
     assembly.schemas(hooks::schemas());
+    assembly.schemas(facts::schemas());
     assembly.document(header())
 }
 

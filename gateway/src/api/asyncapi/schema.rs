@@ -30,7 +30,9 @@ pub(super) fn reference(name: &str) -> Value {
 
 /// An object with these fields, of which `required` are always present.
 pub(super) fn object(required: &[&str], properties: Value) -> Value {
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "required": required });
+    schema["properties"] = properties;
+    schema
 }
 
 /// Text of so many characters, Unicode code points.
@@ -46,7 +48,7 @@ pub(super) fn described(description: &str, mut schema: Value) -> Value {
 
 /// A field that clients may omit, or send as null.
 pub(super) fn optional(schema: Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "null" }] })
+    json!({ "anyOf": vec![schema, json!({ "type": "null" })] })
 }
 
 /// An acknowledgement that says no more than `ok`.

@@ -78,9 +78,17 @@ impl Backend {
     where
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        Self::at(0, respond).await
+    }
+
+    /// As [`Backend::new`], on this port; 0 for any.
+    pub async fn at<F>(port: u16, respond: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
         let respond: Respond = Arc::new(move |call| respond(call).boxed());
         let (calls, lifecycle) = (Arc::<Calls>::default(), Lifecycle::new());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let seen = Arc::clone(&calls);
         let router = Router::new().fallback(async move |request: Request<Body>| {

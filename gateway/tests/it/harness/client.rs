@@ -160,6 +160,27 @@ impl Client {
         .await
     }
 
+    /// The id of the next event of this name that asks for an acknowledgement.
+    pub async fn asked(&self, event: &str) -> i64 {
+        self.wait(&format!("the event {event} with an id"), |packet| match &packet.kind {
+            Kind::Event { name, id, .. } if name == event => *id,
+            _ => None,
+        })
+        .await
+    }
+
+    /// Acknowledges an event of the server.
+    pub fn acknowledge(&self, id: i64, args: &Value, parts: Option<Parts>) {
+        self.send(&Inbound::Ack { namespace: &self.namespace, id, content: &args.to_string(), parts });
+    }
+
+    /// Forgets all events of this name so far.
+    pub fn forget(&self, event: &str) {
+        self.transport.read();
+        let is_it = |packet: &Packet| matches!(&packet.kind, Kind::Event { name, .. } if name == event);
+        self.transport.packets.borrow_mut().retain(|packet| packet.namespace != self.namespace || !is_it(packet));
+    }
+
     /// The first arguments of all events of this name so far, taken or not.
     pub fn all(&self, event: &str) -> Vec<Value> {
         let events = self.events().into_iter().filter(|(name, _)| name == event);

@@ -18,8 +18,16 @@ pub(super) enum Kind {
     Connect(Value),
     ConnectError(String),
     Disconnect,
-    Event { name: String, data: Vec<Value> },
-    Ack { id: i64, data: Vec<Value> },
+    /// The id, if the server asks for an acknowledgement.
+    Event {
+        name: String,
+        data: Vec<Value>,
+        id: Option<i64>,
+    },
+    Ack {
+        id: i64,
+        data: Vec<Value>,
+    },
 }
 
 impl Packet {
@@ -49,7 +57,7 @@ impl Packet {
             "2" | "5" => {
                 let mut data = list();
                 let name = data.remove(0).as_str().unwrap().to_owned();
-                Kind::Event { name, data }
+                Kind::Event { name, data, id: id.parse().ok() }
             }
             "3" | "6" => Kind::Ack { id: id.parse().unwrap(), data: list() },
             "4" => Kind::ConnectError(json()["message"].as_str().unwrap().to_owned()),

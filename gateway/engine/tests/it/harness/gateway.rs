@@ -21,6 +21,13 @@ pub enum Call {
     Closed(CloseReason),
 }
 
+impl Call {
+    /// Whether it is an acknowledgement of so many bytes.
+    pub fn is_ack(&self, bytes: usize) -> bool {
+        matches!(self, Self::Packet(Inbound::Ack { .. }, counted) if *counted == bytes)
+    }
+}
+
 /// Runs when a session has recorded a packet.
 pub type Reaction = fn(&Recorder, &Inbound<&str>);
 
