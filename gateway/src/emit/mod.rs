@@ -33,7 +33,7 @@ pub(crate) use self::{
     ask::{Ack, Acknowledged, AskError, ask},
     binary::put as put_parts,
     content::{arguments, content},
-    names::{check_user, check_users, namespace_of, room, user_ids},
+    names::{check_user, check_users, room, user_ids},
     select::act,
     to::{To, ToRequest, socket_id},
 };

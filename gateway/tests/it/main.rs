@@ -16,6 +16,7 @@ mod chat;
 mod connect;
 mod drain;
 mod emitter;
+mod facts;
 mod feeds;
 mod feeds_recovery;
 mod harness;

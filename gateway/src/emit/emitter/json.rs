@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use jackfield_engine::Parts;
 use rmpv::Value;
 
-use super::Malformed;
+use super::malformed::Malformed;
 use crate::emit::binary::PLACEHOLDER;
 
 /// The extension type of timestamps.

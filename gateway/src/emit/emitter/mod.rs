@@ -8,6 +8,7 @@
 //! clients that are away miss it.
 
 mod json;
+mod malformed;
 mod packet;
 mod request;
 
@@ -22,7 +23,7 @@ use jackfield_cluster::{
 use jackfield_engine::Frame;
 use tokio::time::timeout;
 
-use self::{packet::Packet, request::Request};
+use self::{malformed::Malformed, packet::Packet, request::Request};
 use super::select::select;
 use crate::{
     hub::{Member as _, Namespace},
@@ -45,11 +46,6 @@ pub(crate) enum Handled {
     /// It is not for this gateway: another namespace, or a request of servers to each other.
     Ignored,
 }
-
-/// Why a message had no effect, for the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Malformed(pub(super) &'static str);
 
 /// Carries out a message on this node.
 ///

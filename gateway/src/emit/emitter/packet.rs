@@ -5,7 +5,7 @@ use jackfield_cluster::wire::{Selector, Target};
 use jackfield_engine::Parts;
 use rmpv::Value;
 
-use super::{Malformed, json::Writer};
+use super::{json::Writer, malformed::Malformed};
 use crate::emit::content::is_event_name;
 
 /// Levels of objects and arrays around an event's arguments.

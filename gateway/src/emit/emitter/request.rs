@@ -9,7 +9,7 @@ use jackfield_cluster::{
 };
 use serde::Deserialize;
 
-use super::Malformed;
+use super::malformed::Malformed;
 
 /// Joins rooms, leaves rooms, ends.
 const JOIN: u64 = 2;
