@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{
-    Unavailable, connects::Granted, deadline, ids::SocketId, log::Position, presence::Stay, recovery::Wish,
-};
+use jackfield_cluster::{Unavailable, connects::Granted, deadline, ids::SocketId, log::Position, presence::Stay};
 use jackfield_engine::{CloseReason, Frame, Full};
 use jackfield_shared::{
     claims::Identity,
@@ -23,7 +21,7 @@ use super::{
     claim::claim,
     connect_auth::ConnectAuth,
     connect_feed,
-    connect_hook::{Question, Welcome},
+    connect_hook::{Asked, Entrant, Question, Verdict, Welcome},
     handshake_token::HandshakeToken,
     newcomer::{Asking, Newcomer},
     recovery::{Json, pid},
@@ -38,12 +36,24 @@ use crate::{
 };
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
+    join_or_refuse(connection, namespace, auth, None).await;
+}
+
+/// Continues with a CONNECT whose hook has answered. Its token is judged again, because time has passed.
+pub(super) async fn resume(connection: &Arc<Connection>, asked: Asked) {
+    if asked.is_wanted(connection) {
+        let (namespace, auth) = (asked.namespace.clone(), asked.auth.clone());
+        join_or_refuse(connection, &namespace, auth.as_deref(), Some(asked)).await;
+    }
+}
+
+async fn join_or_refuse(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>, asked: Option<Asked>) {
     if connection.session.lock().is_ended() {
         return;
     }
     connection.forget_refusal(namespace);
     let mut user = None;
-    let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
+    let Err(refusal) = join(connection, namespace, auth, asked, &mut user).await else { return };
     metrics::REFUSED.add_for([refusal.label()], 1);
     let (session, code) = (&connection.id, refusal.code());
     tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
@@ -64,6 +74,7 @@ async fn join(
     connection: &Arc<Connection>,
     namespace: &str,
     auth: Option<&str>,
+    asked: Option<Asked>,
     user: &mut Option<Arc<str>>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
@@ -77,10 +88,14 @@ async fn join(
     let identity = identify(connection, &auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     let identity = identity.map(|identity| connection.accept(identity)).transpose()?;
-    let question = shared.hooks.for_connect(namespace).map(|hook| Question { hook, auth: text });
+    let verdict = match (asked, shared.hooks.for_connect(namespace)) {
+        (Some(Asked { entrant, answer, .. }), _) => Verdict::Said(entrant, answer),
+        (None, Some(hook)) => Verdict::Ask(Question { hook, auth: text }),
+        (None, None) => Verdict::Free,
+    };
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
-        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth, question).await,
+        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth, verdict).await,
         _ => Err(Refusal::Permanent("missing_token")),
     }?;
     // The list of revocations may have changed since: while the client was joining, nothing else judged its token.
@@ -95,54 +110,45 @@ async fn join_namespace(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
         // A second CONNECT must not change the socket's record.
         Standing::Same if connection.client(&namespace.name).is_some() => Ok(()),
-        Standing::Same => Box::pin(join_another(connection, namespace, identity, auth, question)).await,
+        Standing::Same => Box::pin(join_another(connection, namespace, identity, auth, verdict)).await,
         Standing::Other => Err(Refusal::Permanent("session_conflict")),
         Standing::Ended => Err(Refusal::Temporary),
-        Standing::Claim => begin(connection, namespace, identity, auth, question).await,
+        Standing::Claim => begin(connection, namespace, identity, auth, verdict).await,
     }
 }
 
-/// Joins another namespace of the same session.
+/// Joins another namespace of the same session. If its hook must be asked first, [`resume`] continues.
 async fn join_another(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let user = connection.belongs_to(&identity.user_id);
-    if question.is_some() && user.connect(now()).is_err() {
-        // It costs the backend as much as a connection's first CONNECT.
-        return Err(Refusal::TooFast);
-    }
-    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
-    let mut welcome = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await?;
+    let entrant = || Entrant { wish: connection.wish(namespace, &identity, auth), socket: SocketId::random() };
+    let (Entrant { wish, socket }, mut welcome) = match verdict {
+        Verdict::Free => (entrant(), Welcome::default()),
+        Verdict::Said(entrant, answer) => (entrant, answer?),
+        Verdict::Ask(question) => {
+            // A further CONNECT meanwhile gets the same answer.
+            let Some(ticket) = connection.begin_asking(&namespace.name) else { return Ok(()) };
+            // It costs the backend as much as a connection's first CONNECT.
+            user.connect(now()).map_err(|_| Refusal::TooFast)?;
+            let entrant = entrant();
+            question.ask_later(ticket, connection, namespace, identity, entrant);
+            return Ok(());
+        }
+    };
     let newcomer = Asking { connection, namespace, identity, user, auth, socket }.another(wish).await;
     admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None, &mut welcome)?;
     welcome.join_rooms(connection, &namespace.name).await
-}
-
-/// Asks the namespace's hook, if it has one. `socket` is the id of a new socket without a wish.
-async fn ask(
-    question: Option<Question<'_>>,
-    connection: &Connection,
-    namespace: &Namespace<Client>,
-    identity: &Identity,
-    (wish, socket): (Option<&Wish>, SocketId),
-) -> Result<Welcome, Refusal> {
-    let Some(question) = question else { return Ok(Welcome::default()) };
-    let socket = match wish {
-        None => Some(socket),
-        // A client that is recovered keeps the id that it had, and nobody knows yet whether it is.
-        Some(wish) => wish.resume.is_none().then_some(wish.socket),
-    };
-    Box::pin(question.ask(connection, namespace, identity, socket)).await
 }
 
 /// Joins the connection's first namespace, and claims its session.
@@ -151,7 +157,7 @@ pub(super) async fn begin(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let user = connection.belongs_to(&identity.user_id);
@@ -160,9 +166,17 @@ pub(super) async fn begin(
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
-    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
-    // Before the turn, because a backend takes its time.
-    let asked = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await;
+    let entrant = || Entrant { wish: connection.wish(namespace, &identity, auth), socket: SocketId::random() };
+    let (Entrant { wish, socket }, asked) = match verdict {
+        Verdict::Free => (entrant(), Ok(Welcome::default())),
+        Verdict::Said(entrant, answer) => (entrant, answer),
+        Verdict::Ask(question) => {
+            let entrant = entrant();
+            // Before the turn, because a backend takes its time.
+            let answer = Box::pin(question.ask(connection, namespace, &identity, &entrant)).await;
+            (entrant, answer)
+        }
+    };
     let mut welcome = asked.inspect_err(|_| connection.session.lock().abandon())?;
     let is_gone = || connection.session.lock().is_ended();
     let Ok(_turn) = deadline::not_counted(shared.connecting.pass(is_gone)).await else {

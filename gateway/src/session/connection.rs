@@ -50,14 +50,18 @@ pub(super) struct Entry {
     pub(super) token: Option<HandshakeToken>,
     /// Permits it to be without a session; released once it has a session, or a subscription with a token.
     permit: Option<Arc<PendingPermit>>,
-    /// Namespaces that last answered the client's CONNECT with a permanent refusal.
-    refused: Option<Box<Refused>>,
+    /// Boxed, because most connections have none of it.
+    rare: Option<Box<Rare>>,
 }
 
-/// Boxed, because most connections were never refused.
 #[derive(Default)]
-struct Refused {
-    namespaces: Vec<Box<str>>,
+struct Rare {
+    /// Namespaces that last answered the client's CONNECT with a permanent refusal.
+    refused: Vec<Box<str>>,
+    /// Namespaces whose hooks are being asked about the client's CONNECT, each with a ticket of its own.
+    asking: Vec<(Box<str>, u32)>,
+    /// Tickets so far.
+    tickets: u32,
 }
 
 impl Connection {
@@ -68,7 +72,7 @@ impl Connection {
         token: Option<Box<str>>,
         permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
-        let entry = Entry { token: token.map(HandshakeToken::Text), permit, refused: None };
+        let entry = Entry { token: token.map(HandshakeToken::Text), permit, rare: None };
         let connection = Arc::new(Self {
             id: SessionKey::random(),
             shared: Arc::clone(shared),
@@ -129,17 +133,45 @@ impl Connection {
 
     /// Forgets an earlier refusal, because the client sent another CONNECT for the namespace.
     pub(super) fn forget_refusal(&self, namespace: &str) {
-        if let Some(refused) = &mut self.entry.lock().refused {
-            refused.namespaces.retain(|refused| **refused != *namespace);
+        if let Some(rare) = &mut self.entry.lock().rare {
+            rare.refused.retain(|refused| **refused != *namespace);
         }
     }
 
     /// Remembers that the namespace refused the client permanently.
     pub(super) fn remember_refusal(&self, namespace: &str) {
         let mut entry = self.entry.lock();
-        let namespaces = &mut entry.refused.get_or_insert_default().namespaces;
-        if namespaces.len() < REFUSED_MAX {
-            namespaces.push(namespace.into());
+        let refused = &mut entry.rare.get_or_insert_default().refused;
+        if refused.len() < REFUSED_MAX {
+            refused.push(namespace.into());
+        }
+    }
+
+    /// The hook of a namespace is about to be asked. Returns a ticket; `None` if it is being asked already.
+    pub(super) fn begin_asking(&self, namespace: &str) -> Option<u32> {
+        let mut entry = self.entry.lock();
+        let rare = entry.rare.get_or_insert_default();
+        if rare.asking.iter().any(|(asked, _)| **asked == *namespace) {
+            return None;
+        }
+        rare.tickets = rare.tickets.wrapping_add(1);
+        rare.asking.push((namespace.into(), rare.tickets));
+        Some(rare.tickets)
+    }
+
+    /// The hook has answered. False if the client has withdrawn its CONNECT.
+    pub(super) fn finish_asking(&self, ticket: u32) -> bool {
+        let mut entry = self.entry.lock();
+        let Some(rare) = &mut entry.rare else { return false };
+        let before = rare.asking.len();
+        rare.asking.retain(|(_, other)| *other != ticket);
+        rare.asking.len() < before
+    }
+
+    /// The client has sent a DISCONNECT: an answer of the namespace's hook has no effect.
+    pub(super) fn withdraw(&self, namespace: &str) {
+        if let Some(rare) = &mut self.entry.lock().rare {
+            rare.asking.retain(|(asked, _)| **asked != *namespace);
         }
     }
 
@@ -149,8 +181,8 @@ impl Connection {
     /// DISCONNECT. It is sent here and not right after the CONNECT_ERROR, because a client that retries at once with
     /// another token would read it as the answer to the retry.
     pub(crate) fn close(&self, reason: CloseReason) {
-        let refused = self.entry.lock().refused.take();
-        for namespace in refused.into_iter().flat_map(|refused| refused.namespaces) {
+        let rare = self.entry.lock().rare.take();
+        for namespace in rare.into_iter().flat_map(|rare| rare.refused) {
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = self.outbox.send(&Frame::disconnect(&namespace));
         }

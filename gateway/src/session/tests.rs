@@ -22,6 +22,7 @@ use super::{
     Client, Connection, MAIN, Shared,
     connect::{begin, connect},
     connect_auth::ConnectAuth,
+    connect_hook::Verdict,
     handshake_token::HandshakeToken,
     refusal::Refusal,
     state::Standing,
@@ -54,7 +55,7 @@ fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
 }
 
 async fn finish_claim(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
-    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default(), None).await
+    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default(), Verdict::Free).await
 }
 
 /// A socket in the main namespace.
