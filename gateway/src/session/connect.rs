@@ -6,34 +6,28 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{Unavailable, connects::Granted, deadline, ids::SocketId, log::Position, presence::Stay};
-use jackfield_engine::{CloseReason, Frame, Full};
+use jackfield_cluster::{Unavailable, deadline, ids::SocketId, presence::Stay};
+use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
-    time::{now, now_rfc3339, rfc3339_of_unix, unix_now},
+    time::{now, unix_now},
     verify::TokenError,
 };
-use serde_json::json;
 
 use super::{
-    Client, Connection, MAIN, Shared,
-    announcement::{PresenceChange, announcement},
+    Client, Connection,
+    admit::admit,
     claim::claim,
     connect_auth::ConnectAuth,
     connect_feed,
     connect_hook::{Asked, Entrant, Question, Verdict, Welcome},
     handshake_token::HandshakeToken,
-    newcomer::{Asking, Newcomer},
-    recovery::{Json, pid},
+    newcomer::Asking,
     refusal::Refusal,
     registry::{Ending, Release},
     state::Standing,
 };
-use crate::{
-    hub::{Member as _, Namespace},
-    metrics, notification,
-    room::SYSTEM,
-};
+use crate::{hub::Namespace, metrics, room::SYSTEM};
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
     join_or_refuse(connection, namespace, auth, None).await;
@@ -138,7 +132,8 @@ async fn join_another(
         Verdict::Said(entrant, answer) => (entrant, answer?),
         Verdict::Ask(question) => {
             // A further CONNECT meanwhile gets the same answer.
-            let Some(ticket) = connection.begin_asking(&namespace.name) else { return Ok(()) };
+            let ticket = connection.pending_connects(|pending| pending.begin(&namespace.name));
+            let Some(ticket) = ticket else { return Ok(()) };
             // It costs the backend as much as a connection's first CONNECT.
             user.connect(now()).map_err(|_| Refusal::TooFast)?;
             let entrant = entrant();
@@ -233,94 +228,6 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
         return Err(Refusal::Permanent("invalid_token"));
     }
     Ok(identity)
-}
-
-/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
-/// `granted` is the claim of the connection's first namespace; in another one, the number of unread notifications
-/// follows as soon as the back end answers.
-fn admit(
-    connection: &Arc<Connection>,
-    newcomer: Newcomer,
-    granted: Option<&Granted>,
-    welcome: &mut Welcome,
-) -> Result<(), Refusal> {
-    let shared = &connection.shared;
-    let Newcomer { client, back } = newcomer;
-    welcome.keep_data(&client, connection);
-    let namespace = &client.namespace;
-    let misses_events;
-    let (sent, missed_push) = {
-        // Under the lock, so that a concurrent eviction sends its events after CONNECT.
-        let mut session = connection.session.lock();
-        let end = back.as_ref().map(|(_, end)| *end);
-        let is_here = session.sockets.iter().any(|other| other.namespace.name == namespace.name);
-        // The other sockets of its session have got more events meanwhile.
-        let is_behind = granted.is_none() && end.is_some() && end != session.user_cursor.at();
-        if session.is_ended() || is_here || is_behind {
-            drop(session);
-            shared.remove_client(&client);
-            return if is_behind { Err(Refusal::Temporary) } else { Ok(()) };
-        }
-        session.sockets.push(Arc::clone(&client));
-        misses_events = granted.is_some_and(|granted| session.user_cursor.begin(end.unwrap_or(granted.end)));
-        connection.admitted(&mut session);
-        let mut sent = greet(&client, back.map(|(offset, _)| offset), session.user_cursor.at());
-        for frame in granted.into_iter().flat_map(|granted| news(shared, &client, granted)) {
-            sent = sent.and_then(|()| client.outbox().send(&frame));
-        }
-        if let Some(mut tracked) = client.tracked() {
-            sent = sent.and_then(|()| tracked.let_go(client.outbox()));
-        }
-        namespace.members.join(Arc::clone(&client));
-        (sent, session.take_missed_push())
-    };
-    client.abort_if(sent);
-    connection.renew(&client.identity);
-    if misses_events {
-        shared.behind.push(connection.id);
-    }
-    if granted.is_none() || missed_push {
-        shared.unread.push([client.session_ref()]);
-    }
-    shared.roster_changed(namespace);
-    metrics::CONNECTS.add(1);
-    Ok(())
-}
-
-/// Sends the answer to the client's CONNECT, and `authenticated`, with the offset of what the client has handled: one
-/// that comes back says so itself, a new one has handled everything up to its position in the user's log.
-fn greet(client: &Client, handled: Option<Json>, at: Option<Position>) -> Result<(), Full> {
-    let (namespace, identity, id) = (&client.namespace.name, &client.identity, client.id());
-    let pid = client.record().map(|record| pid(record, id));
-    client.outbox().send(&Frame::connect(namespace, &id.to_string(), pid.as_deref()))?;
-    let authenticated = json!({
-        "success": true,
-        "userId": identity.user_id,
-        "email": identity.email,
-        "socketId": id,
-        "expiresAt": rfc3339_of_unix(identity.expires_at),
-    });
-    let Some(mut authenticated) = Frame::event(namespace, "authenticated", &authenticated) else { return Ok(()) };
-    if let Some(mut tracked) = client.tracked() {
-        let offset = handled.unwrap_or_else(|| {
-            at.into_iter().for_each(|at| tracked.begin(at));
-            tracked.offset()
-        });
-        authenticated = authenticated.with_argument(&offset);
-    }
-    client.outbox().send(&authenticated)
-}
-
-/// The events that a connection's first socket gets at once: the number of unread notifications, and the announcement
-/// of its own user, which the arriving session gets from nobody else.
-fn news(shared: &Shared, client: &Client, granted: &Granted) -> impl Iterator<Item = Frame> {
-    let namespace = &client.namespace;
-    let count = notification::count(granted.unread, &now_rfc3339());
-    metrics::DELIVERIES.add(1);
-    let is_told = || &*namespace.name == MAIN && shared.roster.is_listed(namespace.members.len() + 1);
-    let arrived = granted.arrived.filter(|_| is_told());
-    let announced = arrived.and_then(|at| announcement(PresenceChange::Online, at, &client.identity.user_id));
-    std::iter::once(Frame::event_content(&namespace.name, &count)).chain(announced)
 }
 
 /// The claim is complete: handles an end, an eviction, a lost lease or a bus gap since it began; `gaps` is the number

@@ -181,7 +181,7 @@ impl Question<'_> {
 impl Asked {
     /// Whether the client still waits for the answer. To be called once.
     pub(super) fn is_wanted(&self, connection: &Connection) -> bool {
-        connection.finish_asking(self.ticket)
+        connection.pending_connects(|pending| pending.finish(self.ticket))
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     connect_auth::ConnectAuth,
     handshake_token::HandshakeToken,
     packet_queue::PacketQueue,
+    pending_connects::PendingConnects,
     registry::{Ending, Idler, Listed, Release},
     state::SessionState,
     subscriptions::Subscriptions,
@@ -58,10 +59,7 @@ pub(super) struct Entry {
 struct Rare {
     /// Namespaces that last answered the client's CONNECT with a permanent refusal.
     refused: Vec<Box<str>>,
-    /// Namespaces whose hooks are being asked about the client's CONNECT, each with a ticket of its own.
-    asking: Vec<(Box<str>, u32)>,
-    /// Tickets so far.
-    tickets: u32,
+    pending: PendingConnects,
 }
 
 impl Connection {
@@ -147,31 +145,15 @@ impl Connection {
         }
     }
 
-    /// The hook of a namespace is about to be asked. Returns a ticket; `None` if it is being asked already.
-    pub(super) fn begin_asking(&self, namespace: &str) -> Option<u32> {
-        let mut entry = self.entry.lock();
-        let rare = entry.rare.get_or_insert_default();
-        if rare.asking.iter().any(|(asked, _)| **asked == *namespace) {
-            return None;
-        }
-        rare.tickets = rare.tickets.wrapping_add(1);
-        rare.asking.push((namespace.into(), rare.tickets));
-        Some(rare.tickets)
-    }
-
-    /// The hook has answered. False if the client has withdrawn its CONNECT.
-    pub(super) fn finish_asking(&self, ticket: u32) -> bool {
-        let mut entry = self.entry.lock();
-        let Some(rare) = &mut entry.rare else { return false };
-        let before = rare.asking.len();
-        rare.asking.retain(|(_, other)| *other != ticket);
-        rare.asking.len() < before
+    /// The CONNECTs whose hooks are being asked.
+    pub(super) fn pending_connects<T>(&self, act: impl FnOnce(&mut PendingConnects) -> T) -> T {
+        act(&mut self.entry.lock().rare.get_or_insert_default().pending)
     }
 
     /// The client has sent a DISCONNECT: an answer of the namespace's hook has no effect.
     pub(super) fn withdraw(&self, namespace: &str) {
         if let Some(rare) = &mut self.entry.lock().rare {
-            rare.asking.retain(|(asked, _)| **asked != *namespace);
+            rare.pending.withdraw(namespace);
         }
     }
 

@@ -16,6 +16,7 @@ use jackfield_shared::{
     time::unix_now,
     verify::KeySource,
 };
+use serde_json::value::RawValue;
 use tokio::sync::SemaphorePermit;
 
 use super::{
@@ -87,6 +88,19 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
     assert_eq!(shared.cluster.sessions.of(&[Arc::clone(&identity().user_id)]).await.unwrap(), [vec![]]);
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_hooks_data_is_kept_no_longer_than_its_socket() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let (_transport, connection, client) = connected(&gateway).await;
+    let data: Arc<RawValue> = RawValue::from_string("7".into()).unwrap().into();
+    gateway.shared.socket_data.put(client.session, client.id, data);
+    assert_eq!(connection.data_of(&client).unwrap().get(), "7");
+    connection.leave(MAIN);
+    assert!(connection.data_of(&client).is_none());
     lifecycle.stop();
 }
 
