@@ -4,20 +4,20 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
 import { closeAll, signedIn } from "./support/clients.mjs";
 import { ownEvents } from "./support/contract.mjs";
+import { copied } from "./support/examples.mjs";
 import { startNode } from "./support/node.mjs";
 import { startProgram } from "./support/programs.mjs";
 import { example, settings } from "./support/readme.mjs";
 import { done, refused } from "./support/rooms.mjs";
 import { freePort } from "./support/standalone.mjs";
 import { NotYet, until } from "./support/until.mjs";
-import { ROOT } from "./support/xtask.mjs";
 
 ownEvents(
   "cart:add", "cart:changed", "order:create", "order:list", "order:step", "order:changed", "desk:watch", "customer:online",
@@ -25,15 +25,6 @@ ownEvents(
 );
 
 const PYTHON = process.env.PYTHON ?? "python3";
-
-/** A folder with the files of an example. */
-async function copied(example) {
-  // Among the tests, so that the programs find the same packages.
-  const folder = await mkdtemp(join(import.meta.dirname, "example-"));
-  const filter = (file) => !file.includes("node_modules");
-  if (example) await cp(join(ROOT, "examples", example), folder, { recursive: true, filter });
-  return folder;
-}
 
 /**
  * For one `describe`: runs the commands `name` of a page in a copy of the example, with a gateway as the page sets it up.
@@ -44,8 +35,8 @@ function started(name, { of, port: printed, set = {} }) {
   before(async () => {
     const [folder, port] = [await copied(of), await freePort()];
     system.folder = folder;
-    // The packages of Python come with the tests.
-    const lines = example(name).split("\n").filter((line) => !line.startsWith("pip "));
+    // `cargo xtask test` has installed the packages.
+    const lines = example(name).split("\n").filter((line) => !/^(pip|npm) /.test(line));
     const program = lines.pop().replace(printed, port).replace(/\bpython\b/, PYTHON);
     await promisify(execFile)("bash", ["-ec", lines.join("\n")], { cwd: folder });
     const { hooks, ...others } = settings(`${name}-settings`);
@@ -109,7 +100,7 @@ describe("the order desk", () => {
   });
 
   test("calls that the gateway did not sign are refused", async () => {
-    const { port } = { port: system.program.text.match(/listens on (\d+)/)[1] };
+    const [, port] = system.program.text.match(/listens on (\d+)/);
     const headers = { "content-type": "application/json", "webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,AA==" };
     const answer = await fetch(`http://127.0.0.1:${port}/hook`, { method: "POST", headers, body: "{}" });
     assert.deepEqual([answer.status, (await answer.json()).code], [401, "bad_signature"]);
@@ -140,7 +131,8 @@ describe("the chat of the page about migration", () => {
   let folder, node;
   before(async () => {
     const port = await freePort();
-    folder = await copied();
+    // Among the tests, so that it finds the same packages.
+    folder = await mkdtemp(join(import.meta.dirname, "example-"));
     await writeFile(join(folder, "team.mjs"), example("migrated"));
     const secretFile = join(folder, "team.secret");
     await writeFile(secretFile, `whsec_${randomBytes(32).toString("base64")}\n`);

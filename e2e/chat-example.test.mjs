@@ -3,21 +3,19 @@
 // The page is one of ours that speaks as the original does; CHAT_PAGE is the folder of another one, such as the original.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { promisify } from "node:util";
 
 import { startBrowser } from "./support/browser.mjs";
+import { copied } from "./support/examples.mjs";
 import { startNginx } from "./support/nginx.mjs";
 import { startNode } from "./support/node.mjs";
 import { startProgram } from "./support/programs.mjs";
 import { example, settings } from "./support/readme.mjs";
 import { freePort } from "./support/standalone.mjs";
 import { NotYet, PATIENCE_MS, until } from "./support/until.mjs";
-import { ROOT } from "./support/xtask.mjs";
 
 const PAGE = process.env.CHAT_PAGE ?? join(import.meta.dirname, "chat-page");
 
@@ -26,7 +24,7 @@ describe("the chat example", () => {
   let folder, browser, chat, nginx, url;
 
   before(async () => {
-    folder = await mkdtemp(join(import.meta.dirname, "example-"));
+    folder = await copied("backend-node");
     const [port, front] = [await freePort(), await freePort()];
     const secretFile = join(folder, "chat.secret");
     await writeFile(secretFile, `whsec_${randomBytes(32).toString("base64")}\n`);
@@ -36,8 +34,6 @@ describe("the chat example", () => {
     const set = { ...others, "jwt.secret": jwtSecret, "jwt.issuer": "jackfield", hooks: hook };
     gateways.push(await startNode({ set }));
     gateways.push(await startNode({ set, redisUrl: gateways[0].redis.url }));
-    await cp(join(ROOT, "examples/backend-node"), folder, { recursive: true, filter: (file) => !file.includes("node_modules") });
-    await promisify(execFile)("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
     const [{ internal, apiKey }] = gateways;
     const env = { API: `${internal}/v1`, KEY: apiKey, JWT_SECRET: jwtSecret, PAGE, PORT: String(port), SECRET_FILE: secretFile };
     chat = startProgram(process.execPath, ["chat.mjs"], { env, cwd: folder });
@@ -98,8 +94,11 @@ describe("the chat example", () => {
     const eve = await enter("eve");
     await shows(eve, /\b3\b/);
     for (const person of [ana, bob]) await shows(person, /eve joined/);
-    const nodes = await Promise.all(gateways.map(async ({ internal }) => Number((await (await fetch(`${internal}/metrics`)).text()).match(/^jackfield_sockets\{namespace="\/"\} (\d+)/m)?.[1])));
-    assert.ok(nodes.every((count) => count > 0), `connections at the nodes: ${nodes}`);
+    const sockets = await Promise.all(gateways.map(async ({ internal }) => {
+      const metrics = await (await fetch(`${internal}/metrics`)).text();
+      return Number(metrics.match(/^jackfield_sockets\{namespace="\/"\} (\d+)/m)?.[1]);
+    }));
+    assert.ok(sockets.every((count) => count > 0), `sockets at the gateways: ${sockets}`);
 
     await bob.page.locator(".inputMessage").pressSequentially("hel");
     await shows(ana, /bob.*typing/s, ".messages .typing");

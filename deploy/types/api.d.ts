@@ -10,8 +10,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Emits an event. */
+        /**
+         * Emits an event.
+         * @description With `ack`, to at most 1,000 sockets: more are refused as `too_many_receivers`, before anyone gets the event.
+         */
         post: operations["emit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, in order. */
+        get: operations["facts"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -35,6 +55,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The configured hooks. */
+        get: operations["hooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A hook's dead facts. */
+        get: operations["dead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/dead/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends dead facts again, for another day. They come after facts that were delivered meanwhile. */
+        post: operations["retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes": {
         parameters: {
             query?: never;
@@ -46,6 +117,43 @@ export interface paths {
         get: operations["nodes"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets sockets into a room: each gets `joined` `{room}` and every message from then on, in the order of its own events.
+         *     Sockets that would be in more than `limits.rooms` rooms stay out.
+         */
+        post: operations["join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes sockets leave a room: each gets `left` `{room, code: "by_backend"}`, in the order of its own events. */
+        post: operations["leave"];
         delete?: never;
         options?: never;
         head?: never;
@@ -228,11 +336,44 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The clients' acknowledgements. */
+        Acknowledged: {
+            /** @description In the order of arrival. */
+            acks: components["schemas"]["Acknowledgement"][];
+            /** @description Sockets that did not answer in time, or answered more than 64 KiB, or more than 1 MiB together with the others. */
+            missing: number;
+        };
+        /** @description One client's acknowledgement. */
+        Acknowledgement: {
+            /** @description Its arguments. `{"$binary": "<base64>"}` anywhere in them is a binary part. */
+            args: Record<string, never>[];
+            socketId: string;
+            user: string;
+        };
         /**
          * @description The kind of change.
          * @enum {string}
          */
         Change: "CREATE" | "UPDATE" | "DELETE";
+        /** @description A fact that was given up. */
+        DeadFact: {
+            /**
+             * Format: date-time
+             * @description When it was given up.
+             */
+            at: string;
+            fact: components["schemas"]["Fact"];
+            /**
+             * @description The last failure: a status, or what was wrong.
+             * @example status_400
+             */
+            reason: string;
+        };
+        /** @description The facts that a hook refused until the end of their term, by partition. */
+        DeadFacts: {
+            /** @description At most 1,000 of each of the 16 partitions: the last that were given up. */
+            dead: components["schemas"]["DeadFact"][];
+        };
         /** @description Why the user is disconnected. */
         DisconnectRequest: {
             /** @description The reason that the clients receive. */
@@ -244,6 +385,8 @@ export interface components {
         };
         /** @description An event and its receivers. */
         EmitRequest: {
+            /** @description Waits for the clients' acknowledgements, and answers them with 200. Clients that are away are not asked. */
+            ack?: boolean;
             /** @description The node adds `timestamp`, the time of sending. `{"$binary": "<base64>"}` anywhere in it is a binary part. */
             data?: Record<string, never>;
             /**
@@ -251,6 +394,11 @@ export interface components {
              * @example data:updated
              */
             event: string;
+            /**
+             * Format: int32
+             * @description With `ack`: how long to wait, in milliseconds; 5,000 if omitted.
+             */
+            timeout?: number | null;
             to: components["schemas"]["To"];
         };
         /** @description Number of sessions that the event was sent to; omitted for rooms and everyone. */
@@ -280,6 +428,31 @@ export interface components {
         };
         /** @description The text for people: a list for validation errors, one sentence otherwise. */
         ErrorMessage: string | string[];
+        /** @description A fact, as hooks get it. */
+        Fact: {
+            data: Record<string, never>;
+            /** @description Stable: the same in every repetition. */
+            id: string;
+            /** Format: date-time */
+            timestamp: string;
+            /** @example session.ended */
+            type: string;
+        };
+        /** @description Facts by their time; those about one user, and those about one room, in their order. */
+        Facts: {
+            /** @description Continues after these facts. */
+            cursor: string;
+            /**
+             * Format: int64
+             * @description How many facts after the cursor are no longer kept.
+             */
+            dropped?: number;
+            facts: components["schemas"]["Fact"][];
+            /** @description Whether more facts follow now. */
+            more: boolean;
+            /** @description Redis lost data: facts after the cursor may be missing. */
+            reset?: boolean;
+        };
         /** @description An update for a feed's subscribers. */
         FeedRequest: {
             /** @description Anything, at most 64 KiB of JSON, nested less than 64 levels deep. */
@@ -294,6 +467,79 @@ export interface components {
         /** @description Oldest first. */
         History: {
             messages: components["schemas"]["StoredMessage"][];
+        };
+        /** @description A configured hook. The numbers are those of the node that answers, since its start, but for `delivery`. */
+        Hook: {
+            /**
+             * @description `open` while the backend does not answer: one call at a time is sent, as a probe.
+             * @enum {string}
+             */
+            breaker: "closed" | "open";
+            /** @description Calls so far, by outcome. */
+            calls: Record<string, never>;
+            /** @description Whether it decides who joins the namespace. */
+            connect: boolean;
+            delivery?: null | components["schemas"]["HookDelivery"];
+            /** @description Patterns of the events that it handles. */
+            events: string[];
+            /** @description Patterns of the facts that it gets. */
+            facts: string[];
+            lastError?: null | components["schemas"]["HookError"];
+            name: string;
+            namespace: string;
+            /** @description Calls that are open. */
+            open: number;
+            /**
+             * Format: int64
+             * @description Milliseconds that a call may take.
+             */
+            timeoutMs: number;
+            /** @description Without its query. */
+            url: string;
+        };
+        /** @description The delivery of facts to a hook, in the whole cluster. */
+        HookDelivery: {
+            /**
+             * Format: int64
+             * @description Facts that it refused for a whole day.
+             */
+            dead: number;
+            /**
+             * Format: int64
+             * @description Facts that were no longer kept when they were due, and dead ones beyond 1,000 in a partition.
+             */
+            dropped: number;
+            /** @description Why. */
+            error?: string | null;
+            /**
+             * Format: int64
+             * @description Facts that the hook refused, and those that wait behind them.
+             */
+            parked: number;
+            /**
+             * Format: date-time
+             * @description Until when nothing is sent, because the hook does not answer; at the latest in any partition.
+             */
+            pausedUntil?: string | null;
+            /**
+             * Format: int64
+             * @description Recorded facts of all kinds that the hook has not got to.
+             */
+            waiting: number;
+        };
+        /** @description The last call that failed. */
+        HookError: {
+            /** Format: date-time */
+            at: string;
+            outcome: string;
+            /** @description At most 256 characters. */
+            reason: string;
+        };
+        /** @description In the order of the configuration. */
+        HookList: {
+            hooks: components["schemas"]["Hook"][];
+            /** @description The node that answers. */
+            node: string;
         };
         /** @description Newest first. */
         Listed: {
@@ -373,10 +619,22 @@ export interface components {
             type: string;
             userIds: string[];
         };
+        /** @description The request was sent to the nodes. */
+        Ordered: Record<string, never>;
         /** @description The update was stored, and is being sent. */
         Published: {
             /** @description Ids sort in the feed's order. */
             id: string;
+        };
+        /** @description The facts are being sent again. */
+        Retried: {
+            /** @description How many: those that were still dead. */
+            retried: number;
+        };
+        /** @description The facts to send again. */
+        RetryRequest: {
+            /** @description All if omitted. */
+            ids?: string[] | null;
         };
         /** @description The tokens: without `sid` and `jti`, all tokens of the user that were issued until now. */
         RevokeRequest: {
@@ -395,6 +653,21 @@ export interface components {
              * @example 2026-01-01T00:00:00.000Z
              */
             until: string;
+        };
+        /** @description These sockets in the namespace. */
+        RoomSockets: {
+            /** @description `/` if omitted. */
+            namespace?: string | null;
+            /** @description Their public ids: `socket.id` on the clients. */
+            sockets: string[];
+        };
+        /** @description Exactly one of `users`, `sockets`. */
+        RoomSocketsRequest: components["schemas"]["RoomUsers"] | components["schemas"]["RoomSockets"];
+        /** @description All sockets of these users in the namespace. */
+        RoomUsers: {
+            /** @description `/` if omitted. */
+            namespace?: string | null;
+            users: string[];
         };
         /** @description The message was stored. */
         Sent: {
@@ -531,6 +804,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `ack`: the clients' acknowledgements */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acknowledged"];
+                };
+            };
             /** @description The event was sent to the nodes */
             202: {
                 headers: {
@@ -594,8 +876,94 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    facts: {
+        parameters: {
+            query?: {
+                /** @description The `cursor` of the answer before; from the oldest fact that is kept if omitted. */
+                after?: string;
+                /** @description 1 to 1000; 100 if omitted. */
+                limit?: number;
+                /**
+                 * @description Names of facts, separated by commas; each may end in `*`. All if omitted.
+                 * @example session.*,user.online
+                 */
+                type?: string;
+                /** @description Seconds to wait for a fact if there is none, up to 25; 0 if omitted. */
+                wait?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Facts after the cursor */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Facts"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -717,7 +1085,269 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    hooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of the configuration */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookList"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    dead: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Dead facts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadFacts"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    retry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Calls with the same key within five minutes run once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description Being sent again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `in_progress`, with `Retry-After` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -784,6 +1414,228 @@ export interface operations {
             };
             /** @description `need_scope` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    join: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Calls with the same key within five minutes run once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The room */
+                room: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoomSocketsRequest"];
+            };
+        };
+        responses: {
+            /** @description The nodes let the sockets into the room */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ordered"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `in_progress`, with `Retry-After` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    leave: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Calls with the same key within five minutes run once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The room */
+                room: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoomSocketsRequest"];
+            };
+        };
+        responses: {
+            /** @description The nodes make the sockets leave the room */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ordered"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `in_progress`, with `Retry-After` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1048,7 +1900,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1221,7 +2073,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1329,7 +2181,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1508,7 +2360,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1692,7 +2544,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1880,7 +2732,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -365,7 +365,6 @@ export interface HookConnectAnswer {
  * A socket asks to connect; its token was verified
  */
 export interface HookConnectRequest {
-  address?: string;
   /**
    * As the client sent it, without its token; omitted if longer than 4 KB
    */
@@ -373,7 +372,10 @@ export interface HookConnectRequest {
   id: string;
   namespace: string;
   session: string;
-  socketId: SocketId;
+  /**
+   * Absent if the client asks to be recovered
+   */
+  socketId?: SocketId;
   timestamp: Timestamp;
   type: "connect";
   user: HookUser;
@@ -397,10 +399,10 @@ export interface HookEmit {
   to: HookTarget;
 }
 /**
- * 4xx: the error that the client gets
+ * 4xx: the error that the client gets; `rejected` without a valid code
  */
 export interface HookErrorAnswer {
-  code: string;
+  code?: string;
   message?: string;
 }
 /**

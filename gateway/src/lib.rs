@@ -5,7 +5,7 @@
 //!
 //! - [`api`], [`front`], [`ops`]: HTTP for backends, the public port, health and metrics
 //! - [`node`]: background work
-//! - [`event`]: one file per client event
+//! - [`event`]: one file per client event · [`fact`]: delivers facts to backends
 //! - [`emit`]: what backends send to sockets, and order for them
 //! - [`session`]: connections and their sockets, and what they share
 //! - [`room`], [`feed`]: stored messages and their receivers
@@ -23,6 +23,7 @@
 mod api;
 mod emit;
 mod event;
+mod fact;
 mod feed;
 mod front;
 mod hook;
@@ -147,6 +148,7 @@ impl Gateway {
             feeds: Rule::parse_all(&settings.feeds)?,
             hooks: Arc::new(Hooks::parse(&settings.hooks, ground(&settings), &lifecycle.stopping())?),
         };
+        fact::check(&policies.hooks, cluster.facts.kinds())?;
         let engine = settings.engine()?;
         let keys = ApiKeys::parse(&settings.api.keys)?;
         for list in [metrics::METRICS, jackfield_cluster::metrics::METRICS] {

@@ -44,8 +44,11 @@ const REASONS: &[&str] =
 const ENDPOINTS: &[&str] = &[
     "/v1/batch",
     "/v1/emit",
+    "/v1/facts",
     "/v1/feeds/{feed}",
     "/v1/hooks",
+    "/v1/hooks/{name}/dead",
+    "/v1/hooks/{name}/dead/retry",
     "/v1/nodes",
     "/v1/rooms/{room}/join",
     "/v1/rooms/{room}/leave",
@@ -75,6 +78,9 @@ pub(crate) const HOOK_OUTCOMES: &[&str] = &[
     "breaker_open",
     "cancelled",
 ];
+
+/// Outcomes of attempts to deliver facts; see [`crate::fact`].
+pub(crate) const FACT_OUTCOMES: &[&str] = &["delivered", "retried", "dead", "dropped"];
 
 /// Kinds of logs: of rooms, of feeds, or of users.
 const LOGS: &[&str] = &["room", "feed", "user"];
@@ -176,6 +182,17 @@ jackfield_shared::metric_list! {
     Gauge HOOK_OPEN = "jackfield_hook_calls_open" by hook in &[];
     /// 1 while the breaker of a hook is open, because its backend does not answer, else 0.
     Gauge HOOK_BREAKER_OPEN = "jackfield_hook_breaker_open" by hook in &[];
+
+    /// Facts that were recorded, as the nodes that deliver them see it; zero without hooks that want facts.
+    Counter FACTS_RECORDED = "jackfield_facts_recorded_total";
+    /// Attempts to deliver facts, by hook and outcome: `delivered`; `retried`: failed, and is sent again; `dead`: given
+    /// up; `dropped`: no longer kept when it was due.
+    Counter FACTS = "jackfield_facts_total" by hook in &[], outcome in FACT_OUTCOMES;
+    /// Seconds since the oldest fact was recorded that waits for its delivery to a hook on this node, parked facts
+    /// apart; 0 if none waits.
+    Gauge FACTS_LAG = "jackfield_facts_lag_seconds" by hook in &[];
+    /// Partitions of the log of facts whose facts this node delivers.
+    Gauge FACT_PARTITIONS = "jackfield_fact_partitions";
 
     /// Times that messages from other nodes may have been lost.
     Counter BUS_MISSED = "jackfield_bus_missed_total";

@@ -166,7 +166,7 @@ jackfield_shared::settings! {
     /// `api.…`
     pub struct Api {
         /// Backends that may call `/v1`: `name:scope+scope:sha256`, with the SHA-256 of the key in hex; scopes: `emit`,
-        /// `notify`, `read`, `disconnect`, `publish`, `rooms`.
+        /// `notify`, `read`, `disconnect`, `publish`, `rooms`, `hooks`.
         keys: Vec<String> = Vec::new(),
         /// Serves `/v1` on the public port, too.
         public: bool = false,

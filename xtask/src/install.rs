@@ -55,6 +55,7 @@ pub async fn everything() -> Result<()> {
 /// Node's and Python's packages, k6, schemathesis, and the tools for the test of `k8s/`.
 pub async fn packages() -> Result<()> {
     node_packages::install("e2e").await?;
+    node_packages::install("examples/backend-node").await?;
     python::programs(E2E).await?;
     python::programs(load::K6).await?;
     python::programs(fuzz::REQUIREMENTS).await?;

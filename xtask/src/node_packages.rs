@@ -1,4 +1,5 @@
-//! The repository's node packages: the stock browser client that the gateway serves, and the end-to-end tests.
+//! The repository's node packages: the stock browser client that the gateway serves, the end-to-end tests, and the
+//! examples that they run.
 
 use std::path::PathBuf;
 

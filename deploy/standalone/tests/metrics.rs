@@ -109,7 +109,8 @@ fn names_are_unique_and_end_in_their_unit() {
         assert!(names.insert(name), "{name} is declared twice");
         assert!(name.starts_with("jackfield_") || name.starts_with("process_"), "{name}");
         assert_eq!(name.ends_with("_total"), metric.kind() == Kind::Counter, "{name}");
-        let in_seconds = ["process_start_time_seconds", "jackfield_auth_signing_key_age_seconds"];
+        let in_seconds =
+            ["process_start_time_seconds", "jackfield_auth_signing_key_age_seconds", "jackfield_facts_lag_seconds"];
         assert_eq!(name.ends_with("_seconds"), metric.kind() == Kind::Histogram || in_seconds.contains(&name));
         assert!(metric.help().ends_with('.') && !metric.help().contains("  "), "{name}: {}", metric.help());
     }

@@ -31,7 +31,7 @@ macro_rules! needs {
         )*
     };
 }
-needs!(Emit, Notify, Read, Disconnect, Publish, Rooms);
+needs!(Emit, Notify, Read, Disconnect, Publish, Rooms, Hooks);
 
 /// A caller whose key has the scope `N`.
 pub(crate) struct Caller<N: Needs>(PhantomData<N>);

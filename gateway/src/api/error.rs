@@ -32,6 +32,9 @@ pub(crate) enum ApiError {
     /// The named thing does not exist.
     #[error("There is no such {0}")]
     NotFound(&'static str),
+    /// No facts are recorded.
+    #[error("No facts are recorded: set `facts` (FACTS) to `on`")]
+    FactsOff,
     /// The same `Idempotency-Key` was used for another call.
     #[error("This Idempotency-Key was used for another call")]
     KeyReused,
@@ -96,6 +99,7 @@ impl IntoResponse for ApiError {
             Self::NeedScope(_) => body(StatusCode::FORBIDDEN, "need_scope"),
             Self::Validation(messages) => ErrorBody::validation(messages.clone()),
             Self::NotFound(_) => body(StatusCode::NOT_FOUND, "not_found"),
+            Self::FactsOff => body(StatusCode::NOT_FOUND, "facts_off"),
             Self::KeyReused => body(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::TooManyReceivers(_) => body(StatusCode::UNPROCESSABLE_ENTITY, "too_many_receivers"),
             Self::InProgress => body(StatusCode::CONFLICT, "in_progress").retry_after(1),

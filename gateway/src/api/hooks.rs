@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
+use jackfield_cluster::facts::HookStatus;
 use jackfield_shared::time::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,11 +11,12 @@ use utoipa::ToSchema;
 use super::{
     caller::{Caller, Read},
     error::{ApiError, Errors},
+    hook_dead::time,
     state::Api,
 };
 use crate::hook::Hook;
 
-/// A configured hook. The numbers are those of the node that answers, since its start.
+/// A configured hook. The numbers are those of the node that answers, since its start, but for `delivery`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Hook)]
@@ -40,6 +42,31 @@ pub(crate) struct HookDoc {
     calls: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<LastErrorDoc>,
+    /// Only with `facts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryDoc>,
+}
+
+/// The delivery of facts to a hook, in the whole cluster.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = HookDelivery)]
+pub(crate) struct DeliveryDoc {
+    /// Recorded facts of all kinds that the hook has not got to.
+    waiting: u64,
+    /// Facts that the hook refused, and those that wait behind them.
+    parked: u64,
+    /// Facts that it refused for a whole day.
+    dead: u64,
+    /// Facts that were no longer kept when they were due, and dead ones beyond 1,000 in a partition.
+    dropped: u64,
+    /// Until when nothing is sent, because the hook does not answer; at the latest in any partition.
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_until: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// The last call that failed.
@@ -76,11 +103,24 @@ fn breaker_states() -> utoipa::openapi::schema::Object {
     responses((status = 200, description = "In the order of the configuration", body = HookList), Errors),
 )]
 pub(crate) async fn hooks(_: Caller<Read>, State(api): State<Arc<Api>>) -> Result<Json<HookList>, ApiError> {
-    let hooks = api.shared.hooks.all().iter().map(|hook| of(hook));
-    Ok(Json(HookList { node: api.shared.id.to_string(), hooks: hooks.collect() }))
+    let mut hooks = Vec::new();
+    for hook in api.shared.hooks.all() {
+        let status = match hook.facts().is_empty() {
+            true => None,
+            false => Some(api.shared.cluster.facts.status(&hook.name).await?),
+        };
+        hooks.push(of(hook, status));
+    }
+    Ok(Json(HookList { node: api.shared.id.to_string(), hooks }))
 }
 
-fn of(hook: &Hook) -> HookDoc {
+fn delivery(HookStatus { waiting, parked, dead, dropped, paused_until, error }: HookStatus) -> DeliveryDoc {
+    let paused_until = (paused_until > 0).then(|| time(paused_until));
+    let error = (!error.is_empty()).then(|| error.into());
+    DeliveryDoc { waiting, parked, dead, dropped, paused_until, error }
+}
+
+fn of(hook: &Hook, status: Option<HookStatus>) -> HookDoc {
     HookDoc {
         name: hook.name.to_string(),
         url: hook.url(),
@@ -97,5 +137,6 @@ fn of(hook: &Hook) -> HookDoc {
             outcome: error.outcome.name(),
             reason: error.reason,
         }),
+        delivery: status.map(delivery),
     }
 }

@@ -19,16 +19,19 @@ pub(crate) enum Scope {
     Publish,
     /// Let sockets into rooms, and make them leave.
     Rooms,
+    /// Read dead facts of hooks, and send them again.
+    Hooks,
 }
 
 impl Scope {
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 7] = [
         ("emit", Self::Emit),
         ("notify", Self::Notify),
         ("read", Self::Read),
         ("disconnect", Self::Disconnect),
         ("publish", Self::Publish),
         ("rooms", Self::Rooms),
+        ("hooks", Self::Hooks),
     ];
 
     /// The name in the configuration.
@@ -103,7 +106,7 @@ fn parse_key(index: usize, text: &str) -> Result<ApiKey, SettingsError> {
     let scope = |text: &str| Scope::ALL.iter().find(|(name, _)| *name == text).map(|(_, scope)| *scope);
     let scopes = scopes.split('+').map(scope).collect::<Option<Vec<_>>>();
     let scopes =
-        scopes.ok_or_else(|| wrong("must have scopes out of emit, notify, read, disconnect, publish, rooms"))?;
+        scopes.ok_or_else(|| wrong("must have scopes out of emit, notify, read, disconnect, publish, rooms, hooks"))?;
     let hash = from_hex(hash).ok_or_else(|| wrong("must have a SHA-256 of 64 hex digits"))?;
     Ok(ApiKey { name: name.to_owned(), scopes, hash })
 }

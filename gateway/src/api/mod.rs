@@ -14,7 +14,11 @@ mod disconnect;
 mod document;
 mod emit;
 mod error;
+mod fact_cursor;
+mod fact_merge;
+mod facts;
 mod feeds;
+mod hook_dead;
 mod hooks;
 mod idempotency;
 mod keys;
@@ -80,6 +84,9 @@ fn endpoints() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::stats))
         .routes(routes!(hooks::hooks))
+        .routes(routes!(hook_dead::dead))
+        .routes(routes!(hook_dead::retry))
+        .routes(routes!(facts::facts))
         .split_for_parts()
 }
 

@@ -13,6 +13,7 @@ use std::{
 use jackfield_cluster::{
     Unavailable,
     bus::Channel,
+    facts::Begin,
     ids::Incarnation,
     presence::{Announce, Entry, Stay},
     sessions::{EndReason, HeldSession, Restored},
@@ -21,7 +22,7 @@ use jackfield_shared::{hosts::is_loopback, time::now};
 
 use super::{Report, release::remove_stays, revocations};
 use crate::{
-    metrics,
+    fact, metrics,
     session::{
         Client, Connection, Shared,
         registry::{Ending, Release},
@@ -106,6 +107,9 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);
     let (incarnation, remembered) = membership.register(&shared.id, &address).await?;
     shared.cluster.log.remembers(remembered);
+    // A hook that is new begins here; one that Redis has forgotten misses nothing that it still has.
+    let place = if shared.lease.incarnation().is_none() { Begin::AtEnd } else { Begin::AtOldest };
+    fact::begin(shared, place).await?;
     if shared.lease.begun(&incarnation, remembered) {
         tracing::warn!("Redis lost its data: re-registering this node's sessions and room members");
     }

@@ -27,7 +27,7 @@ use jackfield_cluster::bus::BusEvent;
 use tokio::sync::mpsc;
 
 pub(crate) use self::report::Report;
-use crate::session::Shared;
+use crate::{fact, session::Shared};
 
 /// Starts all background work. It runs until the lifecycle stops; when the lifecycle is leaving, the node drains and
 /// then stops it.
@@ -41,6 +41,7 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(catch_up::run(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
     tasks.spawn(revocations::run(Arc::clone(shared)));
+    tasks.spawn(fact::run(Arc::clone(shared)));
     shared.feeds.start(tasks);
     tasks.spawn(roster::run(Arc::clone(shared)));
     tasks.spawn(sweep::idle(Arc::clone(shared)));

@@ -208,7 +208,9 @@ async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key
     calls.sort_unstable();
     let expected = [
         "delete /v1/users/{id}/notifications/{notificationId}",
+        "get /v1/facts",
         "get /v1/hooks",
+        "get /v1/hooks/{name}/dead",
         "get /v1/nodes",
         "get /v1/rooms/{room}/members",
         "get /v1/rooms/{room}/messages",
@@ -218,6 +220,7 @@ async fn the_openapi_document_has_every_call_and_the_page_shows_it_without_a_key
         "post /v1/batch",
         "post /v1/emit",
         "post /v1/feeds/{feed}",
+        "post /v1/hooks/{name}/dead/retry",
         "post /v1/rooms/{room}/join",
         "post /v1/rooms/{room}/leave",
         "post /v1/rooms/{room}/messages",

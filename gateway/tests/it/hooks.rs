@@ -274,9 +274,8 @@ async fn an_operator_sees_the_hooks_and_their_calls() {
         None => text(200, "not JSON"),
     })
     .await;
-    let rule =
-        backend.rule("orders", "events=order:*;timeout=1500ms;facts=session.*").replace("/hook;", "/hook?key=k;");
-    let cluster = TestCluster::with(1, &[&hooks_setting(&[rule])]).await;
+    let rule = backend.rule("orders", "events=order:*;timeout=1500ms;facts=room.v*").replace("/hook;", "/hook?key=k;");
+    let cluster = TestCluster::with(1, &["facts=room.vacated", &hooks_setting(&[rule])]).await;
     let ana = cluster.client("ana").await;
     for said in [json!(204), json!(204), json!(404), json!(500), json!("bad")] {
         ana.ask("order:x", said).await;
@@ -290,7 +289,8 @@ async fn an_operator_sees_the_hooks_and_their_calls() {
     });
     let expected = json!({
         "name": "orders", "url": backend.url, "namespace": "/", "events": ["order:*"], "connect": false,
-        "facts": ["session.*"], "timeoutMs": 1500, "open": 0, "breaker": "closed", "calls": calls, "lastError": null,
+        "facts": ["room.v*"], "timeoutMs": 1500, "open": 0, "breaker": "closed", "calls": calls, "lastError": null,
+        "delivery": { "waiting": 0, "parked": 0, "dead": 0, "dropped": 0 },
     });
     assert_eq!(list["hooks"], json!([expected]));
     assert!(is_timestamp(&error["at"].take()), "{error}");

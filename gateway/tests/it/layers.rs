@@ -13,7 +13,7 @@ use std::{
 const LAYERS: [&[&str]; 10] = [
     &["api", "front", "ops"],
     &["node"],
-    &["event"],
+    &["event", "fact"],
     &["emit"],
     &["session"],
     &["room", "feed"],

@@ -94,6 +94,7 @@ async fn end_to_end_of(files: &[String], pattern: Option<String>, engine: Option
         node.env("ENGINE", engine);
     }
     node_packages::install("e2e").await?;
+    node_packages::install("examples/backend-node").await?;
     cargo::run("node --test", node).await
 }
 

@@ -72,16 +72,15 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             described(
                 "A socket asks to connect; its token was verified",
                 object(
-                    &["id", "type", "namespace", "socketId", "session", "user", "timestamp"],
+                    &["id", "type", "namespace", "session", "user", "timestamp"],
                     json!({
                         "id": string(),
                         "type": { "const": "connect" },
                         "namespace": string(),
-                        "socketId": reference("SocketId"),
+                        "socketId": described("Absent if the client asks to be recovered", json!({ "allOf": [reference("SocketId")] })),
                         "session": string(),
                         "auth": described("As the client sent it, without its token; omitted if longer than 4 KB", any()),
                         "user": reference("HookUser"),
-                        "address": string(),
                         "timestamp": reference("Timestamp"),
                     }),
                 ),
@@ -145,11 +144,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         (
             "HookErrorAnswer",
             described(
-                "4xx: the error that the client gets",
+                "4xx: the error that the client gets; `rejected` without a valid code",
                 object(
-                    &["code"],
+                    &[],
                     json!({
-                        "code": { "type": "string", "minLength": 1 }, "message": string(),
+                        "code": { "type": "string", "pattern": "^[a-z][a-z0-9_:.-]{0,63}$" }, "message": string(),
                     }),
                 ),
             ),

@@ -11,8 +11,9 @@ use super::*;
 type Names = BTreeSet<String>;
 
 /// Calls in which the name of an event is no literal: the file, the expression, and the names that it can be; none if it
-/// is a parameter. Events of backends do not use these functions.
-const NOT_LITERAL: [(&str, &str, &[&str]); 5] = [
+/// is a parameter, or a backend's event is passed on.
+const NOT_LITERAL: [(&str, &str, &[&str]); 6] = [
+    ("emit/select.rs", "shared", &[]),
     ("room/worker.rs", "event", &[]),
     ("session/announcement.rs", "event", &["user:online", "user:offline"]),
     ("session/client.rs", "event", &[]),

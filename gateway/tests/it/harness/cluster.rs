@@ -27,7 +27,7 @@ use super::{Client, User, user::SECRET};
 /// A key with every scope, known to every test cluster.
 pub const API_KEY: &str = "test-key";
 /// Its entry in the settings: the SHA-256 of the key.
-const API_KEYS: &str = "api.keys=test:emit+notify+read+disconnect+publish+rooms:62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef";
+const API_KEYS: &str = "api.keys=test:emit+notify+read+disconnect+publish+rooms+hooks:62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef";
 /// Tests are fast, but not about the limits of one user.
 const UNLIMITED: [&str; 6] = ["eventRate", "broadcastRate", "privateRate", "userConnectRate", "userRooms", "userBytes"];
 /// In the test's own time.
