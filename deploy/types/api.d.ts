@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, in order. */
+        get: operations["facts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/feeds/{feed}": {
         parameters: {
             query?: never;
@@ -49,6 +66,40 @@ export interface paths {
         get: operations["hooks"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A hook's dead facts. */
+        get: operations["dead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/dead/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends dead facts again, for another day. They come after facts that were delivered meanwhile. */
+        post: operations["retry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -304,6 +355,25 @@ export interface components {
          * @enum {string}
          */
         Change: "CREATE" | "UPDATE" | "DELETE";
+        /** @description A fact that was given up. */
+        DeadFact: {
+            /**
+             * Format: date-time
+             * @description When it was given up.
+             */
+            at: string;
+            fact: components["schemas"]["Fact"];
+            /**
+             * @description The last failure: a status, or what was wrong.
+             * @example status_400
+             */
+            reason: string;
+        };
+        /** @description The facts that a hook refused until the end of their term, by partition. */
+        DeadFacts: {
+            /** @description At most 1,000 of each of the 16 partitions: the last that were given up. */
+            dead: components["schemas"]["DeadFact"][];
+        };
         /** @description Why the user is disconnected. */
         DisconnectRequest: {
             /** @description The reason that the clients receive. */
@@ -358,6 +428,31 @@ export interface components {
         };
         /** @description The text for people: a list for validation errors, one sentence otherwise. */
         ErrorMessage: string | string[];
+        /** @description A fact, as hooks get it. */
+        Fact: {
+            data: Record<string, never>;
+            /** @description Stable: the same in every repetition. */
+            id: string;
+            /** Format: date-time */
+            timestamp: string;
+            /** @example session.ended */
+            type: string;
+        };
+        /** @description Facts by their time; those about one user, and those about one room, in their order. */
+        Facts: {
+            /** @description Continues after these facts. */
+            cursor: string;
+            /**
+             * Format: int64
+             * @description How many facts after the cursor are no longer kept.
+             */
+            dropped?: number;
+            facts: components["schemas"]["Fact"][];
+            /** @description Whether more facts follow now. */
+            more: boolean;
+            /** @description Redis lost data: facts after the cursor may be missing. */
+            reset?: boolean;
+        };
         /** @description An update for a feed's subscribers. */
         FeedRequest: {
             /** @description Anything, at most 64 KiB of JSON, nested less than 64 levels deep. */
@@ -373,7 +468,7 @@ export interface components {
         History: {
             messages: components["schemas"]["StoredMessage"][];
         };
-        /** @description A configured hook. The numbers are those of the node that answers, since its start. */
+        /** @description A configured hook. The numbers are those of the node that answers, since its start, but for `delivery`. */
         Hook: {
             /**
              * @description `open` while the backend does not answer: one call at a time is sent, as a probe.
@@ -384,6 +479,7 @@ export interface components {
             calls: Record<string, never>;
             /** @description Whether it decides who joins the namespace. */
             connect: boolean;
+            delivery?: null | components["schemas"]["HookDelivery"];
             /** @description Patterns of the events that it handles. */
             events: string[];
             /** @description Patterns of the facts that it gets. */
@@ -400,6 +496,36 @@ export interface components {
             timeoutMs: number;
             /** @description Without its query. */
             url: string;
+        };
+        /** @description The delivery of facts to a hook, in the whole cluster. */
+        HookDelivery: {
+            /**
+             * Format: int64
+             * @description Facts that it refused for a whole day.
+             */
+            dead: number;
+            /**
+             * Format: int64
+             * @description Facts that were no longer kept when they were due, and dead ones beyond 1,000 in a partition.
+             */
+            dropped: number;
+            /** @description Why. */
+            error?: string | null;
+            /**
+             * Format: int64
+             * @description Facts that the hook refused, and those that wait behind them.
+             */
+            parked: number;
+            /**
+             * Format: date-time
+             * @description Until when nothing is sent, because the hook does not answer; at the latest in any partition.
+             */
+            pausedUntil?: string | null;
+            /**
+             * Format: int64
+             * @description Recorded facts of all kinds that the hook has not got to.
+             */
+            waiting: number;
         };
         /** @description The last call that failed. */
         HookError: {
@@ -499,6 +625,16 @@ export interface components {
         Published: {
             /** @description Ids sort in the feed's order. */
             id: string;
+        };
+        /** @description The facts are being sent again. */
+        Retried: {
+            /** @description How many: those that were still dead. */
+            retried: number;
+        };
+        /** @description The facts to send again. */
+        RetryRequest: {
+            /** @description All if omitted. */
+            ids?: string[] | null;
         };
         /** @description The tokens: without `sid` and `jti`, all tokens of the user that were issued until now. */
         RevokeRequest: {
@@ -769,6 +905,92 @@ export interface operations {
             };
         };
     };
+    facts: {
+        parameters: {
+            query?: {
+                /** @description The `cursor` of the answer before; from the oldest fact that is kept if omitted. */
+                after?: string;
+                /** @description 1 to 1000; 100 if omitted. */
+                limit?: number;
+                /**
+                 * @description Names of facts, separated by commas; each may end in `*`. All if omitted.
+                 * @example session.*,user.online
+                 */
+                type?: string;
+                /** @description Seconds to wait for a fact if there is none, up to 25; 0 if omitted. */
+                wait?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Facts after the cursor */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Facts"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     publish: {
         parameters: {
             query?: never;
@@ -930,6 +1152,203 @@ export interface operations {
             };
             /** @description `need_scope` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    dead: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Dead facts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadFacts"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    retry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Calls with the same key within five minutes run once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description Being sent again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `in_progress`, with `Retry-After` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
