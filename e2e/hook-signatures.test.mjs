@@ -17,7 +17,7 @@ import { ownEvents, schema } from "./support/contract.mjs";
 import { startNode } from "./support/node.mjs";
 import { done } from "./support/rooms.mjs";
 import { freePort } from "./support/standalone.mjs";
-import { until } from "./support/until.mjs";
+import { NotYet, until } from "./support/until.mjs";
 
 ownEvents("order:create");
 
@@ -56,7 +56,7 @@ const VERIFIERS = {
 
 describe("signatures of hooks", () => {
   const [old, next] = [newSecret(), newSecret()];
-  const calls = [];
+  const [calls, facts] = [[], []];
   let node, server, folder, secretFile, client;
 
   before(async () => {
@@ -67,12 +67,15 @@ describe("signatures of hooks", () => {
     const port = await freePort();
     server = createServer(async (request, response) => {
       const body = (await request.toArray()).join("");
-      calls.push({ body, all: request.headers, headers: Object.fromEntries(HEADERS.map((name) => [name, request.headers[name]])) });
+      // Those of events and connects, and those that come when they come.
+      const list = JSON.parse(body).type.includes(".") ? facts : calls;
+      list.push({ body, all: request.headers, headers: Object.fromEntries(HEADERS.map((name) => [name, request.headers[name]])) });
       response.writeHead(204).end();
     });
     await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
     const files = `${secretFile}+${join(folder, "new")}`;
-    node = await startNode({ set: { hooks: `shop;url=http://127.0.0.1:${port}/hook;events=order:*;connect;secretFile=${files}` } });
+    const hook = `shop;url=http://127.0.0.1:${port}/hook;events=order:*;connect;facts=*;secretFile=${files}`;
+    node = await startNode({ set: { hooks: hook, facts: "on", "presence.grace": "300ms" } });
     client = await signedIn(node.url, node.user());
   });
   after(async () => {
@@ -154,6 +157,28 @@ describe("signatures of hooks", () => {
       assert.match(all["user-agent"], /^jackfield\//);
     }
     assert.deepEqual(JSON.parse(calls.at(-1).body).args, [{ part: { $binary: "AQI=" } }]);
+  });
+
+  test("facts of every kind are signed, and as the document says", async () => {
+    const other = await signedIn(node.url, node.user());
+    await done(other, "join-room", "general");
+    await done(other, "send-message", { room: "general", content: "\u00f1 / \u{1f44b}" });
+    other.close();
+    const kinds = ["message.stored", "room.joined", "room.left", "room.occupied", "room.vacated", "session.ended",
+      "session.started", "user.offline", "user.online"];
+    await until("a fact of each kind", () => {
+      const seen = new Set(facts.map(({ body }) => JSON.parse(body).type));
+      const missing = kinds.filter((kind) => !seen.has(kind));
+      if (missing.length > 0) throw new NotYet(`missing: ${missing}`);
+      return true;
+    });
+    const validate = schema("HookFactRequest");
+    for (const { body, headers } of facts) {
+      assert.ok(new Webhook(old).verify(body, headers), body);
+      assert.ok(validate(JSON.parse(body)), `${body}: ${JSON.stringify(validate.errors)}`);
+      assert.equal(JSON.parse(body).id, headers["webhook-id"]);
+    }
+    assert.deepEqual(await VERIFIERS.Python(facts.map((fact) => [old, fact])), facts.map(() => "ok"));
   });
 
   test("while the secret is changed both sign; afterwards only the new one does", async () => {

@@ -1347,7 +1347,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `idempotency_key_reused` */
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -48,6 +48,7 @@ FAULTS = [
     ("prod", "Ingress jackfield-sockets", "name: gateway\n            port", "name: gate\n            port", "no Service gate"),
     ("components", "Deployment gateway", "secretName: jackfield-redis-tls", "secretName: redis", "no Secret redis"),
     ("components", "ConfigMap gateway-settings", "/etc/redis-tls/ca", "/etc/redis/ca", "REDIS_CA_FILE is in no volume"),
+    ("components", "Deployment gateway", "mountPath: /etc/hooks", "mountPath: /etc/hook", "HOOKS names /etc/hooks/secret"),
     ("prod", "ConfigMap gateway-settings", "kind: ConfigMap", "kind: Secret", "prod creates a Secret of its own"),
     ("dev", "Deployment gateway", "key: api-keys", "key: keys", " with keys"),
     # Scaling.
@@ -72,6 +73,7 @@ FAULTS = [
     ("prod", "NetworkPolicy gateway-to-redis", f"{NAME}: gateway", f"{NAME}: auth-service", "REDIS_URL is outside"),
     ("prod", "NetworkPolicy gateway", "name: nginx-ingress", "name: nginx", "the Ingress may not reach port 3000"),
     ("prod", "NetworkPolicy gateway", "port: 3000", "port: 13000", "can be reached from outside"),
+    ("components", "NetworkPolicy gateway-to-backends", "backend: \"true\"", "backend: \"yes\"", "lets it call its hooks"),
     ("dev", "NetworkPolicy gateway", "port: 13000", "port: 13001", "nodes may not pass polls on"),
     ("prod", "NetworkPolicy auth-service", "port: 13001", "port: 13002", "Prometheus may not reach"),
     ("dev", "NetworkPolicy deny-all", "  - Egress", "", "connections without a policy are not denied"),

@@ -32,6 +32,10 @@ def namespace(name):
     )
 
 
+def is_backend(entry):
+    return fits(entry.get("namespaceSelector", {}).get("matchLabels", {}), {"jackfield/backend": "true"})
+
+
 def connections(overlay):
     """Every address in the environment is that of a Service, and the policies allow the connections at both ends."""
     for workload in overlay.workloads:
@@ -63,6 +67,10 @@ def connections(overlay):
         both = [allows(overlay, way, gateway, pods(gateway), gateway.port("internal")) for way in ("egress", "ingress")]
         if not all(both):
             yield f"{gateway.name}: nodes may not pass polls on to each other"
+    for workload in overlay.workloads:
+        hooks = any(variable == "HOOKS" for c in workload.containers for variable, _ in overlay.environment(c))
+        if hooks and not allows(overlay, "egress", workload, is_backend, None):
+            yield f"{workload.name}: no policy lets it call its hooks in namespaces of backends"
     for workload in overlay.workloads:
         internal = workload.port("internal")
         if internal and allows(overlay, "ingress", workload, namespace("nginx-ingress"), internal):

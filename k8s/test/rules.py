@@ -135,6 +135,11 @@ def references(overlay):
             for variable, value in overlay.environment(container):
                 if variable.endswith("_FILE") and not any(value.startswith(f"{m['mountPath']}/") for m in mounts):
                     yield f"{workload.name}: {variable} is in no volume: {value}"
+                # The files of each hook: `…;secretFile=PATH+PATH;…`.
+                for paths in re.findall(r"secretFile=([^;,]+)", value) if variable == "HOOKS" else []:
+                    for path in paths.split("+"):
+                        if not any(path.startswith(f"{mount['mountPath']}/") for mount in mounts):
+                            yield f"{workload.name}: {variable} names {path}, which is in no volume"
         for volume in workload.pod.get("volumes", []):
             if (secret := volume.get("secret")) and secret["secretName"] not in {name for name, _ in external}:
                 yield f"{workload.name}: there is no Secret {secret['secretName']}"
