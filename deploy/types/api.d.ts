@@ -375,7 +375,7 @@ export interface components {
             /** @description The call's body. */
             body: Record<string, never>;
             /** @description As the header `Idempotency-Key` of a call of its own. */
-            idempotencyKey?: string;
+            idempotencyKey?: string | null;
             /** @description Always `POST`. */
             method: components["schemas"]["CallMethod"];
             /**
