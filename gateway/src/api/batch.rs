@@ -150,6 +150,10 @@ impl Call {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.:~%-".contains(&byte);
         let rest = self.path.strip_prefix("/v1/").filter(|rest| (1..=MAX_PATH).contains(&rest.len()));
         let is_good = rest.is_some_and(|rest| rest.bytes().all(plain)) && self.path != PATH;
+        // The endpoint would refuse it, too: here the whole batch is refused, as the document says.
+        if !self.body.get().starts_with('{') {
+            return Err(format!("calls[{index}].body must be an object"));
+        }
         if let Some(key) = &self.idempotency_key {
             let visible = (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
             if !visible {

@@ -105,6 +105,7 @@ async fn paths_are_those_of_post_endpoints() {
         json!({ "calls": vec![emit(1); 1_001] }),
         json!({ "calls": [{ "method": "GET", "path": "/v1/emit", "body": {} }] }),
         json!({ "calls": [{ "method": "POST", "path": "/v1/emit" }] }),
+        json!({ "calls": [{ "method": "POST", "path": "/v1/emit", "body": [] }] }),
         json!({ "calls": [{ "method": "POST", "path": "/v1/emit", "body": {}, "idempotencyKey": "a b" }] }),
     ] {
         let (status, answer) = cluster.call(0, Method::POST, "/v1/batch", &wrong).await;
