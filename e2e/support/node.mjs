@@ -17,7 +17,7 @@ import { ROOT } from "./xtask.mjs";
 const HEADER = { alg: "HS256", typ: "JWT" };
 
 /** The gateway that is tested: that of GATEWAY, the one that `cargo xtask test` has built, or one built now. */
-async function program() {
+export async function program() {
   if (process.env.GATEWAY) return process.env.GATEWAY;
   if (process.env.XTASK) return join(dirname(process.env.XTASK), "jackfield-gateway");
   await promisify(execFile)("cargo", ["build", "-p", "jackfield-gateway"], { cwd: ROOT });

@@ -32,7 +32,8 @@ local dead = {}
 for i = 19, #ARGV do
   dead[ARGV[i]] = true
 end
-local out, user, removed = outbox(KEYS[11], KEYS[12], ARGV[18]), ARGV[11], {}
+local out, user = outbox(KEYS[11], KEYS[12], ARGV[18]), ARGV[11]
+local removed, evicted = out and {}, out and {}
 local entries = sessions_of(KEYS[1], session, dead, removed)
 sessions_ended(out, user, removed, 'node_lost')
 local records, record, namespace = ARGV[12], ARGV[13], ARGV[15]
@@ -76,11 +77,11 @@ end
 if ended then
   redis.call('HDEL', KEYS[1], before)
   publish_eviction(ended, ARGV[1])
-  sessions_ended(out, user, { ended }, 'resumed')
+  session_ended(out, user, ended, 'resumed')
 end
 local own, is_new = register(KEYS[1], session, generation, incarnation, record)
 entries[#entries + 1] = own
-local _, evicted = evict_oldest(KEYS[1], entries, limit, session, ARGV[1], records)
+evict_oldest(KEYS[1], entries, limit, session, ARGV[1], records, evicted)
 sessions_ended(out, user, evicted, 'replaced')
 if is_new then
   session_started(out, user, own, namespace, recovered[1] or ARGV[16])

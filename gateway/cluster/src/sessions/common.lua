@@ -11,19 +11,22 @@ local function by_node(flat)
   return sessions
 end
 
--- The registered sessions except one, oldest first. Removes those of dead incarnations, and adds their entries to
--- `removed`.
+-- The registered sessions except one, oldest first. Removes those of dead incarnations, and adds their entries to the
+-- list `removed`, if it is given.
 local function sessions_of(key, except, dead, removed)
   local entries = {}
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local generation, holder, record = string.match(flat[i + 1], '^(%d+) (%S+) ?(.*)$')
-    local entry = { session = flat[i], generation = tonumber(generation), holder = holder, record = record }
     if dead[holder] then
       redis.call('HDEL', key, flat[i])
-      removed[#removed + 1] = entry
+      if removed then
+        removed[#removed + 1] = { session = flat[i], holder = holder }
+      end
     elseif flat[i] ~= except then
-      entries[#entries + 1] = entry
+      entries[#entries + 1] = {
+        session = flat[i], generation = tonumber(generation), holder = holder, record = record,
+      }
     end
   end
   table.sort(entries, function(a, b) return a.generation < b.generation end)
@@ -43,9 +46,10 @@ local function publish_eviction(entry, node_channels)
 end
 
 -- Evicts the first entries above the limit (0 for none), and deletes their records, whose names begin with `records`.
--- Tells their nodes, except for `own`. Returns whether `own` was evicted, and the entries of the others.
-local function evict_oldest(key, entries, limit, own, node_channels, records)
-  local lost, others = false, {}
+-- Tells their nodes, except for `own`. Returns whether `own` was evicted. Adds the entries of the others to the list
+-- `evicted`, if it is given.
+local function evict_oldest(key, entries, limit, own, node_channels, records, evicted)
+  local lost = false
   if limit > 0 then
     for i = 1, #entries - limit do
       local entry = entries[i]
@@ -57,10 +61,12 @@ local function evict_oldest(key, entries, limit, own, node_channels, records)
         lost = true
       else
         publish_eviction(entry, node_channels)
-        others[#others + 1] = entry
+        if evicted then
+          evicted[#evicted + 1] = entry
+        end
       end
     end
   end
-  return lost, others
+  return lost
 end
 

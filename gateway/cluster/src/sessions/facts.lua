@@ -13,11 +13,18 @@ local function session_started(out, user, entry, namespace, socket)
   end
 end
 
--- Records that these sessions ended.
+-- Records that a session ended.
+local function session_ended(out, user, entry, reason)
+  if out then
+    fact(out, 'session.ended', 'session', entry.session, 'user', user, 'reason', reason, 'node', node_of(entry.holder))
+  end
+end
+
+-- Records that these sessions ended; the list is nil if nothing is recorded.
 local function sessions_ended(out, user, entries, reason)
   if out then
     for _, entry in ipairs(entries) do
-      fact(out, 'session.ended', 'session', entry.session, 'user', user, 'reason', reason, 'node', node_of(entry.holder))
+      session_ended(out, user, entry, reason)
     end
   end
 end

@@ -18,7 +18,7 @@ if holder ~= ARGV[2] then
   return 0
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
-sessions_ended(outbox(KEYS[3], KEYS[4], ARGV[5]), ARGV[6], { { session = ARGV[1], holder = holder } }, ARGV[7])
+session_ended(outbox(KEYS[3], KEYS[4], ARGV[5]), ARGV[6], { session = ARGV[1], holder = holder }, ARGV[7])
 -- Another session may have taken the record over.
 if record ~= '' and redis.call('HGET', ARGV[3] .. record, 's') == ARGV[1] then
   if ARGV[4] == '0' then

@@ -25,7 +25,7 @@ local record_of = ARGV[9] ~= '' and redis.call('HGET', ARGV[8] .. ARGV[9], 's')
 if record_of and record_of ~= ARGV[1] then
   -- The client has come back with another session.
   if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then
-    sessions_ended(out, user, { { session = ARGV[1], holder = ARGV[2] } }, 'resumed')
+    session_ended(out, user, { session = ARGV[1], holder = ARGV[2] }, 'resumed')
   end
   return { 0, '0', '0' }
 end
@@ -33,10 +33,11 @@ local entries = sessions_of(KEYS[1], ARGV[1], {})
 local own, is_new = register(KEYS[1], ARGV[1], tonumber(ARGV[5]), ARGV[2], ARGV[9])
 entries[#entries + 1] = own
 table.sort(entries, function(a, b) return a.generation < b.generation end)
-local lost, evicted = evict_oldest(KEYS[1], entries, tonumber(ARGV[3]), ARGV[1], ARGV[4], ARGV[8])
+local evicted = out and {}
+local lost = evict_oldest(KEYS[1], entries, tonumber(ARGV[3]), ARGV[1], ARGV[4], ARGV[8], evicted)
 sessions_ended(out, user, evicted, 'replaced')
 if lost and not is_new then
-  sessions_ended(out, user, { own }, 'replaced')
+  session_ended(out, user, own, 'replaced')
 elseif is_new and not lost then
   session_started(out, user, own, '', '')
 end
