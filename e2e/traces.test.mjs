@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join as inFolder } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -10,6 +11,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { Api } from "./support/api.mjs";
 import { alsoIn, closeAll, connect, signedIn } from "./support/clients.mjs";
 import { OWN } from "./support/cluster.mjs";
+import { ownEvents } from "./support/contract.mjs";
 import { PRODUCTS, reading } from "./support/feeds.mjs";
 import { matches, startCollector } from "./support/otlp.mjs";
 import { done, join, newRoom, refused, startRooms } from "./support/rooms.mjs";
@@ -17,22 +19,36 @@ import { NotYet, until } from "./support/until.mjs";
 import { api } from "./support/users.mjs";
 
 /** Kinds of spans, by OpenTelemetry's numbers. */
-const [SERVER, PRODUCER, CONSUMER] = [2, 4, 5];
+const [INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER] = [1, 2, 3, 4, 5];
+
+ownEvents("hooked:x");
 
 describe("traces of a cluster", OWN, () => {
   let cluster, collector, logs, nodes;
+  /** A backend for hooks, and the headers of its calls. */
+  const calls = [];
+  const backend = createServer((request, response) => {
+    calls.push(request.headers);
+    request.resume().on("end", () => response.writeHead(204).end());
+  });
   before(async () => {
     collector = await startCollector();
+    await new Promise((resolve) => backend.listen(0, "127.0.0.1", resolve));
     logs = await mkdtemp(inFolder(tmpdir(), "jackfield-traces-"));
     const traced = { "otel.exporterOtlpEndpoint": collector.url, "otel.tracesSamplerArg": 1 };
-    const set = { ...traced, "log.format": "json", "log.level": "trace", "session.policy": "multi" };
+    const [secret, port] = [`${logs}-secret`, backend.address().port];
+    await writeFile(secret, `whsec_${randomBytes(32).toString("base64")}`);
+    const hooks = `traced;url=http://127.0.0.1:${port}/;events=hooked:*;secretFile=${secret}`;
+    const set = { ...traced, hooks, "log.format": "json", "log.level": "trace", "session.policy": "multi" };
     cluster = await startRooms({ set, authSet: { ...traced, "log.format": "json", "log.level": "trace" }, logs });
     nodes = await Promise.all(cluster.gateways.map(async (gateway) => (await cluster.readiness(gateway)).body.node));
   });
   after(async () => {
     await cluster?.stop();
     collector?.stop();
-    if (logs) await rm(logs, { recursive: true });
+    backend.close();
+    backend.closeAllConnections();
+    if (logs) await Promise.all([logs, `${logs}-secret`].map((path) => rm(path, { recursive: true, force: true })));
   });
   afterEach(closeAll);
 
@@ -79,6 +95,20 @@ describe("traces of a cluster", OWN, () => {
     assert.equal(spans.length, 2 + nodes.length);
     t.diagnostic(JSON.stringify({ trace: first.trace, spans: spans.map(({ name, instance, start, end }) =>
       ({ name, instance, atMicros: Number(start - event.start) / 1000, tookMicros: Number(end - start) / 1000 })) }));
+  });
+
+  test("an event for a hook: the event, its turn, and the call, which continues at the backend", async () => {
+    const client = await signedIn(cluster.urls[0], cluster.user(), { transports: ["websocket"] });
+    assert.deepEqual(await client.ask("hooked:x", { n: 1 }), { status: "ok" });
+    const first = await collector.find("the event's span", ({ name }) => name === "hooked:x");
+    const spans = await collector.trace(first.trace, [{ name: "hook traced" }, { name: "hook" }]);
+    const event = one(spans, { name: "hooked:x", kind: SERVER, instance: nodes[0], parent: "" });
+    const turn = one(spans, { name: "hook traced", kind: INTERNAL });
+    const call = one(spans, { name: "hook", kind: CLIENT });
+    follow(event, turn, call);
+    assert.equal(call.attributes["http.response.status_code"], 204);
+    assert.equal(call.attributes.hook, "traced");
+    assert.deepEqual(calls.map(({ traceparent }) => traceparent), [`00-${call.trace}-${call.id}-01`]);
   });
 
   test("a call of a backend continues the trace of the backend", async () => {

@@ -6,44 +6,48 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{
-    Unavailable, connects::Granted, deadline, ids::SocketId, log::Position, presence::Stay, recovery::Wish,
-};
-use jackfield_engine::{CloseReason, Frame, Full};
+use jackfield_cluster::{Unavailable, deadline, ids::SocketId, presence::Stay};
+use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
-    time::{now, now_rfc3339, rfc3339_of_unix, unix_now},
+    time::{now, unix_now},
     verify::TokenError,
 };
-use serde_json::json;
 
 use super::{
-    Client, Connection, MAIN, Shared,
-    announcement::{PresenceChange, announcement},
+    Client, Connection,
+    admit::admit,
     claim::claim,
     connect_auth::ConnectAuth,
     connect_feed,
-    connect_hook::{Question, Welcome},
+    connect_hook::{Asked, Entrant, Question, Verdict, Welcome},
     handshake_token::HandshakeToken,
-    newcomer::{Asking, Newcomer},
-    recovery::{Json, pid},
+    newcomer::Asking,
     refusal::Refusal,
     registry::{Ending, Release},
     state::Standing,
 };
-use crate::{
-    hub::{Member as _, Namespace},
-    metrics, notification,
-    room::SYSTEM,
-};
+use crate::{hub::Namespace, metrics, room::SYSTEM};
 
 pub(super) async fn connect(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>) {
+    join_or_refuse(connection, namespace, auth, None).await;
+}
+
+/// Continues with a CONNECT whose hook has answered. Its token is judged again, because time has passed.
+pub(super) async fn resume(connection: &Arc<Connection>, asked: Asked) {
+    if asked.is_wanted(connection) {
+        let (namespace, auth) = (asked.namespace.clone(), asked.auth.clone());
+        join_or_refuse(connection, &namespace, auth.as_deref(), Some(asked)).await;
+    }
+}
+
+async fn join_or_refuse(connection: &Arc<Connection>, namespace: &str, auth: Option<&str>, asked: Option<Asked>) {
     if connection.session.lock().is_ended() {
         return;
     }
     connection.forget_refusal(namespace);
     let mut user = None;
-    let Err(refusal) = join(connection, namespace, auth, &mut user).await else { return };
+    let Err(refusal) = join(connection, namespace, auth, asked, &mut user).await else { return };
     metrics::REFUSED.add_for([refusal.label()], 1);
     let (session, code) = (&connection.id, refusal.code());
     tracing::info!(%session, user = user.as_deref(), namespace, code, "refused a CONNECT");
@@ -64,6 +68,7 @@ async fn join(
     connection: &Arc<Connection>,
     namespace: &str,
     auth: Option<&str>,
+    asked: Option<Asked>,
     user: &mut Option<Arc<str>>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
@@ -77,10 +82,14 @@ async fn join(
     let identity = identify(connection, &auth).await?;
     *user = identity.as_ref().map(|identity| Arc::clone(&identity.user_id));
     let identity = identity.map(|identity| connection.accept(identity)).transpose()?;
-    let question = shared.hooks.for_connect(namespace).map(|hook| Question { hook, auth: text });
+    let verdict = match (asked, shared.hooks.for_connect(namespace)) {
+        (Some(Asked { entrant, answer, .. }), _) => Verdict::Said(entrant, answer),
+        (None, Some(hook)) => Verdict::Ask(Question { hook, auth: text }),
+        (None, None) => Verdict::Free,
+    };
     match (feed, target, identity) {
         (Some(feed), _, identity) => connect_feed::join(connection, feed, identity, &auth).await,
-        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth, question).await,
+        (None, Some(target), Some(identity)) => join_namespace(connection, target, identity, &auth, verdict).await,
         _ => Err(Refusal::Permanent("missing_token")),
     }?;
     // The list of revocations may have changed since: while the client was joining, nothing else judged its token.
@@ -95,54 +104,46 @@ async fn join_namespace(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let standing = connection.session.lock().begin(&identity);
     match standing {
         // A second CONNECT must not change the socket's record.
         Standing::Same if connection.client(&namespace.name).is_some() => Ok(()),
-        Standing::Same => Box::pin(join_another(connection, namespace, identity, auth, question)).await,
+        Standing::Same => Box::pin(join_another(connection, namespace, identity, auth, verdict)).await,
         Standing::Other => Err(Refusal::Permanent("session_conflict")),
         Standing::Ended => Err(Refusal::Temporary),
-        Standing::Claim => begin(connection, namespace, identity, auth, question).await,
+        Standing::Claim => begin(connection, namespace, identity, auth, verdict).await,
     }
 }
 
-/// Joins another namespace of the same session.
+/// Joins another namespace of the same session. If its hook must be asked first, [`resume`] continues.
 async fn join_another(
     connection: &Arc<Connection>,
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let user = connection.belongs_to(&identity.user_id);
-    if question.is_some() && user.connect(now()).is_err() {
-        // It costs the backend as much as a connection's first CONNECT.
-        return Err(Refusal::TooFast);
-    }
-    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
-    let mut welcome = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await?;
+    let entrant = || Entrant { wish: connection.wish(namespace, &identity, auth), socket: SocketId::random() };
+    let (Entrant { wish, socket }, mut welcome) = match verdict {
+        Verdict::Free => (entrant(), Welcome::default()),
+        Verdict::Said(entrant, answer) => (entrant, answer?),
+        Verdict::Ask(question) => {
+            // A further CONNECT meanwhile gets the same answer.
+            let ticket = connection.pending_connects(|pending| pending.begin(&namespace.name));
+            let Some(ticket) = ticket else { return Ok(()) };
+            // It costs the backend as much as a connection's first CONNECT.
+            user.connect(now()).map_err(|_| Refusal::TooFast)?;
+            let entrant = entrant();
+            question.ask_later(ticket, connection, namespace, identity, entrant);
+            return Ok(());
+        }
+    };
     let newcomer = Asking { connection, namespace, identity, user, auth, socket }.another(wish).await;
     admit(connection, newcomer.map_err(|Unavailable| Refusal::Temporary)?, None, &mut welcome)?;
     welcome.join_rooms(connection, &namespace.name).await
-}
-
-/// Asks the namespace's hook, if it has one. `socket` is the id of a new socket without a wish.
-async fn ask(
-    question: Option<Question<'_>>,
-    connection: &Connection,
-    namespace: &Namespace<Client>,
-    identity: &Identity,
-    (wish, socket): (Option<&Wish>, SocketId),
-) -> Result<Welcome, Refusal> {
-    let Some(question) = question else { return Ok(Welcome::default()) };
-    let socket = match wish {
-        None => Some(socket),
-        // A client that is recovered keeps the id that it had, and nobody knows yet whether it is.
-        Some(wish) => wish.resume.is_none().then_some(wish.socket),
-    };
-    Box::pin(question.ask(connection, namespace, identity, socket)).await
 }
 
 /// Joins the connection's first namespace, and claims its session.
@@ -151,7 +152,7 @@ pub(super) async fn begin(
     namespace: &Arc<Namespace<Client>>,
     identity: Arc<Identity>,
     auth: &ConnectAuth,
-    question: Option<Question<'_>>,
+    verdict: Verdict<'_>,
 ) -> Result<(), Refusal> {
     let shared = &connection.shared;
     let user = connection.belongs_to(&identity.user_id);
@@ -160,9 +161,17 @@ pub(super) async fn begin(
         connection.session.lock().abandon();
         return Err(Refusal::TooFast);
     }
-    let (wish, socket) = (connection.wish(namespace, &identity, auth), SocketId::random());
-    // Before the turn, because a backend takes its time.
-    let asked = ask(question, connection, namespace, &identity, (wish.as_ref(), socket)).await;
+    let entrant = || Entrant { wish: connection.wish(namespace, &identity, auth), socket: SocketId::random() };
+    let (Entrant { wish, socket }, asked) = match verdict {
+        Verdict::Free => (entrant(), Ok(Welcome::default())),
+        Verdict::Said(entrant, answer) => (entrant, answer),
+        Verdict::Ask(question) => {
+            let entrant = entrant();
+            // Before the turn, because a backend takes its time.
+            let answer = Box::pin(question.ask(connection, namespace, &identity, &entrant)).await;
+            (entrant, answer)
+        }
+    };
     let mut welcome = asked.inspect_err(|_| connection.session.lock().abandon())?;
     let is_gone = || connection.session.lock().is_ended();
     let Ok(_turn) = deadline::not_counted(shared.connecting.pass(is_gone)).await else {
@@ -219,94 +228,6 @@ async fn verify(connection: &Connection, token: &str) -> Result<Arc<Identity>, R
         return Err(Refusal::Permanent("invalid_token"));
     }
     Ok(identity)
-}
-
-/// Admits the client to the namespace. Sends CONNECT first, `authenticated` second, and everything else after them.
-/// `granted` is the claim of the connection's first namespace; in another one, the number of unread notifications
-/// follows as soon as the back end answers.
-fn admit(
-    connection: &Arc<Connection>,
-    newcomer: Newcomer,
-    granted: Option<&Granted>,
-    welcome: &mut Welcome,
-) -> Result<(), Refusal> {
-    let shared = &connection.shared;
-    let Newcomer { client, back } = newcomer;
-    welcome.keep_data(&client, connection);
-    let namespace = &client.namespace;
-    let misses_events;
-    let (sent, missed_push) = {
-        // Under the lock, so that a concurrent eviction sends its events after CONNECT.
-        let mut session = connection.session.lock();
-        let end = back.as_ref().map(|(_, end)| *end);
-        let is_here = session.sockets.iter().any(|other| other.namespace.name == namespace.name);
-        // The other sockets of its session have got more events meanwhile.
-        let is_behind = granted.is_none() && end.is_some() && end != session.user_cursor.at();
-        if session.is_ended() || is_here || is_behind {
-            drop(session);
-            shared.remove_client(&client);
-            return if is_behind { Err(Refusal::Temporary) } else { Ok(()) };
-        }
-        session.sockets.push(Arc::clone(&client));
-        misses_events = granted.is_some_and(|granted| session.user_cursor.begin(end.unwrap_or(granted.end)));
-        connection.admitted(&mut session);
-        let mut sent = greet(&client, back.map(|(offset, _)| offset), session.user_cursor.at());
-        for frame in granted.into_iter().flat_map(|granted| news(shared, &client, granted)) {
-            sent = sent.and_then(|()| client.outbox().send(&frame));
-        }
-        if let Some(mut tracked) = client.tracked() {
-            sent = sent.and_then(|()| tracked.let_go(client.outbox()));
-        }
-        namespace.members.join(Arc::clone(&client));
-        (sent, session.take_missed_push())
-    };
-    client.abort_if(sent);
-    connection.renew(&client.identity);
-    if misses_events {
-        shared.behind.push(connection.id);
-    }
-    if granted.is_none() || missed_push {
-        shared.unread.push([client.session_ref()]);
-    }
-    shared.roster_changed(namespace);
-    metrics::CONNECTS.add(1);
-    Ok(())
-}
-
-/// Sends the answer to the client's CONNECT, and `authenticated`, with the offset of what the client has handled: one
-/// that comes back says so itself, a new one has handled everything up to its position in the user's log.
-fn greet(client: &Client, handled: Option<Json>, at: Option<Position>) -> Result<(), Full> {
-    let (namespace, identity, id) = (&client.namespace.name, &client.identity, client.id());
-    let pid = client.record().map(|record| pid(record, id));
-    client.outbox().send(&Frame::connect(namespace, &id.to_string(), pid.as_deref()))?;
-    let authenticated = json!({
-        "success": true,
-        "userId": identity.user_id,
-        "email": identity.email,
-        "socketId": id,
-        "expiresAt": rfc3339_of_unix(identity.expires_at),
-    });
-    let Some(mut authenticated) = Frame::event(namespace, "authenticated", &authenticated) else { return Ok(()) };
-    if let Some(mut tracked) = client.tracked() {
-        let offset = handled.unwrap_or_else(|| {
-            at.into_iter().for_each(|at| tracked.begin(at));
-            tracked.offset()
-        });
-        authenticated = authenticated.with_argument(&offset);
-    }
-    client.outbox().send(&authenticated)
-}
-
-/// The events that a connection's first socket gets at once: the number of unread notifications, and the announcement
-/// of its own user, which the arriving session gets from nobody else.
-fn news(shared: &Shared, client: &Client, granted: &Granted) -> impl Iterator<Item = Frame> {
-    let namespace = &client.namespace;
-    let count = notification::count(granted.unread, &now_rfc3339());
-    metrics::DELIVERIES.add(1);
-    let is_told = || &*namespace.name == MAIN && shared.roster.is_listed(namespace.members.len() + 1);
-    let arrived = granted.arrived.filter(|_| is_told());
-    let announced = arrived.and_then(|at| announcement(PresenceChange::Online, at, &client.identity.user_id));
-    std::iter::once(Frame::event_content(&namespace.name, &count)).chain(announced)
 }
 
 /// The claim is complete: handles an end, an eviction, a lost lease or a bus gap since it began; `gaps` is the number

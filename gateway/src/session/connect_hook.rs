@@ -6,6 +6,9 @@
 //! | 403 `{code}` | is refused permanently, with this code |
 //! | anything else, or nothing in time | is refused temporarily |
 //!
+//! The first CONNECT of a connection waits for the answer. For another namespace, the answer comes back into the queue of
+//! the connection's packets as [`Asked`], so that the events of its other sockets do not wait.
+//!
 //! Guarantees: at most one call for each CONNECT that the limits of the user let pass; no call outlives its connection by
 //! more than [`CHECK_EVERY`]; other clients do not wait. Deliberately remembers no answer: each CONNECT is asked for.
 
@@ -15,6 +18,7 @@ use bytes::Bytes;
 use jackfield_cluster::{
     deadline,
     ids::{SocketId, random_id},
+    recovery::Wish,
     room_name::RoomName,
     wire::Command,
 };
@@ -22,6 +26,7 @@ use jackfield_shared::{
     claims::Identity,
     json_depth::{MAX_DEPTH, is_deeper},
     time::now_rfc3339,
+    trace::{Origin, Span, SpanKind, within},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
@@ -53,11 +58,49 @@ pub(super) struct Question<'a> {
     pub(super) auth: Option<&'a str>,
 }
 
+/// The word of the namespace's hook about a CONNECT.
+pub(super) enum Verdict<'a> {
+    /// There is no hook.
+    Free,
+    /// It must be asked.
+    Ask(Question<'a>),
+    /// It has answered.
+    Said(Entrant, Result<Welcome, Refusal>),
+}
+
 /// What a client gets that is let in. Nothing, where no hook is asked.
 #[derive(Default)]
 pub(super) struct Welcome {
     join: Vec<Arc<str>>,
     data: Option<Arc<RawValue>>,
+}
+
+/// A CONNECT whose hook has answered.
+pub(super) struct Asked {
+    ticket: u32,
+    pub(super) namespace: Box<str>,
+    /// The payload of the CONNECT.
+    pub(super) auth: Option<Box<str>>,
+    pub(super) entrant: Entrant,
+    pub(super) answer: Result<Welcome, Refusal>,
+}
+
+/// The socket that a client will have.
+pub(super) struct Entrant {
+    /// The client's wish to be recovered.
+    pub(super) wish: Option<Wish>,
+    /// The id of a new socket without a wish.
+    pub(super) socket: SocketId,
+}
+
+impl Entrant {
+    /// The id of the socket. A client that is recovered keeps the id that it had, and nobody knows yet whether it is.
+    fn certain_id(&self) -> Option<SocketId> {
+        match &self.wish {
+            None => Some(self.socket),
+            Some(wish) => wish.resume.is_none().then_some(wish.socket),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -76,20 +119,20 @@ struct Request<'a> {
 }
 
 impl Question<'_> {
-    /// Asks the hook. `socket` is the id that the socket will have, if that is certain.
+    /// Asks the hook.
     pub(super) async fn ask(
         self,
         connection: &Connection,
         namespace: &Namespace<Client>,
         identity: &Identity,
-        socket: Option<SocketId>,
+        entrant: &Entrant,
     ) -> Result<Welcome, Refusal> {
         let id = format!("con_{}", random_id());
         let request = Request {
             id: &id,
             r#type: "connect",
             namespace: &namespace.name,
-            socket_id: socket.map(|socket| socket.to_string()),
+            socket_id: entrant.certain_id().map(|socket| socket.to_string()),
             session: connection.id.to_string(),
             auth: self.auth.and_then(shown),
             user: json!({
@@ -108,6 +151,37 @@ impl Question<'_> {
         };
         let max_rooms = connection.shared.settings.limits.rooms as usize;
         read(answer, if max_rooms == 0 { MAX_ROOMS } else { max_rooms.min(MAX_ROOMS) })
+    }
+
+    /// Asks the hook in the background; its answer goes into the queue of the connection's packets.
+    pub(super) fn ask_later(
+        self,
+        ticket: u32,
+        connection: &Arc<Connection>,
+        namespace: &Arc<Namespace<Client>>,
+        identity: Arc<Identity>,
+        entrant: Entrant,
+    ) {
+        let (hook, auth) = (Arc::clone(self.hook), self.auth.map(Box::<str>::from));
+        let (connection, namespace) = (Arc::clone(connection), Arc::clone(namespace));
+        let span = Span::follow(Origin::current(), "connect", SpanKind::Internal);
+        let tasks = connection.shared.lifecycle.clone();
+        tasks.spawn(async move {
+            let question = Question { hook: &hook, auth: auth.as_deref() };
+            let answer = within(span, question.ask(&connection, &namespace, &identity, &entrant)).await;
+            let asked = Asked { ticket, namespace: (&*namespace.name).into(), auth, entrant, answer };
+            let next = connection.queue.lock().resume(Box::new(asked));
+            if let Some(next) = next {
+                connection.begin(next);
+            }
+        });
+    }
+}
+
+impl Asked {
+    /// Whether the client still waits for the answer. To be called once.
+    pub(super) fn is_wanted(&self, connection: &Connection) -> bool {
+        connection.pending_connects(|pending| pending.finish(self.ticket))
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     connect_auth::ConnectAuth,
     handshake_token::HandshakeToken,
     packet_queue::PacketQueue,
+    pending_connects::PendingConnects,
     registry::{Ending, Idler, Listed, Release},
     state::SessionState,
     subscriptions::Subscriptions,
@@ -50,14 +51,15 @@ pub(super) struct Entry {
     pub(super) token: Option<HandshakeToken>,
     /// Permits it to be without a session; released once it has a session, or a subscription with a token.
     permit: Option<Arc<PendingPermit>>,
-    /// Namespaces that last answered the client's CONNECT with a permanent refusal.
-    refused: Option<Box<Refused>>,
+    /// Boxed, because most connections have none of it.
+    rare: Option<Box<Rare>>,
 }
 
-/// Boxed, because most connections were never refused.
 #[derive(Default)]
-struct Refused {
-    namespaces: Vec<Box<str>>,
+struct Rare {
+    /// Namespaces that last answered the client's CONNECT with a permanent refusal.
+    refused: Vec<Box<str>>,
+    pending: PendingConnects,
 }
 
 impl Connection {
@@ -68,7 +70,7 @@ impl Connection {
         token: Option<Box<str>>,
         permit: Option<Arc<PendingPermit>>,
     ) -> Arc<Self> {
-        let entry = Entry { token: token.map(HandshakeToken::Text), permit, refused: None };
+        let entry = Entry { token: token.map(HandshakeToken::Text), permit, rare: None };
         let connection = Arc::new(Self {
             id: SessionKey::random(),
             shared: Arc::clone(shared),
@@ -129,17 +131,29 @@ impl Connection {
 
     /// Forgets an earlier refusal, because the client sent another CONNECT for the namespace.
     pub(super) fn forget_refusal(&self, namespace: &str) {
-        if let Some(refused) = &mut self.entry.lock().refused {
-            refused.namespaces.retain(|refused| **refused != *namespace);
+        if let Some(rare) = &mut self.entry.lock().rare {
+            rare.refused.retain(|refused| **refused != *namespace);
         }
     }
 
     /// Remembers that the namespace refused the client permanently.
     pub(super) fn remember_refusal(&self, namespace: &str) {
         let mut entry = self.entry.lock();
-        let namespaces = &mut entry.refused.get_or_insert_default().namespaces;
-        if namespaces.len() < REFUSED_MAX {
-            namespaces.push(namespace.into());
+        let refused = &mut entry.rare.get_or_insert_default().refused;
+        if refused.len() < REFUSED_MAX {
+            refused.push(namespace.into());
+        }
+    }
+
+    /// The CONNECTs whose hooks are being asked.
+    pub(super) fn pending_connects<T>(&self, act: impl FnOnce(&mut PendingConnects) -> T) -> T {
+        act(&mut self.entry.lock().rare.get_or_insert_default().pending)
+    }
+
+    /// The client has sent a DISCONNECT: an answer of the namespace's hook has no effect.
+    pub(super) fn withdraw(&self, namespace: &str) {
+        if let Some(rare) = &mut self.entry.lock().rare {
+            rare.pending.withdraw(namespace);
         }
     }
 
@@ -149,8 +163,8 @@ impl Connection {
     /// DISCONNECT. It is sent here and not right after the CONNECT_ERROR, because a client that retries at once with
     /// another token would read it as the answer to the retry.
     pub(crate) fn close(&self, reason: CloseReason) {
-        let refused = self.entry.lock().refused.take();
-        for namespace in refused.into_iter().flat_map(|refused| refused.namespaces) {
+        let rare = self.entry.lock().rare.take();
+        for namespace in rare.into_iter().flat_map(|rare| rare.refused) {
             // A client with a full queue does not read: nothing can be sent to it.
             let _ = self.outbox.send(&Frame::disconnect(&namespace));
         }

@@ -10,6 +10,7 @@
 
 mod accept;
 mod acks;
+mod admit;
 mod announcement;
 mod asks;
 mod claim;
@@ -29,6 +30,7 @@ mod handshake_token;
 mod leave_room;
 mod newcomer;
 mod packet_queue;
+mod pending_connects;
 mod receive;
 mod recovery;
 mod refusal;

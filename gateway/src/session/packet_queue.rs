@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     command::Ordered,
+    connect_hook::Asked,
     flood_guard::{FloodGuard, Verdict},
 };
 use crate::limits::{FloodLimits, User};
@@ -36,6 +37,8 @@ pub(super) enum Item {
     Packet(Packet),
     /// A backend's. Boxed, because it is rare.
     Command(Box<Ordered>),
+    /// A CONNECT of the client whose hook has answered.
+    Asked(Box<Asked>),
 }
 
 impl Item {
@@ -43,6 +46,8 @@ impl Item {
         match self {
             Self::Packet(packet) => packet.bytes(),
             Self::Command(ordered) => ordered.bytes(),
+            // At most one for each namespace.
+            Self::Asked(_) => 0,
         }
     }
 }
@@ -145,6 +150,20 @@ impl PacketQueue {
         }
         self.put(now, Item::Command(ordered));
         Ordering::Queued
+    }
+
+    /// Takes a CONNECT whose hook has answered. Returns it if the caller must handle it now, and then the queue; drops it if
+    /// the queue is shut.
+    pub(super) fn resume(&mut self, asked: Box<Asked>) -> Option<(Instant, Item)> {
+        if self.shut {
+            return None;
+        }
+        let (now, item) = (Instant::now(), Item::Asked(asked));
+        if !std::mem::replace(&mut self.running, true) {
+            return Some((now, item));
+        }
+        self.put(now, item);
+        None
     }
 
     fn put(&mut self, now: Instant, item: Item) {

@@ -25,6 +25,7 @@ use super::{
     Connection, EventError, Malformed, RawEvent, Sender, SubscriberSender, answer,
     command::Ordered,
     connect,
+    connect_hook::Asked,
     packet_queue::{Arrival, Item, QueueLimits},
 };
 use crate::metrics;
@@ -103,6 +104,7 @@ impl Connection {
                 Item::Packet(packet) => self.drain_packet(&packet, since + TIMEOUT).await,
                 // Boxed, so that the future of a packet's handling does not have room for it.
                 Item::Command(ordered) => Box::pin(self.drain_command(*ordered, since + TIMEOUT)).await,
+                Item::Asked(asked) => Box::pin(self.drain_asked(*asked, since + TIMEOUT)).await,
             };
             stalled = wait.map_or(stalled, |wait| wait == Wait::TimedOut);
             next = self.queue.lock().pop();
@@ -131,6 +133,16 @@ impl Connection {
             Err(EventError::Internal { id }.into())
         }));
         wait
+    }
+
+    /// Like [`Connection::drain_packet`], a CONNECT whose hook has answered.
+    async fn drain_asked(self: &Arc<Self>, asked: Asked, until: Instant) -> Option<Wait> {
+        let mut handling = pin!(deadline::allow(until, connect::resume(self, asked)));
+        if AssertUnwindSafe(handling.as_mut()).catch_unwind().await.is_err() {
+            self.log_panic("the handler of a CONNECT panicked");
+            self.close(CloseReason::Unavailable);
+        }
+        deadline::last_wait(handling)
     }
 
     /// Answers a packet whose handler panicked.
@@ -165,11 +177,14 @@ impl Connection {
                 Box::pin(connect::connect(self, namespace, auth.as_deref())).await;
             }
             Inbound::Disconnect { .. } if !self.outbox.is_admitted() => self.close(CloseReason::Malformed),
-            Inbound::Disconnect { namespace } => match self.leave(namespace) {
-                Some(left) => self.forget_socket(&left).await,
-                None if self.is_idle() => self.shared.idle.watch(self),
-                None => {}
-            },
+            Inbound::Disconnect { namespace } => {
+                self.withdraw(namespace);
+                match self.leave(namespace) {
+                    Some(left) => self.forget_socket(&left).await,
+                    None if self.is_idle() => self.shared.idle.watch(self),
+                    None => {}
+                }
+            }
             Inbound::Event { namespace, content, ack, parts } => {
                 let event = RawEvent { content, parts: parts.as_ref(), ack: *ack };
                 // Nothing after a malformed event can be decoded, so the connection ends, as with Socket.IO's own

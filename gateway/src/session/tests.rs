@@ -16,12 +16,14 @@ use jackfield_shared::{
     time::unix_now,
     verify::KeySource,
 };
+use serde_json::value::RawValue;
 use tokio::sync::SemaphorePermit;
 
 use super::{
     Client, Connection, MAIN, Shared,
     connect::{begin, connect},
     connect_auth::ConnectAuth,
+    connect_hook::Verdict,
     handshake_token::HandshakeToken,
     refusal::Refusal,
     state::Standing,
@@ -54,7 +56,7 @@ fn claiming(gateway: &Gateway) -> (TestClient, Arc<Connection>) {
 }
 
 async fn finish_claim(shared: &Shared, connection: &Arc<Connection>) -> Result<(), Refusal> {
-    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default(), None).await
+    begin(connection, shared.namespaces.find(MAIN).unwrap(), identity(), &ConnectAuth::default(), Verdict::Free).await
 }
 
 /// A socket in the main namespace.
@@ -86,6 +88,19 @@ async fn a_connection_that_ends_before_its_claim_leaves_nothing_behind() {
     let members = shared.namespaces.find(MAIN).unwrap().members.len();
     assert_eq!((shared.connections.len(), shared.connections.census().users, members), (0, 0, 0));
     assert_eq!(shared.cluster.sessions.of(&[Arc::clone(&identity().user_id)]).await.unwrap(), [vec![]]);
+    lifecycle.stop();
+}
+
+#[tokio::test]
+async fn a_hooks_data_is_kept_no_longer_than_its_socket() {
+    let lifecycle = Lifecycle::new();
+    let gateway = gateway(&lifecycle);
+    let (_transport, connection, client) = connected(&gateway).await;
+    let data: Arc<RawValue> = RawValue::from_string("7".into()).unwrap().into();
+    gateway.shared.socket_data.put(client.session, client.id, data);
+    assert_eq!(connection.data_of(&client).unwrap().get(), "7");
+    connection.leave(MAIN);
+    assert!(connection.data_of(&client).is_none());
     lifecycle.stop();
 }
 

@@ -229,6 +229,52 @@ async fn a_call_ends_with_its_connection_and_no_answer_in_time_is_temporary() {
 }
 
 #[tokio::test]
+async fn the_hook_of_another_namespace_delays_no_event_of_the_connection() {
+    let gate = Arc::new(Semaphore::new(0));
+    let open = Arc::clone(&gate);
+    let backend = Backend::new(move |_| {
+        let open = Arc::clone(&open);
+        async move {
+            open.acquire().await.unwrap().forget();
+            answer(200, &json!({ "join": ["kitchen"] }))
+        }
+    })
+    .await;
+    let cluster = TestCluster::with(1, &[&backend.hook("connect;namespace=/chat;timeout=20s")]).await;
+    let ana = cluster.client("ana").await;
+    let (chat, token) = (ana.at("/chat"), ana.user.token());
+    chat.connect("/chat", &token);
+    chat.connect("/chat", &token);
+    backend.called(1).await;
+    assert_eq!(ana.ask("echo", json!(1)).await, 1);
+    ana.join("lobby").await;
+    assert!(chat.packet_types().is_empty());
+
+    // Withdrawn: the answer has no effect.
+    chat.leave_namespace();
+    ana.ask("echo", json!(2)).await;
+    gate.add_permits(1);
+    let open = async || cluster.get(0, "/v1/hooks").await["hooks"][0]["open"].clone();
+    let over = async {
+        while open().await != 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, over).await.unwrap();
+    ana.join("bar").await;
+    assert!(chat.packet_types().is_empty());
+
+    chat.connect("/chat", &token);
+    backend.called(2).await;
+    gate.add_permits(1);
+    chat.next("joined").await;
+    assert_eq!(chat.packet_types()[0], "CONNECT");
+    assert_eq!(chat.ask("echo", json!(3)).await, 3);
+    assert_eq!(backend.calls().len(), 2);
+    assert_eq!(backend.calls()[1].body["socketId"], chat.id());
+}
+
+#[tokio::test]
 async fn a_client_that_keeps_connecting_does_not_multiply_calls() {
     let backend = obedient().await;
     let rules = [backend.rule("h", "connect"), backend.rule("chat", "connect;namespace=/chat")];
