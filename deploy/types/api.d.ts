@@ -1,6 +1,26 @@
 // Generated from docs/openapi.json by `npm run --prefix e2e types`: do not edit.
 
 export interface paths {
+    "/v1/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes up to 1,000 calls, one after the other.
+         * @description Each needs the scope that it needs alone. Calls that cannot begin within 25 seconds are answered with 503 and not made.
+         */
+        post: operations["batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/emit": {
         parameters: {
             query?: never;
@@ -350,6 +370,43 @@ export interface components {
             socketId: string;
             user: string;
         };
+        /** @description One call. */
+        BatchCall: {
+            /** @description The call's body. */
+            body: Record<string, never>;
+            /** @description As the header `Idempotency-Key` of a call of its own. */
+            idempotencyKey?: string | null;
+            /** @description Always `POST`. */
+            method: components["schemas"]["CallMethod"];
+            /**
+             * @description The path of a POST endpoint, except this one.
+             * @example /v1/emit
+             */
+            path: string;
+        };
+        /** @description Calls in their order. */
+        BatchRequest: {
+            calls: components["schemas"]["BatchCall"][];
+        };
+        /** @description One call's result. */
+        BatchResult: {
+            /** @description The answer; `null` if there is none. */
+            body?: Record<string, never> | null;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+        };
+        /** @description The calls' results in their order. */
+        BatchResults: {
+            results: components["schemas"]["BatchResult"][];
+        };
+        /**
+         * @description The method of a call.
+         * @enum {string}
+         */
+        CallMethod: "POST";
         /**
          * @description The kind of change.
          * @enum {string}
@@ -788,6 +845,114 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Calls with the same key within five minutes run once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        responses: {
+            /** @description The calls' results in their order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResults"];
+                };
+            };
+            /** @description `validation_failed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `need_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `in_progress`, with `Retry-After` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `idempotency_key_reused`, `too_many_receivers` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After`: wrong keys */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`, with `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     emit: {
         parameters: {
             query?: never;

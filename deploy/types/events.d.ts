@@ -479,7 +479,7 @@ export interface LeaveRoomAck {
   status: "ok";
 }
 export interface LeftPayload {
-  code: string;
+  code: "forbidden" | "by_backend";
   room: RoomName;
 }
 export interface Member {
@@ -758,7 +758,7 @@ export interface ServerToClientEvents {
   "error": (data: ErrorPayload) => void;
   /** After join-room, to the joining socket alone. */
   "joined": (data: JoinedPayload) => void;
-  /** To a socket that was removed from a room, because the user's roles do not allow it any more. */
+  /** To a socket that was removed from a room: `forbidden` if the user's roles do not allow it any more, `by_backend` if a backend decided so. */
   "left": (data: LeftPayload) => void;
   /** From message. It does not name the room. */
   "message": (data: MessagePayload) => void;

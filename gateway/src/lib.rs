@@ -45,9 +45,10 @@ mod user_id;
 use std::sync::Arc;
 
 use axum::Router;
+use bytes::Bytes;
 use jackfield_cluster::{
     Cluster, MemoryCluster,
-    bus::BusEvent,
+    bus::{BusEvent, EmitterMessage},
     ids::{NodeId, random_id},
     over_redis,
     revocations::Revocations,
@@ -169,6 +170,13 @@ impl Gateway {
     #[must_use]
     pub fn test_client(&self, token: Option<&str>) -> TestClient {
         TestClient::connect(&Acceptor(Arc::clone(&self.shared)), token, None)
+    }
+
+    /// Handles a message of an emitter as if it came from Redis, for tests. `channel` is the channel's name after the prefix.
+    /// Returns whether it took effect, or was of no concern.
+    pub async fn test_emitted(&self, channel: &str, payload: impl Into<Bytes>) -> bool {
+        let message = EmitterMessage { channel: channel.to_owned(), payload: payload.into() };
+        emit::emitter::handle(&self.shared, &message).await.is_ok()
     }
 
     /// The public routes.

@@ -50,6 +50,7 @@ jackfield_shared::settings! {
             rooms: RoomSettings,
             notifications: Notifications,
             api: Api,
+            emitter: Emitter,
             hook: HookSettings,
             fact: FactSettings,
             events: EventSettings,
@@ -170,6 +171,13 @@ jackfield_shared::settings! {
         keys: Vec<String> = Vec::new(),
         /// Serves `/v1` on the public port, too.
         public: bool = false,
+    }
+
+    /// `emitter.…`
+    pub struct Emitter {
+        /// Delivers what backends publish on the same Redis with `@socket.io/redis-emitter`: the emitter's `key`, by
+        /// default `socket.io`; empty for no emitters; see docs/emitter.md.
+        prefix: String = String::new(),
     }
 
     /// `fact.…`

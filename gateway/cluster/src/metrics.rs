@@ -8,6 +8,9 @@ jackfield_shared::metric_list! {
     Histogram BUS_LAG = "jackfield_bus_lag_seconds";
     /// Messages from other nodes that arrived and wait to be handled.
     Gauge BUS_BACKLOG = "jackfield_bus_backlog";
+    /// Messages of emitters (`emitter.prefix`), by outcome: `handled`, `ignored` (not for this gateway), `malformed`, or
+    /// `dropped` (too long, or too many wait).
+    Counter EMITTER = "jackfield_emitter_messages_total" by outcome in &["handled", "ignored", "malformed", "dropped"];
     /// Calls to Redis, by connection.
     Counter REDIS_CALLS = "jackfield_redis_calls_total" by connection in LINKS;
     /// Failed calls to Redis, by connection and kind: `refused` (Redis accepts no writes), `timeout`, or another

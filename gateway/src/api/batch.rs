@@ -68,7 +68,7 @@ struct Call {
     #[schema(value_type = Object, example = json!({"event": "e", "data": {}, "to": {"user": "u"}}))]
     body: Box<RawValue>,
     /// As the header `Idempotency-Key` of a call of its own.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7e]+$", nullable = false)]
+    #[schema(min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7e]+$")]
     idempotency_key: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const KEY: &str = "$binary";
 /// The field that marks the place of a part on the wire.
-const PLACEHOLDER: &str = "_placeholder";
+pub(super) const PLACEHOLDER: &str = "_placeholder";
 
 /// Takes at most `max` binary parts out of the data, and leaves placeholders in their places.
 pub(super) fn take(data: &mut Value, max: usize) -> Result<Option<Parts>, String> {

@@ -19,7 +19,7 @@ const RESERVED: [&str; 6] =
 /// # Errors
 /// One sentence: the name is invalid, or there are more than `attachments` binary parts, or invalid ones.
 pub(crate) fn content(event: &str, args: Vec<Value>, attachments: usize) -> Result<(String, Option<Parts>), String> {
-    if !(1..=MAX_EVENT).contains(&event.chars().count()) || RESERVED.contains(&event) {
+    if !is_event_name(event) {
         return Err(format!("event must have 1 to {MAX_EVENT} characters and be none of {}", RESERVED.join(", ")));
     }
     let (args, parts) = arguments(args, attachments)?;
@@ -29,6 +29,11 @@ pub(crate) fn content(event: &str, args: Vec<Value>, attachments: usize) -> Resu
         let _ = write!(content, ",{args}");
     }
     Ok((content, parts))
+}
+
+/// Whether an application may send an event of this name.
+pub(super) fn is_event_name(event: &str) -> bool {
+    (1..=MAX_EVENT).contains(&event.chars().count()) && !RESERVED.contains(&event)
 }
 
 /// Like [`content`], of the arguments alone: those of an acknowledgement.

@@ -1,4 +1,5 @@
-//! What backends send to sockets and order for them, whichever way they ask: the HTTP API, a hook's answer, or an emitter.
+//! Backends' emissions to sockets and commands for them, whichever way they come: the HTTP API, a hook's answer, or an
+//! emitter.
 //!
 //! An emission goes to users, a room, everyone in a namespace, or one socket ([`To`]), except some ([`Target`]). It takes
 //! the cheapest way: a user's log for users, who get it even if they are away and come back; the channel of the room; the
@@ -7,12 +8,14 @@
 //! the same room, for the same user and for the same socket. Absent sockets miss it, unless it is for their user and they
 //! are recovered.
 //!
-//! A backend may wait for the clients' acknowledgements ([`ask()`]). Commands ([`order`]) run in the order of each socket's own packets. Deliberately checks no caller, and no rule about
+//! A backend may wait for the clients' acknowledgements ([`ask()`]). Commands ([`order`]) run in the order of each socket's
+//! own packets. Deliberately checks no caller, and no rule about
 //! roles: backends may do all this.
 
 mod ask;
 mod binary;
 mod content;
+pub(crate) mod emitter;
 mod names;
 mod select;
 mod to;
@@ -30,7 +33,7 @@ pub(crate) use self::{
     ask::{Ack, Acknowledged, AskError, ask},
     binary::put as put_parts,
     content::{arguments, content},
-    names::{check_user, check_users, namespace_of, room, user_ids},
+    names::{check_user, check_users, room, user_ids},
     select::act,
     to::{To, ToRequest, socket_id},
 };

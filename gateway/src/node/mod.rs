@@ -4,13 +4,14 @@
 //! - [`listen`]: messages from the bus · [`release`]: releases ended sessions and stays · [`roster`]: the list of
 //!   sockets
 //! - [`catch_up`]: events for users that sessions miss · [`unread`]: counts of unread notifications ·
-//!   [`revocations`]: revoked tokens
+//!   [`revocations`]: revoked tokens · [`emitters`]: what backends publish with Socket.IO's emitter
 //! - [`drain`]: the shutdown · [`sweep`]: connections in no namespace, and tokens that expire · [`memory`]: unused memory
 //!
 //! Each is a tracked task that ends with the lifecycle.
 
 mod catch_up;
 mod drain;
+mod emitters;
 mod heartbeat;
 mod listen;
 mod memory;
@@ -39,6 +40,7 @@ pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
     tasks.spawn(release::run(Arc::clone(shared), heartbeat_task));
     tasks.spawn(drain::drain(Arc::clone(shared)));
     tasks.spawn(catch_up::run(Arc::clone(shared)));
+    tasks.spawn(emitters::run(Arc::clone(shared)));
     tasks.spawn(unread::run(Arc::clone(shared)));
     tasks.spawn(revocations::run(Arc::clone(shared)));
     tasks.spawn(fact::run(Arc::clone(shared)));

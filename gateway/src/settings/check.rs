@@ -14,6 +14,8 @@ const MIN_INBOX: u32 = 65_536;
 /// Fewest facts that are kept, and the shortest time.
 const MIN_FACTS: u32 = 1_600;
 const MIN_FACT_AGE: Duration = Duration::from_hours(24);
+/// Longest prefix of emitters' channels.
+const MAX_PREFIX: usize = 128;
 /// Most binary parts of an event.
 const MAX_ATTACHMENTS: u32 = 1_000;
 
@@ -58,6 +60,12 @@ impl GatewaySettings {
         if self.fact.max_age < MIN_FACT_AGE {
             return wrong("`fact.maxAge` must be at least 24h, because facts are delivered for so long");
         }
+        if !self.emitter.prefix.is_empty() && self.redis.url.is_empty() {
+            return wrong("`emitter.prefix` needs `redis.url`: emitters publish on Redis");
+        }
+        if self.emitter.prefix.len() > MAX_PREFIX {
+            return wrong("`emitter.prefix` must have at most 128 characters");
+        }
         let address = &self.node.address;
         if !address.is_empty() && address.parse::<Authority>().map_or(true, |address| address.port_u16().is_none()) {
             return wrong("`node.address` must be a host and a port, such as 10.0.0.7:13000");
@@ -97,6 +105,7 @@ mod tests {
             ("facts=on,user.gone", "facts"),
             ("fact.max=100", "fact.max"),
             ("fact.maxAge=1h", "fact.maxAge"),
+            ("emitter.prefix=socket.io", "emitter.prefix"),
             ("node.address=10.0.0.7", "node.address"),
             ("node.address=http://a:1/", "node.address"),
             ("socket.path=sockets", "socket.path"),

@@ -78,8 +78,8 @@ async fn a_recovered_socket_does_not_get_what_excepts_it() {
     assert_eq!((recovered, numbers(&client)), (true, vec![2]));
 }
 
-/// Calls whose outcome is not known are repeated under the same key. Here the first one's reply is lost to all: the memory
-/// of the key's outcome runs out before that of what was sent.
+/// The first call's reply answers the others; that the emission itself is sent once even without that reply is in the
+/// contracts of the bus and of the user's log.
 #[tokio::test(start_paused = true)]
 async fn a_repetition_under_an_idempotency_key_is_sent_once() {
     let cluster = TestCluster::many_sessions().await;

@@ -67,7 +67,7 @@ async fn every_receiver_is_asked_once_on_every_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_in_time_is_missing() {
+async fn sockets_that_do_not_answer_in_time_are_missing() {
     let cluster = TestCluster::many_sessions().await;
     let [good, silent, late] =
         [cluster.client_on(0, "good").await, cluster.client_on(1, "silent").await, cluster.client_on(0, "late").await];

@@ -15,6 +15,7 @@ mod binary;
 mod chat;
 mod connect;
 mod drain;
+mod emitter;
 mod facts;
 mod feeds;
 mod feeds_recovery;

@@ -81,7 +81,7 @@ impl Parts {
                 .env(trust, trusted.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
-                .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish:{}", sha256(&api_key)));
+                .env("API_KEYS", format!("cluster:emit+notify+read+disconnect+publish+rooms:{}", sha256(&api_key)));
             gateways.push(Service::start(spec, &options.set, &mut ports)?);
         }
         for gateway in &mut gateways {

@@ -7,6 +7,7 @@
 //! Deliberately stores nothing: messages that must not be lost go through a log.
 
 mod channel;
+mod emitters;
 pub(crate) mod memory;
 mod push_queue;
 pub(crate) mod redis;
@@ -14,7 +15,10 @@ pub(crate) mod redis;
 use bytes::Bytes;
 use jackfield_shared::trace::{Span, SpanKind, within};
 
-pub use self::channel::Channel;
+pub use self::{
+    channel::Channel,
+    emitters::{EmitterMessage, EmitterMessages},
+};
 use crate::forward::forward;
 use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus};
 
@@ -80,6 +84,16 @@ impl Bus {
         match self {
             Self::Memory(bus) => bus.unsubscribe(channels),
             Self::Redis(bus) => bus.unsubscribe(channels),
+        }
+    }
+
+    /// Listens to what emitters publish on channels that begin with this prefix, from now on and after every reconnect.
+    /// `None` without Redis.
+    #[must_use]
+    pub fn emitters(&self, prefix: &str) -> Option<EmitterMessages> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(bus) => bus.emitters(prefix),
         }
     }
 

@@ -25,7 +25,8 @@ use crate::metrics;
 use crate::{
     TIMEOUT, Unavailable,
     bus::{
-        BusEvent, Channel,
+        BusEvent, Channel, EmitterMessages,
+        emitters::{self, EmitterQueue},
         push_queue::{PushQueue, Pushed, push_queue},
     },
     ids::NodeId,
@@ -63,6 +64,7 @@ pub struct RedisBus {
 enum Request {
     Subscribe { channels: Vec<Channel>, done: oneshot::Sender<()> },
     Unsubscribe { channels: Vec<Channel> },
+    Emitters(EmitterQueue),
 }
 
 struct Listener {
@@ -70,6 +72,8 @@ struct Listener {
     probe: String,
     /// By channel name in Redis.
     subscribed: HashMap<String, Channel>,
+    /// The queue for messages of emitters, if the node listens to them.
+    emitters: Option<EmitterQueue>,
     requests: mpsc::Receiver<Request>,
     queue: mpsc::Sender<BusEvent>,
     last_probe: Arc<Mutex<Option<Instant>>>,
@@ -96,6 +100,7 @@ impl RedisBus {
             probe: link.keys.probe(node.as_str()),
             link: Arc::clone(&link),
             subscribed: HashMap::new(),
+            emitters: None,
             requests: incoming,
             queue,
             last_probe: Arc::clone(&last_probe),
@@ -144,6 +149,11 @@ impl RedisBus {
         let _ = self.requests.try_send(Request::Unsubscribe { channels: channels.to_vec() });
     }
 
+    pub(crate) fn emitters(&self, prefix: &str) -> Option<EmitterMessages> {
+        let (queue, messages) = emitters::queue(prefix);
+        self.requests.try_send(Request::Emitters(queue)).ok().map(|()| messages)
+    }
+
     pub(crate) fn healthy(&self) -> bool {
         self.last_probe.lock().is_some_and(|at| at.elapsed() < PROBE_TIMEOUT)
     }
@@ -164,6 +174,7 @@ impl Listener {
                 match request {
                     Request::Subscribe { channels, .. } => drop(self.remember(&channels)),
                     Request::Unsubscribe { channels } => drop(self.forget(&channels)),
+                    Request::Emitters(queue) => self.emitters = Some(queue),
                 }
             }
             if stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await.is_none() {
@@ -175,7 +186,7 @@ impl Listener {
     async fn connect(&self) -> Result<(MultiplexedConnection, PushQueue<PushInfo>), Unavailable> {
         let (push, messages) = push_queue(BACKLOG);
         let push_message = move |pushed: PushInfo| {
-            if pushed.kind == PushKind::Message {
+            if matches!(pushed.kind, PushKind::Message | PushKind::PMessage) {
                 push(pushed);
             }
         };
@@ -190,7 +201,8 @@ impl Listener {
         stop: &CancellationToken,
     ) -> Ended {
         let names: Vec<String> = self.subscribed.keys().cloned().chain([self.probe.clone()]).collect();
-        if self.subscribe(&mut connection, &names).await.is_err() {
+        let subscribed = self.subscribe(&mut connection, &names).await;
+        if subscribed.is_err() || self.subscribe_emitters(&mut connection).await.is_err() {
             return Ended::Lost;
         }
         let mut missed = !first;
@@ -215,6 +227,10 @@ impl Listener {
                         }
                         None => return Ended::Lost,
                     };
+                    if message.kind == PushKind::PMessage {
+                        self.push_emitted(message.data);
+                        continue;
+                    }
                     let Ok([Value::BulkString(channel), payload]) = <[Value; 2]>::try_from(message.data) else {
                         continue;
                     };
@@ -256,6 +272,10 @@ impl Listener {
                     waiting.push(done);
                 }
                 Request::Unsubscribe { channels } => unwanted.extend(self.forget(&channels)),
+                Request::Emitters(queue) => {
+                    self.emitters = Some(queue);
+                    self.subscribe_emitters(connection).await?;
+                }
             }
             next = if wanted.len() < BATCH { self.requests.try_recv().ok() } else { None };
         }
@@ -312,6 +332,28 @@ impl Listener {
         let channel = std::str::from_utf8(channel).ok().and_then(|name| self.subscribed.get(name));
         let (Some(channel), Value::BulkString(payload)) = (channel, payload) else { return true };
         self.queue.try_send(BusEvent::Message(channel.clone(), payload.into())).is_ok()
+    }
+
+    /// Queues an emitter's message: the pattern, the channel and the payload.
+    fn push_emitted(&mut self, data: Vec<Value>) {
+        if let (Some(emitters), Ok([_, Value::BulkString(channel), Value::BulkString(payload)])) =
+            (&mut self.emitters, <[Value; 3]>::try_from(data))
+        {
+            emitters.push(&channel, payload);
+        }
+    }
+
+    async fn subscribe_emitters(&self, connection: &mut MultiplexedConnection) -> Result<(), Unavailable> {
+        let Some(emitters) = &self.emitters else { return Ok(()) };
+        for pattern in emitters.patterns() {
+            let subscribed =
+                tokio::time::timeout(TIMEOUT, connection.psubscribe(pattern)).await.map_err(|_| Unavailable)?;
+            if let Err(error) = subscribed {
+                self.link.refused(&error);
+                return Err(Unavailable);
+            }
+        }
+        Ok(())
     }
 
     async fn subscribe(&self, connection: &mut MultiplexedConnection, names: &[String]) -> Result<(), Unavailable> {

@@ -7,7 +7,7 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 
-use crate::fixture::{Backend, Fixture, contract, until};
+use crate::fixture::{Backend, Fixture, contract, redis_url, until};
 
 contract!(
     a_node_receives_the_channels_that_it_subscribed_to,
@@ -15,6 +15,7 @@ contract!(
     a_message_with_a_key_is_sent_once,
     one_publisher_keeps_its_order,
     the_bus_becomes_healthy,
+    emitters_are_listened_to,
     a_room_is_counted_once_however_many_nodes_subscribe,
 );
 
@@ -94,4 +95,44 @@ async fn a_message_with_a_key_is_sent_once(backend: Backend) {
     assert_eq!(a.cluster.bus.publish_once(&channel("b"), message("x"), "other").await, Ok(true));
     assert_eq!(a.cluster.bus.publish_once(&channel("a"), message("y"), "other").await, Ok(false));
     assert_eq!(b.received().await, [BusMessage::Evicted("x".into())]);
+}
+
+/// Emitters need Redis; with it, a node gets what they publish under its prefix alone, in order, whatever is in the prefix.
+async fn emitters_are_listened_to(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 2);
+    let prefix = format!("{}[a]*?\\", fixture.prefix);
+    let listening: Vec<_> = fixture.nodes.iter().map(|node| node.cluster.bus.emitters(&prefix)).collect();
+    let Backend::Redis = backend else { return assert!(listening.iter().all(Option::is_none)) };
+    let mut listening: Vec<_> = listening.into_iter().map(Option::unwrap).collect();
+    let url = redis_url().unwrap();
+    let redis = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let publish = async |channel: String, payload: String| -> usize {
+        let mut redis = redis.clone();
+        ::redis::cmd("PUBLISH").arg(channel).arg(payload).query_async(&mut redis).await.unwrap()
+    };
+    until("both listen", || async {
+        let emissions = publish(format!("{prefix}#/#"), "probe".to_owned()).await;
+        let requests = publish(format!("{prefix}-request#/#"), "probe".to_owned()).await;
+        (emissions == 2 && requests == 2).then_some(())
+    })
+    .await;
+    for n in 0..100 {
+        let channel = if n % 2 == 0 { format!("{prefix}#/#r#") } else { format!("{prefix}-request#/#") };
+        publish(channel, n.to_string()).await;
+        for other in [format!("{prefix}x#/#"), format!("x{prefix}#/#"), prefix.replace('a', "b") + "#/#"] {
+            assert_eq!(publish(other, "other".to_owned()).await, 0);
+        }
+    }
+    for messages in &mut listening {
+        let mut numbers = 0..100;
+        while let Some(expected) = numbers.clone().next() {
+            let message = messages.recv().await.unwrap();
+            if message.payload == "probe" {
+                continue;
+            }
+            let channel = if expected % 2 == 0 { "#/#r#" } else { "-request#/#" };
+            assert_eq!((message.channel.as_str(), message.payload), (channel, expected.to_string().into()));
+            numbers.next();
+        }
+    }
 }

@@ -272,9 +272,13 @@ pub(super) fn server_events() -> Vec<ServerEvent> {
         ServerEvent {
             name: "left",
             within,
-            summary: "To a socket that was removed from a room, because the user's roles do not allow it any more",
+            summary: "To a socket that was removed from a room: `forbidden` if the user's roles do not allow it any more, \
+                      `by_backend` if a backend decided so",
             arguments: Arguments::one(
-                object(&["room", "code"], json!({ "room": reference("RoomName"), "code": { "type": "string" } })),
+                object(
+                    &["room", "code"],
+                    json!({ "room": reference("RoomName"), "code": { "type": "string", "enum": ["forbidden", "by_backend"] } }),
+                ),
                 json!({ "room": "staff", "code": "forbidden" }),
             ),
         },

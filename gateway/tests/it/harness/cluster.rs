@@ -140,6 +140,15 @@ impl TestCluster {
         self.nodes[0].gateway.revocations().record(&[entry]).await.unwrap();
     }
 
+    /// A message of an emitter, which Redis would give to every node. Whether each node took it.
+    pub async fn emitted(&self, channel: &str, payload: &[u8]) -> Vec<bool> {
+        let mut taken = Vec::new();
+        for node in &self.nodes {
+            taken.push(node.gateway.test_emitted(channel, Bytes::copy_from_slice(payload)).await);
+        }
+        taken
+    }
+
     /// Begins the shutdown of a node.
     pub fn leave(&self, node: usize) {
         self.nodes[node].lifecycle.leave();
