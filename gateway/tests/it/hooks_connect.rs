@@ -30,7 +30,7 @@ async fn obedient() -> Backend {
     .await
 }
 
-fn auth(user: &str, say: Value) -> String {
+fn auth(user: &str, say: &Value) -> String {
     json!({ "token": User::new(user).token(), "pid": 7, "offset": "x", "say": say }).to_string()
 }
 
@@ -39,7 +39,7 @@ async fn the_backend_is_told_who_asks_but_not_the_token() {
     let backend = obedient().await;
     let cluster = TestCluster::with(1, &[&backend.hook("connect;events=order:*")]).await;
     let client = cluster.stranger(0);
-    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", json!({ "status": 204, "body": "" }))) });
+    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &json!({ "status": 204, "body": "" }))) });
     client.next("authenticated").await;
     let call = backend.calls().remove(0);
     let mut body = call.body.clone();
@@ -77,7 +77,7 @@ async fn who_is_let_in_is_in_the_rooms_and_keeps_the_data() {
     let client = cluster.stranger(0);
     let data = json!({ "tier": "gold", "é": [1.0, null] });
     let say = json!({ "status": 200, "body": { "join": ["lobby", "vip"], "data": data } });
-    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", say)) });
+    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &say)) });
     // Sent before the answer: it still finds the socket in its rooms.
     client.send(&Inbound::Event {
         namespace: "/",
@@ -94,7 +94,7 @@ async fn who_is_let_in_is_in_the_rooms_and_keeps_the_data() {
     assert_eq!(client.packet_types()[0], "CONNECT");
 
     let other = cluster.stranger(0);
-    other.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("eve", json!({ "status": 200, "body": "" }))) });
+    other.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("eve", &json!({ "status": 200, "body": "" }))) });
     other.next("authenticated").await;
     assert_eq!(other.ask("order:x", json!(1)).await, Value::Null);
 }
@@ -111,7 +111,7 @@ async fn a_refusal_is_permanent_and_evicts_nobody() {
     ] {
         let client = cluster.stranger(0);
         let say = json!({ "status": 403, "body": body });
-        client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", say)) });
+        client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &say)) });
         assert_eq!(client.refusal().await, code);
         assert!(client.is_open(), "the client may try another token");
         assert_eq!(client.packet_types(), ["CONNECT_ERROR"]);
@@ -138,7 +138,7 @@ async fn any_other_answer_is_a_temporary_refusal() {
     ] {
         let client = cluster.stranger(0);
         let say = if status == 0 { json!({ "long": 4_097 }) } else { json!({ "status": status, "body": body }) };
-        client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", say)) });
+        client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &say)) });
         assert_eq!(client.closed().await, CloseReason::Unavailable, "{status} {body}");
         assert!(client.is_unanswered(), "{status} {body}");
     }
@@ -146,7 +146,7 @@ async fn any_other_answer_is_a_temporary_refusal() {
     assert_eq!((&calls["failed"], &calls["unavailable"], &calls["bad_answer"]), (&json!(1), &json!(1), &json!(8)));
     assert_eq!(cluster.get(0, "/v1/stats").await["sockets"], 0);
     let client = cluster.stranger(0);
-    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", json!({ "long": 4_096 }))) });
+    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &json!({ "long": 4_096 }))) });
     client.next("authenticated").await;
 }
 
@@ -156,7 +156,7 @@ async fn a_long_auth_is_left_out() {
     let cluster = TestCluster::with(1, &[&backend.hook("connect")]).await;
     for (user, length) in [("ana", 4_000), ("ben", 4_200)] {
         let client = cluster.stranger(0);
-        let auth = auth(user, json!({ "x": "x".repeat(length) }));
+        let auth = auth(user, &json!({ "x": "x".repeat(length) }));
         client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth) });
         client.next("authenticated").await;
     }
@@ -303,7 +303,7 @@ async fn data_is_of_one_socket_and_ends_with_it() {
     let rules = [backend.rule("h", "connect;events=order:*"), backend.rule("chat", "events=order:*;namespace=/chat")];
     let cluster = TestCluster::with(1, &[&hooks_setting(&rules)]).await;
     let client = cluster.stranger(0);
-    let with = |data: &str| auth("ana", json!({ "status": 200, "body": { "data": data } }));
+    let with = |data: &str| auth("ana", &json!({ "status": 200, "body": { "data": data } }));
     client.send(&Inbound::Connect { namespace: "/", auth: Some(&with("one")) });
     client.next("authenticated").await;
     client.send(&Inbound::Connect { namespace: "/chat", auth: Some(&with("two")) });
@@ -312,7 +312,7 @@ async fn data_is_of_one_socket_and_ends_with_it() {
     assert_eq!(client.ask("order:x", json!(1)).await, "one");
     assert_eq!(chat.ask("order:x", json!(1)).await, Value::Null, "no hook decides there");
     client.leave_namespace();
-    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", json!({}))) });
+    client.send(&Inbound::Connect { namespace: "/", auth: Some(&auth("ana", &json!({}))) });
     client.next("authenticated").await;
     assert_eq!(client.ask("order:x", json!(1)).await, Value::Null);
 }

@@ -159,7 +159,7 @@ async fn a_socket_can_have_as_many_waiting_events_as_its_inbox() {
     // Bytes, too.
     let long = json!("x".repeat(40_000));
     ids.push(ben.start("order:wait", &[json!(0)], None));
-    ids.push(ben.start("order:wait", &[long.clone()], None));
+    ids.push(ben.start("order:wait", std::slice::from_ref(&long), None));
     ben.refused("order:wait", long, "rate_limited").await;
     gate.add_permits(6);
     for (index, id) in ids[..4].iter().enumerate() {

@@ -33,7 +33,8 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn act(shared: &Shared, event: &HookedEvent, actions: Actions) -> Result<(), EventError> {
     let Actions { join, leave, emits, ack, disconnect } = actions;
     let mut is_gone = event.is_gone();
-    if !is_gone && !(join.is_empty() && leave.is_empty()) {
+    let moves = !join.is_empty() || !leave.is_empty();
+    if moves && !is_gone {
         is_gone = !order(event, Command { join, leave, end: None }).await?;
     }
     // One budget for all of them, so that a back end that answers slowly does not hold the lane for minutes.
@@ -73,7 +74,8 @@ async fn order(event: &HookedEvent, command: Command) -> Result<bool, EventError
 async fn send(shared: &Shared, event: &HookedEvent, emits: Vec<Emit>) -> Result<(), EventError> {
     for (index, Emit { to, except, content, parts }) in emits.into_iter().enumerate() {
         let once = event.id.is_stable.then(|| format!("{}.{index}", event.id.text));
-        emit(shared, Emission { to, except, content, parts, once: once.as_deref() }).await?;
+        // Boxed, because its future is large, and most answers have no emits.
+        Box::pin(emit(shared, Emission { to, except, content, parts, once: once.as_deref() })).await?;
     }
     Ok(())
 }

@@ -233,11 +233,7 @@ mod tests {
             join: vec!["x".into(), "y".into()],
             leave: vec!["z".into()],
             emits: vec![
-                emit(
-                    To::Users(vec!["u".into()]),
-                    Target::excepted(&socket.to_string()).into_iter().collect(),
-                    r#""a",null"#,
-                ),
+                emit(To::Users(vec!["u".into()]), Target::excepted(&socket.to_string()).collect(), r#""a",null"#),
                 emit(To::Room(room), vec![], r#""b",1,[2]"#),
                 emit(To::Socket(socket, "/".into()), vec![], r#""c""#),
             ],

@@ -163,7 +163,8 @@ async fn handle(shared: &Shared, hook: &Arc<Hook>, event: &HookedEvent) -> Resul
     // The call counts as open until its answer was handled, so that events that wait here are bounded, too.
     let (_answer, reading) = read(answer, limits).await?;
     match reading {
-        Reading::Do(actions) => act::act(shared, event, actions).await,
+        // Boxed, so that a lane whose call is open has no room for it.
+        Reading::Do(actions) => Box::pin(act::act(shared, event, actions)).await,
         Reading::Reject { code, message } => Err(EventError::Rejected { code, message }),
         Reading::Unavailable | Reading::Bad(_) => Err(EventError::Unavailable),
     }
