@@ -284,7 +284,7 @@ proptest! {
                 _ if is_out => down(),
                 Manner::Refuses(times) if *tried < times => refused(),
                 Manner::Fails(times) if *tried < times => failed(),
-                Manner::Never => if number % 2 == 0 { refused() } else { failed() },
+                Manner::Never => if number.is_multiple_of(2) { refused() } else { failed() },
                 _ => Outcome::Delivered,
             };
             *tried = tried.saturating_add(u8::from(!is_out));
