@@ -21,7 +21,10 @@ use super::{
     idempotency::{IdempotencyKey, RepeatedOperation},
     state::Api,
 };
-use crate::emit::{self, Emission, ToRequest};
+use crate::{
+    emit::{self, Emission, ToRequest},
+    session::MAIN,
+};
 
 /// An event and its receivers.
 #[derive(Deserialize, ToSchema)]
@@ -104,7 +107,7 @@ pub(crate) async fn emit(
     data.insert("timestamp".to_owned(), now_rfc3339().into());
     let attachments = api.shared.settings.limits.attachments as usize;
     let (content, parts) = emit::content(&event, vec![data.into()], attachments).map_err(ApiError::wrong)?;
-    let (to, except) = to.check().map_err(ApiError::wrong)?;
+    let (to, except) = to.check(MAIN).map_err(ApiError::wrong)?;
     let timeout = timeout.unwrap_or(TIMEOUT);
     if !TIMEOUTS.contains(&timeout) {
         return Err(ApiError::wrong("timeout must be 1 to 30000 milliseconds"));

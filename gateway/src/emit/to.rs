@@ -127,11 +127,12 @@ fn excepted() -> Array {
 }
 
 impl ToRequest {
-    /// The receivers, and the sockets that are excepted.
+    /// The receivers, and the sockets that are excepted. `default` is the namespace where none is given.
     ///
     /// # Errors
     /// One sentence that names the field.
-    pub(crate) fn check(self) -> Result<(To, Vec<Target>), String> {
+    pub(crate) fn check(self, default: &str) -> Result<(To, Vec<Target>), String> {
+        let namespace_or_default = |given: Option<&str>| namespace_of(given.or(Some(default)));
         let (to, except) = match self {
             Self::User(ToUser { user, except }) => {
                 check_user("to.user", &user)?;
@@ -139,15 +140,15 @@ impl ToRequest {
             }
             Self::Users(ToUsers { users, except }) => (To::Users(check_users("to.users", users)?), except),
             Self::Room(ToRoom { room: name, namespace, except }) => {
-                (To::Room(room(namespace.as_deref(), &name)?), except)
+                (To::Room(room(namespace.as_deref().or(Some(default)), &name)?), except)
             }
             Self::Everyone(ToEveryone { everyone: true, namespace, except }) => {
-                (To::Everyone(namespace_of(namespace.as_deref())?.into()), except)
+                (To::Everyone(namespace_or_default(namespace.as_deref())?.into()), except)
             }
             Self::Everyone(ToEveryone { everyone: false, .. }) => return Err("to.everyone must be true".to_owned()),
             Self::Socket(ToSocket { socket, namespace }) => {
                 let id = socket_id("to.socket", &socket)?;
-                (To::Socket(id, namespace_of(namespace.as_deref())?.into()), Vec::new())
+                (To::Socket(id, namespace_or_default(namespace.as_deref())?.into()), Vec::new())
             }
         };
         Ok((to, check_except(&except)?))
@@ -184,9 +185,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::session::MAIN;
 
     fn check(to: Value) -> Result<(To, Vec<Target>), String> {
-        serde_json::from_value::<ToRequest>(to).map_err(|error| error.to_string())?.check()
+        serde_json::from_value::<ToRequest>(to).map_err(|error| error.to_string())?.check(MAIN)
     }
 
     #[test]

@@ -70,11 +70,13 @@ pub(super) struct Ack {
     pub(super) parts: Option<Parts>,
 }
 
-/// The limits that the settings give.
+/// What an answer is read with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Binary parts of an emit, and of the acknowledgement.
+pub(super) struct Terms {
+    /// Most binary parts of an emit, and of the acknowledgement.
     pub(super) attachments: usize,
+    /// The hook's namespace, that of the emits which name none.
+    pub(super) namespace: &'static str,
 }
 
 #[derive(Deserialize, Default)]
@@ -112,9 +114,9 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 /// Reads an answer.
-pub(super) fn read(status: u16, body: &[u8], limits: Limits) -> Reading {
+pub(super) fn read(status: u16, body: &[u8], terms: Terms) -> Reading {
     match status {
-        200..=299 => match actions(body, limits) {
+        200..=299 => match actions(body, terms) {
             Ok(actions) => Reading::Do(actions),
             Err(reason) => Reading::Bad(reason),
         },
@@ -124,7 +126,7 @@ pub(super) fn read(status: u16, body: &[u8], limits: Limits) -> Reading {
     }
 }
 
-fn actions(body: &[u8], limits: Limits) -> Result<Actions, String> {
+fn actions(body: &[u8], terms: Terms) -> Result<Actions, String> {
     if body.is_empty() {
         return Ok(Actions::default());
     }
@@ -139,11 +141,11 @@ fn actions(body: &[u8], limits: Limits) -> Result<Actions, String> {
         }
     }
     let ack =
-        ack.map(|args| arguments(args, limits.attachments)).transpose().map_err(|error| format!("ack: {error}"))?;
+        ack.map(|args| arguments(args, terms.attachments)).transpose().map_err(|error| format!("ack: {error}"))?;
     let emits = emit
         .into_iter()
         .enumerate()
-        .map(|(index, text)| emit_of(text, limits).map_err(|error| format!("emit[{index}]: {error}")));
+        .map(|(index, text)| emit_of(text, terms).map_err(|error| format!("emit[{index}]: {error}")));
     let disconnect = disconnect.map(|DisconnectText { reason }| reason.unwrap_or_default());
     if disconnect.as_ref().is_some_and(|reason| reason.chars().count() > MAX_TEXT) {
         return Err(format!("disconnect.reason must have at most {MAX_TEXT} characters"));
@@ -157,14 +159,14 @@ fn actions(body: &[u8], limits: Limits) -> Result<Actions, String> {
     })
 }
 
-fn emit_of(EmitText { event, data, args, to }: EmitText, limits: Limits) -> Result<Emit, String> {
+fn emit_of(EmitText { event, data, args, to }: EmitText, terms: Terms) -> Result<Emit, String> {
     let args = match (data, args) {
         (Some(_), Some(_)) => return Err("set one of data and args".into()),
         (data, None) => data.into_iter().collect(),
         (None, Some(args)) => args,
     };
-    let (content, parts) = content(&event, args, limits.attachments)?;
-    let (to, except) = to.check()?;
+    let (content, parts) = content(&event, args, terms.attachments)?;
+    let (to, except) = to.check(terms.namespace)?;
     Ok(Emit { to, except, content, parts })
 }
 
@@ -199,10 +201,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const LIMITS: Limits = Limits { attachments: 2 };
+    const TERMS: Terms = Terms { attachments: 2, namespace: "/" };
 
     fn of(body: &Value) -> Reading {
-        read(200, body.to_string().as_bytes(), LIMITS)
+        read(200, body.to_string().as_bytes(), TERMS)
     }
 
     fn bad(body: &Value) -> String {
@@ -241,11 +243,29 @@ mod tests {
             disconnect: Some("bye".into()),
         };
         assert_eq!(of(&answer), Reading::Do(expected));
-        for nothing in [read(204, b"", LIMITS), read(200, b"", LIMITS), of(&json!({})), of(&json!({ "ack": null }))] {
+        for nothing in [read(204, b"", TERMS), read(200, b"", TERMS), of(&json!({})), of(&json!({ "ack": null }))] {
             assert_eq!(nothing, Reading::Do(Actions::default()));
         }
         let empty = Actions { ack: Some(Ack { arguments: String::new(), parts: None }), ..Actions::default() };
         assert_eq!(of(&json!({ "ack": [] })), Reading::Do(empty));
+    }
+
+    #[test]
+    fn emits_go_to_the_namespace_of_the_hook_unless_they_name_another() {
+        let socket = SocketId::random();
+        let to = |to: Value| {
+            let body = json!({ "emit": [{ "event": "e", "to": to }] }).to_string();
+            match read(200, body.as_bytes(), Terms { namespace: "/chat", ..TERMS }) {
+                Reading::Do(mut actions) => actions.emits.remove(0).to,
+                other => panic!("{other:?}"),
+            }
+        };
+        let room = |namespace: &str| To::Room(RoomName::parse(&namespace.into(), "r").unwrap());
+        assert_eq!(to(json!({ "room": "r" })), room("/chat"));
+        assert_eq!(to(json!({ "room": "r", "namespace": "/" })), room("/"));
+        assert_eq!(to(json!({ "everyone": true })), To::Everyone("/chat".into()));
+        assert_eq!(to(json!({ "socket": socket.to_string() })), To::Socket(socket, "/chat".into()));
+        assert_eq!(to(json!({ "socket": socket.to_string(), "namespace": "/" })), To::Socket(socket, "/".into()));
     }
 
     #[test]
@@ -282,14 +302,14 @@ mod tests {
             assert!(reason.contains(part), "{answer}: {reason}");
         }
         for (status, body) in [(200, "OK"), (200, "{"), (302, "{}"), (101, ""), (200, "\u{feff}{}"), (200, "1e999")] {
-            assert!(matches!(read(status, body.as_bytes(), LIMITS), Reading::Bad(_)), "{status} {body}");
+            assert!(matches!(read(status, body.as_bytes(), TERMS), Reading::Bad(_)), "{status} {body}");
         }
-        assert!(matches!(read(200, b"\xff", LIMITS), Reading::Bad(_)));
+        assert!(matches!(read(200, b"\xff", TERMS), Reading::Bad(_)));
     }
 
     #[test]
     fn a_refusal_has_a_code_and_a_short_message() {
-        let reject = |status, body: &str| match read(status, body.as_bytes(), LIMITS) {
+        let reject = |status, body: &str| match read(status, body.as_bytes(), TERMS) {
             Reading::Reject { code, message } => (code, message),
             other => panic!("{other:?}"),
         };
@@ -307,14 +327,14 @@ mod tests {
             assert_eq!(reject(404, none), pair("rejected", "The request was rejected"), "{none}");
         }
         for status in [500, 503, 599] {
-            assert_eq!(read(status, b"{}", LIMITS), Reading::Unavailable);
+            assert_eq!(read(status, b"{}", TERMS), Reading::Unavailable);
         }
     }
 
     proptest! {
         #[test]
         fn any_answer_is_read_without_panic(status in 100u16..1000, body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(status, &body, LIMITS);
+            let _ = read(status, &body, TERMS);
         }
 
         #[test]
@@ -322,7 +342,7 @@ mod tests {
             field in "ack|emit|join|leave|disconnect|other",
             inner in "[\\[\\]{}\":,a-z0-9$]{0,40}",
         ) {
-            let _ = read(200, format!("{{\"{field}\":{inner}}}").as_bytes(), LIMITS);
+            let _ = read(200, format!("{{\"{field}\":{inner}}}").as_bytes(), TERMS);
         }
     }
 }

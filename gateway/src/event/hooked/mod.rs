@@ -34,7 +34,7 @@ use crate::{
     hook::{Answer, Hook},
     metrics,
     room::Occupant as _,
-    session::{Client, Connection, Sender, Shared, answer as answer_error},
+    session::{Client, Connection, MAIN, NAMESPACES, Sender, Shared, answer as answer_error},
 };
 
 /// The client's time to retry if its lane is full.
@@ -159,9 +159,10 @@ async fn handle(shared: &Shared, hook: &Arc<Hook>, event: &HookedEvent) -> Resul
     let answered = hook.call_until(&id.text, body, *arrived + hook.timeout).await;
     // The hook has counted and logged the error.
     let answer = answered.map_err(|_| EventError::Unavailable)?;
-    let limits = answer::Limits { attachments: shared.settings.limits.attachments as usize };
+    let namespace = NAMESPACES.into_iter().find(|name| *name == &*hook.namespace).unwrap_or(MAIN);
+    let terms = answer::Terms { attachments: shared.settings.limits.attachments as usize, namespace };
     // The call counts as open until its answer was handled, so that events that wait here are bounded, too.
-    let (_answer, reading) = read(answer, limits).await?;
+    let (_answer, reading) = read(answer, terms).await?;
     match reading {
         // Boxed, so that a lane whose call is open has no room for it.
         Reading::Do(actions) => Box::pin(act::act(shared, event, actions)).await,
@@ -170,12 +171,12 @@ async fn handle(shared: &Shared, hook: &Arc<Hook>, event: &HookedEvent) -> Resul
     }
 }
 
-async fn read(mut answer: Answer, limits: answer::Limits) -> Result<(Answer, Reading), EventError> {
+async fn read(mut answer: Answer, terms: answer::Terms) -> Result<(Answer, Reading), EventError> {
     let (status, body) = (answer.status, answer.body.clone());
     let reading = match body.len() {
-        0..=LONG_ANSWER => answer::read(status, &body, limits),
+        0..=LONG_ANSWER => answer::read(status, &body, terms),
         _ => {
-            let reading = tokio::task::spawn_blocking(move || answer::read(status, &body, limits)).await;
+            let reading = tokio::task::spawn_blocking(move || answer::read(status, &body, terms)).await;
             reading.map_err(|_| EventError::Unavailable)?
         }
     };
