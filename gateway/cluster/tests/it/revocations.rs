@@ -1,5 +1,7 @@
 //! The contract of `cluster::revocations`.
 
+use std::sync::LazyLock;
+
 use jackfield_cluster::{
     bus::Channel,
     log::Position,
@@ -21,8 +23,10 @@ contract!(
     concurrent_entries_are_numbered_without_holes,
 );
 
+/// Two calls with the same arguments are equal.
 fn entry(user: &str, about: About) -> Entry {
-    Entry { user: user.into(), about, reason: "a \"reason\"".into(), until: now_millis() / 1_000 + 100 }
+    static UNTIL: LazyLock<u64> = LazyLock::new(|| now_millis() / 1_000 + 1_000);
+    Entry { user: user.into(), about, reason: "a \"reason\"".into(), until: *UNTIL }
 }
 
 fn login(user: &str, id: &str) -> Entry {
