@@ -1,12 +1,16 @@
 // Dashboards and alerts: every query of the dashboards has an answer, and the expected alerts fire, no others.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { DASHBOARDS, fileOf, json } from "../deploy/grafana/dashboards.mjs";
 import { closeAll, connect, signedIn } from "./support/clients.mjs";
 import { startCluster } from "./support/cluster.mjs";
+import { ownEvents } from "./support/contract.mjs";
 import { here } from "./support/pace.mjs";
 import { alerts, numbers } from "./support/prometheus.mjs";
 import { NotYet, inParallel, until } from "./support/until.mjs";
@@ -24,6 +28,25 @@ function status(cluster, { id }) {
   return fetch(`${cluster.gateways[0].internal}/v1/users/${id}`, { headers, signal: AbortSignal.timeout(5000) });
 }
 
+ownEvents("order");
+
+/** A backend that does nothing, and the settings of its hook. */
+async function backend() {
+  const server = createServer((request, response) => request.resume().on("end", () => response.writeHead(204).end()));
+  server.keepAliveTimeout = 60_000;
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const folder = mkdtempSync(join(tmpdir(), "jackfield-dashboards-"));
+  const secret = join(folder, "secret");
+  writeFileSync(secret, `whsec_${Buffer.alloc(32, 1).toString("base64")}\n`);
+  const hook = `orders;url=http://127.0.0.1:${server.address().port}/;events=order;facts=message.stored;secretFile=${secret}`;
+  const stop = () => {
+    server.close();
+    server.closeAllConnections();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { set: { hooks: JSON.stringify([hook]), facts: "message.stored" }, stop };
+}
+
 test("the files of the dashboards match their source", () => {
   for (const name of Object.keys(DASHBOARDS)) {
     const same = readFileSync(fileOf(name), "utf8") === json(name);
@@ -32,10 +55,11 @@ test("the files of the dashboards match their source", () => {
 });
 
 describe("a Prometheus beside a cluster at work", () => {
-  let cluster;
+  let cluster, hook;
   const busy = [];
   before(async () => {
-    cluster = await startCluster({ prometheus: true });
+    hook = await backend();
+    cluster = await startCluster({ prometheus: true, set: hook.set });
     const users = await registerMany(cluster, 6);
     const options = { transports: ["polling", "websocket"], reconnection: true };
     const urls = users.map((_, index) => cluster.urls[index % cluster.urls.length]);
@@ -46,7 +70,10 @@ describe("a Prometheus beside a cluster at work", () => {
     await signedIn(cluster.urls[1], users[0]);
     await api(cluster, "POST", "/auth/login", { email: users[0].email, password: "wrong" });
     busy.push(setInterval(() => {
-      for (const client of clients) client.send("send-message", { room: "observed", content: "hello" });
+      for (const client of clients) {
+        client.send("send-message", { room: "observed", content: "hello" });
+        client.send("order", {});
+      }
     }, SEND_EVERY_MS));
     // Calls that are still in progress when the test ends may fail.
     busy.push(setInterval(() => login(cluster, users[0]).catch(() => {}), CALL_EVERY_MS));
@@ -56,6 +83,7 @@ describe("a Prometheus beside a cluster at work", () => {
     busy.forEach(clearInterval);
     closeAll();
     await cluster?.stop();
+    hook?.stop();
   });
 
   /** The alerts that count: on a slow machine, those about slowness only once they fire. */

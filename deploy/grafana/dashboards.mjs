@@ -114,6 +114,13 @@ export const DASHBOARDS = {
           "{{hook}} on {{instance}}": `jackfield_hook_calls_open{${WHERE}}`,
           "breaker of {{hook}} on {{instance}}": `jackfield_hook_breaker_open{${WHERE}}`,
         }, { about: "A breaker is 1 while its backend does not answer." })),
+      row("Facts",
+        panel("Recorded and delivered", "ops", {
+          recorded: rate("jackfield_facts_recorded_total"),
+          "{{hook}} {{outcome}}": rate("jackfield_facts_total", "hook, outcome"),
+        }),
+        panel("Oldest fact that waits", "s", { "{{hook}}": `max by (hook) (jackfield_facts_lag_seconds{${WHERE}})` },
+          { about: "Parked facts apart: `GET /v1/hooks` counts them." })),
       row("Failures",
         panel("Gaps repaired", "ops", { "{{instance}}": rate("jackfield_messages_repaired_total", "instance") },
           { about: "Stored messages that a node read from the log because the bus did not deliver them." }),
