@@ -127,7 +127,7 @@ pub struct Cluster {
     pub revocations: Revocations,
     /// Idempotency keys of operations.
     pub idempotency: Idempotency,
-    /// What happened, for backends.
+    /// Facts for backends.
     pub facts: Facts,
 }
 

@@ -144,7 +144,7 @@ pub(crate) async fn batch(
 }
 
 impl Call {
-    /// Where the call goes.
+    /// The URI of the call.
     fn uri(&self, index: usize) -> Result<Uri, String> {
         let wrong = || format!("calls[{index}].path must be the path of a POST endpoint below /v1/, except {PATH}");
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.:~%-".contains(&byte);

@@ -13,7 +13,7 @@ struct Part {
     facts: VecDeque<Fact>,
     /// Whether facts follow after the page.
     is_cut: bool,
-    /// Where to continue after the whole page.
+    /// The position after the whole page.
     next: Position,
     epoch: u64,
 }

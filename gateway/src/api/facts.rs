@@ -99,7 +99,7 @@ impl Serialize for OwnedFact {
     }
 }
 
-/// What happened, in order.
+/// The facts, in order.
 #[utoipa::path(
     get, path = "/v1/facts", tag = "facts", security(("apiKey" = [])), params(FactsQuery),
     responses(

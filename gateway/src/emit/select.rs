@@ -1,4 +1,4 @@
-//! What this node does with the sockets that a message selects.
+//! Acts on the sockets of this node that a message selects.
 //!
 //! Guarantees: a socket is selected once, however many of the targets name it; the work depends on how many sockets the
 //! targets name, not on how many the node has, unless the selector names all. Sockets that come while the selection runs

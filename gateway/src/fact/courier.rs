@@ -53,7 +53,7 @@ pub(super) enum Outcome {
     NotSent,
 }
 
-/// What became of a fact, to be counted.
+/// The outcome for a fact, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Delivered,
@@ -138,7 +138,7 @@ impl Courier {
         courier
     }
 
-    /// Where to read on.
+    /// The position to read on from.
     pub(super) fn read(&self) -> Position {
         self.read
     }

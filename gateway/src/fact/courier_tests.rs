@@ -206,7 +206,7 @@ fn manner() -> impl Strategy<Value = Manner> {
     ]
 }
 
-/// What the back end keeps.
+/// The state that the back end keeps.
 #[derive(Default)]
 struct Store {
     cursor: u64,
@@ -241,7 +241,7 @@ proptest! {
     ) {
         let all: Vec<Fact> = facts.iter().zip(1..).map(|((subject, _), number)| fact(number, *subject, number)).collect();
         let mut tries: HashMap<u64, u8> = HashMap::new();
-        // What the backend has got, with repetitions.
+        // The facts that the backend received, with repetitions.
         let mut got: Vec<u64> = Vec::new();
         let (mut store, mut now) = (Store::default(), 0_u64);
         let mut courier = store.load();

@@ -144,7 +144,7 @@ impl Delivery {
                 () = sleep_until(wake) => {}
             }
         }
-        // What was delivered and not saved is delivered again by the next owner.
+        // The next owner delivers again the facts whose delivery was not saved.
         drop(calls);
         self.save_last(run).await;
         End::Stopped

@@ -1,4 +1,4 @@
-//! What is counted of one hook's facts.
+//! The counts of one hook's facts.
 
 use jackfield_shared::metrics::Counter;
 

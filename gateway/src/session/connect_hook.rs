@@ -68,7 +68,7 @@ pub(super) enum Verdict<'a> {
     Said(Entrant, Result<Welcome, Refusal>),
 }
 
-/// What a client gets that is let in. Nothing, where no hook is asked.
+/// The rooms and data of a client that is admitted; empty if no hook was asked.
 #[derive(Default)]
 pub(super) struct Welcome {
     join: Vec<Arc<str>>,

@@ -52,7 +52,7 @@ impl Item {
     }
 }
 
-/// What becomes of a command.
+/// The outcome of pushing a command.
 pub(super) enum Ordering {
     /// It is handled after the items before it.
     Queued,

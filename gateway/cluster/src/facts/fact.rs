@@ -42,7 +42,7 @@ impl FromStr for FactId {
 pub struct Fact {
     /// Its id.
     pub id: FactId,
-    /// What happened.
+    /// The kind of event.
     pub kind: Kind,
     /// To whom or what, as a JSON object.
     pub data: Box<str>,

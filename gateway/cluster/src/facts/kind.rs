@@ -1,6 +1,6 @@
 //! The kinds of facts, and which of them are recorded.
 
-/// What happened. The names are the contract with backends.
+/// The kinds of facts. The names are the contract with backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A session began: it was granted, or registered again after its end was recorded.

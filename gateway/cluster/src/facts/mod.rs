@@ -52,7 +52,7 @@ pub struct Tip {
     pub versions: Vec<Option<u64>>,
 }
 
-/// Where a hook that the back end does not know begins.
+/// The beginning of a hook that the back end does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
     /// With the next fact: the hook is new.

@@ -1,4 +1,4 @@
-//! What a script needs to record facts.
+//! The keys and arguments with which a script records facts.
 
 use std::sync::Arc;
 

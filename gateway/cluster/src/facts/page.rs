@@ -31,7 +31,7 @@ impl FactTerms {
 pub struct Page {
     /// In order. Facts of kinds that only a newer version knows are left out.
     pub facts: Vec<Fact>,
-    /// Where to continue.
+    /// The position to continue from.
     pub next: Position,
     /// The partition's end.
     pub end: Position,

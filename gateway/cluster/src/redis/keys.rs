@@ -178,7 +178,7 @@ impl Keys {
         self.of_partition(partition, "lease")
     }
 
-    /// What a partition keeps for a hook. Hash: its progress · hash: id of a parked fact → the fact · list: dead facts.
+    /// The state of a hook in a partition. Hash: its progress · hash: id of a parked fact → the fact · list: dead facts.
     pub(crate) fn fact_hook(&self, partition: Partition, hook: &str) -> [String; 3] {
         ["hook", "parked", "dead"].map(|name| self.of_partition(partition, &format!("{name}:{}", encode(hook))))
     }

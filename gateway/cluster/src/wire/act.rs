@@ -1,4 +1,4 @@
-//! What the nodes do with the sockets that a message selects.
+//! The actions of nodes on the sockets that a message selects.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub struct Ask {
 pub struct Reply {
     /// The question's id.
     pub id: u64,
-    /// What was found.
+    /// The sockets found, or an answer.
     pub found: Found,
 }
 

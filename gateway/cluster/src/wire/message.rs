@@ -151,14 +151,14 @@ pub enum BusMessage {
     Selected {
         /// Selects sockets of the channel's namespace.
         selector: Selector,
-        /// What to do with them.
+        /// The action on them.
         act: Act,
     },
     /// See [`REPLIED`].
     Replied {
         /// The reply.
         reply: Reply,
-        /// What it says.
+        /// The content of the reply.
         bytes: Bytes,
     },
     /// To all nodes, because no node knows which nodes have subscribers of a user.

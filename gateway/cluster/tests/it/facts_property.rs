@@ -55,7 +55,7 @@ fn session_id(user: usize, session: usize) -> String {
     format!("u{user}-s{session}")
 }
 
-/// What the test remembers about claims: each session's generation, and each user's last record.
+/// The test's memory of claims: each session's generation, and each user's last record.
 #[derive(Default)]
 struct Memory {
     generations: HashMap<(usize, usize), (u64, Option<RecordId>)>,

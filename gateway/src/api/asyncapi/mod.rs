@@ -27,7 +27,7 @@ use self::{
     schema::common,
 };
 
-/// Where the document is served.
+/// The path at which the document is served.
 const AT: &str = "/v1/asyncapi.json";
 
 const DESCRIPTION: &str = "The events between Jackfield and its clients, over Socket.IO (Engine.IO 4, Socket.IO \

@@ -1,4 +1,4 @@
-//! What a hook answers to an event, checked as a whole before anything is done. Pure.
+//! A hook's answer to an event, checked as a whole before any action. Pure.
 //!
 //! | answer | becomes |
 //! |---|---|
@@ -42,7 +42,7 @@ pub(super) enum Reading {
     Bad(String),
 }
 
-/// What the backend wants done, in this order.
+/// The actions that the backend asks for, in this order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Actions {
     pub(super) join: Vec<Arc<str>>,
@@ -70,7 +70,7 @@ pub(super) struct Ack {
     pub(super) parts: Option<Parts>,
 }
 
-/// What an answer is read with.
+/// The limits and defaults of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     /// Most binary parts of an emit, and of the acknowledgement.

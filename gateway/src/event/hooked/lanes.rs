@@ -20,7 +20,7 @@ struct Lane<T> {
     bytes: usize,
 }
 
-/// What becomes of an event.
+/// The outcome of pushing an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed<T> {
     /// The caller must handle it now, and then call [`Lanes::pop`].

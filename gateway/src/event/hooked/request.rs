@@ -1,4 +1,4 @@
-//! What a hook is told of an event: its arguments, its id, and the sender.
+//! The request to a hook about an event: its id, its arguments and the sender.
 //!
 //! Guarantees: the same event sent again with the same `clientId` has the same id; what a client sends grows by no more
 //! than base64 does. Deliberately checks no argument: the backend does.
