@@ -48,7 +48,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happened, in order. */
+        /** The facts, in order. */
         get: operations["facts"];
         put?: never;
         post?: never;
