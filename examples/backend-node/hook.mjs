@@ -1,4 +1,5 @@
-// What every hook of this folder does: it accepts only calls that Jackfield signed, and handles a repeated call once.
+// The part that every hook of this folder shares: it accepts only calls that Jackfield signed, and handles a repeated
+// call once.
 // @ts-check
 
 import { readFileSync } from "node:fs";
@@ -50,7 +51,7 @@ export function hook(secretFile, answer) {
       else response.status(204).end();
     } catch (error) {
       const { code = "failed", status = 500, message } = error;
-      // What failed by accident may succeed when it is sent again.
+      // A failure of the backend itself may pass: the call may be sent again.
       if (status >= 500) answered.delete(call.id);
       if (status >= 500) console.error(error);
       response.status(status).json({ code, message });
