@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use deadpool::managed::{Object, PoolError};
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
@@ -38,6 +38,7 @@ use crate::{
     deadline::{self, Wait},
     redis::connector::Connector,
     redis::keys::Keys,
+    redis::pool::{Manager, Pool, pool},
     redis::shared::SharedConnection,
     redis::target::RedisTarget,
 };
@@ -70,10 +71,10 @@ impl RedisLink {
     /// Does not connect yet.
     #[must_use]
     pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let connector = Arc::new(Connector::new(target));
+        let connector = Connector::start(target, lifecycle);
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
-            bulk: pool(&connector),
+            bulk: pool(&connector, BULK_CONNECTIONS),
             connector,
             refused: Mutex::new(None),
             calls: AtomicUsize::new(0),
@@ -158,11 +159,11 @@ impl RedisLink {
         }
         let mut connection = self.bulk_connection().await?;
         // Loading first costs one round trip per batch, but then no call fails because Redis has lost the script.
-        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut connection)).await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
+        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut *connection)).await?;
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
     }
 
-    async fn bulk_connection(&self) -> Result<Connection, Unavailable> {
+    async fn bulk_connection(&self) -> Result<Object<Manager>, Unavailable> {
         let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
             Ok(Ok(connection)) => return Ok(connection),
@@ -180,7 +181,7 @@ impl RedisLink {
     /// A pipeline over the pool.
     pub(crate) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.bulk_connection().await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
+        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut *connection)).await
     }
 
     /// The answer, or [`Unavailable`] on an error or after `limit`.
@@ -241,20 +242,10 @@ impl RedisLink {
         }
         tracing::warn!(%error, "{problem}");
         if code == "READONLY" {
-            self.quick.renew();
-            self.bulk.retain(|_, _| false);
+            self.connector.renew();
         }
         true
     }
-}
-
-/// A small pool, which connects when it is first used. A connection must answer a PING before it is used again.
-#[expect(clippy::expect_used, reason = "the target has accepted the address, and the pool has a runtime")]
-fn pool(connector: &Connector) -> Pool {
-    let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-    let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
-    let manager = connector.manager().expect("a valid address");
-    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().expect("it has a runtime")
 }
 
 fn may_not_in_script(error: &RedisError) -> bool {
