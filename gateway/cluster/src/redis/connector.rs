@@ -103,7 +103,6 @@ impl Connector {
     }
 
     /// The number of the generation, now and after each change.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the listeners"))]
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }

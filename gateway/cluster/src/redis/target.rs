@@ -68,7 +68,6 @@ pub(crate) struct Login {
 
 impl RedisTarget {
     /// The same login and TLS at another address: another node of the same Cluster.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a Cluster's nodes"))]
     pub(crate) fn at(&self, host: &str, port: u16) -> Self {
         Self(Place::Node(self.access().at(host, port)))
     }
@@ -122,7 +121,6 @@ impl Endpoint {
     }
 
     /// The same login and TLS at another address.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a Cluster's nodes"))]
     pub(crate) fn at(&self, host: &str, port: u16) -> Self {
         Self { address: Address::Tcp { host: host.into(), port }, ..self.clone() }
     }
