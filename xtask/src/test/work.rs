@@ -68,7 +68,7 @@ pub async fn contracts(redis: RedisKind, filter: Option<&str>) -> Result<()> {
     tests.args(["--skip", "memory::"]).args(filter);
     tests.current_dir(paths::root().join("gateway/cluster")).stdout(std::io::stderr());
     tests.envs(topology.env().into_iter().map(|(name, value)| (format!("TEST_{name}"), value)));
-    tests.env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    tests.env("TEST_REDIS_NODES", topology.direct()).env("RUST_TEST_THREADS", TESTS_AT_ONCE);
     cargo::run(&format!("contract tests, {redis}"), tests).await
 }
 
