@@ -27,7 +27,7 @@ use crate::{
     TIMEOUT, Unavailable,
     deadline::{self, Wait},
     metrics,
-    partition::Partition,
+    partition::{Partition, PartitionSet},
     redis::{
         keys::Keys,
         routing::Routing,
@@ -66,6 +66,22 @@ impl RedisLink {
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()
+    }
+
+    /// The partitions that have the leases of nodes.
+    pub(crate) fn homes(&self) -> Arc<[Partition]> {
+        self.routing.borrow().homes.iter().copied().collect()
+    }
+
+    /// The partitions whose leases are in this home.
+    pub(crate) fn part_of(&self, home: Partition) -> PartitionSet {
+        let routing = self.routing.borrow();
+        if routing.homes.len() == 1 { PartitionSet::ALL } else { routing.partitions_of(routing.index(home)) }
+    }
+
+    /// The partitions of each server.
+    pub(crate) fn parts(&self) -> Vec<PartitionSet> {
+        self.routing.borrow().parts().collect()
     }
 
     /// The server that has the partition now.
