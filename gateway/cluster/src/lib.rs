@@ -64,7 +64,7 @@ pub use self::{
     deadline::TIMEOUT,
     redis::{
         settings::RedisSettings,
-        target::{RedisAccess, RedisTarget},
+        target::{RedisTarget, RedisTopology},
     },
 };
 
