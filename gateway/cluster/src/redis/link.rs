@@ -33,7 +33,7 @@ use crate::{
         routing::Routing,
         script::{Call, ScriptCall, Source},
         server::{Server, refusal},
-        target::RedisTarget,
+        target::RedisTopology,
     },
 };
 
@@ -53,11 +53,16 @@ pub struct RedisLink {
 impl RedisLink {
     /// Does not connect yet.
     #[must_use]
-    pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let servers = [Arc::new(Server::new(target, lifecycle))];
+    pub fn new(topology: RedisTopology, prefix: &str, lifecycle: &Lifecycle) -> Self {
+        let (targets, sharded) = match topology {
+            RedisTopology::One(target) => (vec![target], false),
+            RedisTopology::Several(targets) => (targets, false),
+            RedisTopology::Cluster(seeds) => (seeds, true),
+        };
+        let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, lifecycle))).collect();
         Self {
-            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers.into()))),
-            sharded: false,
+            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))),
+            sharded,
             calls: AtomicUsize::new(0),
             keys: Keys::new(prefix),
         }
