@@ -12,7 +12,7 @@ mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
-mod report;
+pub(crate) mod report;
 pub(crate) mod routing;
 pub(crate) mod script;
 mod sentinel;
