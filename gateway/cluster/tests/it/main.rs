@@ -6,6 +6,7 @@ mod bus;
 mod connects;
 mod facts;
 mod facts_property;
+mod failover;
 mod fixture;
 mod idempotency;
 mod inbox;
