@@ -51,8 +51,8 @@ impl Fixture {
         let topology = Topology::start(kind, &workdir.0, &mut ports).await.unwrap();
         let lifecycle = Lifecycle::new();
         let id = random_id().as_str().into();
-        let target = settings(topology.env()).target().unwrap();
-        let (cluster, events) = over_redis(target, "test", &id, TERMS, &lifecycle);
+        let redis = settings(topology.env()).topology().unwrap();
+        let (cluster, events) = over_redis(redis, "test", &id, TERMS, &lifecycle);
         Some(Self { topology, node: Node { id, cluster, events }, lifecycle, _ports: ports, _workdir: workdir })
     }
 
@@ -177,12 +177,14 @@ async fn a_replaced_master_costs_seconds_and_subscriptions_move() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_master_that_comes_back_is_not_used() {
-    let Some(mut fixture) = Fixture::start().await else { return };
+    let Some(fixture) = Fixture::start().await else { return };
     let mut seen = None;
     fixture.append(APPENDS, &mut seen).await;
     let before = fixture.master().await;
-    let (thawed, (positions, gap)) =
-        tokio::join!(fixture.topology.nodes[before].server.freeze(FROZEN), fixture.append_during(FROZEN * 2, &mut seen));
+    let (thawed, (positions, gap)) = tokio::join!(
+        fixture.topology.nodes[before].server.freeze(FROZEN),
+        fixture.append_during(FROZEN * 2, &mut seen)
+    );
     thawed.unwrap();
     eprintln!("frozen: nothing was appended for {gap:?}");
     assert!(gap < GAP, "{gap:?}");
