@@ -4,6 +4,7 @@
 
 mod bus;
 mod connects;
+mod direct;
 mod facts;
 mod facts_property;
 mod failover;
