@@ -8,6 +8,8 @@
 
 mod commands;
 pub(crate) mod connector;
+#[cfg(test)]
+mod fake;
 mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
