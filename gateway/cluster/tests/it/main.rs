@@ -7,6 +7,7 @@ mod connects;
 mod direct;
 mod facts;
 mod facts_property;
+mod failover;
 mod fixture;
 mod idempotency;
 mod inbox;
