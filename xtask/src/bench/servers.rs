@@ -53,7 +53,7 @@ impl<'a> Bench<'a> {
                 nodes.iter().map(|(port, server)| Node { port: *port, pid: server.pid }).collect();
             let mut args = scenario.generator(sizes);
             args.extend(["--dialect".into(), program.peer.dialect().into()]);
-            generator::run(&self.generator, &args, &addresses, self.redis.server.pid, &self.secret).await
+            generator::run(&self.generator, &args, &addresses, &[self.redis.server.pid], &self.secret).await
         };
         let outcome = measured.await;
         let exit = nodes.iter_mut().find_map(|(_, server)| {
