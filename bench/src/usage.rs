@@ -139,7 +139,8 @@ mod tests {
     fn the_machines_time_is_divided_among_ours_others_and_stolen() {
         let machine = |all, idle, stolen| Machine { all, idle, stolen };
         let before = Sample { machine: machine(1_000, 500, 10), ..Sample::default() };
-        let after = Sample { servers: 20, redis: vec![2, 3], own: 5, machine: machine(1_200, 600, 30), ..Sample::default() };
+        let after =
+            Sample { servers: 20, redis: vec![2, 3], own: 5, machine: machine(1_200, 600, 30), ..Sample::default() };
         let usage = before.until(&after);
         assert!((usage.stolen - 0.1).abs() < 1e-9 && (usage.others - 0.25).abs() < 1e-9, "{usage:?}");
     }

@@ -23,7 +23,7 @@ use super::{
 /// From readiness to the first connect: adapters subscribe after they listen.
 const SETTLE: Duration = Duration::from_secs(1);
 /// From SIGTERM to SIGKILL.
-const STOP: Duration = Duration::from_secs(6);
+pub const STOP: Duration = Duration::from_secs(6);
 
 /// Servers and programs that all runs share.
 pub struct Bench<'a> {
