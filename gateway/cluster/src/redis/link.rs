@@ -68,6 +68,11 @@ impl RedisLink {
         }
     }
 
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()
