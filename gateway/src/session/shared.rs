@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use jackfield_cluster::{
     Cluster,
     ids::{NodeId, SessionId, SessionKey},
+    partition::PartitionSet,
     presence::Scope,
     sessions::Policy,
 };
@@ -171,7 +172,8 @@ impl Shared {
     }
 
     /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.
-    pub(crate) fn on_bus_gap(&self) {
+    pub(crate) fn on_bus_gap(&self, partitions: PartitionSet) {
+        self.cluster.log.may_be_lost(partitions);
         self.lease.count_gap();
         self.rooms.missed();
         self.feeds.missed();

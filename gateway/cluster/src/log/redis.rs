@@ -3,24 +3,21 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::Script;
-
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
-    membership::Remembered,
+    partition::{Partition, PartitionSet},
     redis::{
-        link::{RedisLink, call},
+        link::RedisLink,
+        script::{Call, Source, script},
         streams::{EPOCH_KEPT, Streams, Wanted, millis},
     },
     room_name::RoomName,
     wire::envelope,
 };
 
-static APPEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("common.lua"), include_str!("../facts/common.lua"), include_str!("append.lua")))
-});
+static APPEND: LazyLock<Source> = script!("common.lua", "../facts/common.lua", "append.lua");
 
 /// All rooms' logs.
 #[derive(Clone)]
@@ -39,12 +36,12 @@ impl RedisLog {
         Self { outbox: Outbox::none(), ..self }
     }
 
-    pub(crate) fn remembers(&self, since: Remembered) {
-        self.streams.remembers(since);
+    pub(crate) fn may_be_lost(&self, partitions: PartitionSet) {
+        self.streams.may_be_lost(partitions);
     }
 
-    pub(crate) async fn empty(&self) -> Result<Position, Unavailable> {
-        self.streams.empty().await
+    pub(crate) async fn empty(&self, room: &RoomName) -> Result<Position, Unavailable> {
+        self.streams.empty(Partition::of_room(room)).await
     }
 
     pub(crate) async fn append(
@@ -56,10 +53,11 @@ impl RedisLog {
     ) -> Result<Appended, Unavailable> {
         let keys = self.link.keys.log(room);
         let sent = key.map(|key| keys.sent(key));
-        let facts = self.outbox.of_room(&self.link.keys, room);
+        let partition = Partition::of_room(room);
+        let facts = self.outbox.of(&self.link.keys, partition);
         let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
-        let total = 3 + keys_of_facts + 8 + arguments_of_facts;
-        let mut call = call(&APPEND, 3 + keys_of_facts, total, body.len() + 512);
+        let script = self.link.script(&APPEND);
+        let mut call = Call::new(script, 3 + keys_of_facts, 8 + arguments_of_facts, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
             Some(sent) => call.arg(sent),
@@ -74,14 +72,14 @@ impl RedisLog {
         if let Some((settings, _)) = facts {
             call.arg(settings).arg(&*room.namespace);
         }
-        let (epoch, number, new): (u64, u64, u8) = self.link.call(&APPEND, &call).await?;
+        let (epoch, number, new): (u64, u64, u8) = self.link.run(partition, &call).await?;
         Ok(Appended { position: Position { epoch, number }, new: new == 1 })
     }
 
     pub(crate) async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
         let mut get = redis::cmd("GET");
         get.arg(self.link.keys.log(room).sent(key));
-        let stored: Option<String> = self.link.command(&get).await?;
+        let stored: Option<String> = self.link.command(Partition::of_room(room), &get).await?;
         let position = |stored: String| {
             let (epoch, number) = stored.split_once(' ')?;
             Some(Position { epoch: epoch.parse().ok()?, number: number.parse().ok()? })
@@ -98,7 +96,8 @@ impl RedisLog {
     ) -> Result<Page, Unavailable> {
         let keys = self.link.keys.log(room);
         let wanted = Wanted { range, count, seen, kept_for: KEPT_FOR };
-        let page = self.streams.read::<String>(&keys.messages(), &keys.head(), wanted).await?;
+        let partition = Partition::of_room(room);
+        let page = self.streams.read::<String>(partition, [&keys.messages(), &keys.head()], wanted).await?;
         let messages = page.messages.into_iter().map(|Stored { number, body }| Stored { number, body: body.into() });
         let Page { end, base, empty, kept_for, .. } = page;
         Ok(Page { end, base, messages: messages.collect(), empty, kept_for })

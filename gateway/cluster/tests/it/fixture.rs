@@ -8,7 +8,7 @@ use std::{
 };
 
 use jackfield_cluster::{
-    Cluster, MemoryCluster, RedisAccess, RedisTarget, Terms,
+    Cluster, MemoryCluster, RedisSettings, Terms,
     bus::{BusEvent, Channel},
     facts::FactTerms,
     ids::{Incarnation, NodeId, SessionRef, random_id},
@@ -70,8 +70,8 @@ impl Fixture {
             }
             Backend::Redis => {
                 let url = redis_url().expect("checked before the test began");
-                let access = RedisAccess { url: &url, ..RedisAccess::default() };
-                let target = || RedisTarget::new(access).unwrap();
+                let settings = RedisSettings { url, ..RedisSettings::default() };
+                let target = || settings.target().unwrap();
                 ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
             }
         };
@@ -119,7 +119,7 @@ impl Node {
                 match self.events.recv().await.unwrap() {
                     BusEvent::Message(channel, _) if channel == mark => return,
                     BusEvent::Message(_, payload) => received.push(BusMessage::decode(&payload).unwrap()),
-                    BusEvent::Gap => {}
+                    BusEvent::Gap(_) => {}
                 }
             }
         };

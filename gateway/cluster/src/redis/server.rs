@@ -1,0 +1,149 @@
+//! This node's connections to one Redis that takes writes.
+//!
+//! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
+//!   sending.
+//! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
+//!
+//! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is a failure like one
+//! that is down; the log has the reason. If Redis refuses writes, scripts stay all or nothing: Redis refuses a script's
+//! first write, or none. A permission that the user lacks can stop a script halfway. A master that became a replica keeps
+//! its connections, while its address may lead to the new master: so `READONLY` replaces the quick connection and the
+//! idle bulk connections.
+//!
+//! Waits are limited by the callers, and by the connections' own timeouts.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::PoolError;
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use redis::{
+    Cmd, Pipeline, PushInfo, RedisError, RedisResult, Script, Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
+};
+
+use crate::redis::{
+    connector::Connector,
+    pool::{Pool, pool},
+    shared::SharedConnection,
+    target::RedisTarget,
+};
+
+const BULK_CONNECTIONS: usize = 2;
+/// Error codes of a Redis that refuses writes.
+const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+/// Error codes of a Redis that requires a login, or a user with more permissions.
+const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
+/// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
+const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
+/// Time between two log lines about refused commands, and between two reconnects because of them.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Server {
+    /// Its address, for logs, metrics and reports.
+    pub(crate) name: String,
+    connector: Arc<Connector>,
+    quick: SharedConnection,
+    bulk: Pool,
+    /// When a refused command was last logged, and led to a reconnect if necessary.
+    refused: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    /// Does not connect yet.
+    pub(crate) fn new(target: RedisTarget, lifecycle: &Lifecycle) -> Self {
+        let name = target.to_string();
+        let connector = Connector::start(target, lifecycle);
+        Self {
+            name,
+            quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
+            bulk: pool(&connector, BULK_CONNECTIONS),
+            connector,
+            refused: Mutex::new(None),
+        }
+    }
+
+    /// A connection of its own, for subscriptions.
+    pub(crate) async fn pubsub(
+        &self,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> RedisResult<MultiplexedConnection> {
+        self.connector.subscriptions(pushed).await
+    }
+
+    /// This machine's address on the way to Redis.
+    pub(crate) async fn local_address(&self) -> io::Result<IpAddr> {
+        self.connector.local_address().await
+    }
+
+    /// One command. Its answer may be an error of the server.
+    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        self.noticed(self.quick.clone().req_packed_command(command).await)
+    }
+
+    /// Several commands in one write. Returns each command's answer, or a [`Value`] that is its error.
+    pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.noticed(self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await)
+    }
+
+    /// Like [`Server::send_all`], over a connection of the pool.
+    pub(crate) async fn send_bulk(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut connection = self.bulk.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => io::Error::from(io::ErrorKind::TimedOut).into(),
+            other => io::Error::other(other.to_string()).into(),
+        })?;
+        self.noticed(connection.req_packed_commands(pipeline, 0, pipeline.len()).await)
+    }
+
+    /// Sends a script's source.
+    pub(crate) async fn load(&self, script: &Script) -> RedisResult<()> {
+        self.noticed(script.load_async(&mut self.quick.clone()).await.map(drop))
+    }
+
+    fn noticed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if let Err(error) = &answer {
+            self.refused(error);
+        }
+        answer
+    }
+
+    /// Logs an error by which Redis refuses a command, and reconnects on READONLY, both at most every
+    /// [`REFUSED_AGAIN`]. Does nothing for any other error.
+    pub(crate) fn refused(&self, error: &RedisError) {
+        let Some(problem) = refusal(error) else { return };
+        {
+            let mut refused = self.refused.lock();
+            if refused.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) {
+                return;
+            }
+            *refused = Some(Instant::now());
+        }
+        tracing::warn!(redis = self.name, %error, "{problem}");
+        if error.code() == Some("READONLY") {
+            self.connector.renew();
+        }
+    }
+}
+
+/// Why Redis refuses a command, in words; `None` for any other error.
+pub(crate) fn refusal(error: &RedisError) -> Option<&'static str> {
+    let code = error.code().unwrap_or_default();
+    if NO_WRITES.contains(&code) {
+        Some("redis refuses writes: check its memory, disk and role")
+    } else if NO_PERMISSION.contains(&code) || may_not_in_script(error) {
+        Some("redis refuses commands of this user: see its ACL")
+    } else {
+        None
+    }
+}
+
+fn may_not_in_script(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
+}
