@@ -9,7 +9,6 @@
 mod channel;
 mod emitters;
 pub(crate) mod memory;
-mod push_queue;
 pub(crate) mod redis;
 
 use bytes::Bytes;
@@ -30,6 +29,15 @@ pub enum BusEvent {
     /// Messages on channels of these partitions may have been lost: a connection was lost and is back, or the node's
     /// queue was full.
     Gap(PartitionSet),
+}
+
+/// Whether a node receives what is published on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerHealth {
+    /// The server's address, or the name of the master; without a login.
+    pub server: String,
+    /// A message that this node sent to itself there came back recently.
+    pub is_heard: bool,
 }
 
 /// A node's endpoint of the bus.
@@ -94,7 +102,7 @@ impl Bus {
     pub fn emitters(&self, prefix: &str) -> Option<EmitterMessages> {
         match self {
             Self::Memory(_) => None,
-            Self::Redis(bus) => bus.emitters(prefix),
+            Self::Redis(bus) => Some(bus.emitters(prefix)),
         }
     }
 
@@ -106,12 +114,21 @@ impl Bus {
         forward!(self.rooms(namespaces))
     }
 
-    /// Whether a message that this node sent to itself came back recently.
+    /// Whether messages that this node sent to itself came back recently, from all servers.
     #[must_use]
     pub fn healthy(&self) -> bool {
         match self {
             Self::Memory(_) => true,
             Self::Redis(bus) => bus.healthy(),
+        }
+    }
+
+    /// The health of each server; none in memory.
+    #[must_use]
+    pub fn health(&self) -> Vec<ServerHealth> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::Redis(bus) => bus.health(),
         }
     }
 }

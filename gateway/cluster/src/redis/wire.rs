@@ -54,6 +54,7 @@ impl Wire {
     /// Waits until something was read or written.
     pub(crate) async fn transfer(&mut self) -> io::Result<()> {
         let Self { reader, writer, frames, unsent, is_unflushed } = self;
+        let is_sending = !unsent.is_empty() || *is_unflushed;
         let buffer = frames.buffer();
         buffer.reserve(READ);
         tokio::select! {
@@ -61,18 +62,22 @@ impl Wire {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(()),
             },
-            written = writer.write(unsent), if !unsent.is_empty() => match written? {
-                0 => Err(io::ErrorKind::WriteZero.into()),
-                written => {
-                    unsent.advance(written);
-                    *is_unflushed = true;
-                    Ok(())
-                }
-            },
-            flushed = writer.flush(), if unsent.is_empty() && *is_unflushed => {
-                *is_unflushed = false;
-                flushed
-            }
+            sent = send(writer, unsent, is_unflushed), if is_sending => sent,
         }
     }
+}
+
+/// Writes a part of what is not written yet, or flushes. Waits at most once, so that a cancelled call has done nothing.
+async fn send(writer: &mut WriteHalf<Stream>, unsent: &mut BytesMut, is_unflushed: &mut bool) -> io::Result<()> {
+    if unsent.is_empty() {
+        writer.flush().await?;
+        *is_unflushed = false;
+        return Ok(());
+    }
+    match writer.write(unsent).await? {
+        0 => return Err(io::ErrorKind::WriteZero.into()),
+        written => unsent.advance(written),
+    }
+    *is_unflushed = true;
+    Ok(())
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bus::Channel,
-    partition::{PARTITIONS, Partition, PartitionSet},
+    partition::{PARTITIONS, Partition},
 };
 
 const SERVERS: Place = 3;
@@ -71,8 +71,8 @@ struct World {
     /// Channels whose subscription the node was promised, while they are wanted.
     promised: BTreeSet<u8>,
     waiting: Vec<(u8, oneshot::Receiver<()>)>,
-    /// Partitions that missed messages on promised channels, and had no gap since.
-    missed: PartitionSet,
+    /// Promised channels that missed messages, and had no gap since.
+    missed: BTreeSet<u8>,
 }
 
 fn partition(channel: u8) -> Partition {
@@ -95,7 +95,7 @@ impl World {
             wanted: BTreeSet::new(),
             promised: BTreeSet::new(),
             waiting: Vec::new(),
-            missed: PartitionSet::default(),
+            missed: BTreeSet::new(),
         }
     }
 
@@ -116,6 +116,7 @@ impl World {
                 self.book.unwant([&*name(channel)].into_iter());
                 self.wanted.remove(&channel);
                 self.promised.remove(&channel);
+                self.missed.remove(&channel);
                 self.waiting.retain(|(waiting, _)| *waiting != channel);
             }
             Do::Request(place) => self.request(place),
@@ -159,14 +160,14 @@ impl World {
         for channel in &self.promised {
             let at = self.truth[partition(*channel).index()];
             if !self.lines[at as usize].subscribed.contains(&name(*channel)) {
-                self.missed.insert(partition(*channel));
+                self.missed.insert(*channel);
             }
         }
     }
 
     fn take_gap(&mut self, place: Place, is_late: bool) -> bool {
         let gap = self.book.take_gap(place, is_late);
-        self.missed = self.missed.without(gap);
+        self.missed.retain(|channel| !gap.contains(partition(*channel)));
         !gap.is_empty()
     }
 

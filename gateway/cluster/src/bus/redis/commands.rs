@@ -31,6 +31,16 @@ impl Kind {
         })
     }
 
+    /// A script that counts the channels that match any of its arguments. A room has one channel.
+    pub(super) fn count_script(self) -> &'static str {
+        match self {
+            Self::Plain => "local n = 0 for _, p in ipairs(ARGV) do n = n + #redis.call('PUBSUB', 'CHANNELS', p) end return n",
+            Self::Sharded => {
+                "local n = 0 for _, p in ipairs(ARGV) do n = n + #redis.call('PUBSUB', 'SHARDCHANNELS', p) end return n"
+            }
+        }
+    }
+
     /// Subscribes to these channels.
     pub(super) fn subscribe(self, names: Vec<(Partition, Arc<str>)>) -> Vec<Cmd> {
         match self {

@@ -11,6 +11,8 @@
 //! [`BusEvent::Gap`].
 
 mod book;
+#[cfg(test)]
+mod book_tests;
 mod commands;
 mod hub;
 mod ledger;
@@ -99,7 +101,8 @@ impl RedisBus {
             let names = self.link.keys.channels(channel).into_iter();
             names.map(|(partition, name)| (partition, name, channel.clone()))
         });
-        self.hub.book.lock().want(named, done);
+        let named: Vec<_> = named.collect();
+        self.hub.book.lock().want(named.into_iter(), done);
         let answer = tokio::time::timeout(TIMEOUT, answer).await;
         answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
     }
@@ -110,8 +113,14 @@ impl RedisBus {
     }
 
     pub(crate) async fn rooms(&self, namespaces: &[&str]) -> Result<usize, Unavailable> {
-        let patterns = namespaces.iter().map(|namespace| self.link.keys.rooms_of(namespace));
-        self.hub.kind.count(&self.link, patterns.collect()).await
+        let mut command = redis::cmd("EVAL");
+        // Redis counts, so that the names are not sent.
+        command.arg(self.hub.kind.count_script()).arg(0);
+        for namespace in namespaces {
+            command.arg(self.link.keys.rooms_of(namespace));
+        }
+        let counts: Vec<usize> = self.link.everywhere(&command).await?;
+        Ok(counts.into_iter().sum())
     }
 
     pub(crate) fn emitters(&self, prefix: &str) -> EmitterMessages {
