@@ -113,7 +113,7 @@ impl Gateway {
         let terms = settings.terms();
         let (cluster, events) = match settings.redis.is_set() {
             false => MemoryCluster::new(terms).join(),
-            true => over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
+            true => over_redis(settings.redis.topology()?, &settings.redis.prefix, &id, terms, lifecycle),
         };
         Self::join(settings, keys.into(), lifecycle, id, cluster, events)
     }

@@ -32,7 +32,8 @@ pub enum BusEvent {
 }
 
 /// Whether a node receives what is published on one server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ServerHealth {
     /// The server's address, or the name of the master; without a login.
     pub server: String,
@@ -82,13 +83,21 @@ impl Bus {
     /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors
-    /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers;
-    /// a request that found the queue full is lost.
+    /// [`Unavailable`]: the subscription is not in effect yet. It takes effect once the back end answers.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         forward!(self.subscribe(channels))
     }
 
-    /// Unsubscribes, best effort: a full queue drops the request, and messages in transit may still arrive.
+    /// Like [`Bus::subscribe`], but where there are several servers, those that are away do not matter: [`BusEvent::Gap`]
+    /// follows once their channels are subscribed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: no server answers.
+    pub async fn subscribe_reachable(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        forward!(self.subscribe_reachable(channels))
+    }
+
+    /// Unsubscribes, best effort: messages in transit may still arrive.
     pub fn unsubscribe(&self, channels: &[Channel]) {
         match self {
             Self::Memory(bus) => bus.unsubscribe(channels),

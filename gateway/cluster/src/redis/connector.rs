@@ -11,9 +11,7 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    ErrorKind, RedisError, RedisResult,
-};
+use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::{sync::watch, time::timeout};
 
 use super::{

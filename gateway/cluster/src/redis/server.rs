@@ -22,10 +22,7 @@ use std::{
 use deadpool::managed::PoolError;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    Cmd, Pipeline, RedisError, RedisResult, Script, Value,
-    aio::ConnectionLike as _,
-};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, aio::ConnectionLike as _};
 use tokio::sync::watch;
 
 use crate::redis::{

@@ -3,10 +3,7 @@
 
 use jackfield_shared::settings::SettingsError;
 
-use super::{
-    target::{RedisTarget, RedisTopology},
-    topology,
-};
+use super::{target::RedisTopology, topology};
 
 jackfield_shared::settings! {
     /// `redis.…`
@@ -56,16 +53,5 @@ impl RedisSettings {
     /// Names the setting, and the file if it is one; never an address, which may contain a password.
     pub fn topology(&self) -> Result<RedisTopology, SettingsError> {
         topology::of(self)
-    }
-
-    /// The only Redis.
-    ///
-    /// # Errors
-    /// As [`RedisSettings::topology`], or there are several.
-    pub fn target(&self) -> Result<RedisTarget, SettingsError> {
-        match self.topology()? {
-            RedisTopology::One(target) => Ok(target),
-            _ => Err(SettingsError::new("several Redis and a Redis Cluster are not supported yet")),
-        }
     }
 }

@@ -182,7 +182,12 @@ mod tests {
     use crate::redis::settings::RedisSettings;
 
     fn target(url: &str) -> RedisTarget {
-        RedisSettings { url: url.into(), ..RedisSettings::default() }.target().unwrap()
+        only(&RedisSettings { url: url.into(), ..RedisSettings::default() })
+    }
+
+    fn only(settings: &RedisSettings) -> RedisTarget {
+        let Ok(RedisTopology::One(target)) = settings.topology() else { panic!("not one Redis") };
+        target
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
         assert_eq!(first.at("2001:db8::1", 7_000).to_string(), "[2001:db8::1]:7000 (TLS, 2001:db8::1)");
         assert!(first.at("other.example", 7_000).access().login == first.access().login);
         let server_name = "other.example".to_owned();
-        let named = RedisSettings { url: url.into(), server_name, ..RedisSettings::default() }.target().unwrap();
+        let named = only(&RedisSettings { url: url.into(), server_name, ..RedisSettings::default() });
         assert_eq!(named.to_string(), "redis.example:6380 (TLS, other.example)");
         assert_eq!(named.at("10.0.0.1", 6_380).to_string(), "10.0.0.1:6380 (TLS, other.example)");
     }

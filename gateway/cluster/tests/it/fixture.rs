@@ -71,8 +71,8 @@ impl Fixture {
             Backend::Redis => {
                 let url = redis_url().expect("checked before the test began");
                 let settings = RedisSettings { url, ..RedisSettings::default() };
-                let target = || settings.target().unwrap();
-                ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
+                let topology = || settings.topology().unwrap();
+                ids.map(|id| (id.clone(), over_redis(topology(), &prefix, &id, terms, &lifecycle))).collect()
             }
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();

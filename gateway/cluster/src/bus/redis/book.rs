@@ -6,7 +6,7 @@
 //! reason, is in a set of [`Book::take_gap`] after all its channels are confirmed again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -63,9 +63,20 @@ struct Listening {
 }
 
 struct Waiting {
-    /// Channels that are not confirmed yet.
+    /// Channels that are neither confirmed nor out of reach yet.
     left: usize,
+    reach: Reach,
+    /// A channel is confirmed.
+    any: bool,
     done: oneshot::Sender<()>,
+}
+
+/// The channels that a caller waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    All,
+    /// Those on servers that can be reached, at least one. A gap follows once the others are confirmed.
+    Reachable,
 }
 
 impl Book {
@@ -119,15 +130,16 @@ impl Book {
         Partition::all().filter(|partition| self.of[partition.index()] == place).collect()
     }
 
-    /// Wants these channels. `done` is told once all are confirmed; it is dropped if the server of one of them cannot be
-    /// reached: then the channels stay wanted.
+    /// Wants these channels. `done` is told once those in `reach` are confirmed, and dropped if a server of them cannot be
+    /// reached. The channels stay wanted.
     pub(super) fn want(
         &mut self,
         channels: impl Iterator<Item = (Partition, String, Channel)>,
+        reach: Reach,
         done: oneshot::Sender<()>,
     ) {
         self.last_waiting += 1;
-        let (key, mut left) = (self.last_waiting, 0);
+        let (key, mut left, mut any) = (self.last_waiting, 0, false);
         for (partition, name, channel) in channels {
             let wanted = match self.wanted.get_mut(name.as_str()) {
                 Some(wanted) => wanted,
@@ -138,13 +150,15 @@ impl Book {
                     self.wanted.entry(name).or_insert(wanted)
                 }
             };
-            if wanted.state != State::Confirmed && wanted.waiting.last() != Some(&key) {
+            if wanted.state == State::Confirmed {
+                any = true;
+            } else if wanted.waiting.last() != Some(&key) {
                 wanted.waiting.push(key);
                 left += 1;
             }
         }
         if left > 0 {
-            self.waiting.insert(key, Waiting { left, done });
+            self.waiting.insert(key, Waiting { left, reach, any, done });
         } else {
             // The caller may have timed out.
             let _ = done.send(());
@@ -183,10 +197,22 @@ impl Book {
         listening.is_connected = false;
         listening.changed = HashSet::new();
         for wanted in self.wanted.values_mut().filter(|wanted| self.of[wanted.partition.index()] == place) {
-            interrupt(wanted, &mut self.interrupted, &mut self.owed);
             for key in wanted.waiting.drain(..) {
-                self.waiting.remove(&key);
+                let Entry::Occupied(mut waiting) = self.waiting.entry(key) else { continue };
+                if waiting.get().reach == Reach::Reachable {
+                    // The caller relies on the channel from now on.
+                    wanted.state = if wanted.state == State::New { State::Confirmed } else { wanted.state };
+                    waiting.get_mut().left -= 1;
+                    if waiting.get().left > 0 {
+                        continue;
+                    }
+                }
+                let waiting = waiting.remove();
+                if waiting.left == 0 && waiting.any {
+                    let _ = waiting.done.send(());
+                }
             }
+            interrupt(wanted, &mut self.interrupted, &mut self.owed);
         }
     }
 
@@ -240,13 +266,11 @@ impl Book {
 
     fn answer(&mut self, keys: Vec<u64>) {
         for key in keys {
-            let Some(waiting) = self.waiting.get_mut(&key) else { continue };
-            waiting.left -= 1;
-            if waiting.left == 0
-                && let Some(waiting) = self.waiting.remove(&key)
-            {
-                // The caller may have timed out.
-                let _ = waiting.done.send(());
+            let Entry::Occupied(mut waiting) = self.waiting.entry(key) else { continue };
+            waiting.get_mut().any = true;
+            waiting.get_mut().left -= 1;
+            if waiting.get().left == 0 {
+                let _ = waiting.remove().done.send(());
             }
         }
     }

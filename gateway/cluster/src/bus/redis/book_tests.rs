@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    book::{Book, Place},
+    book::{Book, Place, Reach},
     ledger::{Ledger, Step, Subject, Unsubscribed},
 };
 use crate::{
@@ -24,6 +24,8 @@ const CHANNELS: u8 = 8;
 #[derive(Debug, Clone, Copy)]
 enum Do {
     Want(u8),
+    /// Wants this one and the next, as far as they can be reached.
+    WantReachable(u8),
     Unwant(u8),
     /// The listener sends requests.
     Request(Place),
@@ -70,7 +72,7 @@ struct World {
     wanted: BTreeSet<u8>,
     /// Channels whose subscription the node was promised, while they are wanted.
     promised: BTreeSet<u8>,
-    waiting: Vec<(u8, oneshot::Receiver<()>)>,
+    waiting: Vec<(Vec<u8>, oneshot::Receiver<()>)>,
     /// Promised channels that missed messages, and had no gap since.
     missed: BTreeSet<u8>,
 }
@@ -105,19 +107,14 @@ impl World {
 
     fn step(&mut self, step: Do) {
         match step {
-            Do::Want(channel) => {
-                let (done, waiting) = oneshot::channel();
-                let text = Channel::Namespace(name(channel));
-                self.book.want([(partition(channel), name(channel).to_string(), text)].into_iter(), done);
-                self.wanted.insert(channel);
-                self.waiting.push((channel, waiting));
-            }
+            Do::Want(channel) => self.want(vec![channel], Reach::All),
+            Do::WantReachable(channel) => self.want(vec![channel, (channel + 1) % CHANNELS], Reach::Reachable),
             Do::Unwant(channel) => {
                 self.book.unwant([&*name(channel)].into_iter());
                 self.wanted.remove(&channel);
                 self.promised.remove(&channel);
                 self.missed.remove(&channel);
-                self.waiting.retain(|(waiting, _)| *waiting != channel);
+                self.waiting.iter_mut().for_each(|(waiting, _)| waiting.retain(|waiting| *waiting != channel));
             }
             Do::Request(place) => self.request(place),
             Do::Serve(place) => self.serve(place),
@@ -150,9 +147,9 @@ impl World {
                 }
             }
         }
-        self.waiting.retain_mut(|(channel, waiting)| match waiting.try_recv() {
+        self.waiting.retain_mut(|(channels, waiting)| match waiting.try_recv() {
             Ok(()) => {
-                self.promised.insert(*channel);
+                self.promised.extend(&*channels);
                 false
             }
             Err(error) => error == oneshot::error::TryRecvError::Empty,
@@ -163,6 +160,16 @@ impl World {
                 self.missed.insert(*channel);
             }
         }
+    }
+
+    fn want(&mut self, channels: Vec<u8>, reach: Reach) {
+        let (done, waiting) = oneshot::channel();
+        let named = channels
+            .iter()
+            .map(|channel| (partition(*channel), name(*channel).to_string(), Channel::Namespace(name(*channel))));
+        self.book.want(named, reach, done);
+        self.wanted.extend(&channels);
+        self.waiting.push((channels, waiting));
     }
 
     fn take_gap(&mut self, place: Place, is_late: bool) -> bool {
@@ -219,7 +226,8 @@ impl World {
             Some(Answer::Subscribed(name)) => match line.ledger.subscribed(&name) {
                 Some((name, _)) => self.book.confirmed(place, &name),
                 None => {
-                    let partition = (0..CHANNELS).find(|channel| *name == *self::name(*channel)).map(partition).unwrap();
+                    let partition =
+                        (0..CHANNELS).find(|channel| *name == *self::name(*channel)).map(partition).unwrap();
                     line.requests.push_back((false, partition, vec![name]));
                 }
             },
@@ -262,6 +270,7 @@ fn step() -> impl Strategy<Value = Do> {
     let place = || 0..SERVERS;
     prop_oneof![
         4 => (0..CHANNELS).prop_map(Do::Want),
+        2 => (0..CHANNELS).prop_map(Do::WantReachable),
         2 => (0..CHANNELS).prop_map(Do::Unwant),
         8 => place().prop_map(Do::Request),
         10 => place().prop_map(Do::Serve),
@@ -276,10 +285,10 @@ fn step() -> impl Strategy<Value = Do> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn in_the_end_everything_is_subscribed_and_every_loss_had_a_gap(steps in prop::collection::vec(step(), 0..150)) {
+    fn in_the_end_everything_is_subscribed_and_every_loss_had_a_gap(steps in prop::collection::vec(step(), 0..120)) {
         let mut world = World::new();
         steps.into_iter().for_each(|step| world.step(step));
         world.settle();
@@ -335,7 +344,7 @@ fn a_caller_is_refused_when_its_server_cannot_be_reached() {
     let mut world = World::new();
     let (done, mut waiting) = oneshot::channel();
     let named = [0, 1].map(|channel| (partition(channel), name(channel).to_string(), Channel::Presence));
-    world.book.want(named.into_iter(), done);
+    world.book.want(named.into_iter(), Reach::All, done);
     assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     world.step(Do::Lose(1));
     assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Empty));
@@ -344,4 +353,27 @@ fn a_caller_is_refused_when_its_server_cannot_be_reached() {
     world.wanted = [0, 1].into();
     world.settle();
     assert!(world.lines[0].subscribed.len() == 2, "they stay wanted");
+}
+
+#[test]
+fn channels_out_of_reach_follow_with_a_gap() {
+    let mut world = World::new();
+    world.step(Do::Move(1, 1));
+    world.step(Do::Route(None));
+    world.want(vec![0, 1], Reach::Reachable);
+    world.step(Do::Connect(0));
+    for step in [Do::Request(0), Do::Serve(0), Do::Hear(0)] {
+        world.step(step);
+    }
+    assert!(world.promised.is_empty(), "the other server was not tried");
+    world.step(Do::Lose(1));
+    assert_eq!(world.promised, [0, 1].into());
+    assert_eq!(world.missed, [1].into());
+    world.settle();
+    assert!(world.missed.is_empty());
+
+    let mut world = World::new();
+    world.want(vec![0, 1], Reach::Reachable);
+    world.step(Do::Lose(0));
+    assert!(world.promised.is_empty() && world.waiting.is_empty(), "none can be reached");
 }

@@ -34,7 +34,9 @@ impl Kind {
     /// A script that counts the channels that match any of its arguments. A room has one channel.
     pub(super) fn count_script(self) -> &'static str {
         match self {
-            Self::Plain => "local n = 0 for _, p in ipairs(ARGV) do n = n + #redis.call('PUBSUB', 'CHANNELS', p) end return n",
+            Self::Plain => {
+                "local n = 0 for _, p in ipairs(ARGV) do n = n + #redis.call('PUBSUB', 'CHANNELS', p) end return n"
+            }
             Self::Sharded => {
                 "local n = 0 for _, p in ipairs(ARGV) do n = n + #redis.call('PUBSUB', 'SHARDCHANNELS', p) end return n"
             }

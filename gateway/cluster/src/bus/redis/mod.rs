@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
-    book::Book,
+    book::{Book, Reach},
     commands::Kind,
     hub::{Emitters, Hub},
     supervisor::Supervisor,
@@ -96,13 +96,21 @@ impl RedisBus {
     }
 
     pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        self.want(channels, Reach::All).await
+    }
+
+    pub(crate) async fn subscribe_reachable(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        self.want(channels, Reach::Reachable).await
+    }
+
+    async fn want(&self, channels: &[Channel], reach: Reach) -> Result<(), Unavailable> {
         let (done, answer) = oneshot::channel();
         let named = channels.iter().flat_map(|channel| {
             let names = self.link.keys.channels(channel).into_iter();
             names.map(|(partition, name)| (partition, name, channel.clone()))
         });
         let named: Vec<_> = named.collect();
-        self.hub.book.lock().want(named.into_iter(), done);
+        self.hub.book.lock().want(named.into_iter(), reach, done);
         let answer = tokio::time::timeout(TIMEOUT, answer).await;
         answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
     }
