@@ -18,6 +18,8 @@ mod hub;
 mod ledger;
 mod listener;
 mod supervisor;
+#[cfg(test)]
+mod topology_tests;
 
 use std::{
     sync::{Arc, LazyLock},
