@@ -259,9 +259,14 @@ impl Book {
         if !is_late && !here.iter().all(|partition| whole(&partition)) {
             return PartitionSet::default();
         }
-        let due = here.iter().filter(|partition| self.owed.contains(*partition)).filter(whole).collect();
+        let due = here.intersection(self.owed).iter().filter(whole).collect();
         self.owed = self.owed.without(due);
         due
+    }
+
+    /// The partitions of this place that may have missed messages, and were in no gap since.
+    pub(super) fn owed(&self, place: Place) -> PartitionSet {
+        self.partitions(place).intersection(self.owed)
     }
 
     fn answer(&mut self, keys: Vec<u64>) {

@@ -62,6 +62,8 @@ struct Connection {
     has_emitters: bool,
     /// The book may have a gap for this place.
     may_owe: bool,
+    /// The book had one at the last tick.
+    is_overdue: bool,
     /// When the last probe arrived.
     alive_at: Instant,
     /// The last probe was too long ago at the last tick, and nothing has arrived since.
@@ -111,6 +113,7 @@ impl Listener {
             probes: 0,
             has_emitters: false,
             may_owe: true,
+            is_overdue: false,
             alive_at: Instant::now(),
             is_silent: false,
         };
@@ -153,7 +156,9 @@ impl Listener {
         {
             self.send_probe(name);
         }
-        connection.may_owe |= !self.send_gap(true);
+        // Some channels cannot be subscribed again: the others do not wait for them.
+        connection.may_owe |= !self.send_gap(connection.is_overdue);
+        connection.is_overdue = !self.hub.book.lock().owed(self.place).is_empty();
         Ok(())
     }
 
