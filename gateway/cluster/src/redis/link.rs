@@ -89,6 +89,16 @@ impl RedisLink {
         if routing.homes.len() == 1 { PartitionSet::ALL } else { routing.partitions_of(routing.index(home)) }
     }
 
+    /// The place of this home's server among all, in words.
+    pub(crate) fn layout(&self, home: Partition) -> String {
+        let routing = self.routing.borrow();
+        match routing.homes.len() {
+            _ if self.sharded => "a Cluster".to_owned(),
+            1 => "the only one".to_owned(),
+            count => format!("number {} of {count}", routing.index(home) + 1),
+        }
+    }
+
     /// The partitions of each server.
     pub(crate) fn parts(&self) -> Vec<PartitionSet> {
         self.routing.borrow().parts().collect()

@@ -9,12 +9,14 @@
 
 mod commands;
 pub(crate) mod connector;
+#[cfg(test)]
+mod fake;
 pub(crate) mod frames;
 mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
-mod report;
+pub(crate) mod report;
 pub(crate) mod routing;
 pub(crate) mod script;
 mod sentinel;

@@ -4,8 +4,10 @@
 
 mod bus;
 mod connects;
+mod direct;
 mod facts;
 mod facts_property;
+mod failover;
 mod fixture;
 mod idempotency;
 mod inbox;

@@ -100,6 +100,15 @@ impl Redis {
         url(self.port)
     }
 
+    /// Its URL for its administrator.
+    fn direct(&self) -> String {
+        let password = self.password.as_deref().unwrap_or_default();
+        match &self.endpoint {
+            Endpoint::Unix(path) => format!("redis+unix://{}?pass={password}", path.display()),
+            Endpoint::Tcp(port) => format!("redis://{}127.0.0.1:{port}", login(password)),
+        }
+    }
+
     /// Whether its process runs, frozen or not.
     pub fn runs(&mut self) -> bool {
         self.server.exit_status().is_none()
@@ -159,6 +168,11 @@ impl Redis {
 
 fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
+}
+
+/// A URL's part for the password of the default user.
+fn login(password: &str) -> String {
+    if password.is_empty() { String::new() } else { format!(":{password}@") }
 }
 
 impl<'a> Config<'a> {

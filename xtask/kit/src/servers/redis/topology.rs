@@ -122,6 +122,11 @@ impl Topology {
         }
     }
 
+    /// The URLs of the servers that hold data, for tests that look into them: with all permissions.
+    pub fn direct(&self) -> String {
+        self.nodes.iter().map(Redis::direct).collect::<Vec<_>>().join(",")
+    }
+
     /// All servers, those that hold data first.
     pub fn all(&self) -> impl Iterator<Item = &Redis> {
         self.nodes.iter().chain(&self.sentinels)
