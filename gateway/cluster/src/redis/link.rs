@@ -172,7 +172,7 @@ impl RedisLink {
     }
 
     async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
-        self.server(partition).send(command).await?.extract_error()
+        self.server(partition).send(command).await
     }
 
     /// Something that another task sends to a server: waits like for a quick call.
