@@ -223,7 +223,7 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), None);
 }
 
-/// Several Redis are several databases of one here, with several names.
+/// Over one plain Redis only: its databases, with several names, are several Redis here.
 #[tokio::test]
 async fn nodes_with_another_list_of_redis_do_not_serve_together() {
     let Some(url) = only_redis() else { return };
