@@ -18,8 +18,8 @@ use std::{
 use futures_util::future::try_join_all;
 use jackfield_shared::lifecycle::Lifecycle;
 use redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
-    ToSingleRedisArg, Value, aio::MultiplexedConnection, from_redis_value,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
+    ToSingleRedisArg, Value, from_redis_value,
 };
 use tokio::sync::watch;
 
@@ -68,9 +68,19 @@ impl RedisLink {
         }
     }
 
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()
+    }
+
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.sharded
     }
 
     /// The partitions that have the leases of nodes.
@@ -124,15 +134,6 @@ impl RedisLink {
         call
     }
 
-    /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> Result<MultiplexedConnection, Unavailable> {
-        let server = self.server(Partition::FIRST);
-        self.within(Timing::of("pubsub"), server.pubsub(pushed)).await
-    }
-
     /// This machine's address on the way to Redis.
     pub(crate) async fn local_address(&self) -> Result<IpAddr, Unavailable> {
         let server = self.server(Partition::FIRST);
@@ -162,6 +163,17 @@ impl RedisLink {
             Ok(from_redis_value(answer)?)
         };
         self.within(self.quick(), answer).await
+    }
+
+    /// One command to each server that has partitions.
+    pub(crate) async fn everywhere<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, Unavailable> {
+        let routing = Arc::clone(&self.routing.borrow());
+        let used = (0..routing.servers.len()).filter(|index| !routing.partitions_of(*index).is_empty());
+        let asked = used.map(|index| &routing.servers[index]).map(|server| async move {
+            let answer = server.send(command).await?.extract_error();
+            RedisResult::Ok(from_redis_value(refused_or(server, answer)?)?)
+        });
+        self.within(self.quick(), try_join_all(asked.collect::<Vec<_>>())).await
     }
 
     async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {

@@ -2,7 +2,8 @@
 //!
 //! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
-//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes.
+//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
+//!   with [`frames`].
 //! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`link`]: all servers, each
 //!   call to the one that has its partition · [`script`] · [`streams`]: reads logs · [`keys`].
 
@@ -10,6 +11,7 @@ mod commands;
 pub(crate) mod connector;
 #[cfg(test)]
 mod fake;
+pub(crate) mod frames;
 mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -26,3 +28,4 @@ pub(crate) mod streams;
 pub(crate) mod target;
 mod tls;
 mod topology;
+pub(crate) mod wire;
