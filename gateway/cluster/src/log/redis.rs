@@ -8,9 +8,10 @@ use redis::Script;
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
-    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, Durability, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Shortfall, Stored},
     membership::Remembered,
     redis::{
+        commit::Barrier,
         link::{RedisLink, call},
         streams::{EPOCH_KEPT, Streams, Wanted, millis},
     },
@@ -21,6 +22,7 @@ use crate::{
 static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("common.lua"), include_str!("../facts/common.lua"), include_str!("append.lua")))
 });
+static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("confirm.lua")));
 
 /// All rooms' logs.
 #[derive(Clone)]
@@ -53,12 +55,14 @@ impl RedisLog {
         body: &str,
         key: Option<&str>,
         seen: Option<Position>,
+        durable: Durability,
     ) -> Result<Appended, Unavailable> {
+        let barrier = Barrier::of(durable);
         let keys = self.link.keys.log(room);
         let sent = key.map(|key| keys.sent(key));
         let facts = self.outbox.of_room(&self.link.keys, room);
         let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
-        let total = 3 + keys_of_facts + 8 + arguments_of_facts;
+        let total = 3 + keys_of_facts + 9 + arguments_of_facts;
         let mut call = call(&APPEND, 3 + keys_of_facts, total, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
@@ -71,17 +75,40 @@ impl RedisLog {
         call.arg(body).arg(keys.channel()).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
         call.arg(envelope::prefix().as_ref()).arg(seen.map_or(0, |seen| seen.epoch));
+        call.arg(u8::from(barrier.is_some()));
         if let Some((settings, _)) = facts {
             call.arg(settings).arg(&*room.namespace);
         }
-        let (epoch, number, new): (u64, u64, u8) = self.link.call(&APPEND, &call).await?;
-        Ok(Appended { position: Position { epoch, number }, new: new == 1 })
+        let (epoch, number, new): (u64, u64, u8) = match barrier {
+            None => self.link.call(&APPEND, &call).await?,
+            Some(barrier) => self.link.commit(barrier, &APPEND, call).await?,
+        };
+        Ok(Appended { position: Position { epoch, number }, new: new == 1, durable })
     }
 
-    pub(crate) async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.link.keys.log(room).sent(key));
-        let stored: Option<String> = self.link.command(&get).await?;
+    pub(crate) fn watch(&self, durabilities: &[Durability]) {
+        durabilities.iter().for_each(|durability| self.link.watch(*durability));
+    }
+
+    pub(crate) fn shortfalls(&self, durabilities: &[Durability]) -> Vec<Shortfall> {
+        durabilities.iter().flat_map(|durability| self.link.shortfalls(*durability)).collect()
+    }
+
+    pub(crate) async fn find(
+        &self,
+        room: &RoomName,
+        key: &str,
+        durable: Durability,
+    ) -> Result<Option<Position>, Unavailable> {
+        let sent = self.link.keys.log(room).sent(key);
+        let stored: Option<String> = match Barrier::of(durable) {
+            None => self.link.command(redis::cmd("GET").arg(sent)).await?,
+            Some(barrier) => {
+                let mut call = call(&CONFIRM, 1, 1, 256);
+                call.arg(sent);
+                self.link.commit(barrier, &CONFIRM, call).await?
+            }
+        };
         let position = |stored: String| {
             let (epoch, number) = stored.split_once(' ')?;
             Some(Position { epoch: epoch.parse().ok()?, number: number.parse().ok()? })

@@ -2,6 +2,7 @@
 //!
 //! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
 //!   sending; a script that Redis does not know is sent again, and so runs later.
+//! - `commit`: see [`super::commit`].
 //! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
 //!
 //! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA. Their source is
@@ -36,6 +37,8 @@ use crate::metrics;
 use crate::{
     TIMEOUT, Unavailable,
     deadline::{self, Wait},
+    log::{Durability, Shortfall},
+    redis::commit::{Barrier, Commits},
     redis::connector::Connector,
     redis::keys::Keys,
     redis::shared::SharedConnection,
@@ -59,6 +62,7 @@ pub struct RedisLink {
     connector: Arc<Connector>,
     quick: SharedConnection,
     bulk: Pool,
+    commits: Commits,
     /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
     /// Quick calls so far.
@@ -74,6 +78,7 @@ impl RedisLink {
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
             bulk: pool(&connector),
+            commits: Commits::new(Arc::clone(&connector), lifecycle),
             connector,
             refused: Mutex::new(None),
             calls: AtomicUsize::new(0),
@@ -120,6 +125,32 @@ impl RedisLink {
             }
         };
         self.within(self.quick(), TIMEOUT, calling).await
+    }
+
+    /// One script that writes. Answered once what it wrote, and everything that Redis wrote before, has passed the
+    /// barrier.
+    pub(crate) async fn commit<T: FromRedisValue>(
+        &self,
+        barrier: Barrier,
+        script: &'static Script,
+        call: redis::Cmd,
+    ) -> Result<T, Unavailable> {
+        let until = Instant::now() + deadline::left(TIMEOUT).ok_or(Unavailable)?;
+        let answered = async { Ok(T::from_redis_value(self.commits.run(barrier, script, call, until).await?)?) };
+        let answer = self.within(Timing::of("commit"), TIMEOUT, answered).await;
+        let outcome = if answer.is_ok() { "reached" } else { "unavailable" };
+        metrics::COMMITTED.add_for([barrier.durability().as_str(), outcome], 1);
+        answer
+    }
+
+    /// Begins to check whether Redis can give this durability.
+    pub(crate) fn watch(&self, durability: Durability) {
+        self.commits.watch(durability);
+    }
+
+    /// Why Redis does not give this durability at present; empty if it does.
+    pub(crate) fn shortfalls(&self, durability: Durability) -> Vec<Shortfall> {
+        self.commits.shortfall(durability).into_iter().collect()
     }
 
     /// Something that another task sends over this connection: waits like for a quick call.

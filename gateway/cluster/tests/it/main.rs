@@ -4,8 +4,10 @@
 
 mod bus;
 mod connects;
+mod durability;
 mod facts;
 mod facts_property;
+mod failovers;
 mod fixture;
 mod idempotency;
 mod inbox;
@@ -15,5 +17,6 @@ mod membership;
 mod presence;
 mod recovery;
 mod revocations;
+mod servers;
 mod sessions;
 mod user_log;
