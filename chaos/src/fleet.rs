@@ -10,7 +10,7 @@ use xtask_kit::{
     paths,
     ports::Ports,
     process::{Spec, describe},
-    servers::redis::{self, Redis},
+    servers::redis::Redis,
     service::Service,
     workdir::Workdir,
 };
@@ -80,8 +80,8 @@ impl Fleet {
                 gateway.server.drain().await?;
                 gateway.restart().await?;
             }
-            Kind::Pubsub => redis::command(self.redis.port, "CLIENT KILL TYPE pubsub", ":").await?,
-            Kind::Normal => redis::command(self.redis.port, "CLIENT KILL TYPE normal", ":").await?,
+            Kind::Pubsub => self.redis.kill_connections("pubsub").await?,
+            Kind::Normal => self.redis.kill_connections("normal").await?,
             Kind::Pause => freeze(self.redis.server.pid, fault.lasts).await?,
             Kind::Restart | Kind::Wipe => {
                 self.redis.stop(Signal::TERM).await?;

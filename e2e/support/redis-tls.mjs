@@ -9,6 +9,7 @@ import { connect } from "node:tls";
 import { promisify } from "node:util";
 import { freePort } from "./standalone.mjs";
 import { ifReachable, until, within } from "./until.mjs";
+import { ROOT } from "./xtask.mjs";
 
 /** The only name in the server's certificate: the address that it listens on is not. */
 export const NAME = "redis.internal.example";
@@ -17,25 +18,17 @@ export const USER = "jack@field";
 export const PASSWORD = "p#ss/w:rd-%-secret";
 
 const run = promisify(execFile);
-/** The permissions that the user needs, according to README. */
-const MAY = "~jackfield:* &jackfield:* +@all -@admin -@dangerous";
+/** The permissions that the user needs, according to the documentation. */
+async function permissions() {
+  const text = await readFile(join(ROOT, "docs/deployment/redis.md"), "utf8");
+  return /`user jackfield on >PASSWORD (.*?)`/s.exec(text)[1].replace(/\s+/g, " ");
+}
 
-/** An authority, a server's and a client's certificate by it, and another authority, in files of a new folder. */
+/** Certificates in files of a new folder: see the script. */
 async function makeCertificates() {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-tls-"));
-  const file = (name) => join(folder, name);
-  const openssl = (...args) => run("openssl", args, { cwd: folder });
-  const key = (name) => ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", `${name}.key`];
-  for (const name of ["ca", "stranger"]) {
-    await openssl("req", "-x509", ...key(name), "-out", `${name}.pem`, "-days", "2", "-subj", `/CN=${name}`);
-  }
-  await writeFile(file("extensions"), `[server]\nsubjectAltName=DNS:${NAME}\n[client]\nextendedKeyUsage=clientAuth\n`);
-  for (const name of ["server", "client"]) {
-    await openssl("req", ...key(name), "-out", `${name}.csr`, "-subj", `/CN=${name}`);
-    const signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    await openssl("x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, ...signed, "-extfile", "extensions", "-extensions", name);
-  }
-  return { folder, file };
+  await run("sh", [join(ROOT, "xtask/kit/certificates.sh"), folder, NAME]);
+  return { folder, file: (name) => join(folder, name) };
 }
 
 /** Starts it. `settings` are those of a gateway that may use it; `ask` sends a command as its administrator. */
@@ -43,7 +36,7 @@ export async function startTlsRedis() {
   const { folder, file } = await makeCertificates();
   const port = await freePort();
   const admin = "administrator";
-  await writeFile(file("users"), `user default off\nuser ${admin} on >${admin} ~* &* +@all\nuser ${USER} on >${PASSWORD} ${MAY}\n`);
+  await writeFile(file("users"), `user default off\nuser ${admin} on >${admin} ~* &* +@all\nuser ${USER} on >${PASSWORD} ${await permissions()}\n`);
   const tls = ["--tls-cert-file", file("server.pem"), "--tls-key-file", file("server.key"), "--tls-ca-cert-file", file("ca.pem")];
   const own = ["--bind", "127.0.0.1", "--port", "0", "--tls-port", String(port), ...tls, "--tls-auth-clients", "yes"];
   const rest = ["--aclfile", file("users"), "--dir", folder, "--save", ""];

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
+use xtask_kit::servers::redis::topology::Kind;
 
 use crate::cargo::Build;
 
@@ -60,6 +61,9 @@ pub struct Start {
     /// Also start a Prometheus that scrapes all services, with the rules in deploy/prometheus
     #[arg(long)]
     pub prometheus: bool,
+    /// The Redis of the cluster: one, or several together
+    #[arg(long, value_enum, default_value_t)]
+    pub redis: Kind,
     /// Name of the cluster, for `--cluster` [default: the process id]
     #[arg(long)]
     pub name: Option<String>,
@@ -82,16 +86,20 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// Stop the Redis of the cluster; its data stay on disk
+    /// Stop a Redis of the cluster; its data stay on disk
     StopRedis {
+        /// `redis1`, …; the only one needs none
+        name: Option<String>,
         /// Send SIGKILL instead of SIGTERM
         #[arg(long)]
         kill: bool,
         #[command(flatten)]
         which: Which,
     },
-    /// Start the Redis of the cluster again; prints its new pid
+    /// Start a Redis of the cluster again; prints its new pid
     StartRedis {
+        /// `redis1`, …; the only one needs none
+        name: Option<String>,
         /// Without its data
         #[arg(long)]
         empty: bool,
@@ -126,8 +134,8 @@ pub async fn run(args: Args) -> Result<()> {
         Some(Command::RollingRestart { pause, which }) => return rolling::restart(&which, pause).await,
         Some(Command::StopGateway(OneGateway { id, which })) => (control::Request::StopGateway { id }, which),
         Some(Command::RestartGateway(OneGateway { id, which })) => (control::Request::RestartGateway { id }, which),
-        Some(Command::StopRedis { kill, which }) => (control::Request::StopRedis { kill }, which),
-        Some(Command::StartRedis { empty, which }) => (control::Request::StartRedis { empty }, which),
+        Some(Command::StopRedis { name, kill, which }) => (control::Request::StopRedis { name, kill }, which),
+        Some(Command::StartRedis { name, empty, which }) => (control::Request::StartRedis { name, empty }, which),
     };
     let answer: control::Answer = control::ask(&request, which.cluster.as_deref()).await?;
     match (which.json, answer.pid) {

@@ -1,6 +1,7 @@
 //! The commands of the README, started as `cargo xtask <command>`.
 //!
-//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`test`] runs all
+//! [`run`] starts the standalone binary, [`cluster`] a whole cluster of processes on this machine, [`redis`] only
+//! its Redis, [`test`] runs all
 //! tests and [`lint`] checks formatting and lints, [`install`] installs the tools for them. Nothing here is part of the product:
 //! no service depends on it.
 
@@ -16,6 +17,7 @@ mod load;
 mod node_packages;
 mod output;
 mod python;
+mod redis;
 mod rules;
 mod run;
 mod storm;
@@ -39,6 +41,8 @@ enum Command {
     Run(run::Args),
     /// Run a whole cluster on this machine: gateways, auth service, nginx, Redis and Postgres, without containers
     Cluster(cluster::Args),
+    /// Run only the Redis of a cluster: one, or several together
+    Redis(redis::Args),
     /// Run all tests: of all crates, and end-to-end, fuzz, chaos and load tests against clusters
     Test(test::Args),
     /// Check formatting, lints and unused dependencies, as CI does
@@ -65,6 +69,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args).await.map(done),
         Command::Cluster(args) => cluster::run(args).await.map(done),
+        Command::Redis(args) => redis::run(&args).await.map(done),
         Command::Test(args) => unless_requested(Box::pin(test::run(&args))).await,
         Command::Lint => unless_requested(lint::run()).await,
         Command::Chaos(args) => chaos::run(&args).await.map(done),

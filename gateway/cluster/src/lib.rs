@@ -6,7 +6,7 @@
 //! and the nodes that hold them · [`user_log`]: events for one user · [`presence`]: users that are online, and in rooms
 //! · [`recovery`]: records of clients that come back · [`membership`]: the live nodes · [`inbox`]: notifications ·
 //! [`revocations`]: revoked tokens · [`idempotency`]: operations that run once · [`facts`]: what happened, for backends.
-//! Besides the ports, [`wire`] is the messages' encoding, [`once`] makes an emission happen once, and [`deadline`] limits
+//! Besides the ports, [`partition`] says what is kept together, [`wire`] is the messages' encoding, [`once`] makes an emission happen once, and [`deadline`] limits
 //! every wait.
 //!
 //! Deliberately knows no sockets, no client events and none of their JSON.
@@ -25,6 +25,7 @@ pub mod log;
 pub mod membership;
 pub mod metrics;
 pub mod once;
+pub mod partition;
 pub mod presence;
 pub mod recovery;
 mod redis;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use jackfield_cluster::{
-    facts::{Fact, Page, Partition},
+    facts::{Fact, Page},
     log::Position,
+    partition::Partition,
 };
 
 /// One partition's part of a merge.

@@ -6,7 +6,8 @@ use axum::{Json, extract::State};
 use futures_util::future::try_join_all;
 use jackfield_cluster::{
     Unavailable,
-    facts::{Fact, Facts, Kinds, Page, Partition, Tip},
+    facts::{Fact, Facts, Kinds, Page, Tip},
+    partition::Partition,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::time::{Instant, sleep};
@@ -38,7 +39,7 @@ const ROUNDS: usize = 8;
 #[into_params(parameter_in = Query)]
 pub(crate) struct FactsQuery {
     /// The `cursor` of the answer before; from the oldest fact that is kept if omitted.
-    #[param(max_length = 279)]
+    #[param(max_length = 2220)]
     after: Option<String>,
     /// 1 to 1000; 100 if omitted.
     #[param(minimum = 1, maximum = 1_000)]

@@ -1,6 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
-use jackfield_cluster::facts::{FactId, Kind, Partition};
+use jackfield_cluster::{
+    facts::{FactId, Kind},
+    partition::Partition,
+};
 use proptest::prelude::*;
 
 use super::*;

@@ -21,8 +21,9 @@ use futures_util::{
 };
 use jackfield_cluster::{
     Unavailable,
-    facts::{Facts, HookState, Page, Partition, Progress, Saved, Tip},
+    facts::{Facts, HookState, Page, Progress, Saved, Tip},
     ids::Incarnation,
+    partition::Partition,
 };
 use parking_lot::Mutex;
 use tokio::{

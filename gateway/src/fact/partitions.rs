@@ -14,8 +14,9 @@ use std::{
 
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
-    facts::{Facts, Partition, Tip},
+    facts::{Facts, Tip},
     ids::Incarnation,
+    partition::Partition,
 };
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jackfield_cluster::facts::{PARTITIONS, Partition};
+use jackfield_cluster::partition::{PARTITIONS, Partition};
 
 /// The next steps of a node that shares the partitions with others.
 #[derive(Debug, PartialEq, Eq)]

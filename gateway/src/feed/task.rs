@@ -150,7 +150,7 @@ impl<M: Reader> LocalFeed<M> {
         }
         let number = match resume.after {
             after if after.epoch == at.epoch && after < at => after.number,
-            after if after == self.log.empty().await? => 0,
+            after if after == self.log.empty(&self.feed.log).await? => 0,
             _ => return Ok(None),
         };
         if !self.history.may_be_read_after(number) {

@@ -15,6 +15,7 @@ use jackfield_cluster::{
     bus::Channel,
     facts::Begin,
     ids::Incarnation,
+    partition::PartitionSet,
     presence::{Announce, Entry, Stay},
     sessions::{EndReason, HeldSession, Restored},
 };
@@ -106,7 +107,7 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     let address = address(shared).await?;
     shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);
     let (incarnation, remembered) = membership.register(&shared.id, &address).await?;
-    shared.cluster.log.remembers(remembered);
+    shared.cluster.log.may_be_lost(PartitionSet::ALL);
     // A hook that is new begins here; one that Redis has forgotten misses nothing that it still has.
     let place = if shared.lease.incarnation().is_none() { Begin::AtEnd } else { Begin::AtOldest };
     fact::begin(shared, place).await?;

@@ -31,12 +31,12 @@ pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEv
                     receive(&shared, &channel, message, origin).await;
                 }
             }
-            BusEvent::Gap => {
+            BusEvent::Gap(partitions) => {
                 tracing::warn!(
                     "messages from other nodes may have been lost: reading the logs and re-registering the sessions"
                 );
                 metrics::BUS_MISSED.add(1);
-                shared.on_bus_gap();
+                shared.on_bus_gap(partitions);
             }
         }
     }

@@ -27,7 +27,6 @@ pub(crate) fn unkept(shared: &Shared) -> Vec<Unkept> {
 
 /// Begins to check what the rules promise. A cluster in memory is known at once, and logged.
 pub(crate) fn watch(shared: &Shared) {
-    shared.cluster.log.watch(&shared.promised());
     for Unkept { durable, reason, rooms, feeds, .. } in unkept(shared) {
         tracing::warn!(
             durable,

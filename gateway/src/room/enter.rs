@@ -63,7 +63,7 @@ impl<M: Occupant> Worker<M> {
                 (behind, caught_up) = (false, true);
             }
             let end = self.at()?;
-            let empty = back_end.log.empty().await?;
+            let empty = back_end.log.empty(&self.local.name).await?;
             let now = now();
             let is_ahead = |joining: &Joining<M>| !caught_up && joining.is_ahead(end);
             for one in std::mem::take(waiting) {

@@ -9,6 +9,7 @@ use jackfield_cluster::{
     Cluster,
     ids::{NodeId, SessionId, SessionKey},
     log::Durability,
+    partition::PartitionSet,
     presence::Scope,
     sessions::Policy,
 };
@@ -172,7 +173,8 @@ impl Shared {
     }
 
     /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.
-    pub(crate) fn on_bus_gap(&self) {
+    pub(crate) fn on_bus_gap(&self, partitions: PartitionSet) {
+        self.cluster.log.may_be_lost(partitions);
         self.lease.count_gap();
         self.rooms.missed();
         self.feeds.missed();

@@ -165,7 +165,7 @@ async fn a_room_is_closed_if_a_socket_fails_between_two_rounds_of_its_join() {
     for _ in 0..40 {
         log.append(&room, &format!("\"{}\"", "x".repeat(50_000)), None, None, Durability::Memory).await.unwrap();
     }
-    let since = log.empty().await.unwrap().to_string();
+    let since = log.empty(&room).await.unwrap().to_string();
     let mut joining = Joining::new(client, Some(since), None, 1);
     let Ok((_, Joined::More { sent, .. })) = rooms.join(&room, joining.clone()).await else {
         panic!("two megabytes in one round")

@@ -54,6 +54,12 @@ impl Spec {
         self
     }
 
+    /// Several of them.
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.environment.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// Runs the server as that user, which only root can do.
     pub fn user(mut self, user: Option<String>) -> Self {
         self.user = user;
@@ -138,6 +144,14 @@ impl Server {
             let _ = kill_process(pid, signal);
             let _ = kill_process(pid, Signal::CONT);
         }
+    }
+
+    /// Freezes it for that time: it keeps its connections and answers nothing.
+    pub async fn freeze(&self, time: Duration) -> Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
+        kill_process(pid, Signal::STOP)?;
+        tokio::time::sleep(time).await;
+        Ok(kill_process(pid, Signal::CONT)?)
     }
 
     /// Stops it: sends `first`, sends it again after half of `limit`, then SIGKILL.

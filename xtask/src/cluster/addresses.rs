@@ -25,6 +25,20 @@ pub struct Addresses {
 
 #[derive(Serialize)]
 pub struct RedisAddress {
+    /// Of the first one; the only one of most clusters.
+    pub url: String,
+    pub pid: u32,
+    /// As `--redis` takes it.
+    pub topology: String,
+    /// All of them, sentinels at the end.
+    pub nodes: Vec<RedisNode>,
+}
+
+#[derive(Serialize)]
+pub struct RedisNode {
+    /// For `stop-redis` and `start-redis`.
+    pub name: String,
+    /// With the login, if it has one.
     pub url: String,
     pub pid: u32,
 }
@@ -52,7 +66,9 @@ impl fmt::Display for Addresses {
             let GatewayAddress { id, url, internal, pid } = gateway;
             writeln!(f, "{id:9} {url}, internal {internal}, pid {pid}")?;
         }
-        writeln!(f, "redis     {}, pid {}", self.redis.url, self.redis.pid)?;
+        for RedisNode { name, url, pid } in &self.redis.nodes {
+            writeln!(f, "{name:9} {url}, pid {pid}")?;
+        }
         writeln!(f, "postgres  {}", self.postgres.url)?;
         match &self.prometheus {
             Some(url) => writeln!(f, "metrics   {url}"),

@@ -20,10 +20,10 @@ pub enum Request {
     StopGateway { id: String },
     /// Restart a gateway that has exited.
     RestartGateway { id: String },
-    /// Stop Redis.
-    StopRedis { kill: bool },
-    /// Start Redis again.
-    StartRedis { empty: bool },
+    /// Stop a Redis; the only one needs no name.
+    StopRedis { name: Option<String>, kill: bool },
+    /// Start a Redis again.
+    StartRedis { name: Option<String>, empty: bool },
 }
 
 /// The result of a command.

@@ -69,8 +69,8 @@ async fn serve(parts: &mut Parts, mut stream: UnixStream) -> Result<()> {
         Request::Gateways => return control::reply(&mut stream, Ok(parts.gateway_ids())).await,
         Request::StopGateway { id } => parts.stop_gateway(&id).await,
         Request::RestartGateway { id } => parts.restart_gateway(&id).await,
-        Request::StopRedis { kill } => parts.stop_redis(kill).await,
-        Request::StartRedis { empty } => parts.start_redis(empty).await,
+        Request::StopRedis { name, kill } => parts.stop_redis(name.as_deref(), kill).await,
+        Request::StartRedis { name, empty } => parts.start_redis(name.as_deref(), empty).await,
     };
     if let Ok(Answer { id, pid }) = &answer {
         match pid {

@@ -9,14 +9,19 @@ use xtask_kit::{
     paths,
     ports::Ports,
     process::{Server, Spec, describe},
-    servers::{nginx, postgres::Postgres, prometheus, redis::Redis},
+    servers::{
+        nginx,
+        postgres::Postgres,
+        prometheus,
+        redis::{Redis, topology::Topology},
+    },
     service::Service,
     workdir::Workdir,
 };
 
 use super::{
     Start,
-    addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress},
+    addresses::{Addresses, GatewayAddress, PostgresAddress, RedisAddress, RedisNode},
     control::Answer,
 };
 
@@ -28,7 +33,7 @@ fn needs_affinity(set: &[String]) -> bool {
 
 /// All processes of a cluster, running.
 pub struct Parts {
-    redis: Redis,
+    redis: Topology,
     postgres: Postgres,
     auth: Service,
     gateways: Vec<Service>,
@@ -47,13 +52,13 @@ impl Parts {
     pub async fn start(start: &Start, workdir: &Workdir) -> Result<Self> {
         let (logs, options) = (&workdir.logs, &start.gateways);
         let mut ports = Ports::new()?;
-        let (redis_port, postgres_port) = (ports.reserve()?, ports.reserve()?);
-        let (redis, postgres) =
-            tokio::try_join!(Redis::start(workdir, redis_port), Postgres::start(workdir, postgres_port))?;
+        let postgres_port = ports.reserve()?;
+        let redis = Topology::start(start.redis, workdir, &mut ports);
+        let (redis, postgres) = tokio::try_join!(redis, Postgres::start(workdir, postgres_port))?;
 
         let spec = Spec::new("auth", paths::built("jackfield-auth", options.build.release)?, logs)
             .env("DATABASE_URL", postgres.url())
-            .env("REDIS_URL", redis.url())
+            .envs(redis.env())
             .env("SEED_ENABLED", "true")
             .env("PROXY_HOPS", "1")
             .env("TOKEN_ISSUER", "jackfield")
@@ -77,7 +82,7 @@ impl Parts {
                 .env("NODE_ID", &id)
                 // This nginx does not check readiness: it notices a drain only when the gateway refuses handshakes.
                 .env("DRAIN_DELAY", "0s")
-                .env("REDIS_URL", redis.url())
+                .envs(redis.env())
                 .env(trust, trusted.clone())
                 .env("JWT_ISSUER", "jackfield")
                 .env("JWT_AUDIENCE", "jackfield")
@@ -124,11 +129,19 @@ impl Parts {
             auth: url(self.auth.port),
             auth_internal: url(self.auth.internal),
             api_key: self.api_key.clone(),
-            redis: RedisAddress { url: self.redis.url(), pid: self.redis.server.pid },
+            redis: self.redis_address(),
             postgres: PostgresAddress { url: self.postgres.url() },
             prometheus: self.prometheus.as_ref().map(|(port, _)| url(*port)),
             gateways: self.gateways.iter().map(gateway).collect(),
         }
+    }
+
+    fn redis_address(&self) -> RedisAddress {
+        let node =
+            |node: &Redis| RedisNode { name: node.name().to_owned(), url: self.redis.url(node), pid: node.server.pid };
+        let nodes: Vec<RedisNode> = self.redis.all().map(node).collect();
+        let (url, pid) = nodes.first().map(|first| (first.url.clone(), first.pid)).unwrap_or_default();
+        RedisAddress { url, pid, topology: self.redis.kind.to_string(), nodes }
     }
 
     /// Resident memory of each gateway, in KiB.
@@ -167,24 +180,27 @@ impl Parts {
         Ok(Answer { id: id.into(), pid: Some(gateway.server.pid) })
     }
 
-    /// Stops Redis.
-    pub async fn stop_redis(&mut self, kill: bool) -> Result<Answer> {
-        self.redis.stop(if kill { Signal::KILL } else { Signal::TERM }).await?;
-        let pid = self.redis.server.pid;
-        self.reported.push(("redis".into(), pid));
-        Ok(Answer { id: "redis".into(), pid: None })
+    /// Stops a Redis; the only one needs no name.
+    pub async fn stop_redis(&mut self, name: Option<&str>, kill: bool) -> Result<Answer> {
+        let redis = self.redis.find(name)?;
+        redis.stop(if kill { Signal::KILL } else { Signal::TERM }).await?;
+        let (id, pid) = (redis.name().to_owned(), redis.server.pid);
+        self.reported.push((id.clone(), pid));
+        Ok(Answer { id, pid: None })
     }
 
-    /// Starts Redis again after a stop.
-    pub async fn start_redis(&mut self, empty: bool) -> Result<Answer> {
-        Ok(Answer { id: "redis".into(), pid: Some(self.redis.restart(empty).await?) })
+    /// Starts a Redis again after a stop.
+    pub async fn start_redis(&mut self, name: Option<&str>, empty: bool) -> Result<Answer> {
+        let pid = self.redis.restart(name, empty).await?;
+        Ok(Answer { id: self.redis.find(name)?.name().to_owned(), pid: Some(pid) })
     }
 
     /// A line for each process that has exited since the last call.
     pub fn exits(&mut self) -> Vec<String> {
         let mut exits = Vec::new();
-        let others = [&mut self.auth.server, &mut self.nginx, &mut self.redis.server, &mut self.postgres.server];
-        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(others) {
+        let others = [&mut self.auth.server, &mut self.nginx, &mut self.postgres.server];
+        let gateways = self.gateways.iter_mut().map(|gateway| &mut gateway.server);
+        for server in gateways.chain(others).chain(self.redis.servers()) {
             let is_reported = self.reported.iter().any(|(name, pid)| *name == server.name && *pid == server.pid);
             if let (Some(status), false) = (server.exit_status(), is_reported) {
                 self.reported.push((server.name.clone(), server.pid));
@@ -208,7 +224,7 @@ impl Parts {
         for service in self.gateways.iter_mut().chain([&mut self.auth]) {
             service.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
-        self.redis.server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        self.redis.stop(Duration::from_secs(4)).await;
         self.postgres.server.stop(Signal::INT, Duration::from_secs(8)).await;
     }
 }

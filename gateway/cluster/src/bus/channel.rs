@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ids::NodeId, room_name::RoomName};
+use crate::{ids::NodeId, partition::Partition, room_name::RoomName};
 
 /// The destination of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,4 +19,17 @@ pub enum Channel {
     Roster,
     /// Every node: revoked tokens.
     Revocations,
+}
+
+impl Channel {
+    /// The partition on whose server messages to this channel are published, except for what scripts publish on the
+    /// channels of nodes and of presence: that is in the partition of the user whom it is about.
+    pub(crate) fn partition(&self) -> Partition {
+        match self {
+            Self::Namespace(name) => Partition::of(name),
+            Self::Room(room) => Partition::of_room(room),
+            Self::Node(node) => Partition::of(node.as_str()),
+            Self::Presence | Self::Roster | Self::Revocations => Partition::FIRST,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
     Unavailable,
     bus::{BusEvent, Channel},
     once::OnceKeys,
+    partition::PartitionSet,
     wire::envelope,
 };
 
@@ -63,7 +64,7 @@ impl Endpoint {
         let has_room = self.queue.capacity() > 1;
         if has_room || !self.missed {
             // Fails only if the node has ended: this is the only sender, and a slot is free.
-            let _ = self.queue.try_send(if has_room { event } else { BusEvent::Gap });
+            let _ = self.queue.try_send(if has_room { event } else { BusEvent::Gap(PartitionSet::ALL) });
             self.missed = !has_room;
         }
     }
@@ -81,7 +82,7 @@ impl MemoryBus {
             1
         };
         // Under the lock, so that a repetition returns after the first publication.
-        let (_, is_first) = self.network.once.lock().once(key, publish);
+        let (_, is_first) = self.network.once.lock().once(&format!("{channel:?} {key}"), publish);
         Ok(is_first)
     }
 
@@ -120,7 +121,7 @@ mod tests {
             for _ in 0..BACKLOG {
                 assert!(matches!(events.try_recv(), Ok(BusEvent::Message(..))));
             }
-            assert!(matches!(events.try_recv(), Ok(BusEvent::Gap)), "round {round}");
+            assert!(matches!(events.try_recv(), Ok(BusEvent::Gap(PartitionSet::ALL))), "round {round}");
             assert!(events.try_recv().is_err());
         }
     }

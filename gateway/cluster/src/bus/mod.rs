@@ -20,15 +20,16 @@ pub use self::{
     emitters::{EmitterMessage, EmitterMessages},
 };
 use crate::forward::forward;
-use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus};
+use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus, partition::PartitionSet};
 
 /// An event that a node receives from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
     /// A message on a subscribed channel.
     Message(Channel, Bytes),
-    /// Messages may have been lost: the connection was lost and is back, or the node's queue was full.
-    Gap,
+    /// Messages on channels of these partitions may have been lost: a connection was lost and is back, or the node's
+    /// queue was full.
+    Gap(PartitionSet),
 }
 
 /// A node's endpoint of the bus.
@@ -55,7 +56,7 @@ impl Bus {
         within(Span::child("publish", SpanKind::Producer), publishing).await
     }
 
-    /// Like [`Bus::publish`], at most once for each `key` in [`crate::once::REMEMBERED`], whichever nodes call. Returns
+    /// Like [`Bus::publish`], at most once for each channel and `key` in [`crate::once::REMEMBERED`], whichever nodes call. Returns
     /// false if it was sent before.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{FromRedisValue as _, PushInfo, PushKind, Script, Value, aio::MultiplexedConnection};
+use redis::{FromRedisValue as _, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     time::MissedTickBehavior,
@@ -31,16 +31,17 @@ use crate::{
     },
     ids::NodeId,
     once::REMEMBERED,
+    partition::{Partition, PartitionSet},
     redis::{
-        link::{RedisLink, call},
+        link::RedisLink,
+        script::{Source, script},
         streams::millis,
     },
     wire::envelope,
 };
 
-static ROOMS: LazyLock<Script> = LazyLock::new(|| Script::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
-
-static PUBLISH_ONCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish_once.lua")));
+static ROOMS: LazyLock<Source> = LazyLock::new(|| Source::new("return #redis.call('PUBSUB', 'CHANNELS', ARGV[1])"));
+static PUBLISH_ONCE: LazyLock<Source> = script!("publish_once.lua");
 
 /// Capacity of a connection's queue of messages, and of a node's event queue.
 const BACKLOG: usize = 16_384;
@@ -97,7 +98,7 @@ impl RedisBus {
         let (requests, incoming) = mpsc::channel(REQUESTS);
         let last_probe = Arc::new(Mutex::new(None));
         let listener = Listener {
-            probe: link.keys.probe(node.as_str()),
+            probe: link.keys.probe(Partition::FIRST, node.as_str()),
             link: Arc::clone(&link),
             subscribed: HashMap::new(),
             emitters: None,
@@ -113,15 +114,15 @@ impl RedisBus {
     pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), Unavailable> {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.link.keys.channel(channel)).arg(envelope::enclose(payload).as_ref());
-        self.link.command(&command).await
+        self.link.command(channel.partition(), &command).await
     }
 
     pub(crate) async fn publish_once(&self, channel: &Channel, payload: Bytes, key: &str) -> Result<bool, Unavailable> {
         let payload = envelope::enclose(payload);
-        let mut call = call(&PUBLISH_ONCE, 1, 1 + 3, payload.len() + 256);
-        call.arg(self.link.keys.published(key)).arg(millis(REMEMBERED));
+        let mut call = self.link.call(&PUBLISH_ONCE, &[self.link.keys.published(channel, key)], 3, payload.len() + 256);
+        call.arg(millis(REMEMBERED));
         call.arg(self.link.keys.channel(channel)).arg(payload.as_ref());
-        self.link.call(&PUBLISH_ONCE, &call).await
+        self.link.run(channel.partition(), &call).await
     }
 
     pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
@@ -139,7 +140,8 @@ impl RedisBus {
         for namespace in namespaces {
             // Redis counts, so that the names are not sent.
             let pattern = self.link.keys.rooms_of(namespace);
-            count += self.link.script::<usize>(ROOMS.prepare_invoke().arg(pattern)).await?;
+            let mut call = self.link.call(&ROOMS, &[] as &[&str], 1, 128);
+            count += self.link.run::<usize>(Partition::FIRST, call.arg(pattern)).await?;
         }
         Ok(count)
     }
@@ -212,7 +214,7 @@ impl Listener {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
         loop {
-            if missed && self.queue.try_send(BusEvent::Gap).is_ok() {
+            if missed && self.queue.try_send(BusEvent::Gap(PartitionSet::ALL)).is_ok() {
                 missed = false;
             }
             tokio::select! {
@@ -295,7 +297,7 @@ impl Listener {
     }
 
     fn forget(&mut self, channels: &[Channel]) -> Vec<String> {
-        let names = channels.iter().map(|channel| self.link.keys.channel(channel));
+        let names = channels.iter().flat_map(|channel| self.link.keys.channels(channel)).map(|(_, name)| name);
         names.filter(|name| self.subscribed.remove(name).is_some()).collect()
     }
 
@@ -307,7 +309,7 @@ impl Listener {
         #[expect(clippy::disallowed_methods, reason = "bounded by the link's deadline")]
         drop(tokio::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
-            let _: Result<i64, Unavailable> = link.command(command.arg(probe).arg(sent)).await;
+            let _: Result<i64, Unavailable> = link.command(Partition::FIRST, command.arg(probe).arg(sent)).await;
         }));
     }
 
@@ -320,7 +322,9 @@ impl Listener {
     }
 
     fn remember(&mut self, channels: &[Channel]) -> Vec<String> {
-        let named = channels.iter().map(|channel| (self.link.keys.channel(channel), channel.clone()));
+        let named = channels.iter().flat_map(|channel| {
+            self.link.keys.channels(channel).into_iter().map(move |(_, name)| (name, channel.clone()))
+        });
         let new: Vec<_> = named.filter(|(name, _)| !self.subscribed.contains_key(name)).collect();
         let names = new.iter().map(|(name, _)| name.clone()).collect();
         self.subscribed.extend(new);
@@ -349,7 +353,7 @@ impl Listener {
             let subscribed =
                 tokio::time::timeout(TIMEOUT, connection.psubscribe(pattern)).await.map_err(|_| Unavailable)?;
             if let Err(error) = subscribed {
-                self.link.refused(&error);
+                self.link.server(Partition::FIRST).refused(&error);
                 return Err(Unavailable);
             }
         }
@@ -361,7 +365,7 @@ impl Listener {
             let subscribed =
                 tokio::time::timeout(TIMEOUT, connection.subscribe(batch)).await.map_err(|_| Unavailable)?;
             if let Err(error) = subscribed {
-                self.link.refused(&error);
+                self.link.server(Partition::FIRST).refused(&error);
                 return Err(Unavailable);
             }
         }

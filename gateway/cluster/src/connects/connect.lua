@@ -5,7 +5,9 @@
 -- KEYS[1…8]  as in inbox/common.lua
 -- KEYS[9]    hash of the user's sessions that are online: session -> incarnation
 -- KEYS[10]   when to announce the user's departure (Unix milliseconds); exists within the grace
--- KEYS[11]   stream, KEYS[12] head of the user's partition of facts; not given if none are recorded
+-- KEYS[11]   set: "<session> - <user>" of every session that the incarnation holds in this partition, and its stays
+-- KEYS[12]   stream, KEYS[13] head of the partition of facts; not given if none are recorded
+-- KEYS[…]    the records of ARGV[13] and ARGV[14], if given
 -- ARGV[1…5]  as in inbox/common.lua
 -- ARGV[6]    session
 -- ARGV[7]    incarnation that claims
@@ -18,7 +20,8 @@
 -- ARGV[14]   name of the record that the client comes back to, or ''
 -- ARGV[15]   namespace, ARGV[16] id of the new socket, ARGV[17] marks of the client's token
 -- ARGV[18]   settings of the outbox of facts, or ''
--- ARGV[19…]  dead incarnations, whose sessions are removed
+-- ARGV[19]   entry for KEYS[11]
+-- ARGV[20…]  dead incarnations, whose sessions are removed
 -- Returns    {1, generation, number of unread notifications, Unix milliseconds of the user's arrival or 0, epoch and last
 --            number of the user's log or 0 and 0 without one, {} or {the record's socket, the session that it belonged
 --            to, users that it watches, marks of its token, number of a stay, room, number, room…}} granted | {0, holder,
@@ -29,10 +32,10 @@
 
 local session, incarnation, limit = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local dead = {}
-for i = 19, #ARGV do
+for i = 20, #ARGV do
   dead[ARGV[i]] = true
 end
-local out, user = outbox(KEYS[11], KEYS[12], ARGV[18]), ARGV[11]
+local out, user = outbox(KEYS[12], KEYS[13], ARGV[18]), ARGV[11]
 local removed, evicted = out and {}, out and {}
 local entries = sessions_of(KEYS[1], session, dead, removed)
 sessions_ended(out, user, removed, 'node_lost')
@@ -79,6 +82,8 @@ if ended then
   publish_eviction(ended, ARGV[1])
   session_ended(out, user, ended, 'resumed')
 end
+-- Before the session, so that a survivor finds every session of this incarnation.
+redis.call('SADD', KEYS[11], ARGV[19])
 local own, is_new = register(KEYS[1], session, generation, incarnation, record)
 entries[#entries + 1] = own
 evict_oldest(KEYS[1], entries, limit, session, ARGV[1], records, evicted)

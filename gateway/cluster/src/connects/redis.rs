@@ -1,51 +1,57 @@
-//! [`crate::connects`] over Redis: one script per connect. The connects of one turn of the runtime share a round trip, at
-//! most [`BATCH`], the oldest first. At most [`IN_FLIGHT`] round trips are under way; connects that arrive meanwhile wait.
-//!
-//! The entries in the incarnation's index are the only keys that are not the user's. They are added in the same write,
-//! before the scripts.
+//! [`crate::connects`] over Redis: one script per connect. The connects to one server in one turn of the runtime share a
+//! round trip, at most [`BATCH`], the oldest first. At most [`IN_FLIGHT`] round trips to a server are under way; connects
+//! that arrive meanwhile wait, at most [`WAITING`] for each server. A server that does not answer delays no other one's.
 
 use std::{
+    collections::{HashMap, VecDeque},
+    io,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::{
+    FutureExt as _,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use jackfield_shared::{lifecycle::Lifecycle, time::now_rfc3339};
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value, from_redis_value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, from_redis_value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Unavailable,
-    bus::Channel,
     connects::{Connected, Granted},
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::{Incarnation, SessionRef},
     inbox::Keep,
     log::Position,
+    partition::Partition,
     presence::Stay,
     recovery::{Wish, redis::record_of},
-    redis::{link::RedisLink, streams::Streams},
+    redis::{
+        link::{RedisLink, is_unknown_script},
+        script::{self, Source, script},
+        server::Server,
+        streams::Streams,
+    },
     sessions::{OnConflict, Policy},
 };
 
-static CONNECT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("../log/common.lua"),
-        include_str!("../sessions/common.lua"),
-        include_str!("../user_log/common.lua"),
-        include_str!("../inbox/common.lua"),
-        include_str!("../recovery/common.lua"),
-        include_str!("../facts/common.lua"),
-        include_str!("../sessions/facts.lua"),
-        include_str!("connect.lua")
-    ))
-});
+static CONNECT: LazyLock<Source> = script!(
+    "../log/common.lua",
+    "../sessions/common.lua",
+    "../user_log/common.lua",
+    "../inbox/common.lua",
+    "../recovery/common.lua",
+    "../facts/common.lua",
+    "../sessions/facts.lua",
+    "connect.lua",
+);
 
 /// Connects in one round trip.
 const BATCH: usize = 64;
-/// Round trips at a time.
+/// Round trips to one server at a time.
 const IN_FLIGHT: usize = 4;
-/// Connects that may wait; each has a few hundred bytes.
+/// Connects that may wait, for all servers and for each; each has a few hundred bytes.
 const WAITING: usize = 16_384;
 
 /// See the module.
@@ -63,17 +69,24 @@ struct Call {
     policy: Policy,
     dead: Vec<Incarnation>,
     wish: Option<Wish>,
+    partition: Partition,
     /// The position in the log of a user without one.
     empty: Position,
     answer: oneshot::Sender<RedisResult<Connected>>,
+}
+
+/// The connects that wait for one server.
+struct Lane {
+    server: Arc<Server>,
+    waiting: VecDeque<Call>,
+    /// Round trips under way.
+    in_flight: usize,
 }
 
 /// Sends the connects.
 struct Batches {
     link: Arc<RedisLink>,
     /// Arguments that are the same for all connects.
-    node_channels: String,
-    presence_channel: String,
     keep_max: String,
     keep_age: String,
     log_kept_for: String,
@@ -91,8 +104,6 @@ impl RedisConnects {
     ) -> Self {
         let (waiting, queue) = mpsc::channel(WAITING);
         let batches = Batches {
-            node_channels: link.keys.node_channels(),
-            presence_channel: link.keys.channel(&Channel::Presence),
             keep_max: keep.max.to_string(),
             keep_age: keep.age.as_millis().to_string(),
             log_kept_for: log_kept_for.as_millis().to_string(),
@@ -113,9 +124,10 @@ impl RedisConnects {
         wish: Option<&Wish>,
     ) -> Result<Connected, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        let empty = self.streams.empty().await?;
+        let partition = Partition::of(&session.user);
+        let empty = self.streams.empty(partition).await?;
         let (session, by, dead, wish) = (session.clone(), by.clone(), dead.to_vec(), wish.cloned());
-        let call = Call { session, by, policy, dead, wish, empty, answer };
+        let call = Call { session, by, policy, dead, wish, partition, empty, answer };
         self.waiting.try_send(call).map_err(|_| Unavailable)?;
         self.link.sent_elsewhere(async { answered.await.unwrap_or_else(|_| Err(stopped())) }).await
     }
@@ -124,71 +136,77 @@ impl RedisConnects {
 impl Batches {
     async fn run(self, mut queue: mpsc::Receiver<Call>) {
         let mut calls = Vec::with_capacity(BATCH);
+        let mut lanes: HashMap<usize, Lane> = HashMap::new();
         let mut in_flight = FuturesUnordered::new();
         loop {
             tokio::select! {
-                count = queue.recv_many(&mut calls, BATCH), if in_flight.len() < IN_FLIGHT => {
+                count = queue.recv_many(&mut calls, BATCH) => {
                     if count == 0 {
                         return;
                     }
-                    in_flight.push(self.answer(std::mem::take(&mut calls)));
+                    for call in calls.drain(..) {
+                        let server = self.link.server(call.partition);
+                        let lane = lanes.entry(Arc::as_ptr(&server).addr()).or_insert_with(|| Lane::new(server));
+                        lane.push(call);
+                    }
                 }
-                Some(()) = in_flight.next() => {}
+                Some(server) = in_flight.next() => {
+                    if let Some(lane) = lanes.get_mut(&server) {
+                        lane.in_flight -= 1;
+                    }
+                }
             }
+            for (server, lane) in &mut lanes {
+                while let Some(batch) = lane.next() {
+                    let (server, to) = (*server, Arc::clone(&lane.server));
+                    in_flight.push(self.answer(to, batch).map(move |()| server));
+                }
+            }
+            lanes.retain(|_, lane| lane.in_flight > 0);
         }
     }
 
-    async fn answer(&self, mut calls: Vec<Call>) {
+    async fn answer(&self, server: Arc<Server>, mut calls: Vec<Call>) {
         // A caller that has given up has released the session already.
         calls.retain(|call| !call.answer.is_closed());
-        let mut unknown = self.send(&mut calls).await;
+        let mut unknown = self.send(&server, &mut calls).await;
         if !unknown.is_empty() {
             // Redis did not know the script, and ran none of these.
-            match self.link.load(&CONNECT).await {
-                Ok(()) => fail(self.send(&mut unknown).await.into_iter(), &stopped()),
+            match server.load(self.link.script(&CONNECT)).await {
+                Ok(()) => fail(self.send(&server, &mut unknown).await.into_iter(), &stopped()),
                 Err(error) => fail(unknown.into_iter(), &error),
             }
         }
     }
 
     /// Sends the connects and answers them. Returns those for which Redis did not know the script.
-    async fn send(&self, calls: &mut Vec<Call>) -> Vec<Call> {
+    async fn send(&self, server: &Server, calls: &mut Vec<Call>) -> Vec<Call> {
         if calls.is_empty() {
             return Vec::new();
         }
-        let answers = self.link.raw(&self.pipeline(calls)).await;
-        let mut answers = match answers {
+        let mut answers = match server.send_all(&self.pipeline(calls)).await {
             Ok(answers) => answers.into_iter(),
             Err(error) => {
                 fail(calls.drain(..), &error);
                 return Vec::new();
             }
         };
-        // Answers of the commands that add to an index.
-        let indices = indices(calls).count();
-        let not_indexed = answers.by_ref().take(indices).find_map(|answer| answer.extract_error().err());
         let mut unknown = Vec::new();
         for call in calls.drain(..) {
-            let answer = answers.next().unwrap_or(Value::Nil).extract_error();
-            match (answer, &not_indexed) {
-                (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => unknown.push(call),
-                (_, Some(error)) => drop(call.answer.send(Err(error.clone()))),
-                (answer, None) => drop(call.answer.send(answer.and_then(|answer| connected(answer, call.empty)))),
+            match answers.next().unwrap_or(Value::Nil).extract_error() {
+                Err(error) if is_unknown_script(&error) => unknown.push(call),
+                answer => {
+                    let connected = answer.and_then(|answer| connected(answer, call.empty));
+                    // A caller that has given up needs no answer.
+                    let _ = call.answer.send(connected.inspect_err(|error| server.refused(error)));
+                }
             }
         }
         unknown
     }
 
     fn pipeline(&self, calls: &[Call]) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(calls.len() + 1);
-        for of_one in indices(calls) {
-            let mut add = Cmd::with_capacity(2 + of_one.len(), 64 * of_one.len());
-            add.arg("SADD").arg(self.link.keys.index(&of_one[0].by));
-            for call in of_one {
-                add.arg(Stay::online(&call.session).to_string());
-            }
-            pipeline.add_command(add);
-        }
+        let mut pipeline = Pipeline::with_capacity(calls.len());
         let at = now_rfc3339();
         for call in calls {
             pipeline.add_command(self.script(call, &at));
@@ -197,23 +215,32 @@ impl Batches {
     }
 
     fn script(&self, call: &Call, at: &str) -> Cmd {
-        let Call { session: SessionRef { user, session }, by, policy, dead, wish, .. } = call;
-        let keys = self.link.keys.connect(user);
-        let facts = self.outbox.of_user(&self.link.keys, user);
+        let Call { session: stay @ SessionRef { user, session }, by, policy, dead, wish, partition, .. } = call;
+        let (keys, partition) = (&self.link.keys, *partition);
+        let (of_user, records) = (keys.connect(user), keys.records(user));
+        let facts = self.outbox.of(keys, partition);
         let (settings, fact_keys) = facts.as_ref().map_or(("", &[][..]), |(settings, keys)| (*settings, &keys[..]));
-        let mut command = Cmd::with_capacity(33 + dead.len(), 1_344);
-        command.arg("EVALSHA").arg(CONNECT.get_hash()).arg(keys.len() + fact_keys.len());
-        for key in keys.iter().chain(fact_keys) {
-            command.arg(key);
-        }
-        command.arg(&self.node_channels).arg(&self.keep_max).arg(&self.keep_age).arg(at).arg(&self.log_kept_for);
+        let of_records: Vec<String> = wish
+            .iter()
+            .flat_map(|wish| [Some(wish.new), wish.resume])
+            .flatten()
+            .map(|record| format!("{records}{record}"))
+            .collect();
+        let count = of_user.len() + 1 + fact_keys.len() + of_records.len();
+        let mut command = script::Call::new(self.link.script(&CONNECT), count, 22 + dead.len(), 1_600).command;
+        command.arg(&of_user[..]).arg(keys.index(partition, by)).arg(fact_keys).arg(of_records);
+        command
+            .arg(keys.node_channels(partition))
+            .arg(&self.keep_max)
+            .arg(&self.keep_age)
+            .arg(at)
+            .arg(&self.log_kept_for);
         command.arg(session.as_str()).arg(by.as_str()).arg(policy.limit);
         command.arg(match policy.on_conflict {
             OnConflict::Evict => "evict",
             OnConflict::Reject => "reject",
         });
-        command.arg(&self.presence_channel).arg(&**user);
-        command.arg(self.link.keys.records(user));
+        command.arg(keys.presence(partition)).arg(&**user).arg(records);
         match wish {
             Some(Wish { new, resume, namespace, socket, token }) => {
                 let resume = resume.map(|record| record.to_string()).unwrap_or_default();
@@ -226,7 +253,7 @@ impl Batches {
             }
             None => drop(command.arg("").arg("").arg("").arg("").arg("")),
         }
-        command.arg(settings);
+        command.arg(settings).arg(Stay::online(stay).to_string());
         for incarnation in dead {
             command.arg(incarnation.as_str());
         }
@@ -234,9 +261,27 @@ impl Batches {
     }
 }
 
-/// The calls by incarnation: those that follow each other with the same one.
-fn indices(calls: &[Call]) -> impl Iterator<Item = &[Call]> {
-    calls.chunk_by(|one, next| one.by == next.by)
+impl Lane {
+    fn new(server: Arc<Server>) -> Self {
+        Self { server, waiting: VecDeque::new(), in_flight: 0 }
+    }
+
+    fn push(&mut self, call: Call) {
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back(call);
+        } else {
+            fail(std::iter::once(call), &io::Error::from(io::ErrorKind::WouldBlock).into());
+        }
+    }
+
+    /// The next connects to send, if any may be sent now.
+    fn next(&mut self) -> Option<Vec<Call>> {
+        if self.waiting.is_empty() || self.in_flight >= IN_FLIGHT {
+            return None;
+        }
+        self.in_flight += 1;
+        Some(self.waiting.drain(..self.waiting.len().min(BATCH)).collect())
+    }
 }
 
 fn fail(calls: impl Iterator<Item = Call>, error: &RedisError) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::facts::{kind::Kind, partition::Partition};
+use crate::{facts::kind::Kind, partition::Partition};
 
 /// A fact's id, unique over epochs too: its partition, when it was recorded, and its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,7 @@
 //! [`crate::facts`] for several nodes of one process.
 
 use std::{
+    array,
     collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
@@ -13,12 +14,13 @@ use tokio::time::Instant;
 use crate::{
     Unavailable,
     facts::{
-        Begin, DEAD_MAX, Dead, FactId, FactTerms, HookState, HookStatus, Kind, PARTITIONS, Page, Parked, Partition,
-        Progress, Saved, Tip, memory_log::MemoryPartition,
+        Begin, DEAD_MAX, Dead, FactId, FactTerms, HookState, HookStatus, Kind, Page, Parked, Progress, Saved, Tip,
+        memory_log::MemoryPartition,
     },
     ids::Incarnation,
     log::Position,
     now_micros,
+    partition::{PARTITIONS, Partition},
 };
 
 /// All facts.
@@ -28,12 +30,22 @@ pub struct MemoryFacts {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
     partitions: [MemoryPartition; PARTITIONS as usize],
     leases: HashMap<Partition, (Incarnation, Instant)>,
     deliverers: HashMap<Incarnation, Instant>,
     hooks: HashMap<(String, Partition), Hook>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            partitions: array::from_fn(|_| MemoryPartition::default()),
+            leases: HashMap::new(),
+            deliverers: HashMap::new(),
+            hooks: HashMap::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -52,9 +64,9 @@ impl MemoryFacts {
         Self { terms, state: Arc::default() }
     }
 
-    /// Records a fact about the user or room of this name, if its kind is wanted. Callers hold the lock of the state
+    /// Records a fact about a user or room of this partition, if its kind is wanted. Callers hold the lock of the state
     /// that makes it true.
-    pub(crate) fn record<D: Serialize>(&self, kind: Kind, about: &str, data: impl FnOnce() -> D) {
+    pub(crate) fn record<D: Serialize>(&self, kind: Kind, about: Partition, data: impl FnOnce() -> D) {
         if !self.terms.kinds.has(kind) {
             return;
         }
@@ -63,14 +75,13 @@ impl MemoryFacts {
     }
 
     /// The same with JSON text.
-    pub(crate) fn record_json(&self, kind: Kind, about: &str, data: impl FnOnce() -> String) {
+    pub(crate) fn record_json(&self, kind: Kind, about: Partition, data: impl FnOnce() -> String) {
         if !self.terms.kinds.has(kind) {
             return;
         }
         let max = usize::try_from(self.terms.max / u64::from(PARTITIONS)).unwrap_or(usize::MAX).max(1);
-        let partition = Partition::of(about);
-        let log = &mut self.state.lock().partitions[partition.index()];
-        log.record(partition, kind, data().into(), max, self.terms.age);
+        let log = &mut self.state.lock().partitions[about.index()];
+        log.record(about, kind, data().into(), max, self.terms.age);
     }
 
     pub(crate) fn read(&self, partition: Partition, after: Position, count: usize) -> Result<Page, Unavailable> {

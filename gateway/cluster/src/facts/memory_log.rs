@@ -7,10 +7,10 @@ use crate::{
         fact::{Fact, FactId},
         kind::Kind,
         page::{PAGE_BYTES, Page},
-        partition::Partition,
     },
     log::Position,
     now_micros,
+    partition::Partition,
 };
 
 /// See the module.

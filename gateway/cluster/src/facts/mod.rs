@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a fact is recorded in the same atomic step that makes it true, by the script of the port that it is
 //! about ([`crate::connects`], [`crate::sessions`], [`crate::presence`], [`crate::log`]), which runs no other commands
-//! if the kind is not among [`FactTerms::kinds`]. The log has [`PARTITIONS`] partitions. Facts about one user's
+//! if the kind is not among [`FactTerms::kinds`]. The log has a part in each [`Partition`]. Facts about one user's
 //! sessions and presence are in one partition, and so are facts about one room; a partition numbers its facts without
 //! holes within an epoch. A partition keeps its newest facts, by [`FactTerms::max`] and [`FactTerms::age`]; a reader
 //! learns how many it missed, and that a new epoch began because data was lost. A session's `session.started` and
@@ -12,9 +12,7 @@
 //! against the version that was read, so that two writers never mix. Deliberately delivers nothing, and does not know
 //! what a hook is besides its name.
 //!
-//! In Redis a partition's keys share the hash tag `{facts:<number>}`, and are passed to the scripts as KEYS. On a Redis
-//! Cluster the outbox has to be in the slot of the state that a script changes: only the tag, and what reads the
-//! partitions, would change.
+//! In Redis the keys of a partition's facts are passed to the scripts as KEYS.
 
 mod fact;
 mod kind;
@@ -22,7 +20,6 @@ pub(crate) mod memory;
 mod memory_log;
 pub(crate) mod outbox;
 mod page;
-mod partition;
 mod progress;
 pub(crate) mod redis;
 
@@ -32,7 +29,6 @@ pub use self::{
     fact::{Fact, FactId},
     kind::{Kind, Kinds},
     page::{FactTerms, PAGE_BYTES, Page},
-    partition::{PARTITIONS, Partition},
     progress::{DEAD_MAX, Dead, HookState, HookStatus, Parked, Progress, Saved},
 };
 use crate::{
@@ -41,6 +37,7 @@ use crate::{
     forward::forward,
     ids::Incarnation,
     log::Position,
+    partition::Partition,
 };
 
 /// A partition's end, and the version of each hook's progress in it.

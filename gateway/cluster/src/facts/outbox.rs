@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    facts::{FactTerms, Kinds, PARTITIONS},
+    facts::{FactTerms, Kinds},
+    partition::{PARTITIONS, Partition},
     redis::{keys::Keys, streams::millis},
-    room_name::RoomName,
 };
 
 /// A script's outbox: no keys and no settings if nothing that the script does is recorded.
@@ -38,15 +38,9 @@ impl Outbox {
         self.0.as_deref()
     }
 
-    /// The settings, and the keys of the user's partition, if anything is recorded.
-    pub(crate) fn of_user(&self, keys: &Keys, user: &str) -> Option<(&str, [String; 2])> {
+    /// The settings, and the keys of the partition's facts, if anything is recorded.
+    pub(crate) fn of(&self, keys: &Keys, partition: Partition) -> Option<(&str, [String; 2])> {
         let settings = self.settings()?;
-        Some((settings, keys.facts(keys.partition_of_user(user))))
-    }
-
-    /// The settings, and the keys of the room's partition, if anything is recorded.
-    pub(crate) fn of_room(&self, keys: &Keys, room: &RoomName) -> Option<(&str, [String; 2])> {
-        let settings = self.settings()?;
-        Some((settings, keys.facts(keys.partition_of_room(room))))
+        Some((settings, keys.facts(partition)))
     }
 }

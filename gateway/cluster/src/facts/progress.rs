@@ -1,6 +1,6 @@
 //! How far a hook has got in a partition.
 
-use crate::{facts::fact::Fact, facts::fact::FactId, facts::partition::Partition, log::Position};
+use crate::{facts::fact::Fact, facts::fact::FactId, log::Position, partition::Partition};
 
 /// Dead facts that a partition keeps for a hook; beyond, the oldest death is forgotten.
 pub const DEAD_MAX: usize = 1_000;

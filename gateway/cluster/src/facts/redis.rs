@@ -6,29 +6,30 @@ use std::{
     time::Duration,
 };
 
-use redis::{Pipeline, Script};
+use redis::Cmd;
 
 use crate::{
     Unavailable,
     facts::{
-        Begin, DEAD_MAX, Dead, Fact, FactId, FactTerms, HookState, HookStatus, PAGE_BYTES, PARTITIONS, Page, Parked,
-        Partition, Progress, Saved, Tip,
+        Begin, DEAD_MAX, Dead, Fact, FactId, FactTerms, HookState, HookStatus, PAGE_BYTES, Page, Parked, Progress,
+        Saved, Tip,
     },
     ids::Incarnation,
     log::Position,
+    partition::{PARTITIONS, Partition},
     redis::{
-        link::{RedisLink, ScriptCall, call},
+        link::RedisLink,
+        script::{ScriptCall, Source, script},
         streams::{EPOCH_KEPT, millis},
     },
 };
 
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("../log/common.lua"), include_str!("read.lua"))));
-static DELIVERERS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("deliverers.lua")));
-static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lease.lua")));
-static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("load.lua")));
-static SAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("save.lua")));
-static RETRY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("retry.lua")));
+static READ: LazyLock<Source> = script!("../log/common.lua", "read.lua");
+static DELIVERERS: LazyLock<Source> = script!("deliverers.lua");
+static LEASE: LazyLock<Source> = script!("lease.lua");
+static LOAD: LazyLock<Source> = script!("load.lua");
+static SAVE: LazyLock<Source> = script!("save.lua");
+static RETRY: LazyLock<Source> = script!("retry.lua");
 
 /// Progress of one hook in one partition, as [`RedisFacts::status`] reads it: epoch and last number of the partition;
 /// epoch and number of the cursor, dropped facts, end of the pause, last failure; parked and dead facts.
@@ -48,11 +49,10 @@ impl RedisFacts {
     }
 
     pub(crate) async fn read(&self, partition: Partition, after: Position, count: usize) -> Result<Page, Unavailable> {
-        let [stream, head] = self.link.keys.facts(partition);
-        let mut call = call(&READ, 2, 2 + 4, 256);
-        call.arg(stream).arg(head).arg(after.epoch).arg(after.number).arg(count).arg(PAGE_BYTES);
+        let mut call = self.link.call(&READ, &self.link.keys.facts(partition), 4, 256);
+        call.arg(after.epoch).arg(after.number).arg(count).arg(PAGE_BYTES);
         let (epoch, last, from, reset, entries): (u64, u64, u64, u8, Vec<(u64, String)>) =
-            self.link.call(&READ, &call).await?;
+            self.link.run(partition, &call).await?;
         if epoch == 0 {
             // Nothing was ever recorded, or all data was lost: keep the position, which shows that once there are facts.
             return Ok(Page { facts: Vec::new(), next: after, end: Position::default(), dropped: 0, reset: false });
@@ -67,19 +67,16 @@ impl RedisFacts {
 
     pub(crate) async fn tips(&self, partitions: &[Partition], hooks: &[&str]) -> Result<Vec<Tip>, Unavailable> {
         let keys = &self.link.keys;
-        let mut pipeline = Pipeline::new();
+        let mut commands = Vec::with_capacity(partitions.len() * (1 + hooks.len()));
         for partition in partitions {
             let [_, head] = keys.facts(*partition);
-            pipeline.cmd("HMGET").arg(head).arg(&["e", "n"]);
+            commands.push((*partition, fields(&head, &["e", "n"])));
             for hook in hooks {
                 let [progress, ..] = keys.fact_hook(*partition, hook);
-                pipeline.cmd("HMGET").arg(progress).arg(&["v"]);
+                commands.push((*partition, fields(&progress, &["v"])));
             }
         }
-        if pipeline.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answers: Vec<Vec<Option<u64>>> = self.link.bulk(&pipeline).await?;
+        let answers: Vec<Vec<Option<u64>>> = self.link.bulk(commands).await?;
         let tip = |answers: &[Vec<Option<u64>>]| {
             let number = |answer: &Vec<Option<u64>>, index: usize| answer.get(index).copied().flatten();
             let end = answers
@@ -92,9 +89,9 @@ impl RedisFacts {
     }
 
     pub(crate) async fn deliverers(&self, by: &Incarnation, lease: Duration) -> Result<usize, Unavailable> {
-        let mut call = DELIVERERS.key(self.link.keys.fact_deliverers());
+        let mut call = self.link.call(&DELIVERERS, &[self.link.keys.fact_deliverers()], 2, 128);
         call.arg(by.as_str()).arg(millis(lease));
-        self.link.script(&call).await
+        self.link.run(Partition::FIRST, &call).await
     }
 
     pub(crate) async fn lease(
@@ -103,11 +100,11 @@ impl RedisFacts {
         by: &Incarnation,
         lease: Duration,
     ) -> Result<Vec<bool>, Unavailable> {
-        let calls = partitions.iter().map(|partition| ScriptCall {
-            keys: vec![self.link.keys.fact_lease(*partition)],
-            arguments: vec![by.to_string(), millis(lease).to_string()],
-        });
-        self.link.script_each(&LEASE, calls).await
+        let call = |partition: &Partition| {
+            let keys = vec![self.link.keys.fact_lease(*partition)];
+            (*partition, ScriptCall { keys, arguments: vec![by.to_string(), millis(lease).to_string()] })
+        };
+        self.link.each(&LEASE, partitions.iter().map(call)).await
     }
 
     pub(crate) async fn leave(&self, partitions: &[Partition], by: &Incarnation) -> Result<(), Unavailable> {
@@ -115,21 +112,23 @@ impl RedisFacts {
         if partitions.len() == usize::from(PARTITIONS) {
             let mut command = redis::cmd("ZREM");
             command.arg(self.link.keys.fact_deliverers()).arg(by.as_str());
-            self.link.command::<i64>(&command).await?;
+            self.link.command::<i64>(Partition::FIRST, &command).await?;
         }
         Ok(())
     }
 
     pub(crate) async fn begin(&self, hook: &str, begin: Begin) -> Result<(), Unavailable> {
-        let calls = Partition::all().map(|partition| self.loading(hook, partition, begin, false));
-        let _: Vec<redis::Value> = self.link.script_each(&LOAD, calls).await?;
+        let calls = Partition::all().map(|partition| (partition, self.loading(hook, partition, begin, false)));
+        let _: Vec<redis::Value> = self.link.each(&LOAD, calls).await?;
         Ok(())
     }
 
     pub(crate) async fn load(&self, hook: &str, partition: Partition) -> Result<HookState, Unavailable> {
         let ScriptCall { keys, arguments } = self.loading(hook, partition, Begin::AtOldest, true);
+        let mut call = self.link.call(&LOAD, &keys, arguments.len(), 256);
+        call.arg(arguments);
         let (epoch, number, version, parked): (u64, u64, u64, Vec<(String, String)>) =
-            self.link.script(LOAD.prepare_invoke().key(keys).arg(arguments)).await?;
+            self.link.run(partition, &call).await?;
         let parked = parked.iter().filter_map(|(id, text)| Parked::parse(id.parse().ok()?, text));
         let mut parked: Vec<Parked> = parked.collect();
         parked.sort_by_key(|parked| parked.fact.id.number);
@@ -156,8 +155,10 @@ impl RedisFacts {
         progress: &Progress,
     ) -> Result<Saved, Unavailable> {
         let Progress { cursor, dropped, parked, unparked, dead, paused_until, error } = progress;
-        let mut call = SAVE.key(self.link.keys.fact_lease(partition));
-        call.key(&self.link.keys.fact_hook(partition, hook)[..]).arg(by.as_str()).arg(version);
+        let [state, of_parked, of_dead] = self.link.keys.fact_hook(partition, hook);
+        let keys = [self.link.keys.fact_lease(partition), state, of_parked, of_dead];
+        let mut call = self.link.call(&SAVE, &keys, 16, 512);
+        call.arg(by.as_str()).arg(version);
         call.arg(millis(EPOCH_KEPT)).arg(cursor.epoch).arg(cursor.number).arg(*dropped).arg(*paused_until);
         call.arg(&**error).arg(DEAD_MAX).arg(parked.len()).arg(unparked.len());
         for parked in parked {
@@ -165,22 +166,23 @@ impl RedisFacts {
         }
         call.arg(unparked.iter().map(FactId::to_string).collect::<Vec<_>>());
         call.arg(dead.iter().map(Dead::text).collect::<Vec<_>>());
-        Ok(match self.link.script::<i64>(&call).await? {
+        Ok(match self.link.run::<i64>(partition, &call).await? {
             -1 => Saved::Changed,
             version => u64::try_from(version).map_or(Saved::Lost, Saved::Saved),
         })
     }
 
     pub(crate) async fn status(&self, hook: &str) -> Result<HookStatus, Unavailable> {
-        let mut pipeline = Pipeline::new();
+        let mut commands = Vec::with_capacity(usize::from(PARTITIONS) * 4);
         for partition in Partition::all() {
             let ([_, head], [progress, parked, dead]) =
                 (self.link.keys.facts(partition), self.link.keys.fact_hook(partition, hook));
-            pipeline.cmd("HMGET").arg(head).arg(&["e", "n"]);
-            pipeline.cmd("HMGET").arg(progress).arg(&["e", "n", "d", "p", "r"]);
-            pipeline.cmd("HLEN").arg(parked).cmd("LLEN").arg(dead);
+            commands.push((partition, fields(&head, &["e", "n"])));
+            commands.push((partition, fields(&progress, &["e", "n", "d", "p", "r"])));
+            commands.push((partition, redis::cmd("HLEN").arg(parked).to_owned()));
+            commands.push((partition, redis::cmd("LLEN").arg(dead).to_owned()));
         }
-        let answers: Vec<redis::Value> = self.link.bulk(&pipeline).await?;
+        let answers: Vec<redis::Value> = self.link.bulk(commands).await?;
         let mut status = HookStatus::default();
         for of_one in answers.chunks(4) {
             let figures = redis::from_redis_value(redis::Value::Array(of_one.to_vec()));
@@ -197,12 +199,11 @@ impl RedisFacts {
     }
 
     pub(crate) async fn dead(&self, hook: &str) -> Result<Vec<Dead>, Unavailable> {
-        let mut pipeline = Pipeline::new();
-        for partition in Partition::all() {
+        let list = |partition| {
             let [_, _, dead] = self.link.keys.fact_hook(partition, hook);
-            pipeline.cmd("LRANGE").arg(dead).arg(0).arg(-1);
-        }
-        let lists: Vec<Vec<String>> = self.link.bulk(&pipeline).await?;
+            (partition, redis::cmd("LRANGE").arg(dead).arg(0).arg(-1).to_owned())
+        };
+        let lists: Vec<Vec<String>> = self.link.bulk(Partition::all().map(list).collect()).await?;
         let dead = Partition::all()
             .zip(&lists)
             .flat_map(|(partition, list)| list.iter().filter_map(move |text| Dead::parse(partition, text)));
@@ -219,11 +220,16 @@ impl RedisFacts {
                 }
             }
         }
-        let calls = of_partitions.into_iter().map(|(partition, ids)| ScriptCall {
-            keys: self.link.keys.fact_hook(partition, hook).into(),
-            arguments: std::iter::once(millis(term).to_string()).chain(ids).collect(),
+        let calls = of_partitions.into_iter().map(|(partition, ids)| {
+            let arguments = std::iter::once(millis(term).to_string()).chain(ids).collect();
+            (partition, ScriptCall { keys: self.link.keys.fact_hook(partition, hook).into(), arguments })
         });
-        let counts: Vec<usize> = self.link.script_each(&RETRY, calls).await?;
+        let counts: Vec<usize> = self.link.each(&RETRY, calls).await?;
         Ok(counts.into_iter().sum())
     }
+}
+
+/// Reads fields of a hash.
+fn fields(hash: &str, names: &[&str]) -> Cmd {
+    redis::cmd("HMGET").arg(hash).arg(names).to_owned()
 }

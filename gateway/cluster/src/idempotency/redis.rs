@@ -3,16 +3,20 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use redis::{Script, Value};
+use redis::Value;
 
 use crate::{
     Unavailable,
     idempotency::{ATTEMPT, Attempt, Begun, KEPT_FOR},
-    redis::link::RedisLink,
+    partition::Partition,
+    redis::{
+        link::RedisLink,
+        script::{Call, Source, script},
+    },
 };
 
-static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("begin.lua")));
-static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.lua")));
+static BEGIN: LazyLock<Source> = script!("begin.lua");
+static END: LazyLock<Source> = script!("end.lua");
 
 /// All names.
 #[derive(Clone)]
@@ -26,10 +30,10 @@ impl RedisIdempotency {
     }
 
     pub(crate) async fn begin(&self, attempt: Attempt<'_>) -> Result<Begun, Unavailable> {
-        let mut call = BEGIN.key(self.link.keys.once(attempt.name));
+        let mut call = self.call(&BEGIN, attempt.name);
         call.arg(attempt.fingerprint).arg(attempt.id);
         call.arg(ATTEMPT.as_secs() * 1_000).arg(KEPT_FOR.as_secs() * 1_000);
-        let (state, value): (String, Value) = self.link.script(&call).await?;
+        let (state, value): (String, Value) = self.link.run(Partition::of(attempt.name), &call).await?;
         let text = |value| redis::from_redis_value::<Vec<u8>>(value).map_err(|_| Unavailable);
         Ok(match state.as_str() {
             "go" => Begun::Go(String::from_utf8(text(value)?).map_err(|_| Unavailable)?),
@@ -40,16 +44,22 @@ impl RedisIdempotency {
     }
 
     pub(crate) async fn done(&self, name: &str, reply: &Bytes) -> Result<(), Unavailable> {
-        let mut call = END.key(self.link.keys.once(name));
-        self.link.script::<i64>(call.arg("reply").arg(reply.as_ref())).await.map(drop)
+        let mut call = self.call(&END, name);
+        self.link.run::<i64>(Partition::of(name), call.arg("reply").arg(reply.as_ref())).await.map(drop)
     }
 
     pub(crate) async fn failed(&self, name: &str) -> Result<(), Unavailable> {
-        let mut call = END.key(self.link.keys.once(name));
-        self.link.script::<i64>(call.arg("until").arg("0")).await.map(drop)
+        let mut call = self.call(&END, name);
+        self.link.run::<i64>(Partition::of(name), call.arg("until").arg("0")).await.map(drop)
     }
 
     pub(crate) async fn refused(&self, name: &str) -> Result<(), Unavailable> {
-        self.link.command::<i64>(redis::cmd("DEL").arg(self.link.keys.once(name))).await.map(drop)
+        let mut command = redis::cmd("DEL");
+        command.arg(self.link.keys.once(name));
+        self.link.command::<i64>(Partition::of(name), &command).await.map(drop)
+    }
+
+    fn call<'a>(&self, source: &'a Source, name: &str) -> Call<'a> {
+        self.link.call(source, &[self.link.keys.once(name)], 4, 256)
     }
 }

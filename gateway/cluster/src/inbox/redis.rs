@@ -6,34 +6,36 @@ use std::{
 };
 
 use jackfield_shared::time::now_rfc3339;
-use redis::Script;
+use redis::FromRedisValue;
 
 use crate::{
     Unavailable,
     ids::{NodeId, SessionRef},
     inbox::{Added, Changed, Keep, NotificationId, Page, Posted, REMEMBERED, Stored},
-    redis::link::{RedisLink, ScriptCall},
+    partition::Partition,
+    redis::{
+        link::RedisLink,
+        script::{ScriptCall, Source},
+    },
 };
 
 macro_rules! script {
     ($file:literal) => {
-        LazyLock::new(|| {
-            Script::new(concat!(
-                include_str!("../log/common.lua"),
-                include_str!("../sessions/common.lua"),
-                include_str!("../user_log/common.lua"),
-                include_str!("common.lua"),
-                include_str!($file)
-            ))
-        })
+        crate::redis::script::script!(
+            "../log/common.lua",
+            "../sessions/common.lua",
+            "../user_log/common.lua",
+            "common.lua",
+            $file
+        )
     };
 }
 
-static ADD: LazyLock<Script> = script!("add.lua");
-static DELETE: LazyLock<Script> = script!("delete.lua");
-static LIST: LazyLock<Script> = script!("list.lua");
-static READ: LazyLock<Script> = script!("read.lua");
-static PUSH_COUNT: LazyLock<Script> = script!("push_count.lua");
+static ADD: LazyLock<Source> = script!("add.lua");
+static DELETE: LazyLock<Source> = script!("delete.lua");
+static LIST: LazyLock<Source> = script!("list.lua");
+static READ: LazyLock<Source> = script!("read.lua");
+static PUSH_COUNT: LazyLock<Source> = script!("push_count.lua");
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
@@ -55,15 +57,15 @@ impl RedisInbox {
     }
 
     pub(crate) async fn add(&self, user: &Arc<str>, posted: &Posted) -> Result<Added, Unavailable> {
-        self.one(&ADD, self.adding(user, posted)).await.map(added)
+        self.one(&ADD, user, self.adding(user, posted)).await.map(added)
     }
 
     pub(crate) async fn add_many(&self, users: &[Arc<str>], posted: &Posted) -> Result<Vec<Added>, Unavailable> {
         let size = (BATCH_BYTES / posted.body.len().max(1)).clamp(1, BATCH);
         let mut all = Vec::with_capacity(users.len());
         for batch in users.chunks(size) {
-            let calls = batch.iter().map(|user| self.adding(user, posted));
-            all.extend(self.link.script_each(&ADD, calls).await?.into_iter().map(added));
+            let calls = batch.iter().map(|user| (Partition::of(user), self.adding(user, posted)));
+            all.extend(self.link.each(&ADD, calls).await?.into_iter().map(added));
         }
         Ok(all)
     }
@@ -71,13 +73,13 @@ impl RedisInbox {
     pub(crate) async fn mark_read(&self, user: &str, id: Option<NotificationId>) -> Result<Changed, Unavailable> {
         let wanted = id.map(|id| id.to_string()).unwrap_or_default();
         let call = self.call(user, &now_rfc3339(), [wanted]);
-        self.one(&READ, call).await.map(changed)
+        self.one(&READ, user, call).await.map(changed)
     }
 
     pub(crate) async fn delete(&self, user: &str, id: NotificationId) -> Result<Changed, Unavailable> {
         let remembered = REMEMBERED.as_millis().to_string();
         let call = self.call(user, &now_rfc3339(), [id.to_string(), remembered]);
-        self.one(&DELETE, call).await.map(changed)
+        self.one(&DELETE, user, call).await.map(changed)
     }
 
     pub(crate) async fn list(
@@ -88,7 +90,7 @@ impl RedisInbox {
     ) -> Result<Page, Unavailable> {
         let before = before.map(|id| id.to_string()).unwrap_or_default();
         let call = self.call(user, &now_rfc3339(), [before, limit.to_string()]);
-        let (unread, more, found): (u64, bool, Vec<(bool, String)>) = self.one(&LIST, call).await?;
+        let (unread, more, found): (u64, bool, Vec<(bool, String)>) = self.one(&LIST, user, call).await?;
         let notifications = found.into_iter().filter_map(|(read, stored)| {
             let (at, body) = stored.split_once(' ')?;
             Some(Stored { body: body.into(), at: at.into(), read })
@@ -100,10 +102,11 @@ impl RedisInbox {
         let at = now_rfc3339();
         let call = |one: &SessionRef| self.call(&one.user, &at, [one.session.to_string(), node.to_string()]);
         if let [one] = sessions {
-            return self.one::<u64>(&PUSH_COUNT, call(one)).await.map(drop);
+            return self.one::<u64>(&PUSH_COUNT, &one.user, call(one)).await.map(drop);
         }
         for batch in sessions.chunks(BATCH) {
-            let _: Vec<u64> = self.link.script_each(&PUSH_COUNT, batch.iter().map(call)).await?;
+            let calls = batch.iter().map(|one| (Partition::of(&one.user), call(one)));
+            let _: Vec<u64> = self.link.each(&PUSH_COUNT, calls).await?;
         }
         Ok(())
     }
@@ -116,7 +119,7 @@ impl RedisInbox {
         let keys = &self.link.keys;
         let Keep { max, age } = self.keep;
         let mut all = vec![
-            keys.node_channels(),
+            keys.node_channels(Partition::of(user)),
             max.to_string(),
             age.as_millis().to_string(),
             at.to_owned(),
@@ -126,8 +129,11 @@ impl RedisInbox {
         ScriptCall { keys: keys.inbox(user).into(), arguments: all }
     }
 
-    async fn one<T: redis::FromRedisValue>(&self, script: &Script, call: ScriptCall) -> Result<T, Unavailable> {
-        self.link.script(script.prepare_invoke().key(call.keys).arg(call.arguments)).await
+    async fn one<T: FromRedisValue>(&self, source: &Source, user: &str, call: ScriptCall) -> Result<T, Unavailable> {
+        let bytes = call.arguments.iter().map(String::len).sum::<usize>() + 512;
+        let mut prepared = self.link.call(source, &call.keys, call.arguments.len(), bytes);
+        prepared.arg(call.arguments);
+        self.link.run(Partition::of(user), &prepared).await
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::partition::Partition;
 use crate::{
     Unavailable,
     bus::Channel,
@@ -113,7 +114,7 @@ impl MemoryLog {
         log.messages.push_back((now, stored));
         log.forget_old(now);
         self.network.publish(&Channel::Room(room.clone()), &message.encode());
-        self.facts.record_json(Kind::MessageStored, &room.to_string(), || {
+        self.facts.record_json(Kind::MessageStored, Partition::of_room(room), || {
             let namespace = serde_json::Value::from(&*room.namespace);
             format!("{{\"namespace\":{namespace},\"messageId\":\"{position}\",{body}")
         });

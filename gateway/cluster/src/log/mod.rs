@@ -24,7 +24,7 @@ pub use self::{
     position::Position,
 };
 use crate::forward::forward;
-use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, membership::Remembered, room_name::RoomName};
+use crate::{Unavailable, log::memory::MemoryLog, log::redis::RedisLog, partition::PartitionSet, room_name::RoomName};
 
 /// Messages that a room keeps.
 pub const KEPT: usize = 1_000;
@@ -91,14 +91,8 @@ impl Log {
         Ok(found.map(|position| Appended { position, new: false, durable }))
     }
 
-    /// Begins to check, for as long as the node runs, whether the back end can give these durabilities.
-    pub fn watch(&self, durabilities: &[Durability]) {
-        if let Self::Redis(log) = self {
-            log.watch(durabilities);
-        }
-    }
-
-    /// Those of these durabilities that the back end does not give at present, as far as is known.
+    /// Those of these durabilities that the back end does not give at present, as far as is known. From the first call
+    /// on, and for as long as the node runs, Redis is checked.
     #[must_use]
     pub fn shortfalls(&self, durabilities: &[Durability]) -> Vec<Shortfall> {
         match self {
@@ -107,21 +101,22 @@ impl Log {
         }
     }
 
-    /// The position of rooms without a log, as far as this node knows.
+    /// The position of this room without a log, as far as this node knows.
     ///
     /// # Errors
     /// [`Unavailable`]: this node does not know it yet, and the back end does not answer.
-    pub async fn empty(&self) -> Result<Position, Unavailable> {
+    pub async fn empty(&self, room: &RoomName) -> Result<Position, Unavailable> {
         match self {
             Self::Memory(log) => Ok(log.empty),
-            Self::Redis(log) => log.empty().await,
+            Self::Redis(log) => log.empty(room).await,
         }
     }
 
-    /// Records since when the back end has kept its data, as [`crate::membership`] returns it.
-    pub fn remembers(&self, since: Remembered) {
+    /// The back end may have lost the data of these partitions: this node asks again for the position of rooms without
+    /// a log.
+    pub fn may_be_lost(&self, partitions: PartitionSet) {
         if let Self::Redis(log) = self {
-            log.remembers(since);
+            log.may_be_lost(partitions);
         }
     }
 

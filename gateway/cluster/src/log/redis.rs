@@ -3,26 +3,23 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::Script;
-
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     log::{Appended, Durability, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Shortfall, Stored},
-    membership::Remembered,
+    partition::{Partition, PartitionSet},
     redis::{
         commit::Barrier,
-        link::{RedisLink, call},
+        link::RedisLink,
+        script::{Call, Source, script},
         streams::{EPOCH_KEPT, Streams, Wanted, millis},
     },
     room_name::RoomName,
     wire::envelope,
 };
 
-static APPEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("common.lua"), include_str!("../facts/common.lua"), include_str!("append.lua")))
-});
-static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("confirm.lua")));
+static APPEND: LazyLock<Source> = script!("common.lua", "../facts/common.lua", "append.lua");
+static CONFIRM: LazyLock<Source> = script!("confirm.lua");
 
 /// All rooms' logs.
 #[derive(Clone)]
@@ -41,12 +38,12 @@ impl RedisLog {
         Self { outbox: Outbox::none(), ..self }
     }
 
-    pub(crate) fn remembers(&self, since: Remembered) {
-        self.streams.remembers(since);
+    pub(crate) fn may_be_lost(&self, partitions: PartitionSet) {
+        self.streams.may_be_lost(partitions);
     }
 
-    pub(crate) async fn empty(&self) -> Result<Position, Unavailable> {
-        self.streams.empty().await
+    pub(crate) async fn empty(&self, room: &RoomName) -> Result<Position, Unavailable> {
+        self.streams.empty(Partition::of_room(room)).await
     }
 
     pub(crate) async fn append(
@@ -60,10 +57,11 @@ impl RedisLog {
         let barrier = Barrier::of(durable);
         let keys = self.link.keys.log(room);
         let sent = key.map(|key| keys.sent(key));
-        let facts = self.outbox.of_room(&self.link.keys, room);
+        let partition = Partition::of_room(room);
+        let facts = self.outbox.of(&self.link.keys, partition);
         let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
-        let total = 3 + keys_of_facts + 9 + arguments_of_facts;
-        let mut call = call(&APPEND, 3 + keys_of_facts, total, body.len() + 512);
+        let script = self.link.script(&APPEND);
+        let mut call = Call::new(script, 3 + keys_of_facts, 9 + arguments_of_facts, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
             Some(sent) => call.arg(sent),
@@ -80,14 +78,10 @@ impl RedisLog {
             call.arg(settings).arg(&*room.namespace);
         }
         let (epoch, number, new): (u64, u64, u8) = match barrier {
-            None => self.link.call(&APPEND, &call).await?,
-            Some(barrier) => self.link.commit(barrier, &APPEND, call).await?,
+            None => self.link.run(partition, &call).await?,
+            Some(barrier) => self.link.commit(partition, barrier, call).await?,
         };
         Ok(Appended { position: Position { epoch, number }, new: new == 1, durable })
-    }
-
-    pub(crate) fn watch(&self, durabilities: &[Durability]) {
-        durabilities.iter().for_each(|durability| self.link.watch(*durability));
     }
 
     pub(crate) fn shortfalls(&self, durabilities: &[Durability]) -> Vec<Shortfall> {
@@ -100,13 +94,13 @@ impl RedisLog {
         key: &str,
         durable: Durability,
     ) -> Result<Option<Position>, Unavailable> {
-        let sent = self.link.keys.log(room).sent(key);
+        let (sent, partition) = (self.link.keys.log(room).sent(key), Partition::of_room(room));
         let stored: Option<String> = match Barrier::of(durable) {
-            None => self.link.command(redis::cmd("GET").arg(sent)).await?,
+            None => self.link.command(partition, redis::cmd("GET").arg(sent)).await?,
             Some(barrier) => {
-                let mut call = call(&CONFIRM, 1, 1, 256);
+                let mut call = Call::new(self.link.script(&CONFIRM), 1, 0, 256);
                 call.arg(sent);
-                self.link.commit(barrier, &CONFIRM, call).await?
+                self.link.commit(partition, barrier, call).await?
             }
         };
         let position = |stored: String| {
@@ -125,7 +119,8 @@ impl RedisLog {
     ) -> Result<Page, Unavailable> {
         let keys = self.link.keys.log(room);
         let wanted = Wanted { range, count, seen, kept_for: KEPT_FOR };
-        let page = self.streams.read::<String>(&keys.messages(), &keys.head(), wanted).await?;
+        let partition = Partition::of_room(room);
+        let page = self.streams.read::<String>(partition, [&keys.messages(), &keys.head()], wanted).await?;
         let messages = page.messages.into_iter().map(|Stored { number, body }| Stored { number, body: body.into() });
         let Page { end, base, empty, kept_for, .. } = page;
         Ok(Page { end, base, messages: messages.collect(), empty, kept_for })

@@ -4,7 +4,8 @@
 -- KEYS[1]  hash of the user's sessions in the scope: session -> incarnation
 -- KEYS[2]  when to announce the user's departure (Unix milliseconds); exists within the grace
 -- KEYS[3]  rooms: hash of the members: user -> profile; in the cluster's scope the same as KEYS[1]
--- KEYS[4]  stream, KEYS[5] head of the scope's partition of facts; not given if none are recorded
+-- KEYS[4]  sorted set of reminders: "<room, or -> <user>" by the time of the announcement (Unix milliseconds); not used
+-- KEYS[5]  stream, KEYS[6] head of the partition of facts; not given if none are recorded
 -- ARGV[1]  channel of the scope
 -- ARGV[2]  user
 -- ARGV[3]  a room with more members than this gets no announcements
@@ -27,7 +28,7 @@ if KEYS[3] ~= KEYS[1] then
   members, session, about = redis.call('HLEN', KEYS[3]), ARGV[4], ARGV[7]
 end
 if is_new and ARGV[6] == '1' then
-  arrived(presence_outbox(KEYS[4], KEYS[5], ARGV[8], ARGV[9], ARGV[10]), ARGV[2], members)
+  arrived(presence_outbox(KEYS[5], KEYS[6], ARGV[8], ARGV[9], ARGV[10]), ARGV[2], members)
 end
 if is_new and ARGV[6] == '1' and members <= tonumber(ARGV[3]) then
   local now = redis.call('TIME')

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::partition::Partition;
 use crate::{
     Unavailable,
     bus::memory::MemoryNetwork,
@@ -163,7 +164,7 @@ impl MemoryPresence {
     /// A user arrived in a scope, which then has this many members.
     fn record_arrival(&self, scope: &Scope, user: &Arc<str>, count: usize) {
         match scope {
-            Scope::Cluster => self.facts.record(Kind::UserOnline, user, || json!({ "user": user })),
+            Scope::Cluster => self.facts.record(Kind::UserOnline, Partition::of(user), || json!({ "user": user })),
             Scope::Room(room) => {
                 if count == 1 {
                     self.record_room(Kind::RoomOccupied, room, None);
@@ -176,7 +177,7 @@ impl MemoryPresence {
     /// A user left a scope, which had this many members before.
     fn record_departure(&self, scope: &Scope, user: &Arc<str>, count: usize) {
         match scope {
-            Scope::Cluster => self.facts.record(Kind::UserOffline, user, || json!({ "user": user })),
+            Scope::Cluster => self.facts.record(Kind::UserOffline, Partition::of(user), || json!({ "user": user })),
             Scope::Room(room) => {
                 self.record_room(Kind::RoomLeft, room, Some(user));
                 if count == 1 {
@@ -187,7 +188,7 @@ impl MemoryPresence {
     }
 
     fn record_room(&self, kind: Kind, room: &RoomName, user: Option<&Arc<str>>) {
-        self.facts.record(kind, &room.to_string(), || match user {
+        self.facts.record(kind, Partition::of_room(room), || match user {
             Some(user) => json!({ "namespace": room.namespace, "room": room.name, "user": user }),
             None => json!({ "namespace": room.namespace, "room": room.name }),
         });

@@ -12,7 +12,6 @@
 
 pub(crate) mod memory;
 pub(crate) mod redis;
-mod reminders;
 mod stay;
 
 use std::{sync::Arc, time::Duration};

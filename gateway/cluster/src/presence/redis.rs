@@ -1,33 +1,39 @@
 //! [`crate::presence`] over Redis: a hash of sessions per scope and user, a hash of members per room, and one sorted
 //! set of the users within their grace.
 //!
-//! The sorted set only lists the users to check; a script decides by each user's own key, atomically.
+//! The sorted set, one in each partition, only lists the users to check; a script decides by each user's own key,
+//! atomically.
 
 use std::sync::{Arc, LazyLock};
 
-use redis::{Pipeline, Script};
-
-use super::reminders::{BATCH, remind, settle_due};
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::Incarnation,
+    partition::Partition,
     presence::{Announce, Ending, Entry, Members, PresenceTerms, Scope, Stay},
-    redis::link::{RedisLink, ScriptCall},
+    redis::{
+        link::RedisLink,
+        script::{ScriptCall, Source},
+    },
     room_name::RoomName,
 };
 
 macro_rules! script {
     ($name:literal) => {
-        LazyLock::new(|| {
-            Script::new(concat!(include_str!("../facts/common.lua"), include_str!("common.lua"), include_str!($name)))
-        })
+        crate::redis::script::script!("../facts/common.lua", "common.lua", $name)
     };
 }
 
-static ENTER: LazyLock<Script> = script!("enter.lua");
-static LEAVE: LazyLock<Script> = script!("leave.lua");
-static SETTLE: LazyLock<Script> = script!("settle.lua");
+static ENTER: LazyLock<Source> = script!("enter.lua");
+static LEAVE: LazyLock<Source> = script!("leave.lua");
+static SETTLE: LazyLock<Source> = script!("settle.lua");
+static DUE: LazyLock<Source> = crate::redis::script::script!("due.lua");
+
+/// Entries in one round trip.
+const BATCH: usize = 256;
+/// Reminders of one partition in one round trip.
+const DUE_OF_ONE: usize = 16;
 
 /// All stays.
 #[derive(Clone)]
@@ -58,13 +64,15 @@ impl RedisPresence {
         // A single stay is a client's connect or join, which must not wait for a pool connection behind a batch over
         // thousands of stays.
         if let [one] = entries {
-            let ScriptCall { keys, arguments } = self.enter_call(one, by, announce);
-            return Ok(vec![self.link.script(ENTER.prepare_invoke().key(keys).arg(arguments)).await?]);
+            let (partition, ScriptCall { keys, arguments }) = self.enter_call(one, by, announce);
+            let mut call = self.link.call(&ENTER, &keys, arguments.len(), 512);
+            call.arg(arguments);
+            return Ok(vec![self.link.run(partition, &call).await?]);
         }
         let mut counts = Vec::with_capacity(entries.len());
         for batch in entries.chunks(BATCH) {
             let calls = batch.iter().map(|entry| self.enter_call(entry, by, announce));
-            counts.extend(self.link.script_each::<usize, _>(&ENTER, calls).await?);
+            counts.extend(self.link.each::<usize, _>(&ENTER, calls).await?);
         }
         Ok(counts)
     }
@@ -76,26 +84,37 @@ impl RedisPresence {
         };
         for batch in stays.chunks(BATCH) {
             let calls = batch.iter().map(|Stay { scope, user, session }| {
-                let own = [session.to_string(), by.to_string(), grace.to_string()];
+                let own = [session.to_string(), by.to_string(), grace.to_string(), reminder(scope, user)];
                 self.call(scope, user, own)
             });
-            let due: Vec<i64> = self.link.script_each(&LEAVE, calls).await?;
-            let reminders = batch.iter().zip(due).map(|(Stay { scope, user, .. }, due)| (reminder(scope, user), due));
-            remind(&self.link, &self.link.keys.leaving(), reminders).await?;
+            let _: Vec<i64> = self.link.each(&LEAVE, calls).await?;
         }
         Ok(())
     }
 
     pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
-        settle_due(&self.link, &self.link.keys.leaving(), &SETTLE, |reminder| {
-            let (scope, user) = reminder.split_once(' ')?;
-            let scope = match scope {
-                "-" => Scope::Cluster,
-                room => Scope::Room(RoomName::from_text(room)?),
+        let keys = &self.link.keys;
+        loop {
+            let due = |partition| {
+                (partition, ScriptCall { keys: vec![keys.leaving(partition)], arguments: vec![DUE_OF_ONE.to_string()] })
             };
-            Some(self.call(&scope, user, []))
-        })
-        .await
+            let found: Vec<Vec<String>> = self.link.each(&DUE, Partition::all().map(due)).await?;
+            let (mut calls, mut unknown) = (Vec::new(), Vec::new());
+            for (partition, reminder) in
+                Partition::all().zip(&found).flat_map(|(of, all)| all.iter().map(move |one| (of, one)))
+            {
+                match scope_and_user(reminder) {
+                    Some((scope, user)) => calls.push(self.call(&scope, user, [reminder.clone()])),
+                    None => unknown
+                        .push((partition, redis::cmd("ZREM").arg(keys.leaving(partition)).arg(reminder).to_owned())),
+                }
+            }
+            let _: Vec<i64> = self.link.bulk(unknown).await?;
+            let _: Vec<i64> = self.link.each(&SETTLE, calls).await?;
+            if found.iter().all(|of_one| of_one.len() < DUE_OF_ONE) {
+                return Ok(());
+            }
+        }
     }
 
     pub(crate) async fn online(&self, users: &[Arc<str>]) -> Result<Vec<bool>, Unavailable> {
@@ -103,20 +122,22 @@ impl RedisPresence {
             return Ok(Vec::new());
         }
         let keys = &self.link.keys;
-        let mut pipeline = Pipeline::new();
-        for user in users {
-            pipeline.cmd("EXISTS").arg(keys.stays(&Scope::Cluster, user)).arg(keys.grace(&Scope::Cluster, user));
-        }
-        let counts: Vec<i64> = self.link.bulk(&pipeline).await?;
+        let exists = |user: &Arc<str>| {
+            let mut command = redis::cmd("EXISTS");
+            command.arg(keys.stays(&Scope::Cluster, user)).arg(keys.grace(&Scope::Cluster, user));
+            (Partition::of(user), command)
+        };
+        let counts: Vec<i64> = self.link.bulk(users.iter().map(exists).collect()).await?;
         Ok(counts.into_iter().map(|count| count > 0).collect())
     }
 
     pub(crate) async fn members(&self, room: &RoomName, max: usize) -> Result<Members, Unavailable> {
         let members = self.link.keys.members(room);
-        let count: usize = self.link.command(redis::cmd("HLEN").arg(&members)).await?;
+        let partition = Partition::of_room(room);
+        let count: usize = self.link.command(partition, redis::cmd("HLEN").arg(&members)).await?;
         // A positive count returns distinct fields, in no guaranteed order.
         let pairs: Vec<(String, String)> =
-            self.link.command(redis::cmd("HRANDFIELD").arg(&members).arg(max).arg("WITHVALUES")).await?;
+            self.link.command(partition, redis::cmd("HRANDFIELD").arg(&members).arg(max).arg("WITHVALUES")).await?;
         Ok(Members { count, profiles: pairs.into_iter().map(|(_, profile)| profile).collect() })
     }
 
@@ -125,7 +146,7 @@ impl RedisPresence {
         Entry { stay: Stay { scope, user, session }, profile }: &Entry,
         by: &Incarnation,
         announce: Announce,
-    ) -> ScriptCall {
+    ) -> (Partition, ScriptCall) {
         let announce = match announce {
             Announce::Yes => "1",
             Announce::No => "0",
@@ -135,29 +156,34 @@ impl RedisPresence {
     }
 
     /// A call of one of the scripts, all of which begin with the same keys and arguments.
-    fn call<const N: usize>(&self, scope: &Scope, user: &str, own: [String; N]) -> ScriptCall {
-        let keys = &self.link.keys;
+    fn call<const N: usize>(&self, scope: &Scope, user: &str, own: [String; N]) -> (Partition, ScriptCall) {
+        let (keys, partition) = (&self.link.keys, scope.partition(user));
+        let channel = match scope {
+            Scope::Cluster => keys.presence(partition),
+            Scope::Room(room) => keys.log(room).channel().to_string(),
+        };
         let mut call = ScriptCall {
             keys: vec![keys.stays(scope, user), keys.grace(scope, user)],
-            arguments: vec![keys.channel(&scope.channel()), user.to_owned(), self.terms.announce_max.to_string()],
+            arguments: vec![channel, user.to_owned(), self.terms.announce_max.to_string()],
         };
         call.keys.push(match scope {
             Scope::Cluster => keys.stays(scope, user),
             Scope::Room(room) => keys.members(room),
         });
+        call.keys.push(keys.leaving(partition));
         call.arguments.extend(own);
-        let facts = match scope {
-            Scope::Cluster => self.of_users.of_user(keys, user),
-            Scope::Room(room) => self.of_rooms.of_room(keys, room),
+        let outbox = match scope {
+            Scope::Cluster => &self.of_users,
+            Scope::Room(_) => &self.of_rooms,
         };
-        if let Some((settings, facts)) = facts {
+        if let Some((settings, facts)) = outbox.of(keys, partition) {
             call.keys.extend(facts);
             call.arguments.push(settings.to_owned());
             if let Scope::Room(room) = scope {
                 call.arguments.extend([room.namespace.to_string(), room.name.to_string()]);
             }
         }
-        call
+        (partition, call)
     }
 }
 
@@ -167,4 +193,14 @@ fn reminder(scope: &Scope, user: &str) -> String {
         Scope::Cluster => format!("- {user}"),
         Scope::Room(room) => format!("{room} {user}"),
     }
+}
+
+/// The reverse of [`reminder`].
+fn scope_and_user(reminder: &str) -> Option<(Scope, &str)> {
+    let (scope, user) = reminder.split_once(' ')?;
+    let scope = match scope {
+        "-" => Scope::Cluster,
+        room => Scope::Room(RoomName::from_text(room)?),
+    };
+    Some((scope, user))
 }

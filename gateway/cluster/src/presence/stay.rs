@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     bus::Channel,
     ids::{SessionId, SessionRef},
+    partition::Partition,
     room_name::RoomName,
 };
 
@@ -28,6 +29,16 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The partition of a user's presence in it.
+    pub(crate) fn partition(&self, user: &str) -> Partition {
+        match self {
+            Self::Cluster => Partition::of(user),
+            Self::Room(room) => Partition::of_room(room),
+        }
+    }
+}
+
 /// One session in one scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stay {
@@ -44,6 +55,11 @@ impl Stay {
     #[must_use]
     pub fn online(SessionRef { user, session }: &SessionRef) -> Self {
         Self { scope: Scope::Cluster, user: Arc::clone(user), session: session.clone() }
+    }
+
+    /// The partition of the room, or of the user.
+    pub(crate) fn partition(&self) -> Partition {
+        self.scope.partition(&self.user)
     }
 
     /// The reverse of its `Display`.

@@ -2,6 +2,7 @@
 -- sessions/common.lua and recovery/common.lua.
 --
 -- KEYS[1]  hash of the user's sessions
+-- KEYS[2]  the record, whose name is that of ARGV[3]
 -- ARGV[1]  session
 -- ARGV[2]  prefix of the names of the user's records
 -- ARGV[3]  record; another one that the session has is deleted
@@ -38,7 +39,8 @@ if ARGV[5] == 'resume' or ARGV[5] == 'forget' then
 end
 if before ~= ARGV[3] then
   if before ~= '' then
-    redis.call('DEL', ARGV[2] .. before)
+    -- On a Redis Cluster this key may be on its way to another server, and not to be found: it will expire.
+    redis.pcall('DEL', ARGV[2] .. before)
   end
   register(KEYS[1], ARGV[1], tonumber(generation), holder, ARGV[3])
 end

@@ -3,19 +3,21 @@
 use std::sync::{Arc, LazyLock};
 
 use jackfield_shared::claims::Marks;
-use redis::{RedisError, RedisResult, Script, Value, from_redis_value};
+use redis::{RedisError, RedisResult, Value, from_redis_value};
 
 use crate::{
     Unavailable,
     ids::{RecordId, SessionRef, SocketId},
+    partition::Partition,
     recovery::{Place, Record},
-    redis::link::RedisLink,
+    redis::{
+        link::RedisLink,
+        script::{Source, script},
+    },
 };
 
-static OPEN: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("../sessions/common.lua"), include_str!("common.lua"), include_str!("open.lua")))
-});
-static NOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("note.lua")));
+static OPEN: LazyLock<Source> = script!("../sessions/common.lua", "common.lua", "open.lua");
+static NOTE: LazyLock<Source> = script!("note.lua");
 
 /// All records.
 #[derive(Clone)]
@@ -57,9 +59,10 @@ impl RedisRecovery {
         wanted: &[String],
     ) -> Result<Vec<Value>, Unavailable> {
         let keys = &self.link.keys;
-        let mut call = OPEN.key(keys.sessions(user));
-        call.arg(session.as_str()).arg(keys.records(user)).arg(record.to_string()).arg(namespace).arg(wanted);
-        self.link.script(&call).await
+        let (records, record) = (keys.records(user), record.to_string());
+        let mut call = self.link.call(&OPEN, &[keys.sessions(user), format!("{records}{record}")], 6, 512);
+        call.arg(session.as_str()).arg(records).arg(record).arg(namespace).arg(wanted);
+        self.link.run(Partition::of(user), &call).await
     }
 
     pub(crate) async fn forget(
@@ -108,9 +111,10 @@ impl RedisRecovery {
         field: &str,
         value: &str,
     ) -> Result<(), Unavailable> {
-        let mut call = NOTE.key(format!("{}{record}", self.link.keys.records(user)));
+        let key = format!("{}{record}", self.link.keys.records(user));
+        let mut call = self.link.call(&NOTE, &[key], 3, 256 + value.len());
         call.arg(session.as_str()).arg(field).arg(value);
-        self.link.script::<i64>(&call).await.map(drop)
+        self.link.run::<i64>(Partition::of(user), &call).await.map(drop)
     }
 }
 

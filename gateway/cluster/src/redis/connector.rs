@@ -46,11 +46,6 @@ impl Connector {
         Self { target, failing: Mutex::new(None) }
     }
 
-    /// The server, for logs and reports.
-    pub(crate) fn name(&self) -> String {
-        self.target.to_string()
-    }
-
     /// Number of the database that connections use.
     pub(crate) fn database(&self) -> i64 {
         self.target.client.get_connection_info().redis_settings().db()

@@ -1,18 +1,9 @@
-//! This node's connections to one Redis.
+//! All servers of a cluster: each call goes to the one that has its partition.
 //!
-//! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
-//!   sending; a script that Redis does not know is sent again, and so runs later.
-//! - `commit`: see [`super::commit`].
-//! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
-//!
-//! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA. Their source is
-//! sent if Redis does not know it, and before every batch on `bulk`.
-//!
-//! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is [`Unavailable`]
-//! like one that is down; for quick calls the log has the reason. If Redis refuses writes, scripts stay all or nothing:
-//! Redis refuses a script's first write, or none. A permission that the user lacks can stop a script halfway. A master
-//! that became a replica keeps its connections, while its address may lead to the new master: so `READONLY` replaces
-//! the quick connection and the idle bulk connections.
+//! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA; the source is sent
+//! to a server that does not know it, and so a call may run later than one that was made after it. A command is never sent
+//! again if it may have run. Calls of several partitions are one pipeline for each server, at the same time; if one server
+//! fails, the whole call does, although others may have done their part.
 
 use std::{
     future::Future,
@@ -21,50 +12,41 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use deadpool_redis::{Connection, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use futures_util::future::try_join_all;
 use jackfield_shared::lifecycle::Lifecycle;
-use parking_lot::Mutex;
 use redis::{
-    ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
-    ToRedisArgs, Value,
-    aio::{ConnectionLike as _, MultiplexedConnection},
+    Cmd, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
+    ToSingleRedisArg, Value, aio::MultiplexedConnection, from_redis_value,
 };
+use tokio::sync::watch;
 
-use crate::metrics;
 use crate::{
     TIMEOUT, Unavailable,
     deadline::{self, Wait},
     log::{Durability, Shortfall},
-    redis::commit::{Barrier, Commits},
-    redis::connector::Connector,
-    redis::keys::Keys,
-    redis::shared::SharedConnection,
-    redis::target::RedisTarget,
+    metrics,
+    partition::Partition,
+    redis::{
+        commit::Barrier,
+        keys::Keys,
+        routing::Routing,
+        script::{Call, ScriptCall, Source},
+        server::{Server, refusal},
+        target::RedisTarget,
+    },
 };
 
-const BULK_CONNECTIONS: usize = 2;
 /// One in this many quick calls is timed: a prime, so that no regular pattern of calls hides some from the sample.
 const TIMED: usize = 17;
-/// Error codes of a Redis that refuses writes.
-const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
-/// Error codes of a Redis that requires a login, or a user with more permissions.
-const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
-/// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
-const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
-/// Time between two log lines about refused commands, and between two reconnects because of them.
-const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct RedisLink {
-    connector: Arc<Connector>,
-    quick: SharedConnection,
-    bulk: Pool,
-    commits: Commits,
-    /// When a refused command was last logged, and led to a reconnect if necessary.
-    refused: Mutex<Option<Instant>>,
+    routing: watch::Sender<Arc<Routing>>,
+    /// Whether the servers are shards of a Redis Cluster.
+    sharded: bool,
     /// Quick calls so far.
     calls: AtomicUsize,
     pub(crate) keys: Keys,
@@ -74,16 +56,43 @@ impl RedisLink {
     /// Does not connect yet.
     #[must_use]
     pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let connector = Arc::new(Connector::new(target));
+        let servers = [Arc::new(Server::new(target, lifecycle))];
         Self {
-            quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
-            bulk: pool(&connector),
-            commits: Commits::new(Arc::clone(&connector), lifecycle),
-            connector,
-            refused: Mutex::new(None),
+            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers.into()))),
+            sharded: false,
             calls: AtomicUsize::new(0),
             keys: Keys::new(prefix),
         }
+    }
+
+    /// The servers and their partitions, now and after each change.
+    pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
+        self.routing.subscribe()
+    }
+
+    /// The server that has the partition now.
+    pub(crate) fn server(&self, partition: Partition) -> Arc<Server> {
+        Arc::clone(self.routing.borrow().server(partition))
+    }
+
+    /// A script as the servers need it.
+    pub(crate) fn script<'a>(&self, source: &'a Source) -> &'a Script {
+        source.script(self.sharded)
+    }
+
+    /// Begins a call with these keys, which will have this many arguments, with about `bytes` in keys and arguments.
+    pub(crate) fn call<'a>(
+        &self,
+        source: &'a Source,
+        keys: &[impl ToSingleRedisArg],
+        arguments: usize,
+        bytes: usize,
+    ) -> Call<'a> {
+        let mut call = Call::new(self.script(source), keys.len(), arguments, bytes);
+        for key in keys {
+            call.arg(key);
+        }
+        call
     }
 
     /// A connection of its own, for subscriptions.
@@ -91,81 +100,123 @@ impl RedisLink {
         &self,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Unavailable> {
-        self.within(Timing::of("pubsub"), TIMEOUT, self.connector.subscriptions(pushed)).await
+        let server = self.server(Partition::FIRST);
+        self.within(Timing::of("pubsub"), server.pubsub(pushed)).await
     }
 
     /// This machine's address on the way to Redis.
     pub(crate) async fn local_address(&self) -> Result<IpAddr, Unavailable> {
-        let found = tokio::time::timeout(TIMEOUT, self.connector.local_address()).await;
+        let server = self.server(Partition::FIRST);
+        let found = tokio::time::timeout(TIMEOUT, server.local_address()).await;
         found.ok().and_then(Result::ok).ok_or(Unavailable)
     }
 
-    /// One command.
-    pub(crate) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
-        let mut connection = self.quick.clone();
-        self.within(self.quick(), TIMEOUT, command.query_async(&mut connection)).await
+    /// One command, whose keys are in this partition.
+    pub(crate) async fn command<T: FromRedisValue>(
+        &self,
+        partition: Partition,
+        command: &Cmd,
+    ) -> Result<T, Unavailable> {
+        self.within(self.quick(), async { Ok(from_redis_value(self.ask(partition, command).await?)?) }).await
     }
 
-    /// One script.
-    pub(crate) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
-        let mut connection = self.quick.clone();
-        self.within(self.quick(), TIMEOUT, call.invoke_async(&mut connection)).await
-    }
-
-    /// One script, whose call was begun with [`call`]: costs fewer allocations than [`RedisLink::script`].
-    pub(crate) async fn call<T: FromRedisValue>(&self, script: &Script, call: &redis::Cmd) -> Result<T, Unavailable> {
-        let mut connection = self.quick.clone();
-        let calling = async {
-            match call.query_async(&mut connection).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    script.load_async(&mut connection).await?;
-                    call.query_async(&mut connection).await
+    /// One call of a script, whose keys are in this partition.
+    pub(crate) async fn run<T: FromRedisValue>(&self, partition: Partition, call: &Call<'_>) -> Result<T, Unavailable> {
+        let answer = async {
+            let answer = match self.ask(partition, &call.command).await {
+                Err(error) if is_unknown_script(&error) => {
+                    self.server(partition).load(call.script).await?;
+                    self.ask(partition, &call.command).await?
                 }
-                answer => answer,
-            }
+                answer => answer?,
+            };
+            Ok(from_redis_value(answer)?)
         };
-        self.within(self.quick(), TIMEOUT, calling).await
+        self.within(self.quick(), answer).await
     }
 
-    /// One script that writes. Answered once what it wrote, and everything that Redis wrote before, has passed the
-    /// barrier.
+    /// One call of a script that writes. Answered once what it wrote, and everything that its server wrote before, has
+    /// passed the barrier.
     pub(crate) async fn commit<T: FromRedisValue>(
         &self,
+        partition: Partition,
         barrier: Barrier,
-        script: &'static Script,
-        call: redis::Cmd,
+        call: Call<'static>,
     ) -> Result<T, Unavailable> {
         let until = Instant::now() + deadline::left(TIMEOUT).ok_or(Unavailable)?;
-        let answered = async { Ok(T::from_redis_value(self.commits.run(barrier, script, call, until).await?)?) };
-        let answer = self.within(Timing::of("commit"), TIMEOUT, answered).await;
+        let answer = async { Ok(from_redis_value(self.server(partition).commit(barrier, call, until).await?)?) };
+        let answer = self.within(Timing::of("commit"), answer).await;
         let outcome = if answer.is_ok() { "reached" } else { "unavailable" };
         metrics::COMMITTED.add_for([barrier.durability().as_str(), outcome], 1);
         answer
     }
 
-    /// Begins to check whether Redis can give this durability.
-    pub(crate) fn watch(&self, durability: Durability) {
-        self.commits.watch(durability);
-    }
-
-    /// Why Redis does not give this durability at present; empty if it does.
+    /// Why servers do not give this durability at present, as far as is known. From the first call on, each server is
+    /// checked.
     pub(crate) fn shortfalls(&self, durability: Durability) -> Vec<Shortfall> {
-        self.commits.shortfall(durability).into_iter().collect()
+        let routing = Arc::clone(&self.routing.borrow());
+        routing.servers.iter().filter_map(|server| server.shortfall(durability)).collect()
     }
 
-    /// Something that another task sends over this connection: waits like for a quick call.
+    async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
+        self.server(partition).send(command).await?.extract_error()
+    }
+
+    /// Something that another task sends to a server: waits like for a quick call.
     pub(crate) async fn sent_elsewhere<T>(&self, wait: impl Future<Output = RedisResult<T>>) -> Result<T, Unavailable> {
-        self.within(self.quick(), TIMEOUT, wait).await
+        self.within(self.quick(), wait).await
     }
 
-    /// Several commands in one write, without a limit of our own on the wait. Returns each command's answer or error.
-    pub(crate) async fn raw(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await
+    /// Many calls of a script, over the pools.
+    pub(crate) async fn each<T: FromRedisValue, A: ToRedisArgs>(
+        &self,
+        source: &Source,
+        calls: impl IntoIterator<Item = (Partition, ScriptCall<A>)>,
+    ) -> Result<Vec<T>, Unavailable> {
+        let script = self.script(source);
+        let command = |(partition, ScriptCall { keys, arguments }): (Partition, ScriptCall<A>)| {
+            let mut call = Call::new(script, keys.len(), arguments.len(), 0);
+            call.arg(keys).arg(arguments);
+            (partition, call.command)
+        };
+        self.many(calls.into_iter().map(command).collect(), Some(script)).await
     }
 
-    /// Sends a script's source.
-    pub(crate) async fn load(&self, script: &Script) -> RedisResult<()> {
-        script.load_async(&mut self.quick.clone()).await.map(drop)
+    /// Many commands, over the pools. Returns their answers in the same order.
+    pub(crate) async fn bulk<T: FromRedisValue>(&self, commands: Vec<(Partition, Cmd)>) -> Result<Vec<T>, Unavailable> {
+        self.many(commands, None).await
+    }
+
+    async fn many<T: FromRedisValue>(
+        &self,
+        commands: Vec<(Partition, Cmd)>,
+        script: Option<&Script>,
+    ) -> Result<Vec<T>, Unavailable> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = async {
+            let answers = self.ask_all(commands, script).await?;
+            answers.into_iter().map(|answer| Ok(from_redis_value(answer)?)).collect()
+        };
+        self.within(Timing::of("bulk"), answers).await
+    }
+
+    async fn ask_all(&self, commands: Vec<(Partition, Cmd)>, script: Option<&Script>) -> RedisResult<Vec<Value>> {
+        let routing = Arc::clone(&self.routing.borrow());
+        let mut answers = vec![Value::Nil; commands.len()];
+        let mut groups: Vec<Group> = routing.servers.iter().map(|_| Group::default()).collect();
+        for (place, (partition, command)) in commands.into_iter().enumerate() {
+            groups[routing.index(partition)].add(place, command);
+        }
+        let asked = routing.servers.iter().zip(groups).filter(|(_, group)| !group.places.is_empty());
+        let asked = asked.map(|(server, group)| group.ask(server, script));
+        for answered in try_join_all(asked).await? {
+            for (place, answer) in answered {
+                answers[place] = answer;
+            }
+        }
+        Ok(answers)
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
@@ -174,54 +225,13 @@ impl RedisLink {
         Timing { connection: "quick", begun: timed.then(Instant::now) }
     }
 
-    /// One script, many times in one pipeline, over the pool.
-    pub(crate) async fn script_each<T: FromRedisValue, A: ToRedisArgs>(
-        &self,
-        script: &Script,
-        calls: impl Iterator<Item = ScriptCall<A>>,
-    ) -> Result<Vec<T>, Unavailable> {
-        let mut pipeline = Pipeline::new();
-        for ScriptCall { keys, arguments } in calls {
-            pipeline.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(arguments);
-        }
-        if pipeline.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut connection = self.bulk_connection().await?;
-        // Loading first costs one round trip per batch, but then no call fails because Redis has lost the script.
-        self.within(Timing::of("bulk"), TIMEOUT, script.load_async(&mut connection)).await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
-    }
-
-    async fn bulk_connection(&self) -> Result<Connection, Unavailable> {
-        let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
-        let kind = match tokio::time::timeout(limit, self.bulk.get()).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(PoolError::Timeout(_))) => "timeout",
-            Ok(Err(_)) => "error",
-            Err(_) => {
-                deadline::ended(Wait::TimedOut);
-                "timeout"
-            }
-        };
-        metrics::REDIS_ERRORS.add_for(["bulk", kind], 1);
-        Err(Unavailable)
-    }
-
-    /// A pipeline over the pool.
-    pub(crate) async fn bulk<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
-        let mut connection = self.bulk_connection().await?;
-        self.within(Timing::of("bulk"), TIMEOUT, pipeline.query_async(&mut connection)).await
-    }
-
-    /// The answer, or [`Unavailable`] on an error or after `limit`.
+    /// The answer, or [`Unavailable`] on an error or after the time that is left.
     async fn within<T>(
         &self,
         Timing { connection, begun }: Timing,
-        limit: Duration,
         wait: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, Unavailable> {
-        let limit = deadline::left(limit).ok_or(Unavailable)?;
+        let limit = deadline::left(TIMEOUT).ok_or(Unavailable)?;
         let answered = tokio::time::timeout(limit, wait).await;
         metrics::REDIS_CALLS.add_for([connection], 1);
         if let Some(begun) = begun {
@@ -235,13 +245,7 @@ impl RedisLink {
             Ok(Err(error)) => {
                 tracing::debug!(%error, "redis");
                 deadline::ended(Wait::TimedOut);
-                if self.refused(&error) {
-                    "refused"
-                } else if error.is_timeout() {
-                    "timeout"
-                } else {
-                    "error"
-                }
+                kind_of(&error)
             }
             Err(_) => {
                 deadline::ended(Wait::TimedOut);
@@ -251,59 +255,58 @@ impl RedisLink {
         metrics::REDIS_ERRORS.add_for([connection, kind], 1);
         Err(Unavailable)
     }
+}
 
-    /// Logs an error by which Redis refuses a command, and reconnects on READONLY, both at most every
-    /// [`REFUSED_AGAIN`]. False for any other error.
-    pub(crate) fn refused(&self, error: &RedisError) -> bool {
-        let code = error.code().unwrap_or_default();
-        let problem = match code {
-            _ if NO_WRITES.contains(&code) => "redis refuses writes: check its memory, disk and role",
-            _ if NO_PERMISSION.contains(&code) || may_not_in_script(error) => {
-                "redis refuses commands of this user: see its ACL"
+/// Commands to one server, and their places among all.
+#[derive(Default)]
+struct Group {
+    places: Vec<usize>,
+    commands: Pipeline,
+}
+
+impl Group {
+    fn add(&mut self, place: usize, command: Cmd) {
+        self.places.push(place);
+        self.commands.add_command(command);
+    }
+
+    /// Their answers, with their places. Those that failed because the script is unknown are sent again.
+    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(usize, Value)>> {
+        let mut answered = Vec::with_capacity(self.places.len());
+        let mut unknown = Self::default();
+        let answers = server.send_bulk(&self.commands).await?;
+        for ((place, command), answer) in self.places.iter().zip(self.commands.cmd_iter()).zip(answers) {
+            match answer.extract_error() {
+                Err(error) if script.is_some() && is_unknown_script(&error) => unknown.add(*place, command.clone()),
+                answer => answered.push((*place, refused_or(server, answer)?)),
             }
-            _ => return false,
-        };
-        {
-            let mut refused = self.refused.lock();
-            if refused.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) {
-                return true;
+        }
+        if let (Some(script), false) = (script, unknown.places.is_empty()) {
+            server.load(script).await?;
+            for (place, answer) in unknown.places.iter().zip(server.send_bulk(&unknown.commands).await?) {
+                answered.push((*place, refused_or(server, answer.extract_error())?));
             }
-            *refused = Some(Instant::now());
         }
-        tracing::warn!(%error, "{problem}");
-        if code == "READONLY" {
-            self.quick.renew();
-            self.bulk.retain(|_, _| false);
-        }
-        true
+        Ok(answered)
     }
 }
 
-/// A small pool, which connects when it is first used. A connection must answer a PING before it is used again.
-#[expect(clippy::expect_used, reason = "the target has accepted the address, and the pool has a runtime")]
-fn pool(connector: &Connector) -> Pool {
-    let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-    let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
-    let manager = connector.manager().expect("a valid address");
-    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().expect("it has a runtime")
+fn refused_or(server: &Server, answer: RedisResult<Value>) -> RedisResult<Value> {
+    answer.inspect_err(|error| server.refused(error))
 }
 
-fn may_not_in_script(error: &RedisError) -> bool {
-    error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
+/// Whether the server did not run a script because it does not know it.
+pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// The beginning of a call for [`RedisLink::call`]: add `keys` keys and the arguments, `total` together, which take
-/// about `bytes`.
-pub(crate) fn call(script: &Script, keys: usize, total: usize, bytes: usize) -> redis::Cmd {
-    let mut call = redis::Cmd::with_capacity(3 + total, bytes);
-    call.arg("EVALSHA").arg(script.get_hash()).arg(keys);
-    call
-}
-
-/// Keys and arguments of one call in [`RedisLink::script_each`].
-pub(crate) struct ScriptCall<A = String> {
-    pub(crate) keys: Vec<String>,
-    pub(crate) arguments: Vec<A>,
+/// The label of an error in metrics.
+fn kind_of(error: &RedisError) -> &'static str {
+    match refusal(error) {
+        Some(_) => "refused",
+        None if error.is_timeout() => "timeout",
+        None => "error",
+    }
 }
 
 /// The connection that a call is counted under, and when it began if it is timed.

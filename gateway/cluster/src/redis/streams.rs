@@ -1,6 +1,7 @@
 //! Reads logs in Redis: streams with a head, whatever they are of.
 
 use std::{
+    array,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{FromRedisValue, Script, ToSingleRedisArg};
+use redis::{FromRedisValue, ToSingleRedisArg};
 
 use crate::{
     Unavailable,
@@ -16,13 +17,15 @@ use crate::{
         page::{PAGE_BYTES, Page, Range, Stored},
         position::Position,
     },
-    membership::Remembered,
-    redis::link::{RedisLink, call},
+    partition::{PARTITIONS, Partition, PartitionSet},
+    redis::{
+        link::RedisLink,
+        script::{Source, script},
+    },
 };
 
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("../log/common.lua"), include_str!("../log/read.lua"))));
-static REMEMBERED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../log/remembered.lua")));
+static READ: LazyLock<Source> = script!("../log/common.lua", "../log/read.lua");
+static REMEMBERED: LazyLock<Source> = script!("../log/remembered.lua");
 
 /// After no read or write for this long, a log begins a new epoch: 30 days, and the hour for which an append need not
 /// renew it.
@@ -32,8 +35,8 @@ pub(crate) const EPOCH_KEPT: Duration = Duration::from_hours(24 * 30 + 1);
 #[derive(Clone)]
 pub(crate) struct Streams {
     link: Arc<RedisLink>,
-    /// Epoch of everything without a log; 0 until it is known.
-    empty: Arc<AtomicU64>,
+    /// Epoch of everything without a log in each partition; 0 until it is known.
+    empty: Arc<[AtomicU64; PARTITIONS as usize]>,
 }
 
 /// The part of a log to read.
@@ -49,18 +52,20 @@ pub(crate) struct Wanted {
 
 impl Streams {
     pub(crate) fn new(link: Arc<RedisLink>) -> Self {
-        Self { link, empty: Arc::default() }
+        Self { link, empty: Arc::new(array::from_fn(|_| AtomicU64::new(0))) }
     }
 
-    /// See [`crate::log::Log::remembers`].
-    pub(crate) fn remembers(&self, Remembered(since): Remembered) {
-        self.empty.store(since, Ordering::Release);
+    /// See [`crate::log::Log::may_be_lost`].
+    pub(crate) fn may_be_lost(&self, partitions: PartitionSet) {
+        for partition in partitions.iter() {
+            self.empty[partition.index()].store(0, Ordering::Release);
+        }
     }
 
     /// See [`crate::log::Log::empty`].
-    pub(crate) async fn empty(&self) -> Result<Position, Unavailable> {
-        match self.empty.load(Ordering::Acquire) {
-            0 => self.ask_empty().await,
+    pub(crate) async fn empty(&self, partition: Partition) -> Result<Position, Unavailable> {
+        match self.empty[partition.index()].load(Ordering::Acquire) {
+            0 => self.ask_empty(partition).await,
             epoch => Ok(Position { epoch, number: 0 }),
         }
     }
@@ -70,37 +75,38 @@ impl Streams {
         if epoch == 0 { empty } else { Position { epoch, number } }
     }
 
-    async fn ask_empty(&self) -> Result<Position, Unavailable> {
-        let epoch = self.link.script(&REMEMBERED.key(self.link.keys.remembered_since())).await?;
-        self.empty.store(epoch, Ordering::Release);
+    async fn ask_empty(&self, partition: Partition) -> Result<Position, Unavailable> {
+        let key = self.link.keys.remembered_since(partition);
+        let epoch = self.link.run(partition, &self.link.call(&REMEMBERED, &[key], 0, 128)).await?;
+        self.empty[partition.index()].store(epoch, Ordering::Release);
         Ok(Position { epoch, number: 0 })
     }
 
-    /// Reads a part of the log with this stream and this head.
+    /// Reads a part of the log with this stream and this head, which are in this partition.
     pub(crate) async fn read<B: FromRedisValue>(
         &self,
-        stream: &impl ToSingleRedisArg,
-        head: &impl ToSingleRedisArg,
+        partition: Partition,
+        [stream, head]: [&impl ToSingleRedisArg; 2],
         Wanted { range, count, seen, kept_for }: Wanted,
     ) -> Result<Page<B>, Unavailable> {
-        let mut empty = self.empty().await?;
+        let mut empty = self.empty(partition).await?;
         let (what, number) = match range {
             Range::After(number) => ("after", number),
             Range::Before(number) => ("before", number),
             Range::Newest => ("newest", 0),
         };
-        let mut call = call(&READ, 2, 2 + 9, 512);
-        call.arg(stream).arg(head).arg(what).arg(number).arg(count).arg(millis(kept_for)).arg(millis(EPOCH_KEPT));
+        let mut call = self.link.call(&READ, &[stream, head], 9, 512);
+        call.arg(what).arg(number).arg(count).arg(millis(kept_for)).arg(millis(EPOCH_KEPT));
         let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
         call.arg(seen_or_none.epoch).arg(seen_or_none.number);
         call.arg(empty.epoch).arg(PAGE_BYTES);
         let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, B)>, u64) =
-            self.link.call(&READ, &call).await?;
+            self.link.run(partition, &call).await?;
         let messages = entries.into_iter().map(|(number, body)| Stored { number, body }).collect();
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
         if end == empty && seen.is_some_and(|seen| seen != empty) {
             // The log that the caller has seen no longer exists. If all data was lost, this node's `empty` is outdated.
-            empty = self.ask_empty().await?;
+            empty = self.ask_empty(partition).await?;
             end = empty;
         }
         Ok(Page { end, base, messages, empty, kept_for })

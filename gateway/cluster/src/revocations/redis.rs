@@ -2,21 +2,21 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::Script;
-
 use crate::{
     Unavailable,
     bus::Channel,
     log::Position,
-    redis::link::RedisLink,
+    partition::Partition,
+    redis::{
+        link::RedisLink,
+        script::{Call, Source, script},
+    },
     revocations::{BATCH, Entry, MAX, Page, RecordError},
     wire::envelope,
 };
 
-static RECORD: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("record.lua"))));
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("read.lua"))));
+static RECORD: LazyLock<Source> = script!("common.lua", "record.lua");
+static READ: LazyLock<Source> = script!("common.lua", "read.lua");
 
 /// The list.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl RedisRevocations {
         for entry in entries {
             call.arg(entry.subject()).arg(entry.until).arg(entry.to_json());
         }
-        match self.link.script::<i64>(&call).await? {
+        match self.link.run::<i64>(Partition::FIRST, &call).await? {
             0 => Ok(()),
             _ => Err(RecordError::Full),
         }
@@ -46,19 +46,17 @@ impl RedisRevocations {
         let after = after.unwrap_or(Position { epoch: 0, number: 0 });
         let mut call = self.call(&READ);
         call.arg(after.epoch).arg(after.number).arg(BATCH);
-        let (epoch, number, is_last, found): (u64, u64, bool, Vec<(u64, String)>) = self.link.script(&call).await?;
+        let (epoch, number, is_last, found): (u64, u64, bool, Vec<(u64, String)>) =
+            self.link.run(Partition::FIRST, &call).await?;
         let entries = found.iter().filter_map(|(number, json)| Some((*number, Entry::from_json(json)?))).collect();
         Ok(Page { entries, position: Position { epoch, number }, is_last })
     }
 
     pub(crate) async fn check(&self) -> Result<(), Unavailable> {
-        self.link.command::<String>(&redis::cmd("PING")).await.map(drop)
+        self.link.command::<String>(Partition::FIRST, &redis::cmd("PING")).await.map(drop)
     }
 
-    fn call<'a>(&self, script: &'a Script) -> redis::ScriptInvocation<'a> {
-        let [head, entries, order, ends] = self.link.keys.revocations();
-        let mut call = script.key(head);
-        call.key(entries).key(order).key(ends);
-        call
+    fn call<'a>(&self, source: &'a Source) -> Call<'a> {
+        self.link.call(source, &self.link.keys.revocations(), 8, 512)
     }
 }

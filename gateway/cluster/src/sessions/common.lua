@@ -55,7 +55,8 @@ local function evict_oldest(key, entries, limit, own, node_channels, records, ev
       local entry = entries[i]
       redis.call('HDEL', key, entry.session)
       if entry.record ~= '' then
-        redis.call('DEL', records .. entry.record)
+        -- On a Redis Cluster this key may be on its way to another server, and not to be found: it will expire.
+        redis.pcall('DEL', records .. entry.record)
       end
       if entry.session == own then
         lost = true

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::partition::Partition;
 use crate::{
     Unavailable,
     bus::Channel,
@@ -293,7 +294,7 @@ impl MemorySessions {
     }
 
     fn record_start(&self, session: &SessionRef, by: &Incarnation, namespace: Option<&str>, socket: Option<SocketId>) {
-        self.facts.record(Kind::SessionStarted, &session.user, || Started {
+        self.facts.record(Kind::SessionStarted, Partition::of(&session.user), || Started {
             session: session.session.as_str(),
             user: &session.user,
             node: by.node().to_string(),
@@ -303,7 +304,7 @@ impl MemorySessions {
     }
 
     fn record_end(&self, user: &Arc<str>, session: &SessionId, holder: &Incarnation, reason: EndReason) {
-        self.facts.record(Kind::SessionEnded, user, || {
+        self.facts.record(Kind::SessionEnded, Partition::of(user), || {
             let node = holder.node();
             json!({ "session": session.as_str(), "user": user, "reason": reason.as_str(), "node": node.as_str() })
         });

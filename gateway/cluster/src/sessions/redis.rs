@@ -5,34 +5,26 @@ use std::{
     time::Duration,
 };
 
-use redis::{Pipeline, Script};
+use redis::Cmd;
 
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::{Incarnation, SessionRef},
+    partition::Partition,
     redis::{
-        link::{RedisLink, ScriptCall},
+        link::RedisLink,
+        script::{ScriptCall, Source, script},
         streams::{Streams, millis},
     },
     sessions::{Ended, HeldSession, Live, Policy, Restored},
     wire::envelope,
 };
 
-static RESTORE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("../log/common.lua"),
-        include_str!("common.lua"),
-        include_str!("../facts/common.lua"),
-        include_str!("facts.lua"),
-        include_str!("restore.lua")
-    ))
-});
-static END: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("../facts/common.lua"), include_str!("facts.lua"), include_str!("release.lua")))
-});
+static RESTORE: LazyLock<Source> =
+    script!("../log/common.lua", "common.lua", "../facts/common.lua", "facts.lua", "restore.lua");
+static END: LazyLock<Source> = script!("common.lua", "end.lua");
+static RELEASE: LazyLock<Source> = script!("../facts/common.lua", "facts.lua", "release.lua");
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;
@@ -59,6 +51,7 @@ impl RedisSessions {
         let keys = &self.link.keys;
         for batch in ended.chunks(BATCH) {
             let calls = batch.iter().map(|Ended { session: SessionRef { user, session }, is_final, reason }| {
+                let partition = Partition::of(user);
                 let mut call = ScriptCall {
                     keys: vec![keys.sessions(user), keys.away(user)],
                     arguments: vec![
@@ -68,13 +61,13 @@ impl RedisSessions {
                         if *is_final { 0 } else { millis(self.recovery) }.to_string(),
                     ],
                 };
-                if let Some((settings, facts)) = self.outbox.of_user(keys, user) {
+                if let Some((settings, facts)) = self.outbox.of(keys, partition) {
                     call.keys.extend(facts);
                     call.arguments.extend([settings.to_owned(), user.to_string(), reason.as_str().to_owned()]);
                 }
-                call
+                (partition, call)
             });
-            let _: Vec<i64> = self.link.script_each(&RELEASE, calls).await?;
+            let _: Vec<i64> = self.link.each(&RELEASE, calls).await?;
         }
         Ok(())
     }
@@ -85,18 +78,21 @@ impl RedisSessions {
         by: &Incarnation,
         policy: Policy,
     ) -> Result<Vec<Restored>, Unavailable> {
-        let (keys, empty) = (&self.link.keys, self.streams.empty().await?);
+        let keys = &self.link.keys;
         let mut restored = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH) {
             let calls = batch.iter().map(|HeldSession { session, generation, seen, record }| {
                 let [sessions, _, head, _] = keys.user_log(&session.user);
+                let partition = Partition::of(&session.user);
+                let of_record = record.map(|record| format!("{}{record}", keys.records(&session.user)));
+                let of_record = of_record.unwrap_or_else(|| head.clone());
                 let mut call = ScriptCall {
-                    keys: vec![sessions, head],
+                    keys: vec![sessions, head, of_record],
                     arguments: vec![
                         session.session.to_string(),
                         by.to_string(),
                         policy.limit.to_string(),
-                        keys.node_channels(),
+                        keys.node_channels(partition),
                         generation.to_string(),
                         seen.epoch.to_string(),
                         seen.number.to_string(),
@@ -104,45 +100,51 @@ impl RedisSessions {
                         record.map(|record| record.to_string()).unwrap_or_default(),
                     ],
                 };
-                if let Some((settings, facts)) = self.outbox.of_user(keys, &session.user) {
+                if let Some((settings, facts)) = self.outbox.of(keys, partition) {
                     call.keys.extend(facts);
                     call.arguments.extend([settings.to_owned(), session.user.to_string()]);
                 }
-                call
+                (partition, call)
             });
-            let outcomes: Vec<(bool, u64, u64)> = self.link.script_each(&RESTORE, calls).await?;
-            restored.extend(outcomes.into_iter().map(|(is_kept, epoch, number)| match is_kept {
-                true => Restored::Kept { end: Streams::end(epoch, number, empty) },
-                false => Restored::Evicted,
-            }));
+            let outcomes: Vec<(bool, u64, u64)> = self.link.each(&RESTORE, calls).await?;
+            for (held, (is_kept, epoch, number)) in batch.iter().zip(outcomes) {
+                restored.push(match is_kept {
+                    true => {
+                        let empty = self.streams.empty(Partition::of(&held.session.user)).await?;
+                        Restored::Kept { end: Streams::end(epoch, number, empty) }
+                    }
+                    false => Restored::Evicted,
+                });
+            }
         }
         Ok(restored)
     }
 
     pub(crate) async fn end(&self, user: &str, reason: &str) -> Result<usize, Unavailable> {
         let keys = &self.link.keys;
-        let mut call = END.prepare_invoke();
-        call.key(keys.sessions(user)).arg(keys.node_channels()).arg(envelope::prefix().as_ref()).arg(reason);
-        self.link.script(&call).await
+        let partition = Partition::of(user);
+        let mut call = self.link.call(&END, &[keys.sessions(user)], 3, 256);
+        call.arg(keys.node_channels(partition)).arg(envelope::prefix().as_ref()).arg(reason);
+        self.link.run(partition, &call).await
     }
 
     pub(crate) async fn of(&self, users: &[Arc<str>]) -> Result<Vec<Vec<Live>>, Unavailable> {
         if let [user] = users {
             // A single user is one request's query, which must not wait for a pool connection.
-            let entries: Vec<(String, String)> =
-                self.link.command(redis::cmd("HGETALL").arg(self.link.keys.sessions(user))).await?;
+            let entries: Vec<(String, String)> = self.link.command(Partition::of(user), &self.all_of(user)).await?;
             return Ok(vec![in_order(&entries)]);
         }
         let mut found = Vec::with_capacity(users.len());
         for batch in users.chunks(USERS) {
-            let mut pipeline = Pipeline::new();
-            for user in batch {
-                pipeline.cmd("HGETALL").arg(self.link.keys.sessions(user));
-            }
-            let entries: Vec<Vec<(String, String)>> = self.link.bulk(&pipeline).await?;
+            let commands = batch.iter().map(|user| (Partition::of(user), self.all_of(user))).collect();
+            let entries: Vec<Vec<(String, String)>> = self.link.bulk(commands).await?;
             found.extend(entries.iter().map(|entries| in_order(entries)));
         }
         Ok(found)
+    }
+
+    fn all_of(&self, user: &str) -> Cmd {
+        redis::cmd("HGETALL").arg(self.link.keys.sessions(user)).to_owned()
     }
 }
 

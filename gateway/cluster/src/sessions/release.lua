@@ -17,9 +17,8 @@ local holder, record = string.match(entry or '', '^%d+ (%S+) ?(.*)$')
 if holder ~= ARGV[2] then
   return 0
 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-session_ended(outbox(KEYS[3], KEYS[4], ARGV[5]), ARGV[6], { session = ARGV[1], holder = holder }, ARGV[7])
--- Another session may have taken the record over.
+-- First, because the record is no key of the call: on a Redis Cluster that moves it to another server, this fails, and
+-- nothing has happened yet. Another session may have taken the record over.
 if record ~= '' and redis.call('HGET', ARGV[3] .. record, 's') == ARGV[1] then
   if ARGV[4] == '0' then
     redis.call('DEL', ARGV[3] .. record)
@@ -28,4 +27,6 @@ if record ~= '' and redis.call('HGET', ARGV[3] .. record, 's') == ARGV[1] then
     redis.call('SET', KEYS[2], 1, 'PX', ARGV[4])
   end
 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+session_ended(outbox(KEYS[3], KEYS[4], ARGV[5]), ARGV[6], { session = ARGV[1], holder = holder }, ARGV[7])
 return 1

@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  hash of the user's sessions
 -- KEYS[2]  head of the user's log
--- KEYS[3]  stream, KEYS[4] head of the user's partition of facts; not given if none are recorded
+-- KEYS[3]  the session's record; the same as KEYS[2] if it has none
+-- KEYS[4]  stream, KEYS[5] head of the user's partition of facts; not given if none are recorded
 -- ARGV[1]  session
 -- ARGV[2]  incarnation that holds it
 -- ARGV[3]  how many sessions the user may have, 0 for any number; the oldest ones above it are evicted
@@ -12,7 +13,7 @@
 -- ARGV[6]  epoch of the log that the session has seen, or 0
 -- ARGV[7]  number that the session has seen in that epoch
 -- ARGV[8]  prefix of the names of the user's records
--- ARGV[9]  name of the session's record, or ''
+-- ARGV[9]  name of the session's record, that of KEYS[3], or ''
 -- ARGV[10] if facts are recorded: settings of their outbox, ARGV[11] user
 -- Returns  {1 if it was registered, 0 if it was evicted at once; epoch and last number of the user's log, or 0 and 0
 --          without one}
@@ -20,8 +21,8 @@
 -- Records  session.ended for each session that is removed or evicted; session.started if it was not registered. Nothing
 --          for one that was not, and is evicted at once.
 
-local out, user = outbox(KEYS[3], KEYS[4], ARGV[10]), ARGV[11]
-local record_of = ARGV[9] ~= '' and redis.call('HGET', ARGV[8] .. ARGV[9], 's')
+local out, user = outbox(KEYS[4], KEYS[5], ARGV[10]), ARGV[11]
+local record_of = ARGV[9] ~= '' and redis.call('HGET', KEYS[3], 's')
 if record_of and record_of ~= ARGV[1] then
   -- The client has come back with another session.
   if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then

@@ -6,28 +6,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use redis::Script;
 
 use crate::{
     Unavailable,
     log::{Page, Position, Range, Stored},
     once::REMEMBERED,
+    partition::Partition,
     redis::{
-        link::{RedisLink, ScriptCall, call},
+        link::RedisLink,
+        script::{Call, ScriptCall, Source, script},
         streams::{Streams, Wanted, millis},
     },
     user_log::KEPT,
     wire::{UserEvent, envelope},
 };
 
-static SEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("../log/common.lua"),
-        include_str!("../sessions/common.lua"),
-        include_str!("common.lua"),
-        include_str!("send.lua")
-    ))
-});
+static SEND: LazyLock<Source> = script!("../log/common.lua", "../sessions/common.lua", "common.lua", "send.lua");
 
 /// Up to this many users, a call for each does not wait for a pool connection.
 const FEW: usize = 2;
@@ -61,31 +55,31 @@ impl RedisUserLog {
             for user in users {
                 let key = once.map(|once| self.link.keys.sent_to_user(user, once));
                 let keys = 4 + usize::from(key.is_some());
-                let mut call = call(&SEND, keys, keys + 5, event.len() + 512);
-                call.arg(&self.link.keys.user_log(user)[..]).arg(key).arg(self.link.keys.node_channels());
+                let partition = Partition::of(user);
+                let mut call = Call::new(self.link.script(&SEND), keys, 5, event.len() + 512);
+                call.arg(&self.link.keys.user_log(user)[..]).arg(key).arg(self.link.keys.node_channels(partition));
                 call.arg(millis(self.kept_for)).arg(prefix.as_ref()).arg(&event[..]);
                 if once.is_some() {
                     call.arg(millis(REMEMBERED));
                 }
-                counts.push(self.link.call(&SEND, &call).await?);
+                counts.push(self.link.run(partition, &call).await?);
             }
             return Ok(counts);
         }
         for batch in users.chunks((BATCH_BYTES / event.len()).clamp(1, BATCH)) {
-            let calls = batch.iter().map(|user| ScriptCall {
-                keys: {
-                    let key = once.map(|once| self.link.keys.sent_to_user(user, once));
-                    self.link.keys.user_log(user).into_iter().chain(key).collect()
-                },
-                arguments: vec![
-                    self.link.keys.node_channels().into_bytes(),
+            let calls = batch.iter().map(|user| {
+                let (partition, key) = (Partition::of(user), once.map(|once| self.link.keys.sent_to_user(user, once)));
+                let keys = self.link.keys.user_log(user).into_iter().chain(key).collect();
+                let arguments = vec![
+                    self.link.keys.node_channels(partition).into_bytes(),
                     millis(self.kept_for).to_string().into_bytes(),
                     prefix.to_vec(),
                     event.to_vec(),
                     millis(REMEMBERED).to_string().into_bytes(),
-                ],
+                ];
+                (partition, ScriptCall { keys, arguments })
             });
-            counts.extend(self.link.script_each::<usize, _>(&SEND, calls).await?);
+            counts.extend(self.link.each::<usize, _>(&SEND, calls).await?);
         }
         Ok(counts)
     }
@@ -94,7 +88,8 @@ impl RedisUserLog {
         let [_, stream, head, _] = self.link.keys.user_log(user);
         let wanted =
             Wanted { range: Range::After(seen.number), count: KEPT, seen: Some(seen), kept_for: self.kept_for };
-        let Page { end, base, messages, empty, kept_for } = self.streams.read::<Bytes>(&stream, &head, wanted).await?;
+        let Page { end, base, messages, empty, kept_for } =
+            self.streams.read::<Bytes>(Partition::of(user), [&stream, &head], wanted).await?;
         let event = |Stored { number, body }: Stored<Bytes>| Stored { number, body: UserEvent::decode(&body) };
         let messages = messages.into_iter().map(event).collect();
         Ok(Page { end, base, messages, empty, kept_for })

@@ -131,10 +131,11 @@ async fn the_session_is_in_the_index(backend: Backend) {
     connect(node, &by, "u v", "s1", ANY).await;
     let refused = node.cluster.connects.connect(&session_ref("u v", "s2"), &by, REJECT, &[], None).await.unwrap();
     assert!(matches!(refused, Connected::Refused { .. }));
-    let mut indexed = node.cluster.membership.indexed(&by, 10).await.unwrap();
-    indexed.sort_by(|a, b| a.session.cmp(&b.session));
+    let indexed = node.cluster.membership.indexed(&by, 10).await.unwrap();
     let stay = |session: &str| Stay { scope: Scope::Cluster, user: "u v".into(), session: session.into() };
-    assert_eq!(indexed, [stay("s1"), stay("s2")], "a refused one may be indexed, and is released with the node");
+    assert!(indexed.contains(&stay("s1")), "{indexed:?}");
+    // A refused one may be indexed, and is released with the node.
+    assert!(indexed.iter().all(|one| [stay("s1"), stay("s2")].contains(one)), "{indexed:?}");
 }
 
 async fn many_connects_at_once_are_all_answered(backend: Backend) {

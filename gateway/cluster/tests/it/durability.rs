@@ -68,7 +68,7 @@ async fn without_a_replica_it_is_unavailable_and_other_rooms_go_on(program: Prog
     let master = Server::start(program, &[]).await;
     let node = OverServer::at(master.port);
     let log = &node.cluster.log;
-    log.watch(&[Durability::Replica]);
+    assert_eq!(log.shortfalls(&[Durability::Replica]), [], "not known yet");
     let waiting = timed(append(log, "r", Some("k"), Durability::Replica));
     let other = async {
         for _ in 0..50 {
@@ -78,14 +78,13 @@ async fn without_a_replica_it_is_unavailable_and_other_rooms_go_on(program: Prog
     let ((outcome, took), (_, took_others)) = tokio::join!(waiting, timed(other));
     assert_eq!(outcome, Err(Unavailable));
     assert!((NOT_BEFORE..NOT_AFTER).contains(&took) && took_others < AT_ONCE, "{took:?}, {took_others:?}");
-    let shortfalls = log.shortfalls(&Durability::BEYOND_MEMORY);
+    let shortfalls = log.shortfalls(&[Durability::Memory, Durability::Replica]);
     assert_eq!(shortfalls.len(), 1);
     assert!(shortfalls[0].reason.contains("replica"), "{shortfalls:?}");
     assert!(shortfalls[0].server.contains(&master.port.to_string()));
 
     let _replica = Server::replica_of(program, master.port).await;
-    until("everything is given", || async { log.shortfalls(&Durability::BEYOND_MEMORY).is_empty().then_some(()) })
-        .await;
+    until("everything is given", || async { log.shortfalls(&[Durability::Replica]).is_empty().then_some(()) }).await;
     let again = append(log, "r", Some("k"), Durability::Replica).await.unwrap();
     assert_eq!((again.position.number, again.new, again.durable), (1, false, Durability::Replica));
 }
@@ -160,11 +159,11 @@ async fn what_the_server_cannot_give_is_refused_before_it_is_stored(program: Pro
     let server = Server::start(program, &["--appendonly", "no"]).await;
     let node = OverServer::at(server.port);
     let log = &node.cluster.log;
-    log.watch(&[Durability::Disk]);
+    assert_eq!(log.shortfalls(&[Durability::Disk]), [], "not known yet");
     let (outcome, took) = timed(append(log, "r", Some("k"), Durability::Disk)).await;
     assert_eq!((outcome, count(log, "r").await), (Err(Unavailable), 0));
     assert!(took < AT_ONCE, "{took:?}");
-    let shortfalls = log.shortfalls(&Durability::BEYOND_MEMORY);
+    let shortfalls = log.shortfalls(&[Durability::Disk]);
     let setting = if program == Program::Redis { "7.2" } else { "appendonly yes" };
     assert!(shortfalls.len() == 1 && shortfalls[0].reason.contains(setting), "{shortfalls:?}");
     if program == Program::Redis {

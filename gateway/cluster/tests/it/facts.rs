@@ -6,11 +6,10 @@ use std::time::Duration;
 use jackfield_cluster::{
     Terms,
     connects::{Connected, Granted},
-    facts::{
-        Begin, Fact, FactTerms, HookState, HookStatus, Kind, Kinds, PARTITIONS, Parked, Partition, Progress, Saved,
-    },
+    facts::{Begin, Fact, FactTerms, HookState, HookStatus, Kind, Kinds, Parked, Progress, Saved},
     ids::{Incarnation, RecordId, SocketId},
     log::{Durability, Position},
+    partition::{PARTITIONS, Partition},
     presence::{Announce, Ending, Entry, Scope, Stay},
     recovery::Wish,
     room_name::RoomName,

@@ -119,7 +119,7 @@ impl Node {
                 match self.events.recv().await.unwrap() {
                     BusEvent::Message(channel, _) if channel == mark => return,
                     BusEvent::Message(_, payload) => received.push(BusMessage::decode(&payload).unwrap()),
-                    BusEvent::Gap => {}
+                    BusEvent::Gap(_) => {}
                 }
             }
         };

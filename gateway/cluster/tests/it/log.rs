@@ -6,6 +6,7 @@ use jackfield_cluster::{
     Unavailable,
     bus::Channel,
     log::{Durability, KEPT, KEPT_FOR, PAGE_BYTES, Position, Range},
+    partition::Partition,
     room_name::RoomName,
     wire::BusMessage,
 };
@@ -168,7 +169,11 @@ async fn a_room_without_messages_has_a_position(backend: Backend) {
     let read = async || log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
     let before = read().await;
     assert_eq!((before.end, before.end.number, before.messages.len()), (before.empty, 0, 0));
-    assert_eq!((read().await.end, log.empty().await.unwrap()), (before.end, before.end), "the position is stable");
+    assert_eq!(
+        (read().await.end, log.empty(&room("r")).await.unwrap()),
+        (before.end, before.end),
+        "the position is stable"
+    );
     let first = append(&fixture.nodes[0], "x").await;
     assert_eq!(first.number, 1);
     assert!(first > before.end);
@@ -226,7 +231,8 @@ async fn old_messages_are_deleted_and_the_keys_outlive_what_they_promise() {
     let fixture = Fixture::with_nodes(Backend::Redis, 1);
     let log = &fixture.nodes[0].cluster.log;
     let mut redis = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let keys = ["log", "head"].map(|kind| format!("{}:{{room:%2F%23r}}:{kind}", fixture.prefix));
+    let tag = Partition::of_room(&room("r")).tag();
+    let keys = ["log", "head"].map(|kind| format!("{}:{{{tag}}}:r:%2F%23r:{kind}", fixture.prefix));
     let hour = Duration::from_hours(1).as_millis() as i64;
     let promised = [KEPT_FOR, 30 * KEPT_FOR].map(|promised| promised.as_millis() as i64);
     for _ in 0..30 {

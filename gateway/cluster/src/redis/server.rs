@@ -1,0 +1,177 @@
+//! This node's connections to one Redis that takes writes.
+//!
+//! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
+//!   sending.
+//! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
+//! - `commits`: for writes that a replica or the disk must have, see [`super::commit`].
+//!
+//! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is a failure like one
+//! that is down; the log has the reason. If Redis refuses writes, scripts stay all or nothing: Redis refuses a script's
+//! first write, or none. A permission that the user lacks can stop a script halfway. A master that became a replica keeps
+//! its connections, while its address may lead to the new master: so `READONLY` replaces the quick connection and the
+//! idle bulk connections.
+//!
+//! Waits are limited by the callers, and by the connections' own timeouts.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool_redis::{Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
+use redis::{
+    Cmd, Pipeline, PushInfo, RedisError, RedisResult, Script, Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
+};
+
+use crate::{
+    TIMEOUT,
+    log::{Durability, Shortfall},
+    redis::{
+        commit::{Barrier, Commits},
+        connector::Connector,
+        script::Call,
+        shared::SharedConnection,
+        target::RedisTarget,
+    },
+};
+
+const BULK_CONNECTIONS: usize = 2;
+/// Error codes of a Redis that refuses writes.
+const NO_WRITES: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+/// Error codes of a Redis that requires a login, or a user with more permissions.
+const NO_PERMISSION: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
+/// In a script the code is ERR, and the text contains the first of these up to Redis 7.0, the second from 7.2 on.
+const NO_PERMISSION_IN_SCRIPT: [&str; 2] = ["user executing the script can't", "ACL failure in script"];
+/// Time between two log lines about refused commands, and between two reconnects because of them.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Server {
+    /// Its address, for logs, metrics and reports.
+    pub(crate) name: String,
+    connector: Arc<Connector>,
+    quick: SharedConnection,
+    bulk: Pool,
+    commits: Commits,
+    /// When a refused command was last logged, and led to a reconnect if necessary.
+    refused: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    /// Does not connect yet.
+    pub(crate) fn new(target: RedisTarget, lifecycle: &Lifecycle) -> Self {
+        let name = target.to_string();
+        let connector = Arc::new(Connector::new(target));
+        Self {
+            quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
+            bulk: pool(&connector),
+            commits: Commits::new(name.clone(), Arc::clone(&connector), lifecycle),
+            connector,
+            name,
+            refused: Mutex::new(None),
+        }
+    }
+
+    /// A connection of its own, for subscriptions.
+    pub(crate) async fn pubsub(
+        &self,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> RedisResult<MultiplexedConnection> {
+        self.connector.subscriptions(pushed).await
+    }
+
+    /// This machine's address on the way to Redis.
+    pub(crate) async fn local_address(&self) -> io::Result<IpAddr> {
+        self.connector.local_address().await
+    }
+
+    /// One command. Its answer may be an error of the server.
+    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        self.noticed(self.quick.clone().req_packed_command(command).await)
+    }
+
+    /// Several commands in one write. Returns each command's answer, or a [`Value`] that is its error.
+    pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.noticed(self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await)
+    }
+
+    /// Like [`Server::send_all`], over a connection of the pool.
+    pub(crate) async fn send_bulk(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut connection = self.bulk.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => io::Error::from(io::ErrorKind::TimedOut).into(),
+            other => io::Error::other(other.to_string()).into(),
+        })?;
+        self.noticed(connection.req_packed_commands(pipeline, 0, pipeline.len()).await)
+    }
+
+    /// Runs a script that writes, and answers once what it wrote has passed the barrier: see [`Commits`].
+    pub(crate) async fn commit(&self, barrier: Barrier, call: Call<'static>, until: Instant) -> RedisResult<Value> {
+        self.noticed(self.commits.run(barrier, call, until).await)
+    }
+
+    /// Why this server does not give a durability at present; see [`Commits::shortfall`].
+    pub(crate) fn shortfall(&self, durability: Durability) -> Option<Shortfall> {
+        self.commits.shortfall(durability)
+    }
+
+    /// Sends a script's source.
+    pub(crate) async fn load(&self, script: &Script) -> RedisResult<()> {
+        self.noticed(script.load_async(&mut self.quick.clone()).await.map(drop))
+    }
+
+    fn noticed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if let Err(error) = &answer {
+            self.refused(error);
+        }
+        answer
+    }
+
+    /// Logs an error by which Redis refuses a command, and reconnects on READONLY, both at most every
+    /// [`REFUSED_AGAIN`]. Does nothing for any other error.
+    pub(crate) fn refused(&self, error: &RedisError) {
+        let Some(problem) = refusal(error) else { return };
+        {
+            let mut refused = self.refused.lock();
+            if refused.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) {
+                return;
+            }
+            *refused = Some(Instant::now());
+        }
+        tracing::warn!(redis = self.name, %error, "{problem}");
+        if error.code() == Some("READONLY") {
+            self.quick.renew();
+            self.bulk.retain(|_, _| false);
+        }
+    }
+}
+
+/// Why Redis refuses a command, in words; `None` for any other error.
+pub(crate) fn refusal(error: &RedisError) -> Option<&'static str> {
+    let code = error.code().unwrap_or_default();
+    if NO_WRITES.contains(&code) {
+        Some("redis refuses writes: check its memory, disk and role")
+    } else if NO_PERMISSION.contains(&code) || may_not_in_script(error) {
+        Some("redis refuses commands of this user: see its ACL")
+    } else {
+        None
+    }
+}
+
+fn may_not_in_script(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
+}
+
+/// A small pool, which connects when it is first used. A connection must answer a PING before it is used again.
+#[expect(clippy::expect_used, reason = "the target has accepted the address, and the pool has a runtime")]
+fn pool(connector: &Connector) -> Pool {
+    let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
+    let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
+    let manager = connector.manager().expect("a valid address");
+    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().expect("it has a runtime")
+}

@@ -1,0 +1,260 @@
+//! Redis as people run it: one or several servers that serve one cluster of gateways together.
+//!
+//! Guarantees: [`Topology::start`] returns once all servers know each other; [`Topology::env`] has every setting that
+//! leads a gateway there; control operations return once their effect has begun, and [`Topology::settle`] waits until
+//! the topology is whole again.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::{Config, Redis, cluster, sentinel, slots, tls};
+pub use super::{cluster::SLOTS, slots::Moved};
+use crate::{ports::Ports, process::Server, workdir::Workdir};
+
+/// The arrangements that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Kind {
+    /// One Redis
+    #[default]
+    Single,
+    /// One Redis with TLS, client certificates and a user with few permissions
+    Tls,
+    /// A master, two replicas and three sentinels
+    Sentinel,
+    /// Three Redis that know nothing of each other
+    Several,
+    /// A Redis Cluster of three masters and three replicas
+    Cluster,
+    /// One Valkey
+    Valkey,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl Kind {
+    /// The program that runs it.
+    pub fn program(self) -> &'static str {
+        if self == Self::Valkey { "valkey-server" } else { "redis-server" }
+    }
+}
+
+/// Interval between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// All servers of a topology, running unless they were stopped.
+pub struct Topology {
+    /// The arrangement.
+    pub kind: Kind,
+    /// The servers that hold data.
+    pub nodes: Vec<Redis>,
+    /// Empty unless there are sentinels.
+    pub sentinels: Vec<Redis>,
+    /// What TLS needs; empty without.
+    tls: Vec<(&'static str, String)>,
+}
+
+impl Topology {
+    /// Starts all servers and waits until they know each other. Keep `ports` as long as it lives.
+    pub async fn start(kind: Kind, workdir: &Workdir, ports: &mut Ports) -> Result<Self> {
+        let mut topology = Self { kind, nodes: Vec::new(), sentinels: Vec::new(), tls: Vec::new() };
+        match kind {
+            Kind::Single => topology.nodes.push(Redis::start(workdir, ports.reserve()?).await?),
+            Kind::Valkey => {
+                let config = Config { program: kind.program(), ..Config::plain("redis", ports.reserve()?) };
+                topology.nodes.push(Redis::start_as(workdir, config).await?);
+            }
+            Kind::Tls => {
+                let (redis, settings) = tls::start(workdir, ports.reserve()?).await?;
+                topology.nodes.push(redis);
+                topology.tls = settings;
+            }
+            Kind::Several => {
+                for name in ["redis1", "redis2", "redis3"] {
+                    topology.nodes.push(Redis::start_as(workdir, Config::plain(name, ports.reserve()?)).await?);
+                }
+            }
+            Kind::Sentinel => (topology.nodes, topology.sentinels) = sentinel::start(workdir, ports).await?,
+            Kind::Cluster => topology.nodes = cluster::start(workdir, ports).await?,
+        }
+        topology.settle().await?;
+        Ok(topology)
+    }
+
+    /// The settings that lead a gateway here, as environment.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        self.env_through(|port| port)
+    }
+
+    /// The same for a gateway that reaches the server with some port at another one. Servers that name each other
+    /// ([`Kind::Sentinel`], [`Kind::Cluster`]) do it by their own ports.
+    pub fn env_through(&self, port: impl Fn(u16) -> u16) -> Vec<(&'static str, String)> {
+        let url = |node: &Redis| super::url(port(node.port));
+        let urls = || self.nodes.iter().map(url).collect::<Vec<_>>().join(",");
+        match self.kind {
+            Kind::Single | Kind::Valkey => self.nodes.iter().map(|node| ("REDIS_URL", url(node))).collect(),
+            Kind::Several => vec![("REDIS_URLS", urls())],
+            Kind::Cluster => vec![("REDIS_CLUSTER", "true".into()), ("REDIS_URLS", urls())],
+            Kind::Sentinel => sentinel::env(&self.sentinels, port),
+            Kind::Tls => {
+                let change = |(name, value): &(&'static str, String)| match *name {
+                    "REDIS_URL" => (*name, tls::url(port(self.nodes[0].port))),
+                    name => (name, value.clone()),
+                };
+                self.tls.iter().map(change).collect()
+            }
+        }
+    }
+
+    /// The URL of one of its servers, with the login for it.
+    pub fn url(&self, node: &Redis) -> String {
+        match self.kind {
+            Kind::Tls => tls::url(node.port),
+            Kind::Sentinel => sentinel::url(node),
+            _ => node.url(),
+        }
+    }
+
+    /// All servers, those that hold data first.
+    pub fn all(&self) -> impl Iterator<Item = &Redis> {
+        self.nodes.iter().chain(&self.sentinels)
+    }
+
+    /// The processes of all servers.
+    pub fn servers(&mut self) -> impl Iterator<Item = &mut Server> {
+        self.nodes.iter_mut().chain(&mut self.sentinels).map(|node| &mut node.server)
+    }
+
+    /// The server with that name; the only one needs none.
+    pub fn find(&mut self, name: Option<&str>) -> Result<&mut Redis> {
+        let names = self.all().map(Redis::name).collect::<Vec<_>>().join(", ");
+        let one = self.all().count() == 1;
+        let found = self.nodes.iter_mut().chain(&mut self.sentinels).find(|node| match name {
+            Some(name) => node.name() == name,
+            None => one,
+        });
+        found.with_context(|| match name {
+            Some(name) => format!("no Redis `{name}`; there are {names}"),
+            None => format!("several Redis run: name one of {names}"),
+        })
+    }
+
+    /// Starts a stopped server again, with its data or empty; returns its process id.
+    pub async fn restart(&mut self, name: Option<&str>, empty: bool) -> Result<u32> {
+        let pid = self.find(name)?.restart(empty).await?;
+        for sentinel in self.sentinels.iter().filter(|sentinel| sentinel.server.pid == pid) {
+            sentinel::started(sentinel).await?;
+        }
+        Ok(pid)
+    }
+
+    /// Indices of the nodes that take writes, by their own word. Servers that do not answer are left out. During a
+    /// failover there may be none, or two.
+    pub async fn masters(&self) -> Vec<usize> {
+        let mut masters = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let role = node.ask(&["ROLE"]).await;
+            let is_master = role.is_ok_and(|role| role.list().first().is_some_and(|role| role.text() == "master"));
+            let serves = is_master
+                && match self.kind {
+                    Kind::Cluster => cluster::slots(node).await.is_ok_and(|slots| !slots.is_empty()),
+                    _ => true,
+                };
+            if serves {
+                masters.push(index);
+            }
+        }
+        masters
+    }
+
+    /// The node that the sentinels name as the master.
+    pub async fn sentinels_master(&self) -> Result<usize> {
+        for sentinel in &self.sentinels {
+            let Ok(answer) = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel::MASTER]).await else {
+                continue;
+            };
+            let port = answer.list().get(1).map(super::client::Reply::text).unwrap_or_default();
+            let index = self.nodes.iter().position(|node| node.port.to_string() == port);
+            return index.context("the sentinels name an unknown master");
+        }
+        bail!("no sentinel answers")
+    }
+
+    /// Begins a failover although the master is well.
+    pub async fn fail_over(&self, master: usize) -> Result<()> {
+        match self.kind {
+            Kind::Sentinel => sentinel::fail_over(&self.sentinels).await,
+            Kind::Cluster => cluster::fail_over(&self.nodes, &self.nodes[master]).await,
+            kind => bail!("nothing takes over in the topology {kind}"),
+        }
+    }
+
+    /// Moves up to this many neighbouring slots from one master of a Redis Cluster to another. `choose` returns where to
+    /// begin among so many.
+    pub async fn move_slots(
+        &self,
+        from: usize,
+        to: usize,
+        most: usize,
+        choose: impl Fn(usize) -> usize,
+    ) -> Result<Moved> {
+        ensure!(self.kind == Kind::Cluster, "only a Redis Cluster has slots");
+        let ranges = cluster::slots(&self.nodes[from]).await?;
+        let own: Vec<u16> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
+        let begin = choose(own.len().saturating_sub(most) + 1);
+        let chosen: Vec<u16> = own.into_iter().skip(begin).take(most).collect();
+        let masters: Vec<&Redis> = self.masters().await.into_iter().map(|index| &self.nodes[index]).collect();
+        slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], &chosen).await
+    }
+
+    /// The masters of a Redis Cluster with the most and the fewest slots.
+    pub async fn uneven(&self) -> Result<(usize, usize)> {
+        let mut counts = Vec::new();
+        for master in self.masters().await {
+            counts.push((cluster::count(&cluster::slots(&self.nodes[master]).await?), master));
+        }
+        counts.sort_unstable();
+        match (counts.last(), counts.first()) {
+            (Some((_, most)), Some((_, fewest))) if most != fewest => Ok((*most, *fewest)),
+            _ => bail!("{} masters", counts.len()),
+        }
+    }
+
+    /// Waits until it is whole: all servers answer, and replicas follow their masters.
+    pub async fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + sentinel::SETTLED.max(cluster::SETTLED);
+        loop {
+            match self.check().await {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error.context("the Redis are not whole")),
+                Err(_) => sleep(CHECK_INTERVAL).await,
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<()> {
+        for node in self.all() {
+            node.ask(&["PING"]).await?;
+        }
+        match self.kind {
+            Kind::Sentinel => sentinel::check(&self.nodes, &self.sentinels).await,
+            Kind::Cluster => cluster::check(&self.nodes).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends all of them.
+    pub async fn stop(&mut self, limit: Duration) {
+        self.servers().for_each(|server| server.signal(Signal::TERM));
+        for server in self.servers() {
+            server.stop(Signal::TERM, limit).await;
+        }
+    }
+}
