@@ -210,13 +210,13 @@ impl Server {
         ];
         let serving =
             routes.map(|(listener, routes)| lifecycle.spawn(serve(listener, routes, None, lifecycle.clone())));
-        let (has_redis, prefix) = (!settings.redis.url.is_empty(), settings.redis.prefix.clone());
-        let redis = has_redis.then(|| settings.redis.target()).transpose()?;
+        let (has_redis, prefix) = (settings.redis.is_set(), settings.redis.prefix.clone());
+        let redis = has_redis.then(|| settings.redis.topology()).transpose()?;
         let service = AuthService::build(settings, lifecycle).await?;
         match redis {
-            Some(target) => service.revoke_through(revocations_over_redis(target, &prefix, lifecycle), lifecycle),
+            Some(topology) => service.revoke_through(revocations_over_redis(topology, &prefix, lifecycle), lifecycle),
             None => tracing::warn!(
-                "`redis.url` (REDIS_URL) is not set: gateways are told nothing about logouts, changed passwords and \
+                "no Redis is set (`redis.url`, REDIS_URL): gateways are told nothing about logouts, changed passwords and \
                  deactivated users, and accept tokens until they expire; set it to the Redis of the gateways"
             ),
         }

@@ -98,7 +98,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway, over Redis if `redis.url` is set, else as a cluster of its own. Does not wait for Redis: the
+    /// Starts a gateway, over Redis if the settings name one, else as a cluster of its own. Does not wait for Redis: the
     /// gateway is unready until it answers. `keys` are those of the default issuer; there may be none if the settings
     /// have other issuers.
     ///
@@ -111,9 +111,9 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let id = node_id(&settings)?;
         let terms = settings.terms();
-        let (cluster, events) = match settings.redis.url.as_str() {
-            "" => MemoryCluster::new(terms).join(),
-            _ => over_redis(settings.redis.target()?, &settings.redis.prefix, &id, terms, lifecycle),
+        let (cluster, events) = match settings.redis.is_set() {
+            false => MemoryCluster::new(terms).join(),
+            true => over_redis(settings.redis.topology()?, &settings.redis.prefix, &id, terms, lifecycle),
         };
         Self::join(settings, keys.into(), lifecycle, id, cluster, events)
     }

@@ -70,9 +70,9 @@ async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     let keys = settings.key_source()?;
     let public = listen_for_clients(&settings).await?;
     let internal = listen(settings.internal_host(), settings.internal_port()?).await?;
-    if settings.redis.url.is_empty() {
+    if !settings.redis.is_set() {
         tracing::warn!(
-            "`redis.url` (REDIS_URL) is not set: this node is a cluster of its own, and loses all data when it stops"
+            "no Redis is set (`redis.url`, REDIS_URL): this node is a cluster of its own, and loses all data when it stops"
         );
     }
 

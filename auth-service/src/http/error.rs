@@ -137,7 +137,7 @@ impl From<ApiError> for ErrorBody {
                 match cause {
                     RecordError::Unavailable(_) => tracing::warn!(
                         "Redis unavailable, answering 503: gateways cannot be told which tokens are revoked, so \
-                         nothing was changed; check `redis.url` (REDIS_URL)"
+                         nothing was changed; check `redis.url` (REDIS_URL) and the other settings `redis.…`"
                     ),
                     RecordError::Full => tracing::warn!(
                         "the list of revocations is full, answering 503: nothing was changed; entries leave it as \

@@ -110,7 +110,7 @@ fn announcement(gateway: &GatewaySettings, auth: &AuthSettings, public: SocketAd
         ("operators", format!("{}/readyz, /healthz, /metrics", url(internal))),
     ];
     // URLs of back ends may hold passwords, so only the kind is printed, or the SQLite file.
-    lines.push(("cluster", if gateway.redis.url.is_empty() { "in memory" } else { "Redis" }.into()));
+    lines.push(("cluster", if gateway.redis.is_set() { "Redis" } else { "in memory" }.into()));
     lines.push(("users", auth.database.url.strip_prefix("sqlite://").unwrap_or("Postgres").into()));
     if auth.seed.enabled {
         for (email, ..) in demo::USERS {

@@ -64,7 +64,7 @@ pub use self::{
     deadline::TIMEOUT,
     redis::{
         settings::RedisSettings,
-        target::{RedisAccess, RedisTarget},
+        target::{RedisTarget, RedisTopology},
     },
 };
 
@@ -202,13 +202,13 @@ impl MemoryCluster {
 /// The ports of a node over Redis, and the events of its bus. Does not wait for Redis to answer.
 #[must_use]
 pub fn over_redis(
-    target: RedisTarget,
+    topology: RedisTopology,
     prefix: &str,
     node: &NodeId,
     terms: Terms,
     lifecycle: &Lifecycle,
 ) -> (Cluster, mpsc::Receiver<BusEvent>) {
-    let link = Arc::new(RedisLink::new(target, prefix, lifecycle));
+    let link = Arc::new(RedisLink::new(topology, prefix, lifecycle));
     let (bus, events) = bus::redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
     let (notifications, kept_for) = (terms.notifications, terms.user_events);
     let streams = Streams::new(Arc::clone(&link));
@@ -247,6 +247,6 @@ pub fn over_redis(
 
 /// The list of revocations in Redis, for a service that is no node. Does not wait for Redis to answer.
 #[must_use]
-pub fn revocations_over_redis(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Revocations {
-    Revocations::Redis(RedisRevocations::new(Arc::new(RedisLink::new(target, prefix, lifecycle))))
+pub fn revocations_over_redis(topology: RedisTopology, prefix: &str, lifecycle: &Lifecycle) -> Revocations {
+    Revocations::Redis(RedisRevocations::new(Arc::new(RedisLink::new(topology, prefix, lifecycle))))
 }

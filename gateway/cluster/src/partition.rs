@@ -133,6 +133,12 @@ impl PartitionSet {
         Self(self.0 | other.0)
     }
 
+    /// Those of both.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Those of this one that the other has not.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
@@ -142,6 +148,12 @@ impl PartitionSet {
     /// Its partitions.
     pub fn iter(self) -> impl Iterator<Item = Partition> {
         Partition::all().filter(move |partition| self.contains(*partition))
+    }
+}
+
+impl From<Partition> for PartitionSet {
+    fn from(partition: Partition) -> Self {
+        Self(1 << partition.0)
     }
 }
 

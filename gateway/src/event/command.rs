@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use jackfield_cluster::{
     Unavailable, deadline,
     ids::Incarnation,
+    partition::PartitionSet,
     presence::{Announce, Entry},
     recovery::Place,
     room_name::RoomName,
@@ -115,7 +116,7 @@ async fn register(
     indexed?;
     noted?;
     if shared.lease.incarnation().as_ref() != Some(incarnation) {
-        shared.lease.reassert_soon();
+        shared.lease.reassert_soon(PartitionSet::ALL);
     }
     entered.map(drop)
 }

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jackfield_cluster::{
     Unavailable, deadline,
     ids::Incarnation,
+    partition::PartitionSet,
     presence::{Announce, Entry},
     recovery::Place,
     room_name::RoomName,
@@ -206,7 +207,7 @@ async fn enter(
     indexed?;
     noted?;
     if shared.lease.incarnation().as_ref() != Some(incarnation) {
-        shared.lease.reassert_soon();
+        shared.lease.reassert_soon(PartitionSet::ALL);
     }
     Ok(members?.first().copied().unwrap_or(1))
 }

@@ -12,11 +12,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use jackfield_cluster::{
-    TIMEOUT, Unavailable,
+    TIMEOUT,
     facts::{Facts, Tip},
     ids::Incarnation,
-    partition::Partition,
+    membership::Membership,
+    partition::{Partition, PartitionSet},
 };
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
@@ -48,8 +50,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         return;
     }
     let (facts, lifecycle) = (shared.cluster.facts.clone(), shared.lifecycle.clone());
-    let mut own =
-        Own { facts, lifecycle, targets, term: shared.cluster.membership.term(), by: None, of: BTreeMap::new() };
+    let membership = shared.cluster.membership.clone();
+    let term = membership.term();
+    let mut own = Own { facts, membership, lifecycle, nodes: 1, targets, term, by: None, of: BTreeMap::new() };
     let stopping = shared.lifecycle.stopping();
     let (mut beats, mut looks) = (interval(own.term * 3 / 10), interval(LOOK_EVERY));
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,7 +71,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// The partitions that this node holds.
 struct Own {
     facts: Facts,
+    membership: Membership,
     lifecycle: Lifecycle,
+    /// How many nodes share the partitions, as far as this one knows.
+    nodes: usize,
     targets: Vec<Arc<Target>>,
     /// Of a lease.
     term: Duration,
@@ -92,44 +98,52 @@ impl Own {
             self.by = incarnation;
         }
         let Some(by) = self.by.clone() else { return };
-        // If this fails, the deliveries stop by themselves once the leases may be over.
-        let _ = self.share(&by).await;
+        self.share(&by).await;
         self.measure();
     }
 
-    async fn share(&mut self, by: &Incarnation) -> Result<(), Unavailable> {
-        let nodes = self.facts.deliverers(by, self.term).await?;
-        let Plan { keep, give_up, mut missing } = plan(self.of.keys().copied(), nodes);
+    async fn share(&mut self, by: &Incarnation) {
+        // Of several servers, the one that counts them may be away.
+        self.nodes = self.facts.deliverers(by, self.term).await.unwrap_or(self.nodes);
+        let Plan { keep, give_up, mut missing } = plan(self.of.keys().copied(), self.nodes);
         self.end(&give_up).await;
-        self.facts.leave(&give_up, by).await?;
-        let lost = self.take(&keep, by).await?;
+        // If this fails, these leases end by themselves.
+        let _ = self.facts.leave(&give_up, by).await;
+        let lost = self.take(&keep, by).await;
         self.end(&lost).await;
         missing += lost.len();
         let mut left = candidates(rand::random::<u16>().into(), &keep, &give_up);
         while missing > 0 && !left.is_empty() {
             let tried: Vec<_> = left.drain(..missing.min(left.len())).collect();
-            missing = self.take(&tried, by).await?.len();
+            missing = self.take(&tried, by).await.len();
         }
-        Ok(())
     }
 
-    /// Takes or renews leases. Returns the partitions that another node holds.
-    async fn take(&mut self, partitions: &[Partition], by: &Incarnation) -> Result<Vec<Partition>, Unavailable> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Takes or renews leases. Returns the partitions that another node holds. Where a server does not answer, the leases
+    /// that the node has last as long as they last.
+    async fn take(&mut self, partitions: &[Partition], by: &Incarnation) -> Vec<Partition> {
         // Before the call: the lease may be over this much earlier than Redis thinks.
         let until = Instant::now() + self.term;
-        let held = self.facts.lease(partitions, by, self.term).await?;
+        let asked = self.by_server(partitions).into_iter().map(async |of_one| {
+            let held = self.facts.lease(&of_one, by, self.term).await;
+            held.map(|held| of_one.into_iter().zip(held).collect::<Vec<_>>()).unwrap_or_default()
+        });
+        let held = join_all(asked).await;
         let mut refused = Vec::new();
-        for (partition, is_held) in partitions.iter().zip(held) {
-            match self.of.get(partition) {
-                _ if !is_held => refused.push(*partition),
+        for (partition, is_held) in held.into_iter().flatten() {
+            match self.of.get(&partition) {
+                _ if !is_held => refused.push(partition),
                 Some(one) => *one.held.until.lock() = until,
-                None => drop(self.of.insert(*partition, self.start(*partition, by, until))),
+                None => drop(self.of.insert(partition, self.start(partition, by, until))),
             }
         }
-        Ok(refused)
+        refused
+    }
+
+    /// The partitions of each server.
+    fn by_server(&self, partitions: &[Partition]) -> Vec<Vec<Partition>> {
+        let of_part = |part: PartitionSet| partitions.iter().copied().filter(|one| part.contains(*one)).collect();
+        self.membership.parts().into_iter().map(of_part).filter(|part: &Vec<_>| !part.is_empty()).collect()
     }
 
     fn start(&self, partition: Partition, by: &Incarnation, until: Instant) -> One {
@@ -151,15 +165,18 @@ impl Own {
     async fn look(&mut self) {
         let partitions: Vec<Partition> = self.of.keys().copied().collect();
         let hooks: Vec<&str> = self.targets.iter().map(|target| &*target.hook.name).collect();
-        let asked = Instant::now();
-        let Ok(tips) = self.facts.tips(&partitions, &hooks).await else { return };
-        for (partition, tip) in partitions.iter().zip(tips) {
-            let Some(one) = self.of.get(partition) else { continue };
+        let begun = Instant::now();
+        let asked = self.by_server(&partitions).into_iter().map(async |of_one| {
+            let tips = self.facts.tips(&of_one, &hooks).await;
+            tips.map(|tips| of_one.into_iter().zip(tips).collect::<Vec<_>>()).unwrap_or_default()
+        });
+        for (partition, tip) in join_all(asked).await.into_iter().flatten() {
+            let Some(one) = self.of.get(&partition) else { continue };
             one.tips.send_if_modified(|known| {
                 let is_new = known.as_ref().is_none_or(|known| known.tip != tip);
                 if is_new {
                     count(known.as_ref().map(|known| &known.tip), &tip);
-                    *known = Some(Known { tip, asked });
+                    *known = Some(Known { tip, asked: begun });
                 }
                 is_new
             });

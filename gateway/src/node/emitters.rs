@@ -24,7 +24,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         return;
     }
     let Some(mut messages) = shared.cluster.bus.emitters(prefix) else {
-        tracing::warn!("ignored the setting `emitter.prefix`: emitters need Redis, set `redis.url`");
+        tracing::warn!("ignored the setting `emitter.prefix`: emitters need Redis, see `redis.url`");
         return;
     };
     let stopping = shared.lifecycle.stopping();

@@ -10,11 +10,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use jackfield_cluster::{
     Unavailable,
     bus::Channel,
     facts::Begin,
     ids::Incarnation,
+    membership::Dead,
     partition::PartitionSet,
     presence::{Announce, Entry, Stay},
     sessions::{EndReason, HeldSession, Restored},
@@ -78,16 +80,16 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
         }
     };
     // Before the node is ready, and before sessions are registered again.
-    revocations::sync(shared, &incarnation).await?;
+    if let Err(unavailable) = revocations::sync(shared, &incarnation).await
+        && (shared.revocations.position().is_none() || shared.cluster.membership.parts().len() == 1)
+    {
+        // Of several servers, the one that has the list may be away: then nothing is revoked either.
+        return Err(unavailable);
+    }
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
-    if shared.lease.take_reassert() {
-        // After the back end lost its data, these users never left: re-register them without announcing.
-        let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
-        if let Err(unavailable) = reassert(shared, &incarnation, announce).await {
-            shared.lease.reassert_failed();
-            return Err(unavailable);
-        }
-        shared.lease.reasserted();
+    let wanted = shared.lease.take_reassert();
+    if !wanted.is_empty() {
+        reassert(shared, &incarnation, wanted).await?;
     }
     let asked = now();
     let live = shared.cluster.membership.live().await?;
@@ -151,14 +153,43 @@ fn choose_address(
     }
 }
 
-async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, announce: Announce) -> Result<(), Unavailable> {
+/// Re-registers what is in these partitions, on each server by itself: where one does not answer, later. Fails if none
+/// answers.
+async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, wanted: PartitionSet) -> Result<(), Unavailable> {
+    // After the back end lost its data, these users never left: re-register them without announcing.
+    let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
     shared.roster.start_over();
     let connections = shared.connections.all();
-    for batch in connections.chunks(BATCH) {
-        reassert_batch(shared, incarnation, batch, announce).await?;
+    let parts = shared.cluster.membership.parts().into_iter().map(|part| part.intersection(wanted));
+    let parts: Vec<PartitionSet> = parts.filter(|part| !part.is_empty()).collect();
+    let part = |part| reassert_part(shared, incarnation, &connections, announce, part);
+    let done = join_all(parts.iter().map(|one| part(*one))).await;
+    let failed = parts.iter().zip(&done).filter(|(_, done)| done.is_err()).map(|(part, _)| *part);
+    let failed = failed.fold(PartitionSet::default(), PartitionSet::union);
+    if failed.is_empty() {
+        shared.lease.reasserted();
+        if !connections.is_empty() {
+            tracing::info!(
+                sessions = connections.len(),
+                partitions = wanted.len(),
+                "re-registered this node's sessions"
+            );
+        }
+        return Ok(());
     }
-    if !connections.is_empty() {
-        tracing::info!(sessions = connections.len(), "re-registered this node's sessions");
+    shared.lease.reassert_later(failed);
+    if done.iter().any(Result::is_ok) { Ok(()) } else { Err(Unavailable) }
+}
+
+async fn reassert_part(
+    shared: &Arc<Shared>,
+    incarnation: &Incarnation,
+    connections: &[Arc<Connection>],
+    announce: Announce,
+    part: PartitionSet,
+) -> Result<(), Unavailable> {
+    for batch in connections.chunks(BATCH) {
+        reassert_batch(shared, incarnation, batch, announce, part).await?;
     }
     Ok(())
 }
@@ -168,16 +199,19 @@ async fn reassert_batch(
     incarnation: &Incarnation,
     connections: &[Arc<Connection>],
     announce: Announce,
+    part: PartitionSet,
 ) -> Result<(), Unavailable> {
     let live: Vec<(&Arc<Connection>, HeldSession)> =
         connections.iter().filter_map(|connection| Some((connection, connection.held()?))).collect();
-    let held: Vec<HeldSession> = live.iter().map(|(_, held)| held.clone()).collect();
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        live.into_iter().partition(|(_, held)| part.concerns_user(&held.session.user));
+    let held: Vec<HeldSession> = here.iter().map(|(_, held)| held.clone()).collect();
     let stays: Vec<Stay> = held.iter().map(|held| Stay::online(&held.session)).collect();
     shared.cluster.membership.index_add(incarnation, &stays).await?;
     let restored = shared.cluster.sessions.restore(&held, incarnation, shared.policy).await?;
-    let mut kept = Vec::with_capacity(live.len());
-    let mut clients = Vec::with_capacity(live.len());
-    for ((connection, held), restored) in live.iter().zip(restored) {
+    let mut kept = Vec::with_capacity(here.len());
+    let mut clients: Vec<_> = elsewhere.iter().flat_map(|(connection, _)| connection.sockets()).collect();
+    for ((connection, held), restored) in here.iter().zip(restored) {
         match restored {
             Restored::Evicted => connection.evicted(),
             Restored::Kept { end } => {
@@ -192,14 +226,14 @@ async fn reassert_batch(
     // Counts may have been lost so far; from here on they reach these sessions again.
     shared.unread.push(kept);
     // A session that ended meanwhile was released under the old incarnation, but is now registered under the new one.
-    for (connection, held) in &live {
+    for (connection, held) in &here {
         if !connection.reasserted(incarnation) {
             let reason = connection.end_reason().unwrap_or(EndReason::Unavailable);
             let (stay, incarnation) = (Stay::online(&held.session), incarnation.clone());
             shared.releases.push_ending(Release { stay, incarnation, ending: Ending::Open(reason) });
         }
     }
-    reassert_rooms(shared, incarnation, &clients, announce).await
+    reassert_rooms(shared, incarnation, &clients, announce, part).await
 }
 
 async fn reassert_rooms(
@@ -207,9 +241,11 @@ async fn reassert_rooms(
     incarnation: &Incarnation,
     clients: &[Arc<Client>],
     announce: Announce,
+    part: PartitionSet,
 ) -> Result<(), Unavailable> {
     let entries = clients.iter().flat_map(|client| client.entries().into_iter().map(move |entry| (client, entry)));
-    let stays: Vec<(&Arc<Client>, Entry)> = entries.collect();
+    let stays: Vec<(&Arc<Client>, Entry)> =
+        entries.filter(|(_, entry)| part.contains(entry.stay.partition())).collect();
     for batch in stays.chunks(BATCH) {
         let indexed: Vec<Stay> = batch.iter().map(|(_, entry)| entry.stay.clone()).collect();
         let entries: Vec<Entry> = batch.iter().map(|(_, entry)| entry.clone()).collect();
@@ -226,10 +262,10 @@ async fn reassert_rooms(
 
 /// Releases the sessions and stays of dead nodes, one node after the other.
 async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable> {
-    while let Some(dead) = shared.cluster.membership.take_dead(survivor).await? {
+    while let Some(Dead { incarnation: dead, within }) = shared.cluster.membership.take_dead(survivor).await? {
         let mut count = 0;
         loop {
-            let left = shared.cluster.membership.indexed(&dead, BATCH).await?;
+            let left = shared.cluster.membership.indexed(&dead, within, BATCH).await?;
             if left.is_empty() {
                 break;
             }
@@ -239,7 +275,7 @@ async fn reap(shared: &Shared, survivor: &Incarnation) -> Result<(), Unavailable
             // Renew this node's own lease during a long cleanup.
             shared.cluster.membership.renew(survivor).await?;
         }
-        shared.cluster.membership.forget_dead(&dead).await?;
+        shared.cluster.membership.forget_dead(&dead, within).await?;
         tracing::info!(incarnation = %dead, released = count, "released the sessions and stays of a dead node");
         metrics::REAPED.add(1);
     }

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
     ids::{Incarnation, SessionRef},
+    partition::PartitionSet,
     presence::{Ending as Left, Scope, Stay},
     sessions::{EndReason, Ended},
 };
@@ -59,9 +61,9 @@ async fn end_lease(shared: &Shared) -> Result<(), Unavailable> {
     let membership = &shared.cluster.membership;
     // Mostly entries that were indexed but whose claim was then refused.
     loop {
-        let left = membership.indexed(&incarnation, BATCH).await?;
+        let left = membership.indexed(&incarnation, PartitionSet::ALL, BATCH).await?;
         if left.is_empty() {
-            return membership.forget_dead(&incarnation).await;
+            return membership.forget_dead(&incarnation, PartitionSet::ALL).await;
         }
         let left: Vec<_> = left.into_iter().map(|stay| (stay, Ending::Open(EndReason::Draining))).collect();
         remove_stays(shared, &incarnation, &left).await?;
@@ -74,13 +76,26 @@ async fn pass(shared: &Shared) -> Result<(), Unavailable> {
         if batch.is_empty() {
             return Ok(());
         }
-        let released = release(shared, &batch).await;
-        shared.releases.finish_batch(if released.is_ok() { Vec::new() } else { batch });
-        released?;
+        let failed = release(shared, batch).await;
+        let has_failed = !failed.is_empty();
+        shared.releases.finish_batch(failed);
+        if has_failed {
+            return Err(Unavailable);
+        }
     }
 }
 
-async fn release(shared: &Shared, batch: &[Release]) -> Result<(), Unavailable> {
+/// Releases what each server has by itself. Returns those of servers that do not answer.
+async fn release(shared: &Shared, mut batch: Vec<Release>) -> Vec<Release> {
+    let of_part =
+        |part: PartitionSet| batch.extract_if(.., |release| part.contains(release.stay.partition())).collect();
+    let parts: Vec<Vec<Release>> = shared.cluster.membership.parts().into_iter().map(of_part).collect();
+    let released = join_all(parts.iter().map(|part| release_part(shared, part))).await;
+    let failed = parts.into_iter().zip(released).filter(|(_, released)| released.is_err());
+    failed.flat_map(|(part, _)| part).chain(batch).collect()
+}
+
+async fn release_part(shared: &Shared, batch: &[Release]) -> Result<(), Unavailable> {
     let mut incarnations: Vec<&Incarnation> = batch.iter().map(|release| &release.incarnation).collect();
     incarnations.sort_unstable();
     incarnations.dedup();

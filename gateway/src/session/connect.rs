@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jackfield_cluster::{Unavailable, deadline, ids::SocketId, presence::Stay};
+use jackfield_cluster::{Unavailable, deadline, ids::SocketId, partition::PartitionSet, presence::Stay};
 use jackfield_engine::{CloseReason, Frame};
 use jackfield_shared::{
     claims::Identity,
@@ -247,6 +247,6 @@ fn settle(connection: &Arc<Connection>, gaps: u64) {
     } else if lost_lease || shared.lease.gaps() != gaps {
         // The bus may have lost an eviction of this session, and re-registering skipped it because it was being
         // claimed: re-register again.
-        shared.lease.reassert_soon();
+        shared.lease.reassert_soon(PartitionSet::ALL);
     }
 }

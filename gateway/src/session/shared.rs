@@ -178,7 +178,7 @@ impl Shared {
         self.lease.count_gap();
         self.rooms.missed();
         self.feeds.missed();
-        self.lease.reassert_soon();
+        self.lease.reassert_soon(partitions);
     }
 
     /// Removes a socket that has left its namespace from rooms, watchers and the roster.

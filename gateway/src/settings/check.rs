@@ -60,7 +60,7 @@ impl GatewaySettings {
         if self.fact.max_age < MIN_FACT_AGE {
             return wrong("`fact.maxAge` must be at least 24h, because facts are delivered for so long");
         }
-        if !self.emitter.prefix.is_empty() && self.redis.url.is_empty() {
+        if !self.emitter.prefix.is_empty() && !self.redis.is_set() {
             return wrong("`emitter.prefix` needs `redis.url`: emitters publish on Redis");
         }
         if self.emitter.prefix.len() > MAX_PREFIX {

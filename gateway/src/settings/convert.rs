@@ -135,7 +135,7 @@ impl GatewaySettings {
     /// Delay and window of the drain; zero without Redis, because no other node can serve the clients.
     #[must_use]
     pub fn drain_timing(&self) -> (Duration, Duration) {
-        if self.redis.url.is_empty() { (Duration::ZERO, Duration::ZERO) } else { (self.drain.delay, self.drain.window) }
+        if self.redis.is_set() { (self.drain.delay, self.drain.window) } else { (Duration::ZERO, Duration::ZERO) }
     }
 
     /// The cluster's terms: lease, grace, and limits.

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::{
     Unavailable,
     ids::Incarnation,
-    membership::{REAPING_TERMS, Remembered, Secret},
+    membership::{Dead, REAPING_TERMS, Remembered, Secret},
+    partition::{Partition, PartitionSet},
     presence::Stay,
 };
 
@@ -46,7 +47,7 @@ impl MemoryMembership {
         let lease = Lease { until, since: now, holds, report: None, address, reaping_until: None };
         self.leases.lock().insert(incarnation.clone(), lease);
         // Constant: the data lasts as long as the process.
-        Ok(Remembered(1))
+        Ok(Remembered([(Partition::FIRST, 1)].into()))
     }
 
     pub(crate) fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
@@ -106,13 +107,21 @@ impl MemoryMembership {
         Ok(())
     }
 
-    pub(crate) fn indexed(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Stay>, Unavailable> {
+    pub(crate) fn indexed(
+        &self,
+        incarnation: &Incarnation,
+        within: PartitionSet,
+        count: usize,
+    ) -> Result<Vec<Stay>, Unavailable> {
         let leases = self.leases.lock();
-        let holds = leases.get(incarnation).map(|lease| lease.holds.iter().take(count).cloned().collect());
+        let holds = leases.get(incarnation).map(|lease| {
+            let within = lease.holds.iter().filter(|stay| within.contains(stay.partition()));
+            within.take(count).cloned().collect()
+        });
         Ok(holds.unwrap_or_default())
     }
 
-    pub(crate) fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
+    pub(crate) fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Dead>, Unavailable> {
         let now = Instant::now();
         let mut leases = self.leases.lock();
         let entitled =
@@ -124,11 +133,11 @@ impl MemoryMembership {
         let dead = leases.iter_mut().find(|(_, lease)| free(lease));
         Ok(dead.map(|(incarnation, lease)| {
             lease.reaping_until = Some(now + self.term * REAPING_TERMS);
-            incarnation.clone()
+            Dead { incarnation: incarnation.clone(), within: PartitionSet::ALL }
         }))
     }
 
-    pub(crate) fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
+    pub(crate) fn forget_dead(&self, dead: &Incarnation, _within: PartitionSet) -> Result<(), Unavailable> {
         self.leases.lock().remove(dead);
         Ok(())
     }

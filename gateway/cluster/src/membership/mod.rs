@@ -4,12 +4,17 @@
 //! incarnation instead. Callers add a stay to an incarnation's index before they claim it. A dead incarnation is
 //! assigned to one survivor, and to another one if that does not finish within `REAPING_TERMS`. A survivor must have
 //! held its own lease for one full term without a break, so that after an outage of the back end all nodes have time to
-//! register again. Nodes share a secret, and know each other's addresses while the leases hold. Deliberately cleans up nothing itself: it only selects the survivor and lists the stays.
+//! register again. Nodes share a secret, and know each other's addresses while the leases hold. Where several servers share
+//! the partitions, a node has a lease on each, and a new incarnation once it lost one of them; without one of the servers,
+//! everything goes on with the others. Deliberately cleans up nothing itself: it only selects the survivor and lists the
+//! stays.
 
+mod homes;
 pub(crate) mod memory;
 pub(crate) mod redis;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -22,15 +27,35 @@ use crate::{
     ids::{Incarnation, NodeId},
     membership::memory::MemoryMembership,
     membership::redis::RedisMembership,
+    partition::{Partition, PartitionSet},
     presence::Stay,
 };
 
 /// A survivor that does not finish within this many lease terms is assumed to be dead, too.
 pub(crate) const REAPING_TERMS: u32 = 3;
 
-/// Since when the back end has kept its data: opaque. If it changes, all data was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remembered(pub(crate) u64);
+/// Since when the back end, or each part of it, has kept its data: opaque.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered(pub(crate) BTreeMap<Partition, u64>);
+
+impl Remembered {
+    /// Learns what is known now. Returns whether data were lost since the last time.
+    pub fn learn(&mut self, Self(now): Self) -> bool {
+        let is_lost = |(home, since): (&Partition, &u64)| self.0.get(home).is_some_and(|before| before != since);
+        let lost = now.iter().any(is_lost);
+        self.0.extend(now);
+        lost
+    }
+}
+
+/// An incarnation to clean up after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// Its lease is over.
+    pub incarnation: Incarnation,
+    /// Where it is over: a node that is cut off from one of several servers is dead there alone.
+    pub within: PartitionSet,
+}
 
 /// A secret that all nodes of a cluster share.
 #[derive(Clone, PartialEq, Eq)]
@@ -160,27 +185,42 @@ impl Membership {
         forward!(self.index_remove(incarnation, stays))
     }
 
-    /// At most `count` entries of an incarnation's index.
+    /// At most `count` entries of an incarnation's index in these partitions.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn indexed(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Stay>, Unavailable> {
-        forward!(self.indexed(incarnation, count))
+    pub async fn indexed(
+        &self,
+        incarnation: &Incarnation,
+        within: PartitionSet,
+        count: usize,
+    ) -> Result<Vec<Stay>, Unavailable> {
+        forward!(self.indexed(incarnation, within, count))
     }
 
     /// A dead incarnation for `survivor` to clean up after, if there is one.
     ///
     /// # Errors
     /// [`Unavailable`]: if the answer was lost, the incarnation is assigned again later.
-    pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
+    pub async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Dead>, Unavailable> {
         forward!(self.take_dead(survivor))
     }
 
-    /// Removes `dead`, whose stays were all released. Also ends the lease of a node that shuts down.
+    /// Removes an incarnation that is dead within these partitions, where its stays were all released. Also ends the
+    /// lease of a node that shuts down.
     ///
     /// # Errors
     /// [`Unavailable`]; removing again does no harm.
-    pub async fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
-        forward!(self.forget_dead(dead))
+    pub async fn forget_dead(&self, dead: &Incarnation, within: PartitionSet) -> Result<(), Unavailable> {
+        forward!(self.forget_dead(dead, within))
+    }
+
+    /// The partitions that become unavailable together: one set, or one for each of several servers.
+    #[must_use]
+    pub fn parts(&self) -> Vec<PartitionSet> {
+        match self {
+            Self::Memory(_) => vec![PartitionSet::ALL],
+            Self::Redis(membership) => membership.parts(),
+        }
     }
 }

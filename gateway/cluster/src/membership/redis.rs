@@ -12,8 +12,8 @@ use redis::Cmd;
 use crate::{
     Unavailable,
     ids::Incarnation,
-    membership::{REAPING_TERMS, Remembered, Secret},
-    partition::Partition,
+    membership::{Dead, REAPING_TERMS, Remembered, Secret, homes::Homes},
+    partition::{Partition, PartitionSet},
     presence::Stay,
     redis::{
         link::RedisLink,
@@ -36,55 +36,85 @@ const BATCH: usize = 1_024;
 pub struct RedisMembership {
     link: Arc<RedisLink>,
     pub(crate) term: Duration,
+    homes: Homes,
 }
 
 impl RedisMembership {
     pub(crate) fn new(link: Arc<RedisLink>, term: Duration) -> Self {
-        Self { link, term }
+        Self { homes: Homes::new(&link, term), link, term }
     }
 
     pub(crate) async fn register(&self, incarnation: &Incarnation, address: &str) -> Result<Remembered, Unavailable> {
-        let mut call = self.lease(incarnation, "begin");
-        call.arg(incarnation.node().tag()).arg(address);
-        self.link.run(Partition::FIRST, &call).await.map(Remembered)
+        let begin = async |home| {
+            let mut call = self.lease(home, incarnation, "begin");
+            call.arg(incarnation.node().tag()).arg(address);
+            self.link.run(home, &call).await
+        };
+        let since: Vec<(Partition, u64)> = self.homes.ask_all(begin).await?;
+        Ok(Remembered(since.into_iter().collect()))
     }
 
     pub(crate) async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
-        let held: u64 = self.link.run(Partition::FIRST, &self.lease(incarnation, "renew")).await?;
-        Ok(held > 0)
+        let renew = async |home| self.link.run::<u64>(home, &self.lease(home, incarnation, "renew")).await;
+        Ok(self.homes.ask_all(renew).await?.iter().all(|(_, held)| *held > 0))
     }
 
     pub(crate) async fn live(&self) -> Result<Vec<Incarnation>, Unavailable> {
-        let call = self.link.call(&LIVE, &[self.link.keys.leases()], 0, 64);
-        let live: Vec<String> = self.link.run(Partition::FIRST, &call).await?;
+        let live = async |home| {
+            let call = self.link.call(&LIVE, &[self.link.keys.leases(home)], 0, 64);
+            self.link.run::<Vec<String>>(home, &call).await
+        };
+        let mut live: Vec<String> = self.homes.ask(live).await?.into_iter().flat_map(|(_, live)| live).collect();
+        live.sort_unstable();
+        live.dedup();
         Ok(live.iter().map(|incarnation| incarnation.as_str().into()).collect())
     }
 
     pub(crate) async fn report(&self, incarnation: &Incarnation, text: &str) -> Result<(), Unavailable> {
-        let keys = [self.link.keys.leases(), self.link.keys.reports()];
-        let mut call = self.link.call(&REPORT, &keys, 2, text.len() + 256);
-        call.arg(incarnation.as_str()).arg(text);
-        self.link.run::<i64>(Partition::FIRST, &call).await.map(drop)
+        let report = async |home| {
+            let keys = [self.link.keys.leases(home), self.link.keys.reports(home)];
+            let mut call = self.link.call(&REPORT, &keys, 2, text.len() + 256);
+            call.arg(incarnation.as_str()).arg(text);
+            self.link.run::<i64>(home, &call).await
+        };
+        self.homes.ask(report).await.map(drop)
     }
 
     pub(crate) async fn reports(&self) -> Result<Vec<(Incarnation, String)>, Unavailable> {
-        let reports: Vec<(String, String)> =
-            self.link.command(Partition::FIRST, redis::cmd("HGETALL").arg(self.link.keys.reports())).await?;
-        Ok(reports.into_iter().map(|(incarnation, text)| (incarnation.as_str().into(), text)).collect())
+        let reports = async |home| {
+            let mut command = redis::cmd("HGETALL");
+            command.arg(self.link.keys.reports(home));
+            self.link.command::<BTreeMap<String, String>>(home, &command).await
+        };
+        let all: BTreeMap<String, String> =
+            self.homes.ask(reports).await?.into_iter().flat_map(|(_, reports)| reports).collect();
+        Ok(all.into_iter().map(|(incarnation, text)| (incarnation.as_str().into(), text)).collect())
     }
 
+    /// The first home that answers decides, and the others learn its secret.
     pub(crate) async fn secret(&self, proposed: &Secret) -> Result<Secret, Unavailable> {
-        let mut command = redis::cmd("SET");
-        command.arg(self.link.keys.secret()).arg(proposed.as_bytes()).arg("NX").arg("GET");
-        let before: Option<Vec<u8>> = self.link.command(Partition::FIRST, &command).await?;
-        Ok(before.map_or_else(|| proposed.clone(), |secret| Secret(secret.into())))
+        let propose = async |home, secret: &Secret| {
+            let mut command = redis::cmd("SET");
+            command.arg(self.link.keys.secret(home)).arg(secret.as_bytes()).arg("NX").arg("GET");
+            let before: Option<Vec<u8>> = self.link.command(home, &command).await?;
+            Ok::<_, Unavailable>(before.map_or_else(|| secret.clone(), |secret| Secret(secret.into())))
+        };
+        let mut agreed = None;
+        for home in self.homes.reachable() {
+            let answer = propose(home, agreed.as_ref().unwrap_or(proposed)).await;
+            agreed = agreed.or(answer.ok());
+        }
+        agreed.ok_or(Unavailable)
     }
 
     pub(crate) async fn address(&self, tag: &str) -> Result<Option<(Incarnation, String)>, Unavailable> {
-        let keys = [self.link.keys.leases(), self.link.keys.addresses()];
-        let mut call = self.link.call(&ADDRESS, &keys, 1, 128);
-        call.arg(tag);
-        let found: Option<(String, String)> = self.link.run(Partition::FIRST, &call).await?;
+        let find = async |home| {
+            let keys = [self.link.keys.leases(home), self.link.keys.addresses(home)];
+            let mut call = self.link.call(&ADDRESS, &keys, 1, 128);
+            call.arg(tag);
+            self.link.run::<Option<(String, String)>>(home, &call).await
+        };
+        let found = self.homes.ask(find).await?.into_iter().find_map(|(_, found)| found);
         Ok(found.map(|(incarnation, address)| (incarnation.as_str().into(), address)))
     }
 
@@ -100,13 +130,18 @@ impl RedisMembership {
         self.index("SREM", incarnation, stays).await
     }
 
-    pub(crate) async fn indexed(&self, incarnation: &Incarnation, count: usize) -> Result<Vec<Stay>, Unavailable> {
+    pub(crate) async fn indexed(
+        &self,
+        incarnation: &Incarnation,
+        within: PartitionSet,
+        count: usize,
+    ) -> Result<Vec<Stay>, Unavailable> {
         let index = |partition| self.link.keys.index(partition, incarnation);
         let size = |partition| (partition, redis::cmd("SCARD").arg(index(partition)).to_owned());
-        let sizes: Vec<usize> = self.link.bulk(Partition::all().map(size).collect()).await?;
+        let sizes: Vec<usize> = self.link.bulk(within.iter().map(size).collect()).await?;
         let mut left = count;
         let mut commands = Vec::new();
-        for (partition, size) in Partition::all().zip(sizes) {
+        for (partition, size) in within.iter().zip(sizes) {
             let wanted = size.min(left);
             if wanted > 0 {
                 left -= wanted;
@@ -117,27 +152,56 @@ impl RedisMembership {
         Ok(entries.iter().flatten().filter_map(|entry| Stay::from_text(entry)).collect())
     }
 
-    pub(crate) async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Incarnation>, Unavailable> {
-        let keys = &self.link.keys;
-        let mut call = self.link.call(&TAKE_DEAD, &[keys.leases(), keys.held_since(), keys.reaping()], 3, 256);
-        call.arg(survivor.as_str()).arg(millis(self.term)).arg(millis(self.term * REAPING_TERMS));
-        let dead: Option<String> = self.link.run(Partition::FIRST, &call).await?;
-        Ok(dead.map(|dead| dead.as_str().into()))
+    pub(crate) async fn take_dead(&self, survivor: &Incarnation) -> Result<Option<Dead>, Unavailable> {
+        for home in self.homes.reachable() {
+            let keys = &self.link.keys;
+            let of_leases = [keys.leases(home), keys.held_since(home), keys.reaping(home)];
+            let mut call = self.link.call(&TAKE_DEAD, &of_leases, 3, 256);
+            call.arg(survivor.as_str()).arg(millis(self.term)).arg(millis(self.term * REAPING_TERMS));
+            // A home that does not answer now is asked again with the next heartbeat.
+            if let Ok(Some(dead)) = self.link.run::<Option<String>>(home, &call).await {
+                let incarnation = Incarnation::from(dead.as_str());
+                // Dead everywhere: whatever it holds on a server where it never got a lease goes, too.
+                let is_dead = !self.live().await?.contains(&incarnation);
+                let within = if is_dead { self.within_reach() } else { self.link.part_of(home) };
+                return Ok(Some(Dead { incarnation, within }));
+            }
+        }
+        Ok(None)
     }
 
-    pub(crate) async fn forget_dead(&self, dead: &Incarnation) -> Result<(), Unavailable> {
+    pub(crate) async fn forget_dead(&self, dead: &Incarnation, within: PartitionSet) -> Result<(), Unavailable> {
         let keys = &self.link.keys;
         let delete = |partition| (partition, redis::cmd("DEL").arg(keys.index(partition, dead)).to_owned());
-        let _: Vec<i64> = self.link.bulk(Partition::all().map(delete).collect()).await?;
-        let of_dead = [keys.leases(), keys.held_since(), keys.reaping(), keys.reports(), keys.addresses()];
-        let mut call = self.link.call(&FORGET_DEAD, &of_dead, 2, 384);
-        call.arg(dead.as_str()).arg(dead.node().tag());
-        self.link.run::<i64>(Partition::FIRST, &call).await.map(drop)
+        let _: Vec<i64> = self.link.bulk(within.iter().map(delete).collect()).await?;
+        for home in self.homes.reachable().into_iter().filter(|home| within.contains(*home)) {
+            let of_dead = [
+                keys.leases(home),
+                keys.held_since(home),
+                keys.reaping(home),
+                keys.reports(home),
+                keys.addresses(home),
+            ];
+            let mut call = self.link.call(&FORGET_DEAD, &of_dead, 2, 384);
+            call.arg(dead.as_str()).arg(dead.node().tag());
+            self.link.run::<i64>(home, &call).await?;
+        }
+        Ok(())
     }
 
-    fn lease(&self, incarnation: &Incarnation, what: &str) -> Call<'static> {
+    pub(crate) fn parts(&self) -> Vec<PartitionSet> {
+        self.link.parts()
+    }
+
+    /// The partitions of the homes that answered last.
+    fn within_reach(&self) -> PartitionSet {
+        let homes = self.homes.reachable();
+        homes.into_iter().map(|home| self.link.part_of(home)).fold(PartitionSet::default(), PartitionSet::union)
+    }
+
+    fn lease(&self, home: Partition, incarnation: &Incarnation, what: &str) -> Call<'static> {
         let keys = &self.link.keys;
-        let of_lease = [keys.leases(), keys.held_since(), keys.remembered_since(Partition::FIRST), keys.addresses()];
+        let of_lease = [keys.leases(home), keys.held_since(home), keys.remembered_since(home), keys.addresses(home)];
         let mut call = self.link.call(&RENEW, &of_lease, 5, 384);
         call.arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
         call

@@ -6,11 +6,13 @@
 
 use std::sync::{Arc, LazyLock};
 
+use futures_util::future::join_all;
+
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::Incarnation,
-    partition::Partition,
+    partition::{Partition, PartitionSet},
     presence::{Announce, Ending, Entry, Members, PresenceTerms, Scope, Stay},
     redis::{
         link::RedisLink,
@@ -93,20 +95,30 @@ impl RedisPresence {
     }
 
     pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
+        // Each server by itself, so that one that is away does not keep the others' users from leaving.
+        let settled = join_all(self.link.parts().into_iter().map(|part| self.settle_part(part))).await;
+        settled.into_iter().collect()
+    }
+
+    async fn settle_part(&self, part: PartitionSet) -> Result<(), Unavailable> {
         let keys = &self.link.keys;
         loop {
             let due = |partition| {
-                (partition, ScriptCall { keys: vec![keys.leaving(partition)], arguments: vec![DUE_OF_ONE.to_string()] })
+                let keys = vec![keys.leaving(partition)];
+                (partition, ScriptCall { keys, arguments: vec![DUE_OF_ONE.to_string()] })
             };
-            let found: Vec<Vec<String>> = self.link.each(&DUE, Partition::all().map(due)).await?;
+            let found: Vec<Vec<String>> = self.link.each(&DUE, part.iter().map(due)).await?;
             let (mut calls, mut unknown) = (Vec::new(), Vec::new());
-            for (partition, reminder) in
-                Partition::all().zip(&found).flat_map(|(of, all)| all.iter().map(move |one| (of, one)))
-            {
-                match scope_and_user(reminder) {
-                    Some((scope, user)) => calls.push(self.call(&scope, user, [reminder.clone()])),
-                    None => unknown
-                        .push((partition, redis::cmd("ZREM").arg(keys.leaving(partition)).arg(reminder).to_owned())),
+            for (partition, reminders) in part.iter().zip(&found) {
+                for reminder in reminders {
+                    match scope_and_user(reminder) {
+                        Some((scope, user)) => calls.push(self.call(&scope, user, [reminder.clone()])),
+                        None => {
+                            let mut remove = redis::cmd("ZREM");
+                            remove.arg(keys.leaving(partition)).arg(reminder);
+                            unknown.push((partition, remove));
+                        }
+                    }
                 }
             }
             let _: Vec<i64> = self.link.bulk(unknown).await?;

@@ -58,7 +58,8 @@ impl Stay {
     }
 
     /// The partition of the room, or of the user.
-    pub(crate) fn partition(&self) -> Partition {
+    #[must_use]
+    pub fn partition(&self) -> Partition {
         self.scope.partition(&self.user)
     }
 

@@ -1,74 +1,88 @@
-//! Makes connections to Redis: TCP or a Unix socket, then TLS if the target has it, then the login.
+//! Makes connections to one server: TCP or a Unix socket, then TLS if the target has it, then the login. The server is
+//! the one at the target's address, or the master that its sentinels name at that moment.
 //!
-//! An attempt ends within [`CONNECT_TIMEOUT`]. A failure is logged, again when its reason changes (at most every
-//! [`CHANGE_AFTER`]), and every [`REMIND_AFTER`] while it lasts; so is the first success after it. No log line contains
-//! the login.
+//! An attempt ends within [`CONNECT_TIMEOUT`], with sentinels within [`ELECT_TIMEOUT`]. Failures are logged, not every one
+//! ([`super::report`]), and so is the first success after them. No log line contains the login.
+//!
+//! Connections have a generation. A new one begins when the server is another one ([`Connector::renew`], or the sentinels
+//! name another master): connections of an earlier one must not be used any more.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{Duration, Instant},
-};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use deadpool_redis::Manager;
+use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisFuture,
-    RedisResult, aio::MultiplexedConnection, io::AsyncDNSResolver,
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult,
+    aio::MultiplexedConnection,
 };
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::{sync::watch, time::timeout};
 
-use crate::{
-    TIMEOUT,
-    redis::target::{RedisTarget, Tls},
+use super::{
+    commands::Commands,
+    hello::{Greeting, Protocol, hello},
+    report::Failing,
+    sentinel,
+    stream::{self, Stream, StreamError},
+    target::{Address, Endpoint, Place, RedisTarget},
 };
+use crate::TIMEOUT;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time between two log lines about attempts that fail for the same reason.
-const REMIND_AFTER: Duration = Duration::from_secs(30);
-/// Time between two log lines about attempts that fail for different reasons.
-const CHANGE_AFTER: Duration = Duration::from_secs(1);
+/// For finding the master and connecting to it.
+pub(super) const ELECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// See the module.
 pub(crate) struct Connector {
     target: RedisTarget,
-    failing: Mutex<Option<Failure>>,
-}
-
-/// The last failure that was logged.
-struct Failure {
-    reason: String,
-    logged: Instant,
+    generation: watch::Sender<u64>,
+    /// The master's address at the last connect.
+    master: Mutex<Option<Address>>,
+    failing: Failing,
+    /// Sentinels that could not help, while others could.
+    passed_over: Failing,
 }
 
 impl Connector {
-    pub(crate) fn new(target: RedisTarget) -> Self {
-        Self { target, failing: Mutex::new(None) }
+    /// Does not connect yet. With sentinels, begins to watch for another master.
+    pub(crate) fn start(target: RedisTarget, lifecycle: &Lifecycle) -> Arc<Self> {
+        let connector = Arc::new(Self {
+            target,
+            generation: watch::Sender::new(0),
+            master: Mutex::new(None),
+            failing: Failing::default(),
+            passed_over: Failing::default(),
+        });
+        if let Place::Master(master) = &connector.target.0 {
+            let watch = sentinel::watch(master.clone(), Arc::clone(&connector), lifecycle.stopping());
+            drop(lifecycle.spawn(watch));
+        }
+        connector
     }
 
     /// Number of the database that connections use.
     pub(crate) fn database(&self) -> i64 {
-        self.target.client.get_connection_info().redis_settings().db()
+        self.target.database()
     }
 
-    /// This machine's address on the way to Redis, loopback if that is a Unix socket. Sends nothing to Redis.
+    /// This machine's address on the way to the server. Sends nothing to it.
     pub(crate) async fn local_address(&self) -> io::Result<IpAddr> {
-        let (host, port) = match self.target.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.as_str(), *port),
-            _ => return Ok(Ipv4Addr::LOCALHOST.into()),
+        let endpoint = match &self.target.0 {
+            Place::Address(endpoint) | Place::Node(endpoint) => endpoint,
+            Place::Master(master) => &master.sentinels[0],
         };
-        let to = lookup_host((self.target.host.as_deref().unwrap_or(host), port)).await?.next();
-        let to = to.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
-        socket.connect(to).await?;
-        Ok(socket.local_addr()?.ip())
+        stream::local_address(endpoint).await
     }
 
-    /// A connection for commands, which ends when the last clone is dropped.
-    pub(crate) async fn commands(&self) -> RedisResult<MultiplexedConnection> {
-        let config = self.config();
-        self.within(self.target.client.get_multiplexed_async_connection_with_config(&config)).await
+    /// A connection for commands.
+    pub(crate) async fn commands(&self) -> RedisResult<Commands> {
+        let (stream, generation) = self.open(Protocol::Resp2).await?;
+        Commands::over(stream, generation).await
+    }
+
+    /// A connection that is logged in, with the protocol by which Redis pushes messages, for subscriptions. It must be
+    /// dropped when [`Connector::generation`] differs from the number that comes with it.
+    pub(crate) async fn resp3(&self) -> RedisResult<(Stream, u64)> {
+        self.open(Protocol::Resp3).await
     }
 
     /// A connection for subscriptions. It sends everything that Redis pushes to `pushed`, and drops that when it ends.
@@ -76,97 +90,134 @@ impl Connector {
         &self,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> RedisResult<MultiplexedConnection> {
-        let info = self.target.client.get_connection_info().clone();
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings))?;
-        let config = self.config().set_push_sender(move |info| {
+        let (stream, _) = self.resp3().await?;
+        let info = RedisConnectionInfo::default().set_skip_set_lib_name().set_protocol(ProtocolVersion::RESP3);
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT)).set_push_sender(move |info| {
             pushed(info);
             Ok::<_, ()>(())
         });
-        self.within(client.get_multiplexed_async_connection_with_config(&config)).await
+        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
+        #[expect(clippy::disallowed_methods, reason = "it ends with the connection")]
+        drop(tokio::spawn(driver));
+        Ok(connection)
     }
 
-    /// Makes the connections of a pool.
-    pub(crate) fn manager(&self) -> RedisResult<Manager> {
-        Manager::new_with_config(self.target.client.get_connection_info().clone(), self.config())
+    /// The number of the generation, now and after each change.
+    pub(crate) fn generation(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
-    fn config(&self) -> AsyncConnectionConfig {
-        AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT))
-            .set_dns_resolver(Resolver { host: self.target.host.clone() })
+    /// Whether the server may be another one than that of this connection.
+    pub(crate) fn is_outdated(&self, connection: &Commands) -> bool {
+        connection.generation != *self.generation.borrow()
     }
 
-    async fn within<T>(&self, connected: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-        let outcome = Box::pin(connected).await.map_err(|error| self.explain(error));
-        self.report(outcome.as_ref().err());
-        outcome
+    /// Abandons all connections: the server may be another one.
+    pub(crate) fn renew(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// In TLS 1.3 a server refuses a missing client certificate only after the client's handshake: it sends an
-    /// alert, or closes the connection.
-    fn explain(&self, error: RedisError) -> RedisError {
-        if error.is_timeout() {
-            return io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {CONNECT_TIMEOUT:?}")).into();
-        }
-        let text = match self.target.tls {
-            Some(_) if !error.is_io_error() || error.is_connection_refusal() => return error,
-            Some(Tls::ServerOnly)
-                if error.is_connection_dropped() || error.to_string().contains("CertificateRequired") =>
-            {
-                let hint = "closed after the TLS handshake; if the server requires a client certificate, set \
-                            `redis.certFile` and `redis.keyFile`";
-                format!("{hint} ({error})")
+    async fn open(&self, protocol: Protocol) -> RedisResult<(Stream, u64)> {
+        let generation = *self.generation.borrow();
+        let opened = match &self.target.0 {
+            Place::Address(endpoint) | Place::Node(endpoint) => {
+                let is_node = matches!(self.target.0, Place::Node(_));
+                let opened = within(CONNECT_TIMEOUT, Box::pin(login(endpoint, protocol))).await;
+                opened.and_then(|(stream, greeting)| check(is_node, &greeting).map(|()| (stream, generation)))
             }
-            Some(_) => format!("TLS handshake failed: {error}"),
-            None => return error,
+            Place::Master(master) => {
+                let found =
+                    within(ELECT_TIMEOUT, Box::pin(sentinel::connect(master, protocol, &self.passed_over))).await;
+                found.map(|(stream, at)| (stream, self.found(at)))
+            }
         };
-        io::Error::other(text).into()
+        self.report(opened.as_ref().err());
+        opened
+    }
+
+    /// The master is there. Returns the generation.
+    pub(super) fn found(&self, at: Address) -> u64 {
+        let mut master = self.master.lock();
+        if let Some(last) = master.as_ref().filter(|last| **last != at) {
+            tracing::info!(redis = %self.target, from = %last, to = %at, "another master");
+            self.renew();
+        }
+        *master = Some(at);
+        *self.generation.borrow()
+    }
+
+    /// Whether connections are made elsewhere.
+    pub(super) fn is_elsewhere(&self, than: &Address) -> bool {
+        self.master.lock().as_ref().is_some_and(|master| master != than)
     }
 
     fn report(&self, error: Option<&RedisError>) {
-        let mut failing = self.failing.lock();
-        let Some(error) = error else {
-            if failing.take().is_some() {
-                tracing::info!(redis = %self.target, "connected to redis");
+        match error.map(ToString::to_string) {
+            None if self.failing.ended() => tracing::info!(redis = %self.target, "connected to redis"),
+            Some(reason) if self.failing.is_due(&reason) => {
+                tracing::warn!(redis = %self.target, error = %reason, "cannot connect to redis, trying again");
             }
-            return;
-        };
-        let reason = match error.kind() {
-            ErrorKind::AuthenticationFailed => "Redis refuses the user and password of `redis.url`".to_owned(),
-            _ => error.to_string(),
-        };
-        if let Some(Failure { reason: last, logged }) = &*failing {
-            let pause = if *last == reason { REMIND_AFTER } else { CHANGE_AFTER };
-            if logged.elapsed() < pause {
-                return;
-            }
+            _ => {}
         }
-        tracing::warn!(redis = %self.target, error = %reason, "cannot connect to redis, trying again");
-        *failing = Some(Failure { reason, logged: Instant::now() });
     }
 }
 
-/// Finds the addresses of `host`, if there is one, and not of the name that the certificate must have.
-struct Resolver {
-    host: Option<String>,
+/// Connects to one address and logs in.
+pub(super) async fn login(endpoint: &Endpoint, protocol: Protocol) -> RedisResult<(Stream, Greeting)> {
+    let mut stream = stream::open(endpoint).await.map_err(|error| explain(endpoint, error))?;
+    match hello(&mut stream, &endpoint.login, protocol).await {
+        Ok(greeting) => Ok((stream, greeting)),
+        Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {
+            Err(failed(format!("Redis refuses the user and password of `{}`", endpoint.key)))
+        }
+        // In TLS 1.3 a server refuses a missing client certificate only after the client's handshake.
+        Err(error) if error.is_io_error() => match &endpoint.tls {
+            Some(tls) if !tls.is_mutual => Err(without_certificate(&error)),
+            Some(_) => Err(failed(format!("TLS handshake failed: {error}"))),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
 }
 
-impl AsyncDNSResolver for Resolver {
-    fn resolve<'a, 'b: 'a>(
-        &'a self,
-        name: &'b str,
-        port: u16,
-    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
-        let host = self.host.as_deref().unwrap_or(name);
-        Box::pin(async move {
-            let unknown = |why: &dyn fmt::Display| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {why}"));
-            let addresses: Vec<_> = lookup_host((host, port)).await.map_err(|error| unknown(&error))?.collect();
-            if addresses.is_empty() {
-                return Err(unknown(&"has no address").into());
-            }
-            Ok(Box::new(addresses.into_iter()) as _)
-        })
+/// The wait's outcome, or an error that says how long it was.
+pub(super) async fn within<T>(limit: Duration, wait: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let no_answer = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?}"));
+    timeout(limit, wait).await.map_err(no_answer)?
+}
+
+/// An error that ends the attempt, with a text for the log.
+pub(super) fn failed(text: impl Into<String>) -> RedisError {
+    io::Error::other(text.into()).into()
+}
+
+fn check(is_node: bool, greeting: &Greeting) -> RedisResult<()> {
+    match greeting.mode.as_str() {
+        "sentinel" => Err(failed("this is a sentinel: name it in `redis.sentinels`, with `redis.master`")),
+        "cluster" if !is_node => Err(failed("this is a node of a Redis Cluster: set `redis.cluster`")),
+        _ => Ok(()),
     }
+}
+
+fn explain(endpoint: &Endpoint, error: StreamError) -> RedisError {
+    match error {
+        StreamError::Unreachable(error) => error.into(),
+        StreamError::Handshake(error) if endpoint.tls.as_ref().is_some_and(|tls| !tls.is_mutual) && ended(&error) => {
+            without_certificate(&error.into())
+        }
+        StreamError::Handshake(error) => failed(format!("TLS handshake failed: {error}")),
+    }
+}
+
+fn ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        || error.to_string().contains("CertificateRequired")
+}
+
+fn without_certificate(error: &RedisError) -> RedisError {
+    failed(format!(
+        "closed after the TLS handshake; if the server requires a client certificate, set `redis.certFile` and \
+         `redis.keyFile` ({error})"
+    ))
 }

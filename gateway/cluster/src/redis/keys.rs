@@ -101,8 +101,8 @@ impl Keys {
     }
 
     /// Sorted set: incarnations, by the end of their lease.
-    pub(crate) fn leases(&self) -> String {
-        self.of(Partition::FIRST, "nodes:leases")
+    pub(crate) fn leases(&self, home: Partition) -> String {
+        self.of(home, "nodes:leases")
     }
 
     /// String: since when Redis has kept the data of this partition, in Unix microseconds.
@@ -111,28 +111,28 @@ impl Keys {
     }
 
     /// Hash: incarnation → since when it has held its lease without a break.
-    pub(crate) fn held_since(&self) -> String {
-        self.of(Partition::FIRST, "nodes:since")
+    pub(crate) fn held_since(&self, home: Partition) -> String {
+        self.of(home, "nodes:since")
     }
 
     /// Sorted set: dead incarnations that a survivor is cleaning up, by the time at which another may take over.
-    pub(crate) fn reaping(&self) -> String {
-        self.of(Partition::FIRST, "nodes:reaping")
+    pub(crate) fn reaping(&self, home: Partition) -> String {
+        self.of(home, "nodes:reaping")
     }
 
     /// Hash: incarnation → its last report.
-    pub(crate) fn reports(&self) -> String {
-        self.of(Partition::FIRST, "nodes:reports")
+    pub(crate) fn reports(&self, home: Partition) -> String {
+        self.of(home, "nodes:reports")
     }
 
     /// Hash: a node's tag → `<incarnation> <address>`.
-    pub(crate) fn addresses(&self) -> String {
-        self.of(Partition::FIRST, "nodes:addresses")
+    pub(crate) fn addresses(&self, home: Partition) -> String {
+        self.of(home, "nodes:addresses")
     }
 
     /// String: the secret that all nodes share.
-    pub(crate) fn secret(&self) -> String {
-        self.of(Partition::FIRST, "nodes:secret")
+    pub(crate) fn secret(&self, home: Partition) -> String {
+        self.of(home, "nodes:secret")
     }
 
     /// Set: `<session> - <user>` of every session, `<session> <room> <user>` of every stay that an incarnation holds in

@@ -28,14 +28,14 @@ use crate::{
     deadline::{self, Wait},
     log::{Durability, Shortfall},
     metrics,
-    partition::Partition,
+    partition::{Partition, PartitionSet},
     redis::{
         commit::Barrier,
         keys::Keys,
         routing::Routing,
         script::{Call, ScriptCall, Source},
         server::{Server, refusal},
-        target::RedisTarget,
+        target::RedisTopology,
     },
 };
 
@@ -55,11 +55,16 @@ pub struct RedisLink {
 impl RedisLink {
     /// Does not connect yet.
     #[must_use]
-    pub fn new(target: RedisTarget, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let servers = [Arc::new(Server::new(target, lifecycle))];
+    pub fn new(topology: RedisTopology, prefix: &str, lifecycle: &Lifecycle) -> Self {
+        let (targets, sharded) = match topology {
+            RedisTopology::One(target) => (vec![target], false),
+            RedisTopology::Several(targets) => (targets, false),
+            RedisTopology::Cluster(seeds) => (seeds, true),
+        };
+        let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, lifecycle))).collect();
         Self {
-            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers.into()))),
-            sharded: false,
+            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))),
+            sharded,
             calls: AtomicUsize::new(0),
             keys: Keys::new(prefix),
         }
@@ -68,6 +73,22 @@ impl RedisLink {
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()
+    }
+
+    /// The partitions that have the leases of nodes.
+    pub(crate) fn homes(&self) -> Arc<[Partition]> {
+        self.routing.borrow().homes.iter().copied().collect()
+    }
+
+    /// The partitions whose leases are in this home.
+    pub(crate) fn part_of(&self, home: Partition) -> PartitionSet {
+        let routing = self.routing.borrow();
+        if routing.homes.len() == 1 { PartitionSet::ALL } else { routing.partitions_of(routing.index(home)) }
+    }
+
+    /// The partitions of each server.
+    pub(crate) fn parts(&self) -> Vec<PartitionSet> {
+        self.routing.borrow().parts().collect()
     }
 
     /// The server that has the partition now.

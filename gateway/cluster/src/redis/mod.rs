@@ -1,18 +1,28 @@
 //! The connections to Redis, the names of its keys, and what the ports over it share.
 //!
-//! [`settings`]: `redis.…` · [`target`]: the address and login · [`connector`]: one connection · [`shared`]: the one for
-//! most commands · [`server`]: one Redis: commands and scripts with a deadline, logged and counted · [`script`] ·
-//! [`routing`]: the partitions of each server · [`link`]: all servers, each call to the one that has its partition ·
-//! [`commit`]: writes that a replica or the disk must have · [`streams`]: reads logs · [`keys`].
+//! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
+//! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
+//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes.
+//! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`link`]: all servers, each
+//!   call to the one that has its partition · [`script`] · [`commit`]: writes that a replica
+//!   or the disk must have · [`streams`]: reads logs · [`keys`].
 
+mod commands;
 pub(crate) mod commit;
 pub(crate) mod connector;
+mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
+mod pool;
+mod report;
 pub(crate) mod routing;
 pub(crate) mod script;
+mod sentinel;
 pub(crate) mod server;
 pub(crate) mod settings;
 mod shared;
+mod stream;
 pub(crate) mod streams;
 pub(crate) mod target;
+mod tls;
+mod topology;

@@ -12,12 +12,15 @@ pub(crate) struct Routing {
     pub(crate) servers: Box<[Arc<Server>]>,
     /// Index of the server of each partition.
     of: [u8; PARTITIONS as usize],
+    /// The partitions that have the leases of nodes: see [`crate::membership`].
+    pub(crate) homes: Box<[Partition]>,
 }
 
 impl Routing {
     /// Each of these servers, at most as many as there are partitions, has an equal share of them.
     pub(crate) fn shared_by(servers: Box<[Arc<Server>]>) -> Self {
-        Self { of: shares(servers.len()), servers }
+        let (of, homes) = shares(servers.len());
+        Self { servers, of, homes }
     }
 
     /// The server of a partition.
@@ -34,25 +37,35 @@ impl Routing {
     pub(crate) fn partitions_of(&self, index: usize) -> PartitionSet {
         Partition::all().filter(|partition| self.index(*partition) == index).collect()
     }
+
+    /// The partitions of each server.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = PartitionSet> {
+        (0..self.servers.len()).map(|index| self.partitions_of(index)).filter(|part| !part.is_empty())
+    }
 }
 
-/// The index of the server of each partition, for so many servers: each has as many as any other, or one more. With one
-/// more server at the end, only that one's partitions move. The first one always has [`Partition::FIRST`].
-fn shares(servers: usize) -> [u8; PARTITIONS as usize] {
+/// The index of the server of each partition, for so many servers, and each server's home: a partition that it keeps
+/// whatever the number of servers. Each has as many as any other, or one more. With one more server at the end, only that
+/// one's partitions move. The first one's home is [`Partition::FIRST`].
+fn shares(servers: usize) -> ([u8; PARTITIONS as usize], Box<[Partition]>) {
     let mut of = [0; PARTITIONS as usize];
+    let mut homes = vec![Partition::FIRST];
     for new in 1..servers {
         for _ in 0..usize::from(PARTITIONS) / (new + 1) {
             let count = |server: usize| of.iter().filter(|of| usize::from(**of) == server).count();
             // The one with the most, the first of these, gives up one of its partitions, spread over all.
             let largest = (0..new).max_by_key(|server| (count(*server), usize::MAX - server)).unwrap_or_default();
-            let own = (1..of.len()).filter(|partition| usize::from(of[*partition]) == largest);
-            let given = own.min_by_key(|partition| (partition * 2_654_435_761 ^ new * 40_503) % 65_521);
-            if let (Some(partition), Ok(new)) = (given, u8::try_from(new)) {
-                of[partition] = new;
+            let own = Partition::all().filter(|one| usize::from(of[one.index()]) == largest && !homes.contains(one));
+            let given = own.min_by_key(|one| ((one.index() * 2_654_435_761) ^ (new * 40_503)) % 65_521);
+            if let (Some(partition), Ok(index)) = (given, u8::try_from(new)) {
+                of[partition.index()] = index;
+                if homes.len() == new {
+                    homes.push(partition);
+                }
             }
         }
     }
-    of
+    (of, homes.into())
 }
 
 #[cfg(test)]
@@ -61,9 +74,9 @@ mod tests {
 
     #[test]
     fn shares_are_equal_and_one_more_server_takes_only_its_share() {
-        let mut before = shares(1);
+        let (mut before, mut before_homes) = shares(1);
         for servers in 2..=usize::from(PARTITIONS) {
-            let of = shares(servers);
+            let (of, homes) = shares(servers);
             let counts: Vec<_> =
                 (0..servers).map(|server| of.iter().filter(|of| usize::from(**of) == server).count()).collect();
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
@@ -71,7 +84,10 @@ mod tests {
             let moved = before.iter().zip(&of).filter(|(before, after)| before != after);
             assert!(moved.clone().all(|(_, after)| usize::from(*after) == servers - 1), "{servers}");
             assert_eq!(moved.count(), usize::from(PARTITIONS) / servers);
-            assert_eq!(of[0], 0);
+            let at_home = homes.iter().enumerate().all(|(index, home)| usize::from(of[home.index()]) == index);
+            assert!(at_home && homes.len() == servers && homes[0] == Partition::FIRST, "{homes:?}");
+            assert!(before_homes.iter().zip(&homes).all(|(before, after)| before == after), "a home never moves");
+            before_homes = homes;
             before = of;
         }
     }

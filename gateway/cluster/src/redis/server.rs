@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::{Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use deadpool::managed::PoolError;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{
@@ -29,11 +29,11 @@ use redis::{
 };
 
 use crate::{
-    TIMEOUT,
     log::{Durability, Shortfall},
     redis::{
         commit::{Barrier, Commits},
         connector::Connector,
+        pool::{Pool, pool},
         script::Call,
         shared::SharedConnection,
         target::RedisTarget,
@@ -66,10 +66,10 @@ impl Server {
     /// Does not connect yet.
     pub(crate) fn new(target: RedisTarget, lifecycle: &Lifecycle) -> Self {
         let name = target.to_string();
-        let connector = Arc::new(Connector::new(target));
+        let connector = Connector::start(target, lifecycle);
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
-            bulk: pool(&connector),
+            bulk: pool(&connector, BULK_CONNECTIONS),
             commits: Commits::new(name.clone(), Arc::clone(&connector), lifecycle),
             connector,
             name,
@@ -145,8 +145,7 @@ impl Server {
         }
         tracing::warn!(redis = self.name, %error, "{problem}");
         if error.code() == Some("READONLY") {
-            self.quick.renew();
-            self.bulk.retain(|_, _| false);
+            self.connector.renew();
         }
     }
 }
@@ -165,13 +164,4 @@ pub(crate) fn refusal(error: &RedisError) -> Option<&'static str> {
 
 fn may_not_in_script(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| NO_PERMISSION_IN_SCRIPT.iter().any(|words| detail.contains(words)))
-}
-
-/// A small pool, which connects when it is first used. A connection must answer a PING before it is used again.
-#[expect(clippy::expect_used, reason = "the target has accepted the address, and the pool has a runtime")]
-fn pool(connector: &Connector) -> Pool {
-    let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-    let config = PoolConfig { timeouts, ..PoolConfig::new(BULK_CONNECTIONS) };
-    let manager = connector.manager().expect("a valid address");
-    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().expect("it has a runtime")
 }

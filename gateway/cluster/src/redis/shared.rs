@@ -15,12 +15,9 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use jackfield_shared::lifecycle::Lifecycle;
-use redis::{
-    Cmd, Pipeline, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value, aio::ConnectionLike};
 
-use crate::redis::connector::Connector;
+use crate::redis::{commands::Commands, connector::Connector};
 
 const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
 
@@ -36,7 +33,7 @@ struct Inner {
 
 struct Attempt {
     begun: Instant,
-    outcome: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
+    outcome: Shared<BoxFuture<'static, RedisResult<Commands>>>,
 }
 
 impl SharedConnection {
@@ -46,12 +43,19 @@ impl SharedConnection {
         Self(Arc::new(Inner { connector, lifecycle: lifecycle.clone(), attempt }))
     }
 
-    /// Abandons the current connection: the next calls use a new one.
-    pub(crate) fn renew(&self) {
-        self.replace(&self.0.attempt.load_full());
+    /// The current attempt. A connection that is [outdated](Connector::is_outdated) is replaced first.
+    fn attempt(&self) -> Arc<Attempt> {
+        let attempt = self.0.attempt.load_full();
+        match attempt.outcome.peek() {
+            Some(Ok(connection)) if self.0.connector.is_outdated(connection) => {
+                self.replace(&attempt);
+                self.0.attempt.load_full()
+            }
+            _ => attempt,
+        }
     }
 
-    async fn connection(&self, attempt: &Arc<Attempt>) -> RedisResult<MultiplexedConnection> {
+    async fn connection(&self, attempt: &Arc<Attempt>) -> RedisResult<Commands> {
         let outcome = attempt.outcome.clone().await;
         if outcome.is_err() {
             self.replace(attempt);
@@ -90,8 +94,8 @@ impl Attempt {
 impl ConnectionLike for SharedConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let attempt = self.0.attempt.load_full();
-            let answer = self.connection(&attempt).await?.send_packed_command(command).await;
+            let attempt = self.attempt();
+            let answer = self.connection(&attempt).await?.req_packed_command(command).await;
             self.check(&answer, &attempt);
             answer
         })
@@ -104,8 +108,8 @@ impl ConnectionLike for SharedConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let attempt = self.0.attempt.load_full();
-            let answer = self.connection(&attempt).await?.send_packed_commands(pipeline, offset, count).await;
+            let attempt = self.attempt();
+            let answer = self.connection(&attempt).await?.req_packed_commands(pipeline, offset, count).await;
             self.check(&answer, &attempt);
             answer
         })

@@ -5,6 +5,7 @@ use jackfield_cluster::{
     connects::{Connected, Granted},
     ids::Incarnation,
     inbox::{NotificationId, Posted},
+    partition::PartitionSet,
     presence::{Ending, Scope, Stay},
     sessions::{OnConflict, Policy},
     wire::{BusMessage, UserEvent},
@@ -131,7 +132,7 @@ async fn the_session_is_in_the_index(backend: Backend) {
     connect(node, &by, "u v", "s1", ANY).await;
     let refused = node.cluster.connects.connect(&session_ref("u v", "s2"), &by, REJECT, &[], None).await.unwrap();
     assert!(matches!(refused, Connected::Refused { .. }));
-    let indexed = node.cluster.membership.indexed(&by, 10).await.unwrap();
+    let indexed = node.cluster.membership.indexed(&by, PartitionSet::ALL, 10).await.unwrap();
     let stay = |session: &str| Stay { scope: Scope::Cluster, user: "u v".into(), session: session.into() };
     assert!(indexed.contains(&stay("s1")), "{indexed:?}");
     // A refused one may be indexed, and is released with the node.
@@ -160,6 +161,6 @@ async fn many_connects_at_once_are_all_answered(backend: Backend) {
         let first = [granted[n].arrived, granted[n + 250].arrived];
         assert_eq!(first.iter().flatten().count(), 1, "announced once: {first:?}");
     }
-    let indexed = a.cluster.membership.indexed(&by_a, 1_000).await.unwrap().len();
-    assert_eq!(indexed + a.cluster.membership.indexed(&by_b, 1_000).await.unwrap().len(), 500);
+    let indexed = a.cluster.membership.indexed(&by_a, PartitionSet::ALL, 1_000).await.unwrap().len();
+    assert_eq!(indexed + a.cluster.membership.indexed(&by_b, PartitionSet::ALL, 1_000).await.unwrap().len(), 500);
 }

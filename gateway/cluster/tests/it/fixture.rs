@@ -8,7 +8,7 @@ use std::{
 };
 
 use jackfield_cluster::{
-    Cluster, MemoryCluster, RedisAccess, RedisTarget, Terms,
+    Cluster, MemoryCluster, RedisSettings, Terms,
     bus::{BusEvent, Channel},
     facts::FactTerms,
     ids::{Incarnation, NodeId, SessionRef, random_id},
@@ -70,9 +70,9 @@ impl Fixture {
             }
             Backend::Redis => {
                 let url = redis_url().expect("checked before the test began");
-                let access = RedisAccess { url: &url, ..RedisAccess::default() };
-                let target = || RedisTarget::new(access).unwrap();
-                ids.map(|id| (id.clone(), over_redis(target(), &prefix, &id, terms, &lifecycle))).collect()
+                let settings = RedisSettings { url, ..RedisSettings::default() };
+                let topology = || settings.topology().unwrap();
+                ids.map(|id| (id.clone(), over_redis(topology(), &prefix, &id, terms, &lifecycle))).collect()
             }
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jackfield_cluster::{
     ids::Incarnation,
     membership::Secret,
+    partition::PartitionSet,
     presence::{Scope, Stay},
     room_name::RoomName,
 };
@@ -46,7 +47,7 @@ async fn while_renewing<T>(node: &Node, own: &Incarnation, what: &str, ask: impl
 }
 
 async fn take(node: &Node, own: &Incarnation) -> Option<Incarnation> {
-    node.cluster.membership.take_dead(own).await.unwrap()
+    node.cluster.membership.take_dead(own).await.unwrap().map(|dead| dead.incarnation)
 }
 
 async fn a_lease_holds_while_it_is_renewed(backend: Backend) {
@@ -147,14 +148,14 @@ async fn indexed_stays_can_be_read_until_they_are_removed(backend: Backend) {
         .collect();
     a.cluster.membership.index_add(&own, &many).await.unwrap();
     a.cluster.membership.index_add(&own, &many[..10]).await.unwrap();
-    assert_eq!(b.cluster.membership.indexed(&own, 100).await.unwrap().len(), 100);
-    let mut read = b.cluster.membership.indexed(&own, 5_000).await.unwrap();
+    assert_eq!(b.cluster.membership.indexed(&own, PartitionSet::ALL, 100).await.unwrap().len(), 100);
+    let mut read = b.cluster.membership.indexed(&own, PartitionSet::ALL, 5_000).await.unwrap();
     let order = |entries: &mut Vec<Stay>| entries.sort_by_key(ToString::to_string);
     order(&mut many);
     order(&mut read);
     assert_eq!(read, many);
     a.cluster.membership.index_remove(&own, &many[1..]).await.unwrap();
-    assert_eq!(b.cluster.membership.indexed(&own, 5).await.unwrap(), &many[..1]);
+    assert_eq!(b.cluster.membership.indexed(&own, PartitionSet::ALL, 5).await.unwrap(), &many[..1]);
 }
 
 async fn nothing_of_a_removed_incarnation_is_left(backend: Backend) {
@@ -162,9 +163,9 @@ async fn nothing_of_a_removed_incarnation_is_left(backend: Backend) {
     let node = &fixture.nodes[0];
     let own = node.register().await;
     node.cluster.membership.index_add(&own, &[Stay::online(&session_ref("u", "s"))]).await.unwrap();
-    node.cluster.membership.forget_dead(&own).await.unwrap();
+    node.cluster.membership.forget_dead(&own, PartitionSet::ALL).await.unwrap();
     assert!(!renew(node, &own).await && live(node).await.is_empty());
-    assert_eq!(node.cluster.membership.indexed(&own, 5).await.unwrap(), []);
+    assert_eq!(node.cluster.membership.indexed(&own, PartitionSet::ALL, 5).await.unwrap(), []);
 }
 
 async fn all_nodes_see_a_report_until_its_node_is_removed(backend: Backend) {
@@ -177,7 +178,7 @@ async fn all_nodes_see_a_report_until_its_node_is_removed(backend: Backend) {
         assert_eq!(b.cluster.membership.reports().await.unwrap(), [(of_a.clone(), report.to_owned())]);
     }
     assert!(renew(a, &of_a).await, "the lease still holds");
-    a.cluster.membership.forget_dead(&of_a).await.unwrap();
+    a.cluster.membership.forget_dead(&of_a, PartitionSet::ALL).await.unwrap();
     a.cluster.membership.report(&of_a, "too late").await.unwrap();
     assert!(b.cluster.membership.reports().await.unwrap().is_empty(), "a removed incarnation reports nothing");
 }
@@ -212,8 +213,8 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
     let membership = &node.cluster.membership;
     let (old, _) = membership.register(&node.id, "10.0.0.1:1").await.unwrap();
     let (new, _) = membership.register(&node.id, "10.0.0.1:2").await.unwrap();
-    membership.forget_dead(&old).await.unwrap();
+    membership.forget_dead(&old, PartitionSet::ALL).await.unwrap();
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), Some((new.clone(), "10.0.0.1:2".to_owned())));
-    membership.forget_dead(&new).await.unwrap();
+    membership.forget_dead(&new, PartitionSet::ALL).await.unwrap();
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), None);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_cluster::{
-    Cluster, RedisAccess, RedisTarget,
+    Cluster, RedisSettings,
     ids::{NodeId, random_id},
     over_redis,
 };
@@ -217,9 +217,9 @@ impl OverServer {
     pub fn at(port: u16) -> Self {
         let lifecycle = Lifecycle::new();
         let url = format!("redis://127.0.0.1:{port}");
-        let target = RedisTarget::new(RedisAccess { url: &url, ..RedisAccess::default() }).unwrap();
+        let settings = RedisSettings { url, ..RedisSettings::default() };
         let node = NodeId::from(random_id().as_str());
-        let (cluster, _) = over_redis(target, "test", &node, TERMS, &lifecycle);
+        let (cluster, _) = over_redis(settings.topology().unwrap(), "test", &node, TERMS, &lifecycle);
         Self { cluster, lifecycle }
     }
 }

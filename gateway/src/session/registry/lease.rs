@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwapOption;
-use jackfield_cluster::{ids::Incarnation, membership::Remembered};
+use jackfield_cluster::{ids::Incarnation, membership::Remembered, partition::PartitionSet};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -15,9 +15,10 @@ use tokio::sync::Notify;
 pub(crate) struct Lease {
     incarnation: ArcSwapOption<Incarnation>,
     wake: Notify,
-    reassert: AtomicBool,
+    /// Partitions of which to register the sessions and stays again.
+    reassert: Mutex<PartitionSet>,
     /// Since when the back end has kept its data, as far as this node knows.
-    remembered: Mutex<Option<Remembered>>,
+    remembered: Mutex<Remembered>,
     /// The back end has lost its data, and the node has not re-registered its sessions and stays yet.
     data_lost: AtomicBool,
     /// Bus gaps so far.
@@ -32,29 +33,30 @@ impl Lease {
 
     /// A new lease began. Returns whether the back end has lost its data since the last one.
     pub(crate) fn begun(&self, incarnation: &Incarnation, remembered: Remembered) -> bool {
-        let is_lost = self.remembered.lock().replace(remembered).is_some_and(|before| before != remembered);
+        let is_lost = self.remembered.lock().learn(remembered);
         if is_lost {
             self.data_lost.store(true, Ordering::Release);
         }
         self.incarnation.store(Some(Arc::new(incarnation.clone())));
-        self.reassert.store(true, Ordering::Release);
+        *self.reassert.lock() = PartitionSet::ALL;
         is_lost
     }
 
-    /// Requests re-registering with the next heartbeat, and that heartbeat now.
-    pub(crate) fn reassert_soon(&self) {
-        self.reassert.store(true, Ordering::Release);
+    /// Requests re-registering of what is in these partitions with the next heartbeat, and that heartbeat now.
+    pub(crate) fn reassert_soon(&self, partitions: PartitionSet) {
+        self.reassert_later(partitions);
         self.wake.notify_one();
     }
 
-    /// Whether to re-register; false until the next request.
-    pub(crate) fn take_reassert(&self) -> bool {
-        self.reassert.swap(false, Ordering::AcqRel)
+    /// The partitions to re-register; none until the next request.
+    pub(crate) fn take_reassert(&self) -> PartitionSet {
+        std::mem::take(&mut *self.reassert.lock())
     }
 
-    /// Re-registering failed: the next heartbeat repeats it.
-    pub(crate) fn reassert_failed(&self) {
-        self.reassert.store(true, Ordering::Release);
+    /// Requests re-registering of what is in these partitions with the next heartbeat.
+    pub(crate) fn reassert_later(&self, partitions: PartitionSet) {
+        let mut reassert = self.reassert.lock();
+        *reassert = reassert.union(partitions);
     }
 
     /// All sessions and stays are registered.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use redis::{
     Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
-    aio::{ConnectionLike as _, MultiplexedConnection},
+    aio::ConnectionLike as _,
 };
 use tokio::sync::oneshot;
 
@@ -13,9 +13,7 @@ use super::{
     barrier::{Barrier, Verdict},
     queue::Write,
 };
-use crate::redis::script::Call;
-
-pub(super) type Connection = MultiplexedConnection;
+use crate::redis::{commands::Commands, script::Call};
 
 /// A barrier ends so long before the callers stop waiting, and before the connection would be given up.
 const MARGIN: Duration = Duration::from_millis(200);
@@ -54,7 +52,7 @@ impl Write for Append {
 }
 
 /// Sends a batch and answers its callers. Returns what its last barrier found; an error if the connection is lost.
-pub(super) async fn send(connection: &mut Connection, barrier: Barrier, batch: Vec<Append>) -> RedisResult<Verdict> {
+pub(super) async fn send(connection: &mut Commands, barrier: Barrier, batch: Vec<Append>) -> RedisResult<Verdict> {
     let (unknown, verdict) = send_once(connection, barrier, batch, false).await?;
     if unknown.is_empty() {
         return Ok(verdict);
@@ -73,7 +71,7 @@ pub(super) fn answer_all(batch: Vec<Append>, error: &RedisError) {
 
 /// Returns the calls whose scripts the server does not know, unless the scripts were `loaded` before.
 async fn send_once(
-    connection: &mut Connection,
+    connection: &mut Commands,
     barrier: Barrier,
     mut batch: Vec<Append>,
     loaded: bool,
@@ -116,7 +114,7 @@ fn confirmed(answer: Value, verdict: &Verdict) -> RedisResult<Value> {
     }
 }
 
-async fn load(connection: &mut Connection, appends: &[Append]) -> RedisResult<()> {
+async fn load(connection: &mut Commands, appends: &[Append]) -> RedisResult<()> {
     let mut loaded: Vec<&str> = Vec::new();
     for script in appends.iter().map(|append| append.call.script) {
         if !loaded.contains(&script.get_hash()) {

@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     barrier::{Barrier, Problem, Verdict},
-    batch::{self, Append, Connection, answer_all},
+    batch::{self, Append, answer_all},
     queue::{Full, Next, Queue},
     state::{Line, State},
 };
 use crate::{
     metrics,
-    redis::{connector::Connector, script::Call},
+    redis::{commands::Commands, connector::Connector, script::Call},
 };
 
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -51,14 +51,14 @@ pub(super) struct Lane {
 /// The end of a batch, or of a probe.
 struct Ended {
     /// `None` if it was lost.
-    connection: Option<Connection>,
+    connection: Option<Commands>,
     is_batch: bool,
 }
 
 /// What the task keeps.
 struct Work {
     /// The last one is used first, so that the others stay idle.
-    idle: Vec<Connection>,
+    idle: Vec<Commands>,
     busy: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// No connection is made before.
     connect_at: Instant,
@@ -142,26 +142,32 @@ impl Lane {
         }
     }
 
-    async fn probe(self: Arc<Self>, connection: Option<Connection>) -> Ended {
+    async fn probe(self: Arc<Self>, connection: Option<Commands>) -> Ended {
         let probed = async {
-            let mut connection = self.connected(connection).await?;
+            let mut connection = match connection.filter(|connection| !self.connector.is_outdated(connection)) {
+                Some(connection) => connection,
+                None => self.connector.commands().await?,
+            };
             let verdict = self.wait(&mut connection, PROBE_LIMIT).await?;
             RedisResult::Ok(self.observe(&verdict).then_some(connection))
         };
         Ended { connection: probed.await.ok().flatten(), is_batch: false }
     }
 
-    async fn batch(self: Arc<Self>, connection: Option<Connection>, batch: Vec<Append>) -> Ended {
+    async fn batch(self: Arc<Self>, connection: Option<Commands>, batch: Vec<Append>) -> Ended {
         Ended { connection: self.send(connection, batch).await, is_batch: true }
     }
 
     /// Returns the connection if it can be used again.
-    async fn send(&self, connection: Option<Connection>, batch: Vec<Append>) -> Option<Connection> {
-        let is_new = connection.is_none();
+    async fn send(&self, connection: Option<Commands>, batch: Vec<Append>) -> Option<Commands> {
+        let connection = connection.filter(|connection| !self.connector.is_outdated(connection));
         let opened = async {
-            let mut connection = self.connected(connection).await?;
+            if let Some(connection) = connection {
+                return Ok((connection, Verdict::Reached));
+            }
+            let mut connection = self.connector.commands().await?;
             // Before anything is stored.
-            let verdict = if is_new { self.wait(&mut connection, Duration::ZERO).await? } else { Verdict::Reached };
+            let verdict = self.wait(&mut connection, Duration::ZERO).await?;
             RedisResult::Ok((connection, verdict))
         };
         let mut connection = match opened.await {
@@ -181,16 +187,8 @@ impl Lane {
         self.observe(&verdict).then_some(connection)
     }
 
-    /// The connection, or a new one.
-    async fn connected(&self, connection: Option<Connection>) -> RedisResult<Connection> {
-        match connection {
-            Some(connection) => Ok(connection),
-            None => self.connector.commands().await,
-        }
-    }
-
     /// Waits for what the connection has written.
-    async fn wait(&self, connection: &mut Connection, limit: Duration) -> RedisResult<Verdict> {
+    async fn wait(&self, connection: &mut Commands, limit: Duration) -> RedisResult<Verdict> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(self.barrier.command(limit));
         let answer = connection.req_packed_commands(&pipeline, 0, 1).await?.pop();
