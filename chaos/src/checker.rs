@@ -5,7 +5,12 @@
 //! order of their ids, from the first of the joining page (of the room, if that page is not full) to the room's last. A
 //! lineage that the server ends (`recovered:false`, `room-reset`) is judged up to the last message seen, and another
 //! begins. Such an end is a violation, unless the member had missed more than a room has to keep (a justified reset,
-//! which is counted) or Redis lost its data. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
+//! which is counted) or Redis lost data.
+//!
+//! A Redis that fails over may lose what it acknowledged. Whether a message is gone follows from the ids: a room then has a
+//! new epoch, whose numbers go on from the last message that was left. A lineage that goes on over such a loss must still
+//! have every acknowledged message; one that began after it need not have what was gone by then. A message that is sent
+//! again because it was gone before its ack is not stored twice. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
 //!
 //! It does not judge time. Messages that were never acknowledged may be missing, but not doubled.
 
@@ -26,13 +31,15 @@ pub struct Rules {
     pub kept: usize,
     /// Messages in the page for a join without `since`, if the room has that many.
     pub page: usize,
-    /// Whether Redis kept its data throughout; if not, a reset is no violation.
+    /// Whether Redis kept all that it stored; if not, a reset is no violation.
     pub kept_data: bool,
+    /// Whether Redis may have lost messages that were acknowledged.
+    pub may_vanish: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { kept: 1_000, page: 50, kept_data: true }
+        Self { kept: 1_000, page: 50, kept_data: true, may_vanish: false }
     }
 }
 
@@ -53,6 +60,8 @@ pub enum Kind {
     SenderOrder,
     /// No sender sent this message, or not to this room.
     NeverSent,
+    /// An acknowledged message is not in the room any more.
+    Vanished,
     /// `room-reset` or `recovered:false`, although the room must still have kept every missed message.
     Reset,
     /// CONNECT_ERROR or DISCONNECT: none of the injected faults justifies it.
@@ -69,6 +78,7 @@ impl fmt::Display for Kind {
             Self::Early => "before its join's ack",
             Self::SenderOrder => "reordered within a sender",
             Self::NeverSent => "never sent",
+            Self::Vanished => "vanished",
             Self::Reset => "reset",
             Self::Rejected => "rejected",
         })
@@ -101,6 +111,10 @@ pub struct Verdict {
     pub deliveries: u64,
     /// Justified resets: the member had missed more than the room keeps.
     pub justified_resets: u64,
+    /// Resets that are no violation only because Redis may have lost data.
+    pub excused_resets: u64,
+    /// Acknowledged messages that Redis lost.
+    pub vanished: u64,
     /// The first violations found of each kind.
     pub violations: Vec<Violation>,
     counts: BTreeMap<Kind, u64>,
@@ -146,7 +160,7 @@ pub fn check(rooms: &[Room], sent: &[Vec<Sent>], rules: &Rules) -> Verdict {
     let mut verdict = Verdict::default();
     for (number, room) in rooms.iter().enumerate() {
         let order = room::Order::of(room);
-        room::check(number, room, &order, sent, &mut verdict);
+        room::check(number, room, &order, sent, rules, &mut verdict);
         for trace in &room.traces {
             walk::walk(&walk::Place { number, room, order: &order, rules }, trace, &mut verdict);
         }

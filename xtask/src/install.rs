@@ -1,6 +1,8 @@
 //! Installs the tools that `cluster` and `test` need: with apt on Debian and its derivatives; elsewhere it prints their
 //! names.
 
+pub mod valkey;
+
 use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 use tokio::process::Command;
@@ -47,6 +49,7 @@ pub fn chromium() -> Option<std::path::PathBuf> {
 /// Installs everything that is missing.
 pub async fn everything() -> Result<()> {
     servers().await?;
+    valkey::try_install().await?;
     node().await?;
     node_packages::install("gateway/client").await?;
     packages().await

@@ -30,6 +30,9 @@ pub async fn run(args: &Args) -> Result<()> {
     for (name, value) in topology.env() {
         println!("export {}{name}='{value}'", args.prefix);
     }
+    if args.prefix == "TEST_" {
+        println!("export TEST_REDIS_NODES='{}'", topology.direct());
+    }
     for node in topology.all() {
         eprintln!("{:10} {}, pid {}", node.name(), topology.url(node), node.server.pid);
     }

@@ -16,6 +16,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use xtask_kit::servers::redis::topology::Kind as Redis;
 
 pub use report::Report;
 use report::{Line, Outcome};
@@ -37,6 +38,16 @@ pub struct Args {
 enum Step {
     /// Unit, property, contract and integration tests
     Cargo,
+    /// The contracts over one Redis with TLS and a user
+    RedisTls,
+    /// The contracts over a master that sentinels watch
+    RedisSentinel,
+    /// The contracts over three Redis
+    RedisSeveral,
+    /// The contracts over a Redis Cluster
+    RedisCluster,
+    /// The contracts over Valkey
+    RedisValkey,
     /// The Kubernetes overlays
     K8s,
     /// The rules of Prometheus
@@ -66,9 +77,17 @@ impl Step {
     }
 }
 
-/// Steps that need the build.
-const BUILT: [Step; 8] =
-    [Step::Cargo, Step::E2e, Step::E2eOxide, Step::Fuzz, Step::Chaos, Step::Load, Step::Bench, Step::Storm];
+/// Steps that need no build of the workspace.
+const WITHOUT_BUILD: [Step; 3] = [Step::K8s, Step::Rules, Step::LoadLibrary];
+
+/// The contracts once more, over each kind of Redis but the single one, which [`Step::Cargo`] has.
+const CONTRACTS: [(Step, Redis); 5] = [
+    (Step::RedisTls, Redis::Tls),
+    (Step::RedisSentinel, Redis::Sentinel),
+    (Step::RedisSeveral, Redis::Several),
+    (Step::RedisCluster, Redis::Cluster),
+    (Step::RedisValkey, Redis::Valkey),
+];
 
 impl Args {
     fn wants(&self, step: Step) -> bool {
@@ -110,7 +129,9 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
 
     let build = async {
         match client.outcome {
-            _ if !BUILT.iter().any(|step| args.wants(*step)) => Line::skipped("build", Outcome::Skipped),
+            _ if !Step::value_variants().iter().any(|step| !WITHOUT_BUILD.contains(step) && args.wants(*step)) => {
+                Line::skipped("build", Outcome::Skipped)
+            }
             Outcome::Passed => step("build", Kind::Preparation, OutputMode::Live, work::build()).await,
             _ => Line::skipped("build", Outcome::NotRun(client.name.clone())),
         }
@@ -118,7 +139,11 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     // Downloads, and short steps.
     let meanwhile = async {
         let buffered = OutputMode::Buffered;
-        let servers = step("servers", Kind::Preparation, buffered, install::servers()).await;
+        let install = async {
+            install::servers().await?;
+            install::valkey::try_install().await
+        };
+        let servers = step("servers", Kind::Preparation, buffered, install).await;
         let packages = step("packages", Kind::Preparation, buffered, install::packages()).await;
         let k8s = args.test(Step::K8s, &[&packages], buffered, k8s::test()).await;
         let rules = args.test(Step::Rules, &[&servers], buffered, rules::test()).await;
@@ -130,8 +155,20 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     let needs = [&build, &servers, &packages];
     let beside =
         if args.wants(Step::E2e) || args.wants(Step::E2eOxide) { OutputMode::Buffered } else { OutputMode::Live };
+    let over_redis = async |step: Step, redis: Redis| {
+        if redis == Redis::Valkey && !install::valkey::is_present() && install::valkey::may_be_missing() {
+            return Line::skipped(&step.name(), Outcome::Missing("Valkey cannot be installed"));
+        }
+        // The step's own name chooses all of its tests.
+        let filter = filter.filter(|filter| *filter != step.name());
+        args.test(step, &[&build, &servers], beside, work::contracts(redis, filter)).await
+    };
     let others = async {
         let cargo = args.test(Step::Cargo, &[&build, &servers], beside, work::cargo_tests(filter)).await;
+        let mut contracts = Vec::new();
+        for (step, redis) in CONTRACTS {
+            contracts.push(over_redis(step, redis).await);
+        }
         let fuzz = args.test(Step::Fuzz, &needs, beside, work::command(&["fuzz", "--no-build"])).await;
         let chaos = work::command(&["chaos", "--short", "--no-build"]);
         let chaos = args.test(Step::Chaos, &[&build, &servers], beside, chaos).await;
@@ -139,19 +176,20 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         let bench = args.test(Step::Bench, &[&build, &servers], beside, work::command(&bench)).await;
         let storm = ["storm", "--debug", "--no-build", "--clients", "300", "--witnesses", "10", "--room-size", "20"];
         let storm = args.test(Step::Storm, &[&build, &servers], beside, work::command(&storm)).await;
-        (cargo, fuzz, chaos, bench, storm)
+        (cargo, contracts, fuzz, chaos, bench, storm)
     };
     let clients = async {
         let e2e = args.test(Step::E2e, &needs, OutputMode::Live, work::end_to_end(filter)).await;
         let oxide = args.test(Step::E2eOxide, &needs, OutputMode::Live, work::end_to_end_with_oxide()).await;
         (e2e, oxide)
     };
-    let ((e2e, oxide), (cargo, fuzz, chaos, bench, storm)) = tokio::join!(clients, others);
+    let ((e2e, oxide), (cargo, contracts, fuzz, chaos, bench, storm)) = tokio::join!(clients, others);
     // Runs alone, because its thresholds are times. The short form tests that scenarios work, not their speed.
     let load = work::command(&["load", "all", "--short", "--no-build"]);
     let load = args.test(Step::Load, &needs, OutputMode::Live, load).await;
 
-    let lines =
-        vec![client, servers, packages, build, k8s, rules, library, cargo, e2e, oxide, fuzz, chaos, bench, storm, load];
+    let first = [client, servers, packages, build, k8s, rules, library, cargo];
+    let last = [e2e, oxide, fuzz, chaos, bench, storm, load];
+    let lines = first.into_iter().chain(contracts).chain(last).collect();
     Ok(Report { lines, seconds: begun.elapsed().as_secs_f64() }.conclude())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, Verdict, Violation};
+use super::{Kind, Rules, Verdict, Violation};
 use crate::record::{Key, Origin, Room, Sent, Stored};
 
 /// A room's messages in the order of their ids.
@@ -17,6 +17,8 @@ pub struct Order {
     pub twin: HashMap<u32, u32>,
     /// Last place with an acknowledged message.
     pub last_acked: Option<u32>,
+    /// Whether Redis lost the message in that place after it had stored it.
+    pub vanished: Vec<bool>,
 }
 
 impl Order {
@@ -40,7 +42,18 @@ impl Order {
             acked[rank[ack.message as usize] as usize] = true;
         }
         let last_acked = acked.iter().rposition(|acked| *acked).and_then(|place| u32::try_from(place).ok());
-        Self { rank, message, acked, twin, last_acked }
+        let ids = message.iter().map(|number| &*room.messages[*number as usize].id);
+        let vanished = vanished(&ids.collect::<Vec<_>>());
+        Self { rank, message, acked, twin, last_acked, vanished }
+    }
+
+    /// Whether the message in that place is of an earlier epoch than the one in the other.
+    pub fn is_of_earlier_epoch(&self, room: &Room, place: u32, other: u32) -> bool {
+        let epoch = |place: u32| {
+            let number = *self.message.get(place as usize)?;
+            Some(position(&room.messages[number as usize].id)?.0)
+        };
+        epoch(place) < epoch(other)
     }
 
     /// The first place after that position; positions compare like ids.
@@ -48,6 +61,29 @@ impl Order {
         let place = self.message.partition_point(|number| *room.messages[*number as usize].id <= *position);
         u32::try_from(place).unwrap_or(u32::MAX)
     }
+}
+
+/// Epoch and number of an id.
+fn position(id: &str) -> Option<(&str, u64)> {
+    let (epoch, number) = id.split_once('-')?;
+    Some((epoch, number.parse().ok()?))
+}
+
+/// Which of these ids, in their order, are gone: a later epoch has a message with the same or a lower number. Numbers go
+/// on from one epoch to the next, so the log ended before that message when the later epoch began.
+fn vanished(ids: &[&str]) -> Vec<bool> {
+    let mut vanished = vec![false; ids.len()];
+    // Lowest number in the epoch that is being walked through, backwards, and in all later ones.
+    let (mut epoch, mut lowest, mut lowest_later) = (None, u64::MAX, u64::MAX);
+    for (place, id) in ids.iter().enumerate().rev() {
+        let Some((of, number)) = position(id) else { continue };
+        if epoch != Some(of) {
+            (epoch, lowest_later) = (Some(of), lowest);
+        }
+        vanished[place] = number >= lowest_later;
+        lowest = lowest.min(number);
+    }
+    vanished
 }
 
 /// A message as text for the report.
@@ -58,8 +94,12 @@ pub fn describe(message: &Stored) -> String {
     }
 }
 
-/// Finds messages that nobody sent, that are stored twice, or that are out of their sender's order.
-pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], verdict: &mut Verdict) {
+/// Finds messages that nobody sent, that are stored twice, that are gone, or that are out of their sender's order.
+pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], rules: &Rules, verdict: &mut Verdict) {
+    let gone =
+        (0u32..).zip(order.acked.iter().zip(&order.vanished)).filter(|(_, (acked, vanished))| **acked && **vanished);
+    let gone: Vec<u32> = gone.map(|(place, _)| order.message[place as usize]).collect();
+    verdict.vanished += gone.len() as u64;
     let mut violation = |kind, message: &Stored| {
         let at_ms = match &message.origin {
             Origin::Ours { at_us, .. } => u32::try_from(at_us / 1_000).unwrap_or(u32::MAX),
@@ -74,8 +114,16 @@ pub fn check(number: usize, room: &Room, order: &Order, sent: &[Vec<Sent>], verd
             violation(Kind::NeverSent, message);
         }
     }
-    for place in order.twin.keys() {
-        violation(Kind::StoredTwice, &room.messages[order.message[*place as usize] as usize]);
+    for (place, first) in &order.twin {
+        // A message that Redis lost before it was acknowledged is sent, and stored, again.
+        if !order.vanished[*first as usize] {
+            violation(Kind::StoredTwice, &room.messages[order.message[*place as usize] as usize]);
+        }
+    }
+    if !rules.may_vanish {
+        for message in gone {
+            violation(Kind::Vanished, &room.messages[message as usize]);
+        }
     }
     for pair in order.message.windows(2) {
         let [one, other] = [pair[0], pair[1]].map(|number| &room.messages[number as usize]);

@@ -22,7 +22,7 @@ fn room(count: u32) -> (Room, Vec<Vec<Sent>>) {
 }
 
 fn judge(room: Room, sent: &[Vec<Sent>]) -> Verdict {
-    check(&[room], sent, &Rules { kept: 100, page: 50, kept_data: true })
+    check(&[room], sent, &Rules { kept: 100, page: 50, kept_data: true, may_vanish: false })
 }
 
 fn record(room: &mut Room, observations: impl IntoIterator<Item = Observation>) {
@@ -199,6 +199,75 @@ fn one_id_with_two_contents_and_one_content_with_two_ids_are_found() {
     room.intern("e-00003", &content(Key { sender: 0, sequence: 2 }, 0, 0));
     record(&mut room, [FRESH].into_iter().chain(live(0..5)));
     assert_eq!(judge(room, &sent).count(Kind::StoredTwice), 2);
+}
+
+/// Ten messages of epoch e, of which Redis lost the last three after it had acknowledged them, and five of epoch f.
+fn failed_over() -> (Room, Vec<Vec<Sent>>) {
+    let (mut room, mut sent) = room(10);
+    for sequence in 10..15 {
+        let key = Key { sender: 0, sequence };
+        let message = room.intern(&format!("f-{:05}", sequence - 3), &content(key, 0, 0));
+        room.acked.push(Acked { key, message });
+        sent[0].push(Sent { room: 0, at_us: 0, connection: 0, tries: 1 });
+    }
+    (room, sent)
+}
+
+const MAY_VANISH: Rules = Rules { kept: 100, page: 50, kept_data: false, may_vanish: true };
+
+fn judged_after_failover(rules: &Rules, observations: impl IntoIterator<Item = Observation>) -> Verdict {
+    let (mut room, sent) = failed_over();
+    let position = room.position("f-00006");
+    assert_eq!(position, 0);
+    record(&mut room, observations);
+    check(&[room], &sent, rules)
+}
+
+#[test]
+fn what_a_failover_lost_is_counted_and_is_a_violation_where_nothing_may_be_lost() {
+    let told = || [FRESH].into_iter().chain(live(0..9)).chain([Observation::Reset(0)]).chain(live(10..15));
+    let verdict = judged_after_failover(&MAY_VANISH, told());
+    assert_eq!((verdict.vanished, verdict.excused_resets, verdict.all()), (3, 1, 0), "{verdict:?}");
+    let verdict = judged_after_failover(&Rules { may_vanish: false, ..MAY_VANISH }, told());
+    assert_eq!((verdict.count(Kind::Vanished), verdict.all()), (3, 3), "{verdict:?}");
+}
+
+#[test]
+fn a_member_that_was_not_told_of_a_failover_has_lost_messages() {
+    let silent = [FRESH].into_iter().chain(live(0..7)).chain(live(10..15));
+    assert_eq!(judged_after_failover(&MAY_VANISH, silent).lost(), 3);
+    let wrongly = [FRESH].into_iter().chain(live(0..7)).chain([Observation::Disconnected, BACK]).chain(page(10..15));
+    assert_eq!(judged_after_failover(&MAY_VANISH, wrongly).lost(), 3);
+}
+
+#[test]
+fn pages_after_a_failover_need_not_have_what_was_gone() {
+    let start = || [FRESH].into_iter().chain(live(0..7)).chain([Observation::Disconnected, RESET]);
+    let verdict = judged_after_failover(&MAY_VANISH, start().chain(page(2..7)).chain(page(10..12)).chain(live(12..15)));
+    assert_eq!(verdict.all(), 0, "{verdict:?}");
+    // It was not gone when the page was made: nothing of the later epoch is in it.
+    let verdict = judged_after_failover(&MAY_VANISH, start().chain(page(2..7)).chain(live(10..15)));
+    assert_eq!(verdict.lost(), 3, "{verdict:?}");
+    let verdict = judged_after_failover(&MAY_VANISH, start().chain(page(2..6)).chain(page(10..12)).chain(live(12..15)));
+    assert_eq!(verdict.lost(), 1, "message 6 was never gone: {verdict:?}");
+}
+
+#[test]
+fn a_message_that_was_gone_before_its_ack_may_be_stored_again() {
+    let (mut room, sent) = failed_over();
+    // Its first copy, of which there was no ack.
+    room.intern("e-00010", &content(Key { sender: 0, sequence: 11 }, 0, 0));
+    let position = room.position("f-00006");
+    record(
+        &mut room,
+        [FRESH].into_iter().chain(live(0..10)).chain([Observation::Live(15), Observation::Reset(position)]),
+    );
+    record(&mut room, live(10..15));
+    let verdict = check(&[room.clone()], &sent, &MAY_VANISH);
+    assert_eq!(verdict.all(), 0, "{verdict:?}");
+    // Without a reset between them, the member got it twice.
+    room.traces[0].entries.retain(|entry| !matches!(entry.observation, Observation::Reset(_)));
+    assert_eq!(check(&[room], &sent, &MAY_VANISH).doubled(), 1);
 }
 
 fn damages() -> impl Strategy<Value = (Option<Kind>, u32)> {

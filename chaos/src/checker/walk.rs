@@ -28,12 +28,14 @@ struct Walk<'a> {
     seen: Vec<bool>,
     /// Index of the entry that began the lineage: the search for a gap starts there.
     begun_at: usize,
+    /// Highest place in the pages with which it began.
+    newest_page: Option<u32>,
 }
 
 /// Judges one member.
 pub fn walk(at: &Place<'_>, trace: &Trace, verdict: &mut Verdict) {
     let seen = vec![false; at.order.message.len()];
-    let mut walk = Walk { at, trace, verdict, from: Some(0), last: None, seen, begun_at: 0 };
+    let mut walk = Walk { at, trace, verdict, from: Some(0), last: None, seen, begun_at: 0, newest_page: None };
     let mut rejected = false;
     for (index, entry) in trace.entries.iter().enumerate() {
         match entry.observation {
@@ -64,7 +66,8 @@ impl<'a> Walk<'a> {
         let pages = self.pages_after(index);
         // A page that is not full held everything that the room had.
         self.from = if pages.len() < self.at.rules.page { Some(0) } else { self.rank_of_first(pages) };
-        self.begin(index);
+        let newest = pages.last().and_then(|entry| self.rank_of(entry));
+        self.begin(index, newest);
     }
 
     fn not_recovered(&mut self, index: usize) {
@@ -73,7 +76,7 @@ impl<'a> Walk<'a> {
         let from = self.rank_of_first(pages);
         let missed = newest.map_or(0, |newest| (newest + 1).saturating_sub(self.next()));
         self.judge_reset(index, newest.unwrap_or(0), missed as usize);
-        self.restart(index, from);
+        self.restart(index, from, newest);
     }
 
     fn reset(&mut self, index: usize, position: u32) {
@@ -87,7 +90,7 @@ impl<'a> Walk<'a> {
         };
         let missed = rest.iter().filter(sent).count();
         self.judge_reset(index, place.saturating_sub(1), missed);
-        self.restart(index, Some(place));
+        self.restart(index, Some(place), None);
     }
 
     /// The place that the member needs next.
@@ -101,18 +104,21 @@ impl<'a> Walk<'a> {
             self.verdict.justified_resets += 1;
         } else if self.at.rules.kept_data {
             self.violation(Kind::Reset, rank, index);
+        } else {
+            self.verdict.excused_resets += 1;
         }
     }
 
     /// The server ended the lineage, and another begins.
-    fn restart(&mut self, index: usize, from: Option<u32>) {
+    fn restart(&mut self, index: usize, from: Option<u32>, newest_page: Option<u32>) {
         self.missing(self.last, index);
         self.from = from;
-        self.begin(index);
+        self.begin(index, newest_page);
     }
 
-    fn begin(&mut self, index: usize) {
+    fn begin(&mut self, index: usize, newest_page: Option<u32>) {
         self.last = None;
+        self.newest_page = newest_page;
         self.seen.fill(false);
         self.begun_at = index;
     }
@@ -135,11 +141,18 @@ impl<'a> Walk<'a> {
     fn missing(&mut self, last: Option<u32>, end: usize) {
         let (Some(from), Some(last)) = (self.from, last) else { return };
         for rank in from..=last {
-            if self.at.order.acked[rank as usize] && !self.seen[rank as usize] {
+            if self.at.order.acked[rank as usize] && !self.seen[rank as usize] && !self.was_gone(rank) {
                 let index = self.first_after(rank, end);
                 self.violation(Kind::Lost, rank, index);
             }
         }
+    }
+
+    /// Whether Redis had lost the message in that place before the lineage began: its pages have a later epoch.
+    fn was_gone(&self, rank: u32) -> bool {
+        let Place { order, room, .. } = self.at;
+        let later = |newest| order.is_of_earlier_epoch(room, rank, newest);
+        order.vanished[rank as usize] && self.newest_page.is_some_and(later)
     }
 
     /// The entry that shows the gap: the lineage's first one with a later message, or else `end`.

@@ -21,6 +21,8 @@ pub enum Outcome {
     Skipped,
     /// Not run, because it needs this step, which did not pass.
     NotRun(String),
+    /// Left out for this reason.
+    Missing(&'static str),
 }
 
 /// A step and its result.
@@ -106,6 +108,7 @@ impl Display for Report {
             let Line { name, seconds, counts, .. } = line;
             let result = match &line.outcome {
                 Outcome::Skipped => "skipped".into(),
+                Outcome::Missing(why) => format!("LEFT OUT: {why}"),
                 Outcome::NotRun(needs) => format!("NOT RUN, because {needs} failed"),
                 outcome => {
                     let result = if matches!(outcome, Outcome::Passed) { "ok" } else { "FAILED" };

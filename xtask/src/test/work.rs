@@ -1,13 +1,19 @@
 //! The work of each step.
 
-use std::time::Duration;
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use xtask_kit::{
     paths,
     ports::Ports,
-    servers::{postgres::Postgres, redis::Redis},
+    servers::{
+        postgres::Postgres,
+        redis::{
+            Redis,
+            topology::{Kind as RedisKind, Topology},
+        },
+    },
     workdir::Workdir,
 };
 
@@ -49,6 +55,38 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
     tests.env("TEST_REDIS_URL", redis.url()).env("TEST_POSTGRES_URL", postgres.url()).args(filter);
     tests.env("RUST_TEST_THREADS", TESTS_AT_ONCE);
     cargo::run("cargo test", tests).await
+}
+
+/// The contract tests of the cluster's ports, over the Redis of a topology.
+pub async fn contracts(redis: RedisKind, filter: Option<&str>) -> Result<()> {
+    let program = test_program("jackfield-cluster", "it").await?;
+    let (workdir, _listener) = Workdir::create(&format!("test-{}-{redis}", std::process::id()), None)?;
+    let mut ports = Ports::new()?;
+    let topology = Topology::start(redis, &workdir, &mut ports).await?;
+    let mut tests = Command::new(program);
+    // Those in memory, and those that start servers themselves, have run already.
+    tests.args(["--skip", "memory::", "--skip", "failover::", "--skip", "durability"]).args(filter);
+    tests.current_dir(paths::root().join("gateway/cluster")).stdout(std::io::stderr());
+    tests.envs(topology.env().into_iter().map(|(name, value)| (format!("TEST_{name}"), value)));
+    tests.env("TEST_REDIS_NODES", topology.direct()).env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    cargo::run(&format!("contract tests, {redis}"), tests).await
+}
+
+/// An integration test's program, from the build of the whole workspace.
+async fn test_program(package: &str, target: &str) -> Result<PathBuf> {
+    let mut build =
+        cargo(&["test", "--workspace", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]);
+    let output = build.stdout(Stdio::piped()).stderr(Stdio::inherit()).output().await?;
+    ensure!(output.status.success(), "cargo test --no-run failed");
+    let artifacts = String::from_utf8_lossy(&output.stdout);
+    let artifacts = artifacts.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let is_it = |artifact: &serde_json::Value| {
+        let id = artifact["package_id"].as_str().unwrap_or_default();
+        artifact["target"]["name"] == target && id.contains(package)
+    };
+    let found =
+        artifacts.into_iter().find(is_it).and_then(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    found.with_context(|| format!("no test program `{target}` of {package}"))
 }
 
 /// The tests with real clients. A filter chooses files by their names, or else tests.

@@ -11,6 +11,7 @@ use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 use crate::{bus::Channel, ids::Incarnation, partition::Partition, presence::Scope, room_name::RoomName};
 
 /// The names below one prefix.
+#[derive(Clone)]
 pub(crate) struct Keys {
     prefix: String,
 }
@@ -128,6 +129,17 @@ impl Keys {
     /// Hash: a node's tag → `<incarnation> <address>`.
     pub(crate) fn addresses(&self, home: Partition) -> String {
         self.of(home, "nodes:addresses")
+    }
+
+    /// Hash: incarnation → the end of its lease and its layout of servers: see [`crate::membership`]. The same name on every
+    /// server, so that nodes find it that do not agree about the server's place.
+    pub(crate) fn layouts(&self) -> String {
+        self.of(Partition::FIRST, "nodes:layouts")
+    }
+
+    /// Sorted set of leases as versions before the partitions named it.
+    pub(crate) fn leases_before_partitions(&self) -> String {
+        format!("{}:{{nodes}}:leases", self.prefix)
     }
 
     /// String: the secret that all nodes share.

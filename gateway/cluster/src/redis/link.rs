@@ -18,8 +18,8 @@ use std::{
 use futures_util::future::try_join_all;
 use jackfield_shared::lifecycle::Lifecycle;
 use redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
-    ToSingleRedisArg, Value, aio::MultiplexedConnection, from_redis_value,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
+    ToSingleRedisArg, Value, from_redis_value,
 };
 use tokio::sync::watch;
 
@@ -70,9 +70,19 @@ impl RedisLink {
         }
     }
 
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()
+    }
+
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.sharded
     }
 
     /// The partitions that have the leases of nodes.
@@ -84,6 +94,16 @@ impl RedisLink {
     pub(crate) fn part_of(&self, home: Partition) -> PartitionSet {
         let routing = self.routing.borrow();
         if routing.homes.len() == 1 { PartitionSet::ALL } else { routing.partitions_of(routing.index(home)) }
+    }
+
+    /// The place of this home's server among all, in words.
+    pub(crate) fn layout(&self, home: Partition) -> String {
+        let routing = self.routing.borrow();
+        match routing.homes.len() {
+            _ if self.sharded => "a Cluster".to_owned(),
+            1 => "the only one".to_owned(),
+            count => format!("number {} of {count}", routing.index(home) + 1),
+        }
     }
 
     /// The partitions of each server.
@@ -114,15 +134,6 @@ impl RedisLink {
             call.arg(key);
         }
         call
-    }
-
-    /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> Result<MultiplexedConnection, Unavailable> {
-        let server = self.server(Partition::FIRST);
-        self.within(Timing::of("pubsub"), server.pubsub(pushed)).await
     }
 
     /// This machine's address on the way to Redis.
@@ -156,6 +167,17 @@ impl RedisLink {
         self.within(self.quick(), answer).await
     }
 
+    /// One command to each server that has partitions.
+    pub(crate) async fn everywhere<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, Unavailable> {
+        let routing = Arc::clone(&self.routing.borrow());
+        let used = (0..routing.servers.len()).filter(|index| !routing.partitions_of(*index).is_empty());
+        let asked = used.map(|index| &routing.servers[index]).map(|server| async move {
+            let answer = server.send(command).await?.extract_error();
+            RedisResult::Ok(from_redis_value(refused_or(server, answer)?)?)
+        });
+        self.within(self.quick(), try_join_all(asked.collect::<Vec<_>>())).await
+    }
+
     /// One call of a script that writes. Answered once what it wrote, and everything that its server wrote before, has
     /// passed the barrier.
     pub(crate) async fn commit<T: FromRedisValue>(
@@ -176,11 +198,12 @@ impl RedisLink {
     /// checked.
     pub(crate) fn shortfalls(&self, durability: Durability) -> Vec<Shortfall> {
         let routing = Arc::clone(&self.routing.borrow());
-        routing.servers.iter().filter_map(|server| server.shortfall(durability)).collect()
+        let used = (0..routing.servers.len()).filter(|index| !routing.partitions_of(*index).is_empty());
+        used.filter_map(|index| routing.servers[index].shortfall(durability)).collect()
     }
 
     async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
-        self.server(partition).send(command).await?.extract_error()
+        self.server(partition).send(command).await
     }
 
     /// Something that another task sends to a server: waits like for a quick call.

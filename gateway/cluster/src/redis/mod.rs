@@ -2,7 +2,8 @@
 //!
 //! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
-//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes.
+//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
+//!   with [`frames`].
 //! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`link`]: all servers, each
 //!   call to the one that has its partition · [`script`] · [`commit`]: writes that a replica
 //!   or the disk must have · [`streams`]: reads logs · [`keys`].
@@ -10,11 +11,14 @@
 mod commands;
 pub(crate) mod commit;
 pub(crate) mod connector;
+#[cfg(test)]
+mod fake;
+pub(crate) mod frames;
 mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
-mod report;
+pub(crate) mod report;
 pub(crate) mod routing;
 pub(crate) mod script;
 mod sentinel;
@@ -26,3 +30,4 @@ pub(crate) mod streams;
 pub(crate) mod target;
 mod tls;
 mod topology;
+pub(crate) mod wire;

@@ -23,6 +23,12 @@ impl Routing {
         Self { servers, of, homes }
     }
 
+    /// Each partition is at the server with this index. The leases are in [`Partition::FIRST`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "for Redis Clusters"))]
+    pub(crate) fn of(servers: Box<[Arc<Server>]>, of: [u8; PARTITIONS as usize]) -> Self {
+        Self { servers, of, homes: [Partition::FIRST].into() }
+    }
+
     /// The server of a partition.
     pub(crate) fn server(&self, partition: Partition) -> &Arc<Server> {
         &self.servers[self.index(partition)]

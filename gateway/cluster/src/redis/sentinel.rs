@@ -3,7 +3,8 @@
 //! All sentinels are asked at the same time, each for at most [`ASK_TIMEOUT`]. The address that most of them name is tried
 //! first; as soon as more than half of all agree, the others are not waited for. A server is used only if it says itself
 //! that it is a master. So a single sentinel that is wrong (it names a replica, or another server, or does not know the
-//! master) cannot lead the node astray, and one that is down costs nothing.
+//! master) cannot lead the node astray, and one that is down costs nothing. If no server that the first answers name is a
+//! master, all sentinels are waited for.
 //!
 //! Between connects a task asks one sentinel every [`WATCH_EVERY`]: a master that is frozen or cut off keeps its
 //! connections, while the sentinels have chosen another one.
@@ -37,22 +38,27 @@ pub(super) async fn connect(
     protocol: Protocol,
     passed_over: &Failing,
 ) -> RedisResult<(Stream, Address)> {
-    let Candidates { addresses, mut problems, unknown } = candidates(master).await;
-    if unknown == master.sentinels.len() {
-        let sentinels: Vec<_> = master.sentinels.iter().map(|sentinel| sentinel.address.to_string()).collect();
-        let (sentinels, name) = (sentinels.join(", "), &master.name);
-        return Err(failed(format!("no sentinel of {sentinels} knows the master `{name}` of `redis.master`")));
-    }
-    for address in addresses {
-        let found = within(VERIFY_TIMEOUT, Box::pin(verified(master, &address, protocol))).await;
-        let problem = match found {
-            Ok(stream) => {
-                note(master, problems, passed_over);
-                return Ok((stream, address));
+    let (mut tried, mut problems) = (Vec::new(), Vec::new());
+    for ask in [Ask::Majority, Ask::All] {
+        let candidates = candidates(master, ask).await;
+        problems.extend(candidates.problems);
+        for address in candidates.addresses {
+            if tried.contains(&address) {
+                continue;
             }
-            Err(error) => error,
-        };
-        problems.push(format!("{address}, which sentinels name as the master: {problem}"));
+            let found = within(VERIFY_TIMEOUT, Box::pin(verified(master, &address, protocol))).await;
+            match found {
+                Ok(stream) => {
+                    note(master, problems, passed_over);
+                    return Ok((stream, address));
+                }
+                Err(error) => problems.push(format!("{address}, which sentinels name as the master: {error}")),
+            }
+            tried.push(address);
+        }
+        if candidates.has_asked_all {
+            break;
+        }
     }
     Err(failed(joined(problems)))
 }
@@ -93,23 +99,30 @@ pub(super) async fn watch(master: Master, connector: Arc<Connector>, stopping: C
     stopping.run_until_cancelled(watching).await;
 }
 
+/// How many sentinels to wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Until more than half of all agree.
+    Majority,
+    All,
+}
+
 /// What the sentinels say.
 struct Candidates {
     /// In the order in which to try them.
     addresses: Vec<Address>,
     /// Why sentinels name no address.
     problems: Vec<String>,
-    /// Sentinels that do not know the master.
-    unknown: usize,
+    has_asked_all: bool,
 }
 
-async fn candidates(master: &Master) -> Candidates {
+async fn candidates(master: &Master, until: Ask) -> Candidates {
     let ask = |sentinel: Endpoint| async move {
         let asked = within(ASK_TIMEOUT, async {
             let (mut stream, _) = Box::pin(login(&sentinel, Protocol::Resp2)).await?;
             master_by(&mut stream, &master.name).await
         });
-        (asked.await, sentinel)
+        (asked.await, sentinel.address)
     };
     let mut asked: FuturesUnordered<_> = master.sentinels.iter().cloned().map(ask).collect();
     let (mut named, mut problems, mut unknown) = (Vec::new(), Vec::new(), 0);
@@ -118,15 +131,20 @@ async fn candidates(master: &Master) -> Candidates {
             Ok(Some(address)) => named.push(address),
             Ok(None) => {
                 unknown += 1;
-                problems.push(format!("sentinel {} does not know the master `{}`", sentinel.address, master.name));
+                problems.push(format!("sentinel {sentinel} does not know the master `{}`", master.name));
             }
-            Err(error) => problems.push(format!("sentinel {}: {error}", sentinel.address)),
+            Err(error) => problems.push(format!("sentinel {sentinel}: {error}")),
         }
-        if has_majority(&named, master.sentinels.len()) {
+        if until == Ask::Majority && has_majority(&named, master.sentinels.len()) {
             break;
         }
     }
-    Candidates { addresses: ranked(named), problems, unknown }
+    if unknown == master.sentinels.len() {
+        let sentinels: Vec<_> = master.sentinels.iter().map(|sentinel| sentinel.address.to_string()).collect();
+        let (sentinels, name) = (sentinels.join(", "), &master.name);
+        problems = vec![format!("no sentinel of {sentinels} knows the master `{name}` of `redis.master`")];
+    }
+    Candidates { addresses: ranked(named), problems, has_asked_all: asked.is_empty() }
 }
 
 /// One sentinel's answer; `None` if it does not know the master.
@@ -177,5 +195,10 @@ fn note(master: &Master, problems: Vec<String>, passed_over: &Failing) {
 /// In an order that does not depend on how fast the answers came, so that the same problems are the same text.
 fn joined(mut problems: Vec<String>) -> String {
     problems.sort();
+    problems.dedup();
     problems.join("; ")
 }
+
+#[cfg(test)]
+#[path = "sentinel_tests.rs"]
+mod tests;

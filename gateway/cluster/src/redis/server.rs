@@ -23,10 +23,8 @@ use std::{
 use deadpool::managed::PoolError;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    Cmd, Pipeline, PushInfo, RedisError, RedisResult, Script, Value,
-    aio::{ConnectionLike as _, MultiplexedConnection},
-};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, aio::ConnectionLike as _};
+use tokio::sync::watch;
 
 use crate::{
     log::{Durability, Shortfall},
@@ -36,6 +34,7 @@ use crate::{
         pool::{Pool, pool},
         script::Call,
         shared::SharedConnection,
+        stream::Stream,
         target::RedisTarget,
     },
 };
@@ -77,12 +76,15 @@ impl Server {
         }
     }
 
-    /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> RedisResult<MultiplexedConnection> {
-        self.connector.subscriptions(pushed).await
+    /// A connection of its own, for subscriptions: it speaks RESP3, and is logged in. It must be dropped when
+    /// [`Server::generation`] differs from the number that comes with it.
+    pub(crate) async fn subscriptions(&self) -> RedisResult<(Stream, u64)> {
+        self.connector.resp3().await
+    }
+
+    /// The number of the connections' generation, now and after each change: then the server may be another one.
+    pub(crate) fn generation(&self) -> watch::Receiver<u64> {
+        self.connector.generation()
     }
 
     /// This machine's address on the way to Redis.
@@ -90,9 +92,10 @@ impl Server {
         self.connector.local_address().await
     }
 
-    /// One command. Its answer may be an error of the server.
+    /// One command.
     pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        self.noticed(self.quick.clone().req_packed_command(command).await)
+        let answer = self.quick.clone().req_packed_command(command).await;
+        self.noticed(answer.and_then(Value::extract_error))
     }
 
     /// Several commands in one write. Returns each command's answer, or a [`Value`] that is its error.

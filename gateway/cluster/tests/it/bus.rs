@@ -7,7 +7,12 @@ use jackfield_cluster::{
     wire::BusMessage,
 };
 
-use crate::fixture::{Backend, Fixture, contract, redis_url, until};
+use ::redis::aio::MultiplexedConnection;
+
+use crate::{
+    direct::Direct,
+    fixture::{Backend, Fixture, contract, until},
+};
 
 contract!(
     a_node_receives_the_channels_that_it_subscribed_to,
@@ -101,26 +106,37 @@ async fn a_message_with_a_key_is_sent_once(backend: Backend) {
 async fn emitters_are_listened_to(backend: Backend) {
     let fixture = Fixture::with_nodes(backend, 2);
     let prefix = format!("{}[a]*?\\", fixture.prefix);
+    if let Backend::Redis = backend {
+        let escaped = format!("{}\\[a\\]\\*\\?\\\\", fixture.prefix);
+        for pattern in [format!("{escaped}#*"), format!("{escaped}-request#*")] {
+            Direct::connect().await.allow_pattern(&pattern).await;
+        }
+    }
     let listening: Vec<_> = fixture.nodes.iter().map(|node| node.cluster.bus.emitters(&prefix)).collect();
     let Backend::Redis = backend else { return assert!(listening.iter().all(Option::is_none)) };
     let mut listening: Vec<_> = listening.into_iter().map(Option::unwrap).collect();
-    let url = redis_url().unwrap();
-    let redis = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let publish = async |channel: String, payload: String| -> usize {
+    let direct = Direct::connect().await;
+    let publish = async |redis: &MultiplexedConnection, channel: String, payload: String| -> usize {
         let mut redis = redis.clone();
         ::redis::cmd("PUBLISH").arg(channel).arg(payload).query_async(&mut redis).await.unwrap()
     };
-    until("both listen", || async {
-        let emissions = publish(format!("{prefix}#/#"), "probe".to_owned()).await;
-        let requests = publish(format!("{prefix}-request#/#"), "probe".to_owned()).await;
-        (emissions == 2 && requests == 2).then_some(())
+    // Of several servers, the nodes listen to one.
+    let redis = until("both listen", || async {
+        for redis in &direct.0 {
+            let emissions = publish(redis, format!("{prefix}#/#"), "probe".to_owned()).await;
+            let requests = publish(redis, format!("{prefix}-request#/#"), "probe".to_owned()).await;
+            if emissions == 2 && requests == 2 {
+                return Some(redis);
+            }
+        }
+        None
     })
     .await;
     for n in 0..100 {
         let channel = if n % 2 == 0 { format!("{prefix}#/#r#") } else { format!("{prefix}-request#/#") };
-        publish(channel, n.to_string()).await;
+        publish(redis, channel, n.to_string()).await;
         for other in [format!("{prefix}x#/#"), format!("x{prefix}#/#"), prefix.replace('a', "b") + "#/#"] {
-            assert_eq!(publish(other, "other".to_owned()).await, 0);
+            assert_eq!(publish(redis, other, "other".to_owned()).await, 0);
         }
     }
     for messages in &mut listening {

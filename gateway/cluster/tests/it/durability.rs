@@ -233,7 +233,8 @@ async fn what_is_on_disk_survives_a_kill() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
 async fn what_a_confirmation_costs() {
-    let servers = [(Program::Redis, "no", ""), (Program::Valkey, "yes", "everysec"), (Program::Valkey, "yes", "always")];
+    let servers =
+        [(Program::Redis, "no", ""), (Program::Valkey, "yes", "everysec"), (Program::Valkey, "yes", "always")];
     for (program, appendonly, policy) in servers {
         if !program.exists() {
             continue;

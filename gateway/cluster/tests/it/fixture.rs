@@ -1,4 +1,5 @@
-//! The nodes of one cluster, in memory or over the Redis at `TEST_REDIS_URL`, with a prefix for each test.
+//! The nodes of one cluster, in memory or over Redis, with a prefix for each test. The settings of the Redis are those of a
+//! gateway, from variables with `TEST_` before the name, such as `TEST_REDIS_URL`.
 
 use std::{
     future::Future,
@@ -17,7 +18,11 @@ use jackfield_cluster::{
     sessions::{EndReason, Ended},
     wire::BusMessage,
 };
-use jackfield_shared::lifecycle::Lifecycle;
+use jackfield_shared::{
+    lifecycle::Lifecycle,
+    settings,
+    settings::{Sources, load},
+};
 use tokio::sync::mpsc;
 
 /// Short, so that tests do not wait long, but long enough for a busy machine to renew a lease in time.
@@ -69,8 +74,7 @@ impl Fixture {
                 ids.map(|id| (id, cluster.join())).collect()
             }
             Backend::Redis => {
-                let url = redis_url().expect("checked before the test began");
-                let settings = RedisSettings { url, ..RedisSettings::default() };
+                let settings = redis().expect("checked before the test began");
                 let topology = || settings.topology().unwrap();
                 ids.map(|id| (id.clone(), over_redis(topology(), &prefix, &id, terms, &lifecycle))).collect()
             }
@@ -163,16 +167,32 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
     tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
+settings! {
+    /// What tests read from the environment.
+    pub struct TestSettings {
+        groups { redis: RedisSettings }
+    }
+}
+
 /// The Redis to test against.
-pub fn redis_url() -> Option<String> {
+pub fn redis() -> Option<RedisSettings> {
     static HINT: Once = Once::new();
-    let url = std::env::var("TEST_REDIS_URL").ok();
-    if url.is_none() {
+    let environment =
+        std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix("TEST_")?.to_owned(), value)));
+    let sources = Sources { environment: environment.collect(), ..Sources::default() };
+    let settings = load::<TestSettings>(&sources).unwrap().redis;
+    if !settings.is_set() {
         // Written directly to standard error: the test harness hides the output of tests that pass.
         let hint = "skipped: all tests over Redis. To run them, set TEST_REDIS_URL, or run `cargo xtask test`.";
         HINT.call_once(|| drop(writeln!(std::io::stderr(), "{hint}")));
     }
-    url
+    settings.is_set().then_some(settings)
+}
+
+/// The address of the Redis to test against, if it is a single one without TLS and password.
+pub fn only_redis() -> Option<String> {
+    let RedisSettings { url, sentinels, cluster: false, .. } = redis()? else { return None };
+    (url.starts_with("redis://127.0.0.1:") && sentinels.is_empty()).then_some(url)
 }
 
 /// Makes two tests of each `async fn case(Backend)`.
@@ -183,7 +203,7 @@ macro_rules! contract {
         }
         mod redis {
             $(#[tokio::test(flavor = "multi_thread")] async fn $case() {
-                if crate::fixture::redis_url().is_some() {
+                if crate::fixture::redis().is_some() {
                     super::$case(crate::fixture::Backend::Redis).await;
                 }
             })*

@@ -4,10 +4,12 @@
 
 mod bus;
 mod connects;
+mod direct;
 mod durability;
+mod durability_failovers;
 mod facts;
 mod facts_property;
-mod failovers;
+mod failover;
 mod fixture;
 mod idempotency;
 mod inbox;

@@ -153,7 +153,7 @@ async fn concurrent_entries_are_numbered_without_holes(backend: Backend) {
 /// Over Redis only, which alone can lose entries.
 #[tokio::test]
 async fn lost_entries_begin_a_new_epoch() {
-    if crate::fixture::redis_url().is_none() {
+    if crate::fixture::redis().is_none() {
         return;
     }
     let fixture = Fixture::with_nodes(Backend::Redis, 1);

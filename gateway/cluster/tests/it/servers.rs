@@ -5,7 +5,7 @@ use std::{
     fs::File,
     net::TcpListener as StdListener,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -25,8 +25,9 @@ use tokio::{
     },
     sync::watch,
 };
+use xtask_kit::paths::which;
 
-use crate::fixture::{TERMS, redis_url, until};
+use crate::fixture::{TERMS, until};
 
 /// A server's program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +39,18 @@ pub enum Program {
 }
 
 impl Program {
-    /// Its path, if tests over Redis are to run, and the program exists.
+    /// Its path, if it is installed.
     fn path(self) -> Option<PathBuf> {
-        redis_url()?;
-        match self {
-            Self::Redis => Some("redis-server".into()),
+        let path = match self {
+            Self::Redis => which("redis-server"),
             Self::Valkey => {
-                let path = std::env::var_os("TEST_VALKEY_SERVER").map_or_else(|| "valkey-server".into(), PathBuf::from);
-                Command::new(&path).arg("--version").stdout(Stdio::null()).status().ok().map(|_| path)
+                std::env::var_os("TEST_VALKEY_SERVER").map_or_else(|| which("valkey-server"), |path| Some(path.into()))
             }
+        };
+        if path.is_none() {
+            eprintln!("skipped: {self:?} is not installed");
         }
+        path
     }
 
     pub fn exists(self) -> bool {

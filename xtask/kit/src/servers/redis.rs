@@ -61,6 +61,11 @@ impl Redis {
         Self::start_as(workdir, Config::plain("redis", port)).await
     }
 
+    /// Starts one of several, with a folder of this name.
+    pub async fn start_named(workdir: &Workdir, name: &str, port: u16) -> Result<Self> {
+        Self::start_as(workdir, Config::plain(name, port)).await
+    }
+
     /// Starts it and waits until it answers. The configuration is a file: Sentinel writes changes into it.
     async fn start_as(workdir: &Workdir, config: Config<'_>) -> Result<Self> {
         let Config { name, program, port, password, lines, tls, sentinel } = config;
@@ -98,6 +103,15 @@ impl Redis {
     /// `redis://…`, of a server without login and TLS.
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// Its URL for its administrator.
+    fn direct(&self) -> String {
+        let password = self.password.as_deref().unwrap_or_default();
+        match &self.endpoint {
+            Endpoint::Unix(path) => format!("redis+unix://{}?pass={password}", path.display()),
+            Endpoint::Tcp(port) => format!("redis://{}127.0.0.1:{port}", login(password)),
+        }
     }
 
     /// Whether its process runs, frozen or not.
@@ -159,6 +173,11 @@ impl Redis {
 
 fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
+}
+
+/// A URL's part for the password of the default user.
+fn login(password: &str) -> String {
+    if password.is_empty() { String::new() } else { format!(":{password}@") }
 }
 
 impl<'a> Config<'a> {

@@ -3,10 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{
-    Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
-    aio::ConnectionLike as _,
-};
+use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value, aio::ConnectionLike as _};
 use tokio::sync::oneshot;
 
 use super::{

@@ -64,8 +64,7 @@ pub async fn started(sentinel: &Redis) -> Result<()> {
 
 /// The URL of one of them, with its password.
 pub fn url(node: &Redis) -> String {
-    let password = node.password.as_deref().unwrap_or_default();
-    format!("redis://:{password}@127.0.0.1:{}", node.port)
+    node.direct()
 }
 
 /// The settings that lead a client to the master; `port` says at which port it reaches the server with that port.
