@@ -6,7 +6,7 @@ use jackfield_cluster::{
     RedisSettings,
     bus::Channel,
     ids::random_id,
-    log::{Position, Range},
+    log::{Durability, Position, Range},
     over_redis,
     room_name::RoomName,
     wire::BusMessage,
@@ -74,7 +74,7 @@ impl Fixture {
         for _ in 0..count {
             let key = random_id();
             let position = loop {
-                match self.node.cluster.log.append(&room(), "text", Some(&key), *seen).await {
+                match self.node.cluster.log.append(&room(), "text", Some(&key), *seen, Durability::Memory).await {
                     Ok(appended) => break appended.position,
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }

@@ -5,6 +5,8 @@
 mod bus;
 mod connects;
 mod direct;
+mod durability;
+mod durability_failovers;
 mod facts;
 mod facts_property;
 mod failover;
@@ -17,5 +19,6 @@ mod membership;
 mod presence;
 mod recovery;
 mod revocations;
+mod servers;
 mod sessions;
 mod user_log;
