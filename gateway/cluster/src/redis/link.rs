@@ -30,6 +30,7 @@ use crate::{
     partition::{Partition, PartitionSet},
     redis::{
         keys::Keys,
+        route::cluster::Cluster,
         routing::Routing,
         script::{Call, ScriptCall, Source},
         server::{Server, refusal},
@@ -43,8 +44,8 @@ const TIMED: usize = 17;
 /// See the module.
 pub struct RedisLink {
     routing: watch::Sender<Arc<Routing>>,
-    /// Whether the servers are shards of a Redis Cluster.
-    sharded: bool,
+    /// The Redis Cluster whose masters the servers are.
+    cluster: Option<Arc<Cluster>>,
     /// Quick calls so far.
     calls: AtomicUsize,
     pub(crate) keys: Keys,
@@ -54,18 +55,19 @@ impl RedisLink {
     /// Does not connect yet.
     #[must_use]
     pub fn new(topology: RedisTopology, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let (targets, sharded) = match topology {
-            RedisTopology::One(target) => (vec![target], false),
-            RedisTopology::Several(targets) => (targets, false),
-            RedisTopology::Cluster(seeds) => (seeds, true),
+        let (calls, keys) = (AtomicUsize::new(0), Keys::new(prefix));
+        let targets = match topology {
+            RedisTopology::One(target) => vec![target],
+            RedisTopology::Several(targets) => targets,
+            RedisTopology::Cluster(seeds) => {
+                if let Some((cluster, routing)) = Cluster::start(&seeds, lifecycle) {
+                    return Self { routing, cluster: Some(cluster), calls, keys };
+                }
+                seeds
+            }
         };
         let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, lifecycle))).collect();
-        Self {
-            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))),
-            sharded,
-            calls: AtomicUsize::new(0),
-            keys: Keys::new(prefix),
-        }
+        Self { routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))), cluster: None, calls, keys }
     }
 
     /// The servers and their partitions, now and after each change.
@@ -96,7 +98,7 @@ impl RedisLink {
 
     /// A script as the servers need it.
     pub(crate) fn script<'a>(&self, source: &'a Source) -> &'a Script {
-        source.script(self.sharded)
+        source.script(self.cluster.is_some())
     }
 
     /// Begins a call with these keys, which will have this many arguments, with about `bytes` in keys and arguments.
@@ -136,26 +138,47 @@ impl RedisLink {
         partition: Partition,
         command: &Cmd,
     ) -> Result<T, Unavailable> {
-        self.within(self.quick(), async { Ok(from_redis_value(self.ask(partition, command).await?)?) }).await
+        self.within(self.quick(), async { Ok(from_redis_value(self.ask(partition, command, None).await?)?) }).await
     }
 
     /// One call of a script, whose keys are in this partition.
     pub(crate) async fn run<T: FromRedisValue>(&self, partition: Partition, call: &Call<'_>) -> Result<T, Unavailable> {
-        let answer = async {
-            let answer = match self.ask(partition, &call.command).await {
-                Err(error) if is_unknown_script(&error) => {
-                    self.server(partition).load(call.script).await?;
-                    self.ask(partition, &call.command).await?
-                }
-                answer => answer?,
-            };
-            Ok(from_redis_value(answer)?)
-        };
+        let answer = async { Ok(from_redis_value(self.ask(partition, &call.command, Some(call.script)).await?)?) };
         self.within(self.quick(), answer).await
     }
 
-    async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
-        self.server(partition).send(command).await?.extract_error()
+    async fn ask(&self, partition: Partition, command: &Cmd, script: Option<&Script>) -> RedisResult<Value> {
+        if let Some(cluster) = &self.cluster {
+            cluster.mapped().await;
+        }
+        let server = self.server(partition);
+        let answer = async || server.send(command).await?.extract_error();
+        let answer = match (answer().await, script) {
+            (Err(error), Some(script)) if is_unknown_script(&error) => {
+                server.load(script).await?;
+                answer().await
+            }
+            (answer, _) => answer,
+        };
+        match answer {
+            Err(error) => self.follow(partition, command, script, error).await,
+            answer => answer,
+        }
+    }
+
+    /// The answer to a command that a server answered with this error: on a Redis Cluster another server may have it. The
+    /// caller limits the time.
+    pub(crate) async fn follow(
+        &self,
+        partition: Partition,
+        command: &Cmd,
+        script: Option<&Script>,
+        error: RedisError,
+    ) -> RedisResult<Value> {
+        match &self.cluster {
+            Some(cluster) => cluster.follow(partition, command, script, error).await,
+            None => Err(error),
+        }
     }
 
     /// Something that another task sends to a server: waits like for a quick call.
@@ -199,20 +222,49 @@ impl RedisLink {
     }
 
     async fn ask_all(&self, commands: Vec<(Partition, Cmd)>, script: Option<&Script>) -> RedisResult<Vec<Value>> {
+        if let Some(cluster) = &self.cluster {
+            cluster.mapped().await;
+        }
         let routing = Arc::clone(&self.routing.borrow());
         let mut answers = vec![Value::Nil; commands.len()];
         let mut groups: Vec<Group> = routing.servers.iter().map(|_| Group::default()).collect();
         for (place, (partition, command)) in commands.into_iter().enumerate() {
-            groups[routing.index(partition)].add(place, command);
+            groups[routing.index(partition)].add(place, partition, command);
         }
         let asked = routing.servers.iter().zip(groups).filter(|(_, group)| !group.places.is_empty());
-        let asked = asked.map(|(server, group)| group.ask(server, script));
+        let asked = asked.map(|(server, group)| self.ask_group(group, server, script));
         for answered in try_join_all(asked).await? {
             for (place, answer) in answered {
                 answers[place] = answer;
             }
         }
         Ok(answers)
+    }
+
+    /// The answers of one server, with their places. Those that another server has are brought from there.
+    async fn ask_group(
+        &self,
+        group: Group,
+        server: &Server,
+        script: Option<&Script>,
+    ) -> RedisResult<Vec<(usize, Value)>> {
+        let places = group.places.clone();
+        let answers = group.ask(server, script).await.inspect_err(|error| self.lost(error))?;
+        let brought = places.into_iter().zip(answers).map(async |((place, partition), (command, answer))| {
+            let answer = match answer {
+                Err(error) => self.follow(partition, &command, script, error).await,
+                answer => answer,
+            };
+            Ok((place, refused_or(server, answer)?))
+        });
+        try_join_all(brought).await
+    }
+
+    /// If a connection was lost by this error, its server may have lost its partitions, too.
+    pub(crate) fn lost(&self, error: &RedisError) {
+        if let (Some(cluster), true) = (&self.cluster, error.is_io_error()) {
+            cluster.is_outdated();
+        }
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
@@ -256,31 +308,31 @@ impl RedisLink {
 /// Commands to one server, and their places among all.
 #[derive(Default)]
 struct Group {
-    places: Vec<usize>,
+    places: Vec<(usize, Partition)>,
     commands: Pipeline,
 }
 
 impl Group {
-    fn add(&mut self, place: usize, command: Cmd) {
-        self.places.push(place);
+    fn add(&mut self, place: usize, partition: Partition, command: Cmd) {
+        self.places.push((place, partition));
         self.commands.add_command(command);
     }
 
-    /// Their answers, with their places. Those that failed because the script is unknown are sent again.
-    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(usize, Value)>> {
-        let mut answered = Vec::with_capacity(self.places.len());
-        let mut unknown = Self::default();
-        let answers = server.send_bulk(&self.commands).await?;
-        for ((place, command), answer) in self.places.iter().zip(self.commands.cmd_iter()).zip(answers) {
-            match answer.extract_error() {
-                Err(error) if script.is_some() && is_unknown_script(&error) => unknown.add(*place, command.clone()),
-                answer => answered.push((*place, refused_or(server, answer)?)),
-            }
-        }
-        if let (Some(script), false) = (script, unknown.places.is_empty()) {
+    /// Each command with its answer. Those that failed because the script is unknown are sent again.
+    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(Cmd, RedisResult<Value>)>> {
+        let answers = server.send_bulk(&self.commands).await?.into_iter().map(Value::extract_error);
+        let mut answered: Vec<_> = self.commands.cmd_iter().cloned().zip(answers).collect();
+        let is_unknown = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(is_unknown_script);
+        let mut unknown: Vec<_> = answered.iter_mut().filter(|(_, answer)| is_unknown(answer)).collect();
+        if let (Some(script), false) = (script, unknown.is_empty()) {
             server.load(script).await?;
-            for (place, answer) in unknown.places.iter().zip(server.send_bulk(&unknown.commands).await?) {
-                answered.push((*place, refused_or(server, answer.extract_error())?));
+            let mut again = Pipeline::with_capacity(unknown.len());
+            for (command, _) in &unknown {
+                again.add_command(command.clone());
+            }
+            let answers = server.send_bulk(&again).await?;
+            for ((_, answer), new) in unknown.iter_mut().zip(answers) {
+                *answer = new.extract_error();
             }
         }
         Ok(answered)

@@ -3,8 +3,8 @@
 //! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
 //!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes.
-//! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`link`]: all servers, each
-//!   call to the one that has its partition · [`script`] · [`streams`]: reads logs · [`keys`].
+//! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`route`]: those of a Redis
+//!   Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`streams`]: reads logs · [`keys`].
 
 mod commands;
 pub(crate) mod connector;
@@ -15,6 +15,7 @@ pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
 mod report;
+mod route;
 pub(crate) mod routing;
 pub(crate) mod script;
 mod sentinel;

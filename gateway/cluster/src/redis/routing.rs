@@ -23,6 +23,21 @@ impl Routing {
         Self { servers, of, homes }
     }
 
+    /// Each partition has this server, of a Redis Cluster.
+    pub(crate) fn of_cluster(server: impl Fn(Partition) -> Arc<Server>) -> Self {
+        let (mut servers, mut of) = (Vec::<Arc<Server>>::new(), [0; PARTITIONS as usize]);
+        for partition in Partition::all() {
+            let server = server(partition);
+            let index = servers.iter().position(|other| Arc::ptr_eq(other, &server)).unwrap_or_else(|| {
+                servers.push(server);
+                servers.len() - 1
+            });
+            // There are at most as many servers as partitions.
+            of[partition.index()] = u8::try_from(index).unwrap_or_default();
+        }
+        Self { servers: servers.into(), of, homes: [Partition::FIRST].into() }
+    }
+
     /// The server of a partition.
     pub(crate) fn server(&self, partition: Partition) -> &Arc<Server> {
         &self.servers[self.index(partition)]

@@ -69,6 +69,11 @@ impl Server {
         }
     }
 
+    /// The host at which it is reached; empty for a master that sentinels keep.
+    pub(crate) fn host(&self) -> &str {
+        self.connector.target().host()
+    }
+
     /// A connection of its own, for subscriptions.
     pub(crate) async fn pubsub(
         &self,
