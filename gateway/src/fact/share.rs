@@ -66,9 +66,9 @@ mod tests {
                 for _ in 0..2 {
                     (0..nodes).for_each(|node| round(&mut owners, node, nodes, start.wrapping_add(node * 7)));
                 }
-                prop_assert_eq!(owners.len(), 16);
+                prop_assert_eq!(owners.len(), usize::from(PARTITIONS));
                 let most = (0..nodes).map(|node| owners.values().filter(|owner| **owner == node).count()).max();
-                prop_assert!(most <= Some(16_usize.div_ceil(nodes)));
+                prop_assert!(most <= Some(usize::from(PARTITIONS).div_ceil(nodes)));
             }
         }
     }

@@ -17,10 +17,12 @@ use crate::{
     presence::Stay,
     redis::{
         link::RedisLink,
-        script::{Call, Source, script},
+        report::Failing,
+        script::{Source, script},
     },
 };
 
+static BEGIN: LazyLock<Source> = script!("begin.lua");
 static RENEW: LazyLock<Source> = script!("renew.lua");
 static LIVE: LazyLock<Source> = script!("live.lua");
 static TAKE_DEAD: LazyLock<Source> = script!("take_dead.lua");
@@ -37,25 +39,60 @@ pub struct RedisMembership {
     link: Arc<RedisLink>,
     pub(crate) term: Duration,
     homes: Homes,
+    /// Nodes with another layout of servers.
+    conflicts: Arc<Failing>,
 }
 
 impl RedisMembership {
     pub(crate) fn new(link: Arc<RedisLink>, term: Duration) -> Self {
-        Self { homes: Homes::new(&link, term), link, term }
+        Self { homes: Homes::new(&link, term), link, term, conflicts: Arc::default() }
     }
 
     pub(crate) async fn register(&self, incarnation: &Incarnation, address: &str) -> Result<Remembered, Unavailable> {
+        let keys = &self.link.keys;
         let begin = async |home| {
-            let mut call = self.lease(home, incarnation, "begin");
-            call.arg(incarnation.node().tag()).arg(address);
-            self.link.run(home, &call).await
+            let of_lease = [
+                keys.leases(home),
+                keys.held_since(home),
+                keys.remembered_since(home),
+                keys.addresses(home),
+                keys.layouts(),
+            ];
+            let mut call = self.link.call(&BEGIN, &of_lease, 5, 512);
+            call.arg(incarnation.as_str()).arg(millis(self.term));
+            call.arg(incarnation.node().tag()).arg(address).arg(self.link.layout(home));
+            self.link.run::<(u64, String, String)>(home, &call).await
         };
-        let since: Vec<(Partition, u64)> = self.homes.ask_all(begin).await?;
-        Ok(Remembered(since.into_iter().collect()))
+        let begun = self.homes.ask_all(begin).await?;
+        if let Some((home, (_, other, layout))) = begun.iter().find(|(_, (since, ..))| *since == 0) {
+            self.report_conflict(*home, other, layout);
+            // Where the lease has begun, it ends by itself if this fails.
+            let _ = self.forget_dead(incarnation, self.within_reach()).await;
+            return Err(Unavailable);
+        }
+        self.conflicts.ended();
+        Ok(Remembered(begun.into_iter().map(|(home, (since, ..))| (home, since)).collect()))
+    }
+
+    fn report_conflict(&self, home: Partition, other: &str, layout: &str) {
+        let (redis, own) = (&self.link.server(home).name, self.link.layout(home));
+        let reason = format!("{redis} {other} {layout} {own}");
+        if self.conflicts.is_due(&reason) {
+            tracing::warn!(
+                redis,
+                other,
+                "this Redis is {own} in this node's settings, and {layout} in those of another node that is running: give \
+                 all nodes the same list of Redis in the same order, and restart them together"
+            );
+        }
     }
 
     pub(crate) async fn renew(&self, incarnation: &Incarnation) -> Result<bool, Unavailable> {
-        let renew = async |home| self.link.run::<u64>(home, &self.lease(home, incarnation, "renew")).await;
+        let renew = async |home| {
+            let mut call = self.link.call(&RENEW, &[self.link.keys.leases(home), self.link.keys.layouts()], 3, 384);
+            call.arg(incarnation.as_str()).arg(millis(self.term)).arg(self.link.layout(home));
+            self.link.run::<u64>(home, &call).await
+        };
         Ok(self.homes.ask_all(renew).await?.iter().all(|(_, held)| *held > 0))
     }
 
@@ -181,6 +218,7 @@ impl RedisMembership {
                 keys.reaping(home),
                 keys.reports(home),
                 keys.addresses(home),
+                keys.layouts(),
             ];
             let mut call = self.link.call(&FORGET_DEAD, &of_dead, 2, 384);
             call.arg(dead.as_str()).arg(dead.node().tag());
@@ -197,14 +235,6 @@ impl RedisMembership {
     fn within_reach(&self) -> PartitionSet {
         let homes = self.homes.reachable();
         homes.into_iter().map(|home| self.link.part_of(home)).fold(PartitionSet::default(), PartitionSet::union)
-    }
-
-    fn lease(&self, home: Partition, incarnation: &Incarnation, what: &str) -> Call<'static> {
-        let keys = &self.link.keys;
-        let of_lease = [keys.leases(home), keys.held_since(home), keys.remembered_since(home), keys.addresses(home)];
-        let mut call = self.link.call(&RENEW, &of_lease, 5, 384);
-        call.arg(incarnation.as_str()).arg(millis(self.term)).arg(what);
-        call
     }
 
     async fn index(&self, command: &str, of: &Incarnation, stays: &[Stay]) -> Result<(), Unavailable> {

@@ -130,6 +130,12 @@ impl Keys {
         self.of(home, "nodes:addresses")
     }
 
+    /// Hash: incarnation → the end of its lease and its layout of servers: see [`crate::membership`]. The same name on every
+    /// server, so that nodes find it that do not agree about the server's place.
+    pub(crate) fn layouts(&self) -> String {
+        self.of(Partition::FIRST, "nodes:layouts")
+    }
+
     /// String: the secret that all nodes share.
     pub(crate) fn secret(&self, home: Partition) -> String {
         self.of(home, "nodes:secret")

@@ -86,6 +86,16 @@ impl RedisLink {
         if routing.homes.len() == 1 { PartitionSet::ALL } else { routing.partitions_of(routing.index(home)) }
     }
 
+    /// The place of this home's server among all, in words.
+    pub(crate) fn layout(&self, home: Partition) -> String {
+        let routing = self.routing.borrow();
+        match routing.homes.len() {
+            _ if self.cluster.is_some() => "a Cluster".to_owned(),
+            1 => "the only one".to_owned(),
+            count => format!("number {} of {count}", routing.index(home) + 1),
+        }
+    }
+
     /// The partitions of each server.
     pub(crate) fn parts(&self) -> Vec<PartitionSet> {
         self.routing.borrow().parts().collect()
@@ -152,7 +162,7 @@ impl RedisLink {
             cluster.mapped().await;
         }
         let server = self.server(partition);
-        let answer = async || server.send(command).await?.extract_error();
+        let answer = async || server.send(command).await;
         let answer = match (answer().await, script) {
             (Err(error), Some(script)) if is_unknown_script(&error) => {
                 server.load(script).await?;

@@ -14,7 +14,7 @@ mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
-mod report;
+pub(crate) mod report;
 mod route;
 pub(crate) mod routing;
 pub(crate) mod script;

@@ -87,9 +87,10 @@ impl Server {
         self.connector.local_address().await
     }
 
-    /// One command. Its answer may be an error of the server.
+    /// One command.
     pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        self.noticed(self.quick.clone().req_packed_command(command).await)
+        let answer = self.quick.clone().req_packed_command(command).await;
+        self.noticed(answer.and_then(Value::extract_error))
     }
 
     /// Several commands in one write. Returns each command's answer, or a [`Value`] that is its error.

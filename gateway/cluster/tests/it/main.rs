@@ -16,6 +16,8 @@ mod log;
 mod membership;
 mod presence;
 mod recovery;
+mod redis_cluster;
 mod revocations;
+mod servers;
 mod sessions;
 mod user_log;

@@ -3,14 +3,18 @@
 use std::time::{Duration, Instant};
 
 use jackfield_cluster::{
-    ids::Incarnation,
+    RedisSettings, Unavailable,
+    ids::{Incarnation, random_id},
     membership::Secret,
+    over_redis,
     partition::PartitionSet,
     presence::{Scope, Stay},
     room_name::RoomName,
 };
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, session_ref, until};
+use jackfield_shared::lifecycle::Lifecycle;
+
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, redis_url, session_ref, until};
 
 contract!(
     a_lease_holds_while_it_is_renewed,
@@ -217,4 +221,33 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), Some((new.clone(), "10.0.0.1:2".to_owned())));
     membership.forget_dead(&new, PartitionSet::ALL).await.unwrap();
     assert_eq!(membership.address(node.id.tag()).await.unwrap(), None);
+}
+
+/// Several Redis are several databases of one here, with several names.
+#[tokio::test]
+async fn nodes_with_another_list_of_redis_do_not_serve_together() {
+    let Some(url) = redis_url() else { return };
+    let hosts = ["127.0.0.1", "localhost", "127.1"];
+    let database = |number: &usize| format!("{}/{number}", url.replace(hosts[0], hosts[number - 1]));
+    let databases = |numbers: &[usize]| numbers.iter().map(database).collect();
+    let lifecycle = Lifecycle::new();
+    let prefix = format!("test-{}", random_id());
+    let node = |id: &str, numbers: &[usize]| {
+        let settings = RedisSettings { urls: databases(numbers), ..RedisSettings::default() };
+        over_redis(settings.topology().unwrap(), &prefix, &id.into(), TERMS, &lifecycle)
+    };
+    let first = node("first", &[1, 2]).0.membership;
+    let (of_first, _) = first.register(&"first".into(), "a:1").await.unwrap();
+    for (id, numbers) in [("more", &[1, 2, 3][..]), ("other order", &[2, 1]), ("fewer", &[1])] {
+        let other = node(id, numbers).0.membership;
+        assert_eq!(other.register(&id.into(), "a:2").await.err(), Some(Unavailable), "{id}");
+        assert_eq!(first.live().await.unwrap(), [of_first.clone()], "{id}");
+    }
+    let second = node("second", &[1, 2]).0.membership;
+    let (of_second, _) = second.register(&"second".into(), "a:3").await.unwrap();
+    first.forget_dead(&of_first, PartitionSet::ALL).await.unwrap();
+    second.forget_dead(&of_second, PartitionSet::ALL).await.unwrap();
+    let more = node("more", &[1, 2, 3]).0.membership;
+    assert!(more.register(&"more".into(), "a:4").await.is_ok(), "the others have ended");
+    lifecycle.stop();
 }

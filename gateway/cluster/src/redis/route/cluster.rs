@@ -326,7 +326,7 @@ fn explain(server: &Server, error: RedisError) -> RedisError {
 async fn answer(server: &Server, command: &Cmd, script: Option<&Script>, is_asking: bool) -> RedisResult<Value> {
     let send = async || {
         if !is_asking {
-            return server.send(command).await?.extract_error();
+            return server.send(command).await;
         }
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("ASKING").add_command(command.clone());
