@@ -42,9 +42,9 @@ pub struct Args {
     /// Process id of a server, to measure it; repeat it for several
     #[arg(long = "server-pid")]
     pub servers: Vec<u32>,
-    /// Process id of Redis
-    #[arg(long)]
-    pub redis_pid: Option<u32>,
+    /// Process id of a Redis, to measure it; repeat it for several
+    #[arg(long = "redis-pid")]
+    pub redis: Vec<u32>,
     /// Number of clients
     #[arg(long, default_value_t = 100)]
     pub sockets: usize,
@@ -80,7 +80,7 @@ pub struct Args {
 impl Args {
     /// The processes to measure.
     pub fn probe(&self) -> Probe {
-        Probe { servers: self.servers.clone(), redis: self.redis_pid }
+        Probe { servers: self.servers.clone(), redis: self.redis.clone() }
     }
 }
 

@@ -58,8 +58,11 @@ pub struct Outcome {
     pub seconds: f64,
     /// CPU seconds of the servers in that time.
     pub server_cpu: f64,
-    /// CPU seconds of Redis.
+    /// CPU seconds of all Redis.
     pub redis_cpu: f64,
+    /// CPU seconds of each, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redis_cpu_each: Vec<f64>,
     /// CPU seconds of this program.
     pub generator_cpu: f64,
     /// Share of the machine's CPU time that other processes used, 0 to 1.
@@ -85,7 +88,8 @@ impl Outcome {
         Self {
             seconds: usage.seconds,
             server_cpu: usage.servers,
-            redis_cpu: usage.redis,
+            redis_cpu: usage.redis.iter().sum(),
+            redis_cpu_each: if usage.redis.len() > 1 { usage.redis.clone() } else { Vec::new() },
             generator_cpu: usage.generator,
             others: usage.others,
             stolen: usage.stolen,
@@ -113,10 +117,10 @@ mod tests {
 
     #[test]
     fn costs_are_per_second_of_each_kind() {
-        let usage = Usage { seconds: 2.0, servers: 0.5, redis: 0.1, generator: 0.2, others: 0.4, stolen: 0.0 };
+        let usage = Usage { seconds: 2.0, servers: 0.5, redis: vec![0.1], generator: 0.2, others: 0.4, stolen: 0.0 };
         let outcome = Outcome::default().with_count(1_000, &usage);
         assert_eq!((outcome.per_second, outcome.per_cpu_second), (Some(500.0), Some(2_000.0)));
-        let none = Outcome::default().with_count(5, &Usage { servers: 0.0, ..usage });
+        let none = Outcome::default().with_count(5, &Usage { servers: 0.0, ..usage.clone() });
         assert_eq!(none.per_cpu_second, None);
     }
 

@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let (since, line) = crowd.until_returned(&returned)?;
     let servers: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>().context("process ids")?;
     ensure!(!servers.is_empty(), "the servers did not return");
-    let probe = Probe { servers, redis: args.redis_pid };
+    let probe = Probe { servers, redis: args.redis.clone() };
     let usage = crowd.watch(since, &probe, nanoseconds(args.duration))?;
     let echoes = witnesses.end()?;
     let stages = crowd.stages();

@@ -11,16 +11,16 @@ use crate::clock::{SECOND, now};
 pub struct Probe {
     /// Processes of the measured servers.
     pub servers: Vec<u32>,
-    /// The Redis that they share.
-    pub redis: Option<u32>,
+    /// The Redis that they share, or all of them.
+    pub redis: Vec<u32>,
 }
 
 /// CPU time until one moment, in clock ticks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sample {
     at: u64,
     servers: u64,
-    redis: u64,
+    redis: Vec<u64>,
     own: u64,
     machine: Machine,
 }
@@ -34,14 +34,14 @@ struct Machine {
 }
 
 /// The usage between two samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Usage {
     /// Wall-clock seconds.
     pub seconds: f64,
     /// CPU seconds of all servers together.
     pub servers: f64,
-    /// CPU seconds of Redis.
-    pub redis: f64,
+    /// CPU seconds of each Redis.
+    pub redis: Vec<f64>,
     /// CPU seconds of this program.
     pub generator: f64,
     /// Share of the machine's CPU time that other processes used, 0 to 1.
@@ -55,7 +55,7 @@ impl Probe {
     pub fn sample(&self) -> Result<Sample> {
         let ticks = |pid: &u32| process_ticks(&format!("/proc/{pid}/stat"));
         let servers = self.servers.iter().map(ticks).sum::<Result<u64>>().context("a measured server has exited")?;
-        let redis = self.redis.as_ref().map_or(Ok(0), ticks).context("Redis has exited")?;
+        let redis = self.redis.iter().map(ticks).collect::<Result<_>>().context("Redis has exited")?;
         let machine = machine(&read("/proc/stat")?).context("/proc/stat")?;
         Ok(Sample { at: now(), servers, redis, own: process_ticks("/proc/self/stat")?, machine })
     }
@@ -79,12 +79,12 @@ impl Sample {
         let all = (later.machine.all.saturating_sub(self.machine.all)).max(1) as f64;
         let share = |from: u64, to: u64| to.saturating_sub(from) as f64 / all;
         let stolen = share(self.machine.stolen, later.machine.stolen);
-        let ours = |sample: &Self| sample.servers + sample.redis + sample.own;
+        let ours = |sample: &Self| sample.servers + sample.redis.iter().sum::<u64>() + sample.own;
         let used = 1.0 - share(self.machine.idle, later.machine.idle) - stolen - share(ours(self), ours(later));
         Usage {
             seconds: later.at.saturating_sub(self.at) as f64 / SECOND as f64,
             servers: seconds(self.servers, later.servers),
-            redis: seconds(self.redis, later.redis),
+            redis: self.redis.iter().zip(&later.redis).map(|(from, to)| seconds(*from, *to)).collect(),
             generator: seconds(self.own, later.own),
             // Below zero by a tick or two if there are none.
             others: used.max(0.0),
@@ -139,14 +139,15 @@ mod tests {
     fn the_machines_time_is_divided_among_ours_others_and_stolen() {
         let machine = |all, idle, stolen| Machine { all, idle, stolen };
         let before = Sample { machine: machine(1_000, 500, 10), ..Sample::default() };
-        let after = Sample { servers: 20, redis: 5, own: 5, machine: machine(1_200, 600, 30), ..before };
+        let after =
+            Sample { servers: 20, redis: vec![2, 3], own: 5, machine: machine(1_200, 600, 30), ..Sample::default() };
         let usage = before.until(&after);
         assert!((usage.stolen - 0.1).abs() < 1e-9 && (usage.others - 0.25).abs() < 1e-9, "{usage:?}");
     }
 
     #[test]
     fn measures_this_process() {
-        let probe = Probe { servers: vec![std::process::id()], redis: None };
+        let probe = Probe { servers: vec![std::process::id()], redis: Vec::new() };
         let before = probe.sample().unwrap();
         let usage = before.until(&probe.sample().unwrap());
         assert!(usage.seconds >= 0.0 && usage.stolen <= 1.0 && usage.others <= 1.0);

@@ -7,6 +7,7 @@
 //! - [`peer`]: the servers that are compared; [`centrifugo`]: builds one of them
 //! - [`scenario`]: what is measured
 //! - [`servers`], [`generator`]: one run
+//! - [`shards`]: several Redis
 //! - [`results`], [`table`], [`summary`], [`warnings`]: all runs, and what they say; [`machine`]: where they ran
 
 mod centrifugo;
@@ -16,6 +17,7 @@ mod peer;
 mod results;
 mod scenario;
 mod servers;
+pub mod shards;
 mod summary;
 mod table;
 mod warnings;
@@ -34,7 +36,10 @@ use scenario::{Scenario, Sizes};
 use servers::Bench;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Measure only this (repeatable) [default: all]
     #[arg(long = "scenario", value_enum)]
     scenarios: Vec<Scenario>,
@@ -67,6 +72,12 @@ pub struct Args {
     show: Option<PathBuf>,
 }
 
+#[derive(clap::Subcommand)]
+enum Other {
+    /// What a message costs each of 1, 2 and 4 Redis
+    Shards(shards::Args),
+}
+
 /// Measures everything that was requested. Fails if no run succeeded.
 pub async fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.show {
@@ -74,6 +85,14 @@ pub async fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     ensure!(cfg!(target_os = "linux"), "the benchmark needs Linux: it measures with /proc");
+    if let Some(Other::Shards(args)) = &args.other {
+        if !args.no_build {
+            node_packages::browser_client().await?;
+            cargo::build(&["--bin", "jackfield-bench", "--bin", "jackfield-gateway"], !args.debug).await?;
+        }
+        process::raise_open_files_limit()?;
+        return shards::run(args).await;
+    }
     let scenarios = chosen(&args.scenarios);
     build(args).await?;
     let peers = prepare(&chosen(&args.peers), args).await?;

@@ -129,7 +129,7 @@ impl Returns {
             storm_echoes: echoes.stormy.count(),
             seconds: usage.seconds,
             server_cpu: usage.servers,
-            redis_cpu: usage.redis,
+            redis_cpu: usage.redis.iter().sum(),
             generator_cpu: usage.generator,
             others: usage.others,
             failures,
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn counts_who_is_back_after_how_long() {
-        let usage = Usage { seconds: 9.0, servers: 1.0, redis: 0.1, generator: 0.2, others: 0.0, stolen: 0.0 };
+        let usage = Usage { seconds: 9.0, servers: 1.0, redis: vec![0.1], generator: 0.2, others: 0.0, stolen: 0.0 };
         let outcome =
             |returns: Returns| returns.outcome(3, BTreeMap::new(), BTreeMap::new(), &Echoes::default(), &usage);
         let mut returns = Returns::default();

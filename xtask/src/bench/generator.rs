@@ -16,9 +16,12 @@ pub struct Node {
 }
 
 /// Runs it; returns its figures. Fails if a client could not connect: figures of fewer clients compare with nothing.
-pub async fn run(program: &Path, args: &[String], nodes: &[Node], redis: u32, secret: &str) -> Result<Value> {
+pub async fn run(program: &Path, args: &[String], nodes: &[Node], redis: &[u32], secret: &str) -> Result<Value> {
     let mut command = Command::new(program);
-    command.args(args).args(["--redis-pid", &redis.to_string()]);
+    command.args(args);
+    for pid in redis {
+        command.args(["--redis-pid", &pid.to_string()]);
+    }
     for node in nodes {
         command.args(["--target", &format!("127.0.0.1:{}", node.port), "--server-pid", &node.pid.to_string()]);
     }

@@ -23,7 +23,7 @@ use super::{
 /// From readiness to the first connect: adapters subscribe after they listen.
 const SETTLE: Duration = Duration::from_secs(1);
 /// From SIGTERM to SIGKILL.
-const STOP: Duration = Duration::from_secs(6);
+pub const STOP: Duration = Duration::from_secs(6);
 
 /// Servers and programs that all runs share.
 pub struct Bench<'a> {
@@ -53,7 +53,7 @@ impl<'a> Bench<'a> {
                 nodes.iter().map(|(port, server)| Node { port: *port, pid: server.pid }).collect();
             let mut args = scenario.generator(sizes);
             args.extend(["--dialect".into(), program.peer.dialect().into()]);
-            generator::run(&self.generator, &args, &addresses, self.redis.server.pid, &self.secret).await
+            generator::run(&self.generator, &args, &addresses, &[self.redis.server.pid], &self.secret).await
         };
         let outcome = measured.await;
         let exit = nodes.iter_mut().find_map(|(_, server)| {

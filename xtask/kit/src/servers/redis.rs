@@ -61,6 +61,11 @@ impl Redis {
         Self::start_as(workdir, Config::plain("redis", port)).await
     }
 
+    /// Starts one of several, with a folder of this name.
+    pub async fn start_named(workdir: &Workdir, name: &str, port: u16) -> Result<Self> {
+        Self::start_as(workdir, Config::plain(name, port)).await
+    }
+
     /// Starts it and waits until it answers. The configuration is a file: Sentinel writes changes into it.
     async fn start_as(workdir: &Workdir, config: Config<'_>) -> Result<Self> {
         let Config { name, program, port, password, lines, tls, sentinel } = config;
