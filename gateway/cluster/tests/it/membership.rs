@@ -14,7 +14,7 @@ use jackfield_cluster::{
 
 use jackfield_shared::lifecycle::Lifecycle;
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, redis_url, session_ref, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, redis, session_ref, until};
 
 contract!(
     a_lease_holds_while_it_is_renewed,
@@ -226,7 +226,7 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
 /// Several Redis are several databases of one here, with several names.
 #[tokio::test]
 async fn nodes_with_another_list_of_redis_do_not_serve_together() {
-    let Some(url) = redis_url() else { return };
+    let Some(url) = redis().map(|redis| redis.url).filter(|url| url.starts_with("redis://")) else { return };
     let hosts = ["127.0.0.1", "localhost", "127.1"];
     let database = |number: &usize| format!("{}/{number}", url.replace(hosts[0], hosts[number - 1]));
     let databases = |numbers: &[usize]| numbers.iter().map(database).collect();
