@@ -4,9 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
+use xtask_kit::servers::redis::topology::Kind as Redis;
 
 use super::{
     assignment::Sizes,
+    checker::Rules,
     fault::{self, Kind, Tempo},
     member::Load,
 };
@@ -20,6 +22,26 @@ pub enum Scenario {
     Flaky,
     /// One client that stops reading while its room gets 50,000 messages
     Slow,
+}
+
+/// What an acknowledgement means.
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Durable {
+    #[default]
+    Memory,
+    Replica,
+    Disk,
+}
+
+impl Durable {
+    /// The rule for all rooms; none for the default.
+    fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::Memory => None,
+            Self::Replica => Some("*;durable=replica"),
+            Self::Disk => Some("*;durable=disk"),
+        }
+    }
 }
 
 /// Options of `cargo xtask chaos` that this program does not get.
@@ -44,7 +66,7 @@ pub struct Args {
     short: bool,
     /// Inject no faults and start no servers: run the members against the cluster at this http:// URL, where they
     /// register as users; you may kill, drain and scale its gateways meanwhile
-    #[arg(long, conflicts_with_all = ["scenario", "short", "nodes", "faults", "calm", "set", "logs", "self_test"])]
+    #[arg(long, conflicts_with_all = ["scenario", "short", "redis", "durable", "nodes", "faults", "calm", "set", "logs", "self_test"])]
     pub url: Option<String>,
     /// The URL is not on this machine, and I may load what is there
     #[arg(long, requires = "url")]
@@ -55,6 +77,13 @@ pub struct Args {
     /// Seed of faults, targets and times [default: random, and printed]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// The Redis of the gateways: one, or several together
+    #[arg(long, value_enum, default_value_t)]
+    pub redis: Redis,
+    /// What an acknowledgement in all rooms means: the message is in the memory of a Redis, a replica has it, or it is on
+    /// disk. With `memory`, messages may be lost when a replica takes over
+    #[arg(long, value_enum, default_value_t)]
+    durable: Durable,
     /// Number of gateways
     #[arg(long, default_value_t = 3)]
     pub nodes: usize,
@@ -77,8 +106,8 @@ pub struct Args {
     /// Characters per message
     #[arg(long, default_value_t = 64)]
     pub length: usize,
-    /// Kinds of faults; each occurs once before any occurs again
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::USUAL)]
+    /// Kinds of faults; each occurs once before any occurs again [default: those that fit the Redis and a minute]
+    #[arg(long, value_enum, value_delimiter = ',')]
     faults: Vec<Kind>,
     /// Inject no faults
     #[arg(long)]
@@ -125,6 +154,9 @@ impl Args {
         let Sizes { rooms, members, senders } = self.sizes();
         ensure!(self.nodes > 0 && rooms > 0 && self.window > 0, "--nodes, --rooms and --window must be at least 1");
         ensure!(members >= rooms.max(senders), "--members must be at least --rooms and at least --senders");
+        for kind in self.faults() {
+            ensure!(kind.fits(self.redis), "--faults: {kind:?} does not fit --redis {}", self.redis);
+        }
         Ok(())
     }
 
@@ -149,7 +181,19 @@ impl Args {
 
     /// Kinds of faults to inject.
     pub fn faults(&self) -> &[Kind] {
-        if self.calm { &[] } else { &self.faults }
+        match (self.calm, &self.faults[..]) {
+            (true, _) => &[],
+            (false, []) => Kind::usual(self.redis),
+            (false, given) => given,
+        }
+    }
+
+    /// What the checker has to allow for.
+    pub fn rules(&self) -> Rules {
+        let may_lose = self.faults().iter().any(|kind| kind.may_lose(self.redis));
+        let wiped = self.faults().contains(&Kind::Wipe);
+        let may_vanish = wiped || (may_lose && self.durable == Durable::Memory);
+        Rules { kept: self.kept, kept_data: !may_lose, may_vanish, ..Rules::default() }
     }
 
     pub fn tempo(&self) -> Tempo {
@@ -163,7 +207,9 @@ impl Args {
 
     /// Arguments that, with any others that were given, produce the same faults again.
     pub fn again(&self, seed: u64) -> String {
-        format!("{}--seed {seed}", if self.short { "--short " } else { "" })
+        let short = if self.short { "--short " } else { "" };
+        let redis = if self.redis == Redis::Single { String::new() } else { format!("--redis {} ", self.redis) };
+        format!("{short}{redis}--seed {seed}")
     }
 
     /// Settings of every gateway. Limits of events and stored bytes are off, so that senders are not slowed down.
@@ -172,7 +218,8 @@ impl Args {
     pub fn settings(&self) -> Vec<String> {
         let own = ["limits.eventRate=0", "limits.userBytes=0", "roster.max=50"].map(String::from);
         let lease = self.short.then(|| fault::SHORT_LEASE.to_owned());
-        own.into_iter().chain(lease).chain(self.set.iter().cloned()).collect()
+        let durable = self.durable.rule().map(|rule| format!("rooms.rules={rule}"));
+        own.into_iter().chain(lease).chain(durable).chain(self.set.iter().cloned()).collect()
     }
 }
 
@@ -205,5 +252,21 @@ mod tests {
         assert!(args(&["--window", "0"]).unwrap().check().is_err());
         assert!(args(&["--url", "http://localhost:1", "--faults", "kill"]).is_err());
         assert!(args(&["--i-own-the-target"]).is_err());
+        assert!(args(&["--faults", "slots"]).unwrap().check().is_err());
+        assert!(args(&["--faults", "slots", "--redis", "cluster"]).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn only_a_failover_excuses_losses_and_only_of_what_one_server_had() {
+        let rules = |given: &[&str]| {
+            let Rules { kept_data, may_vanish, .. } = args(given).unwrap().rules();
+            (kept_data, may_vanish)
+        };
+        assert_eq!(rules(&[]), (true, false));
+        assert_eq!(rules(&["--redis", "several"]), (true, false));
+        assert_eq!(rules(&["--faults", "wipe", "--durable", "replica"]), (false, true));
+        assert_eq!(rules(&["--redis", "sentinel"]), (false, true));
+        assert_eq!(rules(&["--redis", "sentinel", "--durable", "replica"]), (false, false));
+        assert_eq!(rules(&["--redis", "cluster", "--faults", "slots,takeover,kill"]), (true, false));
     }
 }

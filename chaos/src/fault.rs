@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use clap::ValueEnum;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use xtask_kit::servers::redis::topology::Kind as Redis;
 
 use super::proxy::Link;
 
@@ -18,27 +19,76 @@ pub enum Kind {
     Pubsub,
     /// Redis closes all other connections
     Normal,
-    /// Redis is frozen for 5 s (2.5 s in a short run)
+    /// A Redis that takes writes is frozen for 5 s (2.5 s in a short run)
     Pause,
-    /// Redis is shut down, and restarted with its data
+    /// All Redis are shut down, and restarted with their data
     Restart,
-    /// The link between one gateway and Redis is cut, silently or by closing connections, and restored
+    /// A Redis that takes writes is killed by SIGKILL, and restarted with its data; if it has a replica, that one takes
+    /// over first
+    Master,
+    /// A Redis that takes writes and all its replicas are killed by SIGKILL, and restarted with their data
+    Shard,
+    /// A replica takes over although its master is well
+    Takeover,
+    /// A thousand slots of a Redis Cluster move to another master, key by key
+    Slots,
+    /// The links between one gateway and all Redis are cut, silently or by closing connections, and restored
     Cut,
+    /// The link between one gateway and one Redis is cut, silently or by closing connections, and restored
+    CutOne,
     /// A gateway is frozen for 8 s (3 s in a short run)
     Freeze,
-    /// Redis is shut down, and restarted without its data (resets are expected then)
+    /// A Redis is shut down, and restarted without its data (resets are expected then)
     Wipe,
+}
+
+/// Whether a replica takes over from a master that is away.
+fn has_replicas(redis: Redis) -> bool {
+    matches!(redis, Redis::Sentinel | Redis::Cluster)
 }
 
 impl Kind {
     /// Kinds of faults of a run by default.
-    pub const USUAL: [Self; 7] =
-        [Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze];
+    pub fn usual(redis: Redis) -> &'static [Self] {
+        match redis {
+            Redis::Single | Redis::Valkey | Redis::Tls => {
+                &[Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Cut, Self::Freeze]
+            }
+            Redis::Several => {
+                &[Self::Kill, Self::Pubsub, Self::Normal, Self::Pause, Self::Restart, Self::Master, Self::CutOne]
+            }
+            Redis::Sentinel => &[Self::Kill, Self::Pubsub, Self::Master, Self::Takeover, Self::Cut],
+            Redis::Cluster => {
+                &[Self::Kill, Self::Pubsub, Self::Master, Self::Shard, Self::Takeover, Self::Slots, Self::CutOne]
+            }
+        }
+    }
+
+    /// Whether it can be injected there.
+    pub fn fits(self, redis: Redis) -> bool {
+        match self {
+            Self::Takeover => has_replicas(redis),
+            Self::Slots => redis == Redis::Cluster,
+            Self::Wipe => !has_replicas(redis),
+            _ => true,
+        }
+    }
+
+    /// Whether Redis may lose messages by it that it acknowledged as stored in its memory: replication is asynchronous.
+    /// A replica of a Redis Cluster that takes over from a master that is well waits until it has everything.
+    pub fn may_lose(self, redis: Redis) -> bool {
+        match self {
+            Self::Wipe => true,
+            Self::Pause | Self::Restart | Self::Master | Self::Shard => has_replicas(redis),
+            Self::Takeover => redis == Redis::Sentinel,
+            _ => false,
+        }
+    }
 
     /// Shortest and longest duration, in milliseconds.
     fn lasts(self, tempo: Tempo) -> (u64, u64) {
         match (self, tempo) {
-            (Self::Pubsub | Self::Normal, _) => (0, 0),
+            (Self::Pubsub | Self::Normal | Self::Takeover | Self::Slots, _) => (0, 0),
             (Self::Kill, Tempo::Usual) => (1_000, 3_000),
             (Self::Kill, Tempo::Short) => (200, 800),
             // The gateways' drain window: see `fleet`.
@@ -48,8 +98,10 @@ impl Kind {
             (Self::Pause, Tempo::Short) => (2_500, 2_500),
             (Self::Restart | Self::Wipe, Tempo::Usual) => (300, 1_500),
             (Self::Restart | Self::Wipe, Tempo::Short) => (200, 500),
-            (Self::Cut, Tempo::Usual) => (2_000, 4_000),
-            (Self::Cut, Tempo::Short) => (1_000, 1_500),
+            (Self::Master | Self::Shard, Tempo::Usual) => (1_000, 2_500),
+            (Self::Master | Self::Shard, Tempo::Short) => (500, 1_000),
+            (Self::Cut | Self::CutOne, Tempo::Usual) => (2_000, 4_000),
+            (Self::Cut | Self::CutOne, Tempo::Short) => (1_000, 1_500),
             (Self::Freeze, Tempo::Usual) => (8_000, 8_000),
             // Longer than the lease of a short run: [`SHORT_LEASE`].
             (Self::Freeze, Tempo::Short) => (3_000, 3_000),
@@ -62,25 +114,27 @@ impl Kind {
         !matches!(self, Self::Kill | Self::Freeze)
     }
 
-    /// Planned time to restart a server, after the fault itself.
-    fn restart_time(self) -> Duration {
-        match self {
-            Self::Kill | Self::Leave | Self::Restart | Self::Wipe => Duration::from_millis(1_500),
-            _ => Duration::ZERO,
-        }
+    /// Planned time until all servers are well again, after the fault itself.
+    fn restart_time(self, redis: Redis) -> Duration {
+        Duration::from_millis(match self {
+            Self::Pause | Self::Restart | Self::Master | Self::Shard | Self::Takeover if has_replicas(redis) => 5_000,
+            Self::Kill | Self::Leave | Self::Restart | Self::Wipe | Self::Master | Self::Shard => 1_500,
+            Self::Slots => 2_500,
+            _ => 0,
+        })
     }
 }
 
 /// Length of the faults, and of the quiet times between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tempo {
-    /// A minute is enough for every kind in [`Kind::USUAL`].
+    /// A minute is enough for every kind in [`Kind::usual`].
     Usual,
-    /// [`SHORT`] seconds are enough for every kind in [`Kind::USUAL`].
+    /// [`SHORT`] seconds are enough for every kind in [`Kind::usual`] of one Redis.
     Short,
 }
 
-/// Seconds in which a short run has every kind in [`Kind::USUAL`] at least once.
+/// Seconds in which a short run over one Redis has every kind in [`Kind::usual`] at least once.
 pub const SHORT: u64 = 19;
 /// A setting of every gateway in a short run: a lease that expires even in a short freeze.
 pub const SHORT_LEASE: &str = "presence.lease=2s";
@@ -116,6 +170,8 @@ pub struct Fault {
     pub node: usize,
     /// How a link is cut.
     pub link: Link,
+    /// Chooses a Redis among those that it can hit.
+    pub pick: usize,
     /// Time after the start; later if an earlier fault takes longer than planned.
     pub at: Duration,
     /// Time until it is reverted.
@@ -131,18 +187,23 @@ impl fmt::Display for Fault {
             Kind::Leave => write!(f, "gw{gateway} drained and restarted"),
             Kind::Pubsub => write!(f, "Redis closed its pub/sub connections"),
             Kind::Normal => write!(f, "Redis closed its normal connections"),
-            Kind::Pause => write!(f, "Redis frozen for {seconds:.1} s"),
+            Kind::Pause => write!(f, "a Redis frozen for {seconds:.1} s"),
             Kind::Restart => write!(f, "Redis shut down, restarted after {seconds:.1} s"),
-            Kind::Wipe => write!(f, "Redis shut down, restarted EMPTY after {seconds:.1} s"),
-            Kind::Cut => write!(f, "link of gw{gateway} to Redis {link} for {seconds:.1} s"),
+            Kind::Wipe => write!(f, "a Redis shut down, restarted EMPTY after {seconds:.1} s"),
+            Kind::Master => write!(f, "a master killed, restarted after {seconds:.1} s or more"),
+            Kind::Shard => write!(f, "a master and its replicas killed, restarted after {seconds:.1} s"),
+            Kind::Takeover => write!(f, "a replica told to take over"),
+            Kind::Slots => write!(f, "slots moved"),
+            Kind::Cut => write!(f, "links of gw{gateway} to Redis {link} for {seconds:.1} s"),
+            Kind::CutOne => write!(f, "link of gw{gateway} to one Redis {link} for {seconds:.1} s"),
             Kind::Freeze => write!(f, "gw{gateway} frozen for {seconds:.1} s"),
         }
     }
 }
 
 /// Plans faults of these kinds, one after the other, each kind once before any repeats, until one does not fit.
-/// Only the link of the last gateway can be cut.
-pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Tempo) -> Vec<Fault> {
+/// Only links of the last gateway can be cut.
+pub fn plan(seed: u64, kinds: &[Kind], redis: Redis, nodes: usize, within: Duration, tempo: Tempo) -> Vec<Fault> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut plan = Vec::new();
     let (mut at, quiet) = (tempo.calm(), tempo.quiet());
@@ -154,12 +215,13 @@ pub fn plan(seed: u64, kinds: &[Kind], nodes: usize, within: Duration, tempo: Te
             let lasts = Duration::from_millis(rng.random_range(shortest..=longest));
             let node = rng.random_range(0..nodes);
             let link = if rng.random() { Link::Silent } else { Link::Closed };
-            let node = if *kind == Kind::Cut { nodes - 1 } else { node };
-            let end = at + lasts + kind.restart_time();
+            let node = if matches!(kind, Kind::Cut | Kind::CutOne) { nodes - 1 } else { node };
+            let pick = rng.random_range(0..1_000_000);
+            let end = at + lasts + kind.restart_time(redis);
             if end + tempo.after() > within {
                 return plan;
             }
-            plan.push(Fault { kind: *kind, node, link, at, lasts });
+            plan.push(Fault { kind: *kind, node, link, pick, at, lasts });
             at = end + Duration::from_millis(rng.random_range(quiet.0..=quiet.1));
         }
     }
@@ -176,8 +238,9 @@ mod tests {
         fn faults_follow_each_other_and_leave_time_at_the_end(seed: u64, seconds in 5u64..200, nodes in 1usize..5, short: bool) {
             let within = Duration::from_secs(seconds);
             let tempo = if short { Tempo::Short } else { Tempo::Usual };
-            let faults = plan(seed, &Kind::USUAL, nodes, within, tempo);
-            prop_assert_eq!(&faults, &plan(seed, &Kind::USUAL, nodes, within, tempo));
+            let planned = || plan(seed, Kind::usual(Redis::Single), Redis::Single, nodes, within, tempo);
+            let faults = planned();
+            prop_assert_eq!(&faults, &planned());
             let mut free = tempo.calm();
             for fault in &faults {
                 prop_assert!(fault.at >= free && fault.node < nodes);
@@ -189,10 +252,12 @@ mod tests {
 
         #[test]
         fn a_minute_and_a_short_run_have_every_kind(seed: u64) {
-            for (seconds, tempo) in [(60, Tempo::Usual), (SHORT, Tempo::Short)] {
-                let faults = plan(seed, &Kind::USUAL, 3, Duration::from_secs(seconds), tempo);
-                for kind in Kind::USUAL {
-                    prop_assert!(faults.iter().any(|fault| fault.kind == kind), "{:?} in {:?}", kind, faults);
+            let minutes = Redis::value_variants().iter().map(|redis| (*redis, 60, Tempo::Usual));
+            for (redis, seconds, tempo) in minutes.chain([(Redis::Single, SHORT, Tempo::Short)]) {
+                let faults = plan(seed, Kind::usual(redis), redis, 3, Duration::from_secs(seconds), tempo);
+                for kind in Kind::usual(redis) {
+                    prop_assert!(kind.fits(redis));
+                    prop_assert!(faults.iter().any(|fault| fault.kind == *kind), "{:?} in {:?}", kind, faults);
                 }
             }
         }
@@ -200,6 +265,6 @@ mod tests {
 
     #[test]
     fn no_kinds_mean_no_faults() {
-        assert!(plan(1, &[], 3, Duration::from_secs(60), Tempo::Usual).is_empty());
+        assert!(plan(1, &[], Redis::Single, 3, Duration::from_secs(60), Tempo::Usual).is_empty());
     }
 }

@@ -1,49 +1,61 @@
-//! The servers of a run: Redis, gateways that trust one secret, and a link that can be cut between the last gateway and
+//! The servers of a run: Redis, gateways that trust one secret, and links that can be cut between the last gateway and each
 //! Redis. It has no auth service, nginx or Postgres: they are not under test.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::sleep;
+use anyhow::{Result, bail, ensure};
+use rustix::process::Signal;
 use xtask_kit::{
     paths,
     ports::Ports,
     process::{Spec, describe},
-    servers::redis::Redis,
+    servers::redis::topology::{Kind, Topology},
     service::Service,
     workdir::Workdir,
 };
 
-use super::{
-    fault::{Fault, Kind},
-    proxy::{Link, Proxy},
-};
+use super::proxy::{Link, Proxy};
 
 /// All servers, running.
 pub struct Fleet {
-    redis: Redis,
-    link: Proxy,
-    gateways: Vec<Service>,
-    /// Keeps the ports of restarted gateways reserved.
+    pub(super) redis: Topology,
+    /// One for each server of `redis`, in its order.
+    links: Vec<Proxy>,
+    pub(super) gateways: Vec<Service>,
+    /// Keeps the ports of restarted servers reserved.
     _ports: Ports,
 }
 
 impl Fleet {
     /// Starts Redis and that many gateways with these settings, and waits until all are ready. Redis writes its
     /// append-only file with `appendfsync everysec`.
-    pub async fn start(nodes: usize, set: &[String], secret: &str, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(kind: Kind, nodes: usize, set: &[String], secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::new()?;
-        let redis = Redis::start(workdir, ports.reserve()?).await?;
-        let link = Proxy::start(ports.reserve()?, redis.port).await?;
+        let redis = Topology::start(kind, workdir, &mut ports).await?;
+        let mut behind = HashMap::new();
+        for server in redis.all() {
+            behind.insert(server.port, ports.reserve()?);
+        }
+        ensure!(behind.iter().all(|(one, other)| *one >= 10_000 && *other >= 10_000), "ports of five digits");
+        // Only these servers name each other to clients.
+        let named = matches!(kind, Kind::Sentinel | Kind::Cluster);
+        let told = Arc::new(if named { behind.clone() } else { HashMap::new() });
+        let mut links = Vec::new();
+        for server in redis.all() {
+            links.push(Proxy::start(behind[&server.port], server.port, Arc::clone(&told)).await?);
+        }
         let mut gateways = Vec::with_capacity(nodes);
         for number in 1..=nodes {
             let id = format!("gw{number}");
-            let redis = if number == nodes { link.port } else { redis.port };
+            let settings = if number == nodes {
+                redis.env_through(|port| behind.get(&port).copied().unwrap_or(port))
+            } else {
+                redis.env()
+            };
             let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, &workdir.logs)
                 .env("NODE_ID", &id)
                 .env("JWT_SECRET", secret)
-                .env("REDIS_URL", format!("redis://127.0.0.1:{redis}"))
+                .envs(settings)
                 // No balancer has to notice the drain.
                 .env("DRAIN_DELAY", "0s")
                 .env("DRAIN_WINDOW", "3s");
@@ -52,7 +64,7 @@ impl Fleet {
         for gateway in &mut gateways {
             gateway.until_ready().await?;
         }
-        Ok(Self { redis, link, gateways, _ports: ports })
+        Ok(Self { redis, links, gateways, _ports: ports })
     }
 
     /// Public addresses of the gateways, as `host:port`.
@@ -65,42 +77,18 @@ impl Fleet {
         self.gateways[node].server.memory()
     }
 
-    /// Injects a planned fault, and reverts it.
-    pub async fn inject(&mut self, fault: &Fault) -> Result<()> {
-        match fault.kind {
-            Kind::Kill => {
-                let gateway = &mut self.gateways[fault.node];
-                gateway.server.signal(Signal::KILL);
-                gateway.server.wait(Duration::from_secs(5)).await.context("a killed gateway did not exit")?;
-                sleep(fault.lasts).await;
-                gateway.restart().await?;
+    /// Cuts or restores the links of the last gateway: to all Redis, or to the one with that index.
+    pub(super) fn set_links(&self, redis: Option<usize>, link: Link) {
+        for (index, proxy) in self.links.iter().enumerate() {
+            if redis.is_none_or(|redis| redis == index) {
+                proxy.set(link);
             }
-            Kind::Leave => {
-                let gateway = &mut self.gateways[fault.node];
-                gateway.server.drain().await?;
-                gateway.restart().await?;
-            }
-            Kind::Pubsub => self.redis.kill_connections("pubsub").await?,
-            Kind::Normal => self.redis.kill_connections("normal").await?,
-            Kind::Pause => freeze(self.redis.server.pid, fault.lasts).await?,
-            Kind::Restart | Kind::Wipe => {
-                self.redis.stop(Signal::TERM).await?;
-                sleep(fault.lasts).await;
-                self.redis.restart(fault.kind == Kind::Wipe).await?;
-            }
-            Kind::Cut => {
-                self.link.set(fault.link);
-                sleep(fault.lasts).await;
-                self.link.set(Link::Whole);
-            }
-            Kind::Freeze => freeze(self.gateways[fault.node].server.pid, fault.lasts).await?,
         }
-        Ok(())
     }
 
-    /// Fails if a gateway or Redis exited by itself.
+    /// Fails if a gateway or a Redis exited by itself.
     pub fn check(&mut self) -> Result<()> {
-        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain([&mut self.redis.server]) {
+        for server in self.gateways.iter_mut().map(|gateway| &mut gateway.server).chain(self.redis.servers()) {
             if let Some(status) = server.exit_status() {
                 bail!("{} exited by itself ({})\n{}", server.name, describe(status), server.tail());
             }
@@ -116,15 +104,6 @@ impl Fleet {
         for gateway in &mut self.gateways {
             gateway.server.stop(Signal::TERM, Duration::from_secs(4)).await;
         }
-        self.redis.server.stop(Signal::TERM, Duration::from_secs(4)).await;
+        self.redis.stop(Duration::from_secs(4)).await;
     }
-}
-
-/// Sends SIGSTOP, and SIGCONT after that time. If this future is dropped before, the run is over, and SIGKILL ends the
-/// servers.
-async fn freeze(pid: u32, time: Duration) -> Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no such process")?;
-    kill_process(pid, Signal::STOP)?;
-    sleep(time).await;
-    Ok(kill_process(pid, Signal::CONT)?)
 }

@@ -1,7 +1,7 @@
 //! The fault test: rooms lose nothing. While servers, links and connections fail, clients record what they see of
 //! their rooms, and a checker judges the record against PROTOCOL (docs/protocol.md).
 //!
-//! - [`fleet`], [`proxy`], [`fault`]: the servers, the link that can be cut, and the plan of faults
+//! - [`fleet`], [`proxy`] with [`rewrite`], [`fault`] and [`inject`]: the servers, links that can be cut, and the faults
 //! - [`client`], [`packet`], [`wire`]: a small client of the stock protocol
 //! - [`member`], [`assignment`], [`shared`], [`record`]: the members, their rooms and senders, and their records
 //! - [`checker`], [`report`]: the judgement; [`self_test`] damages a scripted run to test the checker itself
@@ -20,6 +20,7 @@ mod external;
 mod fault;
 mod flaky;
 mod fleet;
+mod inject;
 mod member;
 #[cfg(test)]
 mod model;
@@ -28,6 +29,7 @@ mod presence;
 mod proxy;
 mod record;
 mod report;
+mod rewrite;
 mod self_test;
 mod shared;
 mod slow;

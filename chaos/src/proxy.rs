@@ -1,21 +1,33 @@
 //! A TCP proxy for one server, whose link can be cut and restored.
 //!
 //! Guarantees: bytes are never lost or reordered while a connection lives; at most [`CONNECTIONS`] connections, each
-//! with a small buffer per direction. It does not interpret the bytes.
+//! with a small buffer per direction. It changes nothing but the addresses of servers that have links, too: [`rewrite`].
+//!
+//! [`rewrite`]: super::rewrite
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use tokio::{
-    io::copy,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
     task::JoinSet,
     time::timeout,
 };
 
+use super::rewrite::Rewriter;
+
 const CONNECTIONS: usize = 256;
 const CONNECT: Duration = Duration::from_secs(5);
+/// Longest time that the possible beginning of an address waits for its rest.
+const HELD: Duration = Duration::from_millis(20);
+
+/// The port of each server's link.
+pub type Ports = Arc<HashMap<u16, u16>>;
 
 /// State of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +49,14 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on that port (0: any) and forwards to the other.
-    pub async fn start(port: u16, to: u16) -> Result<Self> {
+    /// Listens on that port (0: any) and forwards to the other. Clients are told of the links of other servers instead of
+    /// their own addresses.
+    pub async fn start(port: u16, to: u16, links: Ports) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = listener.local_addr()?.port();
         let (link, state) = watch::channel(Link::Whole);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, to, state));
+        accepting.spawn(accept(listener, to, links, state));
         Ok(Self { port, link, _accepting: accepting })
     }
 
@@ -53,7 +66,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: u16, state: watch::Receiver<Link>) {
+async fn accept(listener: TcpListener, to: u16, links: Ports, state: watch::Receiver<Link>) {
     let mut carried = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -67,18 +80,19 @@ async fn accept(listener: TcpListener, to: u16, state: watch::Receiver<Link>) {
         };
         let refused = *state.borrow() == Link::Closed || carried.len() >= CONNECTIONS;
         if !refused {
-            carried.spawn(carry(client, to, state.clone()));
+            carried.spawn(carry(client, to, Arc::clone(&links), state.clone()));
         }
     }
 }
 
-async fn carry(mut client: TcpStream, to: u16, mut state: watch::Receiver<Link>) -> Result<()> {
+async fn carry(mut client: TcpStream, to: u16, links: Ports, mut state: watch::Receiver<Link>) -> Result<()> {
     let mut server = timeout(CONNECT, TcpStream::connect(("127.0.0.1", to))).await??;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    let (there, back) = (copy(&mut from_client, &mut to_server), copy(&mut from_server, &mut to_client));
+    let there = copy(&mut from_client, &mut to_server);
+    let back = answers(&mut from_server, &mut to_client, &links);
     tokio::pin!(there, back);
     loop {
         let link = *state.borrow_and_update();
@@ -96,11 +110,29 @@ async fn carry(mut client: TcpStream, to: u16, mut state: watch::Receiver<Link>)
     }
 }
 
+/// Passes on what the server sends, until it ends.
+async fn answers(server: &mut ReadHalf<'_>, client: &mut WriteHalf<'_>, links: &HashMap<u16, u16>) -> Result<()> {
+    if links.is_empty() {
+        copy(server, client).await?;
+        return Ok(());
+    }
+    let (mut rewriter, mut buffer) = (Rewriter::new(links), vec![0; 16 * 1024]);
+    loop {
+        let limit = if rewriter.holds() { HELD } else { Duration::MAX };
+        let bytes = match timeout(limit, server.read(&mut buffer)).await {
+            Ok(count) => match count? {
+                0 => return Ok(()),
+                count => rewriter.feed(&buffer[..count]),
+            },
+            Err(_) => rewriter.flush(),
+        };
+        client.write_all(&bytes).await?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -138,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_link_closes_connections_and_a_restored_one_accepts_new_ones() {
         let (server, _tasks) = echo().await;
-        let proxy = Proxy::start(0, server).await.unwrap();
+        let proxy = Proxy::start(0, server, Ports::default()).await.unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
         echoed(&mut stream, b"whole").await.unwrap();
         proxy.set(Link::Closed);
@@ -155,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_link_holds_all_bytes_until_it_is_restored() {
         let (server, _tasks) = echo().await;
-        let proxy = Proxy::start(0, server).await.unwrap();
+        let proxy = Proxy::start(0, server, Ports::default()).await.unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
         echoed(&mut stream, b"whole").await.unwrap();
         proxy.set(Link::Silent);
@@ -167,5 +199,17 @@ mod tests {
         proxy.set(Link::Whole);
         received(&mut stream, b"held").await.unwrap();
         echoed(&mut stream, b"whole again").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn clients_are_told_of_links() {
+        let (server, _tasks) = echo().await;
+        let links = Arc::new(HashMap::from([(26_001, 31_001)]));
+        let proxy = Proxy::start(0, server, links).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        stream.write_all(b"-MOVED 3 127.0.0.1:26001\r\n").await.unwrap();
+        received(&mut stream, b"-MOVED 3 127.0.0.1:31001\r\n").await.unwrap();
+        // What could be an address is not held back for ever.
+        echoed(&mut stream, b"$9\r\n127.0.0.1\r\n").await.unwrap();
     }
 }

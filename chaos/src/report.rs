@@ -58,6 +58,10 @@ pub struct Report {
     pub unexpected_resets: u64,
     /// Resets of members that had missed more than a room keeps.
     pub justified_resets: u64,
+    /// Other resets in a run whose faults may lose data.
+    pub excused_resets: u64,
+    /// Acknowledged messages that Redis lost.
+    pub vanished: u64,
     pub rejected: u64,
     /// Answers with an error, by event and code.
     pub errors: BTreeMap<String, u64>,
@@ -106,6 +110,8 @@ impl Report {
             never_sent: verdict.count(Kind::NeverSent),
             unexpected_resets: verdict.count(Kind::Reset),
             justified_resets: verdict.justified_resets,
+            excused_resets: verdict.excused_resets,
+            vanished: verdict.vanished,
             rejected: verdict.count(Kind::Rejected),
             errors: shared.errors.lock().clone(),
             breaches: breaches.0,
@@ -192,6 +198,8 @@ impl fmt::Display for Report {
         row("never sent", self.never_sent.to_string())?;
         row("unexpected resets", self.unexpected_resets.to_string())?;
         row("justified resets", self.justified_resets.to_string())?;
+        row("excused resets", self.excused_resets.to_string())?;
+        row("acked, then gone", self.vanished.to_string())?;
         row("rejected", self.rejected.to_string())?;
         row("protocol breaches", self.breaches.to_string())?;
         row("reconnects", figures.reconnects.to_string())?;
@@ -251,7 +259,7 @@ mod tests {
             times.iter().for_each(|at| room.observe(place, *at, Observation::Live(0)));
         }
         let kind = super::super::fault::Kind::Pause;
-        let fault = Fault { kind, node: 0, link: Link::Whole, at: Duration::ZERO, lasts: Duration::ZERO };
+        let fault = Fault { kind, node: 0, link: Link::Whole, pick: 0, at: Duration::ZERO, lasts: Duration::ZERO };
         let Recovery { first, all_members, .. } = recovery(&[room], &Injected { fault, from_ms: 500, to_ms: 1_000 });
         (first, all_members)
     }

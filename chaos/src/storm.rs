@@ -8,7 +8,6 @@ use xtask_kit::workdir::Workdir;
 
 use super::{
     args::Args,
-    checker::Rules,
     crowd::ClientConfig,
     fault::{self, Fault, Kind},
     report::{Injected, Recovery, Report, conclude},
@@ -18,7 +17,7 @@ use super::{
 /// Runs the scenario.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let time = args.time();
-    let plan = fault::plan(seed, args.faults(), args.nodes, time, args.tempo());
+    let plan = fault::plan(seed, args.faults(), args.redis, args.nodes, time, args.tempo());
     let left_out = |kind: &&Kind| !plan.iter().any(|fault| fault.kind == **kind);
     let left_out: Vec<&Kind> = args.faults().iter().filter(left_out).collect();
     if !left_out.is_empty() {
@@ -42,8 +41,7 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let unfinished = testbed.settle().await?;
     eprintln!("settled {:.1} s after the senders stopped", stopped.elapsed().as_secs_f64());
     let shared = testbed.stop().await;
-    let rules = Rules { kept: args.kept, kept_data: !args.faults().contains(&Kind::Wipe), ..Rules::default() };
-    let report = Report::of(&shared, &rules, &injected, seed, unfinished);
+    let report = Report::of(&shared, &args.rules(), &injected, seed, unfinished);
     let again = args.again(seed);
     conclude(&report, args.json, &again)?;
     if args.rate() == 0 {
@@ -67,9 +65,8 @@ pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
 async fn inject(testbed: &mut Testbed, fault: &Fault) -> Result<Injected> {
     let from_ms = testbed.crowd.shared.now_ms();
     eprintln!("{:6.1} s {fault}", f64::from(from_ms) / 1_000.0);
-    testbed.fleet.inject(fault).await?;
-    // A killed gateway is gone at once: its members can reconnect elsewhere long before it is back.
-    let lasting = !matches!(fault.kind, Kind::Kill);
-    let to_ms = if lasting { testbed.crowd.shared.now_ms() } else { from_ms };
+    let over = testbed.fleet.inject(fault).await?;
+    let ago = u32::try_from(over.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let to_ms = testbed.crowd.shared.now_ms().saturating_sub(ago).max(from_ms);
     Ok(Injected { fault: *fault, from_ms, to_ms })
 }

@@ -20,6 +20,7 @@ use jackfield_cluster::{
     bus::Bus,
     deadline::{self, Wait},
     log::{Log, Position},
+    partition::PartitionSet,
     room_name::RoomName,
     wire::BusMessage,
 };
@@ -111,9 +112,10 @@ impl<M: Reader> Feeds<M> {
         self.by_name.values()
     }
 
-    /// The bus may have missed messages, in any feed.
-    pub(crate) fn missed(&self) {
-        self.by_name.values().for_each(|feed| feed.signals.missed());
+    /// The bus may have lost messages of feeds in these partitions: makes them read their logs.
+    pub(crate) fn missed(&self, partitions: PartitionSet) {
+        let concerned = self.by_name.values().filter(|feed| partitions.concerns_room(&feed.log));
+        concerned.for_each(|feed| feed.signals.missed());
     }
 
     /// Sends a change to the subscribers of a feed, on all nodes. `entity` defaults to the feed's own. Returns the

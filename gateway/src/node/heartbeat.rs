@@ -104,7 +104,7 @@ async fn begin(shared: &Arc<Shared>) -> Result<Incarnation, Unavailable> {
     let mut channels: Vec<Channel> = namespaces.map(Channel::Namespace).collect();
     channels.extend([Channel::Node(shared.id.clone()), Channel::Presence, Channel::Roster, Channel::Revocations]);
     // Subscribe before the lease begins, so that this node receives everything that is sent to it.
-    shared.cluster.bus.subscribe(&channels).await?;
+    shared.cluster.bus.subscribe_reachable(&channels).await?;
     let membership = &shared.cluster.membership;
     let address = address(shared).await?;
     shared.relay.adopt(membership.secret(&shared.relay.secret()).await?);

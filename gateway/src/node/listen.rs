@@ -33,6 +33,7 @@ pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEv
             }
             BusEvent::Gap(partitions) => {
                 tracing::warn!(
+                    partitions = partitions.len(),
                     "messages from other nodes may have been lost: reading the logs and re-registering the sessions"
                 );
                 metrics::BUS_MISSED.add(1);

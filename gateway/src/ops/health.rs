@@ -29,11 +29,13 @@ async fn alive(State(shared): State<Arc<Shared>>) -> Response {
     Json(json!({ "status": "alive", "node": shared.id.as_str() })).into_response()
 }
 
-/// 200 if the node can serve clients, else 503; the body says which parts are not ready.
+/// 200 if the node can serve clients, else 503; the body says which parts are not ready, and which servers are heard.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let readiness = shared.readiness();
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "status": readiness.as_str(), "node": shared.id.as_str(), "parts": readiness })))
+    let servers = shared.cluster.bus.health();
+    let node = shared.id.as_str();
+    (status, Json(json!({ "status": readiness.as_str(), "node": node, "parts": readiness, "servers": servers })))
         .into_response()
 }
 

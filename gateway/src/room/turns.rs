@@ -4,7 +4,7 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
-use jackfield_cluster::bus::Channel;
+use jackfield_cluster::{bus::Channel, partition::PartitionSet};
 use jackfield_shared::time::now;
 
 use super::{
@@ -38,9 +38,10 @@ impl<M: Occupant> Rooms<M> {
         true
     }
 
-    /// The bus may have lost messages of any room: makes all rooms read their logs.
-    pub(crate) fn missed(&self) {
-        let rooms = self.all();
+    /// The bus may have lost messages of rooms in these partitions: makes them read their logs.
+    pub(crate) fn missed(&self, partitions: PartitionSet) {
+        let mut rooms = self.all();
+        rooms.retain(|room| partitions.concerns_room(room.name()));
         for room in &rooms {
             room.signals().log.missed();
         }

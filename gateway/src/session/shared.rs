@@ -171,12 +171,13 @@ impl Shared {
         self.connections.has(user) || self.subscribed.len() > 0
     }
 
-    /// The bus may have lost messages: rooms and feeds read their logs, and the node re-registers its sessions.
+    /// The bus may have lost messages in these partitions: their rooms and feeds read their logs, and the node re-registers
+    /// the sessions of their users.
     pub(crate) fn on_bus_gap(&self, partitions: PartitionSet) {
         self.cluster.log.may_be_lost(partitions);
         self.lease.count_gap();
-        self.rooms.missed();
-        self.feeds.missed();
+        self.rooms.missed(partitions);
+        self.feeds.missed(partitions);
         self.lease.reassert_soon(partitions);
     }
 
@@ -215,10 +216,16 @@ impl Shared {
     pub(crate) fn readiness(&self) -> Readiness {
         Readiness {
             redis: self.readiness_flags.has_lease(),
-            pub_sub: self.cluster.bus.healthy(),
+            pub_sub: self.hears_a_server(),
             keys: self.verifier.ready(),
             staying: !self.is_draining(),
         }
+    }
+
+    /// Whether messages of other nodes arrive. Of several servers, one may be away: only what it has is unavailable.
+    fn hears_a_server(&self) -> bool {
+        let bus = &self.cluster.bus;
+        bus.healthy() || bus.health().iter().any(|server| server.is_heard)
     }
 
     /// Whether the node is shutting down.

@@ -75,18 +75,19 @@ impl EmitterQueue {
     }
 
     /// Queues a message, or drops it.
-    pub(super) fn push(&mut self, channel: &[u8], payload: Vec<u8>) {
+    pub(super) fn push(&mut self, channel: &[u8], payload: &[u8]) {
         let channel = std::str::from_utf8(channel).ok().and_then(|channel| channel.strip_prefix(&self.prefix));
         let (Some(channel), length) = (channel, payload.len()) else { return };
         let waiting = self.bytes.load(Ordering::Relaxed);
-        let has_room = length <= LONGEST && waiting + length <= QUEUE_BYTES;
-        let message = EmitterMessage { channel: channel.to_owned(), payload: payload.into() };
-        // Counted first, because the receiver may be faster.
-        self.bytes.fetch_add(length, Ordering::Relaxed);
-        if has_room && self.queue.try_send(message).is_ok() {
-            return;
+        if length <= LONGEST && waiting + length <= QUEUE_BYTES {
+            let message = EmitterMessage { channel: channel.to_owned(), payload: Bytes::copy_from_slice(payload) };
+            // Counted first, because the receiver may be faster.
+            self.bytes.fetch_add(length, Ordering::Relaxed);
+            if self.queue.try_send(message).is_ok() {
+                return;
+            }
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
         }
-        self.bytes.fetch_sub(length, Ordering::Relaxed);
         metrics::EMITTER.add_for(["dropped"], 1);
         if self.logged.is_none_or(|at| at.elapsed() >= LOG_AGAIN) {
             self.logged = Some(Instant::now());
@@ -112,7 +113,7 @@ mod tests {
         for (length, expected) in [(10, QUEUE), (LONGEST, QUEUE_BYTES / LONGEST), (LONGEST + 1, 0)] {
             let (mut queue, mut messages) = queue("p");
             for _ in 0..QUEUE + 10 {
-                queue.push(b"p#/#", vec![0; length]);
+                queue.push(b"p#/#", &vec![0; length]);
             }
             let received = std::iter::from_fn(|| messages.recv().now_or_never().flatten()).count();
             assert_eq!((received, messages.bytes.load(Ordering::Relaxed)), (expected, 0), "{length}");

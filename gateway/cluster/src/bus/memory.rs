@@ -86,6 +86,10 @@ impl MemoryBus {
         Ok(is_first)
     }
 
+    pub(crate) fn subscribe_reachable(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        self.subscribe(channels)
+    }
+
     pub(crate) fn unsubscribe(&self, channels: &[Channel]) {
         self.network.endpoints.lock()[self.index].subscribed.retain(|channel| !channels.contains(channel));
     }

@@ -9,7 +9,6 @@
 mod channel;
 mod emitters;
 pub(crate) mod memory;
-mod push_queue;
 pub(crate) mod redis;
 
 use bytes::Bytes;
@@ -30,6 +29,16 @@ pub enum BusEvent {
     /// Messages on channels of these partitions may have been lost: a connection was lost and is back, or the node's
     /// queue was full.
     Gap(PartitionSet),
+}
+
+/// Whether a node receives what is published on one server.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerHealth {
+    /// The server's address, or the name of the master; without a login.
+    pub server: String,
+    /// A message that this node sent to itself there came back recently.
+    pub is_heard: bool,
 }
 
 /// A node's endpoint of the bus.
@@ -74,13 +83,21 @@ impl Bus {
     /// Subscribes to these channels; earlier subscriptions stay.
     ///
     /// # Errors
-    /// [`Unavailable`]: the subscription is not in effect yet. A queued request takes effect once the back end answers;
-    /// a request that found the queue full is lost.
+    /// [`Unavailable`]: the subscription is not in effect yet. It takes effect once the back end answers.
     pub async fn subscribe(&self, channels: &[Channel]) -> Result<(), Unavailable> {
         forward!(self.subscribe(channels))
     }
 
-    /// Unsubscribes, best effort: a full queue drops the request, and messages in transit may still arrive.
+    /// Like [`Bus::subscribe`], but where there are several servers, those that are away do not matter: [`BusEvent::Gap`]
+    /// follows once their channels are subscribed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: no server answers.
+    pub async fn subscribe_reachable(&self, channels: &[Channel]) -> Result<(), Unavailable> {
+        forward!(self.subscribe_reachable(channels))
+    }
+
+    /// Unsubscribes, best effort: messages in transit may still arrive.
     pub fn unsubscribe(&self, channels: &[Channel]) {
         match self {
             Self::Memory(bus) => bus.unsubscribe(channels),
@@ -94,7 +111,7 @@ impl Bus {
     pub fn emitters(&self, prefix: &str) -> Option<EmitterMessages> {
         match self {
             Self::Memory(_) => None,
-            Self::Redis(bus) => bus.emitters(prefix),
+            Self::Redis(bus) => Some(bus.emitters(prefix)),
         }
     }
 
@@ -106,12 +123,21 @@ impl Bus {
         forward!(self.rooms(namespaces))
     }
 
-    /// Whether a message that this node sent to itself came back recently.
+    /// Whether messages that this node sent to itself came back recently, from all servers.
     #[must_use]
     pub fn healthy(&self) -> bool {
         match self {
             Self::Memory(_) => true,
             Self::Redis(bus) => bus.healthy(),
+        }
+    }
+
+    /// The health of each server; none in memory.
+    #[must_use]
+    pub fn health(&self) -> Vec<ServerHealth> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::Redis(bus) => bus.health(),
         }
     }
 }

@@ -188,7 +188,6 @@ impl Batches {
         let mut answers = match server.send_all(&self.pipeline(calls)).await {
             Ok(answers) => answers.into_iter(),
             Err(error) => {
-                self.link.lost(&error);
                 fail(calls.drain(..), &error);
                 return Vec::new();
             }

@@ -11,10 +11,7 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult,
-    aio::MultiplexedConnection,
-};
+use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
@@ -25,7 +22,6 @@ use super::{
     stream::{self, Stream, StreamError},
     target::{Address, Endpoint, Place, RedisTarget},
 };
-use crate::TIMEOUT;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For finding the master and connecting to it.
@@ -88,23 +84,6 @@ impl Connector {
     /// dropped when [`Connector::generation`] differs from the number that comes with it.
     pub(crate) async fn resp3(&self) -> RedisResult<(Stream, u64)> {
         self.open(Protocol::Resp3).await
-    }
-
-    /// A connection for subscriptions. It sends everything that Redis pushes to `pushed`, and drops that when it ends.
-    pub(crate) async fn subscriptions(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> RedisResult<MultiplexedConnection> {
-        let (stream, _) = self.resp3().await?;
-        let info = RedisConnectionInfo::default().set_skip_set_lib_name().set_protocol(ProtocolVersion::RESP3);
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT)).set_push_sender(move |info| {
-            pushed(info);
-            Ok::<_, ()>(())
-        });
-        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
-        #[expect(clippy::disallowed_methods, reason = "it ends with the connection")]
-        drop(tokio::spawn(driver));
-        Ok(connection)
     }
 
     /// The number of the generation, now and after each change.

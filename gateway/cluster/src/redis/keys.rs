@@ -11,6 +11,7 @@ use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 use crate::{bus::Channel, ids::Incarnation, partition::Partition, presence::Scope, room_name::RoomName};
 
 /// The names below one prefix.
+#[derive(Clone)]
 pub(crate) struct Keys {
     prefix: String,
 }

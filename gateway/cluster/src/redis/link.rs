@@ -18,8 +18,8 @@ use std::{
 use futures_util::future::try_join_all;
 use jackfield_shared::lifecycle::Lifecycle;
 use redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
-    ToSingleRedisArg, Value, aio::MultiplexedConnection, from_redis_value,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
+    ToSingleRedisArg, Value, from_redis_value,
 };
 use tokio::sync::watch;
 
@@ -75,6 +75,11 @@ impl RedisLink {
         self.routing.subscribe()
     }
 
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// The partitions that have the leases of nodes.
     pub(crate) fn homes(&self) -> Arc<[Partition]> {
         self.routing.borrow().homes.iter().copied().collect()
@@ -126,15 +131,6 @@ impl RedisLink {
         call
     }
 
-    /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> Result<MultiplexedConnection, Unavailable> {
-        let server = self.server(Partition::FIRST);
-        self.within(Timing::of("pubsub"), server.pubsub(pushed)).await
-    }
-
     /// This machine's address on the way to Redis.
     pub(crate) async fn local_address(&self) -> Result<IpAddr, Unavailable> {
         let server = self.server(Partition::FIRST);
@@ -155,6 +151,17 @@ impl RedisLink {
     pub(crate) async fn run<T: FromRedisValue>(&self, partition: Partition, call: &Call<'_>) -> Result<T, Unavailable> {
         let answer = async { Ok(from_redis_value(self.ask(partition, &call.command, Some(call.script)).await?)?) };
         self.within(self.quick(), answer).await
+    }
+
+    /// One command to each server that has partitions.
+    pub(crate) async fn everywhere<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, Unavailable> {
+        let routing = Arc::clone(&self.routing.borrow());
+        let used = (0..routing.servers.len()).filter(|index| !routing.partitions_of(*index).is_empty());
+        let asked = used.map(|index| &routing.servers[index]).map(|server| async move {
+            let answer = server.send(command).await?.extract_error();
+            RedisResult::Ok(from_redis_value(refused_or(server, answer)?)?)
+        });
+        self.within(self.quick(), try_join_all(asked.collect::<Vec<_>>())).await
     }
 
     async fn ask(&self, partition: Partition, command: &Cmd, script: Option<&Script>) -> RedisResult<Value> {
@@ -259,7 +266,7 @@ impl RedisLink {
         script: Option<&Script>,
     ) -> RedisResult<Vec<(usize, Value)>> {
         let places = group.places.clone();
-        let answers = group.ask(server, script).await.inspect_err(|error| self.lost(error))?;
+        let answers = group.ask(server, script).await?;
         let brought = places.into_iter().zip(answers).map(async |((place, partition), (command, answer))| {
             let answer = match answer {
                 Err(error) => self.follow(partition, &command, script, error).await,
@@ -268,13 +275,6 @@ impl RedisLink {
             Ok((place, refused_or(server, answer)?))
         });
         try_join_all(brought).await
-    }
-
-    /// If a connection was lost by this error, its server may have lost its partitions, too.
-    pub(crate) fn lost(&self, error: &RedisError) {
-        if let (Some(cluster), true) = (&self.cluster, error.is_io_error()) {
-            cluster.is_outdated();
-        }
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].

@@ -2,14 +2,17 @@
 //!
 //! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
-//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes.
+//!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
+//!   with [`frames`].
 //! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`route`]: those of a Redis
-//!   Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`streams`]: reads logs · [`keys`].
+//!   Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`streams`]: reads logs ·
+//!   [`keys`].
 
 mod commands;
 pub(crate) mod connector;
 #[cfg(test)]
 mod fake;
+pub(crate) mod frames;
 mod hello;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -27,3 +30,4 @@ pub(crate) mod streams;
 pub(crate) mod target;
 mod tls;
 mod topology;
+pub(crate) mod wire;

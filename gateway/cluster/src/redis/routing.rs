@@ -35,7 +35,12 @@ impl Routing {
             // There are at most as many servers as partitions.
             of[partition.index()] = u8::try_from(index).unwrap_or_default();
         }
-        Self { servers: servers.into(), of, homes: [Partition::FIRST].into() }
+        Self::of(servers.into(), of)
+    }
+
+    /// Each partition is at the server with this index. The leases are in [`Partition::FIRST`].
+    pub(crate) fn of(servers: Box<[Arc<Server>]>, of: [u8; PARTITIONS as usize]) -> Self {
+        Self { servers, of, homes: [Partition::FIRST].into() }
     }
 
     /// The server of a partition.

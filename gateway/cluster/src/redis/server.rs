@@ -22,15 +22,14 @@ use std::{
 use deadpool::managed::PoolError;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{
-    Cmd, Pipeline, PushInfo, RedisError, RedisResult, Script, Value,
-    aio::{ConnectionLike as _, MultiplexedConnection},
-};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, aio::ConnectionLike as _};
+use tokio::sync::{Notify, watch};
 
 use crate::redis::{
     connector::Connector,
     pool::{Pool, pool},
     shared::SharedConnection,
+    stream::Stream,
     target::RedisTarget,
 };
 
@@ -53,6 +52,8 @@ pub(crate) struct Server {
     bulk: Pool,
     /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
+    /// To be notified if the partitions of the servers may have changed; of a Redis Cluster only.
+    moved: Option<Arc<Notify>>,
 }
 
 impl Server {
@@ -66,6 +67,19 @@ impl Server {
             bulk: pool(&connector, BULK_CONNECTIONS),
             connector,
             refused: Mutex::new(None),
+            moved: None,
+        }
+    }
+
+    /// A node of a Redis Cluster. `moved` is notified if it may have lost partitions.
+    pub(crate) fn of_cluster(target: RedisTarget, moved: Arc<Notify>, lifecycle: &Lifecycle) -> Self {
+        Self { moved: Some(moved), ..Self::new(target, lifecycle) }
+    }
+
+    /// Something says that it may have lost partitions: the way to them is looked for.
+    pub(crate) fn may_have_moved(&self) {
+        if let Some(moved) = &self.moved {
+            moved.notify_one();
         }
     }
 
@@ -74,12 +88,15 @@ impl Server {
         self.connector.target().host()
     }
 
-    /// A connection of its own, for subscriptions.
-    pub(crate) async fn pubsub(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> RedisResult<MultiplexedConnection> {
-        self.connector.subscriptions(pushed).await
+    /// A connection of its own, for subscriptions: it speaks RESP3, and is logged in. It must be dropped when
+    /// [`Server::generation`] differs from the number that comes with it.
+    pub(crate) async fn subscriptions(&self) -> RedisResult<(Stream, u64)> {
+        self.connector.resp3().await
+    }
+
+    /// The number of the connections' generation, now and after each change: then the server may be another one.
+    pub(crate) fn generation(&self) -> watch::Receiver<u64> {
+        self.connector.generation()
     }
 
     /// This machine's address on the way to Redis.
@@ -115,6 +132,9 @@ impl Server {
 
     fn noticed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if let Err(error) = &answer {
+            if error.is_io_error() {
+                self.may_have_moved();
+            }
             self.refused(error);
         }
         answer

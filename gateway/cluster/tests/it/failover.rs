@@ -6,7 +6,10 @@ use jackfield_cluster::{bus::Channel, wire::BusMessage};
 use rustix::process::Signal;
 use xtask_kit::servers::redis::topology::Kind;
 
-use crate::servers::{Servers, room};
+use crate::{
+    fixture::until,
+    servers::{Servers, room},
+};
 
 /// The longest time without an append: the sentinels need 1 s to notice, and some time to agree.
 const GAP: Duration = Duration::from_secs(10);
@@ -55,6 +58,13 @@ async fn a_replaced_master_costs_seconds_and_subscriptions_move() {
         }
     };
     tokio::time::timeout(GAP, heard).await.expect("messages are heard again");
+    // The former master sends on what the new one publishes, but only as long as it is its replica.
+    let master = fixture.master().await;
+    until("the subscriptions are at the new master", || async {
+        let channels = fixture.topology.nodes[master].ask(&["PUBSUB", "CHANNELS", "test:*"]).await.unwrap();
+        (!channels.list().is_empty()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ pub(crate) struct ReadinessFlags {
 pub struct Readiness {
     /// The back end answers, and this node's lease holds.
     pub redis: bool,
-    /// A message that this node sent to itself came back recently.
+    /// A message that this node sent to itself came back recently, from any server.
     pub pub_sub: bool,
     /// The keys that verify tokens are loaded.
     pub keys: bool,

@@ -65,7 +65,7 @@ pub(crate) struct Cluster {
     routing: watch::Sender<Arc<Routing>>,
     /// Whether there has been a map.
     is_mapped: watch::Sender<bool>,
-    is_stale: Notify,
+    is_stale: Arc<Notify>,
     failing: Failing,
     lifecycle: Lifecycle,
 }
@@ -88,9 +88,9 @@ impl Cluster {
         lifecycle: &Lifecycle,
     ) -> Option<(Arc<Self>, watch::Sender<Arc<Routing>>)> {
         let access = seeds.first()?.clone();
-        let mut servers = HashMap::new();
+        let (mut servers, is_stale) = (HashMap::new(), Arc::new(Notify::new()));
         for seed in seeds {
-            let server = Arc::new(Server::new(seed.clone(), lifecycle));
+            let server = Arc::new(Server::of_cluster(seed.clone(), Arc::clone(&is_stale), lifecycle));
             servers.insert(seed.access().address.clone(), Known { server, used: Instant::now() });
         }
         let seeds: Box<[_]> = servers.values().map(|known| Arc::clone(&known.server)).collect();
@@ -102,7 +102,7 @@ impl Cluster {
             servers: Mutex::new(servers),
             routing: routing.clone(),
             is_mapped: watch::Sender::new(false),
-            is_stale: Notify::new(),
+            is_stale,
             failing: Failing::default(),
             lifecycle: lifecycle.clone(),
         });
@@ -118,11 +118,6 @@ impl Cluster {
         }
     }
 
-    /// Something says that the map is outdated.
-    pub(crate) fn is_outdated(&self) {
-        self.is_stale.notify_one();
-    }
-
     /// The answer to a command that a server refused or lost with this error. The caller limits the time.
     pub(crate) async fn follow(
         &self,
@@ -135,12 +130,7 @@ impl Cluster {
         let mut pauses = Pauses::default();
         loop {
             let asked = Arc::clone(self.routing.borrow().server(partition));
-            let Some(redirect) = Redirect::of(&error, asked.host()) else {
-                if error.is_io_error() {
-                    self.is_outdated();
-                }
-                return Err(error);
-            };
+            let Some(redirect) = Redirect::of(&error, asked.host()) else { return Err(error) };
             let (server, is_asking) = match redirect {
                 Redirect::Moved(address) => {
                     sleep(pauses.after_redirect()).await;
@@ -151,7 +141,7 @@ impl Cluster {
                     (self.server_at(&address)?, true)
                 }
                 Redirect::Again => {
-                    self.is_outdated();
+                    self.is_stale.notify_one();
                     sleep(pauses.next()).await;
                     (Arc::clone(self.routing.borrow().server(partition)), false)
                 }
@@ -175,7 +165,7 @@ impl Cluster {
             *routing = Arc::new(Routing::of_cluster(of));
             true
         });
-        self.is_outdated();
+        self.is_stale.notify_one();
         Ok(server)
     }
 
@@ -190,7 +180,8 @@ impl Cluster {
         if servers.len() >= SERVERS {
             return Err(failed("the Redis Cluster has named too many servers"));
         }
-        let server = Arc::new(Server::new(self.access.at(host, *port), &self.lifecycle));
+        let target = self.access.at(host, *port);
+        let server = Arc::new(Server::of_cluster(target, Arc::clone(&self.is_stale), &self.lifecycle));
         servers.insert(address.clone(), Known { server: Arc::clone(&server), used: Instant::now() });
         Ok(server)
     }
@@ -214,13 +205,13 @@ impl Cluster {
     async fn refresh(&self) -> bool {
         let (best, problems) = self.view().await;
         let Some(View { is_well, map }) = best else {
-            self.report(format!("no node of the Redis Cluster has a map of its slots: {problems}"));
+            self.report(&format!("no node of the Redis Cluster has a map of its slots: {problems}"));
             return false;
         };
         let missing = match self.apply(&map) {
             Ok(missing) => missing,
             Err(error) => {
-                self.report(error.to_string());
+                self.report(&error.to_string());
                 return false;
             }
         };
@@ -231,7 +222,7 @@ impl Cluster {
         } else {
             let away = if problems.is_empty() { String::new() } else { format!("; away: {problems}") };
             let count = missing.len();
-            self.report(match is_well {
+            self.report(&match is_well {
                 true => format!("{count} of 128 partitions have no master{away}"),
                 false => {
                     format!("it says that it is down (CLUSTER INFO), {count} of 128 partitions have no master{away}")
@@ -241,8 +232,8 @@ impl Cluster {
         true
     }
 
-    fn report(&self, reason: String) {
-        if self.failing.is_due(&reason) {
+    fn report(&self, reason: &str) {
+        if self.failing.is_due(reason) {
             tracing::warn!(error = reason, "the Redis Cluster is not well");
         }
     }

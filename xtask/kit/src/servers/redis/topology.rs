@@ -160,6 +160,20 @@ impl Topology {
         Ok(pid)
     }
 
+    /// Indices of a master and of the replicas that follow it.
+    pub async fn shard_of(&self, master: usize) -> Result<Vec<usize>> {
+        let mut shard = vec![master];
+        for (index, node) in self.nodes.iter().enumerate().filter(|(index, _)| *index != master) {
+            let role = node.ask(&["ROLE"]).await?;
+            let follows =
+                role.list().get(2).map(super::client::Reply::text) == Some(self.nodes[master].port.to_string());
+            if follows && role.list()[0].text() == "slave" {
+                shard.push(index);
+            }
+        }
+        Ok(shard)
+    }
+
     /// Indices of the nodes that take writes, by their own word. Servers that do not answer are left out. During a
     /// failover there may be none, or two.
     pub async fn masters(&self) -> Vec<usize> {
