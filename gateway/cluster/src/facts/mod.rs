@@ -123,10 +123,11 @@ impl Facts {
         forward!(self.leave(partitions, by))
     }
 
-    /// Makes sure that a hook's progress in all partitions is known, from now on.
+    /// Makes sure that a hook's progress in all partitions is known, from now on; of several servers, on those that
+    /// answer.
     ///
     /// # Errors
-    /// [`Unavailable`]; beginning again does no harm.
+    /// [`Unavailable`]: none answers; beginning again does no harm.
     pub async fn begin(&self, hook: &str, begin: Begin) -> Result<(), Unavailable> {
         forward!(self.begin(hook, begin))
     }

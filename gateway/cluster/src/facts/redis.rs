@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use redis::Cmd;
 
 use crate::{
@@ -118,9 +119,13 @@ impl RedisFacts {
     }
 
     pub(crate) async fn begin(&self, hook: &str, begin: Begin) -> Result<(), Unavailable> {
-        let calls = Partition::all().map(|partition| (partition, self.loading(hook, partition, begin, false)));
-        let _: Vec<redis::Value> = self.link.each(&LOAD, calls).await?;
-        Ok(())
+        // Each server by itself: where one is away, the hook begins once its progress is loaded.
+        let begun = self.link.parts().into_iter().map(async |part| {
+            let calls = part.iter().map(|partition| (partition, self.loading(hook, partition, begin, false)));
+            self.link.each::<redis::Value, _>(&LOAD, calls).await
+        });
+        let begun = join_all(begun).await;
+        if begun.iter().any(Result::is_ok) { Ok(()) } else { Err(Unavailable) }
     }
 
     pub(crate) async fn load(&self, hook: &str, partition: Partition) -> Result<HookState, Unavailable> {

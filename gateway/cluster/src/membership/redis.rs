@@ -13,6 +13,7 @@ use crate::{
     Unavailable,
     ids::Incarnation,
     membership::{Dead, REAPING_TERMS, Remembered, Secret, homes::Homes},
+    now_micros,
     partition::{Partition, PartitionSet},
     presence::Stay,
     redis::{
@@ -49,6 +50,7 @@ impl RedisMembership {
     }
 
     pub(crate) async fn register(&self, incarnation: &Incarnation, address: &str) -> Result<Remembered, Unavailable> {
+        self.refuse_earlier_versions().await?;
         let keys = &self.link.keys;
         let begin = async |home| {
             let of_lease = [
@@ -72,6 +74,28 @@ impl RedisMembership {
         }
         self.conflicts.ended();
         Ok(Remembered(begun.into_iter().map(|(home, (since, ..))| (home, since)).collect()))
+    }
+
+    /// Fails while a node runs that keeps everything under other names: the two would not hear each other.
+    async fn refuse_earlier_versions(&self) -> Result<(), Unavailable> {
+        if self.link.is_sharded() {
+            return Ok(());
+        }
+        let mut live = redis::cmd("ZCOUNT");
+        live.arg(self.link.keys.leases_before_partitions()).arg(now_micros() / 1_000).arg("+inf");
+        // Without an answer, there is no lease either.
+        match self.link.command::<u64>(Partition::FIRST, &live).await {
+            Ok(1..) => {
+                if self.conflicts.is_due("earlier version") {
+                    tracing::warn!(
+                        "a gateway of an earlier version runs on this Redis, where it keeps everything under other names: \
+                         this node waits until it has ended"
+                    );
+                }
+                Err(Unavailable)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn report_conflict(&self, home: Partition, other: &str, layout: &str) {

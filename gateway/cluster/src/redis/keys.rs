@@ -137,6 +137,11 @@ impl Keys {
         self.of(Partition::FIRST, "nodes:layouts")
     }
 
+    /// Sorted set of leases as versions before the partitions named it.
+    pub(crate) fn leases_before_partitions(&self) -> String {
+        format!("{}:{{nodes}}:leases", self.prefix)
+    }
+
     /// String: the secret that all nodes share.
     pub(crate) fn secret(&self, home: Partition) -> String {
         self.of(home, "nodes:secret")

@@ -70,6 +70,11 @@ impl RedisLink {
         Self { routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))), cluster: None, calls, keys }
     }
 
+    /// Whether the servers are shards of a Redis Cluster.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
     /// The servers and their partitions, now and after each change.
     pub(crate) fn routing(&self) -> watch::Receiver<Arc<Routing>> {
         self.routing.subscribe()

@@ -189,6 +189,12 @@ pub fn redis() -> Option<RedisSettings> {
     settings.is_set().then_some(settings)
 }
 
+/// The address of the Redis to test against, if it is a single one without TLS and password.
+pub fn only_redis() -> Option<String> {
+    let RedisSettings { url, sentinels, cluster: false, .. } = redis()? else { return None };
+    (url.starts_with("redis://127.0.0.1:") && sentinels.is_empty()).then_some(url)
+}
+
 /// Makes two tests of each `async fn case(Backend)`.
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {

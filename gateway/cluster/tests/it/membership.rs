@@ -14,7 +14,7 @@ use jackfield_cluster::{
 
 use jackfield_shared::lifecycle::Lifecycle;
 
-use crate::fixture::{Backend, Fixture, Node, TERMS, contract, redis, session_ref, until};
+use crate::fixture::{Backend, Fixture, Node, TERMS, contract, now_millis, only_redis, session_ref, until};
 
 contract!(
     a_lease_holds_while_it_is_renewed,
@@ -226,10 +226,7 @@ async fn a_removed_incarnation_leaves_the_address_of_its_successor(backend: Back
 /// Over one plain Redis only: its databases, with several names, are several Redis here.
 #[tokio::test]
 async fn nodes_with_another_list_of_redis_do_not_serve_together() {
-    let Some(RedisSettings { url, urls, sentinels, cluster: false, ca_file, .. }) = redis() else { return };
-    if !(urls.is_empty() && sentinels.is_empty() && ca_file.is_empty()) {
-        return;
-    }
+    let Some(url) = only_redis() else { return };
     let hosts = ["127.0.0.1", "localhost", "127.1"];
     let database = |number: &usize| format!("{}/{number}", url.replace(hosts[0], hosts[number - 1]));
     let databases = |numbers: &[usize]| numbers.iter().map(database).collect();
@@ -253,4 +250,22 @@ async fn nodes_with_another_list_of_redis_do_not_serve_together() {
     let more = node("more", &[1, 2, 3]).0.membership;
     assert!(more.register(&"more".into(), "a:4").await.is_ok(), "the others have ended");
     lifecycle.stop();
+}
+
+/// Versions before the partitions had another name for the leases.
+#[tokio::test]
+async fn a_node_waits_for_an_earlier_version_to_end() {
+    let Some(url) = only_redis() else { return };
+    let fixture = Fixture::with_nodes(Backend::Redis, 1);
+    let node = &fixture.nodes[0];
+    let mut redis = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let leases = format!("{}:{{nodes}}:leases", fixture.prefix);
+    let mut lease = async |end: u64| {
+        ::redis::cmd("ZADD").arg(&leases).arg(end).arg("old:x").exec_async(&mut redis).await.unwrap();
+    };
+    lease(now_millis() + 60_000).await;
+    let register = async || node.cluster.membership.register(&node.id, "a:1").await;
+    assert_eq!(register().await.err(), Some(Unavailable));
+    lease(now_millis() - 1).await;
+    assert!(register().await.is_ok());
 }
