@@ -72,7 +72,7 @@ impl RedisLink {
 
     /// Whether the servers are shards of a Redis Cluster.
     pub(crate) fn is_sharded(&self) -> bool {
-        self.sharded
+        self.cluster.is_some()
     }
 
     /// The servers and their partitions, now and after each change.
