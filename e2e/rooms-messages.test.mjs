@@ -31,7 +31,7 @@ describe("messages in rooms", () => {
     await join(client, room);
     const content = "¿qué \"tal\"?\n\u0000\u2028 👋 </script>";
     const { status, messageId, ...rest } = await client.ask("send-message", { room, content });
-    assert.deepEqual([status, typeof messageId, rest], ["ok", "string", {}]);
+    assert.deepEqual([status, typeof messageId, rest], ["ok", "string", { durable: "memory" }]);
     const sender = { id: ana.id, name: ana.fullName };
     for (const member of [client, bob, eve]) {
       const message = await member.waitFor("new-message");

@@ -138,7 +138,7 @@ describe("a stock client", OWN, () => {
     await until("left", () => member.all("user-left").length > 0);
     for (const node of [0, 2]) {
       const again = await at(node, ana);
-      assert.deepEqual(await again.ask("send-message", payload), { status: "ok", messageId });
+      assert.deepEqual(await again.ask("send-message", payload), { status: "ok", messageId, durable: "memory" });
       // A message that was not stored is refused, and so is the same clientId of another user.
       await refused(again, "send-message", { ...payload, clientId: randomUUID() }, "not_in_room");
       await refused(again, "send-message", { ...payload, clientId: undefined }, "not_in_room");

@@ -440,6 +440,11 @@ export interface components {
         Disconnected: {
             sessions: number;
         };
+        /**
+         * @description What it has reached, as the rule of the room or feed wants: the memory of Redis, a replica of it, or its disk.
+         * @enum {string}
+         */
+        Durable: "memory" | "replica" | "disk";
         /** @description An event and its receivers. */
         EmitRequest: {
             /** @description Waits for the clients' acknowledgements, and answers them with 200. Clients that are away are not asked. */
@@ -680,6 +685,7 @@ export interface components {
         Ordered: Record<string, never>;
         /** @description The update was stored, and is being sent. */
         Published: {
+            durable: components["schemas"]["Durable"];
             /** @description Ids sort in the feed's order. */
             id: string;
         };
@@ -728,6 +734,7 @@ export interface components {
         };
         /** @description The message was stored. */
         Sent: {
+            durable: components["schemas"]["Durable"];
             messageId: string;
         };
         /** @description The whole cluster, as of the nodes' last heartbeats. */

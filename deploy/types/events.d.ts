@@ -674,6 +674,10 @@ export interface RoomResetPayload {
   room: RoomName;
 }
 export interface SendMessageAck {
+  /**
+   * What the message has reached, as the room's rule wants: the memory of Redis, a replica, or disk
+   */
+  durable: "memory" | "replica" | "disk";
   messageId: Position;
   status: "ok";
 }

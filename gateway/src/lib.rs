@@ -65,7 +65,6 @@ use jackfield_shared::{
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use crate::session::Readiness;
 use crate::{
     api::{Api, ApiKeys},
     event::Events,
@@ -76,6 +75,7 @@ use crate::{
     session::{Acceptor, NAMESPACES, Policies, Shared},
     settings::GatewaySettings,
 };
+pub use crate::{ops::Unkept, session::Readiness};
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +159,7 @@ impl Gateway {
         let shared =
             Shared::new(id, settings, policies, cluster, verifier, lifecycle.clone(), Box::new(Events::default()));
         node::start(&shared, events);
+        ops::watch(&shared);
         let engine = front::engine(&shared, engine);
         let api = Api::new(&shared, keys);
         let origins = Arc::new(AllowList::new(&shared.settings.cors.origins));
@@ -209,6 +210,12 @@ impl Gateway {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness()
+    }
+
+    /// The promises of rules that are not kept at present, as far as is known.
+    #[must_use]
+    pub fn unkept(&self) -> Vec<Unkept> {
+        ops::unkept(&self.shared)
     }
 
     /// Samples the gauges, for [`jackfield_shared::metrics::render`].

@@ -169,6 +169,9 @@ jackfield_shared::metric_list! {
     /// under a new epoch.
     Counter RESETS = "jackfield_room_resets_total" by log in LOGS;
 
+    /// Redis servers that do not give at present the durability that rules promise; `/readyz` has the reasons.
+    Gauge UNKEPT = "jackfield_durability_unkept" by durable in &["replica", "disk"];
+
     /// Calls of backends, by endpoint and status class.
     Counter API_REQUESTS = "jackfield_api_requests_total" by endpoint in ENDPOINTS, status in STATUSES;
     /// Seconds per call of a backend, by endpoint.

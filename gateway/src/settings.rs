@@ -22,8 +22,9 @@ jackfield_shared::settings! {
         workers: u32 = 1,
         /// Engine that speaks to the clients: `native`, or `oxide`, on the library engineioxide.
         engine: String = "native".into(),
-        /// Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N`; by default,
-        /// only token holders read, only backends update, and nothing is kept for new subscribers.
+        /// Feeds `/ws/v1/<name>`: `name;greeting=TEXT;entity=NAME;read=anyone;update=ROLE+ROLE;keep=N;durable=replica`; by
+        /// default, only token holders read, only backends update, nothing is kept for new subscribers, and memory is
+        /// durable enough.
         feeds: Vec<String> = vec![PRODUCTS.into()],
         /// Issuers whose tokens are accepted, besides the one of `jwt.…`:
         /// `iss=ISSUER;jwks=URL;aud=AUDIENCE;algorithms=NAME+NAME;id=CLAIM;name=CLAIM;roles=CLAIM;login=CLAIM;users=TEXT`,
@@ -150,8 +151,10 @@ jackfield_shared::settings! {
     pub struct RoomSettings {
         /// Most members of a room for which `user-joined` and `user-left` are sent.
         announce_max: u32 = 200,
-        /// Roles that may join and send: `pattern;join=ROLE+ROLE;send=ROLE`; the first rule whose pattern matches the
-        /// room's name decides, and patterns may end in `*`.
+        /// Roles that may join and send, and what a message must have reached before it is acknowledged:
+        /// `pattern;join=ROLE+ROLE;send=ROLE;durable=memory`, or `replica` or `disk`, see docs/deployment/redis.md; the
+        /// first rule whose pattern matches the room's name decides about roles, the first of these with `durable`
+        /// about that; patterns may end in `*`.
         rules: Vec<String> = Vec::new(),
     }
 

@@ -84,6 +84,10 @@ fn internal_routes(gateway: Arc<Gateway>, auth: Arc<AuthService>) -> Router {
         };
         let mut body = json!({ "status": status, "node": gateway.id().as_str(), "parts": to_value(readiness).unwrap_or_default() });
         body["parts"]["database"] = database.into();
+        let unkept = gateway.unkept();
+        if !unkept.is_empty() {
+            body["unkept"] = to_value(unkept).unwrap_or_default();
+        }
         (code, Json(body)).into_response()
     };
     let metrics = move || async move {

@@ -1,7 +1,10 @@
 //! The metrics of the bus and of the connections to Redis. The doc comment is the help text in `/metrics`.
 
 /// A node's connections to Redis.
-const LINKS: &[&str] = &["quick", "bulk", "pubsub"];
+const LINKS: &[&str] = &["quick", "bulk", "commit", "pubsub"];
+
+/// What a message may have to reach besides the master's memory.
+const BARRIERS: &[&str] = &["replica", "disk"];
 
 jackfield_shared::metric_list! {
     /// Seconds that a probe takes from this node through Redis pub/sub back to this node; two probes per second.
@@ -18,4 +21,9 @@ jackfield_shared::metric_list! {
     Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "refused", "timeout"];
     /// Seconds per call to Redis; the quick connection samples one call in seventeen.
     Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
+    /// Messages that a rule wants on a replica or on disk, by outcome: `reached`, or `unavailable`: refused, or not
+    /// confirmed in time.
+    Counter COMMITTED = "jackfield_commits_total" by durable in BARRIERS, outcome in &["reached", "unavailable"];
+    /// Seconds per batch of such messages, from sending it until its confirmation.
+    Histogram COMMITS = "jackfield_commit_batch_seconds" by durable in BARRIERS;
 }

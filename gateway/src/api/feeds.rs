@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use jackfield_cluster::log::Appended;
 use jackfield_shared::http::body::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, Publish},
+    durable::Durable,
     error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::IdempotencyKey,
     state::Api,
@@ -56,6 +58,7 @@ enum ChangeDoc {
 pub(crate) struct Published {
     /// Ids sort in the feed's order.
     id: String,
+    durable: Durable,
 }
 
 /// Publishes an update.
@@ -82,9 +85,9 @@ pub(crate) async fn publish(
         ChangeDoc::Delete => Change::Delete,
     };
     let published = api.shared.feeds.publish(&name, change, entity.as_deref(), &data).await;
-    let position = published.map_err(|error| match error {
+    let Appended { position, durable, .. } = published.map_err(|error| match error {
         PublishError::NoSuchFeed => ApiError::NotFound("feed"),
         PublishError::Unavailable(unavailable) => unavailable.into(),
     })?;
-    Ok((StatusCode::ACCEPTED, Json(Published { id: position.to_string() })))
+    Ok((StatusCode::ACCEPTED, Json(Published { id: position.to_string(), durable: durable.into() })))
 }

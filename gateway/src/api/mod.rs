@@ -12,6 +12,7 @@ mod batch;
 mod caller;
 mod disconnect;
 mod document;
+mod durable;
 mod emit;
 mod error;
 mod fact_cursor;

@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     api_query::ApiQuery,
     caller::{Caller, Publish, Read},
+    durable::Durable,
     error::{ApiError, Errors, NotFound, PostErrors},
     idempotency::{IdempotencyKey, OperationId},
     room_path::room,
@@ -39,6 +40,7 @@ pub(crate) struct Request {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Sent {
     message_id: String,
+    durable: Durable,
 }
 
 /// Selects messages.
@@ -109,8 +111,10 @@ pub(crate) async fn send(
     }
     let body = message_body(&to.name, &content, SYSTEM);
     // Differs from every user's key, because those begin with a number.
-    let appended = api.shared.cluster.log.append(&to, &body, Some(&format!("api {operation}")), None).await?;
-    Ok((StatusCode::CREATED, Json(Sent { message_id: appended.position.to_string() })))
+    let (key, durable) = (format!("api {operation}"), api.shared.rules.durability(&to.name));
+    let appended = api.shared.cluster.log.append(&to, &body, Some(&key), None, durable).await?;
+    let sent = Sent { message_id: appended.position.to_string(), durable: appended.durable.into() };
+    Ok((StatusCode::CREATED, Json(sent)))
 }
 
 /// A room's stored messages.

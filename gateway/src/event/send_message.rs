@@ -1,8 +1,9 @@
 //! `send-message` `{room, content, clientId?}`: stored, numbered, and sent to all members as `new-message` `{id, room,
-//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored. A message sent again
+//! content, sender:{id,name}, timestamp}`, including the sender. Acknowledged once it is stored, and has reached what the
+//! room's rule wants (`durable`). A message sent again
 //! with the same `clientId` is stored once, and acknowledged even if the socket has not joined the room again.
 
-use jackfield_cluster::log::Position;
+use jackfield_cluster::log::Appended;
 use jackfield_shared::time::now;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ struct Args<'a> {
 pub(super) struct Stored {
     status: &'static str,
     message_id: String,
+    /// What it has reached.
+    durable: &'static str,
 }
 
 pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Stored, EventError> {
@@ -46,19 +49,20 @@ pub(super) async fn handle(sender: &Sender<'_>, event: &Event<'_>) -> Result<Sto
     }
     let author = Author { id: &sender.client.identity.user_id, name: &sender.client.identity.name };
     let body = message_body(&room, &content, author);
+    let durable = sender.shared.rules.durability(&room);
     let key = client_id.map(|id| user_key(&sender.client.identity.user_id, id.json()));
     if let Err(wait) = sender.client.user.may_store(!to.is_begun(), now()) {
         let known = match &key {
-            Some(key) => sender.shared.cluster.log.find(to.name(), key).await?,
+            Some(key) => sender.shared.cluster.log.find(to.name(), key, durable).await?,
             None => None,
         };
         return known.map(Stored::at).ok_or_else(|| wait.into());
     }
-    let appended = sender.shared.rooms.append(&to, &body, key.as_deref()).await?;
+    let appended = sender.shared.rooms.append(&to, &body, key.as_deref(), durable).await?;
     if appended.new {
         sender.client.user.stored(body.len(), appended.position.number == 1, now());
     }
-    Ok(Stored::at(appended.position))
+    Ok(Stored::at(appended))
 }
 
 /// The acknowledgement of a message that this user stored in the room under the same `clientId`; `None` if there is
@@ -74,7 +78,8 @@ async fn stored_before(
         return Ok(None);
     }
     let key = user_key(&sender.client.identity.user_id, client_id.json());
-    Ok(sender.shared.cluster.log.find(&name, &key).await?.map(Stored::at))
+    let durable = sender.shared.rules.durability(room);
+    Ok(sender.shared.cluster.log.find(&name, &key, durable).await?.map(Stored::at))
 }
 
 fn is_client_id(id: &Text<'_>) -> bool {
@@ -87,8 +92,8 @@ fn user_key(user: &str, client_id: &str) -> String {
 }
 
 impl Stored {
-    fn at(position: Position) -> Self {
-        Self { status: "ok", message_id: position.to_string() }
+    fn at(Appended { position, durable, .. }: Appended) -> Self {
+        Self { status: "ok", message_id: position.to_string(), durable: durable.as_str() }
     }
 }
 

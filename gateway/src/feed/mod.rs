@@ -19,7 +19,7 @@ use jackfield_cluster::{
     TIMEOUT, Unavailable,
     bus::Bus,
     deadline::{self, Wait},
-    log::{Log, Position},
+    log::{Appended, Log},
     partition::PartitionSet,
     room_name::RoomName,
     wire::BusMessage,
@@ -119,7 +119,8 @@ impl<M: Reader> Feeds<M> {
     }
 
     /// Sends a change to the subscribers of a feed, on all nodes. `entity` defaults to the feed's own. Returns the
-    /// update's position in the feed's order, which is the same for all subscribers.
+    /// update's position in the feed's order, which is the same for all subscribers, once it has reached what the feed's
+    /// rule wants.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -129,7 +130,7 @@ impl<M: Reader> Feeds<M> {
         change: Change,
         entity: Option<&str>,
         data: &T,
-    ) -> Result<Position, PublishError> {
+    ) -> Result<Appended, PublishError> {
         let feed = self.by_name.get(feed).ok_or(PublishError::NoSuchFeed)?;
         let update = update::of_backend(entity.unwrap_or(&feed.rule.entity), change, data).ok_or(Unavailable)?;
         Ok(self.append(feed, &update).await?)
@@ -139,13 +140,13 @@ impl<M: Reader> Feeds<M> {
     ///
     /// # Errors
     /// [`Unavailable`]: the update may or may not have been stored.
-    pub(crate) async fn relay(&self, feed: &Feed<M>, data: &RawValue) -> Result<Position, Unavailable> {
+    pub(crate) async fn relay(&self, feed: &Feed<M>, data: &RawValue) -> Result<Appended, Unavailable> {
         let update = update::of_subscriber(data).ok_or(Unavailable)?;
         self.append(feed, &update).await
     }
 
-    async fn append(&self, feed: &Feed<M>, update: &str) -> Result<Position, Unavailable> {
-        Ok(self.log.append(&feed.log, update, None, None).await?.position)
+    async fn append(&self, feed: &Feed<M>, update: &str) -> Result<Appended, Unavailable> {
+        self.log.append(&feed.log, update, None, None, feed.rule.durable).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! The configuration of one feed. Pure.
 //!
-//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>`. An omitted part
-//! gets the safe value: only token holders read, only backends update.
+//! A rule is text: `<name>;greeting=<text>;entity=<name>;read=anyone;update=<roles>;keep=<number>;durable=<durability>`.
+//! An omitted part gets the safe value: only token holders read, only backends update. Without a durability, memory is
+//! enough.
 
 use std::collections::HashSet;
 
+use jackfield_cluster::log::Durability;
 use jackfield_shared::settings::SettingsError;
 
 use crate::roles::Roles;
@@ -29,6 +31,8 @@ pub(crate) struct Rule {
     pub(crate) update: Roles,
     /// Number of the last updates that new subscribers get.
     pub(crate) keep: usize,
+    /// What an update must have reached before it is acknowledged.
+    pub(crate) durable: Durability,
 }
 
 /// The clients that may subscribe to a feed.
@@ -49,7 +53,7 @@ impl Rule {
         let wrong = |rule: &str| {
             SettingsError::new(format!(
                 "setting `feeds`: `{rule}` must be name;greeting=TEXT;entity=NAME;read=anyone or token;\
-                 update=ROLE+ROLE;keep=0 to {MAX_KEEP}"
+                 update=ROLE+ROLE;keep=0 to {MAX_KEEP};durable=memory, replica or disk"
             ))
         };
         let rules: Vec<Self> =
@@ -66,7 +70,8 @@ impl Rule {
         let name = parts.next().filter(|name| is_name(name))?.to_owned();
         let entity = name.to_uppercase();
         let greeting = format!("Updates Notifications WS: {name}");
-        let mut rule = Self { name, greeting, entity, read: Read::Token, update: Roles::none(), keep: 0 };
+        let (read, update, durable) = (Read::Token, Roles::none(), Durability::Memory);
+        let mut rule = Self { name, greeting, entity, read, update, keep: 0, durable };
         for part in parts {
             let (key, value) = part.split_once('=')?;
             let value = value.trim();
@@ -77,6 +82,7 @@ impl Rule {
                 "read" if value == "token" => rule.read = Read::Token,
                 "update" => rule.update = Roles::parse(value),
                 "keep" => rule.keep = value.parse().ok().filter(|keep| *keep <= MAX_KEEP)?,
+                "durable" => rule.durable = Durability::parse(value)?,
                 _ => return None,
             }
         }
@@ -103,7 +109,8 @@ mod tests {
     fn the_default_feed_is_that_of_the_protocol() {
         let rules = Rule::parse_all(&GatewaySettings::default().feeds).unwrap();
         assert_eq!(rules.len(), 1);
-        let Rule { name, greeting, entity, read, update, keep } = &rules[0];
+        let Rule { name, greeting, entity, read, update, keep, durable } = &rules[0];
+        assert_eq!(*durable, Durability::Memory);
         assert_eq!(greeting, "Updates Notifications WS: Productos - Tienda API NestJS");
         assert_eq!((name.as_str(), entity.as_str(), *read, *keep), ("productos", "PRODUCTOS", Read::Anyone, 0));
         assert!(update.allow(&["ADMIN".into()]) && update.allow(&["SUPERUSER".into()]));
@@ -118,13 +125,25 @@ mod tests {
         let rules = parse(&["a ; greeting = x = y ; keep = 5 ; update = *"]).unwrap();
         assert_eq!((rules[0].greeting.as_str(), rules[0].keep), ("x = y", 5));
         assert!(rules[0].update.allow(&[]));
+        assert_eq!(parse(&["a;durable=disk"]).unwrap()[0].durable, Durability::Disk);
     }
 
     #[test]
     fn invalid_rules_are_refused() {
-        for bad in
-            ["", ";read=token", "a b", "a/b", "a,b", "ä", "a;b", "a;read=all", "a;keep=101", "a;keep=-1", "a;x=1"]
-        {
+        for bad in [
+            "",
+            ";read=token",
+            "a b",
+            "a/b",
+            "a,b",
+            "ä",
+            "a;b",
+            "a;read=all",
+            "a;keep=101",
+            "a;keep=-1",
+            "a;x=1",
+            "a;durable=on",
+        ] {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
         assert!(parse(&["a", "b", "a;keep=1"]).unwrap_err().to_string().contains("`a` is configured twice"));

@@ -1,9 +1,12 @@
 //! Gauges, sampled at scrape time.
 
+use jackfield_cluster::log::Durability;
+
+use super::unkept::unkept;
 use crate::{
     metrics::{
         BUILD, CONNECTIONS, CONNECTIONS_LIMIT, HOOK_BREAKER_OPEN, HOOK_OPEN, PASSING_ON, READY, RELEASES_WAITING,
-        REVOCATIONS, ROOMS, SESSIONS, SOCKETS, TURNSTILE_WAITING,
+        REVOCATIONS, ROOMS, SESSIONS, SOCKETS, TURNSTILE_WAITING, UNKEPT,
     },
     session::Shared,
 };
@@ -35,6 +38,11 @@ pub(crate) fn sample(shared: &Shared) {
     for hook in shared.hooks.all() {
         HOOK_OPEN.set_configured(&hook.name, hook.open());
         HOOK_BREAKER_OPEN.set_configured(&hook.name, usize::from(hook.is_breaker_open()));
+    }
+    let unkept = unkept(shared);
+    for durable in Durability::BEYOND_MEMORY {
+        let count = unkept.iter().filter(|unkept| unkept.is_of(durable)).count();
+        UNKEPT.set_for([durable.as_str()], count);
     }
     SESSIONS.set(shared.connections.len());
     ROOMS.set(shared.rooms.len());

@@ -1,6 +1,13 @@
-//! For operators: [`health`] and metrics on the internal port, and the [`gauges`], which are sampled at scrape time.
+//! For operators: [`health`] and metrics on the internal port, the [`gauges`], which are sampled at scrape time, and
+//! what is promised and not kept ([`unkept`]).
 
 mod gauges;
 mod health;
+mod unkept;
 
-pub(crate) use self::{gauges::sample, health::router};
+pub use self::unkept::Unkept;
+pub(crate) use self::{
+    gauges::sample,
+    health::router,
+    unkept::{unkept, watch},
+};

@@ -6,7 +6,7 @@ use jackfield_cluster::{
     TIMEOUT, Unavailable,
     bus::{Bus, Channel},
     ids::SocketId,
-    log::{Appended, Log},
+    log::{Appended, Durability, Log},
     room_name::RoomName,
     wire::BusMessage,
 };
@@ -98,14 +98,21 @@ impl<M: Occupant> Rooms<M> {
         }
     }
 
-    /// Stores a message and sends it to all members, on every node. `key` makes a retry idempotent.
+    /// Stores a message and sends it to all members, on every node. `key` makes a retry idempotent. Answered once the
+    /// message has reached `durable`; members may get it before.
     ///
     /// # Errors
     /// [`Unavailable`]: the message may or may not have been stored.
-    pub(crate) async fn append(&self, room: &Room<M>, body: &str, key: Option<&str>) -> Result<Appended, Unavailable> {
+    pub(crate) async fn append(
+        &self,
+        room: &Room<M>,
+        body: &str,
+        key: Option<&str>,
+        durable: Durability,
+    ) -> Result<Appended, Unavailable> {
         let stopwatch = &room.signals().stopwatch;
         let lap = stopwatch.begin(now());
-        let appended = self.0.back_end.log.append(room.name(), body, key, room.signals().seen()).await;
+        let appended = self.0.back_end.log.append(room.name(), body, key, room.signals().seen(), durable).await;
         let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
         if stored.is_some() {
             room.signals().begun();

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use jackfield_cluster::{
     Cluster,
     ids::{NodeId, SessionId, SessionKey},
+    log::Durability,
     partition::PartitionSet,
     presence::Scope,
     sessions::Policy,
@@ -210,6 +211,15 @@ impl Shared {
     pub(crate) fn longest_namespace(&self) -> usize {
         let namespaces = self.namespaces.all().map(|namespace| namespace.name.len());
         namespaces.chain(self.feeds.all().map(|feed| feed.namespace.len())).max().unwrap_or_default()
+    }
+
+    /// The durabilities that rules want and that are not given by every back end.
+    pub(crate) fn promised(&self) -> Vec<Durability> {
+        let wanted = |durable: &Durability| {
+            let of_feed = self.feeds.all().any(|feed| feed.rule.durable == *durable);
+            of_feed || self.rules.with_durability(*durable).next().is_some()
+        };
+        Durability::BEYOND_MEMORY.into_iter().filter(wanted).collect()
     }
 
     /// Whether each part of the node is ready.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use jackfield_cluster::{
     MemoryCluster,
+    log::Durability,
     presence::Stay,
     revocations::{About, Entry},
     room_name::RoomName,
@@ -162,7 +163,7 @@ async fn a_room_is_closed_if_a_socket_fails_between_two_rounds_of_its_join() {
     let (_transport, connection, client) = connected(&gateway).await;
     let room = RoomName::parse(&client.namespace.name, "r").unwrap();
     for _ in 0..40 {
-        log.append(&room, &format!("\"{}\"", "x".repeat(50_000)), None, None).await.unwrap();
+        log.append(&room, &format!("\"{}\"", "x".repeat(50_000)), None, None, Durability::Memory).await.unwrap();
     }
     let since = log.empty(&room).await.unwrap().to_string();
     let mut joining = Joining::new(client, Some(since), None, 1);

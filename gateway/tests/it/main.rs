@@ -15,6 +15,7 @@ mod binary;
 mod chat;
 mod connect;
 mod drain;
+mod durability;
 mod emitter;
 mod facts;
 mod feeds;

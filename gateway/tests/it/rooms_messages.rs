@@ -18,7 +18,7 @@ async fn a_message_is_stored_and_reaches_all_members_including_the_sender() {
     let content = "¿qué \"tal\"?\n\u{0}\u{2028} 👋 </script>";
     let answer = sender.ask("send-message", json!({ "room": ROOM, "content": content })).await;
     let id = answer["messageId"].as_str().unwrap();
-    assert_eq!(answer, json!({ "status": "ok", "messageId": id }));
+    assert_eq!(answer, json!({ "status": "ok", "messageId": id, "durable": "memory" }));
     for member in [&sender, &bob, &eve] {
         let message = member.next("new-message").await;
         let from = json!({ "id": ana.id, "name": ana.name });

@@ -13,7 +13,9 @@
 -- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds, and an hour more
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
 -- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
--- ARGV[9]  if facts are recorded: settings of their outbox, ARGV[10] the room's namespace
+-- ARGV[9]  1 if the caller waits until replicas or the disk have the message: then a message that was stored before is
+--          written again, because a connection can wait only for what it has written itself; else 0
+-- ARGV[10] if facts are recorded: settings of their outbox, ARGV[11] the room's namespace
 -- Returns  {epoch, number, 1 when it was stored now else 0}
 -- Publishes ARGV[7], "M" and the position, a space and the body.
 -- Records  message.stored, with the fields of the body
@@ -22,6 +24,9 @@ local once = tonumber(ARGV[5])
 if once > 0 then
   local before = redis.call('GET', KEYS[3])
   if before then
+    if ARGV[9] == '1' then
+      redis.call('SET', KEYS[3], before, 'KEEPTTL')
+    end
     local epoch, number = string.match(before, '^(%d+) (%d+)$')
     return { epoch, number, 0 }
   end
@@ -71,8 +76,8 @@ if once > 0 then
 end
 local stored_at = position(tonumber(epoch), number)
 redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. stored_at .. ' ' .. ARGV[1])
-local out = outbox(KEYS[4], KEYS[5], ARGV[9])
+local out = outbox(KEYS[4], KEYS[5], ARGV[10])
 if out then
-  fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[10]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
+  fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[11]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
 end
 return { epoch, number_text, 1 }

@@ -1,4 +1,5 @@
-//! [`crate::log`] for several nodes of one process.
+//! [`crate::log`] for several nodes of one process. Gives [`Durability::Memory`] only: there is no replica and no disk, so
+//! an append that needs one is [`Unavailable`], and stores nothing.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,7 +16,7 @@ use crate::{
     bus::Channel,
     bus::memory::MemoryNetwork,
     facts::{FactTerms, Kind, memory::MemoryFacts},
-    log::{Appended, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, Durability, KEPT, KEPT_FOR, PAGE_BYTES, Page, Position, Range, SAME_KEY_FOR, Shortfall, Stored},
     now_micros,
     room_name::RoomName,
     wire::BusMessage,
@@ -90,7 +91,9 @@ impl MemoryLog {
         body: &str,
         key: Option<&str>,
         seen: Option<Position>,
+        durable: Durability,
     ) -> Result<Appended, Unavailable> {
+        gives(durable)?;
         let now = Instant::now();
         let mut rooms = self.rooms.lock();
         // A later epoch than that of `empty`, the room's position until now.
@@ -98,7 +101,7 @@ impl MemoryLog {
         log.begin_after(seen);
         log.forget_old(now);
         if let Some(position) = key.and_then(|key| log.by_key.get(key)) {
-            return Ok(Appended { position: *position, new: false });
+            return Ok(Appended { position: *position, new: false, durable });
         }
         log.end.number += 1;
         let position = log.end;
@@ -115,10 +118,23 @@ impl MemoryLog {
             let namespace = serde_json::Value::from(&*room.namespace);
             format!("{{\"namespace\":{namespace},\"messageId\":\"{position}\",{body}")
         });
-        Ok(Appended { position, new: true })
+        Ok(Appended { position, new: true, durable })
     }
 
-    pub(crate) fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
+    /// Those of these durabilities that a cluster in memory does not give.
+    pub(crate) fn shortfalls(durabilities: &[Durability]) -> Vec<Shortfall> {
+        let missing = durabilities.iter().filter(|durable| gives(**durable).is_err());
+        let reason = "the cluster is in memory: set `redis.url`";
+        missing.map(|durable| Shortfall { durable: *durable, server: String::new(), reason: reason.into() }).collect()
+    }
+
+    pub(crate) fn find(
+        &self,
+        room: &RoomName,
+        key: &str,
+        durable: Durability,
+    ) -> Result<Option<Position>, Unavailable> {
+        gives(durable)?;
         let mut rooms = self.rooms.lock();
         let Some(log) = rooms.get_mut(room) else { return Ok(None) };
         log.forget_old(Instant::now());
@@ -161,5 +177,12 @@ impl MemoryLog {
             Range::Newest => last(&mut messages.into_iter()),
         };
         Ok(Page { end: log.end, base: log.base, messages, empty: self.empty, kept_for: KEPT_FOR.saturating_sub(age) })
+    }
+}
+
+fn gives(durable: Durability) -> Result<(), Unavailable> {
+    match durable {
+        Durability::Memory => Ok(()),
+        Durability::Replica | Durability::Disk => Err(Unavailable),
     }
 }

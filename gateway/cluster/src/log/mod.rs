@@ -6,8 +6,9 @@
 //! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers are valid: a log that was
 //! lost, or that ends before a position that a node has seen, continues under a new epoch. A room without a log takes
 //! no memory: its position is [`Page::empty`], which changes only if the back end loses all data. Deliberately does not
-//! know a room's members.
+//! know a room's members, and which durability a room needs.
 
+mod durability;
 pub(crate) mod memory;
 pub(crate) mod page;
 pub(crate) mod position;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use jackfield_shared::trace::{Span, SpanKind, within};
 
 pub use self::{
+    durability::{Durability, Shortfall},
     page::{PAGE_BYTES, Page, Range, Stored},
     position::Position,
 };
@@ -38,6 +40,8 @@ pub struct Appended {
     pub position: Position,
     /// Whether it was stored now, and not earlier under the same key.
     pub new: bool,
+    /// What it has reached: what the caller wanted.
+    pub durable: Durability,
 }
 
 /// The port.
@@ -51,18 +55,20 @@ pub enum Log {
 
 impl Log {
     /// Stores and publishes a message. `key`, if given, makes retries within [`SAME_KEY_FOR`] idempotent. If a new
-    /// epoch begins with this message, it is later than that of `seen`, a position that the caller knows.
+    /// epoch begins with this message, it is later than that of `seen`, a position that the caller knows. Answered once the
+    /// message has reached `durable`, also if it was stored before under the same key; nodes receive it before.
     ///
     /// # Errors
-    /// [`Unavailable`]: the message may or may not have been stored.
+    /// [`Unavailable`]: the message may or may not have been stored, and has not reached `durable` as far as is known.
     pub async fn append(
         &self,
         room: &RoomName,
         body: &str,
         key: Option<&str>,
         seen: Option<Position>,
+        durable: Durability,
     ) -> Result<Appended, Unavailable> {
-        let appending = async { forward!(self.append(room, body, key, seen)) };
+        let appending = async { forward!(self.append(room, body, key, seen, durable)) };
         within(Span::child("append", SpanKind::Producer), appending).await
     }
 
@@ -75,12 +81,24 @@ impl Log {
         }
     }
 
-    /// The position of the message that was stored under this key within the last [`SAME_KEY_FOR`].
+    /// The message that was stored under this key within the last [`SAME_KEY_FOR`]. Answered once it has reached
+    /// `durable`.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
-        forward!(self.find(room, key))
+    pub async fn find(&self, room: &RoomName, key: &str, durable: Durability) -> Result<Option<Appended>, Unavailable> {
+        let found = forward!(self.find(room, key, durable))?;
+        Ok(found.map(|position| Appended { position, new: false, durable }))
+    }
+
+    /// Those of these durabilities that the back end does not give at present, as far as is known. From the first call
+    /// on, and for as long as the node runs, Redis is checked.
+    #[must_use]
+    pub fn shortfalls(&self, durabilities: &[Durability]) -> Vec<Shortfall> {
+        match self {
+            Self::Memory(_) => MemoryLog::shortfalls(durabilities),
+            Self::Redis(log) => log.shortfalls(durabilities),
+        }
     }
 
     /// The position of this room without a log, as far as this node knows.

@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
-    log::{Appended, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Stored},
+    log::{Appended, Durability, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Shortfall, Stored},
     partition::{Partition, PartitionSet},
     redis::{
+        commit::Barrier,
         link::RedisLink,
         script::{Call, Source, script},
         streams::{EPOCH_KEPT, Streams, Wanted, millis},
@@ -18,6 +19,7 @@ use crate::{
 };
 
 static APPEND: LazyLock<Source> = script!("common.lua", "../facts/common.lua", "append.lua");
+static CONFIRM: LazyLock<Source> = script!("confirm.lua");
 
 /// All rooms' logs.
 #[derive(Clone)]
@@ -50,14 +52,16 @@ impl RedisLog {
         body: &str,
         key: Option<&str>,
         seen: Option<Position>,
+        durable: Durability,
     ) -> Result<Appended, Unavailable> {
+        let barrier = Barrier::of(durable);
         let keys = self.link.keys.log(room);
         let sent = key.map(|key| keys.sent(key));
         let partition = Partition::of_room(room);
         let facts = self.outbox.of(&self.link.keys, partition);
         let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
         let script = self.link.script(&APPEND);
-        let mut call = Call::new(script, 3 + keys_of_facts, 8 + arguments_of_facts, body.len() + 512);
+        let mut call = Call::new(script, 3 + keys_of_facts, 9 + arguments_of_facts, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
             Some(sent) => call.arg(sent),
@@ -69,17 +73,36 @@ impl RedisLog {
         call.arg(body).arg(keys.channel()).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
         call.arg(envelope::prefix().as_ref()).arg(seen.map_or(0, |seen| seen.epoch));
+        call.arg(u8::from(barrier.is_some()));
         if let Some((settings, _)) = facts {
             call.arg(settings).arg(&*room.namespace);
         }
-        let (epoch, number, new): (u64, u64, u8) = self.link.run(partition, &call).await?;
-        Ok(Appended { position: Position { epoch, number }, new: new == 1 })
+        let (epoch, number, new): (u64, u64, u8) = match barrier {
+            None => self.link.run(partition, &call).await?,
+            Some(barrier) => self.link.commit(partition, barrier, call).await?,
+        };
+        Ok(Appended { position: Position { epoch, number }, new: new == 1, durable })
     }
 
-    pub(crate) async fn find(&self, room: &RoomName, key: &str) -> Result<Option<Position>, Unavailable> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.link.keys.log(room).sent(key));
-        let stored: Option<String> = self.link.command(Partition::of_room(room), &get).await?;
+    pub(crate) fn shortfalls(&self, durabilities: &[Durability]) -> Vec<Shortfall> {
+        durabilities.iter().flat_map(|durability| self.link.shortfalls(*durability)).collect()
+    }
+
+    pub(crate) async fn find(
+        &self,
+        room: &RoomName,
+        key: &str,
+        durable: Durability,
+    ) -> Result<Option<Position>, Unavailable> {
+        let (sent, partition) = (self.link.keys.log(room).sent(key), Partition::of_room(room));
+        let stored: Option<String> = match Barrier::of(durable) {
+            None => self.link.command(partition, redis::cmd("GET").arg(sent)).await?,
+            Some(barrier) => {
+                let mut call = Call::new(self.link.script(&CONFIRM), 1, 0, 256);
+                call.arg(sent);
+                self.link.commit(partition, barrier, call).await?
+            }
+        };
         let position = |stored: String| {
             let (epoch, number) = stored.split_once(' ')?;
             Some(Position { epoch: epoch.parse().ok()?, number: number.parse().ok()? })

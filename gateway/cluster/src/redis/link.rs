@@ -26,9 +26,11 @@ use tokio::sync::watch;
 use crate::{
     TIMEOUT, Unavailable,
     deadline::{self, Wait},
+    log::{Durability, Shortfall},
     metrics,
     partition::{Partition, PartitionSet},
     redis::{
+        commit::Barrier,
         keys::Keys,
         route::cluster::Cluster,
         routing::Routing,
@@ -167,6 +169,48 @@ impl RedisLink {
             RedisResult::Ok(from_redis_value(refused_or(server, answer)?)?)
         });
         self.within(self.quick(), try_join_all(asked.collect::<Vec<_>>())).await
+    }
+
+    /// One call of a script that writes. Answered once what it wrote, and everything that its server wrote before, has
+    /// passed the barrier.
+    pub(crate) async fn commit<T: FromRedisValue>(
+        &self,
+        partition: Partition,
+        barrier: Barrier,
+        call: Call<'static>,
+    ) -> Result<T, Unavailable> {
+        let until = Instant::now() + deadline::left(TIMEOUT).ok_or(Unavailable)?;
+        let answer = async { Ok(from_redis_value(self.commit_there(partition, barrier, call, until).await?)?) };
+        let answer = self.within(Timing::of("commit"), answer).await;
+        let outcome = if answer.is_ok() { "reached" } else { "unavailable" };
+        metrics::COMMITTED.add_for([barrier.durability().as_str(), outcome], 1);
+        answer
+    }
+
+    /// Why servers do not give this durability at present, as far as is known. From the first call on, each server is
+    /// checked.
+    pub(crate) fn shortfalls(&self, durability: Durability) -> Vec<Shortfall> {
+        let routing = Arc::clone(&self.routing.borrow());
+        let used = (0..routing.servers.len()).filter(|index| !routing.partitions_of(*index).is_empty());
+        used.filter_map(|index| routing.servers[index].shortfall(durability)).collect()
+    }
+
+    async fn commit_there(
+        &self,
+        partition: Partition,
+        barrier: Barrier,
+        call: Call<'static>,
+        until: Instant,
+    ) -> RedisResult<Value> {
+        let Some(cluster) = &self.cluster else { return self.server(partition).commit(barrier, call, until).await };
+        cluster.mapped().await;
+        let mut attempts = cluster.attempts(partition);
+        loop {
+            match self.server(partition).commit(barrier, call.clone(), until).await {
+                Err(error) if attempts.is_worth_another(&error).await => {}
+                answer => return answer,
+            }
+        }
     }
 
     async fn ask(&self, partition: Partition, command: &Cmd, script: Option<&Script>) -> RedisResult<Value> {

@@ -3,6 +3,7 @@
 //! - `quick`: one [`SharedConnection`]. Concurrent calls share round trips, and Redis runs them in the order of
 //!   sending.
 //! - `bulk`: a small pool, for passes over thousands of entries, so that no client's message waits behind them.
+//! - `commits`: for writes that a replica or the disk must have, see [`super::commit`].
 //!
 //! A Redis that refuses writes (memory full, disk full, a replica), or refuses this user's commands, is a failure like one
 //! that is down; the log has the reason. If Redis refuses writes, scripts stay all or nothing: Redis refuses a script's
@@ -25,12 +26,17 @@ use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, aio::ConnectionLike as _};
 use tokio::sync::{Notify, watch};
 
-use crate::redis::{
-    connector::Connector,
-    pool::{Pool, pool},
-    shared::SharedConnection,
-    stream::Stream,
-    target::RedisTarget,
+use crate::{
+    log::{Durability, Shortfall},
+    redis::{
+        commit::{Barrier, Commits},
+        connector::Connector,
+        pool::{Pool, pool},
+        script::Call,
+        shared::SharedConnection,
+        stream::Stream,
+        target::RedisTarget,
+    },
 };
 
 const BULK_CONNECTIONS: usize = 2;
@@ -50,6 +56,7 @@ pub(crate) struct Server {
     connector: Arc<Connector>,
     quick: SharedConnection,
     bulk: Pool,
+    commits: Commits,
     /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
     /// To be notified if the partitions of the servers may have changed; of a Redis Cluster only.
@@ -62,10 +69,11 @@ impl Server {
         let name = target.to_string();
         let connector = Connector::start(target, lifecycle);
         Self {
-            name,
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
             bulk: pool(&connector, BULK_CONNECTIONS),
+            commits: Commits::new(name.clone(), Arc::clone(&connector), lifecycle),
             connector,
+            name,
             refused: Mutex::new(None),
             moved: None,
         }
@@ -123,6 +131,16 @@ impl Server {
             other => io::Error::other(other.to_string()).into(),
         })?;
         self.noticed(connection.req_packed_commands(pipeline, 0, pipeline.len()).await)
+    }
+
+    /// Runs a script that writes, and answers once what it wrote has passed the barrier: see [`Commits`].
+    pub(crate) async fn commit(&self, barrier: Barrier, call: Call<'static>, until: Instant) -> RedisResult<Value> {
+        self.noticed(self.commits.run(barrier, call, until).await)
+    }
+
+    /// Why this server does not give a durability at present; see [`Commits::shortfall`].
+    pub(crate) fn shortfall(&self, durability: Durability) -> Option<Shortfall> {
+        self.commits.shortfall(durability)
     }
 
     /// Sends a script's source.

@@ -8,7 +8,7 @@ use jackfield_cluster::{
     connects::{Connected, Granted},
     facts::{Begin, Fact, FactTerms, HookState, HookStatus, Kind, Kinds, Parked, Progress, Saved},
     ids::{Incarnation, RecordId, SocketId},
-    log::Position,
+    log::{Durability, Position},
     partition::{PARTITIONS, Partition},
     presence::{Announce, Ending, Entry, Scope, Stay},
     recovery::Wish,
@@ -291,9 +291,9 @@ async fn a_message_is_recorded_once_with_its_fields(backend: Backend) {
     let fixture = with_facts(backend, Kinds::ALL);
     let log = &fixture.nodes[0].cluster.log;
     let body = r#""room":"r:1","content":"ä \" b","sender":{"id":"u"},"timestamp":"t"}"#;
-    let stored = log.append(&room(), body, Some("key"), None).await.unwrap();
-    assert!(!log.append(&room(), body, Some("key"), None).await.unwrap().new);
-    log.clone().without_facts().append(&room(), body, None, None).await.unwrap();
+    let stored = log.append(&room(), body, Some("key"), None, Durability::Memory).await.unwrap();
+    assert!(!log.append(&room(), body, Some("key"), None, Durability::Memory).await.unwrap().new);
+    log.clone().without_facts().append(&room(), body, None, None, Durability::Memory).await.unwrap();
     let data = json!({
         "namespace": "/chat", "messageId": stored.position.to_string(), "room": "r:1", "content": "ä \" b",
         "sender": { "id": "u" }, "timestamp": "t",
@@ -309,7 +309,7 @@ async fn only_wanted_kinds_are_recorded(backend: Backend) {
     connect(node, "s1", "n0:1", SINGLE, None).await;
     node.cluster.sessions.release(&[end("s1", EndReason::Logout)], &"n0:1".into()).await.unwrap();
     node.cluster.presence.enter(&[in_room("ann", "s1~1")], &"n0:1".into(), Announce::Yes).await.unwrap();
-    node.cluster.log.append(&room(), "\"a\":1}", None, None).await.unwrap();
+    node.cluster.log.append(&room(), "\"a\":1}", None, None, Durability::Memory).await.unwrap();
     assert_eq!(brief(node).await, ["session.ended s1 u logout", "room.joined ann"]);
 
     let silent = Fixture::with_nodes(backend, 1);
@@ -322,7 +322,7 @@ async fn only_wanted_kinds_are_recorded(backend: Backend) {
 /// Records this many facts about one room, and returns their partition.
 async fn record(node: &Node, count: usize) -> Partition {
     for n in 0..count {
-        node.cluster.log.append(&room(), &format!("\"n\":{n}}}"), None, None).await.unwrap();
+        node.cluster.log.append(&room(), &format!("\"n\":{n}}}"), None, None, Durability::Memory).await.unwrap();
     }
     all(node).await.last().unwrap().id.partition
 }

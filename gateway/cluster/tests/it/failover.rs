@@ -8,7 +8,7 @@ use xtask_kit::servers::redis::topology::Kind;
 
 use crate::{
     fixture::until,
-    servers::{Servers, room},
+    topologies::{Servers, room},
 };
 
 /// The longest time without an append: the sentinels need 1 s to notice, and some time to agree.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jackfield_cluster::{
+    Unavailable,
     bus::Channel,
-    log::{KEPT, KEPT_FOR, PAGE_BYTES, Position, Range},
+    log::{Durability, KEPT, KEPT_FOR, PAGE_BYTES, Position, Range},
     partition::Partition,
     room_name::RoomName,
     wire::BusMessage,
@@ -19,6 +20,7 @@ contract!(
     numbers_have_no_holes_and_are_published_in_order,
     senders_on_all_nodes_share_one_order,
     the_same_key_is_stored_once,
+    an_append_says_what_it_has_reached,
     pages_after_before_and_newest,
     only_the_newest_are_kept,
     a_page_has_the_time_that_its_messages_are_kept,
@@ -33,7 +35,7 @@ fn room(name: &str) -> RoomName {
 }
 
 async fn append(node: &Node, body: &str) -> Position {
-    node.cluster.log.append(&room("r"), body, None, None).await.unwrap().position
+    node.cluster.log.append(&room("r"), body, None, None, Durability::Memory).await.unwrap().position
 }
 
 async fn numbers(node: &Node, range: Range, count: usize) -> Vec<u64> {
@@ -68,7 +70,9 @@ async fn senders_on_all_nodes_share_one_order(backend: Backend) {
             let (log, id) = (node.cluster.log.clone(), node.id.clone());
             tokio::spawn(async move {
                 for n in 0..40 {
-                    log.append(&room("r"), &format!("{id} {sender} {n}"), None, None).await.unwrap();
+                    log.append(&room("r"), &format!("{id} {sender} {n}"), None, None, Durability::Memory)
+                        .await
+                        .unwrap();
                 }
             })
         })
@@ -92,15 +96,27 @@ async fn the_same_key_is_stored_once(backend: Backend) {
     let mut fixture = Fixture::with_nodes(backend, 2);
     fixture.nodes[0].subscribe(&[Channel::Room(room("r"))]).await;
     let [a, b] = &fixture.nodes[..] else { unreachable!() };
-    let first = a.cluster.log.append(&room("r"), "one", Some("u k"), None).await.unwrap();
-    let again = b.cluster.log.append(&room("r"), "two", Some("u k"), None).await.unwrap();
-    let other = b.cluster.log.append(&room("r"), "three", Some("v k"), None).await.unwrap();
+    let first = a.cluster.log.append(&room("r"), "one", Some("u k"), None, Durability::Memory).await.unwrap();
+    let again = b.cluster.log.append(&room("r"), "two", Some("u k"), None, Durability::Memory).await.unwrap();
+    let other = b.cluster.log.append(&room("r"), "three", Some("v k"), None, Durability::Memory).await.unwrap();
     assert_eq!((first.new, again.new, again.position), (true, false, first.position));
     assert_eq!((other.new, other.position.number), (true, 2));
-    let find = async |name: &str, key| b.cluster.log.find(&room(name), key).await.unwrap();
+    let find = async |name: &str, key| {
+        b.cluster.log.find(&room(name), key, Durability::Memory).await.unwrap().map(|found| found.position)
+    };
     assert_eq!(find("r", "u k").await, Some(first.position));
     assert_eq!((find("r", "u x").await, find("other", "u k").await), (None, None));
     assert_eq!(fixture.nodes[0].received().await.len(), 2);
+}
+
+async fn an_append_says_what_it_has_reached(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let durable = Durability::Memory;
+    let first = log.append(&room("r"), "one", Some("k"), None, durable).await.unwrap();
+    let found = log.find(&room("r"), "k", durable).await.unwrap().unwrap();
+    assert_eq!((first.durable, found.durable), (durable, durable));
+    assert_eq!((log.shortfalls(&[durable]), log.shortfalls(&[])), (vec![], vec![]));
 }
 
 async fn pages_after_before_and_newest(backend: Backend) {
@@ -188,8 +204,8 @@ async fn rooms_and_namespaces_are_independent(backend: Backend) {
     let log = &fixture.nodes[0].cluster.log;
     let chat = RoomName::parse(&"/chat".into(), "r").unwrap();
     append(&fixture.nodes[0], "x").await;
-    assert_eq!(log.append(&chat, "y", None, None).await.unwrap().position.number, 1);
-    assert_eq!(log.append(&room("r2"), "z", None, None).await.unwrap().position.number, 1);
+    assert_eq!(log.append(&chat, "y", None, None, Durability::Memory).await.unwrap().position.number, 1);
+    assert_eq!(log.append(&room("r2"), "z", None, None, Durability::Memory).await.unwrap().position.number, 1);
 }
 
 /// Simulates a failover to a server whose clock is behind, and that lacks the newest messages.
@@ -203,10 +219,10 @@ async fn a_new_epoch_is_later_than_one_that_was_seen(backend: Backend) {
     assert_eq!((page.base, page.end.number, page.messages.len()), (1, 1, 0));
     assert_eq!(append(&fixture.nodes[0], "y").await, Position { number: 2, ..page.end });
     let later = Position { epoch: page.end.epoch + 3_600_000_000, number: 9 };
-    let third = log.append(&room("r"), "z", None, Some(later)).await.unwrap().position;
+    let third = log.append(&room("r"), "z", None, Some(later), Durability::Memory).await.unwrap().position;
     assert!(third > later);
     assert_eq!(third.number, 3);
-    let fresh = log.append(&room("fresh"), "z", None, Some(later)).await.unwrap().position;
+    let fresh = log.append(&room("fresh"), "z", None, Some(later), Durability::Memory).await.unwrap().position;
     assert!(fresh > later);
     assert_eq!(fresh.number, 1);
 }
@@ -224,7 +240,7 @@ async fn old_messages_are_deleted_and_the_keys_outlive_what_they_promise() {
     let hour = Duration::from_hours(1).as_millis() as i64;
     let promised = [KEPT_FOR, 30 * KEPT_FOR].map(|promised| promised.as_millis() as i64);
     for _ in 0..30 {
-        log.append(&room("r"), "{}", None, None).await.unwrap();
+        log.append(&room("r"), "{}", None, None, Durability::Memory).await.unwrap();
     }
     let mut redis = Direct::connect().await.with_key(&keys[1]).await;
     for (key, promised) in keys.iter().zip(promised) {
@@ -243,9 +259,22 @@ async fn old_messages_are_deleted_and_the_keys_outlive_what_they_promise() {
     age.arg(&keys[1]).arg("x").arg(old).exec_async(&mut redis).await.unwrap();
     let page = log.read(&room("r"), Range::Newest, 50, None).await.unwrap();
     assert!(page.messages.is_empty(), "they are too old to be read");
-    log.append(&room("r"), "{}", None, None).await.unwrap();
+    log.append(&room("r"), "{}", None, None, Durability::Memory).await.unwrap();
     let kept: usize = ::redis::cmd("XLEN").arg(&keys[0]).query_async(&mut redis).await.unwrap();
     assert_eq!(kept, 1);
     let left: i64 = ::redis::cmd("PTTL").arg(&keys[0]).query_async(&mut redis).await.unwrap();
     assert!(left > promised[0], "set anew: {left} ms");
+}
+
+/// What Redis does is in [`crate::durability`].
+#[tokio::test]
+async fn a_cluster_in_memory_stores_nothing_that_needs_a_replica_or_a_disk() {
+    let fixture = Fixture::with_nodes(Backend::Memory, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    for durable in Durability::BEYOND_MEMORY {
+        assert_eq!(log.append(&room("r"), "one", Some("k"), None, durable).await, Err(Unavailable));
+        assert_eq!(log.find(&room("r"), "k", durable).await, Err(Unavailable));
+        assert!(log.shortfalls(&[durable])[0].reason.contains("redis.url"));
+    }
+    assert_eq!(numbers(&fixture.nodes[0], Range::Newest, 10).await, Vec::<u64>::new());
 }

@@ -5,6 +5,8 @@
 mod bus;
 mod connects;
 mod direct;
+mod durability;
+mod durability_failovers;
 mod facts;
 mod facts_property;
 mod failover;
@@ -20,4 +22,5 @@ mod redis_cluster;
 mod revocations;
 mod servers;
 mod sessions;
+mod topologies;
 mod user_log;

@@ -10,13 +10,13 @@ use std::{
 
 use jackfield_cluster::{
     ids::random_id,
-    log::{Log, Position, Range},
+    log::{Durability, Log, Position, Range},
     room_name::RoomName,
 };
 use rustix::process::Signal;
 use xtask_kit::servers::redis::topology::Kind;
 
-use crate::{fixture::until, servers::Servers};
+use crate::{fixture::until, topologies::Servers};
 
 /// With so many, every server has some.
 const ROOMS: usize = 40;
@@ -40,7 +40,7 @@ struct Appended {
 async fn append(log: &Log, room: &RoomName, seen: Option<Position>, failed: &mut usize) -> Position {
     let key = random_id();
     loop {
-        match log.append(room, "text", Some(&key), seen).await {
+        match log.append(room, "text", Some(&key), seen, Durability::Memory).await {
             Ok(appended) => return appended.position,
             Err(_) => {
                 *failed += 1;
@@ -94,7 +94,10 @@ async fn whole(servers: &Servers) {
     for number in 0..ROOMS {
         let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
         let log = &servers.node.cluster.log;
-        until("a room takes messages", || async { log.append(&room, "text", None, None).await.ok() }).await;
+        until("a room takes messages", || async {
+            log.append(&room, "text", None, None, Durability::Memory).await.ok()
+        })
+        .await;
     }
 }
 
@@ -160,7 +163,7 @@ async fn without_a_shard_the_others_serve() {
     for number in 0..ROOMS {
         let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
         let began = Instant::now();
-        match log.append(&room, "text", None, None).await {
+        match log.append(&room, "text", None, None, Durability::Memory).await {
             Ok(_) => assert!(began.elapsed() < UNTOUCHED, "{:?}", began.elapsed()),
             Err(_) => away += 1,
         }

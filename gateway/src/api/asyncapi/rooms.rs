@@ -79,8 +79,15 @@ pub(super) fn client_events() -> Vec<ClientEvent> {
                 json!({ "room": "general", "content": "hello", "clientId": "a1" }),
             ),
             ack: Arguments::one(
-                object(&["status", "messageId"], json!({ "status": ok(), "messageId": reference("Position") })),
-                json!({ "status": "ok", "messageId": example::POSITION }),
+                object(&["status", "messageId", "durable"], json!({
+                    "status": ok(),
+                    "messageId": reference("Position"),
+                    "durable": described(
+                        "What the message has reached, as the room's rule wants: the memory of Redis, a replica, or disk",
+                        json!({ "enum": ["memory", "replica", "disk"] }),
+                    ),
+                })),
+                json!({ "status": "ok", "messageId": example::POSITION, "durable": "memory" }),
             ),
             errors: in_room,
         },

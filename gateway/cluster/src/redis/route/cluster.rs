@@ -153,6 +153,11 @@ impl Cluster {
         }
     }
 
+    /// For calls that can be sent to the partition's server only, not to the one that a slot is being moved to.
+    pub(crate) fn attempts(&self, partition: Partition) -> Attempts<'_> {
+        Attempts { cluster: self, partition, pauses: Pauses::default() }
+    }
+
     /// Notes that a partition is there.
     fn moved(&self, partition: Partition, address: &Address) -> RedisResult<Arc<Server>> {
         let server = self.server_at(address)?;
@@ -289,6 +294,35 @@ impl Cluster {
             servers.iter().any(is_one) || self.seeds.iter().any(is_one) || known.used.elapsed() < UNUSED
         });
         Ok(missing)
+    }
+}
+
+/// The attempts of one call.
+pub(crate) struct Attempts<'a> {
+    cluster: &'a Cluster,
+    partition: Partition,
+    pauses: Pauses,
+}
+
+impl Attempts<'_> {
+    /// Whether a call with this error was not run, and may be soon. Then this waits for a moment. The caller limits the
+    /// time.
+    pub(crate) async fn is_worth_another(&mut self, error: &RedisError) -> bool {
+        let asked = Arc::clone(self.cluster.routing.borrow().server(self.partition));
+        match Redirect::of(error, asked.host()) {
+            None => return false,
+            Some(Redirect::Moved(address)) => {
+                if self.cluster.moved(self.partition, &address).is_err() {
+                    return false;
+                }
+                sleep(self.pauses.after_redirect()).await;
+            }
+            Some(Redirect::Ask(_) | Redirect::Again) => {
+                self.cluster.is_stale.notify_one();
+                sleep(self.pauses.next()).await;
+            }
+        }
+        true
     }
 }
 
