@@ -44,7 +44,9 @@ struct Received {
 
 /// A node's bus, and servers that it can lose.
 struct World {
-    topology: Topology,
+    /// Away while something happens to it.
+    topology: Option<Topology>,
+    ports: Vec<u16>,
     rooms: Vec<RoomName>,
     names: Vec<(Partition, String)>,
     hub: Arc<Hub>,
@@ -150,7 +152,7 @@ impl World {
         let routing = Arc::new(watch::Sender::new(Arc::new(first)));
         if is_cluster {
             let stop = lifecycle.stopping();
-            let following = follow(numbers, Arc::clone(&routing), lifecycle.clone());
+            let following = follow(numbers.clone(), Arc::clone(&routing), lifecycle.clone());
             lifecycle.spawn(async move { stop.run_until_cancelled(following).await });
         }
         let (queue, mut events) = mpsc::channel(BACKLOG);
@@ -193,7 +195,8 @@ impl World {
         hub.book.lock().want(named, Reach::All, done);
         timeout(AGAIN_WITHIN, confirmed).await.unwrap().unwrap();
         Self {
-            topology,
+            topology: Some(topology),
+            ports: numbers,
             rooms,
             names,
             hub,
@@ -212,10 +215,10 @@ impl World {
     async fn servers(&self) -> Vec<u16> {
         if self.hub.kind == Kind::Plain {
             let routing = Arc::clone(&self.routing.borrow());
-            return Partition::all().map(|partition| self.topology.nodes[routing.index(partition)].port).collect();
+            return Partition::all().map(|partition| self.ports[routing.index(partition)]).collect();
         }
-        for node in &self.topology.nodes {
-            if let Some(masters) = masters(node.port).await {
+        for port in &self.ports {
+            if let Some(masters) = masters(*port).await {
                 return masters;
             }
         }
@@ -288,9 +291,23 @@ impl World {
     async fn disturb(&mut self, what: &str, act: impl AsyncFnOnce(&mut Topology)) {
         self.publish().await;
         let begun = Instant::now();
-        act(&mut self.topology).await;
-        let acted = begun.elapsed();
+        let mut topology = self.topology.take().unwrap();
+        let acted = {
+            let acting = async {
+                act(&mut topology).await;
+                begun.elapsed()
+            };
+            let mut acting = std::pin::pin!(acting);
+            loop {
+                self.publish().await;
+                tokio::select! {
+                    acted = &mut acting => break acted,
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                }
+            }
+        };
         let again = self.heard_again(begun).await;
+        self.topology = Some(topology);
         eprintln!("{what}: done after {acted:?}, all heard again after {again:?}");
         assert!(again < AGAIN_WITHIN + acted, "{what}: {again:?}");
         self.check_losses(what).await;
@@ -404,7 +421,12 @@ async fn a_redis_cluster_is_heard_again_whatever_happens() {
         .await;
     assert!(begun.elapsed() < 4 * AGAIN_WITHIN);
     world.emitters_are_heard_once().await;
-    let kills = async |topology: &mut Topology| topology.nodes[0].stop(Signal::KILL).await.unwrap();
+    let kills = async |topology: &mut Topology| {
+        topology.nodes[0].stop(Signal::KILL).await.unwrap();
+        while topology.masters().await.len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
     world.disturb("a master killed, its replica promoted", kills).await;
     world.emitters_are_heard_once().await;
 }
