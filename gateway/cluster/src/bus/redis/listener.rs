@@ -203,7 +203,7 @@ impl Listener {
                 Frame::Message { channel, payload } => match ledger.subject(channel) {
                     Some((partition, Subject::Channel(channel))) => {
                         let message = BusEvent::Message(channel.clone(), Bytes::copy_from_slice(payload));
-                        if self.hub.queue.try_send(message).is_err() {
+                        if !self.hub.queue.push(message) {
                             lost.insert(partition);
                         }
                     }
@@ -339,14 +339,14 @@ impl Listener {
         if let Some(sent) = std::str::from_utf8(probe).ok().and_then(|sent| sent.parse().ok()) {
             metrics::BUS_LAG.record(self.hub.began.elapsed().saturating_sub(Duration::from_micros(sent)));
         }
-        metrics::BUS_BACKLOG.set(self.hub.queue.max_capacity() - self.hub.queue.capacity());
+        metrics::BUS_BACKLOG.set(self.hub.queue.len());
     }
 
     /// Queues the gap that is due, if any. False if the queue is full.
     fn send_gap(&self, is_late: bool) -> bool {
         let mut book = self.hub.book.lock();
         let gap = book.take_gap(self.place, is_late);
-        if gap.is_empty() || self.hub.queue.try_send(BusEvent::Gap(gap)).is_ok() {
+        if gap.is_empty() || self.hub.queue.push(BusEvent::Gap(gap)) {
             return true;
         }
         book.owe(gap);

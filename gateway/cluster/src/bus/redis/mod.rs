@@ -5,10 +5,10 @@
 //!   connection · [`commands`]: what is sent for them · [`hub`]: what the listeners share
 //!
 //! After a connection was lost, or a partition has moved to another server, the channels are subscribed again, in batches,
-//! and only then the node gets [`BusEvent::Gap`] with the partitions that may have missed messages. On a Redis Cluster
+//! and only then the node gets [`crate::bus::BusEvent::Gap`] with the partitions that may have missed messages. On a Redis Cluster
 //! messages and subscriptions are sharded; then a server says by itself that it has no channel any more, because its slot
 //! has moved. The node's queue is bounded: a node that cannot keep up with its channels loses messages and receives
-//! [`BusEvent::Gap`].
+//! a gap, too.
 
 mod book;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use std::{
 use bytes::Bytes;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::{
     book::{Book, Reach},
@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     TIMEOUT, Unavailable,
-    bus::{BusEvent, Channel, EmitterMessages, ServerHealth, emitters},
+    bus::{BusEvents, Channel, EmitterMessages, ServerHealth, emitters, events},
     ids::NodeId,
     once::REMEMBERED,
     redis::{
@@ -52,9 +52,6 @@ use crate::{
 
 static PUBLISH_ONCE: LazyLock<Source> = script!("../publish_once.lua");
 
-/// Capacity of a node's event queue.
-const BACKLOG: usize = 16_384;
-
 /// A node's endpoint of the bus.
 #[derive(Clone)]
 pub struct RedisBus {
@@ -63,12 +60,8 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    pub(crate) fn start(
-        link: Arc<RedisLink>,
-        node: &NodeId,
-        lifecycle: &Lifecycle,
-    ) -> (Self, mpsc::Receiver<BusEvent>) {
-        let (queue, events) = mpsc::channel(BACKLOG);
+    pub(crate) fn start(link: Arc<RedisLink>, node: &NodeId, lifecycle: &Lifecycle) -> (Self, BusEvents) {
+        let (queue, events) = events::queue();
         let hub = Arc::new(Hub {
             keys: link.keys.clone(),
             node: node.to_string(),

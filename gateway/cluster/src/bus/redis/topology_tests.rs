@@ -20,7 +20,7 @@ use xtask_kit::{
 use super::*;
 use crate::{
     RedisSettings,
-    bus::EmitterMessages,
+    bus::{BusEvent, EmitterMessages},
     ids::random_id,
     partition::{Partition, PartitionSet},
     redis::{keys::Keys, routing::Routing, server::Server},
@@ -155,7 +155,7 @@ impl World {
             let following = follow(numbers.clone(), Arc::clone(&routing), lifecycle.clone());
             lifecycle.spawn(async move { stop.run_until_cancelled(following).await });
         }
-        let (queue, mut events) = mpsc::channel(BACKLOG);
+        let (queue, mut events) = events::queue();
         let (emitters, emitted) = emitters::queue(EMITTERS);
         let keys = Keys::new(&random_id());
         let hub = Arc::new(Hub {
