@@ -11,6 +11,7 @@ use std::{
 
 use futures_util::{
     FutureExt as _,
+    future::join_all,
     stream::{FuturesUnordered, StreamExt as _},
 };
 use jackfield_shared::{lifecycle::Lifecycle, time::now_rfc3339};
@@ -18,7 +19,7 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, from_redis
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Unavailable,
+    TIMEOUT, Unavailable,
     connects::{Connected, Granted},
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
     ids::{Incarnation, SessionRef},
@@ -191,17 +192,21 @@ impl Batches {
                 return Vec::new();
             }
         };
-        let mut unknown = Vec::new();
+        let (mut unknown, mut redirected) = (Vec::new(), Vec::new());
         for call in calls.drain(..) {
             match answers.next().unwrap_or(Value::Nil).extract_error() {
                 Err(error) if is_unknown_script(&error) => unknown.push(call),
-                answer => {
-                    let connected = answer.and_then(|answer| connected(answer, call.empty));
-                    // A caller that has given up needs no answer.
-                    let _ = call.answer.send(connected.inspect_err(|error| server.refused(error)));
-                }
+                Err(error) => redirected.push((call, error)),
+                answer => give(server, call, answer),
             }
         }
+        join_all(redirected.into_iter().map(async |(call, error)| {
+            let command = self.script(&call, &now_rfc3339());
+            let answer = self.link.follow(call.partition, &command, Some(self.link.script(&CONNECT)), error);
+            let answer = tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| Err(stopped()));
+            give(server, call, answer);
+        }))
+        .await;
         unknown
     }
 
@@ -259,6 +264,13 @@ impl Batches {
         }
         command
     }
+}
+
+/// Answers a call.
+fn give(server: &Server, call: Call, answer: RedisResult<Value>) {
+    let connected = answer.and_then(|answer| connected(answer, call.empty));
+    // A caller that has given up needs no answer.
+    let _ = call.answer.send(connected.inspect_err(|error| server.refused(error)));
 }
 
 impl Lane {

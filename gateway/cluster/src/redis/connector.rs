@@ -55,6 +55,11 @@ impl Connector {
         connector
     }
 
+    /// The server, or the one that its sentinels keep.
+    pub(crate) fn target(&self) -> &RedisTarget {
+        &self.target
+    }
+
     /// Number of the database that connections use.
     pub(crate) fn database(&self) -> i64 {
         self.target.database()

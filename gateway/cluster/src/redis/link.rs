@@ -32,6 +32,7 @@ use crate::{
     redis::{
         commit::Barrier,
         keys::Keys,
+        route::cluster::Cluster,
         routing::Routing,
         script::{Call, ScriptCall, Source},
         server::{Server, refusal},
@@ -45,8 +46,8 @@ const TIMED: usize = 17;
 /// See the module.
 pub struct RedisLink {
     routing: watch::Sender<Arc<Routing>>,
-    /// Whether the servers are shards of a Redis Cluster.
-    sharded: bool,
+    /// The Redis Cluster whose masters the servers are.
+    cluster: Option<Arc<Cluster>>,
     /// Quick calls so far.
     calls: AtomicUsize,
     pub(crate) keys: Keys,
@@ -56,23 +57,24 @@ impl RedisLink {
     /// Does not connect yet.
     #[must_use]
     pub fn new(topology: RedisTopology, prefix: &str, lifecycle: &Lifecycle) -> Self {
-        let (targets, sharded) = match topology {
-            RedisTopology::One(target) => (vec![target], false),
-            RedisTopology::Several(targets) => (targets, false),
-            RedisTopology::Cluster(seeds) => (seeds, true),
+        let (calls, keys) = (AtomicUsize::new(0), Keys::new(prefix));
+        let targets = match topology {
+            RedisTopology::One(target) => vec![target],
+            RedisTopology::Several(targets) => targets,
+            RedisTopology::Cluster(seeds) => {
+                if let Some((cluster, routing)) = Cluster::start(&seeds, lifecycle) {
+                    return Self { routing, cluster: Some(cluster), calls, keys };
+                }
+                seeds
+            }
         };
         let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, lifecycle))).collect();
-        Self {
-            routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))),
-            sharded,
-            calls: AtomicUsize::new(0),
-            keys: Keys::new(prefix),
-        }
+        Self { routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))), cluster: None, calls, keys }
     }
 
     /// Whether the servers are shards of a Redis Cluster.
     pub(crate) fn is_sharded(&self) -> bool {
-        self.sharded
+        self.cluster.is_some()
     }
 
     /// The servers and their partitions, now and after each change.
@@ -82,7 +84,7 @@ impl RedisLink {
 
     /// Whether the servers are shards of a Redis Cluster.
     pub(crate) fn is_cluster(&self) -> bool {
-        self.sharded
+        self.cluster.is_some()
     }
 
     /// The partitions that have the leases of nodes.
@@ -100,7 +102,7 @@ impl RedisLink {
     pub(crate) fn layout(&self, home: Partition) -> String {
         let routing = self.routing.borrow();
         match routing.homes.len() {
-            _ if self.sharded => "a Cluster".to_owned(),
+            _ if self.cluster.is_some() => "a Cluster".to_owned(),
             1 => "the only one".to_owned(),
             count => format!("number {} of {count}", routing.index(home) + 1),
         }
@@ -118,7 +120,7 @@ impl RedisLink {
 
     /// A script as the servers need it.
     pub(crate) fn script<'a>(&self, source: &'a Source) -> &'a Script {
-        source.script(self.sharded)
+        source.script(self.cluster.is_some())
     }
 
     /// Begins a call with these keys, which will have this many arguments, with about `bytes` in keys and arguments.
@@ -149,21 +151,12 @@ impl RedisLink {
         partition: Partition,
         command: &Cmd,
     ) -> Result<T, Unavailable> {
-        self.within(self.quick(), async { Ok(from_redis_value(self.ask(partition, command).await?)?) }).await
+        self.within(self.quick(), async { Ok(from_redis_value(self.ask(partition, command, None).await?)?) }).await
     }
 
     /// One call of a script, whose keys are in this partition.
     pub(crate) async fn run<T: FromRedisValue>(&self, partition: Partition, call: &Call<'_>) -> Result<T, Unavailable> {
-        let answer = async {
-            let answer = match self.ask(partition, &call.command).await {
-                Err(error) if is_unknown_script(&error) => {
-                    self.server(partition).load(call.script).await?;
-                    self.ask(partition, &call.command).await?
-                }
-                answer => answer?,
-            };
-            Ok(from_redis_value(answer)?)
-        };
+        let answer = async { Ok(from_redis_value(self.ask(partition, &call.command, Some(call.script)).await?)?) };
         self.within(self.quick(), answer).await
     }
 
@@ -187,7 +180,7 @@ impl RedisLink {
         call: Call<'static>,
     ) -> Result<T, Unavailable> {
         let until = Instant::now() + deadline::left(TIMEOUT).ok_or(Unavailable)?;
-        let answer = async { Ok(from_redis_value(self.server(partition).commit(barrier, call, until).await?)?) };
+        let answer = async { Ok(from_redis_value(self.commit_there(partition, barrier, call, until).await?)?) };
         let answer = self.within(Timing::of("commit"), answer).await;
         let outcome = if answer.is_ok() { "reached" } else { "unavailable" };
         metrics::COMMITTED.add_for([barrier.durability().as_str(), outcome], 1);
@@ -202,8 +195,56 @@ impl RedisLink {
         used.filter_map(|index| routing.servers[index].shortfall(durability)).collect()
     }
 
-    async fn ask(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
-        self.server(partition).send(command).await
+    async fn commit_there(
+        &self,
+        partition: Partition,
+        barrier: Barrier,
+        call: Call<'static>,
+        until: Instant,
+    ) -> RedisResult<Value> {
+        let Some(cluster) = &self.cluster else { return self.server(partition).commit(barrier, call, until).await };
+        cluster.mapped().await;
+        let mut attempts = cluster.attempts(partition);
+        loop {
+            match self.server(partition).commit(barrier, call.clone(), until).await {
+                Err(error) if attempts.is_worth_another(&error).await => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask(&self, partition: Partition, command: &Cmd, script: Option<&Script>) -> RedisResult<Value> {
+        if let Some(cluster) = &self.cluster {
+            cluster.mapped().await;
+        }
+        let server = self.server(partition);
+        let answer = async || server.send(command).await;
+        let answer = match (answer().await, script) {
+            (Err(error), Some(script)) if is_unknown_script(&error) => {
+                server.load(script).await?;
+                answer().await
+            }
+            (answer, _) => answer,
+        };
+        match answer {
+            Err(error) => self.follow(partition, command, script, error).await,
+            answer => answer,
+        }
+    }
+
+    /// The answer to a command that a server answered with this error: on a Redis Cluster another server may have it. The
+    /// caller limits the time.
+    pub(crate) async fn follow(
+        &self,
+        partition: Partition,
+        command: &Cmd,
+        script: Option<&Script>,
+        error: RedisError,
+    ) -> RedisResult<Value> {
+        match &self.cluster {
+            Some(cluster) => cluster.follow(partition, command, script, error).await,
+            None => Err(error),
+        }
     }
 
     /// Something that another task sends to a server: waits like for a quick call.
@@ -247,20 +288,42 @@ impl RedisLink {
     }
 
     async fn ask_all(&self, commands: Vec<(Partition, Cmd)>, script: Option<&Script>) -> RedisResult<Vec<Value>> {
+        if let Some(cluster) = &self.cluster {
+            cluster.mapped().await;
+        }
         let routing = Arc::clone(&self.routing.borrow());
         let mut answers = vec![Value::Nil; commands.len()];
         let mut groups: Vec<Group> = routing.servers.iter().map(|_| Group::default()).collect();
         for (place, (partition, command)) in commands.into_iter().enumerate() {
-            groups[routing.index(partition)].add(place, command);
+            groups[routing.index(partition)].add(place, partition, command);
         }
         let asked = routing.servers.iter().zip(groups).filter(|(_, group)| !group.places.is_empty());
-        let asked = asked.map(|(server, group)| group.ask(server, script));
+        let asked = asked.map(|(server, group)| self.ask_group(group, server, script));
         for answered in try_join_all(asked).await? {
             for (place, answer) in answered {
                 answers[place] = answer;
             }
         }
         Ok(answers)
+    }
+
+    /// The answers of one server, with their places. Those that another server has are brought from there.
+    async fn ask_group(
+        &self,
+        group: Group,
+        server: &Server,
+        script: Option<&Script>,
+    ) -> RedisResult<Vec<(usize, Value)>> {
+        let places = group.places.clone();
+        let answers = group.ask(server, script).await?;
+        let brought = places.into_iter().zip(answers).map(async |((place, partition), (command, answer))| {
+            let answer = match answer {
+                Err(error) => self.follow(partition, &command, script, error).await,
+                answer => answer,
+            };
+            Ok((place, refused_or(server, answer)?))
+        });
+        try_join_all(brought).await
     }
 
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
@@ -304,31 +367,31 @@ impl RedisLink {
 /// Commands to one server, and their places among all.
 #[derive(Default)]
 struct Group {
-    places: Vec<usize>,
+    places: Vec<(usize, Partition)>,
     commands: Pipeline,
 }
 
 impl Group {
-    fn add(&mut self, place: usize, command: Cmd) {
-        self.places.push(place);
+    fn add(&mut self, place: usize, partition: Partition, command: Cmd) {
+        self.places.push((place, partition));
         self.commands.add_command(command);
     }
 
-    /// Their answers, with their places. Those that failed because the script is unknown are sent again.
-    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(usize, Value)>> {
-        let mut answered = Vec::with_capacity(self.places.len());
-        let mut unknown = Self::default();
-        let answers = server.send_bulk(&self.commands).await?;
-        for ((place, command), answer) in self.places.iter().zip(self.commands.cmd_iter()).zip(answers) {
-            match answer.extract_error() {
-                Err(error) if script.is_some() && is_unknown_script(&error) => unknown.add(*place, command.clone()),
-                answer => answered.push((*place, refused_or(server, answer)?)),
-            }
-        }
-        if let (Some(script), false) = (script, unknown.places.is_empty()) {
+    /// Each command with its answer. Those that failed because the script is unknown are sent again.
+    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(Cmd, RedisResult<Value>)>> {
+        let answers = server.send_bulk(&self.commands).await?.into_iter().map(Value::extract_error);
+        let mut answered: Vec<_> = self.commands.cmd_iter().cloned().zip(answers).collect();
+        let is_unknown = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(is_unknown_script);
+        let mut unknown: Vec<_> = answered.iter_mut().filter(|(_, answer)| is_unknown(answer)).collect();
+        if let (Some(script), false) = (script, unknown.is_empty()) {
             server.load(script).await?;
-            for (place, answer) in unknown.places.iter().zip(server.send_bulk(&unknown.commands).await?) {
-                answered.push((*place, refused_or(server, answer.extract_error())?));
+            let mut again = Pipeline::with_capacity(unknown.len());
+            for (command, _) in &unknown {
+                again.add_command(command.clone());
+            }
+            let answers = server.send_bulk(&again).await?;
+            for ((_, answer), new) in unknown.iter_mut().zip(answers) {
+                *answer = new.extract_error();
             }
         }
         Ok(answered)

@@ -4,9 +4,9 @@
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
 //!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
 //!   with [`frames`].
-//! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`link`]: all servers, each
-//!   call to the one that has its partition · [`script`] · [`commit`]: writes that a replica
-//!   or the disk must have · [`streams`]: reads logs · [`keys`].
+//! - [`server`]: one Redis that takes writes · [`routing`]: the partitions of each server · [`route`]: those of a Redis
+//!   Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`commit`]: writes that
+//!   a replica or the disk must have · [`streams`]: reads logs · [`keys`].
 
 mod commands;
 pub(crate) mod commit;
@@ -19,6 +19,7 @@ pub(crate) mod keys;
 pub(crate) mod link;
 mod pool;
 pub(crate) mod report;
+mod route;
 pub(crate) mod routing;
 pub(crate) mod script;
 mod sentinel;

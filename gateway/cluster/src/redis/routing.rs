@@ -23,8 +23,22 @@ impl Routing {
         Self { servers, of, homes }
     }
 
+    /// Each partition has this server, of a Redis Cluster.
+    pub(crate) fn of_cluster(server: impl Fn(Partition) -> Arc<Server>) -> Self {
+        let (mut servers, mut of) = (Vec::<Arc<Server>>::new(), [0; PARTITIONS as usize]);
+        for partition in Partition::all() {
+            let server = server(partition);
+            let index = servers.iter().position(|other| Arc::ptr_eq(other, &server)).unwrap_or_else(|| {
+                servers.push(server);
+                servers.len() - 1
+            });
+            // There are at most as many servers as partitions.
+            of[partition.index()] = u8::try_from(index).unwrap_or_default();
+        }
+        Self::of(servers.into(), of)
+    }
+
     /// Each partition is at the server with this index. The leases are in [`Partition::FIRST`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "for Redis Clusters"))]
     pub(crate) fn of(servers: Box<[Arc<Server>]>, of: [u8; PARTITIONS as usize]) -> Self {
         Self { servers, of, homes: [Partition::FIRST].into() }
     }

@@ -24,6 +24,7 @@ impl Source {
 }
 
 /// One call of a script: keys first, then arguments.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) script: &'a Script,
     pub(crate) command: Cmd,

@@ -24,7 +24,7 @@ use deadpool::managed::PoolError;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, aio::ConnectionLike as _};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     log::{Durability, Shortfall},
@@ -59,6 +59,8 @@ pub(crate) struct Server {
     commits: Commits,
     /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
+    /// To be notified if the partitions of the servers may have changed; of a Redis Cluster only.
+    moved: Option<Arc<Notify>>,
 }
 
 impl Server {
@@ -73,7 +75,25 @@ impl Server {
             connector,
             name,
             refused: Mutex::new(None),
+            moved: None,
         }
+    }
+
+    /// A node of a Redis Cluster. `moved` is notified if it may have lost partitions.
+    pub(crate) fn of_cluster(target: RedisTarget, moved: Arc<Notify>, lifecycle: &Lifecycle) -> Self {
+        Self { moved: Some(moved), ..Self::new(target, lifecycle) }
+    }
+
+    /// Something says that it may have lost partitions: the way to them is looked for.
+    pub(crate) fn may_have_moved(&self) {
+        if let Some(moved) = &self.moved {
+            moved.notify_one();
+        }
+    }
+
+    /// The host at which it is reached; empty for a master that sentinels keep.
+    pub(crate) fn host(&self) -> &str {
+        self.connector.target().host()
     }
 
     /// A connection of its own, for subscriptions: it speaks RESP3, and is logged in. It must be dropped when
@@ -130,6 +150,9 @@ impl Server {
 
     fn noticed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if let Err(error) = &answer {
+            if error.is_io_error() {
+                self.may_have_moved();
+            }
             self.refused(error);
         }
         answer

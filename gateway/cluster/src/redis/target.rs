@@ -52,7 +52,7 @@ pub(crate) struct Endpoint {
     pub(crate) tls: Option<Tls>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Address {
     Tcp { host: Arc<str>, port: u16 },
     Unix(PathBuf),
@@ -70,6 +70,15 @@ impl RedisTarget {
     /// The same login and TLS at another address: another node of the same Cluster.
     pub(crate) fn at(&self, host: &str, port: u16) -> Self {
         Self(Place::Node(self.access().at(host, port)))
+    }
+
+    /// The host of its address; empty for a master that sentinels keep.
+    pub(crate) fn host(&self) -> &str {
+        match &self.0 {
+            Place::Address(Endpoint { address: Address::Tcp { host, .. }, .. })
+            | Place::Node(Endpoint { address: Address::Tcp { host, .. }, .. }) => host,
+            _ => "",
+        }
     }
 
     /// The name in metrics and in `/readyz`: the address, or the name of the master.

@@ -5,7 +5,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jackfield_cluster::{
-    Unavailable,
     log::{Durability, Log, Position, Range},
     room_name::RoomName,
 };
@@ -85,9 +84,9 @@ async fn fail_over(program: Program) {
             for (body, position) in &acked_by_then[which] {
                 let is_there = stored.get(&position.number) == Some(body);
                 if is_there {
-                    kept[which] += 1
+                    kept[which] += 1;
                 } else {
-                    lost[which] += 1
+                    lost[which] += 1;
                 }
                 assert!(
                     is_there || which == 1,
@@ -114,10 +113,9 @@ async fn send(log: Log, room: RoomName, durable: Durability, sender: usize, acke
             return;
         }
         let body = format!("{sender} {n}");
-        match log.append(&room, &body, Some(&body), None, durable).await {
-            Ok(appended) => drop(acked.lock().insert(body, appended.position)),
-            // Nothing is known about it.
-            Err(Unavailable) => {}
+        // Nothing is known about one that is unavailable.
+        if let Ok(appended) = log.append(&room, &body, Some(&body), None, durable).await {
+            acked.lock().insert(body, appended.position);
         }
         // So that a room keeps all of its messages.
         tokio::time::sleep(PACE).await;

@@ -271,6 +271,7 @@ impl Listener {
             // It may be wanted again by now.
             Unsubscribed::AsAsked => self.hub.book.lock().look_at(self.place, &name.into()),
             Unsubscribed::Moved => {
+                self.server.may_have_moved();
                 self.hub.book.lock().unsubscribed(self.place, name);
                 connection.again.push(name.into());
             }
@@ -281,6 +282,7 @@ impl Listener {
     fn refused(&self, error: ServerError, connection: &mut Connection) -> RedisResult<()> {
         let slot = match error.kind() {
             Some(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+                self.server.may_have_moved();
                 let slot = error.details().and_then(|details| details.split(' ').next()?.parse().ok());
                 Some(slot.ok_or_else(|| RedisError::from((ErrorKind::Parse, "a redirection without a slot")))?)
             }

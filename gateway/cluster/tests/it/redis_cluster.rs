@@ -1,0 +1,177 @@
+//! A Redis Cluster whose slots move, and whose masters die, while messages are appended to many rooms.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jackfield_cluster::{
+    ids::random_id,
+    log::{Durability, Log, Position, Range},
+    room_name::RoomName,
+};
+use rustix::process::Signal;
+use xtask_kit::servers::redis::topology::Kind;
+
+use crate::{fixture::until, topologies::Servers};
+
+/// With so many, every server has some.
+const ROOMS: usize = 40;
+/// Between two appends to a room: each makes a key, and keys take time to move.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The replicas need 1.5 s to notice that a master is away, and some time to agree.
+const GAP: Duration = Duration::from_secs(12);
+/// A message to a server that is well takes no longer, whatever happens to the others.
+const UNTOUCHED: Duration = Duration::from_millis(1_500);
+
+/// The appends to one room, one after the other, each repeated under its key until it succeeds.
+struct Appended {
+    room: RoomName,
+    positions: Vec<Position>,
+    /// The longest time between two of them.
+    pause: Duration,
+    /// Appends that failed first.
+    failed: usize,
+}
+
+async fn append(log: &Log, room: &RoomName, seen: Option<Position>, failed: &mut usize) -> Position {
+    let key = random_id();
+    loop {
+        match log.append(room, "text", Some(&key), seen, Durability::Memory).await {
+            Ok(appended) => return appended.position,
+            Err(_) => {
+                *failed += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Appends to all rooms as long as `work` takes.
+async fn append_during<T>(servers: &Servers, work: impl Future<Output = T>) -> (T, Vec<Appended>) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let appending = (0..ROOMS).map(|number| {
+        let (log, is_over) = (servers.node.cluster.log.clone(), Arc::clone(&is_over));
+        let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
+        tokio::spawn(async move {
+            let (mut positions, mut pause, mut failed) = (Vec::new(), Duration::ZERO, 0);
+            while !is_over.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                positions.push(append(&log, &room, positions.last().copied(), &mut failed).await);
+                pause = pause.max(began.elapsed());
+                tokio::time::sleep(PAUSE).await;
+            }
+            Appended { room, positions, pause, failed }
+        })
+    });
+    let appending: Vec<_> = appending.collect();
+    let done = work.await;
+    is_over.store(true, Ordering::Relaxed);
+    let mut all = Vec::new();
+    for room in appending {
+        all.push(room.await.unwrap());
+    }
+    (done, all)
+}
+
+/// The numbers of all messages that the log has.
+async fn stored(log: &Log, room: &RoomName) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    loop {
+        let page = log.read(room, Range::After(numbers.last().copied().unwrap_or(0)), 500, None).await.unwrap();
+        if page.messages.is_empty() {
+            return numbers;
+        }
+        numbers.extend(page.messages.iter().map(|message| message.number));
+    }
+}
+
+/// Waits until appends to all rooms succeed.
+async fn whole(servers: &Servers) {
+    for number in 0..ROOMS {
+        let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
+        let log = &servers.node.cluster.log;
+        until("a room takes messages", || async {
+            log.append(&room, "text", None, None, Durability::Memory).await.ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_move_while_messages_are_appended() {
+    let Some(servers) = Servers::start(Kind::Cluster).await else { return };
+    let moving = async {
+        let mut keys = 0;
+        for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+            keys += servers.topology.move_slots(from, to, 600, |choices| choices / 2).await.unwrap().keys;
+        }
+        keys
+    };
+    let (keys, all) = append_during(&servers, moving).await;
+    let count: usize = all.iter().map(|room| room.positions.len()).sum();
+    let (failed, pause) = (all.iter().map(|room| room.failed).sum::<usize>(), all.iter().map(|room| room.pause).max());
+    eprintln!("{keys} keys moved; {count} appends, {failed} had to be repeated; longest {pause:?}");
+    assert!(keys > 0 && count > ROOMS * 10);
+    for Appended { room, positions, .. } in all {
+        let expected: Vec<u64> = (1..=positions.len() as u64).collect();
+        let numbers: Vec<u64> = positions.iter().map(|position| position.number).collect();
+        assert_eq!(numbers, expected, "{room:?}: none is lost, none is doubled");
+        assert!(positions.iter().all(|position| position.epoch == positions[0].epoch), "{room:?}");
+        let kept = expected.len().saturating_sub(1_000);
+        assert_eq!(stored(&servers.node.cluster.log, &room).await, expected[kept..], "{room:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_master_costs_seconds_in_its_rooms_only() {
+    let Some(mut servers) = Servers::start(Kind::Cluster).await else { return };
+    whole(&servers).await;
+    let mut node = servers.topology.nodes.remove(0);
+    let killing = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        node.stop(Signal::KILL).await.unwrap();
+        tokio::time::sleep(GAP / 2).await;
+    };
+    let ((), all) = append_during(&servers, killing).await;
+    let (touched, untouched): (Vec<_>, Vec<_>) = all.iter().partition(|room| room.failed > 0);
+    let longest = |rooms: &[&Appended]| rooms.iter().map(|room| room.pause).max().unwrap();
+    eprintln!(
+        "killed: {} rooms waited {:?}, {} others at most {:?}",
+        touched.len(),
+        longest(&touched),
+        untouched.len(),
+        longest(&untouched)
+    );
+    assert!(longest(&touched) < GAP && longest(&untouched) < UNTOUCHED);
+    assert!((ROOMS / 8..ROOMS / 2).contains(&touched.len()), "a third of the rooms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_shard_the_others_serve() {
+    let Some(mut servers) = Servers::start(Kind::Cluster).await else { return };
+    whole(&servers).await;
+    for name in ["redis1", "redis4"] {
+        servers.topology.find(Some(name)).unwrap().stop(Signal::KILL).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let log = &servers.node.cluster.log;
+    let mut away = 0;
+    for number in 0..ROOMS {
+        let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
+        let began = Instant::now();
+        match log.append(&room, "text", None, None, Durability::Memory).await {
+            Ok(_) => assert!(began.elapsed() < UNTOUCHED, "{:?}", began.elapsed()),
+            Err(_) => away += 1,
+        }
+    }
+    eprintln!("without a shard: {away} of {ROOMS} rooms are away");
+    assert!((ROOMS / 8..ROOMS / 2).contains(&away), "a third of the rooms: {away}");
+    for name in ["redis1", "redis4"] {
+        servers.topology.restart(Some(name), false).await.unwrap();
+    }
+    whole(&servers).await;
+}
