@@ -1,6 +1,7 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
-//! - [`supervisor`]: a [`listener`] for each server that has partitions, with a connection of its own
+//! - [`supervisor`]: a [`listener`] for each server that has partitions, with a [`connection`] of its own; [`answers`] and
+//!   [`probes`] are parts of it
 //! - [`book`]: the channels that the node wants, and where each is to be subscribed · [`ledger`]: the subscriptions of one
 //!   connection · [`commands`]: what is sent for them · [`hub`]: what the listeners share
 //!
@@ -10,13 +11,16 @@
 //! has moved. The node's queue is bounded: a node that cannot keep up with its channels loses messages and receives
 //! a gap, too.
 
+mod answers;
 mod book;
 #[cfg(test)]
 mod book_tests;
 mod commands;
+mod connection;
 mod hub;
 mod ledger;
 mod listener;
+mod probes;
 mod supervisor;
 #[cfg(test)]
 mod topology_tests;
