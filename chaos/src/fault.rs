@@ -26,6 +26,8 @@ pub enum Kind {
     /// A Redis that takes writes is killed by SIGKILL, and restarted with its data; if it has a replica, that one takes
     /// over first
     Master,
+    /// The same, but it is back while its replica is just taking over: for a second, sentinels name the old one
+    Return,
     /// A Redis that takes writes and all its replicas are killed by SIGKILL, and restarted with their data
     Shard,
     /// A replica takes over although its master is well
@@ -68,6 +70,7 @@ impl Kind {
     pub fn fits(self, redis: Redis) -> bool {
         match self {
             Self::Takeover => has_replicas(redis),
+            Self::Return => redis == Redis::Sentinel,
             Self::Slots => redis == Redis::Cluster,
             Self::Wipe => !has_replicas(redis),
             _ => true,
@@ -79,7 +82,7 @@ impl Kind {
     pub fn may_lose(self, redis: Redis) -> bool {
         match self {
             Self::Wipe => true,
-            Self::Pause | Self::Restart | Self::Master | Self::Shard => has_replicas(redis),
+            Self::Pause | Self::Restart | Self::Master | Self::Return | Self::Shard => has_replicas(redis),
             Self::Takeover => redis == Redis::Sentinel,
             _ => false,
         }
@@ -88,7 +91,7 @@ impl Kind {
     /// Shortest and longest duration, in milliseconds.
     fn lasts(self, tempo: Tempo) -> (u64, u64) {
         match (self, tempo) {
-            (Self::Pubsub | Self::Normal | Self::Takeover | Self::Slots, _) => (0, 0),
+            (Self::Pubsub | Self::Normal | Self::Return | Self::Takeover | Self::Slots, _) => (0, 0),
             (Self::Kill, Tempo::Usual) => (1_000, 3_000),
             (Self::Kill, Tempo::Short) => (200, 800),
             // The gateways' drain window: see `fleet`.
@@ -117,7 +120,11 @@ impl Kind {
     /// Planned time until all servers are well again, after the fault itself.
     fn restart_time(self, redis: Redis) -> Duration {
         Duration::from_millis(match self {
-            Self::Pause | Self::Restart | Self::Master | Self::Shard | Self::Takeover if has_replicas(redis) => 5_000,
+            Self::Pause | Self::Restart | Self::Master | Self::Return | Self::Shard | Self::Takeover
+                if has_replicas(redis) =>
+            {
+                5_000
+            }
             Self::Kill | Self::Leave | Self::Restart | Self::Wipe | Self::Master | Self::Shard => 1_500,
             Self::Slots => 2_500,
             _ => 0,
@@ -191,6 +198,7 @@ impl fmt::Display for Fault {
             Kind::Restart => write!(f, "Redis shut down, restarted after {seconds:.1} s"),
             Kind::Wipe => write!(f, "a Redis shut down, restarted EMPTY after {seconds:.1} s"),
             Kind::Master => write!(f, "a master killed, restarted after {seconds:.1} s or more"),
+            Kind::Return => write!(f, "a master killed, restarted while a replica takes over"),
             Kind::Shard => write!(f, "a master and its replicas killed, restarted after {seconds:.1} s"),
             Kind::Takeover => write!(f, "a replica told to take over"),
             Kind::Slots => write!(f, "slots moved"),

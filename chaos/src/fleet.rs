@@ -44,14 +44,12 @@ impl Fleet {
         for server in redis.all() {
             links.push(Proxy::start(behind[&server.port], server.port, Arc::clone(&told)).await?);
         }
+        let through =
+            |port| redis.all().zip(&links).find(|(server, _)| server.port == port).map_or(port, |(_, link)| link.port);
         let mut gateways = Vec::with_capacity(nodes);
         for number in 1..=nodes {
             let id = format!("gw{number}");
-            let settings = if number == nodes {
-                redis.env_through(|port| behind.get(&port).copied().unwrap_or(port))
-            } else {
-                redis.env()
-            };
+            let settings = if number == nodes { redis.env_through(through) } else { redis.env() };
             let spec = Spec::new(&id, paths::beside("jackfield-gateway")?, &workdir.logs)
                 .env("NODE_ID", &id)
                 .env("JWT_SECRET", secret)

@@ -50,7 +50,7 @@ impl Fleet {
             }
             Kind::Pause => return self.pause(fault).await,
             Kind::Restart | Kind::Shard | Kind::Wipe => self.restart(fault).await?,
-            Kind::Master => return self.kill_master(fault).await,
+            Kind::Master | Kind::Return => return self.kill_master(fault).await,
             Kind::Takeover => {
                 let master = self.master(fault).await?;
                 self.redis.fail_over(master).await?;
@@ -124,6 +124,15 @@ impl Fleet {
         let back = Instant::now() + fault.lasts;
         self.redis.nodes[master].stop(Signal::KILL).await?;
         let replaced = matches!(self.redis.kind, Redis::Sentinel | Redis::Cluster);
+        if fault.kind == Kind::Return {
+            // It says that it is the master until a sentinel tells it otherwise, and so do they until all replicas know.
+            while replaced && self.redis.masters().await.is_empty() {
+                sleep(PAUSE).await;
+            }
+            self.redis.nodes[master].restart(false).await?;
+            self.redis.settle().await?;
+            return Ok(Instant::now());
+        }
         let over = if replaced { Some(self.taken_over(master).await?) } else { None };
         sleep_until(back).await;
         self.redis.nodes[master].restart(false).await?;
@@ -132,18 +141,24 @@ impl Fleet {
         Ok(over)
     }
 
-    /// Waits until another one takes writes instead of this one.
+    /// Waits until another one takes writes instead of this one, and until sentinels lead clients there.
     async fn taken_over(&self, master: usize) -> Result<Instant> {
-        let count = if self.redis.kind == Redis::Cluster { self.redis.nodes.len() / 2 } else { 1 };
         let taken_over = async {
-            loop {
-                let masters = self.redis.masters().await;
-                if masters.len() == count && !masters.contains(&master) {
-                    return Instant::now();
-                }
+            while !self.is_replaced(master).await {
                 sleep(PAUSE).await;
             }
+            Instant::now()
         };
         timeout(TAKEN_OVER, taken_over).await.context("no replica took over")
+    }
+
+    async fn is_replaced(&self, master: usize) -> bool {
+        let masters = self.redis.masters().await;
+        match self.redis.kind {
+            Redis::Sentinel => {
+                self.redis.sentinels_master().await.is_ok_and(|named| named != master && masters == [named])
+            }
+            _ => masters.len() == self.redis.nodes.len() / 2 && !masters.contains(&master),
+        }
     }
 }

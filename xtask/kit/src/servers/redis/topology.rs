@@ -193,17 +193,17 @@ impl Topology {
         masters
     }
 
-    /// The node that the sentinels name as the master.
+    /// The node that all sentinels name as the master; fails while they do not agree.
     pub async fn sentinels_master(&self) -> Result<usize> {
+        let mut named = Vec::new();
         for sentinel in &self.sentinels {
-            let Ok(answer) = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel::MASTER]).await else {
-                continue;
-            };
-            let port = answer.list().get(1).map(super::client::Reply::text).unwrap_or_default();
-            let index = self.nodes.iter().position(|node| node.port.to_string() == port);
-            return index.context("the sentinels name an unknown master");
+            let answer = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel::MASTER]).await?;
+            named.push(answer.list().get(1).map(super::client::Reply::text).unwrap_or_default());
         }
-        bail!("no sentinel answers")
+        let port = named.first().context("there are no sentinels")?;
+        ensure!(named.iter().all(|other| other == port), "the sentinels name {named:?}");
+        let index = self.nodes.iter().position(|node| node.port.to_string() == *port);
+        index.context("the sentinels name an unknown master")
     }
 
     /// Begins a failover although the master is well.
