@@ -48,7 +48,7 @@ use axum::Router;
 use bytes::Bytes;
 use jackfield_cluster::{
     Cluster, MemoryCluster,
-    bus::{BusEvent, EmitterMessage},
+    bus::{BusEvents, EmitterMessage},
     ids::{NodeId, random_id},
     over_redis,
     revocations::Revocations,
@@ -63,7 +63,7 @@ use jackfield_shared::{
     verify::KeySource,
 };
 use rustix::net::sockopt::set_socket_send_buffer_size;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 
 use crate::{
     api::{Api, ApiKeys},
@@ -139,7 +139,7 @@ impl Gateway {
         lifecycle: &Lifecycle,
         id: NodeId,
         cluster: Cluster,
-        events: mpsc::Receiver<BusEvent>,
+        events: BusEvents,
     ) -> Result<Self, StartError> {
         settings.check()?;
         let verifier = settings.verifier(keys)?;

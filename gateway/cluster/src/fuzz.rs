@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     log::Position,
+    redis::frames::Frames,
     wire::{BusMessage, envelope},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 2] = [("bus_message", bus_message), ("position", position)];
+pub const TARGETS: [Target; 3] = [("bus_message", bus_message), ("position", position), ("subscription", subscription)];
 
 /// A message from the bus, in its envelope. It is the same after it was sent on.
 pub fn bus_message(data: &[u8]) {
@@ -28,6 +29,30 @@ pub fn position(data: &[u8]) {
     let Ok(Ok(position)) = std::str::from_utf8(data).map(str::parse::<Position>) else { return };
     assert_eq!(position.to_string().parse(), Ok(position));
     assert_eq!(position.to_string(), String::from_utf8_lossy(data).to_lowercase());
+}
+
+/// What Redis sends on a connection for subscriptions. However it arrives, it is the same.
+pub fn subscription(data: &[u8]) {
+    let whole = frames(&[data]);
+    let (first, second) = data.split_at(data.len() / 2);
+    assert_eq!(frames(&[first, second]), whole);
+}
+
+/// The frames in these pieces, and whether the connection goes on.
+fn frames(pieces: &[&[u8]]) -> (Vec<String>, bool) {
+    let mut frames = Frames::default();
+    let mut found = Vec::new();
+    for piece in pieces {
+        frames.buffer().extend_from_slice(piece);
+        loop {
+            match frames.next() {
+                Ok(Some(frame)) => found.push(format!("{frame:?}")),
+                Ok(None) => break,
+                Err(_) => return (found, false),
+            }
+        }
+    }
+    (found, true)
 }
 
 #[cfg(test)]

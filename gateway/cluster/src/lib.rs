@@ -38,7 +38,6 @@ pub mod wire;
 use std::{sync::Arc, time::Duration};
 
 use jackfield_shared::lifecycle::Lifecycle;
-use tokio::sync::mpsc;
 
 use self::{
     bus::memory::MemoryNetwork, idempotency::memory::MemoryIdempotency, inbox::memory::MemoryInbox,
@@ -46,7 +45,7 @@ use self::{
     redis::link::RedisLink, redis::streams::Streams, sessions::memory::MemorySessions, user_log::memory::MemoryUserLog,
 };
 use self::{
-    bus::{Bus, BusEvent},
+    bus::{Bus, BusEvents},
     connects::{Connects, memory::MemoryConnects, redis::RedisConnects},
     facts::{FactTerms, Facts, memory::MemoryFacts, redis::RedisFacts},
     idempotency::Idempotency,
@@ -179,7 +178,7 @@ impl MemoryCluster {
 
     /// Adds a node. Returns its ports, and the events of its bus.
     #[must_use]
-    pub fn join(&self) -> (Cluster, mpsc::Receiver<BusEvent>) {
+    pub fn join(&self) -> (Cluster, BusEvents) {
         let (bus, events) = self.network.join();
         let cluster = Cluster {
             bus: Bus::Memory(bus),
@@ -207,7 +206,7 @@ pub fn over_redis(
     node: &NodeId,
     terms: Terms,
     lifecycle: &Lifecycle,
-) -> (Cluster, mpsc::Receiver<BusEvent>) {
+) -> (Cluster, BusEvents) {
     let link = Arc::new(RedisLink::new(topology, prefix, lifecycle));
     let (bus, events) = bus::redis::RedisBus::start(Arc::clone(&link), node, lifecycle);
     let (notifications, kept_for) = (terms.notifications, terms.user_events);

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use jackfield_cluster::{
-    bus::{BusEvent, Channel},
+    bus::{BusEvent, BusEvents, Channel},
     ids::{SessionId, SessionKey},
     wire::{BusMessage, EndSubscriptions, envelope},
 };
 use jackfield_engine::Frame;
 use jackfield_shared::trace::{Origin, Span, SpanKind, within};
-use tokio::sync::mpsc;
 
 use crate::{
     emit,
@@ -21,7 +20,7 @@ use crate::{
 /// Sessions or subscribers that are sent to before the task yields.
 const BATCH: usize = 256;
 
-pub(super) async fn listen(shared: Arc<Shared>, mut events: mpsc::Receiver<BusEvent>) {
+pub(super) async fn listen(shared: Arc<Shared>, mut events: BusEvents) {
     let stopping = shared.lifecycle.stopping();
     while let Some(Some(event)) = stopping.run_until_cancelled(events.recv()).await {
         match event {

@@ -24,15 +24,14 @@ mod unread;
 
 use std::sync::Arc;
 
-use jackfield_cluster::bus::BusEvent;
-use tokio::sync::mpsc;
+use jackfield_cluster::bus::BusEvents;
 
 pub(crate) use self::report::Report;
 use crate::{fact, session::Shared};
 
 /// Starts all background work. It runs until the lifecycle stops; when the lifecycle is leaving, the node drains and
 /// then stops it.
-pub(crate) fn start(shared: &Arc<Shared>, events: mpsc::Receiver<BusEvent>) {
+pub(crate) fn start(shared: &Arc<Shared>, events: BusEvents) {
     let tasks = &shared.lifecycle;
     tasks.spawn(listen::listen(Arc::clone(shared), events));
     let heartbeat_task = tasks.spawn(heartbeat::heartbeat(Arc::clone(shared)));

@@ -4,18 +4,14 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
 use crate::{
     Unavailable,
-    bus::{BusEvent, Channel},
+    bus::{BusEvent, BusEvents, Channel, events, events::EventQueue},
     once::OnceKeys,
     partition::PartitionSet,
     wire::envelope,
 };
-
-/// Capacity of one node's event queue. A full queue drops events, and the node receives [`BusEvent::Gap`].
-const BACKLOG: usize = 16_384;
 
 /// All nodes of the process.
 #[derive(Clone, Default)]
@@ -26,8 +22,7 @@ pub struct MemoryNetwork {
 
 struct Endpoint {
     subscribed: HashSet<Channel>,
-    /// The last slot is kept free for [`BusEvent::Gap`].
-    queue: mpsc::Sender<BusEvent>,
+    queue: EventQueue,
     /// The last event in the queue is [`BusEvent::Gap`].
     missed: bool,
 }
@@ -41,8 +36,8 @@ pub struct MemoryBus {
 
 impl MemoryNetwork {
     /// Adds a node.
-    pub fn join(&self) -> (MemoryBus, mpsc::Receiver<BusEvent>) {
-        let (queue, events) = mpsc::channel(BACKLOG + 1);
+    pub fn join(&self) -> (MemoryBus, BusEvents) {
+        let (queue, events) = events::queue();
         let mut endpoints = self.endpoints.lock();
         endpoints.push(Endpoint { subscribed: HashSet::new(), queue, missed: false });
         (MemoryBus { network: self.clone(), index: endpoints.len() - 1 }, events)
@@ -61,11 +56,11 @@ impl Endpoint {
     /// Queues the event, or drops it if the queue is full. The first dropped event is replaced by [`BusEvent::Gap`],
     /// the last event in the queue, so the node learns of this and all following drops.
     fn push(&mut self, event: BusEvent) {
-        let has_room = self.queue.capacity() > 1;
-        if has_room || !self.missed {
-            // Fails only if the node has ended: this is the only sender, and a slot is free.
-            let _ = self.queue.try_send(if has_room { event } else { BusEvent::Gap(PartitionSet::ALL) });
-            self.missed = !has_room;
+        if self.queue.push(event) {
+            self.missed = false;
+        } else if !self.missed {
+            // Fails only if the node has ended: the last slot is free.
+            self.missed = self.queue.push(BusEvent::Gap(PartitionSet::ALL));
         }
     }
 }
@@ -111,7 +106,10 @@ impl MemoryBus {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::bus::events::BACKLOG;
 
     #[test]
     fn a_node_gets_the_gap_without_another_message() {
@@ -123,10 +121,10 @@ mod tests {
                 network.publish(&Channel::Presence, &Bytes::new());
             }
             for _ in 0..BACKLOG {
-                assert!(matches!(events.try_recv(), Ok(BusEvent::Message(..))));
+                assert!(matches!(events.recv().now_or_never(), Some(Some(BusEvent::Message(..)))));
             }
-            assert!(matches!(events.try_recv(), Ok(BusEvent::Gap(PartitionSet::ALL))), "round {round}");
-            assert!(events.try_recv().is_err());
+            assert_eq!(events.recv().now_or_never(), Some(Some(BusEvent::Gap(PartitionSet::ALL))), "round {round}");
+            assert!(events.recv().now_or_never().is_none());
         }
     }
 }

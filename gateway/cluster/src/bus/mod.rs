@@ -8,6 +8,7 @@
 
 mod channel;
 mod emitters;
+mod events;
 pub(crate) mod memory;
 pub(crate) mod redis;
 
@@ -17,6 +18,7 @@ use jackfield_shared::trace::{Span, SpanKind, within};
 pub use self::{
     channel::Channel,
     emitters::{EmitterMessage, EmitterMessages},
+    events::BusEvents,
 };
 use crate::forward::forward;
 use crate::{Unavailable, bus::memory::MemoryBus, bus::redis::RedisBus, partition::PartitionSet};

@@ -17,6 +17,8 @@ const LONGEST: usize = 64 * 1024 * 1024;
 const LONGEST_LINE: usize = 64 * 1024;
 /// Values that a frame may have.
 const MOST_VALUES: usize = 4_096;
+/// Bytes of a buffer that is kept, when nothing is in it.
+const KEPT: usize = 1024 * 1024;
 /// Texts of a frame whose places are kept: those of a message on a pattern.
 const TEXTS: usize = 4;
 
@@ -70,6 +72,9 @@ impl Frames {
     /// The buffer to read more into.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         self.buffer.advance(std::mem::take(&mut self.taken));
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT {
+            self.buffer = BytesMut::new();
+        }
         &mut self.buffer
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use jackfield_cluster::{
     Cluster, MemoryCluster, RedisSettings, Terms,
-    bus::{BusEvent, Channel},
+    bus::{BusEvent, BusEvents, Channel},
     facts::FactTerms,
     ids::{Incarnation, NodeId, SessionRef, random_id},
     inbox::{Keep, NotificationId},
@@ -23,7 +23,6 @@ use jackfield_shared::{
     settings,
     settings::{Sources, load},
 };
-use tokio::sync::mpsc;
 
 /// Short, so that tests do not wait long, but long enough for a busy machine to renew a lease in time.
 pub const TERMS: Terms = Terms {
@@ -48,7 +47,7 @@ pub enum Backend {
 pub struct Node {
     pub id: NodeId,
     pub cluster: Cluster,
-    pub events: mpsc::Receiver<BusEvent>,
+    pub events: BusEvents,
 }
 
 /// The nodes of one cluster. Dropping it ends their background work.

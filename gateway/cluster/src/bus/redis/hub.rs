@@ -6,14 +6,13 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
 use super::{
     book::{Book, Place},
     commands::Kind,
 };
 use crate::{
-    bus::{BusEvent, emitters::EmitterQueue},
+    bus::{emitters::EmitterQueue, events::EventQueue},
     redis::keys::Keys,
 };
 
@@ -28,7 +27,7 @@ pub(super) struct Hub {
     pub(super) kind: Kind,
     pub(super) book: Mutex<Book>,
     /// The node's events.
-    pub(super) queue: mpsc::Sender<BusEvent>,
+    pub(super) queue: EventQueue,
     pub(super) emitters: Mutex<Emitters>,
     /// The running listeners.
     pub(super) ears: Mutex<Vec<Ear>>,

@@ -1,22 +1,26 @@
 //! [`crate::bus`] over Redis pub/sub.
 //!
-//! - [`supervisor`]: a [`listener`] for each server that has partitions, with a connection of its own
+//! - [`supervisor`]: a [`listener`] for each server that has partitions, with a [`connection`] of its own; [`answers`] and
+//!   [`probes`] are parts of it
 //! - [`book`]: the channels that the node wants, and where each is to be subscribed · [`ledger`]: the subscriptions of one
 //!   connection · [`commands`]: what is sent for them · [`hub`]: what the listeners share
 //!
 //! After a connection was lost, or a partition has moved to another server, the channels are subscribed again, in batches,
-//! and only then the node gets [`BusEvent::Gap`] with the partitions that may have missed messages. On a Redis Cluster
+//! and only then the node gets [`crate::bus::BusEvent::Gap`] with the partitions that may have missed messages. On a Redis Cluster
 //! messages and subscriptions are sharded; then a server says by itself that it has no channel any more, because its slot
 //! has moved. The node's queue is bounded: a node that cannot keep up with its channels loses messages and receives
-//! [`BusEvent::Gap`].
+//! a gap, too.
 
+mod answers;
 mod book;
 #[cfg(test)]
 mod book_tests;
 mod commands;
+mod connection;
 mod hub;
 mod ledger;
 mod listener;
+mod probes;
 mod supervisor;
 #[cfg(test)]
 mod topology_tests;
@@ -29,7 +33,7 @@ use std::{
 use bytes::Bytes;
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::{
     book::{Book, Reach},
@@ -39,7 +43,7 @@ use self::{
 };
 use crate::{
     TIMEOUT, Unavailable,
-    bus::{BusEvent, Channel, EmitterMessages, ServerHealth, emitters},
+    bus::{BusEvents, Channel, EmitterMessages, ServerHealth, emitters, events},
     ids::NodeId,
     once::REMEMBERED,
     redis::{
@@ -52,9 +56,6 @@ use crate::{
 
 static PUBLISH_ONCE: LazyLock<Source> = script!("../publish_once.lua");
 
-/// Capacity of a node's event queue.
-const BACKLOG: usize = 16_384;
-
 /// A node's endpoint of the bus.
 #[derive(Clone)]
 pub struct RedisBus {
@@ -63,12 +64,8 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    pub(crate) fn start(
-        link: Arc<RedisLink>,
-        node: &NodeId,
-        lifecycle: &Lifecycle,
-    ) -> (Self, mpsc::Receiver<BusEvent>) {
-        let (queue, events) = mpsc::channel(BACKLOG);
+    pub(crate) fn start(link: Arc<RedisLink>, node: &NodeId, lifecycle: &Lifecycle) -> (Self, BusEvents) {
+        let (queue, events) = events::queue();
         let hub = Arc::new(Hub {
             keys: link.keys.clone(),
             node: node.to_string(),
