@@ -441,7 +441,7 @@ export interface components {
             sessions: number;
         };
         /**
-         * @description What it has reached, as the rule of the room or feed wants: the memory of Redis, a replica of it, or its disk.
+         * @description The durability that it has reached, as the rule of the room or feed wants it: the memory of Redis, a replica of it, or its disk.
          * @enum {string}
          */
         Durable: "memory" | "replica" | "disk";

@@ -21,6 +21,12 @@ jackfield_shared::metric_list! {
     Counter REDIS_ERRORS = "jackfield_redis_errors_total" by connection in LINKS, kind in &["error", "refused", "timeout"];
     /// Seconds per call to Redis; the quick connection samples one call in seventeen.
     Histogram REDIS = "jackfield_redis_seconds" by connection in LINKS;
+    /// Calls to each Redis (its address, or the name of the master) over the shared connection and the pool, by outcome:
+    /// `answered`, or `failed` (no connection, no answer in time, or refused).
+    Counter REDIS_SERVER_CALLS = "jackfield_redis_server_calls_total" by server in &[], outcome in &["answered", "failed"];
+    /// Redis that this node uses, by state: `up` if what the node publishes there comes back, else `away`. `/readyz`
+    /// names them.
+    Gauge REDIS_SERVERS = "jackfield_redis_servers" by state in &["up", "away"];
     /// Messages that a rule wants on a replica or on disk, by outcome: `reached`, or `unavailable`: refused, or not
     /// confirmed in time.
     Counter COMMITTED = "jackfield_commits_total" by durable in BARRIERS, outcome in &["reached", "unavailable"];

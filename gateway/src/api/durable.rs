@@ -1,10 +1,10 @@
-//! What a stored message has reached, in answers to backends.
+//! The durability that a stored message has reached, in answers to backends.
 
 use jackfield_cluster::log::Durability;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What it has reached, as the rule of the room or feed wants: the memory of Redis, a replica of it, or its disk.
+/// The durability that it has reached, as the rule of the room or feed wants it: the memory of Redis, a replica of it, or its disk.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Durable {

@@ -31,7 +31,7 @@ struct Args<'a> {
 pub(super) struct Stored {
     status: &'static str,
     message_id: String,
-    /// What it has reached.
+    /// The durability that it has reached.
     durable: &'static str,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Rule {
     pub(crate) update: Roles,
     /// Number of the last updates that new subscribers get.
     pub(crate) keep: usize,
-    /// What an update must have reached before it is acknowledged.
+    /// The durability that an update must have before it is acknowledged.
     pub(crate) durable: Durability,
 }
 

@@ -3,6 +3,8 @@
 use jackfield_cluster::log::Durability;
 
 use super::unkept::unkept;
+use jackfield_cluster::metrics::REDIS_SERVERS;
+
 use crate::{
     metrics::{
         BUILD, CONNECTIONS, CONNECTIONS_LIMIT, HOOK_BREAKER_OPEN, HOOK_OPEN, PASSING_ON, READY, RELEASES_WAITING,
@@ -22,6 +24,11 @@ pub(crate) fn sample(shared: &Shared) {
         ("staying", readiness.staying),
     ] {
         READY.set_for([part], usize::from(good));
+    }
+    let servers = shared.cluster.bus.health();
+    let up = servers.iter().filter(|server| server.is_heard).count();
+    for (state, count) in [("up", up), ("away", servers.len() - up)] {
+        REDIS_SERVERS.set_for([state], count);
     }
     CONNECTIONS.set(shared.limiter.count());
     CONNECTIONS_LIMIT.set(shared.settings.limits.connections as usize);

@@ -1,4 +1,4 @@
-//! What rules promise and the back end does not give at present.
+//! The promises of rules that the back end cannot keep at present.
 
 use jackfield_cluster::log::{Durability, Shortfall};
 use serde::Serialize;

@@ -56,7 +56,7 @@ impl Rules {
         }
     }
 
-    /// What a message must have reached before it is acknowledged in the room.
+    /// The durability that a message must have before it is acknowledged in the room.
     pub(crate) fn durability(&self, room: &str) -> Durability {
         let matching = self.0.iter().filter(|rule| rule.matches(room));
         matching.filter_map(|rule| rule.durable).next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What acknowledgements say, and what happens where a rule wants more than the back end gives: a cluster in memory has
+//! Acknowledgements, and rooms whose rule wants more than the back end gives: a cluster in memory has
 //! no replica and no disk.
 
 use axum::http::{Method, StatusCode};

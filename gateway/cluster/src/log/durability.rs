@@ -1,4 +1,4 @@
-//! What an append must have reached before it is acknowledged.
+//! The durability that an append must have before it is acknowledged.
 
 /// A room's rule names one; the acknowledgement says which was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -40,7 +40,7 @@ pub struct Appended {
     pub position: Position,
     /// Whether it was stored now, and not earlier under the same key.
     pub new: bool,
-    /// What it has reached: what the caller wanted.
+    /// The durability that it has reached: the one that the caller wanted.
     pub durable: Durability,
 }
 

@@ -30,7 +30,6 @@ macro_rules! script {
 static ENTER: LazyLock<Source> = script!("enter.lua");
 static LEAVE: LazyLock<Source> = script!("leave.lua");
 static SETTLE: LazyLock<Source> = script!("settle.lua");
-static DUE: LazyLock<Source> = crate::redis::script::script!("due.lua");
 
 /// Entries in one round trip.
 const BATCH: usize = 256;
@@ -102,12 +101,17 @@ impl RedisPresence {
 
     async fn settle_part(&self, part: PartitionSet) -> Result<(), Unavailable> {
         let keys = &self.link.keys;
+        let Some(first) = part.iter().next() else { return Ok(()) };
         loop {
+            // By Redis's own clock, as the reminders are.
+            let (seconds, micros): (u64, u64) = self.link.command(first, &redis::cmd("TIME")).await?;
+            let now = seconds * 1_000 + micros / 1_000;
             let due = |partition| {
-                let keys = vec![keys.leaving(partition)];
-                (partition, ScriptCall { keys, arguments: vec![DUE_OF_ONE.to_string()] })
+                let mut due = redis::cmd("ZRANGEBYSCORE");
+                due.arg(keys.leaving(partition)).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(DUE_OF_ONE);
+                (partition, due)
             };
-            let found: Vec<Vec<String>> = self.link.each(&DUE, part.iter().map(due)).await?;
+            let found: Vec<Vec<String>> = self.link.bulk(part.iter().map(due).collect()).await?;
             let (mut calls, mut unknown) = (Vec::new(), Vec::new());
             for (partition, reminders) in part.iter().zip(&found) {
                 for reminder in reminders {

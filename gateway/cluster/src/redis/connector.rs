@@ -205,3 +205,7 @@ fn without_certificate(error: &RedisError) -> RedisError {
          `redis.keyFile` ({error})"
     ))
 }
+
+#[cfg(test)]
+#[path = "connector_tests.rs"]
+mod tests;

@@ -14,7 +14,7 @@ pub(super) struct Fake {
     serving: JoinHandle<()>,
 }
 
-/// The answer to a command, in the protocol's form; `None` is none, ever.
+/// The answer to a command, in the protocol's form; `None` is none, ever, and an empty one ends the connection.
 type Answer = dyn Fn(&[String]) -> Option<String> + Send + Sync;
 
 impl Fake {
@@ -70,6 +70,7 @@ async fn serve(stream: TcpStream, answer: Arc<Answer>) {
     let mut stream = BufReader::new(stream);
     while let Some(command) = command(&mut stream).await {
         match answer(&command) {
+            Some(answer) if answer.is_empty() => return,
             Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap_or_default(),
             None => pending().await,
         }

@@ -31,6 +31,7 @@ use crate::{
     redis::{
         commit::{Barrier, Commits},
         connector::Connector,
+        counted::Counted,
         pool::{Pool, pool},
         script::Call,
         shared::SharedConnection,
@@ -51,7 +52,7 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(crate) struct Server {
-    /// Its address, for logs, metrics and reports.
+    /// Its address, or the name of the master, for logs, metrics and reports.
     pub(crate) name: String,
     connector: Arc<Connector>,
     quick: SharedConnection,
@@ -59,6 +60,7 @@ pub(crate) struct Server {
     commits: Commits,
     /// When a refused command was last logged, and led to a reconnect if necessary.
     refused: Mutex<Option<Instant>>,
+    counted: Counted,
     /// To be notified if the partitions of the servers may have changed; of a Redis Cluster only.
     moved: Option<Arc<Notify>>,
 }
@@ -66,15 +68,16 @@ pub(crate) struct Server {
 impl Server {
     /// Does not connect yet.
     pub(crate) fn new(target: RedisTarget, lifecycle: &Lifecycle) -> Self {
-        let name = target.to_string();
+        let name = target.name();
         let connector = Connector::start(target, lifecycle);
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
             bulk: pool(&connector, BULK_CONNECTIONS),
             commits: Commits::new(name.clone(), Arc::clone(&connector), lifecycle),
             connector,
-            name,
             refused: Mutex::new(None),
+            counted: Counted::of(&name),
+            name,
             moved: None,
         }
     }
@@ -114,28 +117,31 @@ impl Server {
 
     /// One command.
     pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let answer = self.quick.clone().req_packed_command(command).await;
-        self.noticed(answer.and_then(Value::extract_error))
+        self.noticed(async { self.quick.clone().req_packed_command(command).await.and_then(Value::extract_error) })
+            .await
     }
 
     /// Several commands in one write. Returns each command's answer, or a [`Value`] that is its error.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.noticed(self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await)
+        self.noticed(async { self.quick.clone().req_packed_commands(pipeline, 0, pipeline.len()).await }).await
     }
 
     /// Like [`Server::send_all`], over a connection of the pool.
     pub(crate) async fn send_bulk(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        let mut connection = self.bulk.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => error,
-            PoolError::Timeout(_) => io::Error::from(io::ErrorKind::TimedOut).into(),
-            other => io::Error::other(other.to_string()).into(),
-        })?;
-        self.noticed(connection.req_packed_commands(pipeline, 0, pipeline.len()).await)
+        let answers = async {
+            let mut connection = self.bulk.get().await.map_err(|error| match error {
+                PoolError::Backend(error) => error,
+                PoolError::Timeout(_) => io::Error::from(io::ErrorKind::TimedOut).into(),
+                other => io::Error::other(other.to_string()).into(),
+            })?;
+            connection.req_packed_commands(pipeline, 0, pipeline.len()).await
+        };
+        self.noticed(answers).await
     }
 
     /// Runs a script that writes, and answers once what it wrote has passed the barrier: see [`Commits`].
     pub(crate) async fn commit(&self, barrier: Barrier, call: Call<'static>, until: Instant) -> RedisResult<Value> {
-        self.noticed(self.commits.run(barrier, call, until).await)
+        self.noticed(self.commits.run(barrier, call, until)).await
     }
 
     /// Why this server does not give a durability at present; see [`Commits::shortfall`].
@@ -145,10 +151,13 @@ impl Server {
 
     /// Sends a script's source.
     pub(crate) async fn load(&self, script: &Script) -> RedisResult<()> {
-        self.noticed(script.load_async(&mut self.quick.clone()).await.map(drop))
+        self.noticed(async { script.load_async(&mut self.quick.clone()).await.map(drop) }).await
     }
 
-    fn noticed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+    async fn noticed<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        let counting = self.counted.begin();
+        let answer = answer.await;
+        counting.end(answer.as_ref().is_err_and(|error| error.is_io_error() || refusal(error).is_some()));
         if let Err(error) = &answer {
             if error.is_io_error() {
                 self.may_have_moved();

@@ -366,3 +366,7 @@ async fn answer(server: &Server, command: &Cmd, script: Option<&Script>, is_aski
         (answer, _) => answer,
     }
 }
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;
