@@ -32,7 +32,7 @@ pub enum Kind {
     Shard,
     /// A replica takes over although its master is well
     Takeover,
-    /// A thousand slots of a Redis Cluster move to another master, key by key
+    /// Sixteen slots of a Redis Cluster that are in use move to another master, key by key
     Slots,
     /// The links between one gateway and all Redis are cut, silently or by closing connections, and restored
     Cut,

@@ -17,8 +17,8 @@ use super::{
 const TAKEN_OVER: Duration = Duration::from_secs(20);
 /// Interval between two questions who takes writes.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Slots that move in one fault: a few of the parts into which the gateways divide users and rooms.
-const SLOTS: usize = 1_000;
+/// Slots that move in one fault: an eighth of the parts into which the gateways divide users and rooms.
+const SLOTS: usize = 16;
 
 impl Fleet {
     /// Injects a planned fault, and reverts it. Returns when clients could be served again; servers may have taken longer to

@@ -21,6 +21,17 @@ pub struct Moved {
     pub keys: usize,
 }
 
+/// The slots of these ranges in which the master has keys.
+pub async fn used(master: &Redis, ranges: &[(u16, u16)]) -> Result<Vec<u16>> {
+    let (mut connection, mut used) = (master.connect().await?, Vec::new());
+    for slot in ranges.iter().flat_map(|(first, last)| *first..=*last) {
+        if connection.ask(&["CLUSTER", "COUNTKEYSINSLOT", &slot.to_string()]).await? != Reply::Number(0) {
+            used.push(slot);
+        }
+    }
+    Ok(used)
+}
+
 /// Moves these slots, one after the other.
 pub async fn move_slots(masters: &[&Redis], from: &Redis, to: &Redis, slots: &[u16]) -> Result<Moved> {
     let (from_id, to_id) = (cluster::id(from).await?, cluster::id(to).await?);

@@ -215,8 +215,8 @@ impl Topology {
         }
     }
 
-    /// Moves up to this many neighbouring slots from one master of a Redis Cluster to another. `choose` returns where to
-    /// begin among so many.
+    /// Moves up to this many slots that have keys, neighbours where possible, from one master of a Redis Cluster to
+    /// another. `choose` returns where to begin among so many. Each slot costs every master a write to its disk.
     pub async fn move_slots(
         &self,
         from: usize,
@@ -225,10 +225,9 @@ impl Topology {
         choose: impl Fn(usize) -> usize,
     ) -> Result<Moved> {
         ensure!(self.kind == Kind::Cluster, "only a Redis Cluster has slots");
-        let ranges = cluster::slots(&self.nodes[from]).await?;
-        let own: Vec<u16> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
-        let begin = choose(own.len().saturating_sub(most) + 1);
-        let chosen: Vec<u16> = own.into_iter().skip(begin).take(most).collect();
+        let used = slots::used(&self.nodes[from], &cluster::slots(&self.nodes[from]).await?).await?;
+        let begin = choose(used.len().saturating_sub(most) + 1);
+        let chosen: Vec<u16> = used.into_iter().skip(begin).take(most).collect();
         let masters: Vec<&Redis> = self.masters().await.into_iter().map(|index| &self.nodes[index]).collect();
         slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], &chosen).await
     }
