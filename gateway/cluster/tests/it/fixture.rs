@@ -194,6 +194,14 @@ pub fn only_redis() -> Option<String> {
     (url.starts_with("redis://127.0.0.1:") && sentinels.is_empty()).then_some(url)
 }
 
+/// Number of Redis that know nothing of each other; 1 for anything else.
+pub fn several(backend: Backend) -> usize {
+    match (backend, redis()) {
+        (Backend::Redis, Some(settings)) if !settings.cluster => settings.urls.len().max(1),
+        _ => 1,
+    }
+}
+
 /// Makes two tests of each `async fn case(Backend)`.
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Keys that move at once; clients see a slot in the middle of its move if it has more.
-const AT_ONCE: &str = "5";
+const AT_ONCE: &str = "10";
 
 /// The result of a move.
 #[derive(Debug, Clone, Copy, Default)]
