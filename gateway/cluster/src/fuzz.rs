@@ -31,7 +31,7 @@ pub fn position(data: &[u8]) {
     assert_eq!(position.to_string(), String::from_utf8_lossy(data).to_lowercase());
 }
 
-/// What Redis sends on a connection for subscriptions. However it arrives, it is the same.
+/// Bytes from Redis on a connection for subscriptions. They are the same frames in one piece and in two.
 pub fn subscription(data: &[u8]) {
     let whole = frames(&[data]);
     let (first, second) = data.split_at(data.len() / 2);

@@ -114,8 +114,9 @@ impl<M: Occupant> Rooms<M> {
         let lap = stopwatch.begin(now());
         let appended = self.0.back_end.log.append(room.name(), body, key, room.signals().seen(), durable).await;
         let stored = appended.as_ref().ok().filter(|appended| appended.new).map(|appended| appended.position);
-        if stored.is_some() {
+        if let Some(position) = stored {
             room.signals().begun();
+            room.signals().appended(position);
             metrics::STORED.add(1);
         }
         if let Some(took) = lap.and_then(|begun| stopwatch.stored(begun, stored)) {

@@ -1,8 +1,9 @@
 //! State that a room's worker shares with the holders of the room's handle.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jackfield_cluster::log::Position;
+use parking_lot::Mutex;
 
 use super::stopwatch::Stopwatch;
 use crate::log_follower;
@@ -14,8 +15,8 @@ pub(super) struct Signals {
     pub(super) stopwatch: Stopwatch,
     /// The room has a stored message, as far as this node knows.
     begun: AtomicBool,
-    /// The epoch that the members on this node have reached; 0 until it is known.
-    epoch: AtomicU64,
+    /// The newest position of this log that this node knows.
+    seen: Mutex<Option<Position>>,
 }
 
 impl Signals {
@@ -32,12 +33,17 @@ impl Signals {
     /// Records the position that the members on this node have reached.
     pub(super) fn at(&self, position: Position) {
         self.begun.store(position.number > 0, Ordering::Release);
-        self.epoch.store(position.epoch, Ordering::Release);
+        self.appended(position);
     }
 
-    /// A position in the epoch that the members on this node have reached, if known.
+    /// Records that a message was stored at this position.
+    pub(super) fn appended(&self, position: Position) {
+        let mut seen = self.seen.lock();
+        *seen = (*seen).max(Some(position));
+    }
+
+    /// The newest position that this node knows, if any: a log that ends before it has lost messages.
     pub(super) fn seen(&self) -> Option<Position> {
-        let epoch = self.epoch.load(Ordering::Acquire);
-        (epoch > 0).then_some(Position { epoch, number: 0 })
+        *self.seen.lock()
     }
 }

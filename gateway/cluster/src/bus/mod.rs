@@ -67,8 +67,8 @@ impl Bus {
         within(Span::child("publish", SpanKind::Producer), publishing).await
     }
 
-    /// Like [`Bus::publish`], at most once for each channel and `key` in [`crate::once::REMEMBERED`], whichever nodes call. Returns
-    /// false if it was sent before.
+    /// Like [`Bus::publish`], at most once for each channel and `key` in [`crate::once::REMEMBERED`], whichever nodes call.
+    /// Returns false if it was sent before.
     ///
     /// # Errors
     /// [`Unavailable`]: the message may or may not have been sent.

@@ -12,10 +12,11 @@
 -- ARGV[5]  how long the same key stands for the same message, in milliseconds; 0 without a key
 -- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds, and an hour more
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
--- ARGV[8]  highest epoch that the caller has seen, or 0: if the log's epoch is lower, a new, higher one begins
--- ARGV[9]  1 if the caller waits until replicas or the disk have the message: then a message that was stored before is
+-- ARGV[8]  highest epoch that the caller has seen, or 0, and ARGV[9] the highest number in it: if the log ends before
+--          that position, it has lost messages, and a new, higher epoch begins, so that no position is given twice
+-- ARGV[10] 1 if the caller waits until replicas or the disk have the message: then a message that was stored before is
 --          written again, because a connection can wait only for what it has written itself; else 0
--- ARGV[10] if facts are recorded: settings of their outbox, ARGV[11] the room's namespace
+-- ARGV[11] if facts are recorded: settings of their outbox, ARGV[12] the room's namespace
 -- Returns  {epoch, number, 1 when it was stored now else 0}
 -- Publishes ARGV[7], "M" and the position, a space and the body.
 -- Records  message.stored, with the fields of the body
@@ -24,7 +25,7 @@ local once = tonumber(ARGV[5])
 if once > 0 then
   local before = redis.call('GET', KEYS[3])
   if before then
-    if ARGV[9] == '1' then
+    if ARGV[10] == '1' then
       redis.call('SET', KEYS[3], before, 'KEEPTTL')
     end
     local epoch, number = string.match(before, '^(%d+) (%d+)$')
@@ -32,18 +33,20 @@ if once > 0 then
   end
 end
 
-local state = redis.call('HMGET', KEYS[2], 'e', 'x')
+local state = redis.call('HMGET', KEYS[2], 'e', 'x', 'n')
 local epoch, expiry_set = state[1], tonumber(state[2] or 0)
-if not epoch or tonumber(epoch) < tonumber(ARGV[8]) then
+local seen_epoch, seen_number = tonumber(ARGV[8]), tonumber(ARGV[9])
+local of_log = tonumber(epoch or 0)
+if not epoch or of_log < seen_epoch or (of_log == seen_epoch and tonumber(state[3] or 0) < seen_number) then
   local is_first = not epoch
   -- After a failover, the new server's clock may be behind.
-  epoch = whole(math.max(us, tonumber(ARGV[8]) + 1))
+  epoch = whole(math.max(us, seen_epoch + 1))
   if is_first then
     redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
     -- Delete messages of an expired epoch, whose numbers would collide.
     redis.call('DEL', KEYS[1])
   else
-    redis.call('HSET', KEYS[2], 'e', epoch, 'b', redis.call('HGET', KEYS[2], 'n'))
+    redis.call('HSET', KEYS[2], 'e', epoch, 'b', state[3] or 0)
   end
 end
 local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
@@ -76,8 +79,8 @@ if once > 0 then
 end
 local stored_at = position(tonumber(epoch), number)
 redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. stored_at .. ' ' .. ARGV[1])
-local out = outbox(KEYS[4], KEYS[5], ARGV[10])
+local out = outbox(KEYS[4], KEYS[5], ARGV[11])
 if out then
-  fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[11]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
+  fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[12]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
 end
 return { epoch, number_text, 1 }

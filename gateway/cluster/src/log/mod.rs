@@ -55,7 +55,8 @@ pub enum Log {
 
 impl Log {
     /// Stores and publishes a message. `key`, if given, makes retries within [`SAME_KEY_FOR`] idempotent. If a new
-    /// epoch begins with this message, it is later than that of `seen`, a position that the caller knows. Answered once the
+    /// epoch begins with this message, it is later than that of `seen`, the newest position that the caller knows; one
+    /// begins if the log ends before it. Answered once the
     /// message has reached `durable`, also if it was stored before under the same key; nodes receive it before.
     ///
     /// # Errors

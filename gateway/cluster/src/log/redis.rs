@@ -61,7 +61,7 @@ impl RedisLog {
         let facts = self.outbox.of(&self.link.keys, partition);
         let (keys_of_facts, arguments_of_facts) = if facts.is_some() { (2, 2) } else { (0, 0) };
         let script = self.link.script(&APPEND);
-        let mut call = Call::new(script, 3 + keys_of_facts, 9 + arguments_of_facts, body.len() + 512);
+        let mut call = Call::new(script, 3 + keys_of_facts, 10 + arguments_of_facts, body.len() + 512);
         call.arg(keys.messages()).arg(keys.head());
         match &sent {
             Some(sent) => call.arg(sent),
@@ -72,7 +72,8 @@ impl RedisLog {
         }
         call.arg(body).arg(keys.channel()).arg(KEPT).arg(millis(KEPT_FOR));
         call.arg(key.map_or(0, |_| millis(SAME_KEY_FOR))).arg(millis(EPOCH_KEPT));
-        call.arg(envelope::prefix().as_ref()).arg(seen.map_or(0, |seen| seen.epoch));
+        let seen = seen.unwrap_or_default();
+        call.arg(envelope::prefix().as_ref()).arg(seen.epoch).arg(seen.number);
         call.arg(u8::from(barrier.is_some()));
         if let Some((settings, _)) = facts {
             call.arg(settings).arg(&*room.namespace);

@@ -119,7 +119,10 @@ struct Candidates {
 async fn candidates(master: &Master, until: Ask) -> Candidates {
     let ask = |sentinel: Endpoint| async move {
         let asked = within(ASK_TIMEOUT, async {
-            let (mut stream, _) = Box::pin(login(&sentinel, Protocol::Resp2)).await?;
+            let (mut stream, greeting) = Box::pin(login(&sentinel, Protocol::Resp2)).await?;
+            if greeting.mode != "sentinel" {
+                return Err(failed("this is no sentinel"));
+            }
             master_by(&mut stream, &master.name).await
         });
         (asked.await, sentinel.address)

@@ -76,7 +76,7 @@ async fn a_master_that_no_sentinel_knows() {
     );
     // A Redis in place of a sentinel, and none at all.
     let error = find(&[&master, &Fake::nowhere()], "main").await.unwrap_err();
-    assert!(error.contains("unknown command") && error.contains("refused"), "{error}");
+    assert!(error.contains("this is no sentinel") && error.contains("refused"), "{error}");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ contract!(
     a_page_after_a_number_is_cut_by_bytes,
     rooms_and_namespaces_are_independent,
     a_new_epoch_is_later_than_one_that_was_seen,
+    an_append_to_a_log_that_fell_back_begins_a_new_epoch,
 );
 
 fn room(name: &str) -> RoomName {
@@ -225,6 +226,22 @@ async fn a_new_epoch_is_later_than_one_that_was_seen(backend: Backend) {
     let fresh = log.append(&room("fresh"), "z", None, Some(later), Durability::Memory).await.unwrap().position;
     assert!(fresh > later);
     assert_eq!(fresh.number, 1);
+}
+
+/// Simulates a failover to a server that lacks the newest messages: their positions are not given to others.
+async fn an_append_to_a_log_that_fell_back_begins_a_new_epoch(backend: Backend) {
+    let fixture = Fixture::with_nodes(backend, 1);
+    let log = &fixture.nodes[0].cluster.log;
+    let last = append(&fixture.nodes[0], "x").await;
+    let after = async |seen| log.append(&room("r"), "y", None, Some(seen), Durability::Memory).await.unwrap().position;
+    let next = after(last).await;
+    assert_eq!(next, Position { number: 2, ..last }, "nothing is lost");
+    let lost = Position { number: 4, ..last };
+    let new = after(lost).await;
+    assert!(new.epoch > lost.epoch && new.number == 3, "{new:?}");
+    let page = log.read(&room("r"), Range::After(0), 10, Some(new)).await.unwrap();
+    assert_eq!((page.base, page.end, page.messages.len()), (2, new, 3));
+    assert_eq!(after(new).await, Position { number: 4, ..new });
 }
 
 /// Only Redis has keys that expire.

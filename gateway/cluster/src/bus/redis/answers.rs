@@ -1,4 +1,4 @@
-//! What a server says about subscriptions: confirmations, refusals, and that it has a channel no more.
+//! Handles the answers of a server about subscriptions: confirmations, refusals, and channels that it dropped by itself.
 
 use redis::{ErrorKind, PushKind, RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 

@@ -177,7 +177,7 @@ impl Book {
         }
     }
 
-    /// What the node wants of this channel at this place, if anything.
+    /// The partition and the purpose of this channel, if the node wants it and its partition is at this place.
     pub(super) fn wanted_at(&self, place: Place, name: &str) -> Option<(Partition, &Channel)> {
         let wanted = self.wanted.get(name).filter(|wanted| self.of[wanted.partition.index()] == place)?;
         Some((wanted.partition, &wanted.channel))

@@ -1,4 +1,4 @@
-//! What the listeners of a node share.
+//! The state that the listeners of a node share.
 
 use std::{
     sync::Arc,

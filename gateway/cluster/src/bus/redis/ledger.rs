@@ -20,7 +20,7 @@ struct Entry {
     state: State,
 }
 
-/// What a channel is for.
+/// The purpose of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
     /// Messages for the node.
@@ -40,7 +40,7 @@ enum State {
     Refused,
 }
 
-/// What to do about a channel.
+/// The next action for a channel.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Subscribe(Partition),
@@ -121,7 +121,7 @@ impl Ledger {
         refused
     }
 
-    /// What a message on this channel is for.
+    /// The purpose of a message on this channel.
     pub(super) fn subject(&self, name: &[u8]) -> Option<(Partition, &Subject)> {
         let entry = self.entries.get(std::str::from_utf8(name).ok()?)?;
         (entry.state == State::Subscribed).then_some((entry.partition, &entry.subject))

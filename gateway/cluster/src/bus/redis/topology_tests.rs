@@ -32,7 +32,7 @@ const CHANNELS: usize = 2_000;
 const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 const EMITTERS: &str = "emitters";
 
-/// What the node has received.
+/// The events that the node has received.
 #[derive(Default)]
 struct Received {
     /// By channel: the numbers of its messages.

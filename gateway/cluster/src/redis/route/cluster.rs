@@ -31,7 +31,7 @@ use super::{
     slots::{Redirect, SlotMap},
 };
 use crate::{
-    partition::{Partition, PartitionSet},
+    partition::{PARTITIONS, Partition, PartitionSet},
     redis::{
         connector::{failed, within},
         link::is_unknown_script,
@@ -225,14 +225,15 @@ impl Cluster {
                 tracing::info!("the Redis Cluster is well");
             }
         } else {
-            let away = if problems.is_empty() { String::new() } else { format!("; away: {problems}") };
-            let count = missing.len();
-            self.report(&match is_well {
-                true => format!("{count} of 128 partitions have no master{away}"),
-                false => {
-                    format!("it says that it is down (CLUSTER INFO), {count} of 128 partitions have no master{away}")
-                }
-            });
+            let mut reasons = Vec::new();
+            if !is_well {
+                reasons.push("its nodes say that it is down (CLUSTER INFO)".to_owned());
+            }
+            if !missing.is_empty() {
+                reasons.push(format!("{} of {PARTITIONS} partitions have no master", missing.len()));
+            }
+            reasons.extend((!problems.is_empty()).then(|| format!("away: {problems}")));
+            self.report(&reasons.join("; "));
         }
         true
     }
