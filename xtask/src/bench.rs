@@ -74,7 +74,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Other {
-    /// What a message costs each of 1, 2 and 4 Redis
+    /// Measure what a message costs each of 1, 2 and 4 Redis
     Shards(shards::Args),
 }
 

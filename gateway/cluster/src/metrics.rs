@@ -3,7 +3,7 @@
 /// A node's connections to Redis.
 const LINKS: &[&str] = &["quick", "bulk", "commit", "pubsub"];
 
-/// What a message may have to reach besides the master's memory.
+/// The durabilities beyond the master's memory.
 const BARRIERS: &[&str] = &["replica", "disk"];
 
 jackfield_shared::metric_list! {

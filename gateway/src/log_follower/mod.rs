@@ -4,6 +4,7 @@
 //! [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position at which it began, once and in order,
 //! or a reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
 
+mod anchor;
 mod cursor;
 mod missed;
 
@@ -14,7 +15,7 @@ use std::sync::{
 
 use jackfield_cluster::{
     Unavailable,
-    log::{KEPT, Log, Position, Range},
+    log::{KEPT, Log, Page, Position, Range},
     room_name::RoomName,
 };
 use tokio::{
@@ -22,12 +23,15 @@ use tokio::{
     time::{Duration, Instant},
 };
 
+use self::anchor::Anchor;
 pub(crate) use self::{
     cursor::{Cursor, Live, Read},
     missed::missed,
 };
 use crate::metrics;
 
+/// Above every number of a log: a read by a caller that has seen it begins a new epoch.
+const BEYOND: u64 = 1 << 52;
 /// Time between two attempts to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -73,13 +77,15 @@ pub(crate) struct LogFollower {
     name: RoomName,
     /// `None` until [`LogFollower::begin`].
     cursor: Option<Cursor>,
+    /// The last message that was delivered, if any.
+    anchor: Option<Anchor>,
     /// Earliest time of the next read, after one that failed.
     again_at: Instant,
 }
 
 impl LogFollower {
     pub(crate) fn new(log: Log, name: RoomName) -> Self {
-        Self { log, name, cursor: None, again_at: Instant::now() }
+        Self { log, name, cursor: None, anchor: None, again_at: Instant::now() }
     }
 
     /// Follows from this position on. Subscribe to the log's channel before reading the position.
@@ -101,16 +107,19 @@ impl LogFollower {
     }
 
     /// Handles a message from the bus. If an earlier one is missing, reads the log at once, as a part of this message's
-    /// trace; if the log does not answer, the signal is set.
+    /// trace; if the log does not answer, the signal is set. As long as it is set, messages wait for the log: it may not be
+    /// the log any more that the follower has followed so far.
     pub(crate) async fn live(&mut self, position: Position, body: &Arc<str>, signals: &Signals, sink: &mut impl Sink) {
-        let Some(cursor) = &mut self.cursor else { return };
+        let Some(cursor) = self.cursor.as_mut().filter(|_| !signals.is_behind()) else { return };
         match cursor.live(position) {
-            Live::Deliver => sink.deliver(position, body).await,
+            Live::Deliver => {
+                self.anchor = Some(Anchor::new(position, body));
+                sink.deliver(position, body).await;
+            }
             Live::Seen => {}
-            Live::Repair if !signals.is_behind() => {
+            Live::Repair => {
                 self.repair(signals, sink).await;
             }
-            Live::Repair => {}
         }
     }
 
@@ -127,9 +136,10 @@ impl LogFollower {
 
     async fn read_on<S: Sink>(&mut self, sink: &mut S) -> Result<(), Unavailable> {
         let Some(mut cursor) = self.cursor else { return Ok(()) };
+        let mut anchor = self.anchor.filter(|anchor| anchor.is_at(cursor.at()));
         loop {
             let seen = cursor.at();
-            let page = self.log.read(&self.name, Range::After(seen.number), KEPT, Some(seen)).await?;
+            let page = self.page_after(seen, anchor.take()).await?;
             match cursor.read(&page) {
                 Read::Deliver { lost, from, more } => {
                     if let Some(lost) = lost {
@@ -145,7 +155,9 @@ impl LogFollower {
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add_for([S::KIND], missed.len());
                     for stored in missed {
-                        sink.deliver(Position { number: stored.number, ..page.end }, &stored.body).await;
+                        let position = Position { number: stored.number, ..page.end };
+                        self.anchor = Some(Anchor::new(position, &stored.body));
+                        sink.deliver(position, &stored.body).await;
                     }
                     if !more {
                         return Ok(());
@@ -163,5 +175,18 @@ impl LogFollower {
                 }
             }
         }
+    }
+
+    /// The messages after `seen`, perhaps with the one at it. If another one is there, a new epoch begins.
+    async fn page_after(&self, seen: Position, anchor: Option<Anchor>) -> Result<Page, Unavailable> {
+        let Some(anchor) = anchor else {
+            return self.log.read(&self.name, Range::After(seen.number), KEPT, Some(seen)).await;
+        };
+        let page = self.log.read(&self.name, Range::After(seen.number - 1), KEPT + 1, Some(seen)).await?;
+        if !anchor.is_replaced(&page) {
+            return Ok(page);
+        }
+        let beyond = Position { number: BEYOND, ..seen };
+        self.log.read(&self.name, Range::After(seen.number), KEPT, Some(beyond)).await
     }
 }

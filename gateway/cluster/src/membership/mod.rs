@@ -53,7 +53,7 @@ impl Remembered {
 pub struct Dead {
     /// Its lease is over.
     pub incarnation: Incarnation,
-    /// Where it is over: a node that is cut off from one of several servers is dead there alone.
+    /// The partitions in which it is over: a node that is cut off from one of several servers is dead there alone.
     pub within: PartitionSet,
 }
 

@@ -68,7 +68,7 @@ impl RedisMembership {
         let begun = self.homes.ask_all(begin).await?;
         if let Some((home, (_, other, layout))) = begun.iter().find(|(_, (since, ..))| *since == 0) {
             self.report_conflict(*home, other, layout);
-            // Where the lease has begun, it ends by itself if this fails.
+            // If this fails, the leases that have begun end by themselves.
             let _ = self.forget_dead(incarnation, self.within_reach()).await;
             return Err(Unavailable);
         }

@@ -13,7 +13,7 @@ use super::{stream::Stream, target::Login};
 /// The longest answer that is read: that to HELLO has about 200 bytes.
 const LONGEST: usize = 16 * 1_024;
 
-/// What a server says about itself.
+/// A server's words about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Greeting {
     /// `standalone`, `cluster` or `sentinel`.

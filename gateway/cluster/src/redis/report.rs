@@ -10,7 +10,7 @@ const REMIND_AFTER: Duration = Duration::from_secs(30);
 /// Time between two log lines with different reasons.
 const CHANGE_AFTER: Duration = Duration::from_secs(1);
 
-/// What was last logged about one thing.
+/// The last log line about one thing.
 #[derive(Default)]
 pub(crate) struct Failing(Mutex<Option<Logged>>);
 

@@ -107,7 +107,7 @@ enum Ask {
     All,
 }
 
-/// What the sentinels say.
+/// The answers of the sentinels.
 struct Candidates {
     /// In the order in which to try them.
     addresses: Vec<Address>,

@@ -1,4 +1,4 @@
-//! What an acknowledged append has reached, with servers that this file starts.
+//! The durability of acknowledged appends, with servers that this file starts.
 
 use std::time::{Duration, Instant};
 

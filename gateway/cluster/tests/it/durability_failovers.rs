@@ -18,7 +18,7 @@ use crate::{
 
 /// Unless `TEST_FAILOVERS` says more.
 const FAILOVERS: usize = 15;
-/// What is acknowledged before each, at least.
+/// Appends that are acknowledged before each, at least.
 const ACKED: usize = 40;
 const SENDERS: usize = 4;
 /// Of each sender.
@@ -122,7 +122,7 @@ async fn send(log: Log, room: RoomName, durable: Durability, sender: usize, acke
     }
 }
 
-/// What the room has, by number.
+/// The room's messages, by number.
 async fn bodies(log: &Log, room: &RoomName) -> HashMap<u64, String> {
     let read = || async { log.read(room, Range::Newest, 1_000, None).await.ok() };
     let page = until("the room is read", read).await;

@@ -167,7 +167,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
 }
 
 settings! {
-    /// What tests read from the environment.
+    /// The settings that tests read from the environment.
     pub struct TestSettings {
         groups { redis: RedisSettings }
     }

@@ -19,7 +19,7 @@ pub(crate) enum Barrier {
     Disk,
 }
 
-/// What a barrier found.
+/// The outcome of a barrier.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
     /// The writes have reached it.
@@ -48,7 +48,7 @@ impl Barrier {
         }
     }
 
-    /// What it confirms.
+    /// The durability that it confirms.
     pub(crate) fn durability(self) -> Durability {
         match self {
             Self::Replica => Durability::Replica,
@@ -92,7 +92,7 @@ impl Barrier {
         }
     }
 
-    /// What an operator should know about a verdict; `None` if nothing is wrong, or if the connection is to blame.
+    /// The problem behind a verdict, for an operator; `None` if nothing is wrong, or if the connection is to blame.
     pub(super) fn problem(self, verdict: &Verdict) -> Option<Problem> {
         let error = match (verdict, self) {
             (Verdict::Reached, _) => return None,

@@ -126,7 +126,7 @@ fn is_unknown_script(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// What a call takes in memory, about.
+/// The approximate size of a call in memory.
 fn bytes_of(call: &Cmd) -> usize {
     let bytes = |argument| match argument {
         Arg::Simple(bytes) => <[u8]>::len(bytes) + size_of::<Arg<usize>>(),

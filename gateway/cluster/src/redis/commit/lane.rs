@@ -55,7 +55,7 @@ struct Ended {
     is_batch: bool,
 }
 
-/// What the task keeps.
+/// The state of the task.
 struct Work {
     /// The last one is used first, so that the others stay idle.
     idle: Vec<Commands>,

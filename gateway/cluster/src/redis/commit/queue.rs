@@ -35,7 +35,7 @@ pub(super) trait Write {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// What to do next.
+/// The next step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
     /// Send this batch; never empty.

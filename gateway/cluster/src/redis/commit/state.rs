@@ -7,7 +7,7 @@ use super::barrier::Problem;
 /// Shortest time between two log lines about the same problem that comes and goes.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// What to write to the log.
+/// A line for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A problem began, or its cause changed.

@@ -75,7 +75,7 @@ struct Known {
     used: Instant,
 }
 
-/// What a node says about the Cluster.
+/// A node's view of the Cluster.
 struct View {
     is_well: bool,
     map: SlotMap,
@@ -327,7 +327,7 @@ impl Attempts<'_> {
     }
 }
 
-/// What one node says.
+/// Asks one node for its view.
 async fn view(server: &Server) -> RedisResult<View> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");

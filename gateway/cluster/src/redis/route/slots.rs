@@ -1,4 +1,4 @@
-//! What a Redis Cluster says about its slots: the map, and answers that lead elsewhere. Without I/O.
+//! The answers of a Redis Cluster about its slots: the map, and those that lead elsewhere. Without I/O.
 
 use std::{ops::RangeInclusive, sync::Arc};
 
