@@ -24,7 +24,7 @@ pub enum Scenario {
     Slow,
 }
 
-/// What an acknowledgement means.
+/// The meaning of an acknowledgement.
 #[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Durable {
     #[default]
@@ -80,7 +80,7 @@ pub struct Args {
     /// The Redis of the gateways: one, or several together
     #[arg(long, value_enum, default_value_t)]
     pub redis: Redis,
-    /// What an acknowledgement in all rooms means: the message is in the memory of a Redis, a replica has it, or it is on
+    /// The meaning of an acknowledgement in all rooms: the message is in the memory of a Redis, a replica has it, or it is on
     /// disk. With `memory`, messages may be lost when a replica takes over
     #[arg(long, value_enum, default_value_t)]
     durable: Durable,
@@ -188,7 +188,7 @@ impl Args {
         }
     }
 
-    /// What the checker has to allow for.
+    /// The losses that the checker has to allow for.
     pub fn rules(&self) -> Rules {
         let may_lose = self.faults().iter().any(|kind| kind.may_lose(self.redis));
         let wiped = self.faults().contains(&Kind::Wipe);

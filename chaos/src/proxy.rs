@@ -209,7 +209,7 @@ mod tests {
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
         stream.write_all(b"-MOVED 3 127.0.0.1:26001\r\n").await.unwrap();
         received(&mut stream, b"-MOVED 3 127.0.0.1:31001\r\n").await.unwrap();
-        // What could be an address is not held back for ever.
+        // Bytes that could be an address are not held back for ever.
         echoed(&mut stream, b"$9\r\n127.0.0.1\r\n").await.unwrap();
     }
 }

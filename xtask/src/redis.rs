@@ -10,7 +10,7 @@ use xtask_kit::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to start
+    /// The Redis to start
     #[arg(value_enum, default_value_t)]
     kind: Kind,
     /// In front of the names of the variables
