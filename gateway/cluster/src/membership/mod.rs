@@ -6,8 +6,8 @@
 //! held its own lease for one full term without a break, so that after an outage of the back end all nodes have time to
 //! register again. Nodes share a secret, and know each other's addresses while the leases hold. Where several servers share
 //! the partitions, a node has a lease on each, and a new incarnation once it lost one of them; without one of the servers,
-//! everything goes on with the others. Deliberately cleans up nothing itself: it only selects the survivor and lists the
-//! stays.
+//! everything goes on with the others, and each server assigns a dead node by itself. Deliberately cleans up nothing
+//! itself: it only selects the survivor and lists the stays.
 
 mod homes;
 pub(crate) mod memory;

@@ -2,8 +2,9 @@
 //!
 //! Every wait ends after [`TIMEOUT`], or sooner if [`deadline`] leaves less. Scripts are called by SHA; the source is sent
 //! to a server that does not know it, and so a call may run later than one that was made after it. A command is never sent
-//! again if it may have run. Calls of several partitions are one pipeline for each server, at the same time; if one server
-//! fails, the whole call does, although others may have done their part.
+//! again if it may have run. [`many`]: calls of several partitions.
+
+mod many;
 
 use std::{
     future::Future,
@@ -18,8 +19,8 @@ use std::{
 use futures_util::future::try_join_all;
 use jackfield_shared::lifecycle::Lifecycle;
 use redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
-    ToSingleRedisArg, Value, from_redis_value,
+    Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, ToSingleRedisArg, Value,
+    from_redis_value,
 };
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ use crate::{
         keys::Keys,
         route::cluster::Cluster,
         routing::Routing,
-        script::{Call, ScriptCall, Source},
+        script::{Call, Source},
         server::{Server, refusal},
         target::RedisTopology,
     },
@@ -252,80 +253,6 @@ impl RedisLink {
         self.within(self.quick(), wait).await
     }
 
-    /// Many calls of a script, over the pools.
-    pub(crate) async fn each<T: FromRedisValue, A: ToRedisArgs>(
-        &self,
-        source: &Source,
-        calls: impl IntoIterator<Item = (Partition, ScriptCall<A>)>,
-    ) -> Result<Vec<T>, Unavailable> {
-        let script = self.script(source);
-        let command = |(partition, ScriptCall { keys, arguments }): (Partition, ScriptCall<A>)| {
-            let mut call = Call::new(script, keys.len(), arguments.len(), 0);
-            call.arg(keys).arg(arguments);
-            (partition, call.command)
-        };
-        self.many(calls.into_iter().map(command).collect(), Some(script)).await
-    }
-
-    /// Many commands, over the pools. Returns their answers in the same order.
-    pub(crate) async fn bulk<T: FromRedisValue>(&self, commands: Vec<(Partition, Cmd)>) -> Result<Vec<T>, Unavailable> {
-        self.many(commands, None).await
-    }
-
-    async fn many<T: FromRedisValue>(
-        &self,
-        commands: Vec<(Partition, Cmd)>,
-        script: Option<&Script>,
-    ) -> Result<Vec<T>, Unavailable> {
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answers = async {
-            let answers = self.ask_all(commands, script).await?;
-            answers.into_iter().map(|answer| Ok(from_redis_value(answer)?)).collect()
-        };
-        self.within(Timing::of("bulk"), answers).await
-    }
-
-    async fn ask_all(&self, commands: Vec<(Partition, Cmd)>, script: Option<&Script>) -> RedisResult<Vec<Value>> {
-        if let Some(cluster) = &self.cluster {
-            cluster.mapped().await;
-        }
-        let routing = Arc::clone(&self.routing.borrow());
-        let mut answers = vec![Value::Nil; commands.len()];
-        let mut groups: Vec<Group> = routing.servers.iter().map(|_| Group::default()).collect();
-        for (place, (partition, command)) in commands.into_iter().enumerate() {
-            groups[routing.index(partition)].add(place, partition, command);
-        }
-        let asked = routing.servers.iter().zip(groups).filter(|(_, group)| !group.places.is_empty());
-        let asked = asked.map(|(server, group)| self.ask_group(group, server, script));
-        for answered in try_join_all(asked).await? {
-            for (place, answer) in answered {
-                answers[place] = answer;
-            }
-        }
-        Ok(answers)
-    }
-
-    /// The answers of one server, with their places. Those that another server has are brought from there.
-    async fn ask_group(
-        &self,
-        group: Group,
-        server: &Server,
-        script: Option<&Script>,
-    ) -> RedisResult<Vec<(usize, Value)>> {
-        let places = group.places.clone();
-        let answers = group.ask(server, script).await?;
-        let brought = places.into_iter().zip(answers).map(async |((place, partition), (command, answer))| {
-            let answer = match answer {
-                Err(error) => self.follow(partition, &command, script, error).await,
-                answer => answer,
-            };
-            Ok((place, refused_or(server, answer)?))
-        });
-        try_join_all(brought).await
-    }
-
     /// Counts a quick call, and starts timing it if it is one in [`TIMED`].
     fn quick(&self) -> Timing {
         let timed = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIMED);
@@ -361,40 +288,6 @@ impl RedisLink {
         };
         metrics::REDIS_ERRORS.add_for([connection, kind], 1);
         Err(Unavailable)
-    }
-}
-
-/// Commands to one server, and their places among all.
-#[derive(Default)]
-struct Group {
-    places: Vec<(usize, Partition)>,
-    commands: Pipeline,
-}
-
-impl Group {
-    fn add(&mut self, place: usize, partition: Partition, command: Cmd) {
-        self.places.push((place, partition));
-        self.commands.add_command(command);
-    }
-
-    /// Each command with its answer. Those that failed because the script is unknown are sent again.
-    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(Cmd, RedisResult<Value>)>> {
-        let answers = server.send_bulk(&self.commands).await?.into_iter().map(Value::extract_error);
-        let mut answered: Vec<_> = self.commands.cmd_iter().cloned().zip(answers).collect();
-        let is_unknown = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(is_unknown_script);
-        let mut unknown: Vec<_> = answered.iter_mut().filter(|(_, answer)| is_unknown(answer)).collect();
-        if let (Some(script), false) = (script, unknown.is_empty()) {
-            server.load(script).await?;
-            let mut again = Pipeline::with_capacity(unknown.len());
-            for (command, _) in &unknown {
-                again.add_command(command.clone());
-            }
-            let answers = server.send_bulk(&again).await?;
-            for ((_, answer), new) in unknown.iter_mut().zip(answers) {
-                *answer = new.extract_error();
-            }
-        }
-        Ok(answered)
     }
 }
 

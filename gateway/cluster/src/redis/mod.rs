@@ -4,8 +4,8 @@
 //! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
 //!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
 //!   with [`frames`].
-//! - [`server`]: one Redis that takes writes ([`counted`]) · [`routing`]: the partitions of each server · [`route`]: those of a Redis
-//!   Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`commit`]: writes that
+//! - [`server`]: one Redis that takes writes ([`counted`]) · [`routing`]: the partitions of each server · [`route`]: those
+//!   of a Redis Cluster · [`link`]: all servers, each call to the one that has its partition · [`script`] · [`commit`]: writes that
 //!   a replica or the disk must have · [`streams`]: reads logs · [`keys`].
 
 mod commands;
