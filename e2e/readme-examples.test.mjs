@@ -59,7 +59,7 @@ describe("the examples of the documentation", OWN, () => {
       await writeFile(file, example("client").replaceAll("http://localhost:3000", program.url));
       const client = start(process.execPath, [file]);
       await until("it prints its message, and where it is stored", () => {
-        return /Test 1: hello/.test(client.text) && /status: 'ok', messageId: '[0-9a-f]{14}-\d{12}'/.test(client.text);
+        return /Test 1: hello/.test(client.text) && /status: 'ok',\s+messageId: '[0-9a-f]{14}-\d{12}'/.test(client.text);
       });
     } finally {
       endAll();
