@@ -80,11 +80,11 @@ impl RedisLink {
         server: &Server,
         script: Option<&Script>,
     ) -> RedisResult<Vec<(usize, Value)>> {
-        let places = group.places.clone();
         let answers = group.ask(server, script).await?;
-        let brought = places.into_iter().zip(answers).map(async |((place, partition), (command, answer))| {
+        let asked = group.places.iter().zip(group.commands.cmd_iter()).zip(answers);
+        let brought = asked.map(async |((&(place, partition), command), answer)| {
             let answer = match answer {
-                Err(error) => self.follow(partition, &command, script, error).await,
+                Err(error) => self.follow(partition, command, script, error).await,
                 answer => answer,
             };
             Ok((place, refused_or(server, answer)?))
@@ -106,23 +106,23 @@ impl Group {
         self.commands.add_command(command);
     }
 
-    /// Each command with its answer. Those that failed because the script is unknown are sent again.
-    async fn ask(self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<(Cmd, RedisResult<Value>)>> {
-        let answers = server.send_bulk(&self.commands).await?.into_iter().map(Value::extract_error);
-        let mut answered: Vec<_> = self.commands.cmd_iter().cloned().zip(answers).collect();
+    /// The answer of each command. Those that failed because the script is unknown are sent again.
+    async fn ask(&self, server: &Server, script: Option<&Script>) -> RedisResult<Vec<RedisResult<Value>>> {
+        let answers = server.send_bulk(&self.commands).await?.into_iter();
+        let mut answers: Vec<_> = answers.map(Value::extract_error).collect();
         let is_unknown = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(is_unknown_script);
-        let mut unknown: Vec<_> = answered.iter_mut().filter(|(_, answer)| is_unknown(answer)).collect();
-        if let (Some(script), false) = (script, unknown.is_empty()) {
+        if let Some(script) = script.filter(|_| answers.iter().any(is_unknown)) {
             server.load(script).await?;
-            let mut again = Pipeline::with_capacity(unknown.len());
-            for (command, _) in &unknown {
-                again.add_command(command.clone());
+            let mut again = Pipeline::new();
+            let mut unknown: Vec<_> = answers.iter_mut().zip(self.commands.cmd_iter()).collect();
+            unknown.retain(|(answer, _)| is_unknown(answer));
+            for (_, command) in &unknown {
+                again.add_command((*command).clone());
             }
-            let answers = server.send_bulk(&again).await?;
-            for ((_, answer), new) in unknown.iter_mut().zip(answers) {
+            for ((answer, _), new) in unknown.into_iter().zip(server.send_bulk(&again).await?) {
                 *answer = new.extract_error();
             }
         }
-        Ok(answered)
+        Ok(answers)
     }
 }
