@@ -17,7 +17,7 @@ use jackfield_cluster::{
     facts::Begin,
     ids::Incarnation,
     membership::Dead,
-    partition::PartitionSet,
+    partition::{Partition, PartitionSet},
     presence::{Announce, Entry, Stay},
     sessions::{EndReason, HeldSession, Restored},
 };
@@ -83,7 +83,8 @@ async fn beat(shared: &Arc<Shared>, known_lost: &mut Option<Incarnation>) -> Res
     if let Err(unavailable) = revocations::sync(shared, &incarnation).await
         && (shared.revocations.position().is_none() || shared.cluster.membership.parts().len() == 1)
     {
-        // Of several servers, the one that has the list may be away: then nothing is revoked either.
+        // Of several servers, the one that has the list may be away: then nothing is revoked either. A node that is cut
+        // off from it alone goes on with its copy, and reads the list once it is back.
         return Err(unavailable);
     }
     shared.cluster.membership.report(&incarnation, &Report::of(shared).to_text()).await?;
@@ -158,7 +159,10 @@ fn choose_address(
 async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, wanted: PartitionSet) -> Result<(), Unavailable> {
     // After the back end lost its data, these users never left: re-register them without announcing.
     let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
-    shared.roster.start_over();
+    if wanted.contains(Partition::FIRST) {
+        // The other nodes' parts of the roster come on a channel of this partition.
+        shared.roster.start_over();
+    }
     let connections = shared.connections.all();
     let parts = shared.cluster.membership.parts().into_iter().map(|part| part.intersection(wanted));
     let parts: Vec<PartitionSet> = parts.filter(|part| !part.is_empty()).collect();
