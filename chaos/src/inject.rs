@@ -65,7 +65,10 @@ impl Fleet {
                 let (from, _) = self.redis.uneven().await?;
                 let others: Vec<usize> = masters.into_iter().filter(|master| *master != from).collect();
                 let to = others[fault.pick % others.len()];
-                let moved = self.redis.move_slots(from, to, SLOTS, |choices| fault.pick % choices).await?;
+                let used = self.redis.used_slots(from).await?;
+                let first = fault.pick % (used.len().saturating_sub(SLOTS) + 1);
+                let some = &used[first..used.len().min(first + SLOTS)];
+                let moved = self.redis.move_slots(from, to, some).await?;
                 eprintln!("         {} slots with {} keys moved", moved.slots, moved.keys);
                 self.redis.settle().await?;
             }

@@ -107,7 +107,8 @@ async fn slots_move_with_their_keys_and_replicas_take_over() {
     }
     let slot = with_key(&topology.nodes, &["CLUSTER", "KEYSLOT", &names[0]]).await.parse::<u16>().unwrap();
     assert!(slot < SLOTS);
-    let moved = topology.move_slots(0, 2, 40, |_| 0).await.unwrap();
+    let used = topology.used_slots(0).await.unwrap();
+    let moved = topology.move_slots(0, 2, &used[..40]).await.unwrap();
     assert!(moved.slots == 40 && moved.keys >= 40, "{moved:?}");
     topology.settle().await.unwrap();
     assert_eq!(topology.uneven().await.unwrap(), (2, 0));

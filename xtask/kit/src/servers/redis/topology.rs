@@ -215,21 +215,16 @@ impl Topology {
         }
     }
 
-    /// Moves up to this many slots that have keys, neighbours where possible, from one master of a Redis Cluster to
-    /// another. `choose` returns where to begin among so many. Each slot costs every master a write to its disk.
-    pub async fn move_slots(
-        &self,
-        from: usize,
-        to: usize,
-        most: usize,
-        choose: impl Fn(usize) -> usize,
-    ) -> Result<Moved> {
+    /// The slots of a Redis Cluster in which this master has keys, in order.
+    pub async fn used_slots(&self, master: usize) -> Result<Vec<u16>> {
+        slots::used(&self.nodes[master], &cluster::slots(&self.nodes[master]).await?).await
+    }
+
+    /// Moves slots from one master of a Redis Cluster to another. Each slot costs every master a write to its disk.
+    pub async fn move_slots(&self, from: usize, to: usize, slots: &[u16]) -> Result<Moved> {
         ensure!(self.kind == Kind::Cluster, "only a Redis Cluster has slots");
-        let used = slots::used(&self.nodes[from], &cluster::slots(&self.nodes[from]).await?).await?;
-        let begin = choose(used.len().saturating_sub(most) + 1);
-        let chosen: Vec<u16> = used.into_iter().skip(begin).take(most).collect();
         let masters: Vec<&Redis> = self.masters().await.into_iter().map(|index| &self.nodes[index]).collect();
-        slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], &chosen).await
+        slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], slots).await
     }
 
     /// The masters of a Redis Cluster with the most and the fewest slots.
