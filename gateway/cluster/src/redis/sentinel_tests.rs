@@ -102,7 +102,7 @@ async fn connections_to_a_former_master_are_outdated_without_any_call() {
     })
     .await;
     let lifecycle = Lifecycle::new();
-    let connector = Connector::start(target(&[&sentinel], "main"), &lifecycle);
+    let connector = Connector::start(target(&[&sentinel], "main"), &super::super::keys::Keys::new("p"), &lifecycle);
     let before = connector.commands().await.unwrap();
     let mut generation = connector.generation();
     assert!(!connector.is_outdated(&before));
