@@ -50,6 +50,9 @@ pub(crate) struct Wanted {
     pub(crate) kept_for: Duration,
 }
 
+/// The script's answer: epoch, last number, base; earlier epochs and their last numbers; numbers and bodies; milliseconds.
+type Answer<B> = (u64, u64, u64, Vec<(u64, u64)>, Vec<(u64, B)>, u64);
+
 impl Streams {
     pub(crate) fn new(link: Arc<RedisLink>) -> Self {
         Self { link, empty: Arc::new(array::from_fn(|_| AtomicU64::new(0))) }
@@ -100,8 +103,7 @@ impl Streams {
         let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
         call.arg(seen_or_none.epoch).arg(seen_or_none.number);
         call.arg(empty.epoch).arg(PAGE_BYTES);
-        let (epoch, last, base, earlier, entries, kept_for): (u64, u64, u64, Vec<(u64, u64)>, Vec<(u64, B)>, u64) =
-            self.link.run(partition, &call).await?;
+        let (epoch, last, base, earlier, entries, kept_for): Answer<B> = self.link.run(partition, &call).await?;
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
         let earlier: Vec<_> = earlier.into_iter().map(|(epoch, number)| Position { epoch, number }).collect();
         let stored = |(number, body)| Stored { position: position_of(number, &earlier, end), body };
