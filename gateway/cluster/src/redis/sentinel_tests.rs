@@ -7,6 +7,7 @@ use super::{watch::WATCH_EVERY, *};
 use crate::redis::{
     connector::{Connector, ELECT_TIMEOUT},
     fake::{Fake, list},
+    keys::Keys,
     settings::RedisSettings,
     target::{Place, RedisTarget, RedisTopology},
 };
@@ -178,7 +179,7 @@ async fn connections_to_a_former_master_are_outdated_without_any_call() {
     let told = Arc::new(Mutex::new(State::well(old.port)));
     let sentinel = sentinel_with(&told).await;
     let lifecycle = Lifecycle::new();
-    let connector = Connector::start(target(&[&sentinel], "main"), &lifecycle);
+    let connector = Connector::start(target(&[&sentinel], "main"), &Keys::new("p"), &lifecycle);
     let before = connector.commands().await.unwrap();
     let mut generation = connector.generation();
     assert!(!connector.is_outdated(&before));
@@ -196,7 +197,8 @@ async fn connections_to_a_master_that_is_being_replaced_are_outdated_before_the_
     let told = Arc::new(Mutex::new(State::well(old.port)));
     let sentinels = [sentinel(old.port).await, sentinel(old.port).await, sentinel_with(&told).await];
     let lifecycle = Lifecycle::new();
-    let connector = Connector::start(target(&[&sentinels[0], &sentinels[1], &sentinels[2]], "main"), &lifecycle);
+    let connector =
+        Connector::start(target(&[&sentinels[0], &sentinels[1], &sentinels[2]], "main"), &Keys::new("p"), &lifecycle);
     let before = connector.commands().await.unwrap();
     let mut generation = connector.generation();
     // Only waiting can show that they stay.

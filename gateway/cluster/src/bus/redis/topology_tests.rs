@@ -127,7 +127,7 @@ fn routing_of(masters: &[u16], servers: &mut HashMap<u16, Arc<Server>>, lifecycl
     used.sort_unstable();
     used.dedup();
     let server = |port: &u16| {
-        let new = || Arc::new(Server::new(target(*port, true), lifecycle));
+        let new = || Arc::new(Server::new(target(*port, true), &Keys::new("p"), lifecycle));
         Arc::clone(servers.entry(*port).or_insert_with(new))
     };
     let all = used.iter().map(server).collect();
@@ -146,7 +146,7 @@ impl World {
         let first = if is_cluster {
             routing_of(&masters(numbers[0]).await.unwrap(), &mut HashMap::new(), &lifecycle)
         } else {
-            let server = |port: &u16| Arc::new(Server::new(target(*port, false), &lifecycle));
+            let server = |port: &u16| Arc::new(Server::new(target(*port, false), &Keys::new("p"), &lifecycle));
             Routing::shared_by(numbers.iter().map(server).collect())
         };
         let routing = Arc::new(watch::Sender::new(Arc::new(first)));
