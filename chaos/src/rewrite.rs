@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 
 const HOST: &[u8] = b"127.0.0.1";
-/// Between host and port: MOVED and ASK; CLUSTER SLOTS; a sentinel's answer; a sentinel's message.
-const BETWEEN: [&[u8]; 4] = [b":", b"\r\n:", b"\r\n$5\r\n", b" "];
+/// Between host and port: MOVED and ASK; CLUSTER SLOTS; a sentinel's two answers; a sentinel's message.
+const BETWEEN: [&[u8]; 5] = [b":", b"\r\n:", b"\r\n$5\r\n", b"\r\n$4\r\nport\r\n$5\r\n", b" "];
 const DIGITS: usize = 5;
 
 /// See the module.
@@ -95,10 +95,10 @@ mod tests {
 
     const SENT: &str = "-MOVED 1 127.0.0.1:26001\r\n-ASK 1 127.0.0.1:26002\r\n*2\r\n$9\r\n127.0.0.1\r\n:26001\r\n*2\r\n\
                         $9\r\n127.0.0.1\r\n$5\r\n26002\r\n127.0.0.1 26001 127.0.0.1 26003\r\n:26001\r\n127.0.0.1:2600\r\n\
-                        $9\r\n127.0.0.1\r\n";
+                        $9\r\n127.0.0.1\r\n$4\r\nport\r\n$5\r\n26002\r\n$9\r\n127.0.0.1\r\n";
     const WANTED: &str = "-MOVED 1 127.0.0.1:31001\r\n-ASK 1 127.0.0.1:31002\r\n*2\r\n$9\r\n127.0.0.1\r\n:31001\r\n*2\r\n\
                           $9\r\n127.0.0.1\r\n$5\r\n31002\r\n127.0.0.1 31001 127.0.0.1 26003\r\n:26001\r\n127.0.0.1:2600\r\n\
-                          $9\r\n127.0.0.1\r\n";
+                          $9\r\n127.0.0.1\r\n$4\r\nport\r\n$5\r\n31002\r\n$9\r\n127.0.0.1\r\n";
 
     proptest! {
         #[test]

@@ -19,7 +19,7 @@ pub(super) struct Update {
     with_offset: Option<Frame>,
 }
 
-/// See the module. Its updates have consecutive numbers of one epoch.
+/// See the module. Its updates have consecutive numbers.
 pub(super) struct History {
     namespace: Arc<str>,
     updates: VecDeque<Update>,
@@ -55,7 +55,7 @@ impl History {
     pub(super) fn fill(&mut self, page: &Page) {
         self.clear();
         for stored in &page.messages {
-            self.push(Update::new(&self.namespace, Position { number: stored.number, ..page.end }, &stored.body));
+            self.push(Update::new(&self.namespace, stored.position, &stored.body));
         }
     }
 
@@ -106,9 +106,12 @@ impl History {
     /// The updates after this position, if all of them are here.
     pub(super) fn after(&mut self, position: Position) -> Option<impl Iterator<Item = &mut Update>> {
         let first = self.updates.front()?.position;
-        let from = (position.number + 1).checked_sub(first.number).filter(|_| first.epoch == position.epoch)?;
-        let from = usize::try_from(from).ok().filter(|from| *from <= self.updates.len())?;
-        Some(self.updates.range_mut(from..))
+        let from = usize::try_from((position.number + 1).checked_sub(first.number)?).ok()?;
+        let is_known = match from.checked_sub(1) {
+            Some(last) => self.updates.get(last)?.position == position,
+            None => first.epoch == position.epoch,
+        };
+        is_known.then(|| self.updates.range_mut(from..))
     }
 }
 

@@ -89,7 +89,7 @@ impl<M: Reader> LocalFeed<M> {
         bus.subscribe(&[Channel::Room(self.feed.log.clone())]).await?;
         let page = self.log.read(&self.feed.log, Range::Newest, self.feed.rule.keep, None).await?;
         self.history.fill(&page);
-        follower.begin(page.end);
+        follower.begin(&page);
         Ok(())
     }
 
@@ -110,7 +110,8 @@ impl<M: Reader> LocalFeed<M> {
                 // Another node told the client more than this one has heard.
                 at = follower.at().ok_or(Unavailable)?;
             }
-            recovered = self.missed(resume, at, terms).await?;
+            let number = follower.number_of(resume.after);
+            recovered = self.missed(resume, number, at, terms).await?;
         }
         let (id, pid, greeted_at, updates) = match recovered {
             Some((resume, missed)) => (resume.id, Some(resume.id), resume.after, missed),
@@ -136,9 +137,11 @@ impl<M: Reader> LocalFeed<M> {
     }
 
     /// The updates that a client missed, with offsets; `None` if not all of them are kept, or if they are too many.
+    /// `number` is that of the last one that it has, if the log has all that it has.
     async fn missed(
         &mut self,
         resume: Resume,
+        number: Option<u64>,
         at: Position,
         terms: Terms,
     ) -> Result<Option<(Resume, Vec<Frame>)>, Unavailable> {
@@ -148,10 +151,10 @@ impl<M: Reader> LocalFeed<M> {
         if let Some(updates) = self.history.after(resume.after) {
             return Ok(fitting(updates, terms).map(|frames| (resume, frames)));
         }
-        let number = match resume.after {
-            after if after.epoch == at.epoch && after < at => after.number,
-            after if after == self.log.empty(&self.feed.log).await? => 0,
-            _ => return Ok(None),
+        let number = match number {
+            Some(number) => number,
+            None if resume.after == self.log.empty(&self.feed.log).await? => 0,
+            None => return Ok(None),
         };
         if !self.history.may_be_read_after(number) {
             return Ok(None);
@@ -161,10 +164,8 @@ impl<M: Reader> LocalFeed<M> {
             self.history.cannot_be_read_after(number);
             return Ok(None);
         };
-        let wanted = page.messages.iter().filter(|stored| stored.number > from && stored.number <= to);
-        let update = |stored: &Stored| {
-            Update::new(&self.feed.namespace, Position { number: stored.number, ..page.end }, &stored.body)
-        };
+        let wanted = page.messages.iter().filter(|stored| (from + 1..=to).contains(&stored.position.number));
+        let update = |stored: &Stored| Update::new(&self.feed.namespace, stored.position, &stored.body);
         let mut updates: Vec<_> = wanted.map(update).collect();
         let frames = fitting(updates.iter_mut(), terms).map(|frames| (resume, frames));
         self.history.prepend(updates);

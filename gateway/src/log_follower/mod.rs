@@ -4,7 +4,6 @@
 //! [`cursor`] on. Guarantees: the [`Sink`] gets every number after the position at which it began, once and in order,
 //! or a reset with the position from which it continues. Deliberately knows neither members nor what the log is for.
 
-mod anchor;
 mod cursor;
 mod missed;
 
@@ -23,15 +22,12 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use self::anchor::Anchor;
 pub(crate) use self::{
     cursor::{Cursor, Live, Read},
     missed::missed,
 };
 use crate::metrics;
 
-/// Above every number of a log: a read by a caller that has seen it begins a new epoch.
-const BEYOND: u64 = 1 << 52;
 /// Time between two attempts to read a log that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -77,20 +73,29 @@ pub(crate) struct LogFollower {
     name: RoomName,
     /// `None` until [`LogFollower::begin`].
     cursor: Option<Cursor>,
-    /// The last message that was delivered, if any.
-    anchor: Option<Anchor>,
+    /// The ends of the log's earlier epochs that are known: see [`Page::earlier`].
+    earlier: Vec<Position>,
     /// Earliest time of the next read, after one that failed.
     again_at: Instant,
 }
 
 impl LogFollower {
     pub(crate) fn new(log: Log, name: RoomName) -> Self {
-        Self { log, name, cursor: None, anchor: None, again_at: Instant::now() }
+        Self { log, name, cursor: None, earlier: Vec::new(), again_at: Instant::now() }
     }
 
-    /// Follows from this position on. Subscribe to the log's channel before reading the position.
-    pub(crate) fn begin(&mut self, position: Position) {
-        self.cursor = Some(Cursor::new(position));
+    /// Follows from the end of this page on. Subscribe to the log's channel before reading the page.
+    pub(crate) fn begin(&mut self, page: &Page) {
+        self.cursor = Some(Cursor::new(page.end));
+        self.earlier.clone_from(&page.earlier);
+    }
+
+    /// The number after which a reader goes on that has everything up to `seen`; see [`Page::number_of`]. `None` also for
+    /// one that has seen the empty log.
+    pub(crate) fn number_of(&self, seen: Position) -> Option<u64> {
+        let mut ends = self.earlier.iter().copied().chain(self.at());
+        let end = ends.find(|end| end.epoch == seen.epoch)?;
+        (seen.number <= end.number).then_some(seen.number)
     }
 
     /// The last position that was delivered; `None` before [`LogFollower::begin`].
@@ -112,14 +117,9 @@ impl LogFollower {
     pub(crate) async fn live(&mut self, position: Position, body: &Arc<str>, signals: &Signals, sink: &mut impl Sink) {
         let Some(cursor) = self.cursor.as_mut().filter(|_| !signals.is_behind()) else { return };
         match cursor.live(position) {
-            Live::Deliver => {
-                self.anchor = Some(Anchor::new(position, body));
-                sink.deliver(position, body).await;
-            }
+            Live::Deliver => sink.deliver(position, body).await,
             Live::Seen => {}
-            Live::Repair => {
-                self.repair(signals, sink).await;
-            }
+            Live::Repair => drop(self.repair(signals, sink).await),
         }
     }
 
@@ -136,10 +136,10 @@ impl LogFollower {
 
     async fn read_on<S: Sink>(&mut self, sink: &mut S) -> Result<(), Unavailable> {
         let Some(mut cursor) = self.cursor else { return Ok(()) };
-        let mut anchor = self.anchor.filter(|anchor| anchor.is_at(cursor.at()));
         loop {
             let seen = cursor.at();
-            let page = self.page_after(seen, anchor.take()).await?;
+            let page = self.log.read(&self.name, Range::After(seen.number), KEPT, Some(seen)).await?;
+            self.earlier.clone_from(&page.earlier);
             match cursor.read(&page) {
                 Read::Deliver { lost, from, more } => {
                     if let Some(lost) = lost {
@@ -155,9 +155,7 @@ impl LogFollower {
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add_for([S::KIND], missed.len());
                     for stored in missed {
-                        let position = Position { number: stored.number, ..page.end };
-                        self.anchor = Some(Anchor::new(position, &stored.body));
-                        sink.deliver(position, &stored.body).await;
+                        sink.deliver(stored.position, &stored.body).await;
                     }
                     if !more {
                         return Ok(());
@@ -175,18 +173,5 @@ impl LogFollower {
                 }
             }
         }
-    }
-
-    /// The messages after `seen`, perhaps with the one at it. If another one is there, a new epoch begins.
-    async fn page_after(&self, seen: Position, anchor: Option<Anchor>) -> Result<Page, Unavailable> {
-        let Some(anchor) = anchor else {
-            return self.log.read(&self.name, Range::After(seen.number), KEPT, Some(seen)).await;
-        };
-        let page = self.log.read(&self.name, Range::After(seen.number - 1), KEPT + 1, Some(seen)).await?;
-        if !anchor.is_replaced(&page) {
-            return Ok(page);
-        }
-        let beyond = Position { number: BEYOND, ..seen };
-        self.log.read(&self.name, Range::After(seen.number), KEPT, Some(beyond)).await
     }
 }

@@ -130,7 +130,7 @@ impl<M: Occupant> Worker<M> {
             let (range, count) = (FIRST.0, FIRST.1 + SPARE);
             let asked = now();
             let page = back_end.log.read(name, range, count, None).await?;
-            self.follower.begin(page.end);
+            self.follower.begin(&page);
             self.local.signals.at(page.end);
             self.local.recent.fill(Window::of(&page, range, count, page.end, asked), asked);
         }
@@ -184,11 +184,11 @@ impl<M: Occupant> Worker<M> {
             self.pending.remove(&socket);
         }
         let name = &self.local.name;
-        let last = messages.last().map_or(end.number, |message| message.number);
+        let last = messages.last().map_or(end.number, |message| message.position.number);
         let bytes = if joining.is_back {
-            joining.send_missed(name, messages, end.epoch)
+            joining.send_missed(name, messages)
         } else {
-            let first = messages.first().map_or(0, |message| message.number);
+            let first = messages.first().map_or(0, |message| message.position.number);
             let same = (end, first, to_send.len(), more);
             if encoded.as_ref().is_none_or(|(present, _)| *present != same) {
                 *encoded = Some((same, recent_messages(name, page, to_send, more)));

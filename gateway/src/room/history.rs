@@ -48,8 +48,8 @@ pub(crate) async fn history(
     let before: Option<Position> = before.map(|text| text.parse().map_err(|()| HistoryError::Before)).transpose()?;
     let range = before.map_or(Range::Newest, |before| Range::Before(before.number));
     let page = log.read(room, range, limit, None).await?;
-    if before.is_some_and(|before| before.epoch != page.end.epoch) {
+    if before.is_some_and(|before| !page.knows(before.epoch)) {
         return Err(HistoryError::Epoch);
     }
-    Ok(array(&page, &page.messages))
+    Ok(array(&page.messages))
 }

@@ -117,9 +117,8 @@ impl From<Unavailable> for JoinError {
 pub(super) enum Wanted {
     /// The newest, and the value of `recovered` in the acknowledgement.
     Newest(Option<bool>),
-    /// All after this number. `is_first`: the room had no messages at that time, so the log must be in its first epoch
-    /// since.
-    After { number: u64, is_first: bool },
+    /// All after this number, if the log still has everything up to the position that the client saw.
+    After { number: u64, seen: Position },
 }
 
 // A derived one would require `M: Clone`.
@@ -205,13 +204,12 @@ impl<M: Occupant> Joining<M> {
     }
 
     /// Sends the socket these messages as live ones. Returns their size in bytes.
-    pub(super) fn send_missed(&self, room: &RoomName, messages: &[Stored], epoch: u64) -> usize {
+    pub(super) fn send_missed(&self, room: &RoomName, messages: &[Stored]) -> usize {
         let mut bytes = 0;
-        for Stored { number, body } in messages {
-            let position = Position { epoch, number: *number };
-            let frame = new_message(room, position, body);
+        for Stored { position, body } in messages {
+            let frame = new_message(room, *position, body);
             bytes += frame.bytes();
-            self.member.abort_if(self.member.try_send_at(&frame, &room.name, position));
+            self.member.abort_if(self.member.try_send_at(&frame, &room.name, *position));
         }
         bytes
     }
@@ -242,10 +240,10 @@ impl Wanted {
     }
 
     fn since(seen: Position, end: Position, empty: Position) -> Self {
-        if seen.epoch == end.epoch && seen <= end {
-            Self::After { number: seen.number, is_first: false }
-        } else if seen == empty {
-            Self::After { number: 0, is_first: true }
+        if seen == empty {
+            Self::After { number: 0, seen }
+        } else if seen <= end && seen.number <= end.number {
+            Self::After { number: seen.number, seen }
         } else {
             Self::Newest(Some(false))
         }
@@ -263,19 +261,19 @@ impl Wanted {
     pub(super) fn is_kept(self, page: &Page, end: Position) -> bool {
         match self {
             Self::Newest(_) => true,
-            Self::After { number, is_first } => {
-                page.end.epoch == end.epoch && page.continues(number) && (page.base == 0 || !is_first)
+            Self::After { number, seen } => {
+                page.end.epoch == end.epoch && page.number_of(seen) == Some(number) && page.continues(number)
             }
         }
     }
 
     /// The page's messages that the socket gets, and whether there are more. Messages after `end` follow live.
     pub(super) fn to_send(self, page: &Page, end: Position) -> (Span<usize>, bool) {
-        let past = page.messages.partition_point(|message| message.number <= end.number);
+        let past = page.messages.partition_point(|message| message.position.number <= end.number);
         match self {
             Self::Newest(_) => (past.saturating_sub(NEWEST)..past, false),
             Self::After { number, .. } => {
-                let last = page.messages[..past].last().map_or(number, |message| message.number);
+                let last = page.messages[..past].last().map_or(number, |message| message.position.number);
                 (0..past, last < end.number)
             }
         }
@@ -290,7 +288,7 @@ pub(super) fn recent_messages(name: &RoomName, page: &Page, to_send: Span<usize>
         let (messages, others) = rest.split_at(fitting(rest));
         rest = others;
         let about = json!({ "room": &*name.name, "more": more || !rest.is_empty() });
-        let data = format!("{},{about}", array(page, messages));
+        let data = format!("{},{about}", array(messages));
         frames.push(Frame::event_json(&name.namespace, "recent-messages", data));
         if rest.is_empty() {
             return frames;
@@ -323,7 +321,7 @@ pub(super) fn widest(pieces: impl Iterator<Item = (Range, usize)>) -> Option<(Ra
 pub(super) fn part(page: &Page, number: u64, later: u64) -> Option<Page> {
     let from = usize::try_from(later.checked_sub(number)?).ok()?;
     let messages = page.messages.get(from..).filter(|rest| page.continues(number) && !rest.is_empty())?.to_vec();
-    Some(Page { messages, ..*page })
+    Some(Page { messages, earlier: page.earlier.clone(), ..*page })
 }
 
 #[cfg(test)]
@@ -338,9 +336,12 @@ mod tests {
     /// A page after `number` of a log that ends at `end`, with bodies of these lengths.
     fn page(number: u64, lengths: &[usize], end: u64) -> Page {
         let body = |length: &usize| format!("{}}}", "x".repeat(*length)).into();
-        let messages = lengths.iter().zip(number + 1..).map(|(length, number)| Stored { number, body: body(length) });
+        let messages = lengths
+            .iter()
+            .zip(number + 1..)
+            .map(|(length, number)| Stored { position: Position { epoch: 2, number }, body: body(length) });
         let end = Position { epoch: 2, number: end };
-        Page { end, base: 0, messages: messages.collect(), empty: EMPTY, kept_for: KEPT_FOR }
+        Page { end, base: 0, earlier: vec![], messages: messages.collect(), empty: EMPTY, kept_for: KEPT_FOR }
     }
 
     proptest! {
@@ -376,20 +377,22 @@ mod tests {
     fn a_client_that_saw_the_empty_room_gets_all_of_its_first_epoch() {
         let end = Position { epoch: 2, number: 3 };
         let wanted = Wanted::of(Some(&EMPTY.to_string()), end, EMPTY);
-        assert_eq!(wanted, Wanted::After { number: 0, is_first: true });
+        assert_eq!(wanted, Wanted::After { number: 0, seen: EMPTY });
         let first = page(0, &[1, 1, 1], 3);
         assert!(wanted.is_kept(&first, end));
+        let earlier = vec![Position { epoch: 1, number: 0 }];
+        assert!(wanted.is_kept(&Page { earlier, ..first.clone() }, end), "it went on under another epoch");
         assert!(!wanted.is_kept(&Page { base: 1, ..first.clone() }, end), "the log fell back once");
         assert!(!wanted.is_kept(&page(1, &[1, 1], 3), end), "its first message is gone");
         let forgot = Position { epoch: 3, number: 0 };
-        assert_eq!(Wanted::of(Some(&EMPTY.to_string()), end, forgot), Wanted::Newest(Some(false)));
-        assert_eq!(Wanted::of(Some(&EMPTY.to_string()), EMPTY, EMPTY), Wanted::After { number: 0, is_first: false });
+        assert!(!wanted.is_kept(&Page { empty: forgot, ..first.clone() }, end), "all data was lost since");
+        assert_eq!(Wanted::of(Some(&EMPTY.to_string()), EMPTY, EMPTY), Wanted::After { number: 0, seen: EMPTY });
     }
 
     #[test]
     fn a_page_answers_joins_after_a_number_within_it() {
         let page = page(10, &[1; 5], 40);
-        let numbers = |later| part(&page, 10, later).map(|part| part.messages[0].number);
+        let numbers = |later| part(&page, 10, later).map(|part| part.messages[0].position.number);
         assert_eq!([9, 10, 12, 14, 15, 99].map(numbers), [None, Some(11), Some(13), Some(15), None, None]);
         assert!(part(&page, 9, 12).is_none(), "there is a hole before it");
     }

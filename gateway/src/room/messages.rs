@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use jackfield_cluster::{
-    log::{Page, Position, Stored},
+    log::{Position, Stored},
     room_name::RoomName,
 };
 use jackfield_engine::Frame;
@@ -56,13 +56,13 @@ pub(super) fn new_message(room: &RoomName, position: Position, body: &str) -> Fr
     Frame::event_json(&room.namespace, "new-message", Object(position, body))
 }
 
-/// Messages of a page: `[{…},{…}]`.
-pub(crate) fn array(page: &Page, messages: &[Stored]) -> String {
+/// Messages: `[{…},{…}]`.
+pub(crate) fn array(messages: &[Stored]) -> String {
     let mut json = String::with_capacity(messages.iter().map(|stored| stored.body.len() + 40).sum::<usize>() + 2);
     json.push('[');
     for (index, stored) in messages.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        let message = Object(Position { number: stored.number, ..page.end }, &stored.body);
+        let message = Object(stored.position, &stored.body);
         // Writing to a String cannot fail.
         let _ = write!(json, "{comma}{message}");
     }

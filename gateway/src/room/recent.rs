@@ -95,9 +95,11 @@ mod tests {
     /// A hundred messages of that length.
     fn page(length: usize) -> Page {
         let body: Arc<str> = "x".repeat(length).into();
-        let messages = (1..=100).map(|number| Stored { number, body: Arc::clone(&body) }).collect();
+        let messages = (1..=100)
+            .map(|number| Stored { position: Position { epoch: 1, number }, body: Arc::clone(&body) })
+            .collect();
         let (end, empty) = (Position { epoch: 1, number: 100 }, Position { epoch: 0, number: 0 });
-        Page { end, base: 0, messages, empty, kept_for: KEPT_FOR }
+        Page { end, base: 0, earlier: vec![], messages, empty, kept_for: KEPT_FOR }
     }
 
     fn filled(budget: &Arc<Budget>, length: usize) -> Recent {

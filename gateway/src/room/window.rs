@@ -16,6 +16,7 @@ const EACH: usize = size_of::<Stored>() + 2 * size_of::<usize>();
 pub(super) struct Window {
     end: Position,
     base: u64,
+    earlier: Vec<Position>,
     empty: Position,
     /// All messages after this number, up to the end, are in the window.
     floor: u64,
@@ -31,11 +32,11 @@ impl Window {
     /// The window up to `end` from `page`, the log's answer to a read of `range` and `count` that was sent at `asked`
     /// or later.
     pub(super) fn of(page: &Page, range: Range, count: usize, end: Position, asked: Instant) -> Self {
-        let up_to_end = page.messages.partition_point(|message| message.number <= end.number);
+        let up_to_end = page.messages.partition_point(|message| message.position.number <= end.number);
         let mut messages = VecDeque::with_capacity(up_to_end);
         let mut floor = end.number;
         for message in page.messages[..up_to_end].iter().rev() {
-            if message.number != floor {
+            if message.position.number != floor {
                 break;
             }
             floor -= 1;
@@ -55,7 +56,8 @@ impl Window {
         let knows_ages = page.end.number == end.number + beyond;
         let until = if knows_ages { asked + page.kept_for } else { asked };
         let bytes = messages.iter().map(size).sum();
-        Self { end, base: page.base, empty: page.empty, floor, is_all, messages, bytes, until }
+        let earlier = page.earlier.clone();
+        Self { end, base: page.base, earlier, empty: page.empty, floor, is_all, messages, bytes, until }
     }
 
     /// Adds a delivered message. Returns false if it is not the next one: then drop the window.
@@ -64,7 +66,7 @@ impl Window {
             return false;
         }
         self.end = position;
-        let stored = Stored { number: position.number, body: Arc::clone(body) };
+        let stored = Stored { position, body: Arc::clone(body) };
         self.bytes += size(&stored);
         self.messages.push_back(stored);
         true
@@ -76,7 +78,7 @@ impl Window {
             && let Some(oldest) = self.messages.pop_front()
         {
             self.bytes -= size(&oldest);
-            self.floor = oldest.number;
+            self.floor = oldest.position.number;
             self.is_all = false;
         }
     }
@@ -99,7 +101,8 @@ impl Window {
             _ => return None,
         };
         let messages = self.messages.range(first..).take(count).cloned().collect();
-        Some(Page { end, base: self.base, messages, empty: self.empty, kept_for: self.until - now })
+        let (base, earlier, empty) = (self.base, self.earlier.clone(), self.empty);
+        Some(Page { end, base, earlier, messages, empty, kept_for: self.until - now })
     }
 
     /// Whether to keep this window instead of `other`.
@@ -144,7 +147,7 @@ mod tests {
             for _ in 0..count {
                 self.end.number += 1;
                 let body = format!("{:01$}", self.end, 20 + self.end.number as usize % 80).into();
-                self.ever.push((Stored { number: self.end.number, body }, now));
+                self.ever.push((Stored { position: self.end, body }, now));
             }
         }
 
@@ -157,7 +160,7 @@ mod tests {
         fn read_as(&self, range: Range, count: usize, (floor, end): (u64, Position), now: Instant) -> Page {
             let kept = self.ever[floor as usize..end.number as usize].iter().filter(|(_, at)| now - *at <= KEPT_FOR);
             let page: Vec<_> = match range {
-                Range::After(after) => kept.filter(|(one, _)| one.number > after).take(count).collect(),
+                Range::After(after) => kept.filter(|(one, _)| one.position.number > after).take(count).collect(),
                 _ => {
                     let mut newest: Vec<_> = kept.rev().take(count).collect();
                     newest.reverse();
@@ -166,7 +169,7 @@ mod tests {
             };
             let age = page.iter().map(|(_, at)| now - *at).max().unwrap_or_default();
             let messages = page.into_iter().map(|(one, _)| one.clone()).collect();
-            Page { end, base: self.base, messages, empty: EMPTY, kept_for: KEPT_FOR - age }
+            Page { end, base: self.base, earlier: vec![], messages, empty: EMPTY, kept_for: KEPT_FOR - age }
         }
     }
 
@@ -212,7 +215,7 @@ mod tests {
     /// The answer to a join: the numbers, and whether there are more; `None` if the missed messages are not kept.
     fn answer_from(wanted: Wanted, page: &Page, end: Position) -> Option<(Vec<u64>, bool)> {
         let (to_send, more) = wanted.to_send(page, end);
-        let numbers = page.messages[to_send].iter().map(|message| message.number).collect();
+        let numbers = page.messages[to_send].iter().map(|message| message.position.number).collect();
         wanted.is_kept(page, end).then_some((numbers, more))
     }
 
@@ -231,7 +234,7 @@ mod tests {
                     Step::Append(count) => log.append(count, now),
                     Step::Receive(count) if cursor.epoch == log.end.epoch => {
                         for (message, _) in log.ever.iter().skip(cursor.number as usize).take(count) {
-                            cursor.number = message.number;
+                            cursor.number = message.position.number;
                             window = window.take().pushed(cursor, &message.body, max);
                         }
                     }
@@ -241,7 +244,7 @@ mod tests {
                         }
                         // Messages that are no longer kept are skipped.
                         for message in log.read(Range::After(cursor.number), KEPT, now).messages {
-                            cursor.number = message.number;
+                            cursor.number = message.position.number;
                             window = window.take().pushed(cursor, &message.body, max);
                         }
                         cursor = log.end;
@@ -271,7 +274,7 @@ mod tests {
                             let floors = forgotten(cursor)..=forgotten(log.end).min(cursor.number);
                             let log_answer = |floor| answer_from(wanted, &log.read_as(range, count, (floor, cursor), now), cursor);
                             prop_assert!(floors.clone().any(|floor| answer == log_answer(floor)), "{answer:?} {:?}", log_answer(*floors.start()));
-                            prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.number as usize - 1].0));
+                            prop_assert!(page.messages.iter().all(|message| *message == log.ever[message.position.number as usize - 1].0));
                         } else {
                             let fresh = Window::of(&page, range, count, cursor, now);
                             if log.end == cursor && !page.kept_for.is_zero() {

@@ -185,9 +185,9 @@ mod tests {
                     Do::Gap => must_read |= cursor.ends(at(end)),
                     Do::TakePage if must_read && page.is_none() => {
                         let seen = cursor.begin_read().unwrap();
-                        let messages = (seen.number + 1..=end).map(|number| Stored { number, body: () });
+                        let messages = (seen.number + 1..=end).map(|number| Stored { position: at(number), body: () });
                         let (end, messages) = (at(end), messages.collect());
-                        page = Some(Page { end, base: 0, messages, empty: EMPTY, kept_for: Duration::ZERO });
+                        page = Some(Page { end, base: 0, earlier: vec![], messages, empty: EMPTY, kept_for: Duration::ZERO });
                     }
                     Do::TakePage => {}
                     Do::Arrive => {
@@ -195,7 +195,7 @@ mod tests {
                             let Read::Deliver { lost: None, from, more: false } = cursor.read(&page) else {
                                 panic!("the page has all");
                             };
-                            got.extend(page.messages[from..].iter().map(|stored| stored.number));
+                            got.extend(page.messages[from..].iter().map(|stored| stored.position.number));
                             must_read = !cursor.caught_up();
                         }
                     }

@@ -105,9 +105,8 @@ impl Connection {
                     let missed = &page.messages[from..];
                     metrics::REPAIRED.add_for(["user"], missed.len());
                     for stored in missed {
-                        let position = Position { number: stored.number, ..page.end };
                         if let Some(mut frames) = stored.body.as_ref().and_then(UserFrames::new) {
-                            is_full = is_full || send(&session, &mut frames, position).is_err();
+                            is_full = is_full || send(&session, &mut frames, stored.position).is_err();
                         }
                     }
                     !more && session.user_cursor.caught_up()

@@ -38,6 +38,7 @@ use crate::{
 };
 
 static CONNECT: LazyLock<Source> = script!(
+    "../redis/term.lua",
     "../log/common.lua",
     "../sessions/common.lua",
     "../user_log/common.lua",

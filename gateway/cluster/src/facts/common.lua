@@ -1,6 +1,5 @@
--- Common beginning of the scripts that record facts. A partition's head is a hash as those of rooms' logs: e (epoch,
--- microseconds at which it began), n (last number), b (last number before the epoch), x (when the keys' expiry was last
--- set, Unix milliseconds).
+-- Common beginning of the scripts that record facts. A partition's head is a hash as those of rooms' logs. Begins with
+-- redis/term.lua and log/common.lua.
 
 -- The outbox of a script: nil if nothing that it does is recorded, so that facts that nobody asked for cost nothing.
 --
@@ -36,27 +35,16 @@ local function fact(out, kind, ...)
     return
   end
   local data = select('#', ...) > 1 and object(...) or (...)
-  local clock = redis.call('TIME')
-  local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-  local ms = math.floor(us / 1000)
-  local state = redis.call('HMGET', out.head, 'e', 'x')
-  local expiry_set = tonumber(state[2] or 0)
-  if not state[1] then
-    redis.call('HSET', out.head, 'e', string.format('%.0f', us), 'n', 0)
-    -- Delete facts of an expired epoch, whose numbers would collide.
-    redis.call('DEL', out.stream)
-  end
-  local number = redis.call('HINCRBY', out.head, 'n', 1)
-  local body = string.format('%.0f %s %s', us, kind, data)
-  redis.call('XADD', out.stream, 'MAXLEN', '~', out.kept, string.format('%.0f-0', number), 't', string.format('%.0f', ms),
-    'b', body)
+  local number, expiry_set = select(2, next_number(out.stream, out.head, 0, 0))
+  local body = whole(us) .. ' ' .. kind .. ' ' .. data
+  redis.call('XADD', out.stream, 'MAXLEN', '~', out.kept, whole(number) .. '-0', 't', whole(ms), 'b', body)
   -- The expiry is set at most once an hour, because it costs as much as the rest. A clock that was set back does not
   -- delay it.
   if ms - expiry_set >= 3600000 or ms < expiry_set then
     redis.call('PEXPIRE', out.stream, out.kept_for + 3600000)
     -- 30 days, as the epochs of rooms' logs.
     redis.call('PEXPIRE', out.head, 2595600000)
-    redis.call('HSET', out.head, 'x', string.format('%.0f', ms))
+    redis.call('HSET', out.head, 'x', whole(ms))
   end
   -- A few at a time, and more than were added since the last time.
   local more = number % 32 == 0

@@ -1,5 +1,5 @@
--- Reads facts of a partition after a position. Atomic. If the log ends before the position, a new epoch begins. Begins
--- with log/common.lua.
+-- Reads facts of a partition after a position. Atomic. A new epoch may begin, as `end_of_log` says. Begins with
+-- redis/term.lua and log/common.lua.
 --
 -- KEYS[1]  stream of the partition's facts
 -- KEYS[2]  the partition's head
@@ -10,15 +10,16 @@
 --          fact, number, fact…}}; zeros if nothing was ever recorded
 
 local seen_epoch, after = tonumber(ARGV[1]), tonumber(ARGV[2])
-local epoch, last, base = end_of_log(KEYS[2], seen_epoch, after)
+local epoch, last, base, earlier, _, left = end_of_log(KEYS[2], seen_epoch, after)
 if not epoch then
   return { '0', '0', '0', 0, {} }
 end
 local reset = 0
-if epoch ~= seen_epoch then
-  -- Numbers up to `base` were given before the epoch began, and are still those of the facts that are kept.
-  reset = after > base and 1 or 0
-  after = math.min(after, base)
+if epoch ~= seen_epoch and not string.find(earlier, ' ' .. whole(seen_epoch) .. ':', 1, true) then
+  -- Numbers up to `base` were given before, and are still those of the facts that are kept.
+  left = left or base
+  reset = after > left and 1 or 0
+  after = math.min(after, left)
 end
 
 local flat, from, left, bytes = {}, whole(after) .. '-0', tonumber(ARGV[3]), 0

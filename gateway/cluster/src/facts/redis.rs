@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-static READ: LazyLock<Source> = script!("../log/common.lua", "read.lua");
+static READ: LazyLock<Source> = script!("../redis/term.lua", "../log/common.lua", "read.lua");
 static DELIVERERS: LazyLock<Source> = script!("deliverers.lua");
 static LEASE: LazyLock<Source> = script!("lease.lua");
 static LOAD: LazyLock<Source> = script!("load.lua");
@@ -193,7 +193,8 @@ impl RedisFacts {
             let figures = redis::from_redis_value(redis::Value::Array(of_one.to_vec()));
             let ((epoch, last), (seen, number, dropped, pause, error), parked, dead): Figures =
                 figures.map_err(|_| Unavailable)?;
-            let number = if epoch == seen { number.unwrap_or(0) } else { 0 };
+            // It may go on from an earlier epoch.
+            let number = if seen <= epoch { number.unwrap_or(0) } else { 0 };
             status.waiting += last.unwrap_or(0).saturating_sub(number);
             status.parked += parked;
             status.dead += dead;

@@ -22,6 +22,7 @@ use crate::{
 macro_rules! script {
     ($file:literal) => {
         crate::redis::script::script!(
+            "../redis/term.lua",
             "../log/common.lua",
             "../sessions/common.lua",
             "../user_log/common.lua",

@@ -1,8 +1,8 @@
 -- Stores a message under the next number of its room, and publishes it. Atomic: all keys of a room share a hash tag.
--- Begins with log/common.lua and facts/common.lua.
+-- Begins with redis/term.lua, log/common.lua and facts/common.lua.
 --
 -- KEYS[1]  stream of the room's messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
--- KEYS[2]  the log's head; also x (when the keys' expiry was last set, Unix milliseconds)
+-- KEYS[2]  the log's head
 -- KEYS[3]  position of the message that was stored under the caller's key; the same as KEYS[2] if it has none
 -- KEYS[4]  stream, KEYS[5] head of the room's partition of facts; not given if none are recorded
 -- ARGV[1]  body
@@ -12,8 +12,7 @@
 -- ARGV[5]  how long the same key stands for the same message, in milliseconds; 0 without a key
 -- ARGV[6]  how long the epoch of an unused room is kept, in milliseconds, and an hour more
 -- ARGV[7]  bytes in front of the published message: the caller's trace span, or empty
--- ARGV[8]  highest epoch that the caller has seen, or 0, and ARGV[9] the highest number in it: if the log ends before
---          that position, it has lost messages, and a new, higher epoch begins, so that no position is given twice
+-- ARGV[8]  highest epoch that the caller has seen, or 0, and ARGV[9] the highest number in it: no position is given twice
 -- ARGV[10] 1 if the caller waits until replicas or the disk have the message: then a message that was stored before is
 --          written again, because a connection can wait only for what it has written itself; else 0
 -- ARGV[11] if facts are recorded: settings of their outbox, ARGV[12] the room's namespace
@@ -33,24 +32,8 @@ if once > 0 then
   end
 end
 
-local state = redis.call('HMGET', KEYS[2], 'e', 'x', 'n')
-local epoch, expiry_set = state[1], tonumber(state[2] or 0)
-local seen_epoch, seen_number = tonumber(ARGV[8]), tonumber(ARGV[9])
-local of_log = tonumber(epoch or 0)
-if not epoch or of_log < seen_epoch or (of_log == seen_epoch and tonumber(state[3] or 0) < seen_number) then
-  local is_first = not epoch
-  -- After a failover, the new server's clock may be behind.
-  epoch = whole(math.max(us, seen_epoch + 1))
-  if is_first then
-    redis.call('HSET', KEYS[2], 'e', epoch, 'n', 0)
-    -- Delete messages of an expired epoch, whose numbers would collide.
-    redis.call('DEL', KEYS[1])
-  else
-    redis.call('HSET', KEYS[2], 'e', epoch, 'b', state[3] or 0)
-  end
-end
-local number = redis.call('HINCRBY', KEYS[2], 'n', 1)
-local number_text, ms_text = whole(number), whole(ms)
+local epoch, number, expiry_set = next_number(KEYS[1], KEYS[2], tonumber(ARGV[8]), tonumber(ARGV[9]))
+local epoch_text, number_text, ms_text = whole(epoch), whole(number), whole(ms)
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], number_text .. '-0', 't', ms_text, 'b', ARGV[1])
 -- The expiry is set, and old messages are deleted, at most once an hour, because both cost as much as the rest. The
 -- keys therefore expire up to an hour later than they need to. A clock that was set back does not delay it.
@@ -75,12 +58,12 @@ if ms - expiry_set >= hour or ms < expiry_set then
   end
 end
 if once > 0 then
-  redis.call('SET', KEYS[3], epoch .. ' ' .. number_text, 'PX', once)
+  redis.call('SET', KEYS[3], epoch_text .. ' ' .. number_text, 'PX', once)
 end
-local stored_at = position(tonumber(epoch), number)
+local stored_at = position(epoch, number)
 redis.call('PUBLISH', ARGV[2], ARGV[7] .. 'M' .. stored_at .. ' ' .. ARGV[1])
 local out = outbox(KEYS[4], KEYS[5], ARGV[11])
 if out then
   fact(out, 'message.stored', '{"namespace":' .. cjson.encode(ARGV[12]) .. ',"messageId":"' .. stored_at .. '",' .. ARGV[1])
 end
-return { epoch, number_text, 1 }
+return { epoch_text, number_text, 1 }

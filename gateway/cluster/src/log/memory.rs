@@ -109,7 +109,7 @@ impl MemoryLog {
             log.by_key.insert(key.into(), position);
             log.keys.push_back((now, key.into()));
         }
-        let stored = Stored { number: position.number, body: body.into() };
+        let stored = Stored { position, body: body.into() };
         let message = BusMessage::Message { position, body: Arc::clone(&stored.body) };
         log.messages.push_back((now, stored));
         log.forget_old(now);
@@ -152,7 +152,7 @@ impl MemoryLog {
         let now = Instant::now();
         let Some(log) = rooms.get_mut(room) else {
             let (end, messages) = (self.empty, Vec::new());
-            return Ok(Page { end, base: 0, messages, empty: self.empty, kept_for: KEPT_FOR });
+            return Ok(Page { end, base: 0, earlier: Vec::new(), messages, empty: self.empty, kept_for: KEPT_FOR });
         };
         log.begin_after(seen);
         log.forget_old(now);
@@ -171,12 +171,18 @@ impl MemoryLog {
                     bytes += stored.body.len().max(1);
                     is_first || bytes <= PAGE_BYTES
                 };
-                messages.filter(|stored| stored.number > number).take(count).take_while(fits).cloned().collect()
+                messages
+                    .filter(|stored| stored.position.number > number)
+                    .take(count)
+                    .take_while(fits)
+                    .cloned()
+                    .collect()
             }
-            Range::Before(number) => last(&mut messages.filter(|stored| stored.number < number)),
+            Range::Before(number) => last(&mut messages.filter(|stored| stored.position.number < number)),
             Range::Newest => last(&mut messages.into_iter()),
         };
-        Ok(Page { end: log.end, base: log.base, messages, empty: self.empty, kept_for: KEPT_FOR.saturating_sub(age) })
+        let (end, base, kept_for) = (log.end, log.base, KEPT_FOR.saturating_sub(age));
+        Ok(Page { end, base, earlier: Vec::new(), messages, empty: self.empty, kept_for })
     }
 }
 

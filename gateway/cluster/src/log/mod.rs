@@ -1,10 +1,11 @@
 //! Port: a room's stored messages.
 //!
-//! Guarantees: within an epoch, messages are numbered from [`Page::base`] + 1 on, without holes; appending and
+//! Guarantees: messages are numbered without holes from one epoch to the next, and no position is given twice; appending and
 //! publishing (as [`crate::wire::BusMessage::Message`] on [`crate::bus::Channel::Room`]) are one atomic step; a message
 //! appended again under the same key within five minutes is stored once and gets its first position; the newest 1,000
-//! of 24 hours can be read. An epoch begins with the log and lasts as long as its numbers are valid: a log that was
-//! lost, or that ends before a position that a node has seen, continues under a new epoch. A room without a log takes
+//! of 24 hours can be read. An epoch begins with the log. Another one begins when the back end may have lost messages,
+//! because another server took over or it was started again: a reader that has no more than is left goes on
+//! ([`Page::number_of`]). If a node has seen more, all readers begin anew. A room without a log takes
 //! no memory: its position is [`Page::empty`], which changes only if the back end loses all data. Deliberately does not
 //! know a room's members, and which durability a room needs.
 

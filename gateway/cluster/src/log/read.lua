@@ -1,5 +1,5 @@
--- Reads a range of a log, and its end. Atomic. Writes nothing if there is no log. If the log ends before a position
--- that the caller has seen, a new epoch begins. Begins with log/common.lua.
+-- Reads a range of a log, and its end. Atomic. Writes nothing if there is no log. A new epoch may begin, as `end_of_log`
+-- says. Begins with redis/term.lua and log/common.lua.
 --
 -- KEYS[1]  stream of the messages: ids "<number>-0", fields t (Unix milliseconds) and b (body)
 -- KEYS[2]  the log's head
@@ -12,12 +12,12 @@
 -- ARGV[7]  number that the caller has seen in that epoch
 -- ARGV[8]  epoch without a log
 -- ARGV[9]  "after" only: maximum bytes of bodies; the first body is returned however long it is
--- Returns  {epoch, last number, last number before the epoch, {number, body, number, body…} in order,
+-- Returns  {epoch, last number, base, {earlier epoch, its last number…}, {number, body, number, body…} in order,
 --          milliseconds until the first of these messages is too old to be kept}
 
-local epoch, last, base = end_of_log(KEYS[2], tonumber(ARGV[6]), tonumber(ARGV[7]))
+local epoch, last, base, earlier = end_of_log(KEYS[2], tonumber(ARGV[6]), tonumber(ARGV[7]))
 if not epoch then
-  return { ARGV[8], '0', '0', {}, ARGV[4] }
+  return { ARGV[8], '0', '0', {}, {}, ARGV[4] }
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 
@@ -64,4 +64,9 @@ for i = first, past, step do
     flat[#flat + 1] = fields[4]
   end
 end
-return { whole(epoch), whole(last), whole(base), flat, whole(kept_for) }
+local epochs = {}
+for its_epoch, its_last in string.gmatch(earlier, ' (%d+):(%d+)') do
+  epochs[#epochs + 1] = its_epoch
+  epochs[#epochs + 1] = its_last
+end
+return { whole(epoch), whole(last), whole(base), epochs, flat, whole(kept_for) }

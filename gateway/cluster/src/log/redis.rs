@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use crate::{
     Unavailable,
     facts::{FactTerms, Kind, Kinds, outbox::Outbox},
-    log::{Appended, Durability, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Shortfall, Stored},
+    log::{Appended, Durability, KEPT, KEPT_FOR, Page, Position, Range, SAME_KEY_FOR, Shortfall},
     partition::{Partition, PartitionSet},
     redis::{
         commit::Barrier,
@@ -18,7 +18,7 @@ use crate::{
     wire::envelope,
 };
 
-static APPEND: LazyLock<Source> = script!("common.lua", "../facts/common.lua", "append.lua");
+static APPEND: LazyLock<Source> = script!("../redis/term.lua", "common.lua", "../facts/common.lua", "append.lua");
 static CONFIRM: LazyLock<Source> = script!("confirm.lua");
 
 /// All rooms' logs.
@@ -122,8 +122,6 @@ impl RedisLog {
         let wanted = Wanted { range, count, seen, kept_for: KEPT_FOR };
         let partition = Partition::of_room(room);
         let page = self.streams.read::<String>(partition, [&keys.messages(), &keys.head()], wanted).await?;
-        let messages = page.messages.into_iter().map(|Stored { number, body }| Stored { number, body: body.into() });
-        let Page { end, base, empty, kept_for, .. } = page;
-        Ok(Page { end, base, messages: messages.collect(), empty, kept_for })
+        Ok(page.with_bodies(Arc::from))
     }
 }

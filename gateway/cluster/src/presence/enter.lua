@@ -31,8 +31,6 @@ if is_new and ARGV[6] == '1' then
   arrived(presence_outbox(KEYS[5], KEYS[6], ARGV[8], ARGV[9], ARGV[10]), ARGV[2], members)
 end
 if is_new and ARGV[6] == '1' and members <= tonumber(ARGV[3]) then
-  local now = redis.call('TIME')
-  local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
   redis.call('PUBLISH', ARGV[1], string.format('+%.0f %s %s', ms, session, about))
 end
 return members

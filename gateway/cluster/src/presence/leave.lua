@@ -25,8 +25,6 @@ redis.call('HDEL', KEYS[1], ARGV[4])
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 1
 end
-local now = redis.call('TIME')
-local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 local grace = tonumber(ARGV[6])
 if grace > 0 then
   local due = string.format('%.0f', ms + grace)

@@ -23,7 +23,13 @@ use crate::{
 
 macro_rules! script {
     ($name:literal) => {
-        crate::redis::script::script!("../facts/common.lua", "common.lua", $name)
+        crate::redis::script::script!(
+            "../redis/term.lua",
+            "../log/common.lua",
+            "../facts/common.lua",
+            "common.lua",
+            $name
+        )
     };
 }
 

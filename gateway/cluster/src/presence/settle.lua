@@ -21,8 +21,6 @@ if due == 0 then
   redis.call('ZREM', KEYS[4], ARGV[4])
   return 0
 end
-local now = redis.call('TIME')
-local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 if due > ms then
   redis.call('ZADD', KEYS[4], 'GT', string.format('%.0f', due), ARGV[4])
   return 0

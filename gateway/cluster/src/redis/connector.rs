@@ -17,10 +17,12 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     commands::Commands,
     hello::{Greeting, Protocol, hello},
+    keys::Keys,
     report::Failing,
     sentinel,
     stream::{self, Stream, StreamError},
     target::{Address, Endpoint, Place, RedisTarget},
+    term::Terms,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ pub(super) const ELECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// See the module.
 pub(crate) struct Connector {
     target: RedisTarget,
+    terms: Terms,
     generation: watch::Sender<u64>,
     /// The master's address at the last connect.
     master: Mutex<Option<Address>>,
@@ -40,9 +43,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// Does not connect yet. With sentinels, begins to watch for another master.
-    pub(crate) fn start(target: RedisTarget, lifecycle: &Lifecycle) -> Arc<Self> {
+    pub(crate) fn start(target: RedisTarget, keys: &Keys, lifecycle: &Lifecycle) -> Arc<Self> {
         let connector = Arc::new(Self {
             target,
+            terms: Terms::new(keys),
             generation: watch::Sender::new(0),
             master: Mutex::new(None),
             failing: Failing::default(),
@@ -74,16 +78,25 @@ impl Connector {
         stream::local_address(endpoint).await
     }
 
-    /// A connection for commands.
+    /// A connection for commands. The server's [term](super::term) is written.
     pub(crate) async fn commands(&self) -> RedisResult<Commands> {
-        let (stream, generation) = self.open(Protocol::Resp2).await?;
-        Commands::over(stream, generation).await
+        let opening = async {
+            let (stream, generation) = self.open(Protocol::Resp2).await?;
+            let mut commands = Commands::over(stream, generation).await?;
+            within(CONNECT_TIMEOUT, self.terms.write(&mut commands)).await.map_err(unwritable)?;
+            Ok(commands)
+        };
+        let opened = opening.await;
+        self.report(opened.as_ref().err());
+        opened
     }
 
     /// A connection that is logged in, with the protocol by which Redis pushes messages, for subscriptions. It must be
     /// dropped when [`Connector::generation`] differs from the number that comes with it.
     pub(crate) async fn resp3(&self) -> RedisResult<(Stream, u64)> {
-        self.open(Protocol::Resp3).await
+        let opened = self.open(Protocol::Resp3).await;
+        self.report(opened.as_ref().err());
+        opened
     }
 
     /// The number of the generation, now and after each change.
@@ -103,7 +116,7 @@ impl Connector {
 
     async fn open(&self, protocol: Protocol) -> RedisResult<(Stream, u64)> {
         let generation = *self.generation.borrow();
-        let opened = match &self.target.0 {
+        match &self.target.0 {
             Place::Address(endpoint) | Place::Node(endpoint) => {
                 let is_node = matches!(self.target.0, Place::Node(_));
                 let opened = within(CONNECT_TIMEOUT, Box::pin(login(endpoint, protocol))).await;
@@ -114,9 +127,7 @@ impl Connector {
                     within(ELECT_TIMEOUT, Box::pin(sentinel::connect(master, protocol, &self.passed_over))).await;
                 found.map(|(stream, at)| (stream, self.found(at)))
             }
-        };
-        self.report(opened.as_ref().err());
-        opened
+        }
     }
 
     /// The master is there. Returns the generation.
@@ -173,6 +184,16 @@ pub(super) async fn within<T>(limit: Duration, wait: impl Future<Output = RedisR
 /// An error that ends the attempt, with a text for the log.
 pub(super) fn failed(text: impl Into<String>) -> RedisError {
     io::Error::other(text.into()).into()
+}
+
+/// The error code stays: callers act on READONLY, and tell a Cluster that is down from a server that is away.
+fn unwritable(error: RedisError) -> RedisError {
+    match error.code() {
+        Some("NOPERM") => {
+            failed(format!("Redis refuses a command that every connection begins with, see the ACL: {error}"))
+        }
+        _ => error,
+    }
 }
 
 fn check(is_node: bool, greeting: &Greeting) -> RedisResult<()> {

@@ -15,7 +15,7 @@ use crate::redis::{
 /// Why there is no connection.
 async fn problem(settings: RedisSettings) -> String {
     let RedisTopology::One(target) = settings.topology().unwrap() else { panic!("one") };
-    let connector = Connector::start(target, &Lifecycle::new());
+    let connector = Connector::start(target, &Keys::new("jackfield"), &Lifecycle::new());
     connector.commands().await.err().expect("refused").to_string()
 }
 
@@ -70,7 +70,7 @@ async fn a_wrong_certificate_is_named() {
         }
     }
     let RedisTopology::One(target) = settings.topology().unwrap() else { panic!("one") };
-    Connector::start(target, &Lifecycle::new()).commands().await.unwrap();
+    Connector::start(target, &Keys::new("jackfield"), &Lifecycle::new()).commands().await.unwrap();
     let wrong_name = RedisSettings { server_name: "other.example".into(), ..settings.clone() };
     let error = problem(wrong_name).await;
     assert!(error.starts_with("TLS handshake failed: ") && error.contains("not valid for name"), "{error}");

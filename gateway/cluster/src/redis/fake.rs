@@ -31,12 +31,13 @@ impl Fake {
         Self { port, serving }
     }
 
-    /// A Redis with this role, which knows nothing but HELLO and PING.
+    /// A Redis with this role, which knows nothing but HELLO, PING and INFO, and has no replication id.
     pub(super) async fn redis(role: &'static str) -> Self {
         Self::start(move |command| {
             Some(match command[0].as_str() {
                 "HELLO" => list(&["mode", "standalone", "role", role]),
                 "PING" => "+PONG\r\n".into(),
+                "INFO" => "$0\r\n\r\n".into(),
                 _ => "-ERR unknown command\r\n".into(),
             })
         })

@@ -106,6 +106,11 @@ impl Keys {
         self.of(home, "nodes:leases")
     }
 
+    /// String: the term of the partition's server, see [`super::term`].
+    pub(crate) fn term(&self, partition: Partition) -> String {
+        self.of(partition, "term")
+    }
+
     /// String: since when Redis has kept the data of this partition, in Unix microseconds.
     pub(crate) fn remembered_since(&self, partition: Partition) -> String {
         self.of(partition, "remembered")

@@ -63,13 +63,13 @@ impl RedisLink {
             RedisTopology::One(target) => vec![target],
             RedisTopology::Several(targets) => targets,
             RedisTopology::Cluster(seeds) => {
-                if let Some((cluster, routing)) = Cluster::start(&seeds, lifecycle) {
+                if let Some((cluster, routing)) = Cluster::start(&seeds, &keys, lifecycle) {
                     return Self { routing, cluster: Some(cluster), calls, keys };
                 }
                 seeds
             }
         };
-        let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, lifecycle))).collect();
+        let servers = targets.into_iter().map(|target| Arc::new(Server::new(target, &keys, lifecycle))).collect();
         Self { routing: watch::Sender::new(Arc::new(Routing::shared_by(servers))), cluster: None, calls, keys }
     }
 

@@ -1,7 +1,7 @@
 //! The connections to Redis, the names of its keys, and what the ports over it share.
 //!
 //! - [`settings`]: `redis.…` · [`topology`]: the servers that they describe · [`target`]: one of them · [`tls`].
-//! - [`connector`]: connections to one server ([`stream`], [`hello`], [`sentinel`], [`report`]) · [`commands`]: one for
+//! - [`connector`]: connections to one server ([`stream`], [`hello`], [`term`], [`sentinel`], [`report`]) · [`commands`]: one for
 //!   commands · [`shared`]: the one for most commands · [`pool`]: those for long passes · [`wire`]: one for subscriptions,
 //!   with [`frames`].
 //! - [`server`]: one Redis that takes writes ([`counted`]) · [`routing`]: the partitions of each server · [`route`]: those
@@ -30,6 +30,7 @@ mod shared;
 mod stream;
 pub(crate) mod streams;
 pub(crate) mod target;
+mod term;
 mod tls;
 mod topology;
 pub(crate) mod wire;

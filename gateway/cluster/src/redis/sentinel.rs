@@ -2,35 +2,39 @@
 //!
 //! All sentinels are asked at the same time, each for at most [`ASK_TIMEOUT`]. The address that most of them name is tried
 //! first; as soon as more than half of all agree, the others are not waited for. A server is used only if it says itself
-//! that it is a master. So a single sentinel that is wrong (it names a replica, or another server, or does not know the
-//! master) cannot lead the node astray, and one that is down costs nothing. If no server that the first answers name is a
-//! master, all sentinels are waited for.
+//! that it is a master, and if then no sentinel that answers says that it is being replaced ([`view`]): all of them are
+//! asked once more, because the connection may have been made in the middle of a failover.
 //!
-//! Between connects a task asks one sentinel every [`WATCH_EVERY`]: a master that is frozen or cut off keeps its
-//! connections, while the sentinels have chosen another one.
+//! So a single sentinel that is wrong (it names a replica, or another server, or does not know the master) cannot lead the
+//! node astray, and one that is down costs nothing. If no server that the first answers name is a master, all sentinels are
+//! waited for.
+//!
+//! Between connects a task watches for another master: [`watch`].
 //!
 //! Deliberately not here: `+switch-master` messages, which a lost connection would lose, and replicas: all reads go to the
 //! master.
 
-use std::{sync::Arc, time::Duration};
+mod view;
+mod watch;
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use redis::{RedisResult, from_redis_value};
-use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use redis::RedisResult;
 
 use super::{
-    connector::{Connector, ELECT_TIMEOUT, failed, login, within},
-    hello::{Protocol, ask},
+    connector::{failed, login, within},
+    hello::Protocol,
     report::Failing,
     stream::Stream,
     target::{Address, Endpoint, Master},
 };
+use view::{View, objection, open, view};
+pub(super) use watch::watch;
 
 const ASK_TIMEOUT: Duration = Duration::from_millis(400);
 /// For connecting to a server that sentinels name.
 const VERIFY_TIMEOUT: Duration = Duration::from_millis(500);
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection to the master, and its address. Sentinels and servers that are passed over are logged.
 pub(super) async fn connect(
@@ -46,8 +50,12 @@ pub(super) async fn connect(
             if tried.contains(&address) {
                 continue;
             }
-            let found = within(VERIFY_TIMEOUT, Box::pin(verified(master, &address, protocol))).await;
-            match found {
+            let usable = async {
+                let stream = within(VERIFY_TIMEOUT, Box::pin(verified(master, &address, protocol))).await?;
+                // Now, and not before: a failover that begins later breaks off, or is noticed by the watch.
+                unopposed(master, &address).await.map(|()| stream)
+            };
+            match usable.await {
                 Ok(stream) => {
                     note(master, problems, passed_over);
                     return Ok((stream, address));
@@ -61,42 +69,6 @@ pub(super) async fn connect(
         }
     }
     Err(failed(joined(problems)))
-}
-
-/// Tells the connector about another master than the one that it uses.
-pub(super) async fn watch(master: Master, connector: Arc<Connector>, stopping: CancellationToken) {
-    let passed_over = Failing::default();
-    let mut tick = interval(WATCH_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sentinels = master.sentinels.iter().cycle();
-    let mut open: Option<(&Endpoint, Stream)> = None;
-    let watching = async {
-        loop {
-            tick.tick().await;
-            let asked = within(ASK_TIMEOUT, async {
-                let (sentinel, mut stream) = match open.take() {
-                    Some(open) => open,
-                    None => {
-                        let sentinel = sentinels.next().ok_or_else(|| failed("no sentinel"))?;
-                        (sentinel, Box::pin(login(sentinel, Protocol::Resp2)).await?.0)
-                    }
-                };
-                let address = master_by(&mut stream, &master.name).await?;
-                Ok((sentinel, stream, address))
-            });
-            let Ok((sentinel, stream, Some(address))) = asked.await else { continue };
-            open = Some((sentinel, stream));
-            if !connector.is_elsewhere(&address) {
-                continue;
-            }
-            // The answer of one sentinel is not enough.
-            let found = within(ELECT_TIMEOUT, Box::pin(connect(&master, Protocol::Resp2, &passed_over))).await;
-            if let Ok((_, address)) = found {
-                connector.found(address);
-            }
-        }
-    };
-    stopping.run_until_cancelled(watching).await;
 }
 
 /// How many sentinels to wait for.
@@ -117,21 +89,12 @@ struct Candidates {
 }
 
 async fn candidates(master: &Master, until: Ask) -> Candidates {
-    let ask = |sentinel: Endpoint| async move {
-        let asked = within(ASK_TIMEOUT, async {
-            let (mut stream, greeting) = Box::pin(login(&sentinel, Protocol::Resp2)).await?;
-            if greeting.mode != "sentinel" {
-                return Err(failed("this is no sentinel"));
-            }
-            master_by(&mut stream, &master.name).await
-        });
-        (asked.await, sentinel.address)
-    };
-    let mut asked: FuturesUnordered<_> = master.sentinels.iter().cloned().map(ask).collect();
+    let mut asked: FuturesUnordered<_> =
+        master.sentinels.iter().map(|sentinel| asked(sentinel, &master.name)).collect();
     let (mut named, mut problems, mut unknown) = (Vec::new(), Vec::new(), 0);
-    while let Some((answer, sentinel)) = asked.next().await {
+    while let Some((sentinel, answer)) = asked.next().await {
         match answer {
-            Ok(Some(address)) => named.push(address),
+            Ok(Some(view)) => named.push(view.named),
             Ok(None) => {
                 unknown += 1;
                 problems.push(format!("sentinel {sentinel} does not know the master `{}`", master.name));
@@ -150,11 +113,22 @@ async fn candidates(master: &Master, until: Ask) -> Candidates {
     Candidates { addresses: ranked(named), problems, has_asked_all: asked.is_empty() }
 }
 
-/// One sentinel's answer; `None` if it does not know the master.
-async fn master_by(stream: &mut Stream, name: &str) -> RedisResult<Option<Address>> {
-    let answer = ask(stream, redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name)).await?;
-    let named: Option<(String, u16)> = from_redis_value(answer)?;
-    Ok(named.map(|(host, port)| Address::Tcp { host: host.into(), port }))
+/// A sentinel's address and its view, over a connection of its own; `None` if it does not know the master.
+async fn asked(sentinel: &Endpoint, name: &str) -> (Address, RedisResult<Option<View>>) {
+    let answer = within(ASK_TIMEOUT, async { view(&mut open(sentinel).await?, name).await });
+    (sentinel.address.clone(), answer.await)
+}
+
+/// Fails if a sentinel says that this server is being replaced, or has been, or if none answers.
+async fn unopposed(master: &Master, address: &Address) -> RedisResult<()> {
+    let asked = master.sentinels.iter().map(|sentinel| asked(sentinel, &master.name));
+    let answers = join_all(asked).await.into_iter();
+    let views: Vec<_> = answers.filter_map(|(sentinel, answer)| Some((sentinel, answer.ok()??))).collect();
+    match objection(&views, address) {
+        None if views.is_empty() => Err(failed("no sentinel says whether it is being replaced")),
+        None => Ok(()),
+        Some(objection) => Err(failed(objection)),
+    }
 }
 
 /// A connection to a server that is a master.

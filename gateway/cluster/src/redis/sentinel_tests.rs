@@ -1,24 +1,52 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use jackfield_shared::lifecycle::Lifecycle;
+use parking_lot::Mutex;
 
-use super::*;
+use super::{watch::WATCH_EVERY, *};
 use crate::redis::{
+    connector::{Connector, ELECT_TIMEOUT},
     fake::{Fake, list},
+    keys::Keys,
     settings::RedisSettings,
     target::{Place, RedisTarget, RedisTopology},
 };
 
-/// A sentinel that names this server as the master `main`.
-async fn sentinel(master: u16) -> Fake {
+/// What a sentinel says of the master `main`.
+#[derive(Clone, Copy)]
+struct State {
+    port: u16,
+    flags: &'static str,
+    epoch: u64,
+}
+
+impl State {
+    const fn well(port: u16) -> Self {
+        Self { port, flags: "master", epoch: 0 }
+    }
+}
+
+/// A sentinel that says this, until it is changed.
+async fn sentinel_with(state: &Arc<Mutex<State>>) -> Fake {
+    let state = Arc::clone(state);
     Fake::start(move |command| {
-        Some(match command[0].as_str() {
-            "HELLO" => list(&["mode", "sentinel"]),
-            _ if command[2] == "main" => list(&["127.0.0.1", &master.to_string()]),
-            _ => "*-1\r\n".into(),
+        let State { port, flags, epoch } = *state.lock();
+        let (port, epoch) = (port.to_string(), epoch.to_string());
+        Some(match (command[0].as_str(), command[1].as_str()) {
+            ("HELLO", _) => list(&["mode", "sentinel"]),
+            ("SENTINEL", "MASTER") if command[2] == "main" => {
+                list(&["ip", "127.0.0.1", "port", &port, "flags", flags, "config-epoch", &epoch])
+            }
+            ("SENTINEL", "MASTER") => "-ERR No such master with that name\r\n".into(),
+            _ => list(&["127.0.0.1", &port]),
         })
     })
     .await
+}
+
+/// A sentinel that names this server as the master `main`.
+async fn sentinel(master: u16) -> Fake {
+    sentinel_with(&Arc::new(Mutex::new(State::well(master)))).await
 }
 
 fn target(sentinels: &[&Fake], name: &str) -> RedisTarget {
@@ -92,25 +120,95 @@ async fn a_frozen_sentinel_or_master_does_not_take_all_the_time() {
 }
 
 #[tokio::test]
-async fn connections_to_a_former_master_are_outdated_without_any_call() {
+async fn a_master_that_is_being_replaced_is_not_used_although_most_sentinels_name_it() {
     let (old, new) = (Fake::redis("master").await, Fake::redis("master").await);
-    let named = Arc::new(std::sync::atomic::AtomicU16::new(old.port));
-    let answered = Arc::clone(&named);
-    let sentinel = Fake::start(move |command| {
-        let port = answered.load(std::sync::atomic::Ordering::Relaxed).to_string();
-        Some(if command[0] == "HELLO" { list(&["mode", "sentinel"]) } else { list(&["127.0.0.1", &port]) })
+    let well = [sentinel(old.port).await, sentinel(old.port).await];
+    let told = Arc::new(Mutex::new(State { port: old.port, flags: "master,failover_in_progress", epoch: 0 }));
+    let leader = sentinel_with(&told).await;
+    let all = [&well[0], &well[1], &leader];
+    let error = find(&all, "main").await.unwrap_err();
+    let [old_port, leader_port] = [old.port, leader.port];
+    assert_eq!(
+        error,
+        format!(
+            "127.0.0.1:{old_port}, which sentinels name as the master: \
+             sentinel 127.0.0.1:{leader_port} says that a failover of it is in progress"
+        )
+    );
+    *told.lock() = State { epoch: 1, ..State::well(new.port) };
+    assert_eq!(find(&all, "main").await, Ok(new.port), "the later failover counts");
+    *told.lock() = State { flags: "s_down,o_down,master", ..State::well(old.port) };
+    assert_eq!(find(&all, "main").await, Ok(old.port), "nobody replaces it");
+}
+
+#[tokio::test]
+async fn sentinels_are_asked_after_the_connection_is_open() {
+    let told = Arc::new(Mutex::new(State::well(0)));
+    let begins = Arc::clone(&told);
+    let master = Fake::start(move |_| {
+        begins.lock().flags = "master,failover_in_progress";
+        Some(list(&["mode", "standalone", "role", "master"]))
     })
     .await;
+    told.lock().port = master.port;
+    let sentinel = sentinel_with(&told).await;
+    assert!(find(&[&sentinel], "main").await.unwrap_err().ends_with("a failover of it is in progress"));
+}
+
+#[tokio::test]
+async fn a_sentinel_that_may_not_say_how_the_master_is_counts_as_none() {
+    let master = Fake::redis("master").await;
+    let mute = Fake::start(|command| {
+        Some(match command[0].as_str() {
+            "HELLO" => list(&["mode", "sentinel"]),
+            _ => "-NOPERM User jack has no permissions to run the 'sentinel|master' command\r\n".into(),
+        })
+    })
+    .await;
+    let error = find(&[&mute], "main").await.unwrap_err();
+    assert!(
+        error.contains(&format!("sentinel 127.0.0.1:{}: ", mute.port)) && error.contains("sentinel|master"),
+        "{error}"
+    );
+    assert_eq!(find(&[&mute, &sentinel(master.port).await], "main").await, Ok(master.port));
+}
+
+#[tokio::test]
+async fn connections_to_a_former_master_are_outdated_without_any_call() {
+    let (old, new) = (Fake::redis("master").await, Fake::redis("master").await);
+    let told = Arc::new(Mutex::new(State::well(old.port)));
+    let sentinel = sentinel_with(&told).await;
     let lifecycle = Lifecycle::new();
-    let connector = Connector::start(target(&[&sentinel], "main"), &lifecycle);
+    let connector = Connector::start(target(&[&sentinel], "main"), &Keys::new("p"), &lifecycle);
     let before = connector.commands().await.unwrap();
     let mut generation = connector.generation();
     assert!(!connector.is_outdated(&before));
-    named.store(new.port, std::sync::atomic::Ordering::Relaxed);
-    tokio::time::timeout(WATCH_EVERY * 4, generation.changed()).await.unwrap().unwrap();
+    *told.lock() = State::well(new.port);
+    tokio::time::timeout(WATCH_EVERY * 8, generation.changed()).await.unwrap().unwrap();
     assert!(connector.is_outdated(&before));
     let after = connector.commands().await.unwrap();
     assert!(!connector.is_outdated(&after));
+    assert!(lifecycle.finish(ELECT_TIMEOUT * 2).await);
+}
+
+#[tokio::test]
+async fn connections_to_a_master_that_is_being_replaced_are_outdated_before_the_switch() {
+    let old = Fake::redis("master").await;
+    let told = Arc::new(Mutex::new(State::well(old.port)));
+    let sentinels = [sentinel(old.port).await, sentinel(old.port).await, sentinel_with(&told).await];
+    let lifecycle = Lifecycle::new();
+    let connector =
+        Connector::start(target(&[&sentinels[0], &sentinels[1], &sentinels[2]], "main"), &Keys::new("p"), &lifecycle);
+    let before = connector.commands().await.unwrap();
+    let mut generation = connector.generation();
+    // Only waiting can show that they stay.
+    assert!(tokio::time::timeout(WATCH_EVERY * 3, generation.changed()).await.is_err());
+    told.lock().flags = "master,failover_in_progress";
+    tokio::time::timeout(WATCH_EVERY * 8, generation.changed()).await.unwrap().unwrap();
+    assert!(connector.is_outdated(&before));
+    assert!(connector.commands().await.is_err());
+    told.lock().flags = "master";
+    connector.commands().await.unwrap();
     assert!(lifecycle.finish(ELECT_TIMEOUT * 2).await);
 }
 

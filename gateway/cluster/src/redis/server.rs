@@ -32,6 +32,7 @@ use crate::{
         commit::{Barrier, Commits},
         connector::Connector,
         counted::Counted,
+        keys::Keys,
         pool::{Pool, pool},
         script::Call,
         shared::SharedConnection,
@@ -67,9 +68,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Does not connect yet.
-    pub(crate) fn new(target: RedisTarget, lifecycle: &Lifecycle) -> Self {
+    pub(crate) fn new(target: RedisTarget, keys: &Keys, lifecycle: &Lifecycle) -> Self {
         let name = target.name();
-        let connector = Connector::start(target, lifecycle);
+        let connector = Connector::start(target, keys, lifecycle);
         Self {
             quick: SharedConnection::new(Arc::clone(&connector), lifecycle),
             bulk: pool(&connector, BULK_CONNECTIONS),
@@ -83,8 +84,13 @@ impl Server {
     }
 
     /// A node of a Redis Cluster. `moved` is notified if it may have lost partitions.
-    pub(crate) fn of_cluster(target: RedisTarget, moved: Arc<Notify>, lifecycle: &Lifecycle) -> Self {
-        Self { moved: Some(moved), ..Self::new(target, lifecycle) }
+    pub(crate) fn of_cluster(target: RedisTarget, keys: &Keys, moved: Arc<Notify>, lifecycle: &Lifecycle) -> Self {
+        Self { moved: Some(moved), ..Self::new(target, keys, lifecycle) }
+    }
+
+    /// Abandons all connections: the server may have become a master, in another [term](super::term).
+    pub(crate) fn renew(&self) {
+        self.connector.renew();
     }
 
     /// Something says that it may have lost partitions: the way to them is looked for.

@@ -14,7 +14,7 @@ use redis::{FromRedisValue, ToSingleRedisArg};
 use crate::{
     Unavailable,
     log::{
-        page::{PAGE_BYTES, Page, Range, Stored},
+        page::{PAGE_BYTES, Page, Range, Stored, position_of},
         position::Position,
     },
     partition::{PARTITIONS, Partition, PartitionSet},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-static READ: LazyLock<Source> = script!("../log/common.lua", "../log/read.lua");
+static READ: LazyLock<Source> = script!("term.lua", "../log/common.lua", "../log/read.lua");
 static REMEMBERED: LazyLock<Source> = script!("../log/remembered.lua");
 
 /// After no read or write for this long, a log begins a new epoch: 30 days, and the hour for which an append need not
@@ -49,6 +49,9 @@ pub(crate) struct Wanted {
     /// How long the log keeps its messages.
     pub(crate) kept_for: Duration,
 }
+
+/// The script's answer: epoch, last number, base; earlier epochs and their last numbers; numbers and bodies; milliseconds.
+type Answer<B> = (u64, u64, u64, Vec<(u64, u64)>, Vec<(u64, B)>, u64);
 
 impl Streams {
     pub(crate) fn new(link: Arc<RedisLink>) -> Self {
@@ -100,16 +103,17 @@ impl Streams {
         let seen_or_none = seen.unwrap_or(Position { epoch: 0, number: 0 });
         call.arg(seen_or_none.epoch).arg(seen_or_none.number);
         call.arg(empty.epoch).arg(PAGE_BYTES);
-        let (epoch, last, base, entries, kept_for): (u64, u64, u64, Vec<(u64, B)>, u64) =
-            self.link.run(partition, &call).await?;
-        let messages = entries.into_iter().map(|(number, body)| Stored { number, body }).collect();
+        let (epoch, last, base, earlier, entries, kept_for): Answer<B> = self.link.run(partition, &call).await?;
         let (mut end, kept_for) = (Position { epoch, number: last }, Duration::from_millis(kept_for));
+        let earlier: Vec<_> = earlier.into_iter().map(|(epoch, number)| Position { epoch, number }).collect();
+        let stored = |(number, body)| Stored { position: position_of(number, &earlier, end), body };
+        let messages = entries.into_iter().map(stored).collect();
         if end == empty && seen.is_some_and(|seen| seen != empty) {
             // The log that the caller has seen no longer exists. If all data was lost, this node's `empty` is outdated.
             empty = self.ask_empty(partition).await?;
             end = empty;
         }
-        Ok(Page { end, base, messages, empty, kept_for })
+        Ok(Page { end, base, earlier, messages, empty, kept_for })
     }
 }
 

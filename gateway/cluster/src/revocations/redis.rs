@@ -15,8 +15,8 @@ use crate::{
     wire::envelope,
 };
 
-static RECORD: LazyLock<Source> = script!("common.lua", "record.lua");
-static READ: LazyLock<Source> = script!("common.lua", "read.lua");
+static RECORD: LazyLock<Source> = script!("../redis/term.lua", "common.lua", "record.lua");
+static READ: LazyLock<Source> = script!("../redis/term.lua", "common.lua", "read.lua");
 
 /// The list.
 #[derive(Clone)]

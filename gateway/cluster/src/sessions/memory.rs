@@ -259,7 +259,7 @@ impl MemorySessions {
         let (empty, kept_for) = (self.empty, self.log_kept_for);
         match self.users.lock().by_id.get_mut(user).and_then(|user| user.log.as_mut()) {
             Some(log) => log.after(seen, empty, kept_for),
-            None => Page { end: empty, base: 0, messages: Vec::new(), empty, kept_for },
+            None => Page { end: empty, base: 0, earlier: Vec::new(), messages: Vec::new(), empty, kept_for },
         }
     }
 

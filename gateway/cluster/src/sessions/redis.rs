@@ -22,9 +22,10 @@ use crate::{
 };
 
 static RESTORE: LazyLock<Source> =
-    script!("../log/common.lua", "common.lua", "../facts/common.lua", "facts.lua", "restore.lua");
+    script!("../redis/term.lua", "../log/common.lua", "common.lua", "../facts/common.lua", "facts.lua", "restore.lua");
 static END: LazyLock<Source> = script!("common.lua", "end.lua");
-static RELEASE: LazyLock<Source> = script!("../facts/common.lua", "facts.lua", "release.lua");
+static RELEASE: LazyLock<Source> =
+    script!("../redis/term.lua", "../log/common.lua", "../facts/common.lua", "facts.lua", "release.lua");
 
 /// Calls of a script in one round trip.
 const BATCH: usize = 256;

@@ -1,5 +1,5 @@
 -- Common beginning of the scripts that send to one user. Atomic: all keys of a user share a hash tag. Begins with
--- log/common.lua and sessions/common.lua.
+-- redis/term.lua, log/common.lua and sessions/common.lua.
 
 -- How many events a user's log keeps, and how long the epoch of an unused one is kept, in milliseconds.
 local user_log_kept, user_epoch_kept = 1000, 2595600000
@@ -11,7 +11,7 @@ local user_log_kept, user_epoch_kept = 1000, 2595600000
 --
 -- sessions  hash of the user's sessions
 -- log       stream of the events: ids "<number>-0", fields t (Unix milliseconds) and b (event)
--- head      the log's head; also x (when the keys' expiry was last set, Unix milliseconds)
+-- head      the log's head
 -- away      exists while the user may come back to a record
 -- channels  prefix of every node's channel
 -- kept_for  how long the event is kept, in milliseconds; older ones may stay until the log expires, but are never read
@@ -21,15 +21,7 @@ local function send_to_user(sessions, log, head, away, channels, kept_for, front
   if #flat == 0 and redis.call('EXISTS', away) == 0 then
     return 0
   end
-  local state = redis.call('HMGET', head, 'e', 'x')
-  local epoch, expiry_set = state[1], tonumber(state[2] or 0)
-  if not epoch then
-    epoch = whole(us)
-    redis.call('HSET', head, 'e', epoch, 'n', 0)
-    -- Delete events of an expired epoch, whose numbers would collide.
-    redis.call('DEL', log)
-  end
-  local number = redis.call('HINCRBY', head, 'n', 1)
+  local epoch, number, expiry_set = next_number(log, head, 0, 0)
   redis.call('XADD', log, 'MAXLEN', user_log_kept, whole(number) .. '-0', 't', whole(ms), 'b', event)
   -- Not with every event, because it costs more than the rest: the log expires after once to twice the time that it
   -- needs to be kept. A clock that was set back does not delay it.
@@ -54,7 +46,7 @@ local function send_to_user(sessions, log, head, away, channels, kept_for, front
       redis.call('XDEL', log, entry[1])
     end
   end
-  local rest = ' ' .. position(tonumber(epoch), number) .. ' ' .. event
+  local rest = ' ' .. position(epoch, number) .. ' ' .. event
   for node, of_node in pairs(by_node(flat)) do
     redis.call('PUBLISH', channels .. node, front .. 'N' .. of_node .. rest)
   end

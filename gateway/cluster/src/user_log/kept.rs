@@ -37,7 +37,7 @@ impl KeptEvents {
 
     pub(crate) fn add(&mut self, event: &UserEvent, kept_for: Duration) -> Position {
         self.end.number += 1;
-        self.events.push_back((Instant::now(), Stored { number: self.end.number, body: Some(event.clone()) }));
+        self.events.push_back((Instant::now(), Stored { position: self.end, body: Some(event.clone()) }));
         self.forget_old(kept_for);
         self.end
     }
@@ -45,8 +45,8 @@ impl KeptEvents {
     pub(crate) fn after(&mut self, seen: Position, empty: Position, kept_for: Duration) -> Page<Option<UserEvent>> {
         self.forget_old(kept_for);
         let end = self.end(seen);
-        let after = self.events.iter().map(|(_, stored)| stored).filter(|stored| stored.number > seen.number);
-        Page { end, base: self.base, messages: after.cloned().collect(), empty, kept_for }
+        let after = self.events.iter().map(|(_, stored)| stored).filter(|stored| stored.position.number > seen.number);
+        Page { end, base: self.base, earlier: Vec::new(), messages: after.cloned().collect(), empty, kept_for }
     }
 
     fn forget_old(&mut self, kept_for: Duration) {

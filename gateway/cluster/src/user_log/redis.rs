@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Unavailable,
-    log::{Page, Position, Range, Stored},
+    log::{Page, Position, Range},
     once::REMEMBERED,
     partition::Partition,
     redis::{
@@ -21,7 +21,8 @@ use crate::{
     wire::{UserEvent, envelope},
 };
 
-static SEND: LazyLock<Source> = script!("../log/common.lua", "../sessions/common.lua", "common.lua", "send.lua");
+static SEND: LazyLock<Source> =
+    script!("../redis/term.lua", "../log/common.lua", "../sessions/common.lua", "common.lua", "send.lua");
 
 /// Up to this many users, a call for each does not wait for a pool connection.
 const FEW: usize = 2;
@@ -88,10 +89,7 @@ impl RedisUserLog {
         let [_, stream, head, _] = self.link.keys.user_log(user);
         let wanted =
             Wanted { range: Range::After(seen.number), count: KEPT, seen: Some(seen), kept_for: self.kept_for };
-        let Page { end, base, messages, empty, kept_for } =
-            self.streams.read::<Bytes>(Partition::of(user), [&stream, &head], wanted).await?;
-        let event = |Stored { number, body }: Stored<Bytes>| Stored { number, body: UserEvent::decode(&body) };
-        let messages = messages.into_iter().map(event).collect();
-        Ok(Page { end, base, messages, empty, kept_for })
+        let page = self.streams.read::<Bytes>(Partition::of(user), [&stream, &head], wanted).await?;
+        Ok(page.with_bodies(|body| UserEvent::decode(&body)))
     }
 }

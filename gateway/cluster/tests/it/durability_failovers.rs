@@ -95,6 +95,15 @@ async fn fail_over(program: Program) {
                 );
             }
         }
+        // Positions that were given are never given again, whatever is lost.
+        let (room, given) = (&rooms[1].0, &acked_by_then[1]);
+        for n in 0..ACKED {
+            let append = || async {
+                node.cluster.log.append(room, &format!("later {n}"), None, None, Durability::Memory).await.ok()
+            };
+            let position = until("it is appended", append).await.position;
+            assert!(given.values().all(|other| *other != position), "round {round}: {position} is given twice");
+        }
         master = replica;
     }
     eprintln!(
@@ -126,5 +135,5 @@ async fn send(log: Log, room: RoomName, durable: Durability, sender: usize, acke
 async fn bodies(log: &Log, room: &RoomName) -> HashMap<u64, String> {
     let read = || async { log.read(room, Range::Newest, 1_000, None).await.ok() };
     let page = until("the room is read", read).await;
-    page.messages.into_iter().map(|stored| (stored.number, stored.body.to_string())).collect()
+    page.messages.into_iter().map(|stored| (stored.position.number, stored.body.to_string())).collect()
 }

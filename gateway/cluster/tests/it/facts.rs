@@ -354,6 +354,30 @@ async fn numbers_have_no_holes_and_pages_continue(backend: Backend) {
     }
 }
 
+/// Only Redis has terms. Another one stands for a failover or a restart.
+#[tokio::test]
+async fn in_a_new_term_readers_of_facts_go_on_unless_they_have_read_more() {
+    if crate::fixture::redis().is_none() {
+        return;
+    }
+    let fixture = with_facts(Backend::Redis, Kinds::ALL);
+    let node = &fixture.nodes[0];
+    let partition = record(node, 2).await;
+    let read = async |after| node.cluster.facts.read(partition, after, 100).await.unwrap();
+    let first = read(Position::default()).await.next;
+    fixture.begin_term(partition, "other").await;
+    record(node, 1).await;
+    let page = read(first).await;
+    let numbers: Vec<_> = page.facts.iter().map(|fact| fact.id.number).collect();
+    assert!(page.end.epoch > first.epoch);
+    assert_eq!((numbers, page.reset), (vec![3], false));
+    // This one's third fact was another one, which is lost.
+    let more = read(Position { number: 3, ..first }).await;
+    let numbers: Vec<_> = more.facts.iter().map(|fact| fact.id.number).collect();
+    assert_eq!((more.reset, numbers), (true, vec![3]));
+    assert!(!read(page.next).await.reset, "others miss nothing");
+}
+
 async fn facts_beyond_the_most_are_dropped_and_counted(backend: Backend) {
     let facts = FactTerms { kinds: Kinds::ALL, max: 100 * u64::from(PARTITIONS), age: Duration::from_hours(24) };
     let fixture = Fixture::with_terms(backend, 1, Terms { facts, ..TERMS });

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::direct::Direct;
 use jackfield_cluster::{
     Cluster, MemoryCluster, RedisSettings, Terms,
     bus::{BusEvent, BusEvents, Channel},
@@ -15,6 +16,7 @@ use jackfield_cluster::{
     ids::{Incarnation, NodeId, SessionRef, random_id},
     inbox::{Keep, NotificationId},
     over_redis,
+    partition::Partition,
     sessions::{EndReason, Ended},
     wire::BusMessage,
 };
@@ -80,6 +82,15 @@ impl Fixture {
         };
         let nodes = nodes.into_iter().map(|(id, (cluster, events))| Node { id, cluster, events }).collect();
         Self { nodes, prefix, lifecycle }
+    }
+
+    /// Over Redis: what nodes find after a failover or a restart of the partition's server. Without a name the term is
+    /// unknown.
+    pub async fn begin_term(&self, partition: Partition, name: &str) {
+        let key = format!("{}:{{{}}}:term", self.prefix, partition.tag());
+        let mut redis = Direct::connect().await.with_key(&key).await;
+        let command = if name.is_empty() { ::redis::Cmd::del(&key) } else { ::redis::Cmd::set(&key, name) };
+        command.exec_async(&mut redis).await.unwrap();
     }
 }
 

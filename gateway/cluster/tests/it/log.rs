@@ -41,7 +41,7 @@ async fn append(node: &Node, body: &str) -> Position {
 
 async fn numbers(node: &Node, range: Range, count: usize) -> Vec<u64> {
     let page = node.cluster.log.read(&room("r"), range, count, None).await.unwrap();
-    page.messages.into_iter().map(|message| message.number).collect()
+    page.messages.into_iter().map(|message| message.position.number).collect()
 }
 
 async fn numbers_have_no_holes_and_are_published_in_order(backend: Backend) {
@@ -242,6 +242,61 @@ async fn an_append_to_a_log_that_fell_back_begins_a_new_epoch(backend: Backend) 
     let page = log.read(&room("r"), Range::After(0), 10, Some(new)).await.unwrap();
     assert_eq!((page.base, page.end, page.messages.len()), (2, new, 3));
     assert_eq!(after(new).await, Position { number: 4, ..new });
+}
+
+/// Only Redis has terms. Another one stands for a failover or a restart.
+#[tokio::test]
+async fn in_a_new_term_readers_go_on_under_a_new_epoch_unless_somebody_has_seen_more() {
+    if redis().is_none() {
+        return;
+    }
+    let fixture = Fixture::with_nodes(Backend::Redis, 1);
+    let node = &fixture.nodes[0];
+    let log = &node.cluster.log;
+    let partition = Partition::of_room(&room("r"));
+    let begin_term = async |term| fixture.begin_term(partition, term).await;
+    let read = async |range, seen| log.read(&room("r"), range, KEPT, Some(seen)).await.unwrap();
+
+    let mut ends = Vec::new();
+    for term in ["a", "b", "c"] {
+        append(node, term).await;
+        ends.push(append(node, term).await);
+        begin_term(term).await;
+    }
+    assert!(ends.is_sorted_by_key(|end| end.epoch) && ends[0].epoch < ends[1].epoch && ends[1].epoch < ends[2].epoch);
+    assert_eq!(ends.iter().map(|end| end.number).collect::<Vec<_>>(), [2, 4, 6]);
+    let page = read(Range::After(0), ends[2]).await;
+    assert!(page.end.epoch > ends[2].epoch && page.end.number == 6 && page.base == 0);
+    assert_eq!(page.earlier, ends);
+    let positions: Vec<_> = page.messages.iter().map(|stored| stored.position).collect();
+    let given = ends.iter().flat_map(|end| [Position { number: end.number - 1, ..*end }, *end]);
+    assert_eq!(positions, given.collect::<Vec<_>>(), "messages keep their positions");
+    assert_eq!(page.number_of(page.empty), Some(0), "its first epoch is known");
+    assert_eq!(read(Range::After(6), ends[2]).await.end, page.end, "once in a term");
+    assert_eq!(append(node, "x").await, Position { number: 7, ..page.end });
+
+    begin_term("d").await;
+    let page = read(Range::Newest, ends[2]).await;
+    assert_eq!((page.base, page.earlier.len(), page.earlier[0]), (2, 3, ends[1]), "the oldest is forgotten");
+    assert_eq!((page.number_of(ends[0]), page.number_of(page.empty)), (None, None));
+
+    let more = Position { number: ends[2].number + 1, ..ends[2] };
+    let anew = read(Range::Newest, more).await;
+    assert!(anew.end.epoch > page.end.epoch);
+    assert_eq!((anew.base, anew.earlier.len(), anew.number_of(page.end)), (7, 0, None), "all readers begin anew");
+}
+
+/// On a Redis Cluster the term may be on its way to another server.
+#[tokio::test]
+async fn without_a_term_the_epoch_goes_on() {
+    if redis().is_none() {
+        return;
+    }
+    let fixture = Fixture::with_nodes(Backend::Redis, 1);
+    let node = &fixture.nodes[0];
+    let first = append(node, "x").await;
+    fixture.begin_term(Partition::of_room(&room("r")), "").await;
+    assert_eq!(append(node, "y").await, Position { number: 2, ..first });
 }
 
 /// Only Redis has keys that expire.

@@ -97,7 +97,7 @@ async fn stored(log: &Log, room: &RoomName) -> Vec<u64> {
         if page.messages.is_empty() {
             return numbers;
         }
-        numbers.extend(page.messages.iter().map(|message| message.number));
+        numbers.extend(page.messages.iter().map(|message| message.position.number));
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use jackfield_cluster::{
     bus::Channel,
     log::Position,
+    partition::Partition,
     revocations::{About, BATCH, Entry, Page, Revocations},
     wire::BusMessage,
 };
@@ -165,4 +166,10 @@ async fn lost_entries_begin_a_new_epoch() {
     assert!(page.position.epoch > known.epoch);
     assert_eq!(page.entries, [(1, login("a", "1"))]);
     assert_eq!(revocations.read(Some(known)).await.unwrap(), page, "the other nodes read everything, too");
+    // Another entry may have had the next number.
+    fixture.begin_term(Partition::FIRST, "other").await;
+    revocations.record(&[login("a", "2")]).await.unwrap();
+    let later = revocations.read(Some(page.position)).await.unwrap();
+    assert!(later.position.epoch > page.position.epoch && later.position.number == 2);
+    assert_eq!(later.entries, [(1, login("a", "1")), (2, login("a", "2"))]);
 }

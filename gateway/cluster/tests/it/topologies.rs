@@ -97,7 +97,7 @@ impl Servers {
         let (first, last) = (positions[0], positions[positions.len() - 1]);
         let page =
             self.node.cluster.log.read(&room(), Range::After(first.number - 1), 1_000, Some(last)).await.unwrap();
-        let stored: Vec<_> = page.messages.iter().map(|message| message.number).collect();
+        let stored: Vec<_> = page.messages.iter().map(|message| message.position.number).collect();
         assert_eq!(page.end.epoch, last.epoch);
         assert_eq!(stored, positions.iter().map(|position| position.number).collect::<Vec<_>>());
     }

@@ -10,6 +10,7 @@ use jackfield_cluster::{
     ids::{SessionId, SocketId},
     inbox::{NotificationId, Posted},
     log::Position,
+    partition::Partition,
     sessions::{HeldSession, OnConflict, Policy, Restored},
     wire::{BusMessage, InboxChange, Target, UserEvent},
 };
@@ -121,12 +122,12 @@ async fn events_and_changes_of_the_inbox_are_numbered_in_one_order(backend: Back
     // A node that missed some reads the same.
     let page = b.cluster.user_log.read(&user("u"), begin).await.unwrap();
     assert_eq!((page.end, page.base, begin), (sent[3].1, 0, page.empty));
-    let read: Vec<_> = page.messages.into_iter().map(|stored| (stored.number, stored.body.unwrap())).collect();
+    let read: Vec<_> = page.messages.into_iter().map(|stored| (stored.position.number, stored.body.unwrap())).collect();
     let all: Vec<_> = sent.into_iter().map(|(_, position, event)| (position.number, event)).collect();
     assert_eq!(read, all);
     let end = page.end;
     let some = b.cluster.user_log.read(&user("u"), Position { number: 2, ..end }).await.unwrap();
-    assert_eq!(some.messages.iter().map(|stored| stored.number).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(some.messages.iter().map(|stored| stored.position.number).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(b.cluster.user_log.read(&user("u"), end).await.unwrap().messages, []);
 }
 
@@ -171,7 +172,7 @@ async fn events_are_kept_for_some_time(backend: Backend) {
     .await;
     node.cluster.user_log.send(&[user("u")], &event("\"new\",2")).await.unwrap();
     let page = node.cluster.user_log.read(&user("u"), begin).await.unwrap();
-    let kept: Vec<_> = page.messages.iter().map(|stored| stored.number).collect();
+    let kept: Vec<_> = page.messages.iter().map(|stored| stored.position.number).collect();
     assert_eq!((page.end.number, kept), (2, vec![2]));
 }
 
@@ -222,6 +223,26 @@ async fn a_log_that_fell_back_begins_a_new_epoch(backend: Backend) {
     // A reader that has seen more notices it, too.
     let later = node.cluster.user_log.read(&user("u"), Position { number: 9, ..page.end }).await.unwrap();
     assert!(later.end.epoch > page.end.epoch);
+}
+
+/// Only Redis has terms. Another one stands for a failover or a restart.
+#[tokio::test]
+async fn in_a_new_term_a_user_s_events_have_a_new_epoch() {
+    if crate::fixture::redis().is_none() {
+        return;
+    }
+    let fixture = fixture(Backend::Redis, 1).await;
+    let node = &fixture.nodes[0];
+    let begin = claim(node, "u", "s").await.end;
+    let send = async || {
+        node.cluster.user_log.send(&[user("u")], &event("\"x\",1")).await.unwrap();
+        node.cluster.user_log.read(&user("u"), begin).await.unwrap()
+    };
+    let first = send().await.end;
+    fixture.begin_term(Partition::of("u"), "other").await;
+    let page = send().await;
+    assert!(page.end.epoch > first.epoch && page.end.number == 2);
+    assert_eq!((page.number_of(first), page.number_of(Position { number: 2, ..first })), (Some(1), None));
 }
 
 async fn an_event_with_a_key_is_sent_once_to_each_user(backend: Backend) {

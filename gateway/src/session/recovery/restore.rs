@@ -168,10 +168,10 @@ async fn send_missed_events(
     let page = shared.cluster.user_log.read(&client.identity.user_id, after).await?;
     let end = until.unwrap_or(page.end);
     let Some((from, to)) = missed(after, end, &page) else { return Ok(None) };
-    let missed = page.messages.iter().filter(|stored| stored.number > from && stored.number <= to);
+    let missed = page.messages.iter().filter(|stored| (from + 1..=to).contains(&stored.position.number));
     for stored in missed {
         if let Some(mut frames) = stored.body.as_ref().and_then(UserFrames::new) {
-            client.abort_if(frames.send(client, Position { number: stored.number, ..end }));
+            client.abort_if(frames.send(client, stored.position));
         }
     }
     Ok(Some(end))

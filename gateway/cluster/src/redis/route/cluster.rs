@@ -32,6 +32,7 @@ use crate::{
     partition::{PARTITIONS, Partition, PartitionSet},
     redis::{
         connector::{failed, within},
+        keys::Keys,
         report::Failing,
         routing::Routing,
         server::Server,
@@ -56,6 +57,7 @@ const UNUSED: Duration = Duration::from_secs(60);
 pub(crate) struct Cluster {
     /// Its login and TLS are those of all nodes.
     access: RedisTarget,
+    keys: Keys,
     seeds: Box<[Arc<Server>]>,
     /// By address. The ones in `routing`, and those to which answers have led.
     servers: Mutex<HashMap<Address, Known>>,
@@ -76,12 +78,13 @@ impl Cluster {
     /// Begins to look for the map. `routing` sends everything to the first seed until there is one.
     pub(crate) fn start(
         seeds: &[RedisTarget],
+        keys: &Keys,
         lifecycle: &Lifecycle,
     ) -> Option<(Arc<Self>, watch::Sender<Arc<Routing>>)> {
         let access = seeds.first()?.clone();
         let (mut servers, is_stale) = (HashMap::new(), Arc::new(Notify::new()));
         for seed in seeds {
-            let server = Arc::new(Server::of_cluster(seed.clone(), Arc::clone(&is_stale), lifecycle));
+            let server = Arc::new(Server::of_cluster(seed.clone(), keys, Arc::clone(&is_stale), lifecycle));
             servers.insert(seed.access().address.clone(), Known { server, used: Instant::now() });
         }
         let seeds: Box<[_]> = servers.values().map(|known| Arc::clone(&known.server)).collect();
@@ -89,6 +92,7 @@ impl Cluster {
         let routing = watch::Sender::new(Arc::new(Routing::of_cluster(|_| Arc::clone(first))));
         let cluster = Arc::new(Self {
             access,
+            keys: keys.clone(),
             seeds,
             servers: Mutex::new(servers),
             routing: routing.clone(),
@@ -129,6 +133,7 @@ impl Cluster {
             let before = Arc::clone(routing);
             let of = |other| Arc::clone(if other == partition { &server } else { before.server(other) });
             *routing = Arc::new(Routing::of_cluster(of));
+            renew(&before, routing);
             true
         });
         self.is_stale.notify_one();
@@ -147,7 +152,7 @@ impl Cluster {
             return Err(failed("the Redis Cluster has named too many servers"));
         }
         let target = self.access.at(host, *port);
-        let server = Arc::new(Server::of_cluster(target, Arc::clone(&self.is_stale), &self.lifecycle));
+        let server = Arc::new(Server::of_cluster(target, &self.keys, Arc::clone(&self.is_stale), &self.lifecycle));
         servers.insert(address.clone(), Known { server: Arc::clone(&server), used: Instant::now() });
         Ok(server)
     }
@@ -248,7 +253,9 @@ impl Cluster {
         }
         let is_same = Partition::all().zip(&servers).all(|(one, server)| Arc::ptr_eq(before.server(one), server));
         if !is_same {
-            self.routing.send_replace(Arc::new(Routing::of_cluster(|one| Arc::clone(&servers[one.index()]))));
+            let routing = Routing::of_cluster(|one| Arc::clone(&servers[one.index()]));
+            renew(&before, &routing);
+            self.routing.send_replace(Arc::new(routing));
         }
         self.is_mapped.send_if_modified(|is_mapped| !std::mem::replace(is_mapped, true));
         self.servers.lock().retain(|_, known| {
@@ -257,6 +264,12 @@ impl Cluster {
         });
         Ok(missing)
     }
+}
+
+/// Servers that had no partitions are masters now: their connections may have begun in another term.
+fn renew(before: &Routing, after: &Routing) {
+    let had_none = |server: &&Arc<Server>| !before.servers.iter().any(|other| Arc::ptr_eq(other, server));
+    after.servers.iter().filter(had_none).for_each(|server| server.renew());
 }
 
 #[cfg(test)]

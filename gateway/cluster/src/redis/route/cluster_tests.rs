@@ -29,6 +29,7 @@ async fn node(answer: impl Fn(&str, bool) -> Option<String> + Send + Sync + 'sta
             ["CLUSTER", "INFO"] => Some("$16\r\ncluster_state:ok\r\n".into()),
             ["CLUSTER", "SLOTS"] => Some(slots(*port.lock())),
             ["ASKING"] => Some("+OK\r\n".into()),
+            ["INFO", _] => Some("$0\r\n\r\n".into()),
             [_, key] => {
                 count.fetch_add(1, Ordering::Relaxed);
                 answer(key, was_asking)
@@ -109,7 +110,7 @@ async fn nothing_is_sent_to_a_redis_that_is_no_cluster() {
         Ok(crate::RedisTopology::One(target)) => target,
         _ => panic!("one"),
     };
-    let error = view(&Server::new(target, &lifecycle)).await.err().unwrap().to_string();
+    let error = view(&Server::new(target, &Keys::new("p"), &lifecycle)).await.err().unwrap().to_string();
     assert_eq!(error, "this Redis is no node of a Redis Cluster: do not set `redis.cluster`");
     lifecycle.stop();
 }
