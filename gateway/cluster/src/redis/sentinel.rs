@@ -19,7 +19,11 @@ mod watch;
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use redis::RedisResult;
 
 use super::{
@@ -37,11 +41,17 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(400);
 const VERIFY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection to the master, and its address. Sentinels and servers that are passed over are logged.
-pub(super) async fn connect(
-    master: &Master,
+///
+/// The type of its future is erased: with it, those of its callers would be nested too deeply for the compiler.
+pub(super) fn connect<'a>(
+    master: &'a Master,
     protocol: Protocol,
-    passed_over: &Failing,
-) -> RedisResult<(Stream, Address)> {
+    passed_over: &'a Failing,
+) -> BoxFuture<'a, RedisResult<(Stream, Address)>> {
+    search(master, protocol, passed_over).boxed()
+}
+
+async fn search(master: &Master, protocol: Protocol, passed_over: &Failing) -> RedisResult<(Stream, Address)> {
     let (mut tried, mut problems) = (Vec::new(), Vec::new());
     for ask in [Ask::Majority, Ask::All] {
         let candidates = candidates(master, ask).await;

@@ -53,7 +53,7 @@ pub(in crate::redis) async fn watch(master: Master, connector: Arc<Connector>, s
                 connector.renew();
             }
             if ranked.first().is_some_and(|address| connector.is_elsewhere(address)) {
-                let found = within(ELECT_TIMEOUT, Box::pin(connect(&master, Protocol::Resp2, &passed_over))).await;
+                let found = within(ELECT_TIMEOUT, connect(&master, Protocol::Resp2, &passed_over)).await;
                 if let Ok((_, address)) = found {
                     connector.found(address);
                 }
