@@ -9,11 +9,13 @@
 //! node astray, and one that is down costs nothing. If no server that the first answers name is a master, all sentinels are
 //! waited for.
 //!
-//! Between connects a task watches for another master: [`watch`].
+//! Between connects a task watches for another master: [`watch`]. Writes that a replica confirms are answered only if the
+//! sentinels have no objection afterwards: [`council`].
 //!
 //! Deliberately not here: `+switch-master` messages, which a lost connection would lose, and replicas: all reads go to the
 //! master.
 
+mod council;
 mod view;
 mod watch;
 
@@ -33,6 +35,7 @@ use super::{
     stream::Stream,
     target::{Address, Endpoint, Master},
 };
+pub(super) use council::Council;
 use view::{View, objection, open, view};
 pub(super) use watch::watch;
 
