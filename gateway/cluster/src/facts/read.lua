@@ -10,7 +10,7 @@
 --          fact, number, fact…}}; zeros if nothing was ever recorded
 
 local seen_epoch, after = tonumber(ARGV[1]), tonumber(ARGV[2])
-local epoch, last, base, earlier, _, left = end_of_log(KEYS[2], seen_epoch, after)
+local epoch, last, base, earlier, left = end_of_log(KEYS[2], seen_epoch, after)
 if not epoch then
   return { '0', '0', '0', 0, {} }
 end

@@ -21,15 +21,15 @@ local function position(epoch, number)
   return string.format('%08x%06x-%012.0f', high, epoch - high * 16777216, number)
 end
 
--- The epoch, last number, base, earlier epochs as in the head, and when the expiry was set, of a log, and how much is left
--- of the epoch that the caller has seen: its last number, or nil if nobody knows. Nil without a log.
+-- The epoch, last number, base and earlier epochs as in the head, of a log, and how much is left of the epoch that the
+-- caller has seen: its last number, or nil if nobody knows. Nil without a log.
 --
 -- A new epoch, higher than any that the caller has seen, begins if the log has lost messages: it ends before a position
 -- that the caller has seen. Then nothing is known of earlier epochs. One begins also in a new term: messages may have been
 -- lost that nobody tells of, and their numbers are not to be given again in the same epoch. Then whoever has seen no more
 -- than is left of the earlier epochs goes on. `seen_epoch` is 0 if the caller has seen none.
 local function end_of_log(head, seen_epoch, seen_number)
-  local state = redis.call('HMGET', head, 'e', 'n', 'b', 'p', 't', 'x')
+  local state = redis.call('HMGET', head, 'e', 'n', 'b', 'p', 't')
   if not state[1] then
     return nil
   end
@@ -50,17 +50,23 @@ local function end_of_log(head, seen_epoch, seen_number)
     epoch = math.max(us, epoch + 1)
     redis.call('HSET', head, 'e', whole(epoch), 'b', whole(base), 'p', earlier, 't', term)
   end
-  return epoch, last, base, earlier, tonumber(state[6] or 0), left
+  return epoch, last, base, earlier, left
 end
 
 -- Gives the next number of a log, which may begin with it. Returns the epoch, the number, and when the expiry was set.
 local function next_number(stream, head, seen_epoch, seen_number)
-  local epoch, _, _, _, expiry_set = end_of_log(head, seen_epoch, seen_number)
-  if not epoch then
-    epoch, expiry_set = math.max(us, seen_epoch + 1), 0
+  local state = redis.call('HMGET', head, 'e', 'n', 't', 'x')
+  local epoch, expiry_set = tonumber(state[1] or 0), tonumber(state[4] or 0)
+  if epoch == 0 then
+    epoch = math.max(us, seen_epoch + 1)
     redis.call('HSET', head, 'e', whole(epoch), 'n', 0, 't', term_of(head) or '')
     -- Delete messages of an expired epoch, whose numbers would collide.
     redis.call('DEL', stream)
+  else
+    local is_seen = seen_epoch == 0 or (seen_epoch == epoch and seen_number <= tonumber(state[2] or 0))
+    if not is_seen or is_other_term(state[3], term_of(head)) then
+      epoch = end_of_log(head, seen_epoch, seen_number)
+    end
   end
   return epoch, redis.call('HINCRBY', head, 'n', 1), expiry_set
 end

@@ -19,7 +19,7 @@ use super::{
     hello::{Greeting, Protocol, hello},
     keys::Keys,
     report::Failing,
-    sentinel,
+    sentinel::{self, Council},
     stream::{self, Stream, StreamError},
     target::{Address, Endpoint, Place, RedisTarget},
     term::Terms,
@@ -32,6 +32,8 @@ pub(super) const ELECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// See the module.
 pub(crate) struct Connector {
     target: RedisTarget,
+    /// The sentinels that keep the server.
+    council: Option<Arc<tokio::sync::Mutex<Council>>>,
     terms: Terms,
     generation: watch::Sender<u64>,
     /// The master's address at the last connect.
@@ -44,16 +46,21 @@ pub(crate) struct Connector {
 impl Connector {
     /// Does not connect yet. With sentinels, begins to watch for another master.
     pub(crate) fn start(target: RedisTarget, keys: &Keys, lifecycle: &Lifecycle) -> Arc<Self> {
+        let council = match &target.0 {
+            Place::Master(master) => Some(Arc::new(tokio::sync::Mutex::new(Council::new(master.clone())))),
+            Place::Address(_) | Place::Node(_) => None,
+        };
         let connector = Arc::new(Self {
             target,
+            council,
             terms: Terms::new(keys),
             generation: watch::Sender::new(0),
             master: Mutex::new(None),
             failing: Failing::default(),
             passed_over: Failing::default(),
         });
-        if let Place::Master(master) = &connector.target.0 {
-            let watch = sentinel::watch(master.clone(), Arc::clone(&connector), lifecycle.stopping());
+        if let Some(council) = &connector.council {
+            let watch = sentinel::watch(Arc::clone(council), Arc::clone(&connector), lifecycle.stopping());
             drop(lifecycle.spawn(watch));
         }
         connector
@@ -107,6 +114,18 @@ impl Connector {
     /// Whether the server may be another one than that of this connection.
     pub(crate) fn is_outdated(&self, connection: &Commands) -> bool {
         connection.generation != *self.generation.borrow()
+    }
+
+    /// Fails if the server of this connection is being replaced, or may be: then a replica that has its writes may be none
+    /// of the new master. Without sentinels nobody knows.
+    pub(crate) async fn check(&self, connection: &Commands) -> RedisResult<()> {
+        let Some(council) = &self.council else { return Ok(()) };
+        let mut council = council.lock().await;
+        let master = self.master.lock().clone();
+        match master {
+            Some(master) if !self.is_outdated(connection) => council.check(&master).await,
+            _ => Err(failed("the sentinels have another master")),
+        }
     }
 
     /// Abandons all connections: the server may be another one.

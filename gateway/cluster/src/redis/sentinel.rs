@@ -9,17 +9,23 @@
 //! node astray, and one that is down costs nothing. If no server that the first answers name is a master, all sentinels are
 //! waited for.
 //!
-//! Between connects a task watches for another master: [`watch`].
+//! Between connects a task watches for another master: [`watch`]. Writes that a replica confirms are answered only if the
+//! sentinels have no objection afterwards: [`council`].
 //!
 //! Deliberately not here: `+switch-master` messages, which a lost connection would lose, and replicas: all reads go to the
 //! master.
 
+mod council;
 mod view;
 mod watch;
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use redis::RedisResult;
 
 use super::{
@@ -29,6 +35,7 @@ use super::{
     stream::Stream,
     target::{Address, Endpoint, Master},
 };
+pub(super) use council::Council;
 use view::{View, objection, open, view};
 pub(super) use watch::watch;
 
@@ -37,11 +44,17 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(400);
 const VERIFY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection to the master, and its address. Sentinels and servers that are passed over are logged.
-pub(super) async fn connect(
-    master: &Master,
+///
+/// The type of its future is erased: with it, those of its callers would be nested too deeply for the compiler.
+pub(super) fn connect<'a>(
+    master: &'a Master,
     protocol: Protocol,
-    passed_over: &Failing,
-) -> RedisResult<(Stream, Address)> {
+    passed_over: &'a Failing,
+) -> BoxFuture<'a, RedisResult<(Stream, Address)>> {
+    search(master, protocol, passed_over).boxed()
+}
+
+async fn search(master: &Master, protocol: Protocol, passed_over: &Failing) -> RedisResult<(Stream, Address)> {
     let (mut tried, mut problems) = (Vec::new(), Vec::new());
     for ask in [Ask::Majority, Ask::All] {
         let candidates = candidates(master, ask).await;

@@ -2,7 +2,7 @@
 -- data. Gateways write it before any other command (redis/term.rs). nil if nobody knows it: on a Redis Cluster the key may
 -- be on its way to another server, and not to be found.
 local function term_of(key)
-  local term = redis.pcall('GET', string.match(key, '^.-{%d+}:') .. 'term')
+  local term = redis.pcall('GET', string.sub(key, 1, string.find(key, '}:', 1, true) + 1) .. 'term')
   return type(term) == 'string' and term or nil
 end
 

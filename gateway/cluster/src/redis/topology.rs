@@ -17,7 +17,7 @@ pub(super) fn of(settings: &RedisSettings) -> Result<RedisTopology, SettingsErro
 }
 
 fn refuse_combinations(settings: &RedisSettings) -> Result<(), SettingsError> {
-    let RedisSettings { url, urls, cluster, sentinels, master, .. } = settings;
+    let RedisSettings { url, urls, cluster, sentinels, master, prefix, .. } = settings;
     let (has_url, has_urls) = (!url.is_empty(), !urls.is_empty());
     let (has_sentinels, has_master) = (!sentinels.is_empty(), !master.is_empty());
     match () {
@@ -33,6 +33,8 @@ fn refuse_combinations(settings: &RedisSettings) -> Result<(), SettingsError> {
         () if !has_url && !has_urls && !has_sentinels => {
             Err(wrong(if *cluster { "redis.cluster" } else { "redis.url" }, "needs `redis.url` or `redis.urls`"))
         }
+        // They mark the part of a name that decides about its place in a Redis Cluster.
+        () if prefix.contains(['{', '}']) => Err(wrong("redis.prefix", "must not contain { or }")),
         () => Ok(()),
     }
 }
@@ -235,6 +237,10 @@ mod tests {
             (RedisSettings { cluster: true, ..none() }, ["redis.cluster", "needs `redis.url` or `redis.urls`"]),
             (RedisSettings { sentinels: list(&SENTINELS), ..none() }, ["redis.sentinels", "needs `redis.master`"]),
             (RedisSettings { master: "main".into(), ..none() }, ["redis.master", "needs `redis.sentinels`"]),
+            (
+                RedisSettings { url: "redis://one".into(), prefix: "a}".into(), ..none() },
+                ["redis.prefix", "must not contain"],
+            ),
             (RedisSettings { urls: list(&["redis://a"]), ..kept() }, ["redis.urls", "`redis.sentinels`"]),
             (RedisSettings { cluster: true, ..kept() }, ["redis.cluster", "`redis.sentinels`"]),
             (RedisSettings { urls: list(&["redis://a"]), ..tls() }, ["redis.urls", "`redis.url`"]),

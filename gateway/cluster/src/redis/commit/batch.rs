@@ -11,7 +11,7 @@ use super::{
     barrier::{Barrier, Verdict},
     queue::Write,
 };
-use crate::redis::{commands::Commands, script::Call};
+use crate::redis::{commands::Commands, connector::Connector, script::Call};
 
 /// A barrier ends so long before the callers stop waiting, and before the connection would be given up.
 const MARGIN: Duration = Duration::from_millis(200);
@@ -55,8 +55,13 @@ impl Write for Append {
 }
 
 /// Sends a batch and answers its callers. Returns what its last barrier found; an error if the connection is lost.
-pub(super) async fn send(connection: &mut Commands, barrier: Barrier, batch: Vec<Append>) -> RedisResult<Verdict> {
-    let (unknown, verdict) = send_once(connection, barrier, batch, false).await?;
+pub(super) async fn send(
+    connector: &Connector,
+    connection: &mut Commands,
+    barrier: Barrier,
+    batch: Vec<Append>,
+) -> RedisResult<Verdict> {
+    let (unknown, verdict) = send_once(connector, connection, barrier, batch, false).await?;
     if unknown.is_empty() {
         return Ok(verdict);
     }
@@ -64,7 +69,7 @@ pub(super) async fn send(connection: &mut Commands, barrier: Barrier, batch: Vec
         answer_all(unknown, &error);
         return Err(error);
     }
-    send_once(connection, barrier, unknown, true).await.map(|(_, verdict)| verdict)
+    send_once(connector, connection, barrier, unknown, true).await.map(|(_, verdict)| verdict)
 }
 
 /// Answers all callers with this error.
@@ -74,6 +79,7 @@ pub(super) fn answer_all(batch: Vec<Append>, error: &RedisError) {
 
 /// Returns the calls whose scripts the server does not know, unless the scripts were `loaded` before.
 async fn send_once(
+    connector: &Connector,
     connection: &mut Commands,
     barrier: Barrier,
     mut batch: Vec<Append>,
@@ -97,7 +103,14 @@ async fn send_once(
             return Err(error);
         }
     };
-    let verdict = barrier.verdict(answers.pop().unwrap_or(Value::Nil));
+    let mut verdict = barrier.verdict(answers.pop().unwrap_or(Value::Nil));
+    if barrier == Barrier::Replica
+        && matches!(verdict, Verdict::Reached)
+        && let Err(error) = connector.check(connection).await
+    {
+        // The replica that has the writes may still follow a master that has a successor already.
+        verdict = Verdict::Refused(error);
+    }
     let (mut unknown, mut answered) = (Vec::new(), pipeline.cmd_iter().zip(answers));
     for mut append in batch {
         // After ASKING, whose answer says nothing.

@@ -181,7 +181,7 @@ impl Lane {
             }
         };
         let begun = Instant::now();
-        let verdict = batch::send(&mut connection, self.barrier, batch).await.ok()?;
+        let verdict = batch::send(&self.connector, &mut connection, self.barrier, batch).await.ok()?;
         metrics::COMMITS.record_for([self.barrier.durability().as_str()], begun.elapsed());
         self.observe(&verdict).then_some(connection)
     }

@@ -7,53 +7,42 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    ASK_TIMEOUT, connect, ranked,
-    view::{objection, open, view},
-};
+use super::{connect, council::Council, ranked, view::objection};
 use crate::redis::{
     connector::{Connector, ELECT_TIMEOUT, within},
     hello::Protocol,
     report::Failing,
-    stream::Stream,
-    target::Master,
 };
 
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// Tells the connector about another master than the one that it uses, and to leave one that is being replaced.
-pub(in crate::redis) async fn watch(master: Master, connector: Arc<Connector>, stopping: CancellationToken) {
+pub(in crate::redis) async fn watch(
+    council: Arc<Mutex<Council>>,
+    connector: Arc<Connector>,
+    stopping: CancellationToken,
+) {
     let passed_over = Failing::default();
     let mut tick = interval(WATCH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut streams: Vec<Option<Stream>> = master.sentinels.iter().map(|_| None).collect();
+    let master = council.lock().await.master.clone();
     let watching = async {
         loop {
             tick.tick().await;
-            let asked = master.sentinels.iter().zip(&mut streams).map(|(sentinel, kept)| async {
-                let asked = within(ASK_TIMEOUT, async {
-                    let mut stream = match kept.take() {
-                        Some(stream) => stream,
-                        None => open(sentinel).await?,
-                    };
-                    let view = view(&mut stream, &master.name).await?;
-                    *kept = Some(stream);
-                    Ok(view)
-                });
-                Some((sentinel.address.clone(), asked.await.ok()??))
-            });
-            let views: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+            let views = council.lock().await.views().await;
             let ranked = ranked(views.iter().map(|(_, view)| view.named.clone()).collect());
             let used = ranked.iter().find(|address| !connector.is_elsewhere(address));
             if used.is_some_and(|used| objection(&views, used).is_some()) {
                 connector.renew();
             }
             if ranked.first().is_some_and(|address| connector.is_elsewhere(address)) {
-                let found = within(ELECT_TIMEOUT, Box::pin(connect(&master, Protocol::Resp2, &passed_over))).await;
+                let found = within(ELECT_TIMEOUT, connect(&master, Protocol::Resp2, &passed_over)).await;
                 if let Ok((_, address)) = found {
                     connector.found(address);
                 }
