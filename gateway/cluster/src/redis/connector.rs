@@ -9,6 +9,7 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 use redis::{ErrorKind, RedisError, RedisResult};
@@ -118,14 +119,18 @@ impl Connector {
 
     /// Fails if the server of this connection is being replaced, or may be: then a replica that has its writes may be none
     /// of the new master. Without sentinels nobody knows.
-    pub(crate) async fn check(&self, connection: &Commands) -> RedisResult<()> {
-        let Some(council) = &self.council else { return Ok(()) };
-        let mut council = council.lock().await;
-        let master = self.master.lock().clone();
-        match master {
-            Some(master) if !self.is_outdated(connection) => council.check(&master).await,
-            _ => Err(failed("the sentinels have another master")),
-        }
+    pub(crate) fn check<'a>(&'a self, connection: &'a Commands) -> BoxFuture<'a, RedisResult<()>> {
+        let check = async move {
+            let Some(council) = &self.council else { return Ok(()) };
+            let mut council = council.lock().await;
+            let master = self.master.lock().clone();
+            match master {
+                Some(master) if !self.is_outdated(connection) => council.check(&master).await,
+                _ => Err(failed("the sentinels have another master")),
+            }
+        };
+        // Without its type, which would be a part of that of every append.
+        check.boxed()
     }
 
     /// Abandons all connections: the server may be another one.
