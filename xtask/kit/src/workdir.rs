@@ -11,12 +11,15 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::{Context, Result, ensure};
 use tokio::net::UnixListener;
 
 const SOCKET: &str = "control.sock";
+/// Number of folders that this process has begun to make.
+static CREATED: AtomicU64 = AtomicU64::new(0);
 
 /// Owned by this process; removed on drop.
 pub struct Workdir {
@@ -43,7 +46,8 @@ impl Workdir {
         };
         remove_stale(&parent);
         // The socket is there before the folder gets its name, so a named folder always has a listener.
-        let unnamed = parent.join(format!(".new-{}", std::process::id()));
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let unnamed = parent.join(format!(".new-{}-{number}", std::process::id()));
         make(&unnamed)?;
         let mut workdir = Self { path: unnamed, logs, name: name.into() };
         let listener = UnixListener::bind(workdir.path.join(SOCKET)).context("control socket")?;
@@ -133,5 +137,21 @@ mod tests {
         drop((workdir, listener));
         assert!(!path.exists());
         assert!(Workdir::create("a/b", None).is_err());
+    }
+
+    #[tokio::test]
+    async fn several_are_made_at_the_same_time() {
+        let runtime = tokio::runtime::Handle::current();
+        let make = |name: String| {
+            let _entered = runtime.enter();
+            drop(Workdir::create(&name, None).unwrap());
+        };
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let name = format!("test-{}-{number}", std::process::id());
+                let make = &make;
+                scope.spawn(move || make(name));
+            }
+        });
     }
 }

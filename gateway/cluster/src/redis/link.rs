@@ -203,12 +203,14 @@ impl RedisLink {
         call: Call<'static>,
         until: Instant,
     ) -> RedisResult<Value> {
-        let Some(cluster) = &self.cluster else { return self.server(partition).commit(barrier, call, until).await };
+        let Some(cluster) = &self.cluster else {
+            return self.server(partition).commit(barrier, call, until, false).await;
+        };
         cluster.mapped().await;
-        let mut attempts = cluster.attempts(partition);
+        let (mut next, mut attempts) = cluster.attempts(partition);
         loop {
-            match self.server(partition).commit(barrier, call.clone(), until).await {
-                Err(error) if attempts.is_worth_another(&error).await => {}
+            match next.server.commit(barrier, call.clone(), until, next.is_asking).await {
+                Err(error) => next = attempts.after(error).await?,
                 answer => return answer,
             }
         }

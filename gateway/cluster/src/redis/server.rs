@@ -146,8 +146,14 @@ impl Server {
     }
 
     /// Runs a script that writes, and answers once what it wrote has passed the barrier: see [`Commits`].
-    pub(crate) async fn commit(&self, barrier: Barrier, call: Call<'static>, until: Instant) -> RedisResult<Value> {
-        self.noticed(self.commits.run(barrier, call, until)).await
+    pub(crate) async fn commit(
+        &self,
+        barrier: Barrier,
+        call: Call<'static>,
+        until: Instant,
+        is_asking: bool,
+    ) -> RedisResult<Value> {
+        self.noticed(self.commits.run(barrier, call, until, is_asking)).await
     }
 
     /// Why this server does not give a durability at present; see [`Commits::shortfall`].

@@ -11,6 +11,7 @@ mod facts;
 mod facts_property;
 mod failover;
 mod fixture;
+mod heard_again;
 mod idempotency;
 mod inbox;
 mod inbox_property;

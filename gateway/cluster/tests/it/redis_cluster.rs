@@ -11,6 +11,7 @@ use std::{
 use jackfield_cluster::{
     ids::random_id,
     log::{Durability, Log, Position, Range},
+    partition::Partition,
     room_name::RoomName,
 };
 use rustix::process::Signal;
@@ -30,6 +31,7 @@ const UNTOUCHED: Duration = Duration::from_millis(1_500);
 /// The appends to one room, one after the other, each repeated under its key until it succeeds.
 struct Appended {
     room: RoomName,
+    durable: Durability,
     positions: Vec<Position>,
     /// The longest time between two of them.
     pause: Duration,
@@ -37,10 +39,16 @@ struct Appended {
     failed: usize,
 }
 
-async fn append(log: &Log, room: &RoomName, seen: Option<Position>, failed: &mut usize) -> Position {
+async fn append(
+    log: &Log,
+    room: &RoomName,
+    durable: Durability,
+    seen: Option<Position>,
+    failed: &mut usize,
+) -> Position {
     let key = random_id();
     loop {
-        match log.append(room, "text", Some(&key), seen, Durability::Memory).await {
+        match log.append(room, "text", Some(&key), seen, durable).await {
             Ok(appended) => return appended.position,
             Err(_) => {
                 *failed += 1;
@@ -50,21 +58,25 @@ async fn append(log: &Log, room: &RoomName, seen: Option<Position>, failed: &mut
     }
 }
 
-/// Appends to all rooms as long as `work` takes.
-async fn append_during<T>(servers: &Servers, work: impl Future<Output = T>) -> (T, Vec<Appended>) {
+/// Appends to all rooms as long as `work` takes, to each room with the next of these durabilities.
+async fn append_during<T>(
+    servers: &Servers,
+    durable: &[Durability],
+    work: impl Future<Output = T>,
+) -> (T, Vec<Appended>) {
     let is_over = Arc::new(AtomicBool::new(false));
-    let appending = (0..ROOMS).map(|number| {
+    let appending = (0..ROOMS).zip(durable.iter().copied().cycle()).map(|(number, durable)| {
         let (log, is_over) = (servers.node.cluster.log.clone(), Arc::clone(&is_over));
         let room = RoomName::parse(&"/".into(), &format!("r{number}")).unwrap();
         tokio::spawn(async move {
             let (mut positions, mut pause, mut failed) = (Vec::new(), Duration::ZERO, 0);
             while !is_over.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                positions.push(append(&log, &room, positions.last().copied(), &mut failed).await);
+                positions.push(append(&log, &room, durable, positions.last().copied(), &mut failed).await);
                 pause = pause.max(began.elapsed());
                 tokio::time::sleep(PAUSE).await;
             }
-            Appended { room, positions, pause, failed }
+            Appended { room, durable, positions, pause, failed }
         })
     });
     let appending: Vec<_> = appending.collect();
@@ -114,19 +126,67 @@ async fn slots_move_while_messages_are_appended() {
         }
         keys
     };
-    let (keys, all) = append_during(&servers, moving).await;
-    let count: usize = all.iter().map(|room| room.positions.len()).sum();
-    let (failed, pause) = (all.iter().map(|room| room.failed).sum::<usize>(), all.iter().map(|room| room.pause).max());
-    eprintln!("{keys} keys moved; {count} appends, {failed} had to be repeated; longest {pause:?}");
-    assert!(keys > 0 && count > ROOMS * 10);
+    whole(&servers).await;
+    let (keys, all) = append_during(&servers, &[Durability::Memory, Durability::Replica], moving).await;
+    assert!(keys > 0);
+    for durable in [Durability::Memory, Durability::Replica] {
+        let rooms: Vec<_> = all.iter().filter(|room| room.durable == durable).collect();
+        let count: usize = rooms.iter().map(|room| room.positions.len()).sum();
+        let failed: usize = rooms.iter().map(|room| room.failed).sum();
+        let pause = rooms.iter().map(|room| room.pause).max();
+        eprintln!("{keys} keys moved; {durable:?}: {count} appends, {failed} had to be repeated; longest {pause:?}");
+        assert!(count > ROOMS * 5);
+        assert!(failed * 100 <= count, "{durable:?}: a slot is served while it moves");
+    }
     for Appended { room, positions, .. } in all {
-        let expected: Vec<u64> = (1..=positions.len() as u64).collect();
+        // The first one is that of `whole`.
+        let expected: Vec<u64> = (1..=positions.len() as u64 + 1).collect();
         let numbers: Vec<u64> = positions.iter().map(|position| position.number).collect();
-        assert_eq!(numbers, expected, "{room:?}: none is lost, none is doubled");
+        assert_eq!(numbers, expected[1..], "{room:?}: none is lost, none is doubled");
         assert!(positions.iter().all(|position| position.epoch == positions[0].epoch), "{room:?}");
         let kept = expected.len().saturating_sub(1_000);
         assert_eq!(stored(&servers.node.cluster.log, &room).await, expected[kept..], "{room:?}");
     }
+}
+
+/// All keys of the slot have moved, and the slot itself has not: its former master answers ASK.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_being_moved_takes_durable_appends() {
+    let Some(servers) = Servers::start(Kind::Cluster).await else { return };
+    whole(&servers).await;
+    let (log, nodes) = (&servers.node.cluster.log, &servers.topology.nodes);
+    let room = RoomName::parse(&"/".into(), "r0").unwrap();
+    log.append(&room, "text", Some("key"), None, Durability::Memory).await.unwrap();
+    let slot = Partition::of_room(&room).slot().to_string();
+    let mut owned = Vec::new();
+    for (index, node) in nodes.iter().enumerate().take(3) {
+        let count = node.ask(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).await.unwrap().text();
+        owned.extend((count != "0").then_some(index));
+    }
+    let (from, to) = (&nodes[owned[0]], &nodes[(owned[0] + 1) % 3]);
+    let (from_id, to_id) = (from.ask(&["CLUSTER", "MYID"]).await.unwrap(), to.ask(&["CLUSTER", "MYID"]).await.unwrap());
+    to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id.text()]).await.unwrap();
+    from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id.text()]).await.unwrap();
+    for key in from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]).await.unwrap().list() {
+        let port = to.port.to_string();
+        from.ask(&["MIGRATE", "127.0.0.1", &port, &key.text(), "0", "5000"]).await.unwrap();
+    }
+    for (number, durable) in (3..).zip([Durability::Memory, Durability::Replica]) {
+        let appended = log.append(&room, "text", None, None, durable).await.unwrap();
+        assert_eq!((appended.position.number, appended.durable), (number, durable));
+        let again = log.append(&room, "text", Some("key"), None, durable).await.unwrap();
+        assert_eq!((again.position.number, again.new, again.durable), (2, false, durable));
+    }
+    // A call that names a key which does not exist yet waits until the slot has moved.
+    let other = log.append(&room, "text", Some("other"), None, Durability::Replica);
+    let moving = async {
+        tokio::time::sleep(PAUSE).await;
+        for node in [to, from] {
+            node.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id.text()]).await.unwrap();
+        }
+    };
+    let (other, ()) = tokio::join!(other, moving);
+    assert_eq!(other.unwrap().position.number, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +199,7 @@ async fn a_killed_master_costs_seconds_in_its_rooms_only() {
         node.stop(Signal::KILL).await.unwrap();
         tokio::time::sleep(GAP / 2).await;
     };
-    let ((), all) = append_during(&servers, killing).await;
+    let ((), all) = append_during(&servers, &[Durability::Memory], killing).await;
     let (touched, untouched): (Vec<_>, Vec<_>) = all.iter().partition(|room| room.failed > 0);
     let longest = |rooms: &[&Appended]| rooms.iter().map(|room| room.pause).max().unwrap();
     eprintln!(

@@ -20,7 +20,7 @@ use xtask_kit::{
 
 use crate::fixture::{Node, TERMS, until};
 
-/// Dropping it ends the servers and the node.
+/// Dropping it ends the servers and the nodes.
 pub struct Servers {
     pub topology: Topology,
     pub node: Node,
@@ -40,10 +40,13 @@ impl Servers {
         let mut ports = Ports::new().unwrap();
         let topology = Topology::start(kind, &workdir.0, &mut ports).await.unwrap();
         let lifecycle = Lifecycle::new();
-        let id = random_id().as_str().into();
-        let redis = settings(topology.env()).topology().unwrap();
-        let (cluster, events) = over_redis(redis, "test", &id, TERMS, &lifecycle);
-        Some(Self { topology, node: Node { id, cluster, events }, lifecycle, _ports: ports, _workdir: workdir })
+        let node = node(&topology, &lifecycle);
+        Some(Self { topology, node, lifecycle, _ports: ports, _workdir: workdir })
+    }
+
+    /// One more node over the same servers.
+    pub fn join(&self) -> Node {
+        node(&self.topology, &self.lifecycle)
     }
 
     /// The only master.
@@ -108,6 +111,13 @@ impl Drop for Servers {
 
 pub fn room() -> RoomName {
     RoomName::parse(&"/".into(), "r").unwrap()
+}
+
+fn node(topology: &Topology, lifecycle: &Lifecycle) -> Node {
+    let id = random_id().as_str().into();
+    let redis = settings(topology.env()).topology().unwrap();
+    let (cluster, events) = over_redis(redis, "test", &id, TERMS, lifecycle);
+    Node { id, cluster, events }
 }
 
 fn settings(env: Vec<(&'static str, String)>) -> RedisSettings {

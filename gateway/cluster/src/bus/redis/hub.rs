@@ -58,12 +58,6 @@ impl Ear {
 }
 
 impl Emitters {
-    /// For a node that listens to them.
-    #[cfg(test)]
-    pub(super) fn of(queue: EmitterQueue) -> Self {
-        Self { queue: Some(queue), at: None }
-    }
-
     /// The patterns that this listener has to subscribe to, if any.
     pub(super) fn patterns(&mut self, place: Place, kind: Kind) -> Option<[String; 2]> {
         let queue = self.queue.as_ref()?;

@@ -22,8 +22,6 @@ mod ledger;
 mod listener;
 mod probes;
 mod supervisor;
-#[cfg(test)]
-mod topology_tests;
 
 use std::{
     sync::{Arc, LazyLock},

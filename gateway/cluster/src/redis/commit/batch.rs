@@ -1,5 +1,6 @@
-//! Sends a batch: one pipeline of calls and their barrier. A script that the server does not know is loaded, and its
-//! calls are sent again with a barrier of their own; nothing else is sent twice.
+//! Sends a batch: one pipeline of calls and their barrier. A call for a slot that the server is taking over has ASKING
+//! before it. A script that the server does not know is loaded, and its calls are sent again with a barrier of their own;
+//! nothing else is sent twice.
 
 use std::time::{Duration, Instant};
 
@@ -20,16 +21,21 @@ pub(super) struct Append {
     call: Call<'static>,
     /// The end of the caller's wait.
     until: Instant,
+    /// ASKING comes right before the call.
+    is_asking: bool,
     bytes: usize,
     done: oneshot::Sender<RedisResult<Value>>,
 }
 
+/// The answer of a call.
+pub(super) type Answer = oneshot::Receiver<RedisResult<Value>>;
+
 impl Append {
     /// With the receiver of its answer; if that is dropped, the call need not be sent.
-    pub(super) fn new(call: Call<'static>, until: Instant) -> (Self, oneshot::Receiver<RedisResult<Value>>) {
+    pub(super) fn new(call: Call<'static>, until: Instant, is_asking: bool) -> (Self, Answer) {
         let (done, answer) = oneshot::channel();
         let bytes = size_of::<Self>() + bytes_of(&call.command);
-        (Self { call, until, bytes, done }, answer)
+        (Self { call, until, is_asking, bytes, done }, answer)
     }
 
     fn answer(self, answer: RedisResult<Value>) {
@@ -83,6 +89,9 @@ async fn send_once(
     let until = batch.iter().map(|append| append.until).max().unwrap_or(now);
     let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
     for append in &mut batch {
+        if append.is_asking {
+            pipeline.cmd("ASKING");
+        }
         pipeline.add_command(std::mem::take(&mut append.call.command));
     }
     pipeline.add_command(barrier.command(until.saturating_duration_since(now).saturating_sub(MARGIN)));
@@ -102,8 +111,10 @@ async fn send_once(
         // The replica that has the writes may still follow a master that has a successor already.
         verdict = Verdict::Refused(error);
     }
-    let mut unknown = Vec::new();
-    for ((mut append, answer), command) in batch.into_iter().zip(answers).zip(pipeline.cmd_iter()) {
+    let (mut unknown, mut answered) = (Vec::new(), pipeline.cmd_iter().zip(answers));
+    for mut append in batch {
+        // After ASKING, whose answer says nothing.
+        let Some((command, answer)) = answered.nth(append.is_asking.into()) else { continue };
         if !loaded && is_unknown_script(&answer) {
             append.call.command = command.clone();
             unknown.push(append);

@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     barrier::{Barrier, Problem, Verdict},
-    batch::{self, Append, answer_all},
+    batch::{self, Answer, Append, answer_all},
     queue::{Full, Next, Queue},
     state::{Line, State},
 };
 use crate::{
     metrics,
-    redis::{commands::Commands, connector::Connector, script::Call},
+    redis::{commands::Commands, connector::Connector},
 };
 
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -76,12 +76,11 @@ impl Lane {
         self.state.lock().problem().cloned()
     }
 
-    /// Runs a call, and waits until what it wrote has passed the barrier. The caller stops waiting at `until`.
-    pub(super) async fn run(&self, call: Call<'static>, until: Instant) -> RedisResult<Value> {
+    /// Runs a call, and waits until what it wrote has passed the barrier.
+    pub(super) async fn run(&self, (append, answer): (Append, Answer)) -> RedisResult<Value> {
         if let Some(problem) = self.problem().filter(|problem| problem.lasts) {
             return Err((ErrorKind::Client, problem.reason).into());
         }
-        let (append, answer) = Append::new(call, until);
         let pushed = self.queue.lock().push(append);
         pushed.map_err(|Full| (ErrorKind::Client, "too many writes wait for a confirmation"))?;
         self.wake.notify_one();

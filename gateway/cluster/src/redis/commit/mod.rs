@@ -23,7 +23,7 @@ use jackfield_shared::lifecycle::Lifecycle;
 use redis::{RedisResult, Value};
 
 pub(crate) use self::barrier::Barrier;
-use self::lane::Lane;
+use self::{batch::Append, lane::Lane};
 use crate::{
     log::{Durability, Shortfall},
     redis::{connector::Connector, script::Call},
@@ -45,9 +45,15 @@ impl Commits {
     }
 
     /// Runs a script that writes, and answers once what it wrote has passed the barrier. The caller stops waiting at
-    /// `until`.
-    pub(crate) async fn run(&self, barrier: Barrier, call: Call<'static>, until: Instant) -> RedisResult<Value> {
-        self.lane(barrier).run(call, until).await
+    /// `until`. With `is_asking`, ASKING comes right before the call.
+    pub(crate) async fn run(
+        &self,
+        barrier: Barrier,
+        call: Call<'static>,
+        until: Instant,
+        is_asking: bool,
+    ) -> RedisResult<Value> {
+        self.lane(barrier).run(Append::new(call, until, is_asking)).await
     }
 
     /// Why the server does not give this durability at present; `None` if it does, or if that is not known yet. From the

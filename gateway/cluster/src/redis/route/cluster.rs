@@ -1,14 +1,12 @@
 //! The nodes of a Redis Cluster, and the way to the master of each partition.
 //!
-//! A task asks the nodes for their map ([`super::slots`]): at start, every [`EVERY`], and soon after an answer or a lost
+//! A task asks the nodes for their map ([`super::view`]): at start, every [`EVERY`], and soon after an answer or a lost
 //! connection that says that it is outdated, at most every [`AT_MOST_EVERY`]. The first node that says that the Cluster is
 //! well is believed; a node that is cut off says that it is not. Partitions whose slot has no master stay with the server
 //! that they had, so calls for them fail, and no others.
 //!
-//! [`Cluster::follow`] brings a call that a node did not run to the node that does. It sends a command again only if the
-//! answer says that it was not run; a command whose connection was lost is never sent again.
-//!
-//! Deliberately not here: reading from replicas, and changing the Cluster.
+//! Calls that a node redirects: see [`super::redirects`]. Deliberately not here: reading from replicas, and changing the
+//! Cluster.
 
 use std::{
     collections::HashMap,
@@ -19,7 +17,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use jackfield_shared::lifecycle::Lifecycle;
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value, from_redis_value};
+use redis::RedisResult;
 use tokio::{
     sync::{Notify, watch},
     time::{sleep, sleep_until},
@@ -27,15 +25,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    pauses::Pauses,
-    slots::{Redirect, SlotMap},
+    slots::SlotMap,
+    view::{View, view},
 };
 use crate::{
     partition::{PARTITIONS, Partition, PartitionSet},
     redis::{
         connector::{failed, within},
         keys::Keys,
-        link::is_unknown_script,
         report::Failing,
         routing::Routing,
         server::Server,
@@ -77,12 +74,6 @@ struct Known {
     used: Instant,
 }
 
-/// A node's view of the Cluster.
-struct View {
-    is_well: bool,
-    map: SlotMap,
-}
-
 impl Cluster {
     /// Begins to look for the map. `routing` sends everything to the first seed until there is one.
     pub(crate) fn start(
@@ -122,48 +113,18 @@ impl Cluster {
         }
     }
 
-    /// The answer to a command that a server refused or lost with this error. The caller limits the time.
-    pub(crate) async fn follow(
-        &self,
-        partition: Partition,
-        command: &Cmd,
-        script: Option<&Script>,
-        error: RedisError,
-    ) -> RedisResult<Value> {
-        let mut error = error;
-        let mut pauses = Pauses::default();
-        loop {
-            let asked = Arc::clone(self.routing.borrow().server(partition));
-            let Some(redirect) = Redirect::of(&error, asked.host()) else { return Err(error) };
-            let (server, is_asking) = match redirect {
-                Redirect::Moved(address) => {
-                    sleep(pauses.after_redirect()).await;
-                    (self.moved(partition, &address)?, false)
-                }
-                Redirect::Ask(address) => {
-                    sleep(pauses.after_redirect()).await;
-                    (self.server_at(&address)?, true)
-                }
-                Redirect::Again => {
-                    self.is_stale.notify_one();
-                    sleep(pauses.next()).await;
-                    (Arc::clone(self.routing.borrow().server(partition)), false)
-                }
-            };
-            error = match answer(&server, command, script, is_asking).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-        }
+    /// The server that has the partition now.
+    pub(super) fn server(&self, partition: Partition) -> Arc<Server> {
+        Arc::clone(self.routing.borrow().server(partition))
     }
 
-    /// For calls that can be sent to the partition's server only, not to the one that a slot is being moved to.
-    pub(crate) fn attempts(&self, partition: Partition) -> Attempts<'_> {
-        Attempts { cluster: self, partition, pauses: Pauses::default() }
+    /// Something says that the map is outdated.
+    pub(super) fn is_outdated(&self) {
+        self.is_stale.notify_one();
     }
 
     /// Notes that a partition is there.
-    fn moved(&self, partition: Partition, address: &Address) -> RedisResult<Arc<Server>> {
+    pub(super) fn moved(&self, partition: Partition, address: &Address) -> RedisResult<Arc<Server>> {
         let server = self.server_at(address)?;
         self.routing.send_if_modified(|routing| {
             if Arc::ptr_eq(routing.server(partition), &server) {
@@ -180,7 +141,7 @@ impl Cluster {
     }
 
     /// The server at an address that the Cluster named.
-    fn server_at(&self, address: &Address) -> RedisResult<Arc<Server>> {
+    pub(super) fn server_at(&self, address: &Address) -> RedisResult<Arc<Server>> {
         let Address::Tcp { host, port } = address else { return Err(failed("a node has a host and a port")) };
         let mut servers = self.servers.lock();
         if let Some(known) = servers.get_mut(address) {
@@ -309,76 +270,6 @@ impl Cluster {
 fn renew(before: &Routing, after: &Routing) {
     let had_none = |server: &&Arc<Server>| !before.servers.iter().any(|other| Arc::ptr_eq(other, server));
     after.servers.iter().filter(had_none).for_each(|server| server.renew());
-}
-
-/// The attempts of one call.
-pub(crate) struct Attempts<'a> {
-    cluster: &'a Cluster,
-    partition: Partition,
-    pauses: Pauses,
-}
-
-impl Attempts<'_> {
-    /// Whether a call with this error was not run, and may be soon. Then this waits for a moment. The caller limits the
-    /// time.
-    pub(crate) async fn is_worth_another(&mut self, error: &RedisError) -> bool {
-        let asked = Arc::clone(self.cluster.routing.borrow().server(self.partition));
-        match Redirect::of(error, asked.host()) {
-            None => return false,
-            Some(Redirect::Moved(address)) => {
-                if self.cluster.moved(self.partition, &address).is_err() {
-                    return false;
-                }
-                sleep(self.pauses.after_redirect()).await;
-            }
-            Some(Redirect::Ask(_) | Redirect::Again) => {
-                self.cluster.is_stale.notify_one();
-                sleep(self.pauses.next()).await;
-            }
-        }
-        true
-    }
-}
-
-/// Asks one node for its view.
-async fn view(server: &Server) -> RedisResult<View> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let mut answers = server.send_all(&pipeline).await?.into_iter().map(Value::extract_error);
-    let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
-    let info: String = from_redis_value(next().map_err(|error| explain(server, error))?)?;
-    let map = SlotMap::read(next().map_err(|error| explain(server, error))?, server.host())?;
-    Ok(View { is_well: info.lines().any(|line| line.trim_end() == "cluster_state:ok"), map })
-}
-
-fn explain(server: &Server, error: RedisError) -> RedisError {
-    server.refused(&error);
-    match error.detail() {
-        Some(detail) if detail.contains("cluster support disabled") => {
-            failed("this Redis is no node of a Redis Cluster: do not set `redis.cluster`")
-        }
-        _ => error,
-    }
-}
-
-/// The answer of one server, which may have to learn the script first.
-async fn answer(server: &Server, command: &Cmd, script: Option<&Script>, is_asking: bool) -> RedisResult<Value> {
-    let send = async || {
-        if !is_asking {
-            return server.send(command).await;
-        }
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("ASKING").add_command(command.clone());
-        let answers = server.send_all(&pipeline).await?;
-        answers.into_iter().next_back().unwrap_or(Value::Nil).extract_error()
-    };
-    match (send().await, script) {
-        (Err(error), Some(script)) if is_unknown_script(&error) => {
-            server.load(script).await?;
-            send().await
-        }
-        (answer, _) => answer,
-    }
 }
 
 #[cfg(test)]

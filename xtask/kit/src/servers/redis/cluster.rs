@@ -83,12 +83,17 @@ pub async fn id(node: &Redis) -> Result<String> {
 
 /// Ranges of slots that this master serves itself; none of a replica.
 pub async fn slots(node: &Redis) -> Result<Vec<(u16, u16)>> {
-    let (all, id) = (node.ask(&["CLUSTER", "SLOTS"]).await?, id(node).await?);
-    let own = all.list().iter().filter(|range| {
-        let master = range.list().get(2).and_then(|master| master.list().get(2));
-        master.map(Reply::text).as_ref() == Some(&id)
+    slots_of(node, node).await
+}
+
+/// Ranges of slots that this node believes to be at that master.
+pub async fn slots_of(node: &Redis, master: &Redis) -> Result<Vec<(u16, u16)>> {
+    let (all, id) = (node.ask(&["CLUSTER", "SLOTS"]).await?, id(master).await?);
+    let theirs = all.list().iter().filter(|range| {
+        let at = range.list().get(2).and_then(|at| at.list().get(2));
+        at.map(Reply::text).as_ref() == Some(&id)
     });
-    own.map(|range| Ok((range.list()[0].text().parse()?, range.list()[1].text().parse()?))).collect()
+    theirs.map(|range| Ok((range.list()[0].text().parse()?, range.list()[1].text().parse()?))).collect()
 }
 
 /// Number of slots in these ranges.

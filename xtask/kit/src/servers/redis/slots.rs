@@ -1,7 +1,10 @@
 //! Moves slots between the masters of a Redis Cluster while they are used, as `redis-cli --cluster reshard` does: the
 //! keys of a slot move a few at a time, and meanwhile the slot is at both masters.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Redis,
@@ -11,6 +14,9 @@ use super::{
 
 /// Keys that move at once; clients see a slot in the middle of its move if it has more.
 const AT_ONCE: &str = "10";
+/// All nodes learn of a move within this time: each hears from each other at least twice per `cluster-node-timeout`.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The result of a move.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +61,26 @@ pub async fn move_slots(masters: &[&Redis], from: &Redis, to: &Redis, slots: &[u
         moved.slots += 1;
     }
     Ok(moved)
+}
+
+/// Waits until no node that answers, master or replica, names the former master of these slots. A replica that takes
+/// over before it has learned of the move leaves the slots to a master that has become its replica.
+pub async fn known(nodes: &[Redis], from: &Redis, slots: &[u16]) -> Result<()> {
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let mut behind = Vec::new();
+        for node in nodes {
+            let Ok(owned) = cluster::slots_of(node, from).await else { continue };
+            if slots.iter().any(|slot| owned.iter().any(|(first, last)| (first..=last).contains(&slot))) {
+                behind.push(node.name());
+            }
+        }
+        if behind.is_empty() {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{} do not know where slots moved", behind.join(", "));
+        sleep(CHECK_INTERVAL).await;
+    }
 }
 
 /// Moves all keys of a slot; clients may delete some meanwhile, and make new ones only at the new master.

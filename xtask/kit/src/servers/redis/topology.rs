@@ -251,11 +251,14 @@ impl Topology {
         slots::used(&self.nodes[master], &cluster::slots(&self.nodes[master]).await?).await
     }
 
-    /// Moves slots from one master of a Redis Cluster to another. Each slot costs every master a write to its disk.
+    /// Moves slots from one master of a Redis Cluster to another, and waits until all nodes know. Each slot costs every
+    /// master a write to its disk.
     pub async fn move_slots(&self, from: usize, to: usize, slots: &[u16]) -> Result<Moved> {
         ensure!(self.kind == Kind::Cluster, "only a Redis Cluster has slots");
         let masters: Vec<&Redis> = self.masters().await.into_iter().map(|index| &self.nodes[index]).collect();
-        slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], slots).await
+        let moved = slots::move_slots(&masters, &self.nodes[from], &self.nodes[to], slots).await?;
+        slots::known(&self.nodes, &self.nodes[from], slots).await?;
+        Ok(moved)
     }
 
     /// The masters of a Redis Cluster with the most and the fewest slots.
