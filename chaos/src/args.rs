@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
-use xtask_kit::servers::redis::topology::Kind as Redis;
+use xtask_kit::servers::redis::topology::{Kind as Redis, Setup};
 
 use super::{
     assignment::Sizes,
@@ -66,7 +66,7 @@ pub struct Args {
     short: bool,
     /// Inject no faults and start no servers: run the members against the cluster at this http:// URL, where they
     /// register as users; you may kill, drain and scale its gateways meanwhile
-    #[arg(long, conflicts_with_all = ["scenario", "short", "redis", "durable", "nodes", "faults", "calm", "set", "logs", "self_test"])]
+    #[arg(long, conflicts_with_all = ["scenario", "short", "redis", "tls", "durable", "nodes", "faults", "calm", "set", "logs", "self_test"])]
     pub url: Option<String>,
     /// The URL is not on this machine, and I may load what is there
     #[arg(long, requires = "url")]
@@ -80,6 +80,9 @@ pub struct Args {
     /// The Redis of the gateways: one, or several together
     #[arg(long, value_enum, default_value_t)]
     pub redis: Redis,
+    /// The Redis have TLS, client certificates and a user with few permissions
+    #[arg(long)]
+    tls: bool,
     /// The meaning of an acknowledgement in all rooms: the message is in the memory of a Redis, a replica has it, or it is on
     /// disk. With `memory`, messages may be lost when a replica takes over
     #[arg(long, value_enum, default_value_t)]
@@ -155,7 +158,7 @@ impl Args {
         ensure!(self.nodes > 0 && rooms > 0 && self.window > 0, "--nodes, --rooms and --window must be at least 1");
         ensure!(members >= rooms.max(senders), "--members must be at least --rooms and at least --senders");
         for kind in self.faults() {
-            ensure!(kind.fits(self.redis), "--faults: {kind:?} does not fit --redis {}", self.redis);
+            ensure!(kind.fits(self.setup()), "--faults: {kind:?} does not fit --redis {}", self.setup());
         }
         Ok(())
     }
@@ -179,12 +182,18 @@ impl Args {
         Load { window: self.window, every, length: self.length }
     }
 
+    /// The Redis to start.
+    pub fn setup(&self) -> Setup {
+        Setup { kind: self.redis, tls: self.tls }
+    }
+
     /// Kinds of faults to inject.
-    pub fn faults(&self) -> &[Kind] {
+    pub fn faults(&self) -> Vec<Kind> {
+        let usual = || Kind::usual(self.redis).iter().copied().filter(|kind| kind.fits(self.setup()));
         match (self.calm, &self.faults[..]) {
-            (true, _) => &[],
-            (false, []) => Kind::usual(self.redis),
-            (false, given) => given,
+            (true, _) => Vec::new(),
+            (false, []) => usual().collect(),
+            (false, given) => given.to_vec(),
         }
     }
 
@@ -209,7 +218,8 @@ impl Args {
     pub fn again(&self, seed: u64) -> String {
         let short = if self.short { "--short " } else { "" };
         let redis = if self.redis == Redis::Single { String::new() } else { format!("--redis {} ", self.redis) };
-        format!("{short}{redis}--seed {seed}")
+        let tls = if self.tls { "--tls " } else { "" };
+        format!("{short}{redis}{tls}--seed {seed}")
     }
 
     /// Settings of every gateway. Limits of events and stored bytes are off, so that senders are not slowed down.
@@ -254,6 +264,9 @@ mod tests {
         assert!(args(&["--i-own-the-target"]).is_err());
         assert!(args(&["--faults", "slots"]).unwrap().check().is_err());
         assert!(args(&["--faults", "slots", "--redis", "cluster"]).unwrap().check().is_ok());
+        assert!(args(&["--tls", "--redis", "cluster"]).unwrap().check().is_ok());
+        assert!(args(&["--tls", "--redis", "cluster", "--faults", "cut"]).unwrap().check().is_err());
+        assert!(args(&["--tls", "--redis", "several", "--faults", "cut"]).unwrap().check().is_ok());
     }
 
     #[test]

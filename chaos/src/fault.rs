@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use clap::ValueEnum;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
-use xtask_kit::servers::redis::topology::Kind as Redis;
+use xtask_kit::servers::redis::topology::{Kind as Redis, Setup};
 
 use super::proxy::Link;
 
@@ -66,9 +66,11 @@ impl Kind {
         }
     }
 
-    /// Whether it can be injected there.
-    pub fn fits(self, redis: Redis) -> bool {
+    /// Whether it can be injected there. Servers that name each other cannot be reached through links over TLS.
+    pub fn fits(self, setup: Setup) -> bool {
+        let redis = setup.kind;
         match self {
+            Self::Cut | Self::CutOne => !(setup.tls && redis.names_servers()),
             Self::Takeover => has_replicas(redis),
             Self::Return => redis == Redis::Sentinel,
             Self::Slots => redis == Redis::Cluster,
@@ -264,7 +266,7 @@ mod tests {
             for (redis, seconds, tempo) in minutes.chain([(Redis::Single, SHORT, Tempo::Short)]) {
                 let faults = plan(seed, Kind::usual(redis), redis, 3, Duration::from_secs(seconds), tempo);
                 for kind in Kind::usual(redis) {
-                    prop_assert!(kind.fits(redis));
+                    prop_assert!(kind.fits(redis.into()));
                     prop_assert!(faults.iter().any(|fault| fault.kind == *kind), "{:?} in {:?}", kind, faults);
                 }
             }

@@ -1,5 +1,6 @@
 //! The servers of a run: Redis, gateways that trust one secret, and links that can be cut between the last gateway and each
-//! Redis. It has no auth service, nginx or Postgres: they are not under test.
+//! Redis. There are no links to Redis that name each other over TLS: links change these names, and cannot read them there.
+//! It has no auth service, nginx or Postgres: they are not under test.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use xtask_kit::{
     paths,
     ports::Ports,
     process::{Spec, describe},
-    servers::redis::topology::{Kind, Topology},
+    servers::redis::topology::{Setup, Topology},
     service::Service,
     workdir::Workdir,
 };
@@ -29,19 +30,18 @@ pub struct Fleet {
 impl Fleet {
     /// Starts Redis and that many gateways with these settings, and waits until all are ready. Redis writes its
     /// append-only file with `appendfsync everysec`.
-    pub async fn start(kind: Kind, nodes: usize, set: &[String], secret: &str, workdir: &Workdir) -> Result<Self> {
+    pub async fn start(setup: Setup, nodes: usize, set: &[String], secret: &str, workdir: &Workdir) -> Result<Self> {
         let mut ports = Ports::new()?;
-        let redis = Topology::start(kind, workdir, &mut ports).await?;
+        let redis = Topology::start(setup, workdir, &mut ports).await?;
         let mut behind = HashMap::new();
         for server in redis.all() {
             behind.insert(server.port, ports.reserve()?);
         }
         ensure!(behind.iter().all(|(one, other)| *one >= 10_000 && *other >= 10_000), "ports of five digits");
-        // Only these servers name each other to clients.
-        let named = matches!(kind, Kind::Sentinel | Kind::Cluster);
+        let named = setup.kind.names_servers();
         let told = Arc::new(if named { behind.clone() } else { HashMap::new() });
         let mut links = Vec::new();
-        for server in redis.all() {
+        for server in redis.all().filter(|_| !(named && setup.tls)) {
             links.push(Proxy::start(behind[&server.port], server.port, Arc::clone(&told)).await?);
         }
         let through =

@@ -17,9 +17,10 @@ use super::{
 /// Runs the scenario.
 pub async fn run(args: &Args, seed: u64, workdir: &Workdir) -> Result<()> {
     let time = args.time();
-    let plan = fault::plan(seed, args.faults(), args.redis, args.nodes, time, args.tempo());
+    let kinds = args.faults();
+    let plan = fault::plan(seed, &kinds, args.redis, args.nodes, time, args.tempo());
     let left_out = |kind: &&Kind| !plan.iter().any(|fault| fault.kind == **kind);
-    let left_out: Vec<&Kind> = args.faults().iter().filter(left_out).collect();
+    let left_out: Vec<&Kind> = kinds.iter().filter(left_out).collect();
     if !left_out.is_empty() {
         eprintln!("{} s are too short for {left_out:?}: not injected", time.as_secs());
     }

@@ -29,7 +29,7 @@ impl Testbed {
     /// Starts servers, then clients, and waits until every member is in its rooms.
     pub async fn start(args: &Args, clients: &ClientConfig, workdir: &Workdir) -> Result<Self> {
         let secret = format!("{:032x}", rand::random::<u128>());
-        let mut fleet = Fleet::start(args.redis, args.nodes, &args.settings(), &secret, workdir).await?;
+        let mut fleet = Fleet::start(args.setup(), args.nodes, &args.settings(), &secret, workdir).await?;
         let crowd = Crowd::start(clients, &fleet.addresses(), users::signed(clients.sizes.members, &secret)?);
         while_running(&mut fleet, crowd.joined()).await??;
         eprintln!("{} members have joined; sending starts", clients.sizes.members);

@@ -64,6 +64,9 @@ pub struct Start {
     /// The Redis of the cluster: one, or several together
     #[arg(long, value_enum, default_value_t)]
     pub redis: Kind,
+    /// The Redis have TLS, client certificates and a user with few permissions
+    #[arg(long)]
+    pub tls: bool,
     /// Name of the cluster, for `--cluster` [default: the process id]
     #[arg(long)]
     pub name: Option<String>,

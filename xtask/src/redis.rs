@@ -3,7 +3,7 @@
 use anyhow::Result;
 use xtask_kit::{
     ports::Ports,
-    servers::redis::topology::{Kind, Topology},
+    servers::redis::topology::{Kind, Setup, Topology},
     shutdown::Shutdown,
     workdir::Workdir,
 };
@@ -13,6 +13,9 @@ pub struct Args {
     /// The Redis to start
     #[arg(value_enum, default_value_t)]
     kind: Kind,
+    /// With TLS, client certificates and a user with few permissions
+    #[arg(long)]
+    tls: bool,
     /// In front of the names of the variables
     #[arg(long, default_value = "TEST_")]
     prefix: String,
@@ -24,7 +27,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let (workdir, _listener) = Workdir::create(&format!("redis-{}", std::process::id()), None)?;
     let mut ports = Ports::new()?;
     let mut topology = tokio::select! {
-        started = Topology::start(args.kind, &workdir, &mut ports) => started?,
+        started = Topology::start(Setup { kind: args.kind, tls: args.tls }, &workdir, &mut ports) => started?,
         why = shutdown.requested() => { eprintln!("{why}: not started"); return Ok(()); }
     };
     for (name, value) in topology.env() {

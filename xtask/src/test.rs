@@ -16,7 +16,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use xtask_kit::servers::redis::topology::Kind as Redis;
+use xtask_kit::servers::redis::topology::{Kind as Redis, Setup};
 
 pub use report::Report;
 use report::{Line, Outcome};
@@ -40,11 +40,11 @@ enum Step {
     Cargo,
     /// The contracts over one Redis with TLS and a user
     RedisTls,
-    /// The contracts over a master that sentinels watch
+    /// The contracts over a master that sentinels watch, with TLS and users
     RedisSentinel,
     /// The contracts over three Redis
     RedisSeveral,
-    /// The contracts over a Redis Cluster
+    /// The contracts over a Redis Cluster, with TLS and a user
     RedisCluster,
     /// The contracts over Valkey
     RedisValkey,
@@ -80,13 +80,14 @@ impl Step {
 /// Steps that need no build of the workspace.
 const WITHOUT_BUILD: [Step; 3] = [Step::K8s, Step::Rules, Step::LoadLibrary];
 
-/// The contracts once more, over each kind of Redis but the single one, which [`Step::Cargo`] has.
-const CONTRACTS: [(Step, Redis); 5] = [
-    (Step::RedisTls, Redis::Tls),
-    (Step::RedisSentinel, Redis::Sentinel),
-    (Step::RedisSeveral, Redis::Several),
-    (Step::RedisCluster, Redis::Cluster),
-    (Step::RedisValkey, Redis::Valkey),
+/// The contracts once more, over each kind of Redis but the single one, which [`Step::Cargo`] has, and with it Sentinel and
+/// a Redis Cluster without TLS, in tests that start servers themselves.
+const CONTRACTS: [(Step, Setup); 5] = [
+    (Step::RedisTls, Setup { kind: Redis::Tls, tls: true }),
+    (Step::RedisSentinel, Setup { kind: Redis::Sentinel, tls: true }),
+    (Step::RedisSeveral, Setup { kind: Redis::Several, tls: false }),
+    (Step::RedisCluster, Setup { kind: Redis::Cluster, tls: true }),
+    (Step::RedisValkey, Setup { kind: Redis::Valkey, tls: false }),
 ];
 
 impl Args {
@@ -155,8 +156,8 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     let needs = [&build, &servers, &packages];
     let beside =
         if args.wants(Step::E2e) || args.wants(Step::E2eOxide) { OutputMode::Buffered } else { OutputMode::Live };
-    let over_redis = async |step: Step, redis: Redis| {
-        if redis == Redis::Valkey && !install::valkey::is_present() && install::valkey::may_be_missing() {
+    let over_redis = async |step: Step, redis: Setup| {
+        if redis.kind == Redis::Valkey && !install::valkey::is_present() && install::valkey::may_be_missing() {
             return Line::skipped(&step.name(), Outcome::Missing("Valkey cannot be installed"));
         }
         // The step's own name chooses all of its tests.

@@ -13,7 +13,10 @@ use xtask_kit::{
         nginx,
         postgres::Postgres,
         prometheus,
-        redis::{Redis, topology::Topology},
+        redis::{
+            Redis,
+            topology::{Setup, Topology},
+        },
     },
     service::Service,
     workdir::Workdir,
@@ -53,7 +56,7 @@ impl Parts {
         let (logs, options) = (&workdir.logs, &start.gateways);
         let mut ports = Ports::new()?;
         let postgres_port = ports.reserve()?;
-        let redis = Topology::start(start.redis, workdir, &mut ports);
+        let redis = Topology::start(Setup { kind: start.redis, tls: start.tls }, workdir, &mut ports);
         let (redis, postgres) = tokio::try_join!(redis, Postgres::start(workdir, postgres_port))?;
 
         let spec = Spec::new("auth", paths::built("jackfield-auth", options.build.release)?, logs)

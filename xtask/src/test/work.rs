@@ -11,7 +11,7 @@ use xtask_kit::{
         postgres::Postgres,
         redis::{
             Redis,
-            topology::{Kind as RedisKind, Topology},
+            topology::{Setup, Topology},
         },
     },
     workdir::Workdir,
@@ -58,7 +58,7 @@ pub async fn cargo_tests(filter: Option<&str>) -> Result<()> {
 }
 
 /// The contract tests of the cluster's ports, over the Redis of a topology.
-pub async fn contracts(redis: RedisKind, filter: Option<&str>) -> Result<()> {
+pub async fn contracts(redis: Setup, filter: Option<&str>) -> Result<()> {
     let program = test_program("jackfield-cluster", "it").await?;
     let (workdir, _listener) = Workdir::create(&format!("test-{}-{redis}", std::process::id()), None)?;
     let mut ports = Ports::new()?;

@@ -1,7 +1,8 @@
+use tokio::net::UnixListener;
 use xtask_kit::{
     paths,
     ports::Ports,
-    servers::redis::topology::{Kind, Topology},
+    servers::redis::topology::{Kind, Setup, Topology},
     workdir::Workdir,
 };
 
@@ -50,27 +51,37 @@ async fn a_refused_login_names_the_setting_and_not_the_login() {
     assert_eq!(problem(settings).await, expected);
 }
 
-#[tokio::test]
-async fn a_wrong_certificate_is_named() {
-    if paths::which("redis-server").is_none() {
-        return;
-    }
-    let workdir = Workdir::create(&format!("test-tls-{}", std::process::id()), None).unwrap();
+/// To be kept while servers run.
+type Kept = (Ports, Workdir, UnixListener);
+
+/// Servers with TLS and a node's settings for them; `None` if Redis is not installed.
+async fn over_tls(kind: Kind) -> Option<(Topology, RedisSettings, Kept)> {
+    paths::which("redis-server")?;
+    let (workdir, socket) = Workdir::create(&format!("test-tls-{kind}-{}", std::process::id()), None).unwrap();
     let mut ports = Ports::new().unwrap();
-    let topology = Topology::start(Kind::Tls, &workdir.0, &mut ports).await.unwrap();
+    let topology = Topology::start(Setup { kind, tls: true }, &workdir, &mut ports).await.unwrap();
     let mut settings = RedisSettings::default();
     for (name, value) in topology.env() {
         match name {
             "REDIS_URL" => settings.url = value,
+            "REDIS_SENTINELS" => settings.sentinels = value.split(',').map(str::to_owned).collect(),
+            "REDIS_MASTER" => settings.master = value,
             "REDIS_CA_FILE" => settings.ca_file = value,
             "REDIS_CERT_FILE" => settings.cert_file = value,
             "REDIS_KEY_FILE" => settings.key_file = value,
             "REDIS_SERVER_NAME" => settings.server_name = value,
-            _ => {}
+            other => panic!("{other}"),
         }
     }
     let RedisTopology::One(target) = settings.topology().unwrap() else { panic!("one") };
     Connector::start(target, &Keys::new("jackfield"), &Lifecycle::new()).commands().await.unwrap();
+    Some((topology, settings, (ports, workdir, socket)))
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_is_named() {
+    let Some((topology, settings, _kept)) = over_tls(Kind::Single).await else { return };
+    let tls = topology.tls.as_ref().unwrap();
     let wrong_name = RedisSettings { server_name: "other.example".into(), ..settings.clone() };
     let error = problem(wrong_name).await;
     assert!(error.starts_with("TLS handshake failed: ") && error.contains("not valid for name"), "{error}");
@@ -80,4 +91,38 @@ async fn a_wrong_certificate_is_named() {
     let anonymous = RedisSettings { cert_file: String::new(), key_file: String::new(), ..settings.clone() };
     let error = problem(anonymous).await;
     assert!(error.contains("client certificate, set `redis.certFile`"), "{error}");
+    let late = RedisSettings { cert_file: tls.file("expired-client.pem"), ..settings.clone() };
+    let error = problem(late).await;
+    assert!(error.starts_with("TLS handshake failed: ") && error.contains("CertificateExpired"), "{error}");
+    let file = tls.file("expired-server.pem");
+    topology.nodes[0].ask(&["CONFIG", "SET", "tls-cert-file", &file]).await.unwrap();
+    let error = problem(settings).await;
+    assert!(error.starts_with("TLS handshake failed: ") && error.ends_with("Expired"), "{error}");
+}
+
+#[tokio::test]
+async fn with_sentinels_over_tls_it_is_named_who_refuses() {
+    let Some((topology, settings, _kept)) = over_tls(Kind::Sentinel).await else { return };
+    let (sentinels, master) = (topology.sentinels.iter(), topology.nodes[0].port);
+    let of_sentinels = |problem: &str| {
+        let mut all: Vec<_> =
+            sentinels.clone().map(|sentinel| format!("sentinel 127.0.0.1:{}: {problem}", sentinel.port)).collect();
+        all.sort();
+        all.join("; ")
+    };
+    let wrong = |url: &String| url.replace("sentinel-secret", "wrong");
+    let sentinels = settings.sentinels.iter().map(wrong).collect();
+    let error = problem(RedisSettings { sentinels, ..settings.clone() }).await;
+    assert_eq!(error, of_sentinels("Redis refuses the user and password of `redis.sentinels`"));
+    let url = settings.url.replace("secret", "wrong");
+    let error = problem(RedisSettings { url, ..settings.clone() }).await;
+    let expected = "which sentinels name as the master: Redis refuses the user and password of `redis.url`";
+    assert_eq!(error, format!("127.0.0.1:{master}, {expected}"));
+    let error = problem(RedisSettings { ca_file: String::new(), ..settings.clone() }).await;
+    assert_eq!(error.matches("TLS handshake failed: ").count(), 3, "{error}");
+    for sentinel in &topology.sentinels {
+        sentinel.ask(&["ACL", "SETUSER", "jack@field", "-sentinel|master"]).await.unwrap();
+    }
+    let error = problem(settings).await;
+    assert_eq!(error.matches("has no permissions to run the 'sentinel|master' command").count(), 3, "{error}");
 }

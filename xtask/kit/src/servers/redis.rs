@@ -2,7 +2,7 @@
 //!
 //! - [`Redis`]: one server process, started, stopped and restarted; [`client`]: commands to it
 //! - [`topology`]: one or several of them together, as people run Redis; [`sentinel`], [`cluster`] and [`slots`] are what
-//!   is particular to two of them, [`tls`] the certificates and the user of a third
+//!   is particular to two of them, [`tls`] the certificates and the users of all of them if they speak TLS
 //!
 //! A server that was killed loses nothing that it acknowledged: it writes the append-only file before it answers, and
 //! the operating system survives it.
@@ -25,6 +25,7 @@ use crate::{
     workdir::Workdir,
 };
 use client::{Connection, Endpoint, Reply};
+use tls::Tls;
 
 /// One server to start.
 struct Config<'a> {
@@ -37,8 +38,8 @@ struct Config<'a> {
     password: Option<&'a str>,
     /// Further lines of its configuration file.
     lines: Vec<String>,
-    /// Whether its port speaks TLS only: commands then go over a Unix socket.
-    tls: bool,
+    /// Its port speaks TLS only: commands then go over a Unix socket.
+    tls: Option<&'a Tls>,
     /// Started as `--sentinel`.
     sentinel: bool,
 }
@@ -58,12 +59,12 @@ pub struct Redis {
 impl Redis {
     /// Starts a plain one and waits until it answers.
     pub async fn start(workdir: &Workdir, port: u16) -> Result<Self> {
-        Self::start_as(workdir, Config::plain("redis", port)).await
+        Self::start_as(workdir, Config::of("redis", port, None)).await
     }
 
     /// Starts one of several, with a folder of this name.
     pub async fn start_named(workdir: &Workdir, name: &str, port: u16) -> Result<Self> {
-        Self::start_as(workdir, Config::plain(name, port)).await
+        Self::start_as(workdir, Config::of(name, port, None)).await
     }
 
     /// Starts it and waits until it answers. The configuration is a file: Sentinel writes changes into it.
@@ -75,7 +76,7 @@ impl Redis {
         let (data, file, socket) = (folder.join("data"), folder.join("redis.conf"), folder.join("socket"));
         fs::create_dir(&data)?;
         let mut text = format!("bind 127.0.0.1\ndir {}\n", data.display());
-        if tls {
+        if tls.is_some() {
             text += &format!("port 0\ntls-port {port}\nunixsocket {}\n", socket.display());
         } else {
             text += &format!("port {port}\n");
@@ -83,13 +84,16 @@ impl Redis {
         if !sentinel {
             text += "save \"\"\nappendonly yes\n";
         }
+        if let Some(tls) = tls {
+            text += &tls.lines(sentinel)?;
+        }
         if let Some(password) = password {
             text += &format!("requirepass {password}\n");
         }
         fs::write(&file, text + &lines.join("\n") + "\n")?;
         let spec = Spec::new(name, program, &workdir.logs).args([&file]).args(sentinel.then_some("--sentinel"));
         let server = spec.start()?;
-        let endpoint = if tls { Endpoint::Unix(socket) } else { Endpoint::Tcp(port) };
+        let endpoint = if tls.is_some() { Endpoint::Unix(socket) } else { Endpoint::Tcp(port) };
         let mut redis = Self { spec, port, data, endpoint, password: password.map(str::to_owned), server };
         redis.until_it_answers().await?;
         Ok(redis)
@@ -181,9 +185,9 @@ fn login(password: &str) -> String {
 }
 
 impl<'a> Config<'a> {
-    /// A Redis without password and TLS, that knows no other.
-    fn plain(name: &'a str, port: u16) -> Self {
-        let (program, lines) = ("redis-server", Vec::new());
-        Self { name, program, port, password: None, lines, tls: false, sentinel: false }
+    /// A Redis that knows no other. It has a password if it speaks TLS.
+    fn of(name: &'a str, port: u16, tls: Option<&'a Tls>) -> Self {
+        let (program, password) = ("redis-server", tls.map(|_| tls::ADMINISTRATOR));
+        Self { name, program, port, password, lines: Vec::new(), tls, sentinel: false }
     }
 }

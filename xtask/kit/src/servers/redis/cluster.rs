@@ -7,7 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::{Instant, sleep};
 
-use super::{Config, Redis};
+use super::{
+    Config, Redis,
+    client::Reply,
+    tls::{ADMINISTRATOR, HOST, Tls},
+};
 use crate::{ports::Ports, workdir::Workdir};
 
 /// Number of masters; there are as many replicas.
@@ -19,10 +23,10 @@ pub const SETTLED: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts all of them and makes them a cluster: the first half are masters.
-pub async fn start(workdir: &Workdir, ports: &mut Ports) -> Result<Vec<Redis>> {
+pub async fn start(workdir: &Workdir, ports: &mut Ports, tls: Option<&Tls>) -> Result<Vec<Redis>> {
     let mut nodes = Vec::new();
     for number in 1..=2 * MASTERS {
-        let lines = vec![
+        let mut lines = vec![
             "cluster-enabled yes".into(),
             // Beside the data, which may be deleted.
             "cluster-config-file ../nodes.conf".into(),
@@ -31,8 +35,13 @@ pub async fn start(workdir: &Workdir, ports: &mut Ports) -> Result<Vec<Redis>> {
             "cluster-require-full-coverage no".into(),
             "repl-diskless-sync-delay 0".into(),
         ];
+        if tls.is_some() {
+            lines.push(format!("masterauth {ADMINISTRATOR}"));
+            // The name in the certificate.
+            lines.push(format!("cluster-announce-hostname {HOST}\ncluster-preferred-endpoint-type hostname"));
+        }
         let name = format!("redis{number}");
-        nodes.push(Redis::start_as(workdir, Config { lines, ..Config::plain(&name, ports.reserve()?) }).await?);
+        nodes.push(Redis::start_as(workdir, Config { lines, ..Config::of(&name, ports.reserve()?, tls) }).await?);
     }
     join(&nodes).await?;
     Ok(nodes)
@@ -79,10 +88,10 @@ pub async fn slots(node: &Redis) -> Result<Vec<(u16, u16)>> {
 
 /// Ranges of slots that this node believes to be at that master.
 pub async fn slots_of(node: &Redis, master: &Redis) -> Result<Vec<(u16, u16)>> {
-    let all = node.ask(&["CLUSTER", "SLOTS"]).await?;
+    let (all, id) = (node.ask(&["CLUSTER", "SLOTS"]).await?, id(master).await?);
     let theirs = all.list().iter().filter(|range| {
-        let at = range.list().get(2).and_then(|at| at.list().get(1));
-        at.map(super::client::Reply::text) == Some(master.port.to_string())
+        let at = range.list().get(2).and_then(|at| at.list().get(2));
+        at.map(Reply::text).as_ref() == Some(&id)
     });
     theirs.map(|range| Ok((range.list()[0].text().parse()?, range.list()[1].text().parse()?))).collect()
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Config, Redis, client::Reply};
+use super::{
+    Config, Redis,
+    client::Reply,
+    tls::{self, ADDRESS, LOGIN, SENTINEL_LOGIN, Tls},
+};
 use crate::{ports::Ports, workdir::Workdir};
 
 /// The name by which the sentinels know the master.
@@ -21,16 +25,15 @@ const DOWN_AFTER: u32 = 1_000;
 const QUICK: [&str; 6] = ["SENTINEL", "DEBUG", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
 
 /// Starts all of them, and waits until the sentinels know everything: master and replicas, and the sentinels.
-pub async fn start(workdir: &Workdir, ports: &mut Ports) -> Result<(Vec<Redis>, Vec<Redis>)> {
+pub async fn start(workdir: &Workdir, ports: &mut Ports, tls: Option<&Tls>) -> Result<(Vec<Redis>, Vec<Redis>)> {
     let mut nodes = Vec::new();
     for name in ["redis1", "redis2", "redis3"] {
         let mut lines = vec![format!("masterauth {PASSWORD}"), "repl-diskless-sync-delay 0".into()];
         if let Some(master) = nodes.first().map(|master: &Redis| master.port) {
             lines.push(format!("replicaof 127.0.0.1 {master}"));
         }
-        let password = Some(PASSWORD);
-        nodes
-            .push(Redis::start_as(workdir, Config { password, lines, ..Config::plain(name, ports.reserve()?) }).await?);
+        let config = Config { password: Some(PASSWORD), lines, ..Config::of(name, ports.reserve()?, tls) };
+        nodes.push(Redis::start_as(workdir, config).await?);
     }
     let master = nodes[0].port;
     let mut sentinels = Vec::new();
@@ -47,7 +50,7 @@ pub async fn start(workdir: &Workdir, ports: &mut Ports) -> Result<(Vec<Redis>, 
             password: Some(SENTINEL_PASSWORD),
             lines,
             sentinel: true,
-            ..Config::plain(name, ports.reserve()?)
+            ..Config::of(name, ports.reserve()?, tls)
         };
         sentinels.push(Redis::start_as(workdir, config).await?);
     }
@@ -62,19 +65,18 @@ pub async fn started(sentinel: &Redis) -> Result<()> {
     sentinel.ask(&QUICK).await.map(drop)
 }
 
-/// The URL of one of them, with its password.
-pub fn url(node: &Redis) -> String {
-    node.direct()
-}
-
 /// The settings that lead a client to the master; `port` says at which port it reaches the server with that port.
-pub fn env(sentinels: &[Redis], port: impl Fn(u16) -> u16) -> Vec<(&'static str, String)> {
-    let url = |sentinel: &Redis| format!("redis://:{SENTINEL_PASSWORD}@127.0.0.1:{}", port(sentinel.port));
+pub fn env(sentinels: &[Redis], has_tls: bool, port: impl Fn(u16) -> u16) -> Vec<(&'static str, String)> {
+    let url = |sentinel: &Redis| match port(sentinel.port) {
+        port if has_tls => tls::url(SENTINEL_LOGIN, ADDRESS, port),
+        port => format!("redis://:{SENTINEL_PASSWORD}@{ADDRESS}:{port}"),
+    };
+    // Only its login counts.
+    let access = if has_tls { tls::url(LOGIN, ADDRESS, 1) } else { format!("redis://:{PASSWORD}@{ADDRESS}") };
     vec![
         ("REDIS_SENTINELS", sentinels.iter().map(url).collect::<Vec<_>>().join(",")),
         ("REDIS_MASTER", MASTER.into()),
-        // Only its login counts.
-        ("REDIS_URL", format!("redis://:{PASSWORD}@127.0.0.1")),
+        ("REDIS_URL", access),
     ]
 }
 

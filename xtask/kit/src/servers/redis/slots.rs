@@ -51,7 +51,7 @@ pub async fn move_slots(masters: &[&Redis], from: &Redis, to: &Redis, slots: &[u
         let number = slot.to_string();
         target.ask(&["CLUSTER", "SETSLOT", &number, "IMPORTING", &from_id]).await?;
         source.ask(&["CLUSTER", "SETSLOT", &number, "MIGRATING", &to_id]).await?;
-        let keys = move_keys(&mut source, &number, to.port).await;
+        let keys = move_keys(&mut source, &number, to).await;
         moved.keys += keys.with_context(|| format!("slot {number} from {} to {}", from.name(), to.name()))?;
         // The new master first: with the other order, a master that dies between them leaves a slot without one.
         let at_last = [&mut target, &mut source].into_iter().chain(&mut others);
@@ -84,8 +84,8 @@ pub async fn known(nodes: &[Redis], from: &Redis, slots: &[u16]) -> Result<()> {
 }
 
 /// Moves all keys of a slot; clients may delete some meanwhile, and make new ones only at the new master.
-async fn move_keys(source: &mut Connection, slot: &str, to: u16) -> Result<usize> {
-    let (port, mut count) = (to.to_string(), 0);
+async fn move_keys(source: &mut Connection, slot: &str, to: &Redis) -> Result<usize> {
+    let (port, mut count) = (to.port.to_string(), 0);
     loop {
         let Reply::List(keys) = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, AT_ONCE]).await? else {
             return Ok(count);
@@ -93,9 +93,12 @@ async fn move_keys(source: &mut Connection, slot: &str, to: u16) -> Result<usize
         if keys.is_empty() {
             return Ok(count);
         }
-        let head = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"].map(|part| part.as_bytes().to_vec());
+        let mut head = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000"];
+        head.extend(to.password.iter().flat_map(|password| ["AUTH", password]));
+        head.push("KEYS");
+        let head = head.into_iter().map(|part| part.as_bytes().to_vec());
         let names = keys.iter().filter_map(|key| if let Reply::Text(key) = key { Some(key.clone()) } else { None });
-        let command: Vec<Vec<u8>> = head.into_iter().chain(names).collect();
+        let command: Vec<Vec<u8>> = head.chain(names).collect();
         source.ask(&command).await?;
         count += keys.len();
     }

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use super::{Config, Redis, cluster, sentinel, slots, tls};
+use super::{Config, Redis, cluster, sentinel, slots, tls, tls::Tls};
 pub use super::{cluster::SLOTS, slots::Moved};
 use crate::{ports::Ports, process::Server, workdir::Workdir};
 
@@ -44,6 +44,32 @@ impl Kind {
     pub fn program(self) -> &'static str {
         if self == Self::Valkey { "valkey-server" } else { "redis-server" }
     }
+
+    /// Whether its servers tell clients the addresses of others.
+    pub fn names_servers(self) -> bool {
+        matches!(self, Self::Sentinel | Self::Cluster)
+    }
+}
+
+/// A topology to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// The arrangement.
+    pub kind: Kind,
+    /// Every server has TLS, client certificates and a user with few permissions. [`Kind::Tls`] has them without this.
+    pub tls: bool,
+}
+
+impl From<Kind> for Setup {
+    fn from(kind: Kind) -> Self {
+        Self { kind, tls: kind == Kind::Tls }
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.kind, if self.tls && self.kind != Kind::Tls { "-tls" } else { "" })
+    }
 }
 
 /// Interval between two checks.
@@ -57,33 +83,31 @@ pub struct Topology {
     pub nodes: Vec<Redis>,
     /// Empty unless there are sentinels.
     pub sentinels: Vec<Redis>,
-    /// What TLS needs; empty without.
-    tls: Vec<(&'static str, String)>,
+    /// Its certificates, if it has TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Topology {
     /// Starts all servers and waits until they know each other. Keep `ports` as long as it lives.
-    pub async fn start(kind: Kind, workdir: &Workdir, ports: &mut Ports) -> Result<Self> {
-        let mut topology = Self { kind, nodes: Vec::new(), sentinels: Vec::new(), tls: Vec::new() };
+    pub async fn start(setup: impl Into<Setup>, workdir: &Workdir, ports: &mut Ports) -> Result<Self> {
+        let Setup { kind, tls } = setup.into();
+        let certificates = if tls || kind == Kind::Tls { Some(Tls::prepare(workdir).await?) } else { None };
+        let tls = certificates.as_ref();
+        let (mut nodes, mut sentinels) = (Vec::new(), Vec::new());
         match kind {
-            Kind::Single => topology.nodes.push(Redis::start(workdir, ports.reserve()?).await?),
-            Kind::Valkey => {
-                let config = Config { program: kind.program(), ..Config::plain("redis", ports.reserve()?) };
-                topology.nodes.push(Redis::start_as(workdir, config).await?);
-            }
-            Kind::Tls => {
-                let (redis, settings) = tls::start(workdir, ports.reserve()?).await?;
-                topology.nodes.push(redis);
-                topology.tls = settings;
+            Kind::Single | Kind::Tls | Kind::Valkey => {
+                let config = Config { program: kind.program(), ..Config::of("redis", ports.reserve()?, tls) };
+                nodes.push(Redis::start_as(workdir, config).await?);
             }
             Kind::Several => {
                 for name in ["redis1", "redis2", "redis3"] {
-                    topology.nodes.push(Redis::start_as(workdir, Config::plain(name, ports.reserve()?)).await?);
+                    nodes.push(Redis::start_as(workdir, Config::of(name, ports.reserve()?, tls)).await?);
                 }
             }
-            Kind::Sentinel => (topology.nodes, topology.sentinels) = sentinel::start(workdir, ports).await?,
-            Kind::Cluster => topology.nodes = cluster::start(workdir, ports).await?,
+            Kind::Sentinel => (nodes, sentinels) = sentinel::start(workdir, ports, tls).await?,
+            Kind::Cluster => nodes = cluster::start(workdir, ports, tls).await?,
         }
+        let topology = Self { kind, nodes, sentinels, tls: certificates };
         topology.settle().await?;
         Ok(topology)
     }
@@ -94,31 +118,38 @@ impl Topology {
     }
 
     /// The same for a gateway that reaches the server with some port at another one. Servers that name each other
-    /// ([`Kind::Sentinel`], [`Kind::Cluster`]) do it by their own ports.
+    /// ([`Kind::names_servers`]) do it by their own ports.
     pub fn env_through(&self, port: impl Fn(u16) -> u16) -> Vec<(&'static str, String)> {
-        let url = |node: &Redis| super::url(port(node.port));
-        let urls = || self.nodes.iter().map(url).collect::<Vec<_>>().join(",");
-        match self.kind {
-            Kind::Single | Kind::Valkey => self.nodes.iter().map(|node| ("REDIS_URL", url(node))).collect(),
+        let urls = || self.nodes.iter().map(|node| self.url_at(port(node.port))).collect::<Vec<_>>().join(",");
+        let mut env = match self.kind {
+            Kind::Single | Kind::Tls | Kind::Valkey => vec![("REDIS_URL", urls())],
             Kind::Several => vec![("REDIS_URLS", urls())],
             Kind::Cluster => vec![("REDIS_CLUSTER", "true".into()), ("REDIS_URLS", urls())],
-            Kind::Sentinel => sentinel::env(&self.sentinels, port),
-            Kind::Tls => {
-                let change = |(name, value): &(&'static str, String)| match *name {
-                    "REDIS_URL" => (*name, tls::url(port(self.nodes[0].port))),
-                    name => (name, value.clone()),
-                };
-                self.tls.iter().map(change).collect()
-            }
+            Kind::Sentinel => sentinel::env(&self.sentinels, self.tls.is_some(), port),
+        };
+        if let Some(tls) = &self.tls {
+            env.extend(tls.env(self.kind == Kind::Cluster));
         }
+        env
     }
 
     /// The URL of one of its servers, with the login for it.
     pub fn url(&self, node: &Redis) -> String {
-        match self.kind {
-            Kind::Tls => tls::url(node.port),
-            Kind::Sentinel => sentinel::url(node),
-            _ => node.url(),
+        match (&self.tls, self.kind) {
+            (Some(_), _) if self.sentinels.iter().any(|sentinel| sentinel.port == node.port) => {
+                tls::url(tls::SENTINEL_LOGIN, tls::ADDRESS, node.port)
+            }
+            (None, Kind::Sentinel) => node.direct(),
+            _ => self.url_at(node.port),
+        }
+    }
+
+    fn url_at(&self, port: u16) -> String {
+        match &self.tls {
+            None => super::url(port),
+            // The nodes of a Redis Cluster announce this name.
+            Some(_) if self.kind == Kind::Cluster => tls::url(tls::LOGIN, tls::HOST, port),
+            Some(_) => tls::url(tls::LOGIN, tls::ADDRESS, port),
         }
     }
 
