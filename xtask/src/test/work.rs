@@ -65,7 +65,7 @@ pub async fn contracts(redis: Setup, filter: Option<&str>) -> Result<()> {
     let topology = Topology::start(redis, &workdir, &mut ports).await?;
     let mut tests = Command::new(program);
     // Those in memory, and those that start servers themselves, have run already.
-    let skipped = ["memory::", "failover::", "durability", "redis_cluster::", "heard_again::"];
+    let skipped = ["memory::", "failover::", "durability", "redis_cluster::", "heard_again::", "added_redis::"];
     tests.args(skipped.iter().flat_map(|name| ["--skip", name])).args(filter);
     tests.current_dir(paths::root().join("gateway/cluster")).stdout(std::io::stderr());
     tests.envs(topology.env().into_iter().map(|(name, value)| (format!("TEST_{name}"), value)));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
 
+mod added_redis;
 mod bus;
 mod connects;
 mod direct;
