@@ -55,7 +55,9 @@ impl Cursor {
     pub(crate) fn read<B>(&mut self, page: &Page<B>) -> Read {
         if page.end.epoch != self.at.epoch {
             let goes_on = page.number_of(self.at);
-            self.at = Position { epoch: page.end.epoch, number: goes_on.unwrap_or(page.base) };
+            // A reader that begins anew gets what was written in the present epoch.
+            let begun_at = || page.earlier.last().map_or(page.base, |end| end.number);
+            self.at = Position { epoch: page.end.epoch, number: goes_on.unwrap_or_else(begun_at) };
             if goes_on.is_none() {
                 return Read::Anew { at: self.at };
             }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jackfield_cluster::log::{KEPT_FOR, Stored};
 use proptest::prelude::*;
@@ -64,8 +64,12 @@ impl World {
     fn notice(&mut self, seen: Position) {
         let (end, now, term) = (self.end(), self.tick(), self.term);
         let Some(head) = &mut self.head else { return };
-        let its_end = head.earlier.iter().chain([&end]).find(|end| end.epoch == seen.epoch);
-        if its_end.is_some_and(|end| seen.number > end.number) || seen.epoch > head.epoch {
+        let oldest = head.earlier.first().map_or(head.epoch, |end| end.epoch);
+        let is_lost = match head.earlier.iter().chain([&end]).find(|end| end.epoch == seen.epoch) {
+            Some(end) => seen.number > end.number,
+            None => seen.epoch > oldest,
+        };
+        if is_lost {
             *head = Head { epoch: now, earlier: Vec::new(), base: head.last, last: head.last, term };
         } else if head.term != term {
             head.earlier.push(end);
@@ -155,10 +159,26 @@ fn step() -> impl Strategy<Value = Step> {
 /// Number of messages that are appended, and trimmed, between two reads of a busy log.
 const CHURN: usize = 2;
 
-/// The messages that a member received since its join or last reset, with their numbers.
+/// A member of the room.
 struct Member {
     since: Position,
+    /// The messages since its join or last reset, with their numbers.
     got: Vec<(u64, u64)>,
+    /// All messages that were ever delivered.
+    ever: HashSet<u64>,
+}
+
+impl Member {
+    /// Joins, or is reset.
+    fn begin(&mut self, since: Position) {
+        self.since = since;
+        self.got.clear();
+    }
+
+    fn get(&mut self, number: u64, message: u64) {
+        self.got.push((number, message));
+        assert!(self.ever.insert(message), "delivered twice");
+    }
 }
 
 fn repair(world: &mut World, cursor: &mut Cursor, member: &mut Member, count: usize) {
@@ -167,14 +187,14 @@ fn repair(world: &mut World, cursor: &mut Cursor, member: &mut Member, count: us
         match cursor.read(&page) {
             Read::Deliver { lost, from, more } => {
                 if let Some(lost) = lost {
-                    *member = Member { since: lost, got: Vec::new() };
+                    member.begin(lost);
                 }
-                member.got.extend(page.messages[from..].iter().map(|stored| (stored.position.number, stored.body)));
+                page.messages[from..].iter().for_each(|stored| member.get(stored.position.number, stored.body));
                 if !more {
                     return;
                 }
             }
-            Read::Anew { at } => *member = Member { since: at, got: Vec::new() },
+            Read::Anew { at } => member.begin(at),
         }
         if count > CHURN && world.is_busy {
             for _ in 0..CHURN {
@@ -196,11 +216,11 @@ proptest! {
         let mut bus: Vec<(Position, u64)> = Vec::new();
         let mut is_connected = true;
         let mut cursor = Cursor::new(Position { epoch: 1, number: 0 });
-        let mut member = Member { since: cursor.at(), got: Vec::new() };
+        let mut member = Member { since: cursor.at(), got: Vec::new(), ever: HashSet::new() };
         for (time, step) in steps.into_iter().chain([Step::Reconnect(3)]).enumerate() {
             if time == join {
                 // A member joins, from the cursor's current position on.
-                member = Member { since: cursor.at(), got: Vec::new() };
+                member.begin(cursor.at());
             }
             match step {
                 Step::Append => {
@@ -214,7 +234,7 @@ proptest! {
                         _ => bus.remove(which),
                     };
                     match cursor.live(position) {
-                        Live::Deliver => member.got.push((position.number, message)),
+                        Live::Deliver => member.get(position.number, message),
                         Live::Seen => {}
                         Live::Repair => repair(&mut world, &mut cursor, &mut member, 3),
                     }

@@ -24,10 +24,11 @@ end
 -- The epoch, last number, base and earlier epochs as in the head, of a log, and how much is left of the epoch that the
 -- caller has seen: its last number, or nil if nobody knows. Nil without a log.
 --
--- A new epoch, higher than any that the caller has seen, begins if the log has lost messages: it ends before a position
--- that the caller has seen. Then nothing is known of earlier epochs. One begins also in a new term: messages may have been
--- lost that nobody tells of, and their numbers are not to be given again in the same epoch. Then whoever has seen no more
--- than is left of the earlier epochs goes on. `seen_epoch` is 0 if the caller has seen none.
+-- A new epoch, higher than any that the caller has seen, begins if the log has lost messages that the caller has seen: its
+-- position is behind the end of its epoch, or in an epoch between those that the log knows. Then the log forgets the
+-- earlier epochs. One begins also in a new term: messages may have been lost that nobody tells of, and their numbers are
+-- not to be given again in the same epoch. Then whoever has seen no more than is left of the earlier epochs goes on.
+-- `seen_epoch` is 0 if the caller has seen none.
 local function end_of_log(head, seen_epoch, seen_number)
   local state = redis.call('HMGET', head, 'e', 'n', 'b', 'p', 't')
   if not state[1] then
@@ -36,7 +37,8 @@ local function end_of_log(head, seen_epoch, seen_number)
   local epoch, last, base, earlier = tonumber(state[1]), tonumber(state[2] or 0), tonumber(state[3] or 0), state[4] or ''
   local term = term_of(head)
   local left = seen_epoch == epoch and last or tonumber(string.match(earlier, ' ' .. whole(seen_epoch) .. ':(%d+)'))
-  if seen_epoch > epoch or (left and seen_number > left) then
+  local oldest = tonumber(string.match(earlier, '^ (%d+)') or epoch)
+  if (left and seen_number > left) or (not left and seen_epoch > oldest) then
     epoch, base, earlier = math.max(us, seen_epoch + 1, epoch + 1), last, ''
     redis.call('HSET', head, 'e', whole(epoch), 'b', whole(base), 'p', earlier, 't', term or '')
   elseif is_other_term(state[5], term) then

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, FromRedisValue as _, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue as _, RedisError, ServerErrorKind, Value};
 
 use crate::log::Durability;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Barrier {
-    /// A replica has applied the writes.
+    /// Replicas have applied the writes.
     Replica,
     /// The master has synced the writes to its append-only file. Replicas are not asked.
     Disk,
@@ -56,39 +56,38 @@ impl Barrier {
         }
     }
 
-    /// The command. It blocks its connection for at most `limit`.
-    pub(super) fn command(self, limit: Duration) -> Cmd {
+    /// The command, by which so many replicas confirm. It blocks its connection for at most `limit`.
+    pub(super) fn command(self, replicas: u64, limit: Duration) -> Cmd {
         // 0 would be no limit.
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut command = match self {
-            Self::Replica => redis::cmd("WAIT"),
-            Self::Disk => redis::cmd("WAITAOF"),
-        };
-        command.arg(1);
-        if self == Self::Disk {
-            command.arg(0);
+        let mut command;
+        match self {
+            Self::Replica => {
+                command = redis::cmd("WAIT");
+                command.arg(replicas);
+            }
+            Self::Disk => {
+                command = redis::cmd("WAITAOF");
+                command.arg(1).arg(0);
+            }
         }
         command.arg(limit);
         command
     }
 
-    /// Reads the command's answer.
-    pub(super) fn verdict(self, answer: Value) -> Verdict {
+    /// Reads the command's answer: so many replicas must have confirmed.
+    pub(super) fn verdict(self, answer: Value, replicas: u64) -> Verdict {
         if let Value::ServerError(error) = answer {
             return Verdict::Refused(error.into());
         }
-        let count = match self {
-            Self::Replica => u64::from_redis_value(answer).map_err(RedisError::from),
-            Self::Disk => <(u64, u64)>::from_redis_value(answer).map(|(local, _)| local).map_err(RedisError::from),
+        let is_reached = match self {
+            Self::Replica => u64::from_redis_value(answer).map(|count| count >= replicas),
+            Self::Disk => <(u64, u64)>::from_redis_value(answer).map(|(local, _)| local > 0),
         };
-        Self::of_count(count)
-    }
-
-    fn of_count(count: RedisResult<u64>) -> Verdict {
-        match count {
-            Ok(0) => Verdict::NotReached,
-            Ok(_) => Verdict::Reached,
-            Err(error) => Verdict::Refused(error),
+        match is_reached {
+            Ok(false) => Verdict::NotReached,
+            Ok(true) => Verdict::Reached,
+            Err(error) => Verdict::Refused(error.into()),
         }
     }
 
@@ -97,7 +96,8 @@ impl Barrier {
         let error = match (verdict, self) {
             (Verdict::Reached, _) => return None,
             (Verdict::NotReached, Self::Replica) => {
-                let reason = "no replica confirms writes in time: connect one, or see why it lags (INFO replication)";
+                let reason =
+                    "replicas do not confirm writes in time: connect one, or see why one lags (INFO replication)";
                 return Some(Problem { reason, lasts: false });
             }
             (Verdict::NotReached, Self::Disk) => {
@@ -130,13 +130,13 @@ mod tests {
     use super::*;
 
     fn verdict(barrier: Barrier, answer: &[u8]) -> Verdict {
-        barrier.verdict(parse_redis_value(answer).unwrap())
+        barrier.verdict(parse_redis_value(answer).unwrap(), 2)
     }
 
     #[test]
-    fn a_count_of_zero_is_not_reached() {
-        assert!(matches!(verdict(Barrier::Replica, b":1\r\n"), Verdict::Reached));
-        assert!(matches!(verdict(Barrier::Replica, b":0\r\n"), Verdict::NotReached));
+    fn too_few_are_not_reached() {
+        assert!(matches!(verdict(Barrier::Replica, b":2\r\n"), Verdict::Reached));
+        assert!(matches!(verdict(Barrier::Replica, b":1\r\n"), Verdict::NotReached));
         assert!(matches!(verdict(Barrier::Disk, b"*2\r\n:1\r\n:0\r\n"), Verdict::Reached));
         assert!(matches!(verdict(Barrier::Disk, b"*2\r\n:0\r\n:3\r\n"), Verdict::NotReached), "replicas do not count");
         assert!(matches!(verdict(Barrier::Disk, b"+OK\r\n"), Verdict::Refused(_)), "never taken for a confirmation");
@@ -172,7 +172,7 @@ mod tests {
         for (barrier, words) in
             [(Barrier::Replica, "$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n1\r\n"), (Barrier::Disk, "$1\r\n0\r\n$1\r\n1\r\n")]
         {
-            let packed = barrier.command(Duration::ZERO).get_packed_command();
+            let packed = barrier.command(1, Duration::ZERO).get_packed_command();
             assert!(String::from_utf8(packed).unwrap().ends_with(words));
         }
     }

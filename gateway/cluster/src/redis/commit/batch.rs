@@ -7,11 +7,8 @@ use std::time::{Duration, Instant};
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value, aio::ConnectionLike as _};
 use tokio::sync::oneshot;
 
-use super::{
-    barrier::{Barrier, Verdict},
-    queue::Write,
-};
-use crate::redis::{commands::Commands, connector::Connector, script::Call};
+use super::{barrier::Verdict, gate::Gate, queue::Write};
+use crate::redis::{commands::Commands, script::Call};
 
 /// A barrier ends so long before the callers stop waiting, and before the connection would be given up.
 const MARGIN: Duration = Duration::from_millis(200);
@@ -55,13 +52,8 @@ impl Write for Append {
 }
 
 /// Sends a batch and answers its callers. Returns what its last barrier found; an error if the connection is lost.
-pub(super) async fn send(
-    connector: &Connector,
-    connection: &mut Commands,
-    barrier: Barrier,
-    batch: Vec<Append>,
-) -> RedisResult<Verdict> {
-    let (unknown, verdict) = send_once(connector, connection, barrier, batch, false).await?;
+pub(super) async fn send(gate: &Gate, connection: &mut Commands, batch: Vec<Append>) -> RedisResult<Verdict> {
+    let (unknown, verdict) = send_once(gate, connection, batch, false).await?;
     if unknown.is_empty() {
         return Ok(verdict);
     }
@@ -69,7 +61,7 @@ pub(super) async fn send(
         answer_all(unknown, &error);
         return Err(error);
     }
-    send_once(connector, connection, barrier, unknown, true).await.map(|(_, verdict)| verdict)
+    send_once(gate, connection, unknown, true).await.map(|(_, verdict)| verdict)
 }
 
 /// Answers all callers with this error.
@@ -79,22 +71,25 @@ pub(super) fn answer_all(batch: Vec<Append>, error: &RedisError) {
 
 /// Returns the calls whose scripts the server does not know, unless the scripts were `loaded` before.
 async fn send_once(
-    connector: &Connector,
+    gate: &Gate,
     connection: &mut Commands,
-    barrier: Barrier,
     mut batch: Vec<Append>,
     loaded: bool,
 ) -> RedisResult<(Vec<Append>, Verdict)> {
     let now = Instant::now();
-    let until = batch.iter().map(|append| append.until).max().unwrap_or(now);
-    let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
+    let until = batch.iter().filter_map(|append| append.until.checked_sub(MARGIN)).max().unwrap_or(now);
+    let confirming = gate.commands(until.saturating_duration_since(now));
+    let confirmations = confirming.len();
+    let mut pipeline = Pipeline::with_capacity(batch.len() + confirmations);
     for append in &mut batch {
         if append.is_asking {
             pipeline.cmd("ASKING");
         }
         pipeline.add_command(std::mem::take(&mut append.call.command));
     }
-    pipeline.add_command(barrier.command(until.saturating_duration_since(now).saturating_sub(MARGIN)));
+    for command in confirming {
+        pipeline.add_command(command);
+    }
     let mut answers = match connection.req_packed_commands(&pipeline, 0, pipeline.len()).await {
         Ok(answers) if answers.len() == pipeline.len() => answers,
         other => {
@@ -103,14 +98,8 @@ async fn send_once(
             return Err(error);
         }
     };
-    let mut verdict = barrier.verdict(answers.pop().unwrap_or(Value::Nil));
-    if barrier == Barrier::Replica
-        && matches!(verdict, Verdict::Reached)
-        && let Err(error) = connector.check(connection).await
-    {
-        // The replica that has the writes may still follow a master that has a successor already.
-        verdict = Verdict::Refused(error);
-    }
+    let of_gate = answers.split_off(answers.len() - confirmations);
+    let verdict = gate.verdict(connection, of_gate, until).await;
     let (mut unknown, mut answered) = (Vec::new(), pipeline.cmd_iter().zip(answers));
     for mut append in batch {
         // After ASKING, whose answer says nothing.

@@ -15,13 +15,14 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use parking_lot::Mutex;
-use redis::{ErrorKind, Pipeline, RedisResult, Value, aio::ConnectionLike as _};
+use redis::{ErrorKind, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     barrier::{Barrier, Problem, Verdict},
     batch::{self, Answer, Append, answer_all},
+    gate::Gate,
     queue::{Full, Next, Queue},
     state::{Line, State},
 };
@@ -42,7 +43,7 @@ pub(super) struct Lane {
     /// The server's, for logs.
     name: String,
     connector: Arc<Connector>,
-    barrier: Barrier,
+    gate: Gate,
     queue: Mutex<Queue<Append>>,
     wake: Notify,
     state: Mutex<State>,
@@ -68,7 +69,8 @@ struct Work {
 impl Lane {
     pub(super) fn new(name: String, connector: Arc<Connector>, barrier: Barrier) -> Self {
         let (queue, wake, state) = (Mutex::new(Queue::new()), Notify::new(), Mutex::default());
-        Self { name, connector, barrier, queue, wake, state }
+        let gate = Gate::new(Arc::clone(&connector), barrier);
+        Self { name, connector, gate, queue, wake, state }
     }
 
     /// Why the barrier is not reached at present.
@@ -147,7 +149,7 @@ impl Lane {
                 Some(connection) => connection,
                 None => self.connector.commands().await?,
             };
-            let verdict = self.wait(&mut connection, PROBE_LIMIT).await?;
+            let verdict = self.gate.wait(&mut connection, PROBE_LIMIT).await?;
             RedisResult::Ok(self.observe(&verdict).then_some(connection))
         };
         Ended { connection: probed.await.ok().flatten(), is_batch: false }
@@ -166,7 +168,7 @@ impl Lane {
             }
             let mut connection = self.connector.commands().await?;
             // Before anything is stored.
-            let verdict = self.wait(&mut connection, Duration::ZERO).await?;
+            let verdict = self.gate.wait(&mut connection, Duration::ZERO).await?;
             RedisResult::Ok((connection, verdict))
         };
         let mut connection = match opened.await {
@@ -181,27 +183,19 @@ impl Lane {
             }
         };
         let begun = Instant::now();
-        let verdict = batch::send(&self.connector, &mut connection, self.barrier, batch).await.ok()?;
-        metrics::COMMITS.record_for([self.barrier.durability().as_str()], begun.elapsed());
+        let verdict = batch::send(&self.gate, &mut connection, batch).await.ok()?;
+        metrics::COMMITS.record_for([self.gate.barrier().durability().as_str()], begun.elapsed());
         self.observe(&verdict).then_some(connection)
-    }
-
-    /// Waits for what the connection has written.
-    async fn wait(&self, connection: &mut Commands, limit: Duration) -> RedisResult<Verdict> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(self.barrier.command(limit));
-        let answer = connection.req_packed_commands(&pipeline, 0, 1).await?.pop();
-        Ok(self.barrier.verdict(answer.unwrap_or(Value::Nil)))
     }
 
     /// Records a verdict. False if the connection should be replaced, because it leads to a server that is not a
     /// master any more.
     fn observe(&self, verdict: &Verdict) -> bool {
-        let problem = self.barrier.problem(verdict);
+        let problem = self.gate.barrier().problem(verdict);
         if matches!(verdict, Verdict::Refused(_)) && problem.is_none() {
             return false;
         }
-        let (redis, durable) = (&self.name, self.barrier.durability().as_str());
+        let (redis, durable) = (&self.name, self.gate.barrier().durability().as_str());
         let line = self.state.lock().set(problem, Instant::now());
         match line {
             Some(Line::Missing(reason)) => {

@@ -3,13 +3,14 @@
 //! One connection can wait for one confirmation at a time, so the writes that arrive meanwhile share the next: a batch
 //! is one pipeline of script calls and one `WAIT` or `WAITAOF`. Guarantees: an answer proves that the call's writes,
 //! and everything that the server wrote before them, have passed the barrier; nothing is sent twice, except a script
-//! that the server did not know; the queue is bounded. [`barrier`]: the commands ·
+//! that the server did not know; the queue is bounded. [`barrier`]: the commands · [`gate`]: what must be true besides ·
 //! [`queue`]: the writes that wait · [`batch`] · [`lane`]: the connections · [`state`]: whether the server can give it.
 //! Deliberately knows no rooms, and no other servers: a redirection
 //! is an error of the call.
 
 mod barrier;
 mod batch;
+mod gate;
 mod lane;
 mod queue;
 mod state;
