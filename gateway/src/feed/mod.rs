@@ -199,3 +199,43 @@ impl<M: Reader> Feed<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jackfield_cluster::{MemoryCluster, ids::SocketId, partition::Partition};
+    use jackfield_engine::Outbox;
+
+    use super::*;
+    use crate::settings::GatewaySettings;
+
+    struct TestReader(SocketId, Outbox);
+
+    impl Member for TestReader {
+        fn id(&self) -> SocketId {
+            self.0
+        }
+
+        fn outbox(&self) -> &Outbox {
+            &self.1
+        }
+    }
+
+    impl Reader for TestReader {
+        fn has_offsets(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_gap_of_some_partitions_makes_their_feeds_read_and_no_others() {
+        let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
+        let rules: Vec<String> = (0..50).map(|number| format!("feed{number}")).collect();
+        let feeds = Feeds::<TestReader>::new(Rule::parse_all(&rules).unwrap(), cluster.bus, cluster.log);
+        let some: PartitionSet = Partition::all().filter(|partition| partition.number() % 2 == 0).collect();
+        feeds.missed(some);
+        let (read, left): (Vec<_>, Vec<_>) = feeds.all().partition(|feed| feed.signals.is_behind());
+        assert!(read.len() > 10 && left.len() > 10);
+        assert!(read.iter().all(|feed| some.concerns_room(&feed.log)));
+        assert!(!left.iter().any(|feed| some.concerns_room(&feed.log)));
+    }
+}

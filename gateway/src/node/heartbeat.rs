@@ -17,7 +17,7 @@ use jackfield_cluster::{
     facts::Begin,
     ids::Incarnation,
     membership::Dead,
-    partition::{Partition, PartitionSet},
+    partition::PartitionSet,
     presence::{Announce, Entry, Stay},
     sessions::{EndReason, HeldSession, Restored},
 };
@@ -159,10 +159,7 @@ fn choose_address(
 async fn reassert(shared: &Arc<Shared>, incarnation: &Incarnation, wanted: PartitionSet) -> Result<(), Unavailable> {
     // After the back end lost its data, these users never left: re-register them without announcing.
     let announce = if shared.lease.is_data_lost() { Announce::No } else { Announce::Yes };
-    if wanted.contains(Partition::FIRST) {
-        // The other nodes' parts of the roster come on a channel of this partition.
-        shared.roster.start_over();
-    }
+    shared.roster.on_gap(wanted);
     let connections = shared.connections.all();
     let parts = shared.cluster.membership.parts().into_iter().map(|part| part.intersection(wanted));
     let parts: Vec<PartitionSet> = parts.filter(|part| !part.is_empty()).collect();

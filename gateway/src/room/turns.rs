@@ -160,6 +160,8 @@ mod tests {
     use jackfield_cluster::{
         MemoryCluster,
         ids::{SessionKey, SocketId},
+        log::Durability,
+        partition::Partition,
         room_name::RoomName,
     };
     use jackfield_engine::{CloseReason, Outbox, testing::TestOutbox};
@@ -225,6 +227,35 @@ mod tests {
         assert_eq!(neighbour.sent.closed(), None);
         join(&rooms, &name, &second).await.unwrap();
         assert_eq!(rooms.len(), 2);
+        lifecycle.stop();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_of_some_partitions_makes_their_rooms_read_and_no_others() {
+        let lifecycle = Lifecycle::new();
+        let (cluster, _events) = MemoryCluster::new(GatewaySettings::default().terms()).join();
+        let rooms = Rooms::new(cluster.bus, cluster.log.clone(), lifecycle.clone());
+        let mut all = Vec::new();
+        for number in 0..200 {
+            let (name, member) = (RoomName::parse(&"/".into(), &format!("r{number}")).unwrap(), occupant(false));
+            join(&rooms, &name, &member).await.unwrap();
+            // Nobody passes on what arrives from the bus: the rooms find out only by reading.
+            cluster.log.append(&name, "{\"content\":\"missed\"}", None, None, Durability::Memory).await.unwrap();
+            let _ = member.sent.take();
+            all.push((name, member));
+        }
+        let some: PartitionSet = Partition::all().filter(|partition| partition.number() % 3 == 0).collect();
+        rooms.missed(some);
+        // With paused time, this ends once nothing else is to be done.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (concerned, others): (Vec<_>, Vec<_>) = all.iter().partition(|(name, _)| some.concerns_room(name));
+        assert!(concerned.len() > 50 && others.len() > 100);
+        let got = |(_, member): &(RoomName, Arc<TestOccupant>)| member.sent.take().len();
+        assert!(concerned.iter().all(|one| got(one) == 1), "each of these rooms delivers its message");
+        assert!(others.iter().all(|one| got(one) == 0), "nobody reads the others' logs");
+        rooms.missed(PartitionSet::ALL);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(concerned.iter().all(|one| got(one) == 0) && others.iter().all(|one| got(one) == 1));
         lifecycle.stop();
     }
 }

@@ -24,7 +24,8 @@ pub enum Channel {
 impl Channel {
     /// The partition on whose server messages to this channel are published, except for what scripts publish on the
     /// channels of nodes and of presence: that is in the partition of the user whom it is about.
-    pub(crate) fn partition(&self) -> Partition {
+    #[must_use]
+    pub fn partition(&self) -> Partition {
         match self {
             Self::Namespace(name) => Partition::of(name),
             Self::Room(room) => Partition::of_room(room),

@@ -12,7 +12,9 @@ use std::{
 };
 
 use jackfield_cluster::{
+    bus::Channel,
     ids::{Incarnation, NodeId, SocketId},
+    partition::PartitionSet,
     wire::RosterPart,
 };
 use parking_lot::Mutex;
@@ -68,6 +70,13 @@ impl Roster {
     pub(crate) fn start_over(&self) {
         self.request.store(true, Ordering::Release);
         self.announce_again();
+    }
+
+    /// Messages in these partitions may have been lost: starts over if the nodes' parts are sent in one of them.
+    pub(crate) fn on_gap(&self, partitions: PartitionSet) {
+        if partitions.contains(Channel::Roster.partition()) {
+            self.start_over();
+        }
     }
 
     /// Stores another node's part.
@@ -163,7 +172,20 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
+    use jackfield_cluster::partition::Partition;
+
     use super::*;
+
+    #[test]
+    fn a_gap_elsewhere_leaves_the_other_nodes_parts_alone() {
+        let roster = Roster::new(&NodeId::from("me"), 10);
+        assert!(roster.take_request(), "at start");
+        let own = Channel::Roster.partition();
+        roster.on_gap(Partition::all().filter(|partition| *partition != own).collect());
+        assert!(!roster.take_request() && !roster.take_announce());
+        roster.on_gap([own].into_iter().collect());
+        assert!(roster.take_request() && roster.take_announce());
+    }
 
     fn ids(numbers: &[u8]) -> Vec<SocketId> {
         numbers.iter().map(|number| [*number; 15].into()).collect()

@@ -2,10 +2,12 @@
 //! hears every channel again within [`AGAIN_WITHIN`], has a gap for each message that it missed, and hears none twice.
 //!
 //! The node is one that a gateway would start. [`publisher`]: messages, past the gateway's own routing ·
-//! [`heard`]: what the node was told · [`world`]: both, and the servers.
+//! [`heard`]: what the node was told · [`world`]: both, and the servers · [`starts`]: a node that starts while a server is
+//! away.
 
 mod heard;
 mod publisher;
+mod starts;
 mod world;
 
 use std::time::Duration;
