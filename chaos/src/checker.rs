@@ -9,7 +9,8 @@
 //!
 //! A Redis that fails over may lose what it acknowledged. Whether a message is gone follows from the ids: a room then has a
 //! new epoch, whose numbers go on from the last message that was left. A lineage that goes on over such a loss must still
-//! have every acknowledged message; one that began after it need not have what was gone by then. A message that is sent
+//! have every acknowledged message, or be reset within five seconds; one that began after it need not have what was gone
+//! by then. A message that is sent
 //! again because it was gone before its ack is not stored twice. [`walk`] judges one member; [`room`] makes the checks that do not depend on one.
 //!
 //! It does not judge time. Messages that were never acknowledged may be missing, but not doubled.
@@ -113,6 +114,8 @@ pub struct Verdict {
     pub justified_resets: u64,
     /// Resets that are no violation only because Redis may have lost data.
     pub excused_resets: u64,
+    /// Messages that were gone, over which a member went on for a moment before it was reset.
+    pub told_after: u64,
     /// Acknowledged messages that Redis lost.
     pub vanished: u64,
     /// The first violations found of each kind.

@@ -60,6 +60,7 @@ pub struct Report {
     pub justified_resets: u64,
     /// Other resets in a run whose faults may lose data.
     pub excused_resets: u64,
+    pub told_after: u64,
     /// Acknowledged messages that Redis lost.
     pub vanished: u64,
     pub rejected: u64,
@@ -111,6 +112,7 @@ impl Report {
             unexpected_resets: verdict.count(Kind::Reset),
             justified_resets: verdict.justified_resets,
             excused_resets: verdict.excused_resets,
+            told_after: verdict.told_after,
             vanished: verdict.vanished,
             rejected: verdict.count(Kind::Rejected),
             errors: shared.errors.lock().clone(),
@@ -199,6 +201,7 @@ impl fmt::Display for Report {
         row("unexpected resets", self.unexpected_resets.to_string())?;
         row("justified resets", self.justified_resets.to_string())?;
         row("excused resets", self.excused_resets.to_string())?;
+        row("gone, told after", self.told_after.to_string())?;
         row("acked, then gone", self.vanished.to_string())?;
         row("rejected", self.rejected.to_string())?;
         row("protocol breaches", self.breaches.to_string())?;

@@ -241,6 +241,22 @@ fn a_member_that_was_not_told_of_a_failover_has_lost_messages() {
 }
 
 #[test]
+fn a_member_may_be_told_of_a_failover_within_seconds() {
+    let observed = |pause: u32| {
+        let (mut room, sent) = failed_over();
+        let position = room.position("f-00008");
+        record(&mut room, [FRESH].into_iter().chain(live(0..7)).chain(live(10..12)));
+        let at = u32::try_from(room.traces[0].entries.len()).unwrap() + pause;
+        let rest = [Observation::Reset(position)].into_iter().chain(live(12..15));
+        rest.for_each(|observation| room.observe(0, at, observation));
+        check(&[room], &sent, &MAY_VANISH)
+    };
+    let soon = observed(1_000);
+    assert_eq!((soon.told_after, soon.all()), (3, 0), "{soon:?}");
+    assert_eq!(observed(6_000).lost(), 3);
+}
+
+#[test]
 fn pages_after_a_failover_need_not_have_what_was_gone() {
     let start = || [FRESH].into_iter().chain(live(0..7)).chain([Observation::Disconnected, RESET]);
     let verdict = judged_after_failover(&MAY_VANISH, start().chain(page(2..7)).chain(page(10..12)).chain(live(12..15)));

@@ -13,6 +13,9 @@ pub struct Place<'a> {
     pub rules: &'a Rules,
 }
 
+/// A member that goes on over a loss must be reset within this time, in milliseconds: its node learns of the loss from
+/// another one, which has delivered the lost messages.
+const TOLD_WITHIN: u32 = 5_000;
 /// Entries shown on each side of a violation.
 const AROUND: usize = 4;
 
@@ -58,7 +61,7 @@ pub fn walk(at: &Place<'_>, trace: &Trace, verdict: &mut Verdict) {
     }
     let end = trace.entries.len();
     let last = if rejected { walk.last } else { at.order.last_acked };
-    walk.missing(last, end);
+    walk.missing(last, end, false);
 }
 
 impl<'a> Walk<'a> {
@@ -111,7 +114,7 @@ impl<'a> Walk<'a> {
 
     /// The server ended the lineage, and another begins.
     fn restart(&mut self, index: usize, from: Option<u32>, newest_page: Option<u32>) {
-        self.missing(self.last, index);
+        self.missing(self.last, index, true);
         self.from = from;
         self.begin(index, newest_page);
     }
@@ -137,13 +140,18 @@ impl<'a> Walk<'a> {
         self.from = self.from.or(Some(rank));
     }
 
-    /// Reports acknowledged messages that the lineage lacks, up to and including `last`.
-    fn missing(&mut self, last: Option<u32>, end: usize) {
+    /// Reports acknowledged messages that the lineage lacks, up to and including `last`. `is_reset`: the server has told the
+    /// member then that messages may be missing.
+    fn missing(&mut self, last: Option<u32>, end: usize, is_reset: bool) {
         let (Some(from), Some(last)) = (self.from, last) else { return };
         for rank in from..=last {
             if self.at.order.acked[rank as usize] && !self.seen[rank as usize] && !self.was_gone(rank) {
                 let index = self.first_after(rank, end);
-                self.violation(Kind::Lost, rank, index);
+                if is_reset && self.at.order.vanished[rank as usize] && self.was_soon(index, end) {
+                    self.verdict.told_after += 1;
+                } else {
+                    self.violation(Kind::Lost, rank, index);
+                }
             }
         }
     }
@@ -153,6 +161,12 @@ impl<'a> Walk<'a> {
         let Place { order, room, .. } = self.at;
         let later = |newest| order.is_of_earlier_epoch(room, rank, newest);
         order.vanished[rank as usize] && self.newest_page.is_some_and(later)
+    }
+
+    /// Whether the second entry came soon after the first.
+    fn was_soon(&self, first: usize, second: usize) -> bool {
+        let at = |index: usize| self.trace.entries.get(index).map_or(0, |entry| entry.at_ms);
+        at(second).saturating_sub(at(first)) <= TOLD_WITHIN
     }
 
     /// The entry that shows the gap: the lineage's first one with a later message, or else `end`.

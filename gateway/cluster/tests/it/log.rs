@@ -284,6 +284,15 @@ async fn in_a_new_term_readers_go_on_under_a_new_epoch_unless_somebody_has_seen_
     let anew = read(Range::Newest, more).await;
     assert!(anew.end.epoch > page.end.epoch);
     assert_eq!((anew.base, anew.earlier.len(), anew.number_of(page.end)), (7, 0, None), "all readers begin anew");
+
+    begin_term("e").await;
+    let next = append(node, "y").await;
+    assert_eq!(read(Range::Newest, anew.end).await.earlier, [anew.end]);
+    assert_eq!(read(Range::Newest, page.end).await.end, next, "an epoch that is forgotten is no evidence");
+    // Another server was the master between these two, and all of its messages are lost.
+    let between = Position { epoch: anew.end.epoch + 1, number: 1 };
+    let again = read(Range::Newest, between).await;
+    assert!(again.end.epoch > next.epoch && again.number_of(anew.end).is_none());
 }
 
 /// On a Redis Cluster the term may be on its way to another server.
