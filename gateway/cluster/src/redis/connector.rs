@@ -103,7 +103,10 @@ impl Connector {
     /// dropped when [`Connector::generation`] differs from the number that comes with it.
     pub(crate) async fn resp3(&self) -> RedisResult<(Stream, u64)> {
         let opened = self.open(Protocol::Resp3).await;
-        self.report(opened.as_ref().err());
+        if let Err(error) = &opened {
+            // A success says little: such a connection needs fewer permissions than one for commands.
+            self.report(Some(error));
+        }
         opened
     }
 
