@@ -1,6 +1,6 @@
 //! The durability of acknowledged appends, with servers that this file starts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_cluster::{
     TIMEOUT, Unavailable,
@@ -227,56 +227,4 @@ async fn what_is_on_disk_survives_a_kill() {
             assert_eq!(found.map(|found| found.position), Some(before.position), "{policy}");
         }
     }
-}
-
-/// Not a test: prints what each durability costs here. Run it alone, in a release build.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn what_a_confirmation_costs() {
-    let servers =
-        [(Program::Redis, "no", ""), (Program::Valkey, "yes", "everysec"), (Program::Valkey, "yes", "always")];
-    for (program, appendonly, policy) in servers {
-        if !program.exists() {
-            continue;
-        }
-        let mut arguments = vec!["--appendonly", appendonly];
-        if !policy.is_empty() {
-            arguments.extend(["--appendfsync", policy]);
-        }
-        let master = Server::start(program, &arguments).await;
-        let _replica = Server::replica_of(program, master.port).await;
-        master.has_replicas(1).await;
-        let node = OverServer::at(master.port);
-        for durable in [Durability::Memory, Durability::Replica, Durability::Disk] {
-            if durable == Durability::Disk && policy.is_empty() {
-                continue;
-            }
-            for senders in [1, 10, 100] {
-                measure(&node.cluster.log, &format!("{program:?} {policy}"), durable, senders).await;
-            }
-        }
-    }
-}
-
-async fn measure(log: &Log, server: &str, durable: Durability, senders: usize) {
-    let until = Instant::now() + Duration::from_secs(3);
-    let sending = (0..senders).map(|sender| {
-        let log = log.clone();
-        tokio::spawn(async move {
-            let mut times = Vec::new();
-            while Instant::now() < until {
-                let (stored, took) = timed(append(&log, &format!("r{sender}"), None, durable)).await;
-                stored.unwrap();
-                times.push(took);
-            }
-            times
-        })
-    });
-    let mut times = Vec::new();
-    for sender in sending.collect::<Vec<_>>() {
-        times.extend(sender.await.unwrap());
-    }
-    times.sort_unstable();
-    let (rate, median, slow) = (times.len() / 3, times[times.len() / 2], times[times.len() * 99 / 100]);
-    eprintln!("{server} {durable:?}, {senders} senders: {rate}/s, median {median:?}, p99 {slow:?}");
 }
