@@ -1,6 +1,6 @@
-//! What does a durability cost? `cargo bench -p jackfield-cluster --bench confirmations` prints how many messages a second
-//! are stored and confirmed with it, and how long one takes, with one, ten and a hundred senders, each of which waits for
-//! its confirmation before it sends the next.
+//! What does a durability cost? `cargo bench -p jackfield-cluster --bench confirmations` prints how many messages a
+//! second are stored and confirmed with it, and how long one takes, with one, ten and a hundred senders, each of which
+//! waits for its confirmation before it sends the next.
 //!
 //! `replica` runs on a master with two replicas and three sentinels, `disk` on one Valkey with `appendfsync everysec`,
 //! and `memory` on each, to compare.
