@@ -1,4 +1,4 @@
-//! What does a durability cost? `cargo bench -p jackfield-cluster --bench confirmations` prints how many messages a
+//! The cost of a durability. `cargo bench -p jackfield-cluster --bench confirmations` prints how many messages a
 //! second are stored and confirmed with it, and how long one takes, with one, ten and a hundred senders, each of which
 //! waits for its confirmation before it sends the next.
 //!

@@ -208,7 +208,7 @@ fn repair(world: &mut World, cursor: &mut Cursor, member: &mut Member, count: us
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
-    /// Whatever the bus and the servers do, a member gets every number since its join or last reset once and in order,
+    /// A member, whatever the bus and the servers do, gets every number since its join or last reset once and in order,
     /// and after a final reconnect it has exactly the messages that are not lost.
     #[test]
     fn every_message_once_and_in_order(steps in prop::collection::vec(step(), 1..80), join in 0_usize..40, is_busy: bool) {

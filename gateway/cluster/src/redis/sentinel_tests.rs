@@ -12,7 +12,7 @@ use crate::redis::{
     target::{Place, RedisTarget, RedisTopology},
 };
 
-/// What a sentinel says of the master `main`.
+/// A sentinel's words about the master `main`.
 #[derive(Clone, Copy)]
 struct State {
     port: u16,

@@ -17,7 +17,7 @@ use crate::partition::Partition;
 /// Digits of a term: enough to be unique, and few enough not to matter in every head of a log.
 const DIGITS: usize = 16;
 
-/// What this node has written to one server.
+/// The term that this node has written to one server.
 pub(crate) struct Terms {
     keys: Box<[String]>,
     /// The last term that was written to all partitions of the server.

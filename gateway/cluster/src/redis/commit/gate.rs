@@ -1,4 +1,4 @@
-//! What must be true before writes are answered: their barrier is passed, and the master that has them keeps its place.
+//! The conditions for answering writes: their barrier is passed, and the master that has them keeps its place.
 //!
 //! With [`Barrier::Replica`] every replica that could take over must have the writes, and one at least: sentinels, and the
 //! nodes of a Cluster, choose among them by what they knew some time ago. A replica that has not been heard for some

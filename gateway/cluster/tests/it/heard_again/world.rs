@@ -33,7 +33,7 @@ pub struct World {
     publisher: Publisher,
     heard: Heard,
     emitted: EmitterMessages,
-    /// What servers accepted since the last fault.
+    /// Messages that servers accepted since the last fault.
     published: Vec<Published>,
 }
 
